@@ -1,0 +1,160 @@
+/* What a second reading thread adds. Each thread has its own transaction and its own random
+ * numbers; nothing is shared but the environment. A loop of dependent memory reads, done by one
+ * thread and by two, tells what the machine itself gives: two processors that share a core or
+ * are busy with something else do not do twice the work of one. */
+#include "cases.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define THREADS 2
+#define WINDOW_NS 100000000 /* of one measurement */
+#define WARM_UP_NS 20e6     /* each thread's caches are its own again before it counts */
+#define BATCH 64            /* operations between two looks at the clock's flag */
+#define CHASE_WORDS (UINT64_C(1) << 25) /* 256 MiB: beyond every cache */
+
+struct worker;
+typedef void (*batch_fn)(struct worker *worker);
+
+struct worker {
+    struct subject subject;
+    const uint64_t *chase_words;
+    uint64_t chase_position;
+    batch_fn batch;
+    bool in_txn;
+    pthread_barrier_t *start;
+    atomic_bool *stop;
+    double batches_per_ns;
+};
+
+static void get_batch(struct worker *worker) {
+    loop_get(&worker->subject, BATCH);
+}
+
+static void begin_get_batch(struct worker *worker) {
+    loop_begin_get(&worker->subject, BATCH);
+}
+
+static void chase_batch(struct worker *worker) {
+    uint64_t position = worker->chase_position;
+    for (int i = 0; i < BATCH; i++) {
+        position = worker->chase_words[position % CHASE_WORDS] + position * 3;
+    }
+    worker->chase_position = position;
+}
+
+static void *worker_main(void *context) {
+    struct worker *worker = context;
+    const struct engine *engine = worker->subject.engine;
+    if (worker->in_txn) {
+        worker->subject.txn = engine->begin_read(worker->subject.env);
+    }
+    double start = now_ns();
+    while (now_ns() - start < WARM_UP_NS) {
+        worker->batch(worker);
+    }
+    pthread_barrier_wait(worker->start);
+    uint64_t batches = 0;
+    start = now_ns();
+    while (!atomic_load_explicit(worker->stop, memory_order_relaxed)) {
+        worker->batch(worker);
+        batches++;
+    }
+    worker->batches_per_ns = (double)batches / (now_ns() - start);
+    if (worker->in_txn) {
+        engine->abort(worker->subject.txn);
+    }
+    return NULL;
+}
+
+/* Operations a nanosecond of `threads` threads together. */
+static double throughput(const struct worker *pattern, unsigned threads) {
+    struct worker workers[THREADS];
+    pthread_t handles[THREADS];
+    pthread_barrier_t start;
+    atomic_bool stop = false;
+    pthread_barrier_init(&start, NULL, threads + 1);
+    for (unsigned i = 0; i < threads; i++) {
+        workers[i] = *pattern;
+        workers[i].start = &start;
+        workers[i].stop = &stop;
+        workers[i].chase_position = i;
+        rng_seed(&workers[i].subject.rng, 1000 + i);
+        if (pthread_create(&handles[i], NULL, worker_main, &workers[i]) != 0) {
+            die("cannot start a thread");
+        }
+    }
+    pthread_barrier_wait(&start);
+    struct timespec window = {.tv_nsec = WINDOW_NS};
+    nanosleep(&window, NULL);
+    atomic_store(&stop, true);
+    double total = 0;
+    for (unsigned i = 0; i < threads; i++) {
+        pthread_join(handles[i], NULL);
+        total += workers[i].batches_per_ns * BATCH;
+    }
+    pthread_barrier_destroy(&start);
+    return total;
+}
+
+struct thread_case {
+    struct worker patterns[ENGINES];
+    struct series one[ENGINES];
+    struct series two[ENGINES];
+    struct worker chase;
+    struct series *machine;
+};
+
+static double measure_machine(const struct worker *chase) {
+    double one = throughput(chase, 1);
+    return throughput(chase, THREADS) / one;
+}
+
+static double measure_scaling(enum engine_id id, void *context) {
+    struct thread_case *c = context;
+    double one = throughput(&c->patterns[id], 1);
+    double two = throughput(&c->patterns[id], THREADS);
+    series_add(&c->one[id], one * 1e3);
+    series_add(&c->two[id], two * 1e3);
+    series_add(c->machine, measure_machine(&c->chase));
+    return two / one;
+}
+
+static void run(const struct config *config, const char *name, batch_fn batch, bool in_txn,
+                const uint64_t *chase_words, struct series *machine) {
+    struct big *big = big_environments(config);
+    static struct thread_case c;
+    c = (struct thread_case){
+        .chase = {.batch = chase_batch, .chase_words = chase_words},
+        .machine = machine,
+    };
+    for (int id = 0; id < ENGINES; id++) {
+        c.patterns[id] =
+            (struct worker){.subject = big->subjects[id], .batch = batch, .in_txn = in_txn};
+    }
+    struct series scaling[ENGINES] = {0};
+    alternate(config, measure_scaling, &c, scaling);
+    char row[64];
+    snprintf(row, sizeof row, "threads.%s.1", name);
+    report_row(row, c.one);
+    snprintf(row, sizeof row, "threads.%s.2", name);
+    report_row(row, c.two);
+    snprintf(row, sizeof row, "threads.%s.scaling", name);
+    report_row(row, scaling);
+}
+
+void case_threads(const struct config *config) {
+    uint64_t *chase_words = allocate(CHASE_WORDS * sizeof *chase_words);
+    struct rng rng;
+    rng_seed(&rng, 2);
+    for (uint64_t i = 0; i < CHASE_WORDS; i++) {
+        chase_words[i] = rng_next(&rng);
+    }
+    static struct series machine;
+    run(config, "get", get_batch, true, chase_words, &machine);
+    run(config, "begin", begin_get_batch, false, chase_words, &machine);
+    report_reference("threads.machine", &machine);
+    free(chase_words);
+}

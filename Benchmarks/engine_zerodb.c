@@ -1,0 +1,151 @@
+/* ZeroDB, as it comes: checksums on, every commit durable. max_txn_pages is lifted, because a
+ * bulk load is one transaction. */
+#include "engine.h"
+
+#include <zerodb.h>
+
+#include "util.h"
+
+static void check(int result, const char *call) {
+    if (result != ZDB_OK) {
+        die("zerodb: %s: %s: %s", call, zdb_strerror(result), zdb_last_error());
+    }
+}
+
+static bool found(int result, const char *call) {
+    if (result == ZDB_NOT_FOUND) {
+        return false;
+    }
+    check(result, call);
+    return true;
+}
+
+static zdb_val to_val(const struct bytes *bytes) {
+    return (zdb_val){.data = bytes->data, .size = bytes->size};
+}
+
+static const char *version(void) {
+    return zdb_version(NULL, NULL, NULL);
+}
+
+static struct benv *env_open(const char *directory, const struct env_options *options) {
+    zdb_env_options env_options;
+    check(zdb_env_options_init(&env_options), "zdb_env_options_init");
+    env_options.page_size = options->page_size;
+    env_options.max_txn_pages = 0;
+    zdb_env *env;
+    check(zdb_env_open(directory, &env_options, &env), "zdb_env_open");
+    return (struct benv *)env;
+}
+
+static void env_close(struct benv *env) {
+    check(zdb_env_close((zdb_env *)env), "zdb_env_close");
+}
+
+static uint64_t used_bytes(struct benv *env) {
+    zdb_info info = {.struct_size = sizeof info};
+    check(zdb_env_info((zdb_env *)env, &info), "zdb_env_info");
+    return info.page_count * info.page_size;
+}
+
+static struct btxn *begin_read(struct benv *env) {
+    zdb_txn *txn;
+    check(zdb_txn_begin((zdb_env *)env, NULL, ZDB_RDONLY, &txn), "zdb_txn_begin");
+    return (struct btxn *)txn;
+}
+
+static struct btxn *begin_write(struct benv *env) {
+    zdb_txn *txn;
+    check(zdb_txn_begin((zdb_env *)env, NULL, 0, &txn), "zdb_txn_begin");
+    return (struct btxn *)txn;
+}
+
+static void txn_commit(struct btxn *txn) {
+    check(zdb_txn_commit((zdb_txn *)txn), "zdb_txn_commit");
+}
+
+static void txn_abort(struct btxn *txn) {
+    check(zdb_txn_abort((zdb_txn *)txn), "zdb_txn_abort");
+}
+
+static void txn_reset(struct btxn *txn) {
+    check(zdb_txn_reset((zdb_txn *)txn), "zdb_txn_reset");
+}
+
+static void txn_renew(struct btxn *txn) {
+    check(zdb_txn_renew((zdb_txn *)txn), "zdb_txn_renew");
+}
+
+static bool get(struct btxn *txn, const struct bytes *key, struct bytes *value) {
+    zdb_val k = to_val(key);
+    zdb_val v;
+    if (!found(zdb_get((zdb_txn *)txn, ZDB_MAIN_DB, &k, &v), "zdb_get")) {
+        return false;
+    }
+    *value = (struct bytes){v.data, v.size};
+    return true;
+}
+
+static void put_with(struct btxn *txn, const struct bytes *key, const struct bytes *value,
+                     uint32_t put_flags) {
+    zdb_val k = to_val(key);
+    zdb_val v = to_val(value);
+    check(zdb_put((zdb_txn *)txn, ZDB_MAIN_DB, &k, &v, put_flags), "zdb_put");
+}
+
+static void put(struct btxn *txn, const struct bytes *key, const struct bytes *value) {
+    put_with(txn, key, value, 0);
+}
+
+static void append(struct btxn *txn, const struct bytes *key, const struct bytes *value) {
+    put_with(txn, key, value, ZDB_APPEND);
+}
+
+static struct bcursor *cursor_open(struct btxn *txn) {
+    zdb_cursor *cursor;
+    check(zdb_cursor_open((zdb_txn *)txn, ZDB_MAIN_DB, &cursor), "zdb_cursor_open");
+    return (struct bcursor *)cursor;
+}
+
+static void cursor_close(struct bcursor *cursor) {
+    check(zdb_cursor_close((zdb_cursor *)cursor), "zdb_cursor_close");
+}
+
+static bool cursor_move(struct bcursor *cursor, enum step step, struct bytes *key,
+                        struct bytes *value) {
+    static const zdb_cursor_op ops[] = {
+        [STEP_FIRST] = ZDB_FIRST, [STEP_LAST] = ZDB_LAST,      [STEP_NEXT] = ZDB_NEXT,
+        [STEP_PREV] = ZDB_PREV,   [STEP_SEEK] = ZDB_SET_RANGE,
+    };
+    zdb_val k = to_val(key);
+    zdb_val v;
+    if (!found(zdb_cursor_get((zdb_cursor *)cursor, &k, &v, ops[step]), "zdb_cursor_get")) {
+        return false;
+    }
+    *key = (struct bytes){k.data, k.size};
+    *value = (struct bytes){v.data, v.size};
+    return true;
+}
+
+const struct engine engine_zerodb = {
+    .name = "zerodb",
+    .title = "ZeroDB",
+    .data_file = "data.zdb",
+    .version = version,
+    .flags = "defaults, max_txn_pages=0",
+    .open = env_open,
+    .close = env_close,
+    .used_bytes = used_bytes,
+    .begin_read = begin_read,
+    .begin_write = begin_write,
+    .commit = txn_commit,
+    .abort = txn_abort,
+    .reset = txn_reset,
+    .renew = txn_renew,
+    .get = get,
+    .put = put,
+    .append = append,
+    .cursor_open = cursor_open,
+    .cursor_close = cursor_close,
+    .cursor_move = cursor_move,
+};

@@ -1,0 +1,231 @@
+/* bench: ZeroDB against LMDB, in one run, alternating, medians. See README.md. */
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cases.h"
+
+const struct engine *const engines[ENGINES] = {
+    [ZERODB] = &engine_zerodb,
+    [LMDB] = &engine_lmdb,
+    [LMDB_WRITEMAP] = &engine_lmdb_writemap,
+};
+
+/* In the order they run: those that change the big environment come last. */
+static const struct bench_case {
+    const char *name;
+    const char *what;
+    void (*run)(const struct config *config);
+    bool with_writemap; /* how LMDB writes makes a difference */
+} cases[] = {
+    {"load", "bulk loads in random and in key order, size of the files", case_load, true},
+    {"get", "random gets, absent keys, transactions of one get", case_get, false},
+    {"scan", "full scans both ways, ranges of 10", case_scan, false},
+    {"threads", "two reading threads against one", case_threads, false},
+    {"open", "opening a big and a small environment", case_open, false},
+    {"commit", "durable commits of 1 and 1000 puts, overwrites", case_commit, true},
+    {"growth", "size of the file after overwriting everything 3 times (slow)", case_growth, false},
+};
+
+#define CASES (sizeof cases / sizeof cases[0])
+
+static void usage(FILE *out) {
+    fprintf(out, "usage: bench [options]\n"
+                 "  --only CASE,...    run these cases only\n"
+                 "  --skip CASE,...    run all cases but these\n"
+                 "  --engine NAME      one alone: zerodb, lmdb, lmdb-writemap\n"
+                 "  --n N              entries (default 1000000)\n"
+                 "  --slices N         measured slices of each engine in each case (default 12)\n"
+                 "  --rounds N         measured loads of each engine (default 5)\n"
+                 "  --page-size BYTES  of ZeroDB (default 4096)\n"
+                 "  --dir DIRECTORY    where environments are made (default bench-data)\n"
+                 "  --json FILE        write the results there too\n"
+                 "  --strict           exit with status 1 if a target is missed\n"
+                 "\ncases:\n");
+    for (size_t i = 0; i < CASES; i++) {
+        fprintf(out, "    %-12s %s\n", cases[i].name, cases[i].what);
+    }
+    fprintf(out,
+            "\nFor profilers: bench --loop LOOP --engine NAME [--seconds S | --count N]\n"
+            "repeats one loop; its environment is kept in the directory for the next time.\n%s",
+            loop_names());
+}
+
+static unsigned long long number_of(const char *option, const char *text, unsigned long long least,
+                                    unsigned long long most) {
+    char *end;
+    unsigned long long number = strtoull(text, &end, 10);
+    if (*text == '\0' || *text == '-' || *end != '\0' || number < least || number > most) {
+        die("--%s %s: a number from %llu to %llu is wanted", option, text, least, most);
+    }
+    return number;
+}
+
+/* Whether a name is in a list with commas between. */
+static bool listed(const char *list, const char *name) {
+    size_t length = strlen(name);
+    for (const char *item = list; item != NULL; item = strchr(item, ',')) {
+        item += *item == ',';
+        if (strncmp(item, name, length) == 0 && (item[length] == ',' || item[length] == '\0')) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void check_list(const char *option, const char *list) {
+    char *copy = strdup(list);
+    char *rest = NULL;
+    for (char *name = strtok_r(copy, ",", &rest); name != NULL; name = strtok_r(NULL, ",", &rest)) {
+        bool known = false;
+        for (size_t i = 0; i < CASES; i++) {
+            known = known || strcmp(cases[i].name, name) == 0;
+        }
+        if (!known) {
+            die("--%s: no case is called %s; bench --help lists them", option, name);
+        }
+    }
+    free(copy);
+}
+
+static enum engine_id engine_named(const char *name) {
+    for (int id = 0; id < ENGINES; id++) {
+        if (strcmp(engines[id]->name, name) == 0) {
+            return (enum engine_id)id;
+        }
+    }
+    die("--engine %s: there are zerodb, lmdb and lmdb-writemap", name);
+}
+
+struct arguments {
+    struct config config;
+    const char *only;
+    const char *skip;
+    const char *loop;
+    bool one_engine;
+    enum engine_id engine;
+    double seconds;
+    uint64_t count;
+    bool strict;
+};
+
+static void parse(int argc, char **argv, struct arguments *a) {
+    enum {
+        ONLY,
+        SKIP,
+        ENGINE,
+        N,
+        SLICES,
+        ROUNDS,
+        PAGE_SIZE,
+        DIR,
+        JSON,
+        STRICT,
+        LOOP,
+        SECONDS,
+        COUNT,
+        HELP
+    };
+    static const struct option options[] = {
+        {"only", required_argument, NULL, ONLY},
+        {"skip", required_argument, NULL, SKIP},
+        {"engine", required_argument, NULL, ENGINE},
+        {"n", required_argument, NULL, N},
+        {"slices", required_argument, NULL, SLICES},
+        {"rounds", required_argument, NULL, ROUNDS},
+        {"page-size", required_argument, NULL, PAGE_SIZE},
+        {"dir", required_argument, NULL, DIR},
+        {"json", required_argument, NULL, JSON},
+        {"strict", no_argument, NULL, STRICT},
+        {"loop", required_argument, NULL, LOOP},
+        {"seconds", required_argument, NULL, SECONDS},
+        {"count", required_argument, NULL, COUNT},
+        {"help", no_argument, NULL, HELP},
+        {NULL, 0, NULL, 0},
+    };
+    for (int which; (which = getopt_long(argc, argv, "", options, NULL)) != -1;) {
+        switch (which) {
+        case ONLY:
+            a->only = optarg;
+            check_list("only", optarg);
+            break;
+        case SKIP:
+            a->skip = optarg;
+            check_list("skip", optarg);
+            break;
+        case ENGINE:
+            a->one_engine = true;
+            a->engine = engine_named(optarg);
+            break;
+        case N:
+            a->config.entries = number_of("n", optarg, 100, UINT32_MAX);
+            break;
+        case SLICES:
+            a->config.slices = (unsigned)number_of("slices", optarg, 1, 200);
+            break;
+        case ROUNDS:
+            a->config.rounds = (unsigned)number_of("rounds", optarg, 1, 100);
+            break;
+        case PAGE_SIZE:
+            a->config.page_size = (uint32_t)number_of("page-size", optarg, 4096, 65536);
+            break;
+        case DIR:
+            a->config.dir = optarg;
+            break;
+        case JSON:
+            a->config.json = optarg;
+            break;
+        case STRICT:
+            a->strict = true;
+            break;
+        case LOOP:
+            a->loop = optarg;
+            break;
+        case SECONDS:
+            a->seconds = (double)number_of("seconds", optarg, 1, 86400);
+            break;
+        case COUNT:
+            a->count = number_of("count", optarg, 1, UINT32_MAX);
+            break;
+        case HELP:
+            usage(stdout);
+            exit(0);
+        default:
+            usage(stderr);
+            exit(2);
+        }
+    }
+    if (optind < argc) {
+        die("%s: bench takes options only; bench --help lists them", argv[optind]);
+    }
+    for (int id = 0; id < ENGINES; id++) {
+        a->config.enabled[id] = !a->one_engine || a->engine == (enum engine_id)id;
+    }
+}
+
+int main(int argc, char **argv) {
+    struct arguments a = {
+        .config = {.entries = 1000000, .slices = 12, .rounds = 5, .dir = "bench-data"},
+        .seconds = 5,
+    };
+    parse(argc, argv, &a);
+    if (a.loop != NULL) {
+        if (!a.one_engine) {
+            die("--loop wants --engine zerodb, lmdb or lmdb-writemap");
+        }
+        run_loop(&a.config, a.engine, a.loop, a.seconds, a.count);
+        return 0;
+    }
+    report_begin(&a.config);
+    for (size_t i = 0; i < CASES; i++) {
+        if ((a.only == NULL || listed(a.only, cases[i].name)) &&
+            (a.skip == NULL || !listed(a.skip, cases[i].name))) {
+            struct config config = a.config;
+            config.enabled[LMDB_WRITEMAP] &= cases[i].with_writemap || a.one_engine;
+            cases[i].run(&config);
+        }
+    }
+    big_remove();
+    return report_end(&a.config) > 0 && a.strict ? 1 : 0;
+}

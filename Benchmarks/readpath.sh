@@ -1,0 +1,156 @@
+#!/bin/bash
+# Shows what a read does besides reading: system calls, locks, allocations, reference counting.
+#
+#   readpath.sh BENCH DIRECTORY [OPERATIONS]
+#
+# Every loop runs twice, with M and with 2 M operations, and the difference is what M operations
+# do: whatever happens once (opening, warming up, a cursor) is the same in both and drops out.
+# System calls are counted by strace; calls of functions, instructions and locked instructions
+# (lock prefix, or xchg with memory) by callgrind inside the loop alone.
+#
+# Wanted: no system call and no lock at all; for reads inside a transaction no allocation, no
+# reference counting and no locked instruction either. Ends with status 1 if one is missed.
+set -euo pipefail
+
+bench=$1
+directory=$2
+operations=${3:-100000}
+profiled=$((operations < 20000 ? operations : 20000))
+entries=100000
+engines="zerodb lmdb"
+loops="get miss range begin-get"
+# The function of bench that is a loop's body.
+declare -A bodies=([get]=loop_get [miss]=loop_miss [range]=loop_range [begin-get]=loop_begin_get)
+
+here=$(cd "$(dirname "$0")" && pwd)
+for tool in strace valgrind objdump awk; do
+    command -v "$tool" > /dev/null || {
+        echo "readpath: $tool is missing: apt-get install strace valgrind binutils gawk" >&2
+        exit 2
+    }
+done
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
+
+run() { # engine loop operations
+    "$bench" --loop "$2" --engine "$1" --count "$3" --n "$entries" --dir "$directory"
+}
+
+# ------------------------------------------------------------------ system calls
+
+system_calls() { # engine loop operations -> the number made
+    strace -f -c -U calls,name -o "$scratch/strace" \
+        "$bench" --loop "$2" --engine "$1" --count "$3" --n "$entries" --dir "$directory" \
+        > /dev/null
+    awk '$2 == "total" { print $1 }' "$scratch/strace"
+}
+
+# --------------------------------------------------------------------- callgrind
+
+locked_list() { # object file -> a file with the addresses of its locked instructions
+    local list="$scratch/locked$(tr / _ <<< "$1")"
+    if [ ! -e "$list" ]; then
+        objdump -d --no-show-raw-insn "$1" 2> /dev/null | awk '
+            $2 == "lock" || ($2 ~ /^xchg/ && $0 ~ /\(/) { sub(/:$/, "", $1); print $1 }' > "$list"
+    fi
+    echo "$list"
+}
+
+profile() { # engine loop operations -> counts, as callgrind_counts.awk prints them
+    local out="$scratch/callgrind.out" pairs="" object
+    rm -f "$out"
+    valgrind -q --tool=callgrind --collect-atstart=no --toggle-collect="${bodies[$2]}" \
+        --dump-instr=yes --compress-strings=no --compress-pos=no --callgrind-out-file="$out" \
+        "$bench" --loop "$2" --engine "$1" --count "$3" --n "$entries" --dir "$directory" \
+        > /dev/null
+    for object in $(sed -n 's/^ob=//p' "$out" | sort -u); do
+        if [ -r "$object" ]; then
+            pairs+="$object=$(locked_list "$object") "
+        fi
+    done
+    awk -v locked_files="$pairs" -f "$here/callgrind_counts.awk" "$out"
+}
+
+per_operation() { # counts of M, counts of 2 M -> name and count for each operation
+    awk -v operations="$profiled" '
+        { name = $1; value = $2 }
+        $1 == "call" { name = $0; sub(/^call [^ ]+/, "call", name) }
+        NR == FNR { once[name] += value; next }
+        { twice[name] += value }
+        END { for (name in twice) print (twice[name] - once[name]) / operations, name }' "$1" "$2"
+}
+
+# -------------------------------------------------------------------------- main
+
+declare -A figures # engine.loop.what -> number for each operation
+for engine in $engines; do
+    run "$engine" get 1 > /dev/null # makes the environment
+    for loop in $loops; do
+        echo "measuring $engine $loop ..." >&2
+        once=$(system_calls "$engine" "$loop" "$operations")
+        twice=$(system_calls "$engine" "$loop" $((2 * operations)))
+        figures[$engine.$loop.syscalls]=$((twice - once))
+        echo "$engine $loop: $once system calls with $operations operations," \
+            "$twice with $((2 * operations))"
+
+        profile "$engine" "$loop" "$profiled" > "$scratch/once"
+        profile "$engine" "$loop" $((2 * profiled)) > "$scratch/twice"
+        per_operation "$scratch/once" "$scratch/twice" > "$scratch/$engine.$loop"
+        while read -r number what; do
+            figures[$engine.$loop.$what]=$number
+        done < <(grep -v ' call ' "$scratch/$engine.$loop")
+    done
+done
+
+echo
+echo "Functions called, for each operation:"
+for engine in $engines; do
+    for loop in $loops; do
+        echo "  $engine $loop:"
+        grep ' call ' "$scratch/$engine.$loop" | awk '$1 > 0' | sort -rn | head -12 |
+            awk '{ number = $1; sub(/^[^ ]+ call /, ""); printf "    %8.2f  %s\n", number, $0 }'
+    done
+done
+
+# Without symbols for the Swift run-time library its calls cannot be counted by name; locked
+# instructions, which atomic reference counting is made of, are counted all the same.
+library=$(ldd "$bench" | awk '$1 ~ /^libzerodb/ { print $3 }')
+nameless=0
+if ! nm "$library" 2> /dev/null | grep -q swift_retain; then
+    nameless=1
+    echo
+    echo "Note: $library has no symbols for the Swift run-time library: its calls are not counted."
+fi
+
+missed=0
+line() { # loop what title wanted
+    local zerodb=${figures[zerodb.$1.$2]:-0} lmdb=${figures[lmdb.$1.$2]:-0} verdict=""
+    if [ "$4" = 0 ]; then
+        if [ "$2" = refcounts ] && [ "$nameless" = 1 ]; then
+            verdict=unknown
+        elif awk "BEGIN { exit !($zerodb == 0) }"; then
+            verdict=ok
+        else
+            verdict=MISS
+            missed=$((missed + 1))
+        fi
+    fi
+    printf '%-10s %-32s %12s %12s %8s  %s\n' "$1" "$3" "$zerodb" "$lmdb" "$4" "$verdict"
+}
+
+echo
+printf '%-10s %-32s %12s %12s %8s\n' loop "for each operation" ZeroDB LMDB wanted
+for loop in $loops; do
+    inside=0 # wanted inside a transaction; beginning one may allocate its handle
+    if [ "$loop" = begin-get ]; then
+        inside=-
+    fi
+    line "$loop" syscalls "system calls (in $operations)" 0
+    line "$loop" locks "calls that lock or unlock" 0
+    line "$loop" locked "locked instructions" $inside
+    line "$loop" allocations allocations $inside
+    line "$loop" frees frees $inside
+    line "$loop" refcounts "reference counting, access checks" $inside
+    line "$loop" instructions "instructions" -
+done
+exit $((missed > 0))

@@ -1,0 +1,24 @@
+/* The table on stdout and the results file. report.c holds the list of all rows, with their
+ * units and targets. */
+#ifndef BENCH_REPORT_H
+#define BENCH_REPORT_H
+
+#include "stats.h"
+
+/** Prints what is compared, on what, and the table's head. */
+void report_begin(const struct config *config);
+
+/** Prints one row.
+ *  @param id      of the list of rows in report.c
+ *  @param series  by engine_id; an empty series is an engine that took no part */
+void report_row(const char *id, const struct series series[ENGINES]);
+
+/** Prints a figure of the machine itself, to hold the rows above against.
+ *  @param id  of the list of rows */
+void report_reference(const char *id, const struct series *series);
+
+/** Prints the verdict and writes the results file if one was asked for.
+ *  @return how many targets were missed */
+int report_end(const struct config *config);
+
+#endif

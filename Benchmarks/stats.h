@@ -1,0 +1,40 @@
+/* Samples, quartiles, and the alternation of the engines. */
+#ifndef BENCH_STATS_H
+#define BENCH_STATS_H
+
+#include <stddef.h>
+
+#include "util.h"
+
+#define SAMPLES_MAX 1024
+
+struct series {
+    size_t count;
+    double samples[SAMPLES_MAX];
+};
+
+struct summary {
+    double first_quartile;
+    double median;
+    double third_quartile;
+};
+
+void series_add(struct series *series, double sample);
+
+/** Quartiles by linear interpolation; of a series that is not empty. */
+struct summary series_summary(const struct series *series);
+
+/** The engine whose turn it is at `place` (0..<ENGINES) of a turn. Turns go forward or backward as
+ *  the Thue-Morse sequence says (A B, B A, B A, A B, ...): neither a slow drift of the machine nor
+ *  something that comes back every few turns falls on one engine more than on another. */
+enum engine_id engine_at(unsigned turn, unsigned place);
+
+/** One slice of a measurement with one engine; returns the sample. */
+typedef double (*measure_fn)(enum engine_id id, void *context);
+
+/** Measures the enabled engines in turns. The first turn warms up and is not recorded.
+ *  @param out  by engine_id; the series of an engine that is not enabled stays as it is. */
+void alternate(const struct config *config, measure_fn measure, void *context,
+               struct series out[ENGINES]);
+
+#endif

@@ -1,0 +1,93 @@
+#include "util.h"
+
+#include <errno.h>
+#include <ftw.h>
+#include <limits.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+void die(const char *format, ...) {
+    va_list arguments;
+    va_start(arguments, format);
+    fflush(stdout);
+    fputs("bench: ", stderr);
+    vfprintf(stderr, format, arguments);
+    fputc('\n', stderr);
+    va_end(arguments);
+    exit(2);
+}
+
+void *allocate(size_t size) {
+    void *memory = malloc(size);
+    if (memory == NULL) {
+        die("out of memory: %zu bytes asked for", size);
+    }
+    return memory;
+}
+
+void join_path(char *out, const char *dir, const char *name) {
+    if (snprintf(out, PATH_MAX, "%s/%s", dir, name) >= PATH_MAX) {
+        die("%s/%s: the path is too long", dir, name);
+    }
+}
+
+void make_directory(const char *path) {
+    char partial[PATH_MAX];
+    join_path(partial, path, "");
+    for (char *slash = strchr(partial + 1, '/'); slash != NULL; slash = strchr(slash + 1, '/')) {
+        *slash = '\0';
+        if (mkdir(partial, 0700) != 0 && errno != EEXIST) {
+            die("cannot make the directory %s: %s", partial, strerror(errno));
+        }
+        *slash = '/';
+    }
+}
+
+static int remove_entry(const char *path, const struct stat *status, int kind, struct FTW *walk) {
+    (void)status;
+    (void)kind;
+    (void)walk;
+    return remove(path);
+}
+
+void remove_directory(const char *path) {
+    if (nftw(path, remove_entry, 16, FTW_DEPTH | FTW_PHYS | FTW_MOUNT) != 0 && errno != ENOENT) {
+        die("cannot remove %s: %s", path, strerror(errno));
+    }
+}
+
+uint64_t file_bytes(const char *path) {
+    struct stat status;
+    if (stat(path, &status) != 0) {
+        die("cannot stat %s: %s", path, strerror(errno));
+    }
+    return (uint64_t)status.st_size;
+}
+
+static struct benv *open_with(const struct config *config, const struct engine *engine,
+                              const char *path, bool unflushed) {
+    struct env_options options = {
+        .page_size = config->page_size,
+        .entries_max = config->entries,
+        .unflushed = unflushed,
+    };
+    return engine->open(path, &options);
+}
+
+struct benv *open_at(const struct config *config, const struct engine *engine, const char *path) {
+    return open_with(config, engine, path, false);
+}
+
+struct benv *open_fresh(const struct config *config, const struct engine *engine, const char *name,
+                        bool unflushed, char *path_out) {
+    char leaf[NAME_MAX];
+    snprintf(leaf, sizeof leaf, "%s-%s", engine->name, name);
+    join_path(path_out, config->dir, leaf);
+    remove_directory(path_out);
+    make_directory(path_out);
+    return open_with(config, engine, path_out, unflushed);
+}

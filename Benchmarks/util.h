@@ -1,0 +1,54 @@
+/* What every part of the benchmark needs: the settings of the run, time, files, failure. */
+#ifndef BENCH_UTIL_H
+#define BENCH_UTIL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <time.h>
+
+#include "engine.h"
+
+struct config {
+    bool enabled[ENGINES];
+    uint64_t entries;   /* in the big environment */
+    unsigned slices;    /* measured slices of each engine in each case */
+    unsigned rounds;    /* measured loads of each engine */
+    uint32_t page_size; /* of ZeroDB, bytes; 0 for its default */
+    const char *dir;    /* where environments are made */
+    const char *json;   /* results file, or NULL */
+};
+
+/** Prints "bench: ..." to stderr and ends the program with status 2. */
+_Noreturn void die(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+static inline double now_ns(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec * 1e9 + (double)t.tv_nsec;
+}
+
+/** malloc() that does not return NULL. */
+void *allocate(size_t size);
+
+/** Writes dir/name into out, which holds PATH_MAX bytes. */
+void join_path(char *out, const char *dir, const char *name);
+
+/** Makes a directory and those above it, if they are not there. */
+void make_directory(const char *path);
+
+/** Removes a directory and all in it, if it is there. Stays on its file system. */
+void remove_directory(const char *path);
+
+/** Bytes of a file, as stat() says. */
+uint64_t file_bytes(const char *path);
+
+/** Makes an empty directory dir/name, whatever was there before, and opens an environment of
+ *  the engine in it. The path goes to path_out, which holds PATH_MAX bytes. */
+struct benv *open_fresh(const struct config *config, const struct engine *engine, const char *name,
+                        bool unflushed, char *path_out);
+
+/** Opens the environment in `path`. */
+struct benv *open_at(const struct config *config, const struct engine *engine, const char *path);
+
+#endif

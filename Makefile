@@ -1,0 +1,239 @@
+# ZeroDB: build, install, demonstrate, test. `make help` lists the targets.
+#
+# Swift and the packages this needs are checked, and installed where they are missing, by
+# scripts/deps.sh just before they are used. All that is made here lies in build/ and, for
+# SwiftPM, in .build*/.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.SUFFIXES:
+.DELETE_ON_ERROR:
+.NOTPARALLEL:
+.DEFAULT_GOAL := all
+
+# The one place that says the version is the header.
+VERSION := $(shell sed -n 's/^.define ZDB_VERSION_STRING "\(.*\)"$$/\1/p' include/zerodb.h)
+SONAME := libzerodb.so.$(firstword $(subst ., ,$(VERSION)))
+
+# Where `make install` puts things, below DESTDIR.
+PREFIX = /usr/local
+LIBDIR = $(PREFIX)/lib
+INCLUDEDIR = $(PREFIX)/include
+BINDIR = $(PREFIX)/bin
+MANDIR = $(PREFIX)/share/man
+DESTDIR =
+
+export SWIFT = swift
+STRIP = strip
+# More flags for every `swift build` and `swift test`.
+SWIFTFLAGS =
+
+STAGE := build/stage
+VENV := build/venv
+PYTHON := $(VENV)/bin/python
+PIP := $(PYTHON) -m pip --quiet --disable-pip-version-check
+DEMO_ENVIRONMENT := build/demo.zdb
+
+# The command-line programs to build and install, by their SwiftPM product names.
+TOOLS :=
+
+.PHONY: all help lib stage install uninstall demo test test-swift test-c test-python \
+	check-exports test-tsan test-asan test-valgrind bench lint lint-headers lint-python \
+	lint-shell lint-swift format clean deps-test deps-demo
+
+all: lib
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 18
+	@echo
+	@echo 'make install takes PREFIX ($(PREFIX)), DESTDIR, LIBDIR, INCLUDEDIR, BINDIR, MANDIR.'
+
+# ------------------------------------------------------------------- library
+
+# The library as built, with its symbol table (for debuggers, valgrind and sanitizers), and
+# the same stripped, which is what is installed and what the Python wheel carries.
+LIBRARY := build/lib/libzerodb.so.$(VERSION)
+STRIPPED_LIBRARY := build/lib/stripped/libzerodb.so.$(VERSION)
+# Directories are listed too: a file that was removed changes only its directory.
+LIBRARY_SOURCES := Makefile Package.swift zerodb.map $(shell find include Sources)
+
+# The Swift standard library is linked in and hidden behind the version script, so that users
+# of the library need no Swift. These flags are here and not in Package.swift because SwiftPM
+# refuses unsafe flags in a package that others depend on.
+LIBRARY_FLAGS = --configuration release --product zerodb-c --disable-local-rpath \
+	-Xswiftc -static-stdlib \
+	-Xlinker '--version-script=$(CURDIR)/zerodb.map' \
+	-Xlinker -soname=$(SONAME) \
+	-Xlinker --gc-sections \
+	-Xlinker --no-undefined
+
+lib: $(LIBRARY) $(STRIPPED_LIBRARY) ## build libzerodb.so (the default)
+
+$(LIBRARY): $(LIBRARY_SOURCES)
+	@scripts/deps.sh build
+	$(SWIFT) build $(SWIFTFLAGS) $(LIBRARY_FLAGS)
+	@mkdir -p $(@D)
+	@install -m 755 .build/release/libzerodb-c.so $@
+
+$(STRIPPED_LIBRARY): $(LIBRARY)
+	@mkdir -p $(@D)
+	@$(STRIP) --strip-unneeded -o $@ $<
+
+# ------------------------------------------------------------------- install
+
+INSTALL_VARIABLES = VERSION='$(VERSION)' SONAME='$(SONAME)' TOOLS='$(TOOLS)'
+
+stage: $(STAGE)/.done ## install into build/stage, for the tests and the demo
+
+# The staged library keeps its symbols, and its zerodb.pc names directories by where it lies
+# itself, so that the tree can be moved and its path may contain spaces.
+$(STAGE)/.done: $(LIBRARY) pkgconfig/zerodb.pc.in scripts/install.sh $(wildcard man/*)
+	@rm -rf $(STAGE)
+	@$(INSTALL_VARIABLES) LIBRARY='$(LIBRARY)' DESTDIR='$(CURDIR)' PREFIX='/$(STAGE)' \
+		PC_PREFIX='$${pcfiledir}/../..' scripts/install.sh >/dev/null
+	@touch $@
+
+install: lib ## install library, header, zerodb.pc, tools and man pages
+	@$(INSTALL_VARIABLES) LIBRARY='$(STRIPPED_LIBRARY)' DESTDIR='$(DESTDIR)' \
+		PREFIX='$(PREFIX)' LIBDIR='$(LIBDIR)' INCLUDEDIR='$(INCLUDEDIR)' \
+		BINDIR='$(BINDIR)' MANDIR='$(MANDIR)' scripts/install.sh
+
+uninstall: ## remove what `make install` with the same variables installed
+	@$(INSTALL_VARIABLES) DESTDIR='$(DESTDIR)' \
+		PREFIX='$(PREFIX)' LIBDIR='$(LIBDIR)' INCLUDEDIR='$(INCLUDEDIR)' \
+		BINDIR='$(BINDIR)' MANDIR='$(MANDIR)' scripts/install.sh --uninstall
+
+# -------------------------------------------------------------------- Python
+
+# Each stamp in the virtual environment stands for one thing installed into it.
+$(VENV)/.created:
+	@scripts/deps.sh python
+	@echo 'python: making a virtual environment in $(VENV)'
+	@rm -rf $(VENV)
+	@python3 -m venv $(VENV)
+	@touch $@
+
+# The tools that build the wheel, that test and that check style.
+$(VENV)/.build: scripts/requirements-build.txt
+$(VENV)/.test: bindings/python/requirements-test.txt
+$(VENV)/.lint: scripts/requirements-lint.txt
+$(VENV)/.build $(VENV)/.test $(VENV)/.lint: $(VENV)/.created
+	@echo "python: installing $$(grep -ho '^[a-z][^ ]*' $(filter %.txt,$^) | paste -sd ' ')"
+	@$(PIP) install $(patsubst %,--requirement %,$(filter %.txt,$^)) || { \
+		echo 'python: pip could not install what $(filter %.txt,$^) names;' \
+			'check the connection to the Python package index.' >&2; exit 1; }
+	@touch $@
+
+PYTHON_SOURCES := $(shell find bindings/python \
+	\( -name tests -o -name build -o -name __pycache__ -o -name '*.egg-info' -o -name '.*_cache' \) \
+	-prune -o -type f -print)
+
+# The package, from the wheel that users get, with the library inside.
+$(VENV)/.zerodb: $(STRIPPED_LIBRARY) $(PYTHON_SOURCES) $(VENV)/.build
+	@echo 'python: building the wheel and installing it into $(VENV)'
+	@rm -rf build/wheel bindings/python/build
+	@ZERODB_LIBRARY_FILE='$(CURDIR)/$(STRIPPED_LIBRARY)' $(PIP) wheel --no-deps \
+		--no-build-isolation --wheel-dir build/wheel ./bindings/python
+	@$(PIP) install --force-reinstall --no-deps build/wheel/*.whl
+	@touch $@
+
+# ---------------------------------------------------------------------- demo
+
+# Builds, then loads the Unicode Character Database and a word list from C and explores them
+# from Python. The C program is compiled the way a user would.
+demo: deps-demo stage $(VENV)/.zerodb ## load real data from C, explore it from Python
+	@rm -rf $(DEMO_ENVIRONMENT)
+	@echo
+	@echo '$$ cc examples/c/load_unicode.c examples/c/unicode_data.c -o build/load_unicode' \
+		'$$(pkg-config --cflags --libs zerodb)'
+	@$(CC) examples/c/load_unicode.c examples/c/unicode_data.c -o build/load_unicode \
+		$$(PKG_CONFIG_PATH=$(STAGE)/lib/pkgconfig pkg-config --cflags --libs zerodb)
+	@echo '$$ build/load_unicode $(DEMO_ENVIRONMENT)'
+	@LD_LIBRARY_PATH='$(CURDIR)/$(STAGE)/lib' build/load_unicode $(DEMO_ENVIRONMENT)
+	@echo
+	@echo '$$ python examples/python/explore_unicode.py $(DEMO_ENVIRONMENT)'
+	@$(PYTHON) examples/python/explore_unicode.py $(DEMO_ENVIRONMENT)
+
+# One look, so that what is missing is installed at the start and in one go.
+deps-demo:
+	@scripts/deps.sh build python demo
+
+# ------------------------------------------------------------------- testing
+
+test: deps-test test-swift test-c test-python check-exports ## run every test
+	@echo
+	@echo 'All tests passed: Swift, C, Python, exported symbols.'
+
+deps-test:
+	@scripts/deps.sh build c python demo
+
+test-swift: ## the tests of the engine and the Swift API
+	@scripts/deps.sh build
+	$(SWIFT) test $(SWIFTFLAGS)
+
+test-c: stage ## the tests of the C API, as C11 and as C++17
+	@scripts/deps.sh c
+	$(MAKE) -C Tests/C test STAGE='$(CURDIR)/$(STAGE)'
+
+test-python: $(VENV)/.zerodb $(VENV)/.test ## the tests of the Python package
+	$(PYTHON) -m pytest bindings/python/tests
+
+check-exports: $(LIBRARY) $(STRIPPED_LIBRARY) ## what libzerodb.so exports, needs and weighs
+	@scripts/check-exports.sh $(STRIPPED_LIBRARY) $(SONAME) include/zerodb.h
+
+# The sanitizers instrument everything and so have build folders of their own.
+test-tsan: ## the Swift tests under ThreadSanitizer
+	@scripts/deps.sh build
+	$(SWIFT) test $(SWIFTFLAGS) --sanitize=thread --scratch-path .build-tsan
+
+test-asan: ## the Swift tests under AddressSanitizer
+	@scripts/deps.sh build
+	$(SWIFT) test $(SWIFTFLAGS) --sanitize=address --scratch-path .build-asan
+
+test-valgrind: stage ## the C tests under valgrind's memcheck
+	@scripts/deps.sh valgrind
+	$(MAKE) -C Tests/C test-valgrind STAGE='$(CURDIR)/$(STAGE)'
+
+bench: stage ## compare with LMDB
+	@scripts/deps.sh bench
+	$(MAKE) -C Benchmarks bench STAGE='$(CURDIR)/$(STAGE)'
+
+# ------------------------------------------------------------ lint and format
+
+SWIFT_FILES := Package.swift $(wildcard Sources Tests examples/swift)
+PYTHON_FILES := bindings/python examples/python
+RUFF = $(PYTHON) -m ruff
+
+lint: lint-headers lint-swift lint-python lint-shell ## check style, types and headers
+	@echo 'Lint: no complaints.'
+
+lint-headers:
+	@scripts/deps.sh lint
+	@scripts/lint-headers.sh
+
+lint-swift:
+	@scripts/deps.sh build
+	$(SWIFT) format lint --strict --recursive $(SWIFT_FILES)
+
+# The tests are checked against the types of pytest.
+lint-python: $(VENV)/.test $(VENV)/.lint
+	@grep -qxF '__version__ = "$(VERSION)"' bindings/python/src/zerodb/__init__.py || { \
+		echo 'lint: bindings/python says another version than include/zerodb.h,' \
+			'$(VERSION)' >&2; exit 1; }
+	$(RUFF) check $(PYTHON_FILES)
+	$(RUFF) format --check $(PYTHON_FILES)
+	MYPYPATH=bindings/python/src $(PYTHON) -m mypy --strict $(PYTHON_FILES)
+
+# shellcheck is welcome, not required.
+lint-shell:
+	@if command -v shellcheck >/dev/null; then shellcheck scripts/*.sh .ci/run; fi
+
+format: $(VENV)/.lint ## format the Swift and Python sources in place
+	$(SWIFT) format --in-place --recursive $(SWIFT_FILES)
+	$(RUFF) check --fix $(PYTHON_FILES)
+	$(RUFF) format $(PYTHON_FILES)
+
+# --------------------------------------------------------------------- clean
+
+clean: ## remove everything that was built
+	rm -rf build .build .build-tsan .build-asan

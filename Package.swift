@@ -1,0 +1,30 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+let strict: [SwiftSetting] = [
+    .enableExperimentalFeature("Lifetimes")
+]
+
+let package = Package(
+    name: "zerodb",
+    products: [
+        // For Swift programs: `import ZeroDB`.
+        .library(name: "ZeroDB", targets: ["ZeroDB"]),
+        // The C library, installed as libzerodb.so (see the Makefile for the link flags).
+        .library(name: "zerodb-c", type: .dynamic, targets: ["CZeroDBABI"]),
+    ],
+    targets: [
+        // include/zerodb.h, the truth about the C ABI.
+        .systemLibrary(name: "CZeroDB", path: "include"),
+        // The few things Swift cannot say itself: thread-local storage, variadic system calls,
+        // and libxxhash compiled for each instruction set.
+        .target(name: "CZeroDBPlatform"),
+        .target(name: "ZeroDB", dependencies: ["CZeroDBPlatform"], swiftSettings: strict),
+        .target(
+            name: "CZeroDBABI", dependencies: ["ZeroDB", "CZeroDB", "CZeroDBPlatform"],
+            swiftSettings: strict),
+        .testTarget(
+            name: "ZeroDBTests", dependencies: ["ZeroDB", "CZeroDBPlatform"],
+            swiftSettings: strict),
+    ]
+)

@@ -1,0 +1,177 @@
+import CZeroDB
+import CZeroDBPlatform
+import ZeroDB
+
+@_cdecl("zdb_env_options_init") @implementation
+public func zdb_env_options_init(_ options: UnsafeMutablePointer<zdb_env_options>?) -> Int32 {
+    guard let options else {
+        return Results.fail(Results.null("options", "zdb_env_options_init"))
+    }
+    let defaults = EnvironmentOptions()
+    options.pointee = zdb_env_options(
+        struct_size: MemoryLayout<zdb_env_options>.stride, flags: 0, page_size: 0,
+        max_size: defaults.maxSize, max_txn_pages: defaults.maxTransactionPages,
+        checksum: ZDB_CHECKSUM_DEFAULT, max_readers: UInt32(defaults.maxReaders),
+        file_mode: defaults.fileMode, reserved: 0)
+    return ZDB_OK
+}
+
+/// The engine's options from C's. Zero stands for the default where zero makes no sense.
+private func engineOptions(
+    _ options: UnsafePointer<zdb_env_options>?
+) throws(DatabaseError) -> EnvironmentOptions {
+    var result = EnvironmentOptions()
+    guard let options = options?.pointee else { return result }
+    try Results.checkSize(options.struct_size, of: zdb_env_options.self, "zdb_env_open")
+    try Results.checkFlags(options.flags, allowed: ZDB_RDONLY | ZDB_NOCREATE, "zdb_env_open")
+    guard options.reserved == 0 else {
+        throw DatabaseError(.badArgument, "zdb_env_open: options->reserved must be 0")
+    }
+    result.isReadOnly = options.flags & ZDB_RDONLY != 0
+    result.createsIfMissing = options.flags & ZDB_NOCREATE == 0
+    if options.page_size != 0 { result.pageSize = Int(options.page_size) }
+    if options.max_size != 0 { result.maxSize = options.max_size }
+    result.maxTransactionPages = options.max_txn_pages
+    if options.checksum != ZDB_CHECKSUM_DEFAULT {
+        guard let mode = ChecksumMode(rawValue: options.checksum) else {
+            throw DatabaseError(
+                .badArgument,
+                "zdb_env_open: options->checksum is \(options.checksum); it must be one of "
+                    + "ZDB_CHECKSUM_DEFAULT, _NONE, _FAST and _FULL")
+        }
+        result.checksumMode = mode
+    }
+    if options.max_readers != 0 {
+        result.maxReaders = Int(options.max_readers)
+    }
+    if options.file_mode != 0 { result.fileMode = options.file_mode }
+    return result
+}
+
+@_cdecl("zdb_env_open") @implementation
+public func zdb_env_open(
+    _ path: UnsafePointer<CChar>?, _ options: UnsafePointer<zdb_env_options>?,
+    _ env: UnsafeMutablePointer<OpaquePointer?>?
+) -> Int32 {
+    env?.pointee = nil
+    return Results.catching { () throws(DatabaseError) in
+        guard let path else { throw Results.null("path", "zdb_env_open") }
+        guard let env else { throw Results.null("env", "zdb_env_open") }
+        let engineOptions = try engineOptions(options)
+        let environment = try Environment(path: String(cString: path), options: engineOptions)
+        guard let claim = Handles.environments.claim(hint: 0) else {
+            throw DatabaseError(.busy, "4096 environments are open in this process; close some")
+        }
+        let object = EnvironmentHandle(environment: environment, state: environment.state)
+        if let known = Handles.environments.object(at: claim.index) {
+            known.pointee = object
+        } else {
+            let new = UnsafeMutablePointer<EnvironmentHandle>.allocate(capacity: 1)
+            new.initialize(to: object)
+            Handles.environments.setObject(new, at: claim.index)
+        }
+        env.pointee = Handles.pointer(claim.handle)
+        return ZDB_OK
+    }
+}
+
+@_cdecl("zdb_env_close") @implementation
+public func zdb_env_close(_ env: OpaquePointer?) -> Int32 {
+    Results.catching { () throws(DatabaseError) in
+        let object = try Handles.environment(env)
+        try object.pointee.environment.close()
+        let state = object.pointee.state
+        let cursors = Handles.cursors
+        for index in 0..<cursors.count where cursors.handle(at: index) != nil {
+            if cursors.object(at: index)?.pointee.transaction.pointee.environment == state {
+                cursors.release(index)
+            }
+        }
+        Handles.environments.release(
+            HandleTable<EnvironmentHandle>.index(of: Handles.number(env)))
+        return ZDB_OK
+    }
+}
+
+@_cdecl("zdb_env_sync") @implementation
+public func zdb_env_sync(_ env: OpaquePointer?) -> Int32 {
+    Results.catching { () throws(DatabaseError) in
+        try Handles.environment(env).pointee.environment.sync()
+        return ZDB_OK
+    }
+}
+
+@_cdecl("zdb_env_max_key_size") @implementation
+public func zdb_env_max_key_size(_ env: OpaquePointer?) -> Int {
+    do throws(DatabaseError) {
+        return try Handles.environment(env).pointee.environment.maxKeySize
+    } catch {
+        _ = Results.fail(error)
+        return 0
+    }
+}
+
+@_cdecl("zdb_env_info") @implementation
+public func zdb_env_info(_ env: OpaquePointer?, _ info: UnsafeMutablePointer<zdb_info>?) -> Int32 {
+    Results.catching { () throws(DatabaseError) in
+        let environment = try Handles.environment(env).pointee.environment
+        guard let info else { throw Results.null("info", "zdb_env_info") }
+        try Results.checkSize(info.pointee.struct_size, of: zdb_info.self, "zdb_env_info")
+        let known = try environment.info()
+        var result = zdb_info()
+        result.struct_size = info.pointee.struct_size
+        result.format_version = known.formatVersion
+        result.page_size = UInt32(known.pageSize)
+        result.max_size = known.maxSize
+        result.file_size = known.fileSize
+        result.page_count = known.pageCount
+        result.free_pages = known.freePages
+        result.last_txn_id = known.lastTransaction
+        result.oldest_reader_txn = known.oldestReader
+        result.max_readers = UInt32(known.maxReaders)
+        result.readers = UInt32(known.readers)
+        result.max_txn_pages = known.maxTransactionPages
+        result.max_key_size = UInt32(known.maxKeySize)
+        result.checksum = known.checksumMode.rawValue
+        result.databases = known.databases
+        withUnsafeMutableBytes(of: &result.environment_id) { bytes in
+            bytes.storeBytes(of: known.environmentID.0.littleEndian, as: UInt64.self)
+            bytes.storeBytes(
+                of: known.environmentID.1.littleEndian, toByteOffset: 8, as: UInt64.self)
+        }
+        info.pointee = result
+        return ZDB_OK
+    }
+}
+
+@_cdecl("zdb_env_verify") @implementation
+public func zdb_env_verify(
+    _ env: OpaquePointer?, _ on_problem: zdb_verify_fn?, _ context: UnsafeMutableRawPointer?,
+    _ report: UnsafeMutablePointer<zdb_verify_report>?
+) -> Int32 {
+    Results.catching { () throws(DatabaseError) in
+        let environment = try Handles.environment(env).pointee.environment
+        if let report {
+            try Results.checkSize(
+                report.pointee.struct_size, of: zdb_verify_report.self, "zdb_env_verify")
+        }
+        var first: (UInt64?, String)?
+        let found = try environment.verify { page, message in
+            if first == nil { first = (page, message) }
+            if let on_problem {
+                message.withCString { on_problem(context, page ?? UInt64.max, $0) }
+            }
+        }
+        report?.pointee.pages = found.pages
+        report?.pointee.tree_pages = found.treePages
+        report?.pointee.overflow_pages = found.overflowPages
+        report?.pointee.free_pages = found.freePages
+        report?.pointee.entries = found.entries
+        report?.pointee.databases = found.databases
+        report?.pointee.problems = found.problems
+        if let first {
+            throw DatabaseError(.corrupted, page: first.0, first.1)
+        }
+        return ZDB_OK
+    }
+}

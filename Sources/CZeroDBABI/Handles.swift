@@ -1,0 +1,126 @@
+import CZeroDB
+import CZeroDBPlatform
+import ZeroDB
+
+/// What an environment's handle names. The environment stays in memory, closed, until its slot
+/// is used again: a thread that comes too late finds it closed, not gone.
+struct EnvironmentHandle {
+    var environment: Environment
+    /// The environment's state, reached without counting a reference.
+    var state: UnsafeMutablePointer<EnvironmentState>
+}
+
+/// From C's opaque pointers to the objects they name, and back. No pointer is ever followed
+/// that is not one of the library's own.
+enum Handles {
+    static let environments = HandleTable<EnvironmentHandle>(kind: 1, capacity: 1 << 12)
+    static let cursors = HandleTable<CursorState>(kind: 3, capacity: 1 << 20)
+
+    @inline(__always)
+    static func number(_ pointer: OpaquePointer?) -> UInt64 {
+        UInt64(UInt(bitPattern: pointer))
+    }
+
+    @inline(__always)
+    static func pointer(_ handle: UInt64) -> OpaquePointer? {
+        OpaquePointer(bitPattern: UInt(handle))
+    }
+
+    @inline(never)
+    private static func bad(_ kind: String, _ pointer: OpaquePointer?) -> DatabaseError {
+        DatabaseError(
+            .badHandle,
+            pointer == nil
+                ? "the \(kind) handle is NULL"
+                : "the \(kind) handle is closed or was never one (0x"
+                    + "\(String(UInt(bitPattern: pointer), radix: 16)))")
+    }
+
+    @inline(__always)
+    static func environment(
+        _ pointer: OpaquePointer?
+    ) throws(DatabaseError) -> UnsafeMutablePointer<EnvironmentHandle> {
+        guard let object = environments.resolve(number(pointer)) else {
+            throw bad("environment", pointer)
+        }
+        guard object.pointee.state.pointee.forkGeneration == zp_fork_generation() else {
+            throw Environment.forkedError
+        }
+        return object
+    }
+
+    @inline(__always)
+    static func transaction(
+        _ pointer: OpaquePointer?
+    ) throws(DatabaseError) -> UnsafeMutablePointer<TransactionState> {
+        guard let object = Transactions.table.resolve(number(pointer)) else {
+            throw bad("transaction", pointer)
+        }
+        guard object.pointee.forkGeneration == zp_fork_generation() else {
+            throw Environment.forkedError
+        }
+        return object
+    }
+
+    /// Runs a body in a transaction. A write transaction admits one thread at a time.
+    @inline(__always)
+    static func withTransaction(
+        _ pointer: OpaquePointer?,
+        _ body: (UnsafeMutablePointer<TransactionState>) throws(DatabaseError) -> Int32
+    ) -> Int32 {
+        do throws(DatabaseError) {
+            let state = try transaction(pointer)
+            guard state.pointee.isWrite else { return try body(state) }
+            try state.pointee.enter()
+            defer { state.pointee.leave() }
+            return try body(state)
+        } catch {
+            return Results.fail(error)
+        }
+    }
+
+    /// Runs a body in a transaction and alone in it, for calls that change what the transaction
+    /// itself is.
+    @inline(__always)
+    static func withTransactionAlone(
+        _ pointer: OpaquePointer?,
+        _ body: (UnsafeMutablePointer<TransactionState>) throws(DatabaseError) -> Int32
+    ) -> Int32 {
+        do throws(DatabaseError) {
+            let state = try transaction(pointer)
+            try state.pointee.enter()
+            defer { state.pointee.leave() }
+            return try body(state)
+        } catch {
+            return Results.fail(error)
+        }
+    }
+
+    /// Runs a body with a cursor whose transaction is alive.
+    @inline(__always)
+    static func withCursor(
+        _ pointer: OpaquePointer?,
+        _ body: (UnsafeMutablePointer<CursorState>) throws(DatabaseError) -> Int32
+    ) -> Int32 {
+        do throws(DatabaseError) {
+            guard let cursor = cursors.resolve(number(pointer)) else {
+                throw bad("cursor", pointer)
+            }
+            guard
+                let state = Transactions.table.resolve(cursor.pointee.transactionHandle)
+            else {
+                throw DatabaseError(
+                    .badCursor, "the cursor's transaction has ended; close the cursor")
+            }
+            guard state.pointee.forkGeneration == zp_fork_generation() else {
+                throw Environment.forkedError
+            }
+            guard state.pointee.isWrite else { return try body(cursor) }
+            try state.pointee.enter()
+            defer { state.pointee.leave() }
+            return try body(cursor)
+        } catch {
+            return Results.fail(error)
+        }
+    }
+}

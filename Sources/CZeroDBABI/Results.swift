@@ -1,0 +1,167 @@
+import CZeroDB
+import CZeroDBPlatform
+import Glibc
+import ZeroDB
+
+/// What C functions share: turning errors into codes and arguments into bytes.
+enum Results {
+    /// Keeps an error for `zdb_last_error` and returns its code.
+    @inline(never)
+    static func fail(_ error: DatabaseError) -> Int32 {
+        let code = error.resultCode
+        if let record = zp_thread_error() {
+            record.pointee.code = code
+            record.pointee.page = error.page ?? UInt64.max
+            withUnsafeMutableBytes(of: &record.pointee.message) { buffer in
+                var count = 0
+                for byte in error.message.utf8.prefix(buffer.count - 1) {
+                    buffer[count] = byte
+                    count += 1
+                }
+                // A cut message ends at a whole character.
+                if count == buffer.count - 1 {
+                    while count > 0, buffer[count - 1] & 0xc0 == 0x80 { count -= 1 }
+                    if count > 0, buffer[count - 1] & 0x80 != 0 { count -= 1 }
+                }
+                buffer[count] = 0
+            }
+        }
+        return code
+    }
+
+    @inline(never)
+    static func fail(_ code: DatabaseError.Code, _ message: String) -> Int32 {
+        fail(DatabaseError(code, message))
+    }
+
+    /// Runs a body that may throw.
+    @inline(__always)
+    static func catching(_ body: () throws(DatabaseError) -> Int32) -> Int32 {
+        do throws(DatabaseError) {
+            return try body()
+        } catch {
+            return fail(error)
+        }
+    }
+
+    static func null(_ name: String, _ function: StaticString) -> DatabaseError {
+        DatabaseError(.badArgument, "\(function): \(name) is NULL")
+    }
+
+    /// - Throws: `badArgument` if a size field does not say what this library knows.
+    static func checkSize<T>(
+        _ size: Int, of type: T.Type, _ function: StaticString
+    ) throws(DatabaseError) {
+        let expected = MemoryLayout<T>.stride
+        guard size == expected else {
+            throw DatabaseError(
+                .badArgument,
+                "\(function): struct_size is \(size), this library's \(type) has \(expected) bytes; "
+                    + "set struct_size = sizeof(\(type)) and compile against this library's header")
+        }
+    }
+
+    static func checkFlags(
+        _ flags: UInt32, allowed: UInt32, _ function: StaticString
+    ) throws(DatabaseError) {
+        guard flags & ~allowed == 0 else {
+            throw DatabaseError(
+                .badArgument,
+                "\(function): unknown flags 0x\(String(flags & ~allowed, radix: 16))")
+        }
+    }
+
+    /// A caller's bytes.
+    @inline(__always)
+    static func bytes(
+        _ value: UnsafePointer<zdb_val>?, _ name: @autoclosure () -> String,
+        _ function: StaticString
+    ) throws(DatabaseError) -> UnsafeRawBufferPointer {
+        guard let value else { throw null(name(), function) }
+        let size = value.pointee.size
+        guard size >= 0 else {
+            throw DatabaseError(
+                .badValueSize, "\(function): \(name()) has \(UInt(bitPattern: size)) bytes")
+        }
+        guard let data = value.pointee.data else {
+            guard size == 0 else {
+                throw DatabaseError(
+                    .badArgument, "\(function): \(name())->data is NULL but its size is \(size)")
+            }
+            return UnsafeRawBufferPointer(start: nil, count: 0)
+        }
+        return UnsafeRawBufferPointer(start: data, count: size)
+    }
+
+    @inline(__always)
+    static func store(
+        _ bytes: UnsafeRawBufferPointer, in value: UnsafeMutablePointer<zdb_val>?
+    ) {
+        value?.pointee.data = bytes.baseAddress
+        value?.pointee.size = bytes.count
+    }
+}
+
+@_cdecl("zdb_version") @implementation
+public func zdb_version(
+    _ major: UnsafeMutablePointer<Int32>?, _ minor: UnsafeMutablePointer<Int32>?,
+    _ patch: UnsafeMutablePointer<Int32>?
+) -> UnsafePointer<CChar>? {
+    major?.pointee = ZDB_VERSION_MAJOR
+    minor?.pointee = ZDB_VERSION_MINOR
+    patch?.pointee = ZDB_VERSION_PATCH
+    return text("1.0.0")
+}
+
+@_cdecl("zdb_strerror") @implementation
+public func zdb_strerror(_ code: Int32) -> UnsafePointer<CChar>? {
+    if code > 0 { return strerror(code).map { UnsafePointer($0) } }
+    if code == 0 { return text("success") }
+    return text(DatabaseError.Code(rawValue: code).map(describe) ?? "unknown ZeroDB error")
+}
+
+private func describe(_ code: DatabaseError.Code) -> StaticString {
+    switch code {
+    case .keyExists: "the key exists already"
+    case .notFound: "not found"
+    case .corrupted: "the environment is corrupted"
+    case .versionMismatch: "another format version"
+    case .invalidFile: "not a ZeroDB file"
+    case .full: "the environment is full (max_size)"
+    case .transactionFull: "the transaction is full (max_txn_pages)"
+    case .readersFull: "the reader table is full (max_readers)"
+    case .badTransaction: "the transaction is finished, reset or broken"
+    case .badHandle: "the handle is NULL, closed or no handle"
+    case .badDatabase: "no such database handle in this transaction"
+    case .badValueSize: "the size of a key or value is out of bounds"
+    case .incompatible: "flags or operation do not fit"
+    case .readOnly: "a write through something read-only"
+    case .busy: "somebody else is inside"
+    case .forked: "the handle was inherited through fork"
+    case .panic: "an earlier flush failed; close and open again"
+    case .badArgument: "an argument is wrong"
+    case .badCursor: "the cursor is on no entry or its transaction has ended"
+    case .unsupported: "not supported by this version"
+    case .notSorted: "the key to append is not after the last one"
+    case .system: "the operating system refused"
+    }
+}
+
+/// A literal as a C string, valid for ever.
+private func text(_ literal: StaticString) -> UnsafePointer<CChar> {
+    UnsafeRawPointer(literal.utf8Start).assumingMemoryBound(to: CChar.self)
+}
+
+@_cdecl("zdb_last_error") @implementation
+public func zdb_last_error() -> UnsafePointer<CChar>? {
+    guard let record = zp_thread_error() else { return text("") }
+    return withUnsafePointer(to: &record.pointee.message) {
+        UnsafeRawPointer($0).assumingMemoryBound(to: CChar.self)
+    }
+}
+
+@_cdecl("zdb_last_error_code") @implementation
+public func zdb_last_error_code() -> Int32 { zp_thread_error()?.pointee.code ?? 0 }
+
+@_cdecl("zdb_last_error_page") @implementation
+public func zdb_last_error_page() -> UInt64 { zp_thread_error()?.pointee.page ?? UInt64.max }

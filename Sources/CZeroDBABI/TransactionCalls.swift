@@ -1,0 +1,178 @@
+import CZeroDB
+import CZeroDBPlatform
+import ZeroDB
+
+@_cdecl("zdb_txn_begin") @implementation
+public func zdb_txn_begin(
+    _ env: OpaquePointer?, _ parent: OpaquePointer?, _ flags: UInt32,
+    _ txn: UnsafeMutablePointer<OpaquePointer?>?
+) -> Int32 {
+    txn?.pointee = nil
+    return Results.catching { () throws(DatabaseError) in
+        let environment = try Handles.environment(env).pointee.state
+        guard let txn else { throw Results.null("txn", "zdb_txn_begin") }
+        try Results.checkFlags(flags, allowed: ZDB_RDONLY, "zdb_txn_begin")
+        guard parent == nil else {
+            throw DatabaseError(
+                .unsupported, "zdb_txn_begin: nested transactions are not in this version")
+        }
+        let claim =
+            flags & ZDB_RDONLY != 0
+            ? try Transactions.beginRead(environment) : try Transactions.beginWrite(environment)
+        txn.pointee = Handles.pointer(claim.handle)
+        return ZDB_OK
+    }
+}
+
+@_cdecl("zdb_txn_commit") @implementation
+public func zdb_txn_commit(_ txn: OpaquePointer?) -> Int32 {
+    Results.catching { () throws(DatabaseError) in
+        let state = try Handles.transaction(txn)
+        try state.pointee.enter()
+        try Transactions.commit(TransactionClaim(state, Handles.number(txn)))
+        return ZDB_OK
+    }
+}
+
+@_cdecl("zdb_txn_abort") @implementation
+public func zdb_txn_abort(_ txn: OpaquePointer?) -> Int32 {
+    guard txn != nil else { return ZDB_OK }
+    return Results.catching { () throws(DatabaseError) in
+        let state = try Handles.transaction(txn)
+        try state.pointee.enter()
+        Transactions.end(TransactionClaim(state, Handles.number(txn)))
+        return ZDB_OK
+    }
+}
+
+@_cdecl("zdb_txn_reset") @implementation
+public func zdb_txn_reset(_ txn: OpaquePointer?) -> Int32 {
+    Handles.withTransactionAlone(txn) { state throws(DatabaseError) in
+        try Transactions.reset(state)
+        return ZDB_OK
+    }
+}
+
+@_cdecl("zdb_txn_renew") @implementation
+public func zdb_txn_renew(_ txn: OpaquePointer?) -> Int32 {
+    Handles.withTransactionAlone(txn) { state throws(DatabaseError) in
+        try Transactions.renew(state)
+        return ZDB_OK
+    }
+}
+
+@_cdecl("zdb_txn_id") @implementation
+public func zdb_txn_id(_ txn: OpaquePointer?) -> UInt64 {
+    do throws(DatabaseError) {
+        let state = try Handles.transaction(txn)
+        return state.pointee.isActive ? state.pointee.id : 0
+    } catch {
+        _ = Results.fail(error)
+        return 0
+    }
+}
+
+// MARK: Databases
+
+@_cdecl("zdb_db_open") @implementation
+public func zdb_db_open(
+    _ txn: OpaquePointer?, _ name: UnsafePointer<CChar>?, _ flags: UInt32,
+    _ db: UnsafeMutablePointer<zdb_db>?
+) -> Int32 {
+    Handles.withTransactionAlone(txn) { state throws(DatabaseError) in
+        guard let db else { throw Results.null("db", "zdb_db_open") }
+        try Results.checkFlags(flags, allowed: ZDB_CREATE, "zdb_db_open")
+        guard let name else {
+            db.pointee = 0
+            return ZDB_OK
+        }
+        let bytes = UnsafeRawBufferPointer(start: name, count: strlenBounded(name))
+        let handle = try Operations(state).openDatabase(bytes, create: flags & ZDB_CREATE != 0)
+        db.pointee = zdb_db(handle)
+        return ZDB_OK
+    }
+}
+
+/// The length of a name, or one more than any name may have.
+private func strlenBounded(_ name: UnsafePointer<CChar>) -> Int {
+    var length = 0
+    while length < 512, name[length] != 0 { length += 1 }
+    return length
+}
+
+@_cdecl("zdb_stat") @implementation
+public func zdb_stat(
+    _ txn: OpaquePointer?, _ db: zdb_db, _ stat: UnsafeMutablePointer<zdb_db_stat>?
+) -> Int32 {
+    Handles.withTransactionAlone(txn) { state throws(DatabaseError) in
+        guard let stat else { throw Results.null("stat", "zdb_stat") }
+        try Results.checkSize(stat.pointee.struct_size, of: zdb_db_stat.self, "zdb_stat")
+        let known = try Operations(state).statistics(Int(db))
+        stat.pointee.page_size = UInt32(known.pageSize)
+        stat.pointee.depth = UInt32(known.depth)
+        stat.pointee.entries = known.entries
+        stat.pointee.branch_pages = known.branchPages
+        stat.pointee.leaf_pages = known.leafPages
+        stat.pointee.overflow_pages = known.overflowPages
+        return ZDB_OK
+    }
+}
+
+// MARK: Keys and values
+
+@_cdecl("zdb_get") @implementation
+public func zdb_get(
+    _ txn: OpaquePointer?, _ db: zdb_db, _ key: UnsafePointer<zdb_val>?,
+    _ value: UnsafeMutablePointer<zdb_val>?
+) -> Int32 {
+    Handles.withTransaction(txn) { state throws(DatabaseError) in
+        let key = try Results.bytes(key, "key", "zdb_get")
+        guard let found = try Operations(state).get(Int(db), key) else { return ZDB_NOT_FOUND }
+        Results.store(found, in: value)
+        return ZDB_OK
+    }
+}
+
+/// The mode that put flags ask for.
+func putMode(_ flags: UInt32, _ function: StaticString) throws(DatabaseError) -> Operations.PutMode {
+    try Results.checkFlags(flags, allowed: ZDB_NOOVERWRITE | ZDB_APPEND, function)
+    switch flags {
+    case ZDB_NOOVERWRITE: return .noOverwrite
+    // A key that is there is not after the last one: appending never overwrites.
+    case ZDB_APPEND, ZDB_APPEND | ZDB_NOOVERWRITE: return .append
+    default: return .overwrite
+    }
+}
+
+@_cdecl("zdb_put") @implementation
+public func zdb_put(
+    _ txn: OpaquePointer?, _ db: zdb_db, _ key: UnsafePointer<zdb_val>?,
+    _ value: UnsafeMutablePointer<zdb_val>?, _ flags: UInt32
+) -> Int32 {
+    Handles.withTransaction(txn) { state throws(DatabaseError) in
+        let key = try Results.bytes(key, "key", "zdb_put")
+        let bytes = try Results.bytes(value.map { UnsafePointer($0) }, "value", "zdb_put")
+        let mode = try putMode(flags, "zdb_put")
+        if let existing = try Operations(state).put(Int(db), key, bytes, mode: mode) {
+            Results.store(existing, in: value)
+            return ZDB_KEYEXIST
+        }
+        return ZDB_OK
+    }
+}
+
+@_cdecl("zdb_del") @implementation
+public func zdb_del(
+    _ txn: OpaquePointer?, _ db: zdb_db, _ key: UnsafePointer<zdb_val>?,
+    _ value: UnsafePointer<zdb_val>?
+) -> Int32 {
+    Handles.withTransaction(txn) { state throws(DatabaseError) in
+        let key = try Results.bytes(key, "key", "zdb_del")
+        guard value == nil else {
+            throw DatabaseError(
+                .unsupported, "zdb_del: deleting one of several values is not in this version; "
+                    + "pass NULL for value")
+        }
+        return try Operations(state).delete(Int(db), key) ? ZDB_OK : ZDB_NOT_FOUND
+    }
+}

@@ -1,0 +1,70 @@
+/* What the engine needs from C: thread-local storage, variadic system calls, and libxxhash
+ * compiled once for each instruction set. Nothing here knows of pages or transactions. */
+#ifndef ZDB_PLATFORM_H
+#define ZDB_PLATFORM_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/** XXH3-64 with a seed, by the fastest code the processor that runs it can execute. */
+uint64_t zp_xxh3_64(const void *data, size_t size, uint64_t seed);
+
+/** The widest instruction set zp_xxh3_64() uses here: "AVX2", "SSE2", "NEON" or "scalar". */
+const char *zp_xxh3_instruction_set(void);
+
+#define ZP_ERROR_MESSAGE_SIZE 1024
+
+/** The calling thread's last error, as the C ABI reports it. */
+typedef struct zp_error {
+    int code;
+    uint64_t page;
+    char message[ZP_ERROR_MESSAGE_SIZE];
+} zp_error;
+
+zp_error *zp_thread_error(void);
+
+/** Where this thread last found a free slot of each kind. Only a hint: a slot is taken by
+ *  compare-and-swap, so a thread that ends leaks nothing. */
+typedef struct zp_slot_hints {
+    uint32_t transaction;
+    uint32_t reader;
+    uint32_t cursor;
+} zp_slot_hints;
+
+zp_slot_hints *zp_thread_slot_hints(void);
+
+/** A number that differs between the threads alive in this process. */
+uint64_t zp_thread_id(void);
+
+extern uint32_t zp_fork_generation_value;
+
+/** 0 in the process that loaded the library; one more in each child of a fork(). */
+static inline uint32_t zp_fork_generation(void) {
+    return __atomic_load_n(&zp_fork_generation_value, __ATOMIC_RELAXED);
+}
+
+/** Begins to count forks. Idempotent, thread-safe. Returns 0 or an errno. */
+int zp_watch_forks(void);
+
+enum { ZP_UNLOCK = 0, ZP_LOCK_SHARED = 1, ZP_LOCK_EXCLUSIVE = 2 };
+
+/** An open-file-description lock (Linux F_OFD_SETLK) on [start, start + length). It belongs to
+ *  the open file, not to the thread, and the kernel drops it when its last holder dies.
+ *  Returns 0 or an errno; without `wait`, EAGAIN if somebody else holds it. */
+int zp_lock_range(int fd, int mode, off_t start, off_t length, int wait);
+
+/** Whether another open file description holds a lock in the way of an exclusive one on the
+ *  range: 1, 0, or a negated errno. */
+int zp_range_is_locked(int fd, off_t start, off_t length);
+
+/** open() with O_CLOEXEC; returns a descriptor or a negated errno. */
+int zp_open(const char *path, int flags, unsigned mode);
+
+/** Fills a buffer from the kernel's random source. Returns 0 or an errno. */
+int zp_fill_random(void *buffer, size_t size);
+
+/** The file system's magic number of statfs(), or 0. */
+uint64_t zp_file_system_type(int fd);
+
+#endif

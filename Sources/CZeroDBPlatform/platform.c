@@ -1,0 +1,81 @@
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <sys/random.h>
+#include <sys/statfs.h>
+
+#include "zdb_platform.h"
+
+static _Thread_local zp_error thread_error = {0, UINT64_MAX, ""};
+static _Thread_local zp_slot_hints thread_hints;
+
+zp_error *zp_thread_error(void) { return &thread_error; }
+
+zp_slot_hints *zp_thread_slot_hints(void) { return &thread_hints; }
+
+uint64_t zp_thread_id(void) { return (uint64_t)(uintptr_t)&thread_hints; }
+
+uint32_t zp_fork_generation_value;
+static pthread_once_t fork_once = PTHREAD_ONCE_INIT;
+static int fork_watch_result;
+
+static void after_fork_in_child(void) {
+    __atomic_fetch_add(&zp_fork_generation_value, 1, __ATOMIC_RELAXED);
+}
+
+static void watch_forks(void) { fork_watch_result = pthread_atfork(0, 0, after_fork_in_child); }
+
+int zp_watch_forks(void) {
+    int result = pthread_once(&fork_once, watch_forks);
+    return result != 0 ? result : fork_watch_result;
+}
+
+int zp_lock_range(int fd, int mode, off_t start, off_t length, int wait) {
+    static const short types[] = {F_UNLCK, F_RDLCK, F_WRLCK};
+    struct flock lock = {0};
+    lock.l_type = types[mode];
+    lock.l_whence = SEEK_SET;
+    lock.l_start = start;
+    lock.l_len = length;
+    while (fcntl(fd, wait ? F_OFD_SETLKW : F_OFD_SETLK, &lock) != 0) {
+        if (errno == EACCES) return EAGAIN;
+        if (errno != EINTR) return errno;
+    }
+    return 0;
+}
+
+int zp_range_is_locked(int fd, off_t start, off_t length) {
+    struct flock lock = {0};
+    lock.l_type = F_WRLCK;
+    lock.l_whence = SEEK_SET;
+    lock.l_start = start;
+    lock.l_len = length;
+    if (fcntl(fd, F_OFD_GETLK, &lock) != 0) return -errno;
+    return lock.l_type != F_UNLCK;
+}
+
+int zp_open(const char *path, int flags, unsigned mode) {
+    for (;;) {
+        int fd = open(path, flags | O_CLOEXEC, mode);
+        if (fd >= 0) return fd;
+        if (errno != EINTR) return -errno;
+    }
+}
+
+int zp_fill_random(void *buffer, size_t size) {
+    char *next = buffer;
+    while (size > 0) {
+        ssize_t result = getrandom(next, size, 0);
+        if (result < 0 && errno == EINTR) continue;
+        if (result <= 0) return result < 0 ? errno : EIO;
+        next += result;
+        size -= (size_t)result;
+    }
+    return 0;
+}
+
+uint64_t zp_file_system_type(int fd) {
+    struct statfs info;
+    return fstatfs(fd, &info) == 0 ? (uint64_t)info.f_type : 0;
+}

@@ -1,0 +1,36 @@
+/* XXH3 for the instruction set every processor of the platform has, and the choice at run
+ * time between it and a wider one. */
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+#include "xxh3_wide.h"
+#include "zdb_platform.h"
+
+#if defined(__x86_64__)
+static int has_wide(void) {
+    static int known; /* 0: not asked yet, 1: no, 2: yes; a race asks twice, harmlessly */
+    int answer = __atomic_load_n(&known, __ATOMIC_RELAXED);
+    if (answer == 0) {
+        answer = __builtin_cpu_supports("avx2") ? 2 : 1;
+        __atomic_store_n(&known, answer, __ATOMIC_RELAXED);
+    }
+    return answer == 2;
+}
+#endif
+
+uint64_t zp_xxh3_64(const void *data, size_t size, uint64_t seed) {
+#if defined(__x86_64__)
+    if (has_wide()) return zp_xxh3_64_wide(data, size, seed);
+#endif
+    return XXH3_64bits_withSeed(data, size, seed);
+}
+
+const char *zp_xxh3_instruction_set(void) {
+#if defined(__x86_64__)
+    return has_wide() ? "AVX2" : "SSE2";
+#elif defined(__ARM_NEON)
+    return "NEON";
+#else
+    return "scalar";
+#endif
+}

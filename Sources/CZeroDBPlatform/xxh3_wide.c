@@ -1,0 +1,15 @@
+/* XXH3 compiled for AVX2, whatever the compiler's default target is. */
+#if defined(__x86_64__)
+#include <immintrin.h>
+#pragma clang attribute push(__attribute__((target("avx2"))), apply_to = function)
+#define XXH_INLINE_ALL
+#define XXH_VECTOR 2 /* XXH_AVX2 */
+#include <xxhash.h>
+
+#include "xxh3_wide.h"
+
+uint64_t zp_xxh3_64_wide(const void *data, size_t size, uint64_t seed) {
+    return XXH3_64bits_withSeed(data, size, seed);
+}
+#pragma clang attribute pop
+#endif

@@ -1,0 +1,64 @@
+/// Facts and figures of an environment.
+public struct EnvironmentInfo: Sendable {
+    /// Of the files.
+    public var formatVersion: UInt32
+    /// Bytes in a page.
+    public var pageSize: Int
+    /// Bytes the data file may reach, as mapped.
+    public var maxSize: UInt64
+    /// Bytes of `data.zdb` now.
+    public var fileSize: UInt64
+    /// Pages in use or free: the file's high-water mark.
+    public var pageCount: UInt64
+    /// Of those, in free space (some still seen by readers).
+    public var freePages: UInt64
+    /// Of the newest commit.
+    public var lastTransaction: UInt64
+    /// The oldest snapshot being read; `lastTransaction` if none is.
+    public var oldestReader: UInt64
+    /// Slots in the reader table.
+    public var maxReaders: Int
+    /// Slots in use.
+    public var readers: Int
+    /// Pages one transaction may dirty; 0 for no bound.
+    public var maxTransactionPages: UInt64
+    /// Bytes.
+    public var maxKeySize: Int
+    public var checksumMode: ChecksumMode
+    /// Named databases.
+    public var databases: UInt64
+    /// Random, set at creation.
+    public var environmentID: (UInt64, UInt64)
+}
+
+extension Environment {
+    /// Largest key in bytes: a quarter of a page less 8.
+    public var maxKeySize: Int { Format.keySizeMax(pageSize: pageSize) }
+
+    /// The newest commit's state.
+    func newestMeta() -> Meta {
+        withUnsafeTemporaryAllocation(byteCount: Meta.size, alignment: 8) { buffer in
+            guard let bytes = buffer.baseAddress else { return Meta() }
+            state.pointee.shared.copyVisibleMeta(to: bytes)
+            return Meta(trusted: bytes)
+        }
+    }
+
+    /// Facts and figures. O(readers).
+    ///
+    /// - Throws: `badHandle`, `forked`, a system error.
+    public func info() throws(DatabaseError) -> EnvironmentInfo {
+        try checkOpen()
+        let meta = newestMeta()
+        let shared = state.pointee.shared
+        return EnvironmentInfo(
+            formatVersion: Format.version, pageSize: pageSize,
+            maxSize: UInt64(state.pointee.mapLength), fileSize: try dataFile.size(),
+            pageCount: meta.pageCount, freePages: meta.availablePages + meta.pendingPages,
+            lastTransaction: meta.transaction, oldestReader: shared.oldestSnapshot(),
+            maxReaders: shared.readersMax, readers: shared.readerCount(),
+            maxTransactionPages: state.pointee.transactionPagesMax, maxKeySize: maxKeySize,
+            checksumMode: options.checksumMode, databases: meta.catalog.entries,
+            environmentID: meta.environmentID)
+    }
+}

@@ -1,0 +1,53 @@
+/// How to open an environment.
+public struct EnvironmentOptions: Sendable {
+    /// Open for reading only; nothing is created or written.
+    public var isReadOnly = false
+    /// Create directory and files that are not there.
+    public var createsIfMissing = true
+    /// Bytes in a page: 4096 to 65536, a power of two. Counts at creation only.
+    public var pageSize = Format.pageSizeDefault
+    /// Bytes the data file may ever reach, at least 1 MiB. Address space of this size is
+    /// reserved, no memory.
+    public var maxSize = Format.maxSizeDefault
+    /// Pages one transaction may dirty; 0 for no bound.
+    public var maxTransactionPages: UInt64 = 10_000
+    /// When the checksums of pages are checked.
+    public var checksumMode = ChecksumMode.fast
+    /// Slots of the reader table, at most 65536.
+    public var maxReaders = 1024
+    /// Permissions of the files made; the directory gets `x` where there is `r`.
+    public var fileMode: UInt32 = 0o600
+
+    public init() {}
+
+    /// The bounds of `maxReaders`.
+    static let maxReadersRange = 1...65536
+
+    func validate() throws(DatabaseError) {
+        guard Format.isValidPageSize(pageSize) else {
+            throw DatabaseError(
+                .badArgument,
+                "page_size is \(pageSize); it must be a power of two from "
+                    + "\(Format.pageSizeMin) to \(Format.pageSizeMax)")
+        }
+        guard maxSize >= Format.maxSizeMin, maxSize <= UInt64(Int64.max) else {
+            throw DatabaseError(
+                .badArgument,
+                "max_size is \(maxSize) bytes; it must be at least \(Format.maxSizeMin)")
+        }
+        guard Self.maxReadersRange.contains(maxReaders) else {
+            throw DatabaseError(
+                .badArgument,
+                "max_readers is \(maxReaders); it must be from "
+                    + "\(Self.maxReadersRange.lowerBound) to \(Self.maxReadersRange.upperBound)")
+        }
+        guard fileMode & ~0o666 == 0, fileMode & 0o600 == 0o600 else {
+            throw DatabaseError(
+                .badArgument,
+                "file_mode is 0\(String(fileMode, radix: 8)); it must give the owner read and "
+                    + "write and may give others no more than that")
+        }
+    }
+
+    var directoryMode: UInt32 { fileMode | (fileMode & 0o444) >> 2 }
+}

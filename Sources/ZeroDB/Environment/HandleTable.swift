@@ -1,0 +1,152 @@
+import Glibc
+import Synchronization
+
+/// Names for objects that callers hold by a number they may keep too long.
+///
+/// A handle is an index and the generation of its slot. Slots lie in memory that is reserved
+/// once and never given back, and so do the objects in them: a handle that was closed, or was
+/// never one, fails the comparison of generations instead of reaching freed memory. Taking a
+/// slot is one compare-and-swap, usually on a slot the same thread had before; no lock.
+///
+/// ```
+/// handle: generation 40 | index 20 | kind 4
+/// ```
+package struct HandleTable<Object: ~Copyable>: @unchecked Sendable {
+    private let slots: UnsafeMutableRawPointer?
+    private let capacity: Int
+    private let kind: UInt64
+    private let highWater: UnsafeMutablePointer<Atomic<Int>>
+
+    private static var slotSize: Int { 64 }
+    private static var indexBits: UInt64 { 20 }
+    private static var kindBits: UInt64 { 4 }
+
+    package struct Claim {
+        package var index: Int
+        package var handle: UInt64
+    }
+
+    package init(kind: UInt64, capacity: Int) {
+        self.kind = kind
+        self.capacity = min(capacity, 1 << Int(Self.indexBits))
+        highWater = .allocate(capacity: 1)
+        highWater.initialize(to: Atomic(0))
+        // Pages of the table come into being when they are touched.
+        let memory = mmap(
+            nil, self.capacity * Self.slotSize, PROT_READ | PROT_WRITE,
+            MAP_PRIVATE | Int32(MAP_ANONYMOUS) | Int32(MAP_NORESERVE), -1, 0)
+        slots = memory == MAP_FAILED ? nil : memory
+    }
+
+    /// A slot's word: generation << 1 | in use.
+    @inline(__always)
+    private func word(
+        _ slots: UnsafeMutableRawPointer, _ index: Int
+    ) -> UnsafeMutablePointer<Atomic<UInt64>> {
+        (slots + index * Self.slotSize).assumingMemoryBound(to: Atomic<UInt64>.self)
+    }
+
+    @inline(__always)
+    private func objectWord(
+        _ slots: UnsafeMutableRawPointer, _ index: Int
+    ) -> UnsafeMutablePointer<Atomic<UInt>> {
+        (slots + (index * Self.slotSize + 8)).assumingMemoryBound(to: Atomic<UInt>.self)
+    }
+
+    @inline(__always)
+    private func tryClaim(_ slots: UnsafeMutableRawPointer, _ index: Int) -> Claim? {
+        let word = word(slots, index)
+        let value = word.pointee.load(ordering: .relaxed)
+        guard value & 1 == 0,
+            word.pointee.compareExchange(
+                expected: value, desired: value | 1, ordering: .sequentiallyConsistent
+            ).exchanged
+        else { return nil }
+        return Claim(index: index, handle: handle(index, value))
+    }
+
+    @inline(__always)
+    private func handle(_ index: Int, _ word: UInt64) -> UInt64 {
+        (word >> 1) << (Self.indexBits + Self.kindBits) | UInt64(index) << Self.kindBits | kind
+    }
+
+    /// Takes a slot, `hint` if it is free.
+    ///
+    /// - Returns: nil if all are taken.
+    @inline(__always)
+    package func claim(hint: Int) -> Claim? {
+        guard let slots else { return nil }
+        if hint < highWater.pointee.load(ordering: .relaxed), let claim = tryClaim(slots, hint) {
+            return claim
+        }
+        return claimAny(slots)
+    }
+
+    @inline(never)
+    private func claimAny(_ slots: UnsafeMutableRawPointer) -> Claim? {
+        // A few slots that may be free again, then a new one, then all.
+        let used = highWater.pointee.load(ordering: .relaxed)
+        for index in 0..<min(used, 32) {
+            if let claim = tryClaim(slots, index) { return claim }
+        }
+        while true {
+            let next = highWater.pointee.load(ordering: .relaxed)
+            guard next < capacity else { break }
+            let raised = highWater.pointee.compareExchange(
+                expected: next, desired: next + 1, ordering: .sequentiallyConsistent)
+            if raised.exchanged, let claim = tryClaim(slots, next) { return claim }
+        }
+        for index in 0..<capacity {
+            if let claim = tryClaim(slots, index) { return claim }
+        }
+        return nil
+    }
+
+    /// Gives a slot back; its handle is dead from now on, its object stays for the next.
+    @inline(__always)
+    package func release(_ index: Int) {
+        guard let slots else { return }
+        let word = word(slots, index)
+        let value = word.pointee.load(ordering: .relaxed)
+        word.pointee.store((value &+ 2) & ~1, ordering: .releasing)
+    }
+
+    /// The object that a slot keeps, from this owner or one before.
+    @inline(__always)
+    package func object(at index: Int) -> UnsafeMutablePointer<Object>? {
+        guard let slots else { return nil }
+        let address = objectWord(slots, index).pointee.load(ordering: .acquiring)
+        return UnsafeMutablePointer(bitPattern: address)
+    }
+
+    package func setObject(_ object: UnsafeMutablePointer<Object>, at index: Int) {
+        guard let slots else { return }
+        objectWord(slots, index).pointee.store(UInt(bitPattern: object), ordering: .releasing)
+    }
+
+    @inline(__always)
+    package static func index(of handle: UInt64) -> Int {
+        Int(truncatingIfNeeded: handle >> kindBits) & (1 << Int(indexBits) - 1)
+    }
+
+    /// The object a handle names; nil if the handle is dead or never was one.
+    @inline(__always)
+    package func resolve(_ handle: UInt64) -> UnsafeMutablePointer<Object>? {
+        guard let slots else { return nil }
+        let index = Self.index(of: handle)
+        guard index < highWater.pointee.load(ordering: .relaxed) else { return nil }
+        let word = word(slots, index).pointee.load(ordering: .acquiring)
+        guard word & 1 == 1, self.handle(index, word) == handle else { return nil }
+        return object(at: index)
+    }
+
+    /// The handle of a slot in use, nil if it is free.
+    package func handle(at index: Int) -> UInt64? {
+        guard let slots else { return nil }
+        let word = word(slots, index).pointee.load(ordering: .sequentiallyConsistent)
+        return word & 1 == 1 ? handle(index, word) : nil
+    }
+
+    /// Slots that have ever been used are below.
+    package var count: Int { highWater.pointee.load(ordering: .sequentiallyConsistent) }
+}

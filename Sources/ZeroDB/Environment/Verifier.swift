@@ -1,0 +1,379 @@
+/// What a verification found.
+public struct VerifyReport: Sendable, Equatable {
+    /// Pages of the snapshot, meta pages included.
+    public var pages: UInt64 = 0
+    /// Branch and leaf pages reached through the trees.
+    public var treePages: UInt64 = 0
+    /// Pages reached through overflow runs.
+    public var overflowPages: UInt64 = 0
+    /// Pages in free space.
+    public var freePages: UInt64 = 0
+    /// Entries in the main and all named databases.
+    public var entries: UInt64 = 0
+    /// Named databases.
+    public var databases: UInt64 = 0
+    /// 0: the environment is sound.
+    public var problems: UInt64 = 0
+}
+
+/// Proves that a snapshot is sound: checksums, structure, order of keys, counts, and that every
+/// page is reachable from exactly one place (invariant 7). A read transaction like any other.
+struct Verifier: ~Copyable {
+    private let source: PageSource
+    private let meta: Meta
+    private var reached: PageBitmap
+    private(set) var report = VerifyReport()
+    private let onProblem: (UInt64?, String) -> Void
+    private let keys: KeyStack
+
+    /// Counts of one tree, to compare with its record.
+    private struct TreeCounts {
+        var entries: UInt64 = 0
+        var branchPages: UInt64 = 0
+        var leafPages: UInt64 = 0
+        var overflowPages: UInt64 = 0
+    }
+
+    init(
+        _ transaction: UnsafeMutablePointer<TransactionState>,
+        onProblem: @escaping (UInt64?, String) -> Void
+    ) {
+        // Full checks whatever the environment's mode: what was checked before may have changed.
+        let known = transaction.pointee.source
+        source = PageSource(
+            map: known.map, pageSize: known.pageSize, pageShift: known.pageShift,
+            seed: known.seed, mode: .full, verified: known.verified, pageCount: known.pageCount,
+            frames: nil)
+        meta = transaction.pointee.meta
+        reached = PageBitmap(count: meta.pageCount)
+        keys = KeyStack(pageSize: known.pageSize)
+        self.onProblem = onProblem
+    }
+
+    deinit { keys.deallocate() }
+
+    private mutating func problem(_ page: UInt64?, _ message: String) {
+        report.problems += 1
+        onProblem(page, message)
+    }
+
+    // MARK: The whole snapshot
+
+    mutating func run() {
+        report.pages = meta.pageCount
+        for page in 0..<Format.metaPageCount { _ = reached.insert(page) }
+        verifyDatabase("the main database", meta.main)
+        verifyCatalog()
+        verifyFreeSpace()
+        reportUnreached()
+    }
+
+    private mutating func verifyDatabase(_ name: String, _ record: TreeRecord) {
+        verifyTree(name, record) { _, _, _ in nil }
+        report.entries += record.entries
+    }
+
+    private mutating func verifyCatalog() {
+        var databases: [(String, TreeRecord)] = []
+        verifyTree("the catalog", meta.catalog) { key, value, _ in
+            let name = String(decoding: key, as: UTF8.self)
+            guard value.count == TreeRecord.size, let start = value.baseAddress else {
+                return "the record of database \"\(name)\" has \(value.count) bytes"
+            }
+            let record = TreeRecord(at: start)
+            guard record.isPlausible else {
+                return "the record of database \"\(name)\" is impossible"
+            }
+            databases.append(("database \"\(name)\"", record))
+            return nil
+        }
+        for (name, record) in databases {
+            report.databases += 1
+            verifyDatabase(name, record)
+        }
+    }
+
+    private mutating func verifyFreeSpace() {
+        var runs: [(PageRun, UInt64)] = []
+        var available: UInt64 = 0
+        var pending: UInt64 = 0
+        verifyTree("free space", meta.free) { key, value, page in
+            switch FreeSpace.parse(key: key, value: value) {
+            case .available(let run):
+                available &+= run.count
+                runs.append((run, page))
+            case .pending(_, _, let pendingRuns):
+                for run in pendingRuns {
+                    pending &+= run.count
+                    runs.append((run, page))
+                }
+            case nil:
+                return "it holds an unknown free-space entry"
+            }
+            return nil
+        }
+        for (run, page) in runs {
+            markFree(run, namedBy: page)
+        }
+        if available != meta.availablePages {
+            problem(
+                nil,
+                "the meta page counts \(meta.availablePages) available pages; there are \(available)"
+            )
+        }
+        if pending != meta.pendingPages {
+            problem(
+                nil, "the meta page counts \(meta.pendingPages) pending pages; there are \(pending)")
+        }
+    }
+
+    private mutating func markFree(_ run: PageRun, namedBy page: UInt64) {
+        guard run.count > 0, run.count <= meta.pageCount, run.start >= Format.metaPageCount,
+            run.start <= meta.pageCount - run.count
+        else {
+            problem(
+                page,
+                "page \(page) (leaf, free space) names \(run.count) free pages from \(run.start), "
+                    + "outside the \(meta.pageCount) pages of the environment")
+            return
+        }
+        for free in run.start..<run.end {
+            if reached.insert(free) {
+                report.freePages += 1
+            } else {
+                problem(free, "page \(free) is free and also reachable from another place")
+            }
+        }
+    }
+
+    private mutating func reportUnreached() {
+        var start: UInt64?
+        for page in 0...meta.pageCount {
+            let isLost = page < meta.pageCount && !reached.contains(page)
+            if isLost, start == nil { start = page }
+            if !isLost, let first = start {
+                problem(
+                    first,
+                    page - first == 1
+                        ? "page \(first) is reachable from nowhere"
+                        : "pages \(first) to \(page - 1) are reachable from nowhere")
+                start = nil
+            }
+        }
+    }
+
+    // MARK: A tree
+
+    /// Looks at an entry of a leaf: key, value, page; returns what is wrong.
+    private typealias EntryCheck = (KeyBytes, UnsafeRawBufferPointer, UInt64) -> String?
+
+    private mutating func verifyTree(
+        _ name: String, _ record: TreeRecord, check: EntryCheck
+    ) {
+        var counts = TreeCounts()
+        if record.depth > 0 {
+            verifyPage(
+                name, record.root, level: Int(record.depth) - 1, slot: 0, low: nil, high: nil,
+                &counts, check)
+        }
+        compare(name, "entries", record.entries, counts.entries)
+        compare(name, "branch pages", record.branchPages, counts.branchPages)
+        compare(name, "leaf pages", record.leafPages, counts.leafPages)
+        compare(name, "overflow pages", record.overflowPages, counts.overflowPages)
+    }
+
+    private mutating func compare(
+        _ name: String, _ what: String, _ recorded: UInt64, _ counted: UInt64
+    ) {
+        guard recorded != counted else { return }
+        problem(nil, "the record of \(name) counts \(recorded) \(what); there are \(counted)")
+    }
+
+    /// - Parameters:
+    ///   - slot: how many keys the levels above hold in `keys`.
+    ///   - low: the smallest key the page may have, if bounded.
+    ///   - high: the key that all of the page's must be below, if bounded.
+    private mutating func verifyPage(
+        _ name: String, _ reference: PageReference, level: Int, slot: Int, low: KeyBytes?,
+        high: KeyBytes?, _ counts: inout TreeCounts, _ check: EntryCheck
+    ) {
+        let number = reference.number
+        guard number < meta.pageCount, reached.insert(number) else {
+            problem(
+                number,
+                number < meta.pageCount
+                    ? "page \(number) (\(name)) is also reachable from another place"
+                    : "\(name) refers to page \(number), outside the environment")
+            return
+        }
+        let page: Page
+        do throws(DatabaseError) {
+            page = try source.page(reference, level: level)
+        } catch {
+            problem(number, "in \(name): \(error.message)")
+            return
+        }
+        report.treePages += 1
+        if level == 0 { counts.leafPages += 1 } else { counts.branchPages += 1 }
+        verifyOrder(name, page, slot: slot, low: low, high: high)
+        if level == 0 {
+            verifyLeaf(name, page, slot: slot, &counts, check)
+            return
+        }
+        for index in 0..<page.count {
+            let childLow = index == 0 ? low : keys.load(page, index, slot: slot)
+            let childHigh =
+                index + 1 < page.count ? keys.load(page, index + 1, slot: slot + 1) : high
+            verifyPage(
+                name, page.child(index), level: level - 1, slot: slot + 2, low: childLow,
+                high: childHigh, &counts, check)
+        }
+    }
+
+    private mutating func verifyOrder(
+        _ name: String, _ page: Page, slot: Int, low: KeyBytes?, high: KeyBytes?
+    ) {
+        let first = page.isLeaf ? 0 : 1
+        guard first < page.count else { return }
+        var previous = low
+        // Equal to the lower bound is allowed for the first key only.
+        var mayEqual = true
+        for index in first..<page.count {
+            guard let key = keys.load(page, index, slot: slot + index % 2) else {
+                problem(page.number, "page \(page.number) (\(name)): key \(index) is broken")
+                return
+            }
+            if let previous {
+                let order = compareKeys(previous, key)
+                if order > 0 || (order == 0 && !mayEqual) {
+                    problem(
+                        page.number,
+                        "page \(page.number) (\(page.isLeaf ? "leaf" : "branch"), \(name)): key "
+                            + "\(index) is not after the one before it")
+                }
+            }
+            if let high, compareKeys(key, high) >= 0 {
+                problem(
+                    page.number,
+                    "page \(page.number) (\(page.isLeaf ? "leaf" : "branch"), \(name)): key "
+                        + "\(index) is not below its parent's next separator")
+            }
+            previous = key
+            mayEqual = false
+        }
+    }
+
+    private mutating func verifyLeaf(
+        _ name: String, _ page: Page, slot: Int, _ counts: inout TreeCounts, _ check: EntryCheck
+    ) {
+        for index in 0..<page.count {
+            counts.entries += 1
+            guard let key = keys.load(page, index, slot: slot), let field = page.value(index) else {
+                problem(page.number, "page \(page.number) (leaf, \(name)): entry \(index) is broken")
+                continue
+            }
+            var value = UnsafeRawBufferPointer(start: field.bytes, count: field.count)
+            if field.kind == .overflow {
+                let pointer = OverflowPointer(at: field.bytes)
+                guard let bytes = verifyOverflow(name, pointer, &counts) else { continue }
+                value = bytes
+            }
+            if let wrong = check(key, value, page.number) {
+                problem(page.number, "page \(page.number) (leaf, \(name)): \(wrong)")
+            }
+        }
+    }
+
+    private mutating func verifyOverflow(
+        _ name: String, _ pointer: OverflowPointer, _ counts: inout TreeCounts
+    ) -> UnsafeRawBufferPointer? {
+        let bytes: UnsafeRawBufferPointer
+        do throws(DatabaseError) {
+            bytes = try source.overflow(pointer)
+        } catch {
+            problem(pointer.reference.number, "in \(name): \(error.message)")
+            return nil
+        }
+        let pages = OverflowPointer.pageCount(length: pointer.length, pageSize: source.pageSize)
+        counts.overflowPages += pages
+        for number in pointer.reference.number..<(pointer.reference.number + pages) {
+            if reached.insert(number) {
+                report.overflowPages += 1
+            } else {
+                problem(number, "page \(number) (\(name)) is also reachable from another place")
+            }
+        }
+        return bytes
+    }
+}
+
+/// Orders two keys as the engine does: by bytes, a prefix before what it begins.
+func compareKeys(_ left: KeyBytes, _ right: KeyBytes) -> Int {
+    let common = commonPrefixLength(left, right)
+    if common < left.count, common < right.count {
+        return left[common] < right[common] ? -1 : 1
+    }
+    return left.count - right.count
+}
+
+/// Buffers for the keys that a walk down a tree holds on to: two a level and two for the page it
+/// is in.
+private struct KeyStack {
+    private let bytes: UnsafeMutableRawPointer
+    private let keySize: Int
+
+    init(pageSize: Int) {
+        keySize = pageSize / 4 + 16
+        bytes = .allocate(byteCount: keySize * 2 * (Format.depthMax + 2), alignment: 8)
+    }
+
+    func deallocate() { bytes.deallocate() }
+
+    func load(_ page: Page, _ index: Int, slot: Int) -> KeyBytes? {
+        let buffer = bytes + slot * keySize
+        let length = page.copyKey(index, to: buffer)
+        return length < 0 ? nil : KeyBytes(start: buffer, count: length)
+    }
+}
+
+/// A set of page numbers.
+private struct PageBitmap {
+    private var words: [UInt64]
+    private let count: UInt64
+
+    init(count: UInt64) {
+        self.count = count
+        words = Array(repeating: 0, count: Int(count / 64 + 1))
+    }
+
+    func contains(_ page: UInt64) -> Bool {
+        page < count && words[Int(page / 64)] & (1 << (page % 64)) != 0
+    }
+
+    /// - Returns: false if it was in already, or cannot be.
+    mutating func insert(_ page: UInt64) -> Bool {
+        guard page < count, !contains(page) else { return false }
+        words[Int(page / 64)] |= 1 << (page % 64)
+        return true
+    }
+}
+
+extension Environment {
+    /// Reads every page of the newest snapshot and checks all that can be: checksums, structure,
+    /// key order, counts, and that every page is reachable from exactly one place. Readers and
+    /// the writer go on meanwhile.
+    ///
+    /// - Parameter onProblem: called for each problem with the page, if it concerns one, and what
+    ///   is wrong.
+    /// - Throws: what keeps the verification from beginning; problems are in the report.
+    public func verify(
+        onProblem: @escaping (UInt64?, String) -> Void = { _, _ in }
+    ) throws(DatabaseError) -> VerifyReport {
+        try checkOpen()
+        let claim = try Transactions.beginRead(state)
+        defer { Transactions.end(claim) }
+        var verifier = Verifier(claim.state, onProblem: onProblem)
+        verifier.run()
+        return verifier.report
+    }
+}

@@ -1,0 +1,71 @@
+/// The constants of format version 1; `docs/FORMAT.md` says the same in prose.
+enum Format {
+    static let version: UInt32 = 1
+    static let magic: UInt64 = 0x0a42_444f_5245_5a89  // "\x89ZERODB\n" in little-endian
+
+    static let pageSizeMin = 4096
+    static let pageSizeMax = 65536
+    static let pageSizeDefault = 4096
+    static let maxSizeMin: UInt64 = 1 << 20
+    static let maxSizeDefault: UInt64 = 1 << 40
+
+    /// The two meta pages are numbers 0 and 1.
+    static let metaPageCount: UInt64 = 2
+
+    /// Levels of a tree, the leaves' included. Branches of 4 KiB pages have at least 3 children
+    /// even with the longest keys, so 32 levels hold more than 2^47 pages.
+    static let depthMax = 32
+
+    static let valueSizeMax = 1 << 31
+    static let databaseNameSizeMax = 511
+
+    static func isValidPageSize(_ size: Int) -> Bool {
+        size >= pageSizeMin && size <= pageSizeMax && size & (size - 1) == 0
+    }
+
+    /// Largest key in bytes.
+    static func keySizeMax(pageSize: Int) -> Int { pageSize / 4 - 8 }
+
+    /// A leaf entry of more bytes than this, slot included, has its value in an overflow run.
+    static func inlineEntrySizeMax(pageSize: Int) -> Int { (pageSize - Page.headerSize) / 4 }
+
+    /// Offsets in the header that begins every page.
+    enum Header {
+        static let checksum = 0  // u64
+        static let number = 8  // u64
+        static let transaction = 16  // u64
+        static let kind = 24  // u8
+        static let level = 25  // u8
+        static let flags = 26  // u16
+        static let count = 28  // u16
+        static let prefixLength = 30  // u16
+        static let heapUsed = 32  // u16
+        static let heapDead = 34  // u16
+        // 36: u32, zero
+    }
+
+    /// Offsets in the header of an overflow run, where they differ.
+    enum OverflowHeader {
+        static let pageCount = 28  // u32
+        static let length = 32  // u64
+    }
+}
+
+/// What a page is for.
+enum PageKind: UInt8 {
+    case branch = 1
+    case leaf = 2
+    case overflow = 3
+    case meta = 4
+}
+
+/// What a leaf entry's value field holds; the top two bits of the slot's key field.
+enum ValueKind: UInt16 {
+    /// The value itself.
+    case inline = 0
+    /// The reference (8 bytes) and length (8 bytes) of an overflow run.
+    case overflow = 1
+
+    static let shift: UInt16 = 14
+    static let keyLengthMask: UInt16 = (1 << shift) - 1
+}

@@ -1,0 +1,139 @@
+import Glibc
+
+/// One consistent state of an environment: what a meta page records.
+///
+/// A meta page holds its record twice, at offset 0 and at half the page, so that one damaged
+/// sector neither loses the state nor passes for a write that was cut off.
+struct Meta: Equatable {
+    static let size = 448
+
+    var pageSize: UInt32 = 0
+    var environmentID: (UInt64, UInt64) = (0, 0)
+    /// The transaction whose state this is.
+    var transaction: UInt64 = 0
+    /// Pages in use or free; all page numbers are below.
+    var pageCount: UInt64 = 0
+    /// Pages in free space, by its two parts.
+    var availablePages: UInt64 = 0
+    var pendingPages: UInt64 = 0
+    /// Where the next search of available space starts.
+    var allocationCursor: UInt64 = 0
+    /// Nanoseconds since 1970 of the commit.
+    var wallClock: UInt64 = 0
+    var main = TreeRecord()
+    /// Names of databases and their records.
+    var catalog = TreeRecord()
+    /// Free space.
+    var free = TreeRecord()
+
+    static func == (left: Meta, right: Meta) -> Bool {
+        left.transaction == right.transaction && left.environmentID == right.environmentID
+            && left.pageCount == right.pageCount && left.main == right.main
+            && left.catalog == right.catalog && left.free == right.free
+            && left.availablePages == right.availablePages
+            && left.pendingPages == right.pendingPages
+    }
+
+    /// What the checksums of this environment's pages are seeded with.
+    var checksumSeed: UInt64 { environmentID.0 ^ environmentID.1 }
+
+    /// Where the second copy is in a meta page.
+    static func copyOffset(_ copy: Int, pageSize: Int) -> Int { copy * pageSize / 2 }
+
+    private enum Field {
+        static let checksum = 0
+        static let magic = 8
+        static let version = 16
+        static let pageSize = 20
+        static let environmentID = 24
+        static let transaction = 40
+        static let pageCount = 48
+        static let availablePages = 56
+        static let pendingPages = 64
+        static let allocationCursor = 72
+        static let wallClock = 80
+        // 88...127: position in the log, zero until there is one
+        static let main = 128
+        static let catalog = 192
+        static let free = 256
+        // 320...447: zero
+    }
+
+    /// Why a record in a meta page cannot be used.
+    enum Problem: Error {
+        case notZeroDB
+        case version(UInt32)
+        case damaged(String)
+    }
+
+    init() {}
+
+    /// Reads a record that this process or another one has just checked or written.
+    @inline(__always)
+    init(trusted bytes: UnsafeRawPointer) {
+        pageSize = bytes.littleEndian(Field.pageSize)
+        environmentID = (
+            bytes.littleEndian(Field.environmentID), bytes.littleEndian(Field.environmentID + 8)
+        )
+        transaction = bytes.littleEndian(Field.transaction)
+        pageCount = bytes.littleEndian(Field.pageCount)
+        availablePages = bytes.littleEndian(Field.availablePages)
+        pendingPages = bytes.littleEndian(Field.pendingPages)
+        allocationCursor = bytes.littleEndian(Field.allocationCursor)
+        wallClock = bytes.littleEndian(Field.wallClock)
+        main = TreeRecord(at: bytes + Field.main)
+        catalog = TreeRecord(at: bytes + Field.catalog)
+        free = TreeRecord(at: bytes + Field.free)
+    }
+
+    /// Reads a record from disk.
+    init(at bytes: UnsafeRawPointer) throws(Problem) {
+        guard bytes.littleEndian(Field.magic) == Format.magic else { throw .notZeroDB }
+        let stored: UInt64 = bytes.littleEndian(Field.checksum)
+        // The record sums itself, seeded by its own identity: nothing else is known yet.
+        let computed = Checksum.compute(
+            UnsafeRawBufferPointer(start: bytes + 8, count: Self.size - 8), seed: Format.magic)
+        guard stored == computed else {
+            throw .damaged(
+                "checksum 0x\(String(computed, radix: 16)), expected 0x\(String(stored, radix: 16))")
+        }
+        let version: UInt32 = bytes.littleEndian(Field.version)
+        guard version == Format.version else { throw .version(version) }
+        self.init(trusted: bytes)
+        guard Format.isValidPageSize(Int(pageSize)) else {
+            throw .damaged("a page size of \(pageSize)")
+        }
+        guard pageCount >= Format.metaPageCount, pageCount < PageReference.numberLimit,
+            main.isPlausible, catalog.isPlausible, free.isPlausible
+        else { throw .damaged("counts that cannot be") }
+    }
+
+    /// Writes the record with its checksum.
+    func store(to bytes: UnsafeMutableRawPointer) {
+        memset(bytes, 0, Self.size)
+        bytes.storeLittleEndian(Format.magic, at: Field.magic)
+        bytes.storeLittleEndian(Format.version, at: Field.version)
+        bytes.storeLittleEndian(pageSize, at: Field.pageSize)
+        bytes.storeLittleEndian(environmentID.0, at: Field.environmentID)
+        bytes.storeLittleEndian(environmentID.1, at: Field.environmentID + 8)
+        bytes.storeLittleEndian(transaction, at: Field.transaction)
+        bytes.storeLittleEndian(pageCount, at: Field.pageCount)
+        bytes.storeLittleEndian(availablePages, at: Field.availablePages)
+        bytes.storeLittleEndian(pendingPages, at: Field.pendingPages)
+        bytes.storeLittleEndian(allocationCursor, at: Field.allocationCursor)
+        bytes.storeLittleEndian(wallClock, at: Field.wallClock)
+        main.store(to: bytes + Field.main)
+        catalog.store(to: bytes + Field.catalog)
+        free.store(to: bytes + Field.free)
+        let checksum = Checksum.compute(
+            UnsafeRawBufferPointer(start: bytes + 8, count: Self.size - 8), seed: Format.magic)
+        bytes.storeLittleEndian(checksum, at: Field.checksum)
+    }
+
+    /// Fills a whole meta page: both copies, zeros between.
+    func fill(page: UnsafeMutableRawPointer) {
+        let pageSize = Int(pageSize)
+        memset(page, 0, pageSize)
+        for copy in 0..<2 { store(to: page + Self.copyOffset(copy, pageSize: pageSize)) }
+    }
+}

@@ -1,0 +1,244 @@
+import Glibc
+
+/// A checked view of a branch or leaf page: header, common prefix, slots, and a heap that grows
+/// down from the page's end.
+///
+/// ```
+/// | header 40 | prefix, padded to 8 | slots → | free | ← heap |
+/// ```
+///
+/// A slot holds the first four bytes of the key after the prefix (as a number, so that a search
+/// compares integers), the length of the key after the prefix, and where the rest is. A leaf's
+/// slot is 8 bytes; its heap entry is the rest of the key, the value's length (u16), the value.
+/// A branch's slot is 16 bytes with the child's reference; its heap entry is the rest of the
+/// separator, and entry 0 has none: it stands for everything below separator 1.
+///
+/// Nothing in a page is trusted: whatever is read from it as an offset or a length is checked
+/// against the page's size before it is used, and a view that finds an impossible value answers
+/// nil or -1, which callers turn into `corrupted`.
+struct Page {
+    let base: UnsafeMutableRawPointer
+    /// Bytes in the page.
+    let size: Int
+
+    static let headerSize = 40
+    static let leafSlotSize = 8
+    static let branchSlotSize = 16
+
+    @inline(__always)
+    init(_ base: UnsafeMutableRawPointer, size: Int) {
+        self.base = base
+        self.size = size
+    }
+
+    // MARK: Header
+
+    @inline(__always)
+    var checksum: UInt64 { base.littleEndian(Format.Header.checksum) }
+    @inline(__always)
+    var number: UInt64 { base.littleEndian(Format.Header.number) }
+    @inline(__always)
+    var transaction: UInt64 { base.littleEndian(Format.Header.transaction) }
+    @inline(__always)
+    var kindByte: UInt8 { base.littleEndian(Format.Header.kind) }
+    @inline(__always)
+    var level: Int { Int(base.littleEndian(Format.Header.level, as: UInt8.self)) }
+    @inline(__always)
+    var count: Int { Int(base.littleEndian(Format.Header.count, as: UInt16.self)) }
+    @inline(__always)
+    var prefixLength: Int { Int(base.littleEndian(Format.Header.prefixLength, as: UInt16.self)) }
+    @inline(__always)
+    var heapUsed: Int { Int(base.littleEndian(Format.Header.heapUsed, as: UInt16.self)) }
+    @inline(__always)
+    var heapDead: Int { Int(base.littleEndian(Format.Header.heapDead, as: UInt16.self)) }
+
+    @inline(__always)
+    var kind: PageKind? { PageKind(rawValue: kindByte) }
+    @inline(__always)
+    var isLeaf: Bool { kindByte == PageKind.leaf.rawValue }
+    @inline(__always)
+    var isBranch: Bool { kindByte == PageKind.branch.rawValue }
+
+    @inline(__always)
+    var slotSize: Int { isLeaf ? Self.leafSlotSize : Self.branchSlotSize }
+    @inline(__always)
+    var slotsOffset: Int { Self.slotsOffset(prefixLength: prefixLength) }
+
+    @inline(__always)
+    static func slotsOffset(prefixLength: Int) -> Int { headerSize + (prefixLength + 7) & ~7 }
+
+    /// Whether header and slots lie inside the page. One comparison; done at every access.
+    @inline(__always)
+    var slotsAreInside: Bool { slotsOffset + count * slotSize <= size }
+
+    // MARK: Slots
+
+    @inline(__always)
+    func slot(_ index: Int) -> UnsafeMutableRawPointer {
+        base + (slotsOffset + index * slotSize)
+    }
+
+    @inline(__always)
+    static func head(_ slot: UnsafeRawPointer) -> UInt32 { slot.littleEndian(0) }
+    @inline(__always)
+    static func offset(_ slot: UnsafeRawPointer) -> Int {
+        Int(slot.littleEndian(4, as: UInt16.self))
+    }
+    @inline(__always)
+    static func keyField(_ slot: UnsafeRawPointer) -> UInt16 { slot.littleEndian(6) }
+    @inline(__always)
+    static func suffixLength(_ slot: UnsafeRawPointer) -> Int {
+        Int(keyField(slot) & ValueKind.keyLengthMask)
+    }
+
+    /// The child a branch entry leads to.
+    @inline(__always)
+    func child(_ index: Int) -> PageReference {
+        PageReference(raw: slot(index).littleEndian(8))
+    }
+
+    @inline(__always)
+    func setChild(_ index: Int, _ child: PageReference) {
+        slot(index).storeLittleEndian(child.raw, at: 8)
+    }
+
+    /// Bytes of the key of entry `index`, prefix included.
+    @inline(__always)
+    func keyLength(_ index: Int) -> Int { prefixLength + Self.suffixLength(slot(index)) }
+
+    /// Bytes of a key's suffix that are in the heap: those after the slot's head.
+    @inline(__always)
+    static func restLength(suffixLength: Int) -> Int { max(0, suffixLength - 4) }
+
+    // MARK: Entries
+
+    /// Puts the key of entry `index` together.
+    ///
+    /// - Parameter destination: room for the largest key and 4 bytes more.
+    /// - Returns: the key's length, or -1 if the entry reaches outside the page.
+    @inline(__always)
+    func copyKey(_ index: Int, to destination: UnsafeMutableRawPointer) -> Int {
+        let slot = UnsafeRawPointer(slot(index))
+        let prefix = prefixLength
+        let suffix = Self.suffixLength(slot)
+        // Keys never exceed a quarter of a page, which is what `destination` has room for.
+        guard prefix + suffix <= size / 4 else { return -1 }
+        if prefix > 0 { memcpy(destination, base + Self.headerSize, prefix) }
+        destination.storeBytes(of: Self.head(slot).bigEndian, toByteOffset: prefix, as: UInt32.self)
+        if suffix > 4 {
+            let offset = Self.offset(slot)
+            guard offset + suffix - 4 <= size else { return -1 }
+            memcpy(destination + prefix + 4, base + offset, suffix - 4)
+        }
+        return prefix + suffix
+    }
+
+    /// A leaf entry's value field.
+    struct ValueField {
+        var kind: ValueKind
+        var bytes: UnsafeMutableRawPointer
+        var count: Int
+    }
+
+    /// - Returns: nil if the entry reaches outside the page or its kind is unknown.
+    @inline(__always)
+    func value(_ index: Int) -> ValueField? {
+        let slot = UnsafeRawPointer(slot(index))
+        let field = Self.keyField(slot)
+        let rest = Self.restLength(suffixLength: Int(field & ValueKind.keyLengthMask))
+        let start = Self.offset(slot) + rest
+        guard start + 2 <= size, let kind = ValueKind(rawValue: field >> ValueKind.shift) else {
+            return nil
+        }
+        let length = Int(base.littleEndian(start, as: UInt16.self))
+        guard start + 2 + length <= size, kind == .inline || length == OverflowPointer.size else {
+            return nil
+        }
+        return ValueField(kind: kind, bytes: base + (start + 2), count: length)
+    }
+
+    // MARK: Space
+
+    /// Bytes between the slots and the heap.
+    var gap: Int { size - slotsOffset - count * slotSize - heapUsed }
+
+    /// Bytes that slots, heap and prefix of the living entries take.
+    var liveSize: Int { slotsOffset - Self.headerSize + count * slotSize + heapUsed - heapDead }
+
+    /// Bytes a page of this size has for prefix, slots and heap.
+    static func capacity(pageSize: Int) -> Int { pageSize - headerSize }
+
+    /// Bytes an entry takes, slot included, its key without the page's prefix.
+    @inline(__always)
+    static func entrySize(isLeaf: Bool, suffixLength: Int, valueLength: Int) -> Int {
+        let rest = restLength(suffixLength: suffixLength)
+        return isLeaf ? leafSlotSize + rest + 2 + valueLength : branchSlotSize + rest
+    }
+
+    // MARK: Structure
+
+    /// Checks all that a first meeting with a page can check without its tree: every offset and
+    /// length. Key order is left to `verify`.
+    ///
+    /// - Returns: what is wrong, or nil.
+    func structuralProblem() -> String? {
+        guard isLeaf || isBranch else { return "its kind is \(kindByte)" }
+        guard isLeaf == (level == 0) else { return "its level is \(level)" }
+        guard slotsAreInside, gap >= 0, heapDead <= heapUsed else {
+            return "\(count) slots and \(heapUsed) heap bytes do not fit"
+        }
+        guard prefixLength <= size / 4 else { return "its prefix has \(prefixLength) bytes" }
+        guard isLeaf || count > 0 else { return "it is a branch with no children" }
+        let heapStart = size - heapUsed
+        for index in 0..<count {
+            let slot = UnsafeRawPointer(slot(index))
+            let suffix = Self.suffixLength(slot)
+            guard prefixLength + suffix <= size / 4 else {
+                return "key \(index) has \(prefixLength + suffix) bytes"
+            }
+            if isLeaf {
+                guard Self.offset(slot) >= heapStart, value(index) != nil else {
+                    return "entry \(index) reaches outside the heap"
+                }
+            } else {
+                guard suffix <= 4 || Self.offset(slot) >= heapStart,
+                    suffix <= 4 || Self.offset(slot) + suffix - 4 <= size
+                else { return "separator \(index) reaches outside the heap" }
+                let child = child(index)
+                guard child.number >= Format.metaPageCount, !child.isFrame else {
+                    return "child \(index) is page \(child.number)"
+                }
+            }
+        }
+        return nil
+    }
+}
+
+/// Where a value too large for its leaf lies.
+struct OverflowPointer {
+    static let size = 16
+
+    var reference: PageReference
+    /// Bytes of the value.
+    var length: UInt64
+
+    init(reference: PageReference, length: UInt64) {
+        self.reference = reference
+        self.length = length
+    }
+
+    init(at bytes: UnsafeRawPointer) {
+        reference = PageReference(raw: bytes.littleEndian(0))
+        length = bytes.littleEndian(8)
+    }
+
+    func store(to bytes: UnsafeMutableRawPointer) {
+        bytes.storeLittleEndian(reference.raw, at: 0)
+        bytes.storeLittleEndian(length, at: 8)
+    }
+
+    /// Pages in a run that holds `length` bytes after its header.
+    static func pageCount(length: UInt64, pageSize: Int) -> UInt64 {
+        (length + UInt64(Page.headerSize) + UInt64(pageSize) - 1) / UInt64(pageSize)
+    }
+}

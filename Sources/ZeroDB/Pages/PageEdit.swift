@@ -1,0 +1,151 @@
+import Glibc
+
+/// What a leaf entry holds besides its key, not owned.
+struct LeafValue {
+    var kind: ValueKind
+    var bytes: UnsafeRawBufferPointer
+
+    @inline(__always)
+    init(kind: ValueKind, bytes: UnsafeRawBufferPointer) {
+        self.kind = kind
+        self.bytes = bytes
+    }
+
+    @inline(__always)
+    init(_ field: Page.ValueField) {
+        kind = field.kind
+        bytes = UnsafeRawBufferPointer(start: field.bytes, count: field.count)
+    }
+}
+
+/// Changes to a page that is a transaction's own copy. The caller has checked that what goes in
+/// fits; offsets already in the page were checked when it was first met.
+extension Page {
+    /// Makes this an empty page.
+    ///
+    /// - Parameter prefix: what all keys to come begin with; they are appended without it.
+    func format(kind: PageKind, level: Int, prefix: UnsafeRawBufferPointer) {
+        memset(base, 0, Self.headerSize)
+        base.storeLittleEndian(kind.rawValue, at: Format.Header.kind)
+        base.storeLittleEndian(UInt8(truncatingIfNeeded: level), at: Format.Header.level)
+        if prefix.count > 0, let start = prefix.baseAddress {
+            set(prefix.count, at: Format.Header.prefixLength)
+            let end = slotsOffset
+            memset(base + Self.headerSize, 0, end - Self.headerSize)
+            memcpy(base + Self.headerSize, start, prefix.count)
+        }
+    }
+
+    @inline(__always)
+    private func set(_ value: Int, at offset: Int) {
+        base.storeLittleEndian(UInt16(truncatingIfNeeded: value), at: offset)
+    }
+
+    /// Whether a key begins with the page's prefix.
+    @inline(__always)
+    func sharesPrefix(_ key: KeyBytes) -> Bool {
+        let prefix = prefixLength
+        if prefix == 0 { return true }
+        guard key.count >= prefix, let start = key.baseAddress else { return false }
+        return memcmp(start, base + Self.headerSize, prefix) == 0
+    }
+
+    /// Opens a slot at `index` and stores a suffix in it and the heap.
+    ///
+    /// - Returns: where the heap entry's bytes after the key go.
+    @inline(__always)
+    private func openSlot(
+        at index: Int, suffix: UnsafeRawBufferPointer, kindBits: UInt16, extra: Int, slotSize: Int
+    ) -> UnsafeMutableRawPointer {
+        let count = self.count
+        let place = base + (slotsOffset + index * slotSize)
+        if index < count { memmove(place + slotSize, place, (count - index) * slotSize) }
+        let rest = Self.restLength(suffixLength: suffix.count)
+        let used = heapUsed + rest + extra
+        let offset = size - used
+        let head = suffix.baseAddress.map { Self.head(of: $0, count: suffix.count) } ?? 0
+        place.storeLittleEndian(head, at: 0)
+        // A branch entry with no heap bytes gets an offset that fits, 0.
+        let hasHeapEntry = rest + extra > 0
+        place.storeLittleEndian(UInt16(truncatingIfNeeded: hasHeapEntry ? offset : 0), at: 4)
+        place.storeLittleEndian(
+            kindBits << ValueKind.shift | UInt16(truncatingIfNeeded: suffix.count), at: 6)
+        if rest > 0, let start = suffix.baseAddress { memcpy(base + offset, start + 4, rest) }
+        set(count + 1, at: Format.Header.count)
+        set(used, at: Format.Header.heapUsed)
+        return base + (offset + rest)
+    }
+
+    /// Inserts a leaf entry, its key without the prefix. The caller has checked `gap`.
+    @inline(__always)
+    func insertLeafEntry(at index: Int, suffix: UnsafeRawBufferPointer, value: LeafValue) {
+        let field = openSlot(
+            at: index, suffix: suffix, kindBits: value.kind.rawValue,
+            extra: 2 + value.bytes.count, slotSize: Self.leafSlotSize)
+        field.storeLittleEndian(UInt16(truncatingIfNeeded: value.bytes.count), at: 0)
+        if value.bytes.count > 0, let start = value.bytes.baseAddress {
+            memcpy(field + 2, start, value.bytes.count)
+        }
+    }
+
+    /// Inserts a branch entry, its separator without the prefix. The caller has checked `gap`.
+    func insertBranchEntry(at index: Int, suffix: UnsafeRawBufferPointer, child: PageReference) {
+        _ = openSlot(
+            at: index, suffix: suffix, kindBits: 0, extra: 0, slotSize: Self.branchSlotSize)
+        setChild(index, child)
+    }
+
+    /// Bytes of entry `index`, slot included.
+    func entrySize(_ index: Int) -> Int {
+        let isLeaf = self.isLeaf
+        let valueLength = isLeaf ? value(index)?.count ?? 0 : 0
+        return Self.entrySize(
+            isLeaf: isLeaf, suffixLength: Self.suffixLength(slot(index)), valueLength: valueLength)
+    }
+
+    /// Takes entry `index` out. Its heap bytes are dead until the page is rebuilt.
+    func removeEntry(_ index: Int) {
+        let slotSize = self.slotSize
+        let dead = heapDead + entrySize(index) - slotSize
+        let count = self.count
+        let place = slot(index)
+        if index + 1 < count { memmove(place, place + slotSize, (count - index - 1) * slotSize) }
+        set(count - 1, at: Format.Header.count)
+        if count == 1 {
+            set(0, at: Format.Header.heapUsed)
+            set(0, at: Format.Header.heapDead)
+        } else {
+            set(dead, at: Format.Header.heapDead)
+        }
+    }
+
+    /// Overwrites a value with one of the same length in place.
+    ///
+    /// - Returns: false if the lengths differ, and then nothing has changed.
+    @inline(__always)
+    func overwriteValue(_ index: Int, with value: LeafValue) -> Bool {
+        guard let field = self.value(index), field.count == value.bytes.count,
+            field.kind == value.kind
+        else { return false }
+        if field.count > 0, let start = value.bytes.baseAddress {
+            memmove(field.bytes, start, field.count)
+        }
+        return true
+    }
+
+    /// Clears what is free, so that no bytes of the process's memory reach the disk.
+    func clearGap() {
+        let start = slotsOffset + count * slotSize
+        let end = size - heapUsed
+        if start < end { memset(base + start, 0, end - start) }
+    }
+}
+
+/// Bytes that two keys have in common at their start.
+@inline(__always)
+func commonPrefixLength(_ first: KeyBytes, _ second: KeyBytes) -> Int {
+    let limit = min(first.count, second.count)
+    var length = 0
+    while length < limit, first[length] == second[length] { length += 1 }
+    return length
+}

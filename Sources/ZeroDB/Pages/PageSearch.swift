@@ -1,0 +1,126 @@
+import Glibc
+
+/// A key being looked for: its bytes, not owned.
+package typealias KeyBytes = UnsafeRawBufferPointer
+
+/// Where a search in a page ended.
+struct PagePosition {
+    /// The first entry at or after the key; `count` if there is none; -1 if the page is broken.
+    var index: Int
+    /// Whether that entry is the key.
+    var found: Bool
+
+    static let broken = PagePosition(index: -1, found: false)
+
+    @inline(__always)
+    init(index: Int, found: Bool) {
+        self.index = index
+        self.found = found
+    }
+}
+
+extension Page {
+    /// The first entry of a leaf at or after a key. O(log count): a search over the slots'
+    /// heads, then usually one entry.
+    @inline(__always)
+    func searchLeaf(_ key: KeyBytes) -> PagePosition {
+        search(key, from: 0, slotShift: 3)
+    }
+
+    /// The child of a branch whose range holds a key; -1 if the page is broken.
+    @inline(__always)
+    func searchBranch(_ key: KeyBytes) -> Int {
+        // Entry 0 has no separator: search those after it.
+        let position = search(key, from: 1, slotShift: 4)
+        return position.found ? position.index : position.index &- 1
+    }
+
+    /// The first four bytes of a suffix as a number, zeros after its end.
+    @inline(__always)
+    static func head(of suffix: UnsafeRawPointer, count: Int) -> UInt32 {
+        if count >= 4 {
+            return UInt32(bigEndian: suffix.loadUnaligned(as: UInt32.self))
+        }
+        var head: UInt32 = 0
+        for index in 0..<count {
+            head |= UInt32(suffix.load(fromByteOffset: index, as: UInt8.self)) << (24 - 8 * index)
+        }
+        return head
+    }
+
+    @inline(__always)
+    private func search(_ key: KeyBytes, from first: Int, slotShift: Int) -> PagePosition {
+        let count = self.count
+        let prefix = prefixLength
+        let slotsStart = Self.slotsOffset(prefixLength: prefix)
+        guard slotsStart + count << slotShift <= size, count >= first,
+            let keyStart = key.baseAddress
+        else { return .broken }
+        if prefix > 0 {
+            let order = memcmp(keyStart, base + Self.headerSize, min(prefix, key.count))
+            if order != 0 || key.count < prefix {
+                let isAfter = order > 0
+                return PagePosition(index: isAfter ? count : first, found: false)
+            }
+        }
+        let suffix = keyStart + prefix
+        let suffixLength = key.count - prefix
+        let head = Self.head(of: suffix, count: suffixLength)
+        let slots = UnsafeRawPointer(base + slotsStart)
+
+        // Branch-free: the comparison becomes a mask, as a mispredicted jump costs more than
+        // a step of the search.
+        var low = first
+        var length = count - first
+        while length > 1 {
+            let half = length >> 1
+            let probe = Self.head(slots + (low + half - 1) << slotShift)
+            let isLess = Int(truncatingIfNeeded: (Int64(probe) - Int64(head)) >> 63)
+            low += half & isLess
+            length -= half
+        }
+        if length == 1, Self.head(slots + low << slotShift) < head { low += 1 }
+        guard low < count, Self.head(slots + low << slotShift) == head else {
+            return PagePosition(index: low, found: false)
+        }
+
+        // One entry with this head is the usual case; several are searched by whole keys.
+        var high = low + 1
+        if high < count, Self.head(slots + high << slotShift) == head {
+            var step = 1
+            while high < count, Self.head(slots + high << slotShift) == head {
+                high = min(count, high + step)
+                step *= 2
+            }
+            // `high` may be past the run of equal heads; whole keys order those just as well.
+        }
+        while low < high {
+            let middle = (low + high) >> 1
+            let order = compare(
+                slots + middle << slotShift, head: head, suffix: suffix, count: suffixLength)
+            if order == 0 { return PagePosition(index: middle, found: true) }
+            if order == Self.impossible { return .broken }
+            if order < 0 { low = middle + 1 } else { high = middle }
+        }
+        return PagePosition(index: low, found: false)
+    }
+
+    private static let impossible = Int.min
+
+    /// Orders an entry's suffix against another: negative, 0, positive, or `impossible`.
+    @inline(__always)
+    private func compare(
+        _ slot: UnsafeRawPointer, head: UInt32, suffix: UnsafeRawPointer, count: Int
+    ) -> Int {
+        let slotHead = Self.head(slot)
+        if slotHead != head { return slotHead < head ? -1 : 1 }
+        let length = Self.suffixLength(slot)
+        // Equal heads, and one key ends inside its head: what the shorter lacks of the head are
+        // zeros in the longer, so length decides.
+        guard length > 4, count > 4 else { return length - count }
+        let offset = Self.offset(slot)
+        guard offset + length - 4 <= size else { return Self.impossible }
+        let order = memcmp(base + offset, suffix + 4, min(length, count) - 4)
+        return order != 0 ? Int(order) : length - count
+    }
+}

@@ -1,0 +1,97 @@
+import CZeroDBPlatform
+import Glibc
+
+/// The seam between the engine and the operating system: every open, map, write, flush,
+/// truncate and lock goes through here, so that a test can make any one of them fail, tear or
+/// be lost.
+///
+/// Reads of pages do not: they are loads from the map.
+protocol FileSystem: Sendable {
+    /// Opens a file of the environment's directory.
+    ///
+    /// - Throws: a system error; ENOENT if `create` is false and there is none.
+    func open(_ path: String, access: FileAccess, create: Bool, mode: UInt32)
+        throws(DatabaseError) -> any StorageFile
+
+    /// Makes a directory; one that is there already is left alone.
+    func makeDirectory(_ path: String, mode: UInt32) throws(DatabaseError)
+
+    /// Gives a file a new name in place of whatever had it.
+    func rename(_ from: String, to: String) throws(DatabaseError)
+
+    /// Removes a file if it is there.
+    func remove(_ path: String) throws(DatabaseError)
+
+    /// Makes the names in a directory durable.
+    func syncDirectory(_ path: String) throws(DatabaseError)
+}
+
+enum FileAccess: Sendable {
+    case readOnly
+    case readWrite
+}
+
+enum LockMode: Int32, Sendable {
+    case unlocked = 0
+    case shared = 1
+    case exclusive = 2
+}
+
+/// What identifies a file whatever path leads to it.
+struct FileIdentity: Hashable, Sendable {
+    var device: UInt64
+    var inode: UInt64
+}
+
+/// An open file.
+protocol StorageFile: AnyObject, Sendable {
+    /// The name that messages use: "data.zdb".
+    var name: String { get }
+
+    func size() throws(DatabaseError) -> UInt64
+
+    func identity() throws(DatabaseError) -> FileIdentity
+
+    /// Writes all of `buffers`, one after the other, at a byte offset. Extends the file.
+    func write(_ buffers: UnsafeBufferPointer<UnsafeRawBufferPointer>, at offset: UInt64)
+        throws(DatabaseError)
+
+    /// Reads up to a buffer's size; fewer bytes only at the end of the file.
+    func read(into buffer: UnsafeMutableRawBufferPointer, at offset: UInt64)
+        throws(DatabaseError) -> Int
+
+    /// Waits until what was written, and the size it needs, is on stable storage.
+    func sync() throws(DatabaseError)
+
+    func truncate(to size: UInt64) throws(DatabaseError)
+
+    /// Maps `length` bytes from the start, shared, for reading and, if asked, writing. The map
+    /// may be longer than the file; bytes past its end must not be touched.
+    func map(length: Int, writable: Bool) throws(DatabaseError) -> UnsafeMutableRawPointer
+
+    func unmap(_ address: UnsafeMutableRawPointer, length: Int)
+
+    /// Takes or drops an open-file-description lock on a byte.
+    ///
+    /// - Returns: false if `wait` is false and somebody else holds it.
+    func lock(byte: UInt64, _ mode: LockMode, wait: Bool) throws(DatabaseError) -> Bool
+
+    func close()
+}
+
+extension StorageFile {
+    /// Writes one buffer.
+    func write(_ buffer: UnsafeRawBufferPointer, at offset: UInt64) throws(DatabaseError) {
+        var one = buffer
+        // A buffer pointer to the local: `withUnsafePointer` does not carry typed errors here.
+        var failure: DatabaseError?
+        withUnsafePointer(to: &one) { pointer in
+            do throws(DatabaseError) {
+                try write(UnsafeBufferPointer(start: pointer, count: 1), at: offset)
+            } catch {
+                failure = error
+            }
+        }
+        if let failure { throw failure }
+    }
+}

@@ -1,0 +1,203 @@
+import CZeroDBPlatform
+import Glibc
+
+/// The operating system's own files.
+struct PosixFileSystem: FileSystem {
+    func open(_ path: String, access: FileAccess, create: Bool, mode: UInt32)
+        throws(DatabaseError) -> any StorageFile
+    {
+        var flags = access == .readOnly ? O_RDONLY : O_RDWR
+        if create { flags |= O_CREAT }
+        let descriptor = zp_open(path, flags, mode)
+        guard descriptor >= 0 else {
+            throw DatabaseError(systemError: -descriptor, "open \(path)")
+        }
+        let name = path.split(separator: "/").last.map(String.init) ?? path
+        return PosixFile(descriptor: descriptor, name: name)
+    }
+
+    func makeDirectory(_ path: String, mode: UInt32) throws(DatabaseError) {
+        let result = SystemCall.retryingInterrupts { Int(mkdir(path, mode)) }
+        guard result >= 0 || result == -Int(EEXIST) else {
+            throw DatabaseError(
+                systemError: Int32(truncatingIfNeeded: -result), "make directory \(path)")
+        }
+    }
+
+    func rename(_ from: String, to: String) throws(DatabaseError) {
+        let result = SystemCall.retryingInterrupts { Int(Glibc.rename(from, to)) }
+        guard result >= 0 else {
+            throw DatabaseError(
+                systemError: Int32(truncatingIfNeeded: -result), "rename \(from) to \(to)")
+        }
+    }
+
+    func remove(_ path: String) throws(DatabaseError) {
+        let result = SystemCall.retryingInterrupts { Int(unlink(path)) }
+        guard result >= 0 || result == -Int(ENOENT) else {
+            throw DatabaseError(systemError: Int32(truncatingIfNeeded: -result), "remove \(path)")
+        }
+    }
+
+    func syncDirectory(_ path: String) throws(DatabaseError) {
+        let descriptor = zp_open(path, O_RDONLY | O_DIRECTORY, 0)
+        guard descriptor >= 0 else {
+            throw DatabaseError(systemError: -descriptor, "open directory \(path)")
+        }
+        defer { Glibc.close(descriptor) }
+        let result = SystemCall.retryingInterrupts { Int(fsync(descriptor)) }
+        // Some file systems do not flush directories and say so; there is nothing to wait for.
+        guard result >= 0 || result == -Int(EINVAL) else {
+            throw DatabaseError(
+                systemError: Int32(truncatingIfNeeded: -result), "flush directory \(path)")
+        }
+    }
+}
+
+/// An open file descriptor.
+final class PosixFile: StorageFile {
+    let name: String
+    private let descriptor: Int32
+
+    init(descriptor: Int32, name: String) {
+        self.descriptor = descriptor
+        self.name = name
+    }
+
+    private func status() throws(DatabaseError) -> stat {
+        var status = stat()
+        let result = SystemCall.retryingInterrupts { Int(fstat(descriptor, &status)) }
+        guard result >= 0 else {
+            throw DatabaseError(
+                systemError: Int32(truncatingIfNeeded: -result), "read the size of \(name)")
+        }
+        return status
+    }
+
+    func size() throws(DatabaseError) -> UInt64 { UInt64(max(0, try status().st_size)) }
+
+    func identity() throws(DatabaseError) -> FileIdentity {
+        let status = try status()
+        return FileIdentity(device: UInt64(status.st_dev), inode: UInt64(status.st_ino))
+    }
+
+    func write(_ buffers: UnsafeBufferPointer<UnsafeRawBufferPointer>, at offset: UInt64)
+        throws(DatabaseError)
+    {
+        // IOV_MAX is 1024 on Linux; callers pass far fewer.
+        let vectorsMax = 64
+        var index = 0
+        var skip = 0
+        var position = offset
+        while index < buffers.count {
+            if skip == buffers[index].count {
+                index += 1
+                skip = 0
+                continue
+            }
+            let written = withUnsafeTemporaryAllocation(of: iovec.self, capacity: vectorsMax) {
+                vectors -> Int in
+                var count = 0
+                while count < vectorsMax, index + count < buffers.count {
+                    let buffer = buffers[index + count]
+                    let from = count == 0 ? skip : 0
+                    vectors[count] = iovec(
+                        iov_base: UnsafeMutableRawPointer(
+                            mutating: buffer.baseAddress.map { $0 + from }),
+                        iov_len: buffer.count - from)
+                    count += 1
+                }
+                return SystemCall.retryingInterrupts {
+                    pwritev(descriptor, vectors.baseAddress, Int32(count), off_t(position))
+                }
+            }
+            guard written > 0 else {
+                // A write of no bytes to a full device has no errno of its own.
+                let error = written == 0 ? ENOSPC : Int32(truncatingIfNeeded: -written)
+                throw DatabaseError(systemError: error, "write at offset \(position) of \(name)")
+            }
+            position += UInt64(written)
+            var left = written
+            while left > 0 {
+                let rest = buffers[index].count - skip
+                if left >= rest {
+                    left -= rest
+                    index += 1
+                    skip = 0
+                } else {
+                    skip += left
+                    left = 0
+                }
+            }
+        }
+    }
+
+    func read(into buffer: UnsafeMutableRawBufferPointer, at offset: UInt64)
+        throws(DatabaseError) -> Int
+    {
+        var done = 0
+        while done < buffer.count {
+            let from = done
+            let result = SystemCall.retryingInterrupts {
+                pread(
+                    descriptor, buffer.baseAddress.map { $0 + from }, buffer.count - from,
+                    off_t(offset) + off_t(from))
+            }
+            guard result >= 0 else {
+                throw DatabaseError(
+                    systemError: Int32(truncatingIfNeeded: -result),
+                    "read at offset \(offset) of \(name)")
+            }
+            if result == 0 { break }
+            done += result
+        }
+        return done
+    }
+
+    func sync() throws(DatabaseError) {
+        // Not retried on any error: the kernel may have dropped the pages it could not write.
+        let result = SystemCall.retryingInterrupts { Int(fdatasync(descriptor)) }
+        guard result >= 0 else {
+            throw DatabaseError(systemError: Int32(truncatingIfNeeded: -result), "flush \(name)")
+        }
+    }
+
+    func truncate(to size: UInt64) throws(DatabaseError) {
+        let result = SystemCall.retryingInterrupts { Int(ftruncate(descriptor, off_t(size))) }
+        guard result >= 0 else {
+            throw DatabaseError(
+                systemError: Int32(truncatingIfNeeded: -result), "set the size of \(name)")
+        }
+    }
+
+    func map(length: Int, writable: Bool) throws(DatabaseError) -> UnsafeMutableRawPointer {
+        let protection = writable ? PROT_READ | PROT_WRITE : PROT_READ
+        guard
+            let address = mmap(
+                nil, length, protection, MAP_SHARED | Int32(MAP_NORESERVE), descriptor, 0),
+            address != MAP_FAILED
+        else { throw DatabaseError(systemError: errno, "map \(length) bytes of \(name)") }
+        if !writable {
+            // Random access: small folios keep page-sized writes cheap, and readahead would
+            // read what nobody asked for. Whole-file passes ask for readahead themselves.
+            madvise(address, length, Int32(MADV_RANDOM))
+            posix_fadvise(descriptor, 0, 0, POSIX_FADV_RANDOM)
+        }
+        return address
+    }
+
+    func unmap(_ address: UnsafeMutableRawPointer, length: Int) {
+        munmap(address, length)
+    }
+
+    func lock(byte: UInt64, _ mode: LockMode, wait: Bool) throws(DatabaseError) -> Bool {
+        let error = zp_lock_range(descriptor, mode.rawValue, off_t(byte), 1, wait ? 1 : 0)
+        if error == 0 { return true }
+        if error == EAGAIN && !wait { return false }
+        throw DatabaseError(systemError: error, "lock byte \(byte) of \(name)")
+    }
+
+    func close() {
+        Glibc.close(descriptor)
+    }
+}

@@ -1,0 +1,64 @@
+import CZeroDBPlatform
+import Glibc
+
+/// What every use of the operating system needs.
+enum SystemCall {
+    /// The system's text for an errno.
+    static func describe(_ error: Int32) -> String {
+        guard let text = strerror(error) else { return "error \(error)" }
+        return String(cString: text)
+    }
+
+    /// Repeats a call that answers -1 and EINTR.
+    ///
+    /// - Returns: the call's result, or the errno negated.
+    @inline(__always)
+    static func retryingInterrupts(_ call: () -> Int) -> Int {
+        while true {
+            let result = call()
+            if result >= 0 { return result }
+            let error = errno
+            if error != EINTR { return -Int(error) }
+        }
+    }
+
+    /// Fills a buffer from the kernel's random source.
+    static func fillRandom(_ buffer: UnsafeMutableRawBufferPointer) throws(DatabaseError) {
+        let error = zp_fill_random(buffer.baseAddress, buffer.count)
+        guard error == 0 else { throw DatabaseError(systemError: error, "read random bytes") }
+    }
+
+    /// Nanoseconds since 1970, by the wall clock.
+    static func wallClockNanoseconds() -> UInt64 {
+        var now = timespec()
+        clock_gettime(CLOCK_REALTIME, &now)
+        return UInt64(max(0, now.tv_sec)) &* 1_000_000_000 &+ UInt64(max(0, now.tv_nsec))
+    }
+
+    /// Bytes in a page of the operating system's.
+    static var memoryPageSize: Int { max(4096, sysconf(Int32(_SC_PAGESIZE))) }
+}
+
+/// Integers as they are on disk: little-endian, at any address.
+extension UnsafeRawPointer {
+    @inline(__always)
+    func littleEndian<T: FixedWidthInteger & BitwiseCopyable>(
+        _ offset: Int, as type: T.Type = T.self
+    ) -> T {
+        T(littleEndian: loadUnaligned(fromByteOffset: offset, as: T.self))
+    }
+}
+
+extension UnsafeMutableRawPointer {
+    @inline(__always)
+    func littleEndian<T: FixedWidthInteger & BitwiseCopyable>(
+        _ offset: Int, as type: T.Type = T.self
+    ) -> T {
+        T(littleEndian: loadUnaligned(fromByteOffset: offset, as: T.self))
+    }
+
+    @inline(__always)
+    func storeLittleEndian<T: FixedWidthInteger & BitwiseCopyable>(_ value: T, at offset: Int) {
+        storeBytes(of: value.littleEndian, toByteOffset: offset, as: T.self)
+    }
+}

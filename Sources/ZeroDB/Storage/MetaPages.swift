@@ -1,0 +1,167 @@
+import Glibc
+
+/// Reading and writing the two meta pages of `data.zdb`.
+enum MetaPages {
+    /// The newest state recorded in a file.
+    ///
+    /// A meta page both of whose copies are damaged cannot be the remains of an interrupted
+    /// write, which changes whole sectors: it may have held the newest commit, so it is an error
+    /// rather than a reason to fall back to the other page.
+    ///
+    /// - Throws: `invalidFile`, `versionMismatch`, `corrupted`, or a system error.
+    static func load(from file: any StorageFile) throws(DatabaseError) -> Meta {
+        let size = try file.size()
+        let pageSize = try findPageSize(file, fileSize: size)
+        var newest: Meta?
+        for number in 0..<Int(Format.metaPageCount) {
+            let copies = try readCopies(file, page: number, pageSize: pageSize)
+            for case .success(let meta) in copies
+            where Int(meta.pageSize) == pageSize
+                && meta.transaction >= newest?.transaction ?? 0
+            {
+                newest = meta
+            }
+            let isUsable = copies.contains { copy in
+                if case .success(let meta) = copy { return Int(meta.pageSize) == pageSize }
+                return false
+            }
+            guard isUsable else {
+                throw DatabaseError(
+                    .corrupted, page: UInt64(number),
+                    "corrupted page \(number) (meta) at byte \(number * pageSize) of "
+                        + "\(file.name): both copies of its record are damaged "
+                        + "(\(describe(copies))); run zerodb-check")
+            }
+        }
+        guard let newest else {
+            throw DatabaseError(.invalidFile, "\(file.name) is not a ZeroDB data file")
+        }
+        guard newest.pageCount <= size / UInt64(pageSize) else {
+            throw DatabaseError(
+                .corrupted, page: size / UInt64(pageSize),
+                "\(file.name) has \(size) bytes, but transaction \(newest.transaction) uses "
+                    + "\(newest.pageCount) pages of \(pageSize): the file has been cut off; "
+                    + "restore it from a backup")
+        }
+        return newest
+    }
+
+    private typealias Copies = [Result<Meta, Meta.Problem>]
+
+    private static func readCopies(
+        _ file: any StorageFile, page: Int, pageSize: Int
+    ) throws(DatabaseError) -> Copies {
+        var copies: Copies = []
+        for copy in 0..<2 {
+            let offset = page * pageSize + Meta.copyOffset(copy, pageSize: pageSize)
+            copies.append(try readRecord(file, at: UInt64(offset)))
+        }
+        return copies
+    }
+
+    private static func readRecord(
+        _ file: any StorageFile, at offset: UInt64
+    ) throws(DatabaseError) -> Result<Meta, Meta.Problem> {
+        let bytes = UnsafeMutableRawBufferPointer.allocate(byteCount: Meta.size, alignment: 8)
+        defer { bytes.deallocate() }
+        guard try file.read(into: bytes, at: offset) == Meta.size,
+            let start = bytes.baseAddress
+        else { return .failure(.damaged("the file ends before it")) }
+        return Result { () throws(Meta.Problem) in try Meta(at: start) }
+    }
+
+    /// The page size, by the first record that is whole, wherever it may be.
+    private static func findPageSize(
+        _ file: any StorageFile, fileSize: UInt64
+    ) throws(DatabaseError) -> Int {
+        var version: UInt32?
+        var damage: String?
+        var offsets = [0]
+        var pageSize = Format.pageSizeMin
+        while pageSize <= Format.pageSizeMax {
+            offsets += [pageSize / 2, pageSize, pageSize + pageSize / 2]
+            pageSize *= 2
+        }
+        for offset in offsets {
+            switch try readRecord(file, at: UInt64(offset)) {
+            case .success(let meta): return Int(meta.pageSize)
+            case .failure(.version(let found)): version = found
+            case .failure(.damaged(let problem)) where UInt64(offset + Meta.size) <= fileSize:
+                damage = damage ?? problem
+            case .failure: break
+            }
+        }
+        if let version {
+            throw DatabaseError(
+                .versionMismatch,
+                "\(file.name) has format version \(version); this library reads version "
+                    + "\(Format.version)")
+        }
+        if let damage {
+            throw DatabaseError(
+                .corrupted, page: 0,
+                "corrupted pages 0 and 1 (meta) of \(file.name): no record in them is whole "
+                    + "(\(damage)); run zerodb-check")
+        }
+        throw DatabaseError(
+            .invalidFile,
+            "\(file.name) (\(fileSize) bytes) is not a ZeroDB data file: it has no meta page")
+    }
+
+    private static func describe(_ copies: Copies) -> String {
+        copies.map { copy in
+            switch copy {
+            case .success(let meta): "page size \(meta.pageSize)"
+            case .failure(.notZeroDB): "no magic number"
+            case .failure(.version(let version)): "format version \(version)"
+            case .failure(.damaged(let problem)): problem
+            }
+        }.joined(separator: "; ")
+    }
+
+    /// Writes the meta page whose turn it is. Commits alternate, so that the page of the state
+    /// before is never touched.
+    static func write(_ meta: Meta, to file: any StorageFile) throws(DatabaseError) {
+        let pageSize = Int(meta.pageSize)
+        let page = UnsafeMutableRawBufferPointer.allocate(byteCount: pageSize, alignment: 64)
+        defer { page.deallocate() }
+        guard let start = page.baseAddress else { return }
+        meta.fill(page: start)
+        let number = meta.transaction % Format.metaPageCount
+        try file.write(UnsafeRawBufferPointer(page), at: number * UInt64(pageSize))
+    }
+
+    /// Makes the file of an empty environment: complete under another name first, so that a
+    /// crash leaves either no `data.zdb` or a whole one.
+    static func create(
+        _ path: String, in directory: String, pageSize: Int, mode: UInt32,
+        fileSystem: any FileSystem
+    ) throws(DatabaseError) {
+        var identity: (UInt64, UInt64) = (0, 0)
+        var failure: DatabaseError?
+        withUnsafeMutableBytes(of: &identity) { bytes in
+            do throws(DatabaseError) {
+                try SystemCall.fillRandom(bytes)
+            } catch {
+                failure = error
+            }
+        }
+        if let failure { throw failure }
+        var meta = Meta()
+        meta.pageSize = UInt32(pageSize)
+        meta.environmentID = identity
+        meta.pageCount = Format.metaPageCount
+        meta.wallClock = SystemCall.wallClockNanoseconds()
+        let temporary = path + ".new"
+        try fileSystem.remove(temporary)
+        let file = try fileSystem.open(temporary, access: .readWrite, create: true, mode: mode)
+        defer { file.close() }
+        for transaction in 0..<Format.metaPageCount {
+            meta.transaction = transaction
+            try write(meta, to: file)
+        }
+        try file.sync()
+        try fileSystem.rename(temporary, to: path)
+        try fileSystem.syncDirectory(directory)
+    }
+}

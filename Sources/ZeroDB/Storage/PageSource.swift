@@ -1,0 +1,194 @@
+import CZeroDBPlatform
+import Synchronization
+
+/// When the checksums of pages are checked. They are always written.
+public enum ChecksumMode: UInt32, Sendable {
+    /// Never. Structure is still checked.
+    case none = 1
+    /// When this process first meets a version of a page.
+    case fast = 2
+    /// At every access.
+    case full = 3
+}
+
+/// Where a transaction gets its pages: the map for those on disk, the frame table for those it
+/// has changed. A trivial struct: reading a page through it counts no references, takes no lock
+/// and calls no system.
+struct PageSource {
+    let map: UnsafeMutableRawPointer
+    let pageSize: Int
+    let pageShift: Int
+    let seed: UInt64
+    let mode: ChecksumMode
+    /// One byte a page: 0, or the stamp of the version whose checksum held.
+    let verified: UnsafeMutablePointer<Atomic<UInt8>>
+    /// Page numbers of this snapshot are below. The file is at least this long.
+    var pageCount: UInt64
+    /// The pages a write transaction has changed; nil in a read transaction.
+    var frames: UnsafeMutablePointer<FrameTable>?
+
+    /// The stamp of a version of a page: never 0, and different for 254 of 255 other versions.
+    /// A rewrite by this process sets it; the ambiguity concerns only what another process
+    /// rewrote, and then costs a check, not its correctness.
+    @inline(__always)
+    static func stamp(_ tag: UInt16) -> UInt8 {
+        let folded = UInt8(truncatingIfNeeded: tag) ^ UInt8(truncatingIfNeeded: tag >> 8)
+        return folded == 0 ? 0xa5 : folded
+    }
+
+    /// The branch or leaf that a reference leads to.
+    ///
+    /// - Parameter level: the level it must have, 0 for a leaf. As levels fall along every path,
+    ///   no damaged file can lead a search in circles.
+    /// - Throws: `corrupted`.
+    @inline(__always)
+    func page(_ reference: PageReference, level: Int) throws(DatabaseError) -> Page {
+        let number = reference.number
+        guard number &- Format.metaPageCount < pageCount &- Format.metaPageCount else {
+            return try framePage(reference, level: level)
+        }
+        let page = Page(map + Int(truncatingIfNeeded: number) << pageShift, size: pageSize)
+        let known = verified[Int(truncatingIfNeeded: number)].load(ordering: .relaxed)
+        if known != Self.stamp(reference.transactionTag) || mode == .full {
+            try meet(page, as: reference)
+        }
+        guard page.level == level else { throw wrongLevel(page, reference, level: level) }
+        return page
+    }
+
+    @inline(never)
+    private func framePage(_ reference: PageReference, level: Int) throws(DatabaseError) -> Page {
+        guard let frames, reference.isFrame,
+            let memory = frames.pointee.memory(reference.frameIndex)
+        else { throw outside(reference) }
+        let page = Page(memory, size: pageSize)
+        guard page.level == level else { throw wrongLevel(page, reference, level: level) }
+        return page
+    }
+
+    /// The value that an overflow pointer leads to.
+    ///
+    /// - Throws: `corrupted`.
+    func overflow(_ pointer: OverflowPointer) throws(DatabaseError) -> UnsafeRawBufferPointer {
+        guard pointer.length <= UInt64(Format.valueSizeMax) else {
+            throw DatabaseError(
+                .corrupted, page: pointer.reference.number,
+                "an overflow pointer to page \(pointer.reference.number) has a length of "
+                    + "\(pointer.length) bytes; run zerodb-check")
+        }
+        let reference = pointer.reference
+        if let frames, reference.isFrame {
+            guard let memory = frames.pointee.memory(reference.frameIndex) else {
+                throw outside(reference)
+            }
+            return UnsafeRawBufferPointer(
+                start: memory + Page.headerSize, count: Int(pointer.length))
+        }
+        let number = reference.number
+        let pages = OverflowPointer.pageCount(length: pointer.length, pageSize: pageSize)
+        guard number >= Format.metaPageCount, number < pageCount, pages <= pageCount - number
+        else { throw outside(reference) }
+        let start = map + Int(truncatingIfNeeded: number) << pageShift
+        let known = verified[Int(truncatingIfNeeded: number)].load(ordering: .relaxed)
+        if known != Self.stamp(reference.transactionTag) || mode == .full {
+            try meetOverflow(start, as: pointer)
+        }
+        return UnsafeRawBufferPointer(start: start + Page.headerSize, count: Int(pointer.length))
+    }
+
+    // MARK: First meetings
+
+    @inline(never)
+    private func meet(_ page: Page, as reference: PageReference) throws(DatabaseError) {
+        try check(page.base, length: pageSize, as: reference, kind: "page")
+        if let problem = page.structuralProblem() {
+            throw corrupted(reference.number, "page", problem)
+        }
+        remember(reference)
+    }
+
+    @inline(never)
+    private func meetOverflow(
+        _ start: UnsafeMutableRawPointer, as pointer: OverflowPointer
+    ) throws(DatabaseError) {
+        let reference = pointer.reference
+        let stored: UInt64 = start.littleEndian(Format.OverflowHeader.length)
+        let kind: UInt8 = start.littleEndian(Format.Header.kind)
+        guard kind == PageKind.overflow.rawValue, stored == pointer.length else {
+            throw corrupted(
+                reference.number, "overflow run",
+                "kind \(kind) and length \(stored), expected kind \(PageKind.overflow.rawValue) "
+                    + "and length \(pointer.length)")
+        }
+        try check(
+            start, length: Page.headerSize + Int(pointer.length), as: reference,
+            kind: "overflow run")
+        remember(reference)
+    }
+
+    /// Checksum, page number and transaction of what is at `start`.
+    private func check(
+        _ start: UnsafeMutableRawPointer, length: Int, as reference: PageReference, kind: String
+    ) throws(DatabaseError) {
+        let page = Page(start, size: pageSize)
+        let number = reference.number
+        if mode != .none {
+            let computed = Checksum.ofPage(start, length: length, seed: seed)
+            let stored = page.checksum
+            guard computed == stored else {
+                throw corrupted(
+                    number, kind,
+                    "checksum 0x\(String(computed, radix: 16)), expected 0x"
+                        + String(stored, radix: 16))
+            }
+        }
+        guard page.number == number else {
+            throw corrupted(number, kind, "it says that it is page \(page.number)")
+        }
+        guard UInt16(truncatingIfNeeded: page.transaction) == reference.transactionTag else {
+            throw corrupted(
+                number, kind,
+                "it was written by transaction \(page.transaction), another than the one its "
+                    + "parent names (a lost write)")
+        }
+    }
+
+    /// Notes that this version of a page has been checked. A race stores the same byte twice.
+    @inline(__always)
+    func remember(_ reference: PageReference) {
+        verified[Int(truncatingIfNeeded: reference.number)].store(
+            Self.stamp(reference.transactionTag), ordering: .relaxed)
+    }
+
+    // MARK: Errors
+
+    @inline(never)
+    func corrupted(_ number: UInt64, _ kind: String, _ problem: String) -> DatabaseError {
+        DatabaseError(
+            .corrupted, page: number,
+            "corrupted \(kind) \(number) at byte \(number << UInt64(pageShift)) of data.zdb: "
+                + "\(problem); run zerodb-check")
+    }
+
+    /// An entry that reaches outside its page although the page has passed its checks.
+    @inline(never)
+    func broken(_ page: Page) -> DatabaseError {
+        corrupted(page.number, "page", "an entry reaches outside the page")
+    }
+
+    @inline(never)
+    private func outside(_ reference: PageReference) -> DatabaseError {
+        DatabaseError(
+            .corrupted, page: reference.number,
+            "a reference leads to page \(reference.number), but pages 2 to "
+                + "\(Int64(pageCount) - 1) are in use; run zerodb-check")
+    }
+
+    @inline(never)
+    private func wrongLevel(
+        _ page: Page, _ reference: PageReference, level: Int
+    ) -> DatabaseError {
+        corrupted(
+            reference.number, "page", "it is of level \(page.level), expected level \(level)")
+    }
+}

@@ -1,0 +1,232 @@
+import CZeroDBPlatform
+import Glibc
+import Synchronization
+
+/// What the processes that have an environment open share, in the map of `lock.zdb`: the newest
+/// commit and the reader table. Rebuilt by whoever opens first; never needed after a crash.
+///
+/// ```
+/// 0     magic, layout version, readers, environment id
+/// 64    visible: the transaction id of the newest commit      (atomic)
+/// 128   publishing: the id of a commit between its meta write and its publication, or 0
+/// 192   poisoned: errno of a flush that failed, or 0
+/// 256   reader slots ever used
+/// 4096  the metas of the last 8 commits, 512 bytes each
+/// 8192  reader slots, 64 bytes each
+/// ```
+///
+/// Publication: a commit stores its meta in ring entry `id % 8`, then `visible`. A reader stores
+/// the id it wants to see in its slot, copies the ring entry, then loads `visible` again; if it
+/// still is the same, no writer can have begun since to reuse pages of that snapshot without
+/// seeing the slot, and the entry was not overwritten while it was copied. Both sides need their
+/// store before their load: all four are sequentially consistent.
+struct SharedState {
+    let base: UnsafeMutableRawPointer
+    let readersMax: Int
+
+    static let layoutVersion: UInt32 = 1
+    static let magic: UInt64 = 0x6b63_6f6c_5f62_647a  // "zdb_lock"
+    private static let ringOffset = 4096
+    private static let ringEntries: UInt64 = 8
+    private static let ringEntrySize = 512
+    private static let readersOffset = 8192
+    private static let readerSlotSize = 64
+
+    /// A snapshot field that pins nothing.
+    static let noSnapshot = UInt64.max
+
+    static func byteCount(readersMax: Int) -> Int {
+        readersOffset + readersMax * readerSlotSize
+    }
+
+    init(base: UnsafeMutableRawPointer, readersMax: Int) {
+        self.base = base
+        self.readersMax = readersMax
+    }
+
+    @inline(__always)
+    private func word(_ offset: Int) -> UnsafeMutablePointer<Atomic<UInt64>> {
+        (base + offset).assumingMemoryBound(to: Atomic<UInt64>.self)
+    }
+
+    // MARK: Header
+
+    func initialize(environmentID: (UInt64, UInt64)) {
+        memset(base, 0, Self.byteCount(readersMax: readersMax))
+        base.storeLittleEndian(Self.layoutVersion, at: 8)
+        base.storeLittleEndian(UInt32(readersMax), at: 12)
+        base.storeLittleEndian(environmentID.0, at: 16)
+        base.storeLittleEndian(environmentID.1, at: 24)
+    }
+
+    /// Says that `initialize` and the first publication are complete.
+    func markReady() { word(0).pointee.store(Self.magic, ordering: .sequentiallyConsistent) }
+
+    /// The number of reader slots in a header, nil if it was never completed.
+    static func readersMax(in base: UnsafeRawPointer) -> Int? {
+        let magic = base.load(as: UInt64.self)
+        guard magic == Self.magic, base.littleEndian(8, as: UInt32.self) == layoutVersion else {
+            return nil
+        }
+        return Int(base.littleEndian(12, as: UInt32.self))
+    }
+
+    func belongs(to environmentID: (UInt64, UInt64)) -> Bool {
+        base.littleEndian(16) == environmentID.0 && base.littleEndian(24) == environmentID.1
+    }
+
+    // MARK: The newest commit
+
+    @inline(__always)
+    var visible: UInt64 { word(64).pointee.load(ordering: .sequentiallyConsistent) }
+
+    /// The id of a commit whose writer died between its meta write and its publication, or 0.
+    var publishing: UInt64 {
+        get { word(128).pointee.load(ordering: .sequentiallyConsistent) }
+        nonmutating set { word(128).pointee.store(newValue, ordering: .sequentiallyConsistent) }
+    }
+
+    /// The errno of a flush that failed, 0 if none has. Set for all processes, for good.
+    var poison: Int32 {
+        get { Int32(truncatingIfNeeded: word(192).pointee.load(ordering: .relaxed)) }
+        nonmutating set { word(192).pointee.store(UInt64(newValue), ordering: .sequentiallyConsistent) }
+    }
+
+    /// Makes a commit visible to new readers. Only the holder of the writer's lock does this.
+    func publish(_ meta: Meta) {
+        withUnsafeTemporaryAllocation(byteCount: Meta.size, alignment: 8) { buffer in
+            guard let bytes = buffer.baseAddress else { return }
+            meta.store(to: bytes)
+            let entry = ringEntry(meta.transaction)
+            for index in 0..<(Meta.size / 8) {
+                entry[index].store(
+                    bytes.load(fromByteOffset: index * 8, as: UInt64.self), ordering: .relaxed)
+            }
+        }
+        word(64).pointee.store(meta.transaction, ordering: .sequentiallyConsistent)
+    }
+
+    @inline(__always)
+    private func ringEntry(_ transaction: UInt64) -> UnsafeMutablePointer<Atomic<UInt64>> {
+        let index = Int(transaction % Self.ringEntries)
+        return word(Self.ringOffset + index * Self.ringEntrySize)
+    }
+
+    /// Copies the meta record of a commit; only good if `visible` is still the same afterwards.
+    @inline(__always)
+    private func copyMeta(_ transaction: UInt64, to bytes: UnsafeMutableRawPointer) {
+        let entry = ringEntry(transaction)
+        for index in 0..<(Meta.size / 8) {
+            bytes.storeBytes(
+                of: entry[index].load(ordering: .relaxed), toByteOffset: index * 8, as: UInt64.self)
+        }
+    }
+
+    /// The newest commit's record, for the holder of the writer's lock.
+    func copyVisibleMeta(to bytes: UnsafeMutableRawPointer) {
+        while true {
+            let transaction = visible
+            copyMeta(transaction, to: bytes)
+            if visible == transaction { return }
+        }
+    }
+
+    // MARK: Readers
+
+    private var slotsUsed: UnsafeMutablePointer<Atomic<UInt64>> { word(256) }
+
+    @inline(__always)
+    private func owner(_ slot: Int) -> UnsafeMutablePointer<Atomic<UInt64>> {
+        word(Self.readersOffset + slot * Self.readerSlotSize)
+    }
+
+    @inline(__always)
+    private func snapshot(_ slot: Int) -> UnsafeMutablePointer<Atomic<UInt64>> {
+        word(Self.readersOffset + slot * Self.readerSlotSize + 8)
+    }
+
+    /// Takes a reader slot. No lock: a compare-and-swap on a slot this thread had before, or on
+    /// the next free one.
+    ///
+    /// - Parameter owner: what identifies the process, not 0.
+    /// - Returns: nil if all slots are taken.
+    @inline(__always)
+    func claimReader(owner identity: UInt64) -> Int? {
+        let hint = zp_thread_slot_hints()
+        let last = Int(hint?.pointee.reader ?? 0)
+        if last < readersMax, claim(last, identity) { return last }
+        for slot in 0..<readersMax where claim(slot, identity) {
+            hint?.pointee.reader = UInt32(truncatingIfNeeded: slot)
+            return slot
+        }
+        return nil
+    }
+
+    @inline(__always)
+    private func claim(_ slot: Int, _ identity: UInt64) -> Bool {
+        let word = owner(slot)
+        guard word.pointee.load(ordering: .relaxed) == 0 else { return false }
+        // Nothing is pinned until a snapshot is stored; a free slot's snapshot is noSnapshot or,
+        // never used, 0, so raise the count of slots to scan only after it says noSnapshot.
+        guard
+            word.pointee.compareExchange(
+                expected: 0, desired: identity, ordering: .sequentiallyConsistent
+            ).exchanged
+        else { return false }
+        snapshot(slot).pointee.store(Self.noSnapshot, ordering: .sequentiallyConsistent)
+        var used = slotsUsed.pointee.load(ordering: .relaxed)
+        while used <= UInt64(slot) {
+            let result = slotsUsed.pointee.compareExchange(
+                expected: used, desired: UInt64(slot) + 1, ordering: .sequentiallyConsistent)
+            if result.exchanged { break }
+            used = result.original
+        }
+        return true
+    }
+
+    /// Pins the newest commit in a slot and copies its record.
+    @inline(__always)
+    func pinNewest(slot: Int, to bytes: UnsafeMutableRawPointer) {
+        while true {
+            let transaction = visible
+            snapshot(slot).pointee.store(transaction, ordering: .sequentiallyConsistent)
+            copyMeta(transaction, to: bytes)
+            if visible == transaction { return }
+        }
+    }
+
+    /// Lets go of a slot's snapshot; the slot stays taken.
+    @inline(__always)
+    func unpin(slot: Int) {
+        snapshot(slot).pointee.store(Self.noSnapshot, ordering: .releasing)
+    }
+
+    /// Gives a slot back.
+    @inline(__always)
+    func releaseReader(_ slot: Int) {
+        snapshot(slot).pointee.store(Self.noSnapshot, ordering: .releasing)
+        owner(slot).pointee.store(0, ordering: .releasing)
+    }
+
+    /// The oldest snapshot that anybody reads, the newest commit if nobody reads.
+    func oldestSnapshot() -> UInt64 {
+        var oldest = visible
+        forEachReader { snapshot in oldest = min(oldest, snapshot) }
+        return oldest
+    }
+
+    func readerCount() -> Int {
+        var count = 0
+        forEachReader { _ in count += 1 }
+        return count
+    }
+
+    private func forEachReader(_ body: (UInt64) -> Void) {
+        let used = min(
+            Int(slotsUsed.pointee.load(ordering: .sequentiallyConsistent)), readersMax)
+        for slot in 0..<used
+        where owner(slot).pointee.load(ordering: .sequentiallyConsistent) != 0 {
+            body(snapshot(slot).pointee.load(ordering: .sequentiallyConsistent))
+        }
+    }
+}

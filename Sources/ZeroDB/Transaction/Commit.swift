@@ -1,0 +1,331 @@
+import Glibc
+
+/// Turning a write transaction's frames into the environment's next state.
+///
+/// Pages get their numbers here, in the order of the trees, so that a transaction's pages lie
+/// next to each other on disk and are written in few calls. Then: write the pages, flush, write
+/// the meta page, flush, publish. Until the meta page is written nothing that exists has
+/// changed: any failure before that forgets the transaction and nothing else.
+struct Commit {
+    private let transaction: UnsafeMutablePointer<TransactionState>
+    private let write: UnsafeMutablePointer<WriteState>
+    private let frames: UnsafeMutablePointer<FrameTable>
+    private let environment: UnsafeMutablePointer<EnvironmentState>
+    private let pageSize: Int
+
+    /// Page numbers taken for frames, handed out in order.
+    private var numbers: [PageRun] = []
+    private var numbersTaken: UInt64 = 0
+    private var nextRun = 0
+
+    /// Bytes in one write call: larger ones make the kernel keep the file in large folios, in
+    /// which later page-sized writes are slow.
+    private static let writeBytesMax = 64 << 10
+    /// Rounds of giving numbers to pages that giving numbers has changed. Each round changes
+    /// only what the one before did not; a few are enough.
+    private static let roundsMax = 100
+
+    static func run(_ transaction: UnsafeMutablePointer<TransactionState>) throws(DatabaseError) {
+        guard let write = transaction.pointee.write, write.pointee.isDirty else { return }
+        var commit = Commit(transaction, write)
+        try commit.run()
+    }
+
+    private init(
+        _ transaction: UnsafeMutablePointer<TransactionState>,
+        _ write: UnsafeMutablePointer<WriteState>
+    ) {
+        self.transaction = transaction
+        self.write = write
+        frames = write.pointee.frames
+        environment = transaction.pointee.environment
+        pageSize = transaction.pointee.source.pageSize
+    }
+
+    private mutating func run() throws(DatabaseError) {
+        write.pointee.isCommitting = true
+        let databases = transaction.pointee.dirtyDatabases()
+        try storeRecords(databases)
+        try takeNumbers()
+        try assignNumbers(databases)
+        let sealed = seal()
+        try writePages(sealed)
+        try writeMeta()
+    }
+
+    // MARK: Catalog
+
+    private func writer(_ tree: UnsafeMutablePointer<TreeState>) -> TreeWriter {
+        TreeWriter(
+            source: transaction.pointee.source, write: write, tree: tree,
+            transaction: transaction.pointee.id)
+    }
+
+    private func withRecordBytes(
+        _ record: TreeRecord, _ body: (UnsafeRawBufferPointer) throws(DatabaseError) -> Void
+    ) throws(DatabaseError) {
+        let bytes = UnsafeMutableRawPointer.allocate(byteCount: TreeRecord.size, alignment: 8)
+        defer { bytes.deallocate() }
+        record.store(to: bytes)
+        try body(UnsafeRawBufferPointer(start: bytes, count: TreeRecord.size))
+    }
+
+    /// Puts the records of changed databases in the catalog. Their roots are still frames;
+    /// `assignNumbers` puts them right in place.
+    private func storeRecords(_ databases: [Int]) throws(DatabaseError) {
+        let catalog = writer(Self.catalog(of: write))
+        for handle in databases {
+            guard let name = environment.pointee.databases.name(handle) else { continue }
+            try withRecordBytes(transaction.pointee.trees[handle].record) {
+                bytes throws(DatabaseError) in
+                _ = try catalog.put(name, bytes, mode: .overwrite)
+            }
+        }
+    }
+
+    private static func catalog(
+        of write: UnsafeMutablePointer<WriteState>
+    ) -> UnsafeMutablePointer<TreeState> {
+        withUnsafeMutablePointer(to: &write.pointee.catalog) { $0 }
+    }
+
+    private static func free(
+        of write: UnsafeMutablePointer<WriteState>
+    ) -> UnsafeMutablePointer<TreeState> {
+        withUnsafeMutablePointer(to: &write.pointee.free) { $0 }
+    }
+
+    // MARK: Page numbers
+
+    /// Takes a number for every frame and records what was freed. Both change the free-space
+    /// tree, which needs frames and frees pages itself, so it goes on until nothing is left.
+    private mutating func takeNumbers() throws(DatabaseError) {
+        let meta = withUnsafeMutablePointer(to: &transaction.pointee.meta) { $0 }
+        var space = FreeSpace(
+            writer: writer(Self.free(of: write)), meta: meta,
+            pagesMax: environment.pointee.pagesMax)
+        defer { space.deallocate() }
+        let wanted = frames.pointee.dirtyPages + 16
+        if meta.pointee.availablePages < wanted {
+            let horizon = environment.pointee.shared.oldestSnapshot()
+            try space.mature(upTo: horizon, wanted: 2 * wanted)
+        }
+        for index in 0..<frames.pointee.count where frames.pointee.frames[index].memory != nil {
+            let pages = frames.pointee.frames[index].pages
+            guard pages > 1 else { continue }
+            frames.pointee.setNumber(try space.takeRun(of: pages).start, of: index)
+        }
+        var recorded = 0
+        for _ in 0..<Self.roundsMax {
+            let freed = write.pointee.freed[recorded...]
+            recorded = write.pointee.freed.count
+            if !freed.isEmpty { try space.recordPending(freed) }
+            let needed = UInt64(frames.pointee.singleFrames)
+            if needed > numbersTaken {
+                let runs = try space.take(needed - numbersTaken)
+                numbersTaken = needed
+                numbers += runs
+                continue
+            }
+            if recorded < write.pointee.freed.count { continue }
+            guard needed < numbersTaken else { return }
+            // Merges in the free-space tree have left numbers over: free them too.
+            giveBack(numbersTaken - needed)
+        }
+        throw DatabaseError(
+            .corrupted, "the free space of the environment does not settle; run zerodb-check")
+    }
+
+    private mutating func giveBack(_ count: UInt64) {
+        var left = count
+        while left > 0, var last = numbers.popLast() {
+            let part = min(left, last.count)
+            last.count -= part
+            write.pointee.freed.append(PageRun(start: last.end, count: part))
+            if last.count > 0 { numbers.append(last) }
+            left -= part
+            numbersTaken -= part
+        }
+    }
+
+    private mutating func nextNumber() throws(DatabaseError) -> UInt64 {
+        while nextRun < numbers.count {
+            if numbers[nextRun].count > 0 {
+                let number = numbers[nextRun].start
+                numbers[nextRun].start += 1
+                numbers[nextRun].count -= 1
+                return number
+            }
+            nextRun += 1
+        }
+        throw DatabaseError(
+            .corrupted, "a commit ran out of the page numbers it had counted; run zerodb-check")
+    }
+
+    /// Gives every frame its number, leaves in key order, and puts the references to them right.
+    private mutating func assignNumbers(_ databases: [Int]) throws(DatabaseError) {
+        numbers.sort { $0.start < $1.start }
+        let trees = transaction.pointee.trees
+        let catalog = Self.catalog(of: write)
+        let free = Self.free(of: write)
+        try assign(trees)
+        for handle in databases {
+            try assign(trees + handle)
+            guard let name = environment.pointee.databases.name(handle) else { continue }
+            // The record is in a frame with room for exactly it: this overwrites it in place.
+            try withRecordBytes(trees[handle].record) { bytes throws(DatabaseError) in
+                _ = try writer(catalog).put(name, bytes, mode: .overwrite)
+            }
+        }
+        try assign(catalog)
+        try assign(free)
+        transaction.pointee.meta.main = trees[0].record
+        transaction.pointee.meta.catalog = catalog.pointee.record
+        transaction.pointee.meta.free = free.pointee.record
+    }
+
+    private mutating func assign(
+        _ tree: UnsafeMutablePointer<TreeState>
+    ) throws(DatabaseError) {
+        guard tree.pointee.depth > 0 else { return }
+        tree.pointee.record.root = try assign(
+            tree.pointee.root, level: tree.pointee.depth - 1)
+    }
+
+    private mutating func assign(
+        _ reference: PageReference, level: Int
+    ) throws(DatabaseError) -> PageReference {
+        guard reference.isFrame else { return reference }
+        let page = try transaction.pointee.source.page(reference, level: level)
+        let count = page.count
+        if level > 0 {
+            for index in 0..<count {
+                let child = page.child(index)
+                guard child.isFrame else { continue }
+                page.setChild(index, try assign(child, level: level - 1))
+            }
+        } else {
+            for index in 0..<count {
+                guard let value = page.value(index), value.kind == .overflow else { continue }
+                var pointer = OverflowPointer(at: value.bytes)
+                guard pointer.reference.isFrame else { continue }
+                let frame = pointer.reference.frameIndex
+                if frames.pointee.frames[frame].pages == 1 {
+                    frames.pointee.setNumber(try nextNumber(), of: frame)
+                }
+                pointer.reference = numbered(frame)
+                pointer.store(to: value.bytes)
+            }
+        }
+        let frame = reference.frameIndex
+        frames.pointee.setNumber(try nextNumber(), of: frame)
+        return numbered(frame)
+    }
+
+    private func numbered(_ frame: Int) -> PageReference {
+        PageReference(
+            number: frames.pointee.frames[frame].number, transaction: transaction.pointee.id)
+    }
+
+    // MARK: Writing
+
+    private struct Sealed {
+        var number: UInt64
+        var memory: UnsafeMutableRawPointer
+        var pages: UInt64
+    }
+
+    /// Completes the headers of all frames.
+    ///
+    /// - Returns: what to write, in the order of the file.
+    private func seal() -> [Sealed] {
+        let seed = transaction.pointee.source.seed
+        let id = transaction.pointee.id
+        var sealed: [Sealed] = []
+        sealed.reserveCapacity(frames.pointee.count)
+        for index in 0..<frames.pointee.count {
+            let frame = frames.pointee.frames[index]
+            guard let memory = frame.memory else { continue }
+            memory.storeLittleEndian(frame.number, at: Format.Header.number)
+            memory.storeLittleEndian(id, at: Format.Header.transaction)
+            var length = pageSize
+            if memory.load(fromByteOffset: Format.Header.kind, as: UInt8.self)
+                == PageKind.overflow.rawValue
+            {
+                let value: UInt64 = memory.littleEndian(Format.OverflowHeader.length)
+                length = Page.headerSize + Int(value)
+            } else {
+                Page(memory, size: pageSize).clearGap()
+            }
+            let checksum = Checksum.ofPage(memory, length: length, seed: seed)
+            memory.storeLittleEndian(checksum, at: Format.Header.checksum)
+            sealed.append(Sealed(number: frame.number, memory: memory, pages: frame.pages))
+        }
+        sealed.sort { $0.number < $1.number }
+        return sealed
+    }
+
+    /// Writes pages to their places, neighbours in one call.
+    private func writePages(_ sealed: [Sealed]) throws(DatabaseError) {
+        let file = environment.pointee.owner.takeUnretainedValue().dataFile
+        var buffers: [UnsafeRawBufferPointer] = []
+        var start: UInt64 = 0
+        var bytes = 0
+        func flush() throws(DatabaseError) {
+            guard !buffers.isEmpty else { return }
+            var failure: DatabaseError?
+            buffers.withUnsafeBufferPointer { buffers in
+                do throws(DatabaseError) {
+                    try file.write(buffers, at: start)
+                } catch {
+                    failure = error
+                }
+            }
+            if let failure { throw failure }
+            buffers.removeAll(keepingCapacity: true)
+            bytes = 0
+        }
+        for page in sealed {
+            let offset = page.number * UInt64(pageSize)
+            var written = 0
+            let total = Int(page.pages) * pageSize
+            while written < total {
+                let part = min(total - written, Self.writeBytesMax)
+                if offset + UInt64(written) != start + UInt64(bytes)
+                    || bytes + part > Self.writeBytesMax
+                {
+                    try flush()
+                    start = offset + UInt64(written)
+                }
+                buffers.append(
+                    UnsafeRawBufferPointer(start: page.memory + written, count: part))
+                bytes += part
+                written += part
+            }
+        }
+        try flush()
+        for page in sealed {
+            transaction.pointee.source.remember(
+                PageReference(number: page.number, transaction: transaction.pointee.id))
+        }
+    }
+
+    /// Flushes the pages, then writes and flushes the meta page that leads to them.
+    private func writeMeta() throws(DatabaseError) {
+        let shared = environment.pointee.shared
+        transaction.pointee.meta.transaction = transaction.pointee.id
+        transaction.pointee.meta.wallClock = SystemCall.wallClockNanoseconds()
+        let meta = transaction.pointee.meta
+        let owner = environment.pointee.owner.takeUnretainedValue()
+        do throws(DatabaseError) {
+            try owner.dataFile.sync()
+            shared.publishing = meta.transaction
+            try MetaPages.write(meta, to: owner.dataFile)
+            try owner.dataFile.sync()
+        } catch {
+            throw owner.poison(error)
+        }
+        shared.publish(meta)
+        shared.publishing = 0
+    }
+}

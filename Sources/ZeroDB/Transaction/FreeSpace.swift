@@ -1,0 +1,314 @@
+/// The pages no transaction needs, kept in a tree of their own with two kinds of entry:
+///
+/// - **pending** `00 | transaction u64 | sequence u32` → runs that transaction freed. Readers of
+///   the snapshots before it may still need them.
+/// - **available** `01 | first page u64` → a number of pages that nobody needs.
+///
+/// (Numbers in keys are big-endian, so that they sort.) Pending runs become available when
+/// neither a reader nor the durable root can reach them (invariant 1), and only as many at a time
+/// as are wanted, so that a commit's work does not grow with the amount of free space. Available
+/// runs are coalesced and handed out by next fit: a commit's pages lie next to each other, and
+/// so do the changes to this tree.
+struct FreeSpace {
+    private let writer: TreeWriter
+    private let meta: UnsafeMutablePointer<Meta>
+    private let pagesMax: UInt64
+    /// A key and a value on their way into the tree.
+    private let buffer: UnsafeMutableRawPointer
+    private var sequence: UInt32 = 0
+
+    private static let pendingTag: UInt8 = 0
+    private static let availableTag: UInt8 = 1
+    /// Runs in one pending entry: few enough that the entry stays inside any leaf.
+    private static let runsPerEntry = 100
+    /// A run in a pending entry: 48 bits of page number, 16 of length.
+    private static let runSize = 8
+    private static let runLengthMax: UInt64 = 0xffff
+    /// How many available runs a search for a long one looks at before it extends the file.
+    private static let searchMax = 512
+    private static let valueOffset = 16
+
+    enum Entry {
+        case pending(transaction: UInt64, sequence: UInt32, runs: [PageRun])
+        case available(PageRun)
+    }
+
+    /// - Parameter meta: the state being made; its counts and page count are kept up to date.
+    init(writer: TreeWriter, meta: UnsafeMutablePointer<Meta>, pagesMax: UInt64) {
+        self.writer = writer
+        self.meta = meta
+        self.pagesMax = pagesMax
+        buffer = .allocate(
+            byteCount: Self.valueOffset + Self.runsPerEntry * Self.runSize, alignment: 8)
+    }
+
+    func deallocate() { buffer.deallocate() }
+
+    private var source: PageSource { writer.source }
+    private var path: Path { writer.path }
+
+    // MARK: Entries
+
+    private func pendingKey(_ transaction: UInt64, _ sequence: UInt32) -> KeyBytes {
+        buffer.storeBytes(of: Self.pendingTag, as: UInt8.self)
+        buffer.storeBytes(of: transaction.bigEndian, toByteOffset: 1, as: UInt64.self)
+        buffer.storeBytes(of: sequence.bigEndian, toByteOffset: 9, as: UInt32.self)
+        return KeyBytes(start: buffer, count: 13)
+    }
+
+    private func availableKey(_ start: UInt64) -> KeyBytes {
+        buffer.storeBytes(of: Self.availableTag, as: UInt8.self)
+        buffer.storeBytes(of: start.bigEndian, toByteOffset: 1, as: UInt64.self)
+        return KeyBytes(start: buffer, count: 9)
+    }
+
+    /// Reads an entry of the free-space tree.
+    ///
+    /// - Returns: nil if it is not one.
+    static func parse(key: KeyBytes, value: UnsafeRawBufferPointer) -> Entry? {
+        guard let keyStart = key.baseAddress, let valueStart = value.baseAddress, key.count >= 9
+        else { return nil }
+        let number = UInt64(bigEndian: keyStart.loadUnaligned(fromByteOffset: 1, as: UInt64.self))
+        switch (key[0], key.count) {
+        case (availableTag, 9):
+            guard value.count == 8 else { return nil }
+            return .available(PageRun(start: number, count: valueStart.littleEndian(0)))
+        case (pendingTag, 13):
+            guard value.count % runSize == 0 else { return nil }
+            let sequence = UInt32(
+                bigEndian: keyStart.loadUnaligned(fromByteOffset: 9, as: UInt32.self))
+            var runs: [PageRun] = []
+            runs.reserveCapacity(value.count / runSize)
+            for offset in stride(from: 0, to: value.count, by: runSize) {
+                let word: UInt64 = valueStart.littleEndian(offset)
+                runs.append(PageRun(start: word & PageReference.numberMask, count: word >> 48))
+            }
+            return .pending(transaction: number, sequence: sequence, runs: runs)
+        default: return nil
+        }
+    }
+
+    /// The entry a path ends at.
+    private func entry(at path: Path) throws(DatabaseError) -> Entry {
+        let step = path[writer.tree.pointee.depth - 1]
+        let leaf = Page(step.page, size: source.pageSize)
+        let keyBuffer = writer.write.pointee.scratch.firstKey
+        let length = leaf.copyKey(step.index, to: keyBuffer)
+        guard length > 0 else { throw source.broken(leaf) }
+        let value = try TreeRead.value(source, leaf, step.index)
+        guard
+            let entry = Self.parse(key: KeyBytes(start: keyBuffer, count: length), value: value)
+        else {
+            throw source.corrupted(leaf.number, "page", "it holds an unknown free-space entry")
+        }
+        return entry
+    }
+
+    private func entry(atOrAfter key: KeyBytes) throws(DatabaseError) -> Entry? {
+        let tree = writer.tree.pointee
+        guard tree.depth > 0 else { return nil }
+        let position = try TreeRead.descend(source, tree, to: key, path: path)
+        let leaf = Page(path[tree.depth - 1].page, size: source.pageSize)
+        if position.index >= leaf.count {
+            guard try TreeRead.moveToNeighbor(source, tree, forward: true, path: path) else {
+                return nil
+            }
+        }
+        return try entry(at: path)
+    }
+
+    /// The first available run that starts at or after a page.
+    private func available(atOrAfter start: UInt64) throws(DatabaseError) -> PageRun? {
+        guard case .available(let run) = try entry(atOrAfter: availableKey(start)) else {
+            return nil
+        }
+        return run
+    }
+
+    /// The last available run that starts before a page.
+    private func available(before start: UInt64) throws(DatabaseError) -> PageRun? {
+        let tree = writer.tree.pointee
+        guard tree.depth > 0 else { return nil }
+        let position = try TreeRead.descend(source, tree, to: availableKey(start), path: path)
+        if position.index > 0 {
+            path[tree.depth - 1].index = position.index - 1
+        } else if try !TreeRead.moveToNeighbor(source, tree, forward: false, path: path) {
+            return nil
+        }
+        guard case .available(let run) = try entry(at: path) else { return nil }
+        return run
+    }
+
+    private func putAvailable(_ run: PageRun) throws(DatabaseError) {
+        let key = availableKey(run.start)
+        (buffer + Self.valueOffset).storeLittleEndian(run.count, at: 0)
+        _ = try writer.put(
+            key, UnsafeRawBufferPointer(start: buffer + Self.valueOffset, count: 8),
+            mode: .overwrite)
+    }
+
+    private func deleteAvailable(_ start: UInt64) throws(DatabaseError) {
+        _ = try writer.delete(availableKey(start))
+    }
+
+    private func impossible(_ run: PageRun, _ problem: String) -> DatabaseError {
+        DatabaseError(
+            .corrupted, page: run.start,
+            "corrupted free space: pages \(run.start) to \(run.end &- 1) \(problem); run "
+                + "zerodb-check")
+    }
+
+    /// Adds a run, joined with its neighbours.
+    private func insert(_ run: PageRun) throws(DatabaseError) {
+        var run = run
+        let pageCount = meta.pointee.pageCount
+        guard run.start >= Format.metaPageCount, run.count > 0, run.count <= pageCount,
+            run.start <= pageCount - run.count
+        else { throw impossible(run, "are outside the file") }
+        if let next = try available(atOrAfter: run.start) {
+            guard next.start >= run.end else { throw impossible(next, "are free twice") }
+            if next.start == run.end {
+                try deleteAvailable(next.start)
+                run.count += next.count
+            }
+        }
+        if let before = try available(before: run.start) {
+            guard before.end <= run.start else { throw impossible(before, "are free twice") }
+            if before.end == run.start {
+                run = PageRun(start: before.start, count: before.count + run.count)
+            }
+        }
+        try putAvailable(run)
+    }
+
+    // MARK: Pending
+
+    /// Records runs that this transaction freed.
+    mutating func recordPending(_ runs: ArraySlice<PageRun>) throws(DatabaseError) {
+        let value = buffer + Self.valueOffset
+        var count = 0
+        for run in runs {
+            var rest = run
+            while rest.count > 0 {
+                let length = min(rest.count, Self.runLengthMax)
+                value.storeLittleEndian(length << 48 | rest.start, at: count * Self.runSize)
+                rest = PageRun(start: rest.start + length, count: rest.count - length)
+                meta.pointee.pendingPages += length
+                count += 1
+                if count == Self.runsPerEntry {
+                    try putPending(count)
+                    count = 0
+                }
+            }
+        }
+        if count > 0 { try putPending(count) }
+    }
+
+    private mutating func putPending(_ count: Int) throws(DatabaseError) {
+        let key = pendingKey(writer.transaction, sequence)
+        sequence += 1
+        _ = try writer.put(
+            key,
+            UnsafeRawBufferPointer(
+                start: buffer + Self.valueOffset, count: count * Self.runSize),
+            mode: .overwrite)
+    }
+
+    /// Moves pending runs to available space until `wanted` pages are there.
+    ///
+    /// - Parameter horizon: the oldest snapshot anybody can reach. What a transaction up to it
+    ///   freed is not part of that snapshot.
+    func mature(upTo horizon: UInt64, wanted: UInt64) throws(DatabaseError) {
+        while meta.pointee.availablePages < wanted {
+            guard
+                case .pending(let transaction, let sequence, let runs) =
+                    try entry(atOrAfter: pendingKey(0, 0)), transaction <= horizon
+            else { return }
+            _ = try writer.delete(pendingKey(transaction, sequence))
+            for run in runs {
+                try insert(run)
+                guard meta.pointee.pendingPages >= run.count else {
+                    throw impossible(run, "are more than the meta page counts")
+                }
+                meta.pointee.pendingPages -= run.count
+                meta.pointee.availablePages += run.count
+            }
+        }
+    }
+
+    // MARK: Allocation
+
+    /// Takes single pages: available ones next to the last that were taken, then new ones at the
+    /// end of the file.
+    ///
+    /// - Throws: `full`.
+    func take(_ count: UInt64) throws(DatabaseError) -> [PageRun] {
+        var needed = count
+        var taken: [PageRun] = []
+        while needed > 0 {
+            var run = try available(atOrAfter: meta.pointee.allocationCursor)
+            if run == nil { run = try available(atOrAfter: 0) }
+            guard let run else { break }
+            let length = min(run.count, needed)
+            try remove(length, from: run)
+            taken.append(PageRun(start: run.start, count: length))
+            needed -= length
+        }
+        if needed > 0 { taken.append(try extendFile(by: needed)) }
+        return taken
+    }
+
+    /// Takes pages that follow one another.
+    ///
+    /// - Throws: `full`.
+    func takeRun(of count: UInt64) throws(DatabaseError) -> PageRun {
+        guard meta.pointee.availablePages >= count else { return try extendFile(by: count) }
+        var run = try find(count, from: meta.pointee.allocationCursor)
+        if run == nil { run = try find(count, from: 0) }
+        guard let run else { return try extendFile(by: count) }
+        try remove(count, from: run)
+        return PageRun(start: run.start, count: count)
+    }
+
+    private func find(_ count: UInt64, from start: UInt64) throws(DatabaseError) -> PageRun? {
+        guard try available(atOrAfter: start) != nil else { return nil }
+        let tree = writer.tree.pointee
+        for _ in 0..<Self.searchMax {
+            guard case .available(let run) = try entry(at: path) else { return nil }
+            if run.count >= count { return run }
+            let step = tree.depth - 1
+            if path[step].index + 1 < Page(path[step].page, size: source.pageSize).count {
+                path[step].index += 1
+            } else if try !TreeRead.moveToNeighbor(source, tree, forward: true, path: path) {
+                return nil
+            }
+        }
+        return nil
+    }
+
+    private func remove(_ count: UInt64, from run: PageRun) throws(DatabaseError) {
+        guard run.start >= Format.metaPageCount, run.count <= meta.pointee.pageCount,
+            run.start <= meta.pointee.pageCount - run.count,
+            meta.pointee.availablePages >= count
+        else { throw impossible(run, "cannot be free") }
+        try deleteAvailable(run.start)
+        if run.count > count {
+            try putAvailable(PageRun(start: run.start + count, count: run.count - count))
+        }
+        meta.pointee.availablePages -= count
+        meta.pointee.allocationCursor = run.start + count
+    }
+
+    private func extendFile(by count: UInt64) throws(DatabaseError) -> PageRun {
+        let start = meta.pointee.pageCount
+        guard start <= pagesMax, count <= pagesMax - start else {
+            throw DatabaseError(
+                .full,
+                "the transaction needs \(count) new pages of \(source.pageSize) bytes, but the "
+                    + "environment has \(start) of the \(pagesMax) that max_size allows; open it "
+                    + "with a larger max_size")
+        }
+        meta.pointee.pageCount = start + count
+        return PageRun(start: start, count: count)
+    }
+}

@@ -1,0 +1,214 @@
+/// The operations of a transaction on its databases. Sizes, states and limits are checked here;
+/// below, everything fits.
+package struct Operations {
+    let state: UnsafeMutablePointer<TransactionState>
+
+    @inline(__always)
+    package init(_ state: UnsafeMutablePointer<TransactionState>) { self.state = state }
+
+    // MARK: Read
+
+    /// The value of a key, nil if it is not there. Points into the map, valid until the
+    /// transaction ends, or into a frame, valid until its next write.
+    @inline(__always)
+    package func get(
+        _ database: Int, _ key: UnsafeRawBufferPointer
+    ) throws(DatabaseError) -> UnsafeRawBufferPointer? {
+        try state.pointee.checkUsable()
+        try checkKey(key)
+        let tree = try state.pointee.tree(database)
+        do throws(DatabaseError) {
+            return try TreeRead.get(
+                state.pointee.source, root: tree.pointee.root, depth: tree.pointee.depth, key: key)
+        } catch {
+            throw inDatabase(error, database)
+        }
+    }
+
+    @inline(__always)
+    func checkKey(_ key: UnsafeRawBufferPointer) throws(DatabaseError) {
+        let limit = Format.keySizeMax(pageSize: state.pointee.source.pageSize)
+        guard key.count > 0, key.count <= limit else { throw badKey(key.count, limit) }
+    }
+
+    @inline(never)
+    private func badKey(_ size: Int, _ limit: Int) -> DatabaseError {
+        DatabaseError(
+            .badValueSize,
+            "the key has \(size) bytes; with pages of \(state.pointee.source.pageSize) bytes a key "
+                + "has from 1 to \(limit)")
+    }
+
+    /// An error with the name of the database it happened in.
+    @inline(never)
+    func inDatabase(_ error: DatabaseError, _ database: Int) -> DatabaseError {
+        guard error.code == .corrupted else { return error }
+        let name = state.pointee.environment.pointee.databases.describe(database)
+        return DatabaseError(.corrupted, page: error.page, "in \(name): \(error.message)")
+    }
+
+    // MARK: Write
+
+    @inline(__always)
+    private func writer(_ database: Int) throws(DatabaseError) -> TreeWriter {
+        try state.pointee.checkUsable()
+        guard let write = state.pointee.write else {
+            throw DatabaseError(
+                .readOnly, "a write in a read transaction; begin one without ZDB_RDONLY")
+        }
+        let tree = try state.pointee.tree(database)
+        return TreeWriter(
+            source: state.pointee.source, write: write, tree: tree, transaction: state.pointee.id)
+    }
+
+    package enum PutMode {
+        case overwrite
+        case noOverwrite
+        case append
+    }
+
+    /// Puts a key and its value.
+    ///
+    /// - Returns: nil if it was put; with `noOverwrite`, the value that is there.
+    /// - Throws: `notSorted` and argument errors leave the transaction usable; `transactionFull`,
+    ///   `full`, `corrupted` and lack of memory break it.
+    package func put(
+        _ database: Int, _ key: UnsafeRawBufferPointer, _ value: UnsafeRawBufferPointer,
+        mode: PutMode
+    ) throws(DatabaseError) -> UnsafeRawBufferPointer? {
+        let writer = try writer(database)
+        try checkKey(key)
+        guard value.count <= Format.valueSizeMax else {
+            throw DatabaseError(
+                .badValueSize,
+                "the value has \(value.count) bytes; the largest has \(Format.valueSizeMax)")
+        }
+        let treeMode: TreeWriter.PutMode =
+            switch mode {
+            case .overwrite: .overwrite
+            case .noOverwrite: .noOverwrite
+            case .append: .append
+            }
+        let result: TreeWriter.PutResult
+        do throws(DatabaseError) {
+            result = try putDetached(writer, key, value, treeMode)
+        } catch {
+            throw breaking(error, database)
+        }
+        switch result {
+        case .stored: return nil
+        case .exists(let existing): return existing
+        case .notSorted:
+            throw DatabaseError(
+                .notSorted,
+                "an append of a key that is not after the last key of "
+                    + state.pointee.environment.pointee.databases.describe(database))
+        }
+    }
+
+    /// Puts, from a copy if what is put lies in a page that may move meanwhile.
+    @inline(__always)
+    private func putDetached(
+        _ writer: TreeWriter, _ key: UnsafeRawBufferPointer, _ value: UnsafeRawBufferPointer,
+        _ mode: TreeWriter.PutMode
+    ) throws(DatabaseError) -> TreeWriter.PutResult {
+        let frames = writer.write.pointee.frames
+        let keyMoves = key.baseAddress.map { frames.pointee.contains($0) } ?? false
+        let valueMoves = value.baseAddress.map { frames.pointee.contains($0) } ?? false
+        guard keyMoves || valueMoves else { return try writer.put(key, value, mode: mode) }
+        let copy = UnsafeMutableRawBufferPointer.allocate(
+            byteCount: key.count + value.count, alignment: 1)
+        defer { copy.deallocate() }
+        copy.copyMemory(from: key)
+        UnsafeMutableRawBufferPointer(rebasing: copy[key.count...]).copyMemory(from: value)
+        return try writer.put(
+            UnsafeRawBufferPointer(rebasing: copy[..<key.count]),
+            UnsafeRawBufferPointer(rebasing: copy[key.count...]), mode: mode)
+    }
+
+    /// Deletes a key.
+    ///
+    /// - Returns: whether it was there.
+    package func delete(
+        _ database: Int, _ key: UnsafeRawBufferPointer
+    ) throws(DatabaseError) -> Bool {
+        let writer = try writer(database)
+        try checkKey(key)
+        do throws(DatabaseError) {
+            return try writer.delete(key)
+        } catch {
+            throw breaking(error, database)
+        }
+    }
+
+    @inline(never)
+    private func breaking(_ error: DatabaseError, _ database: Int) -> DatabaseError {
+        let located = inDatabase(error, database)
+        state.pointee.breakDown(located)
+        return located
+    }
+
+    // MARK: Databases
+
+    /// The handle of a named database.
+    ///
+    /// - Throws: `notFound`, `readOnly` if it would have to be made, `badArgument`.
+    package func openDatabase(
+        _ name: UnsafeRawBufferPointer, create: Bool
+    ) throws(DatabaseError) -> Int {
+        try state.pointee.checkUsable()
+        guard name.count > 0, name.count <= Format.databaseNameSizeMax else {
+            throw DatabaseError(
+                .badArgument,
+                "the database's name has \(name.count) bytes; it must have from 1 to "
+                    + "\(Format.databaseNameSizeMax)")
+        }
+        let environment = state.pointee.environment.pointee.owner.takeUnretainedValue()
+        let handle = try environment.databaseHandle(name)
+        if try state.pointee.lookUp(handle, name: name) { return handle }
+        let described = state.pointee.environment.pointee.databases.describe(handle)
+        guard create else {
+            throw DatabaseError(
+                .notFound, "\(described) does not exist; open it with ZDB_CREATE to make it")
+        }
+        guard state.pointee.write != nil else {
+            throw DatabaseError(
+                .readOnly, "\(described) does not exist and a read transaction cannot make it")
+        }
+        state.pointee.createTree(handle)
+        return handle
+    }
+
+    /// The record of a database: its counts.
+    func record(_ database: Int) throws(DatabaseError) -> TreeRecord {
+        try state.pointee.checkUsable()
+        return try state.pointee.tree(database).pointee.record
+    }
+
+    package func statistics(_ database: Int) throws(DatabaseError) -> DatabaseStatistics {
+        DatabaseStatistics(
+            try record(database), pageSize: state.pointee.source.pageSize)
+    }
+}
+
+/// Figures of one database, kept up to date by its changes.
+public struct DatabaseStatistics: Sendable, Equatable {
+    /// Bytes in a page.
+    public var pageSize: Int
+    /// Levels of the tree; 0 if it is empty.
+    public var depth: Int
+    public var entries: UInt64
+    public var branchPages: UInt64
+    public var leafPages: UInt64
+    /// Pages in overflow runs.
+    public var overflowPages: UInt64
+
+    init(_ record: TreeRecord, pageSize: Int) {
+        self.pageSize = pageSize
+        depth = Int(record.depth)
+        entries = record.entries
+        branchPages = record.branchPages
+        leafPages = record.leafPages
+        overflowPages = record.overflowPages
+    }
+}

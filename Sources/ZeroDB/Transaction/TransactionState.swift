@@ -1,0 +1,227 @@
+import Glibc
+import Synchronization
+
+/// A transaction, as the engine works with it. Lives in memory of its own that is reused but
+/// never given back, so that a stale handle finds a generation that does not match instead of
+/// something else's bytes.
+package struct TransactionState: ~Copyable {
+    enum Status {
+        case ended
+        case active
+        /// A read transaction without a snapshot.
+        case reset
+        /// A write transaction that met an error it cannot recover from.
+        case broken
+    }
+
+    var status = Status.ended
+    var source: PageSource
+    /// The snapshot's state; a writer's is advanced by its commit.
+    var meta = Meta()
+    /// The snapshot's id; for a writer the id its commit will have.
+    package var id: UInt64 = 0
+    /// Counts renewals, so that a cursor notices that its snapshot has gone.
+    var snapshots: UInt64 = 0
+    /// Main database at 0, then the named ones by handle.
+    var trees: UnsafeMutablePointer<TreeState>
+    private var treeCapacity: Int
+    /// Of trees 0..<treesTouched some may be other than unknown.
+    private var treesTouched = 1
+    /// Arrays of trees outgrown during this transaction: another thread may be looking at them.
+    private var retired: [UnsafeMutablePointer<TreeState>] = []
+    package var environment: UnsafeMutablePointer<EnvironmentState>
+    /// `zp_fork_generation()` when the environment was opened.
+    package private(set) var forkGeneration: UInt32
+    var readerSlot = -1
+    /// What the transaction may change; nil in a read transaction.
+    var write: UnsafeMutablePointer<WriteState>?
+    /// Room for one meta record.
+    let metaBytes: UnsafeMutableRawPointer
+    /// Whether a thread is inside a call that must be alone in the transaction.
+    private let isEntered = Atomic<Bool>(false)
+
+    init(environment: UnsafeMutablePointer<EnvironmentState>) {
+        self.environment = environment
+        source = environment.pointee.source
+        forkGeneration = environment.pointee.forkGeneration
+        treeCapacity = 16
+        trees = .allocate(capacity: treeCapacity)
+        trees.initialize(repeating: TreeState(), count: treeCapacity)
+        metaBytes = .allocate(byteCount: Meta.size, alignment: 8)
+    }
+
+    /// Ready for a transaction in a slot that served others before.
+    @inline(__always)
+    mutating func begin(in environment: UnsafeMutablePointer<EnvironmentState>) {
+        self.environment = environment
+        source = environment.pointee.source
+        forkGeneration = environment.pointee.forkGeneration
+        write = nil
+        readerSlot = -1
+        snapshots &+= 1
+    }
+
+    /// Takes over the state in `metaBytes`.
+    @inline(__always)
+    mutating func adoptSnapshot() {
+        meta = Meta(trusted: metaBytes)
+        source.pageCount = meta.pageCount
+        for index in 0..<treesTouched { trees[index] = TreeState() }
+        treesTouched = 1
+        trees[0].record = meta.main
+        trees[0].status = .present
+    }
+
+    mutating func freeRetired() {
+        guard !retired.isEmpty else { return }
+        for trees in retired { trees.deallocate() }
+        retired.removeAll()
+    }
+
+    package var isWrite: Bool { write != nil }
+    package var isActive: Bool { status == .active }
+
+    // MARK: Checks
+
+    /// - Throws: `badTransaction`.
+    @inline(__always)
+    func checkUsable() throws(DatabaseError) {
+        guard status == .active else { throw unusable() }
+    }
+
+    @inline(never)
+    private func unusable() -> DatabaseError {
+        switch status {
+        case .reset:
+            DatabaseError(
+                .badTransaction, "the read transaction was reset; renew it before reading")
+        case .broken:
+            DatabaseError(
+                .badTransaction,
+                "an earlier error broke the transaction and it can only be aborted"
+                    + (write?.pointee.failure.map { ": \($0.message)" } ?? ""))
+        case .ended, .active:
+            DatabaseError(.badTransaction, "the transaction has ended")
+        }
+    }
+
+    /// Marks the calling thread as inside; the second thread to come gets an error.
+    ///
+    /// - Throws: `busy`.
+    @inline(__always)
+    package func enter() throws(DatabaseError) {
+        guard
+            isEntered.compareExchange(expected: false, desired: true, ordering: .acquiring)
+                .exchanged
+        else {
+            throw DatabaseError(
+                .busy,
+                "two threads are in one transaction at once; a transaction is used by one thread "
+                    + "at a time")
+        }
+    }
+
+    @inline(__always)
+    package func leave() { isEntered.store(false, ordering: .releasing) }
+
+    /// After an error in the middle of a change, the transaction can only be aborted.
+    mutating func breakDown(_ error: DatabaseError) {
+        status = .broken
+        write?.pointee.failure = error
+    }
+
+    // MARK: Databases
+
+    /// The tree of a database handle.
+    ///
+    /// - Throws: `badDatabase`, `corrupted`.
+    @inline(__always)
+    mutating func tree(_ handle: Int) throws(DatabaseError) -> UnsafeMutablePointer<TreeState> {
+        if handle >= 0, handle < treeCapacity, trees[handle].status == .present {
+            return trees + handle
+        }
+        return try resolveTree(handle)
+    }
+
+    @inline(never)
+    private mutating func resolveTree(
+        _ handle: Int
+    ) throws(DatabaseError) -> UnsafeMutablePointer<TreeState> {
+        let names = environment.pointee.databases
+        guard let name = names.name(handle) else {
+            throw DatabaseError(
+                .badDatabase,
+                "database handle \(handle) was not opened in this environment; open the database "
+                    + "with zdb_db_open")
+        }
+        guard try lookUp(handle, name: name) else {
+            throw DatabaseError(
+                .badDatabase,
+                "\(names.describe(handle)) does not exist in this transaction's snapshot")
+        }
+        return trees + handle
+    }
+
+    /// Finds a named database's record in the catalog, once a transaction.
+    ///
+    /// - Returns: whether it exists in the snapshot.
+    mutating func lookUp(_ handle: Int, name: KeyBytes) throws(DatabaseError) -> Bool {
+        reserveTrees(handle + 1)
+        switch trees[handle].status {
+        case .present: return true
+        case .absent: return false
+        case .unknown: break
+        }
+        let catalog = write?.pointee.catalog.record ?? meta.catalog
+        treesTouched = max(treesTouched, handle + 1)
+        guard
+            let bytes = try TreeRead.get(
+                source, root: catalog.root, depth: Int(catalog.depth), key: name)
+        else {
+            trees[handle].status = .absent
+            return false
+        }
+        guard bytes.count == TreeRecord.size, let start = bytes.baseAddress else {
+            throw DatabaseError(
+                .corrupted,
+                "the record of database \"\(String(decoding: name, as: UTF8.self))\" in the "
+                    + "catalog has \(bytes.count) bytes, expected \(TreeRecord.size); run "
+                    + "zerodb-check")
+        }
+        let record = TreeRecord(at: start)
+        guard record.isPlausible else {
+            throw DatabaseError(
+                .corrupted,
+                "the record of database \"\(String(decoding: name, as: UTF8.self))\" in the "
+                    + "catalog is impossible; run zerodb-check")
+        }
+        trees[handle].record = record
+        trees[handle].status = .present
+        return true
+    }
+
+    /// Makes a database that `lookUp` has not found.
+    mutating func createTree(_ handle: Int) {
+        trees[handle] = TreeState()
+        trees[handle].record.created = id
+        trees[handle].status = .present
+        trees[handle].isDirty = true
+        write?.pointee.isDirty = true
+    }
+
+    private mutating func reserveTrees(_ count: Int) {
+        guard count > treeCapacity else { return }
+        let capacity = max(count, treeCapacity * 2)
+        let larger = UnsafeMutablePointer<TreeState>.allocate(capacity: capacity)
+        larger.initialize(from: trees, count: treeCapacity)
+        (larger + treeCapacity).initialize(repeating: TreeState(), count: capacity - treeCapacity)
+        retired.append(trees)
+        trees = larger
+        treeCapacity = capacity
+    }
+
+    /// Named databases whose records this transaction has changed.
+    func dirtyDatabases() -> [Int] {
+        (1..<max(1, treesTouched)).filter { trees[$0].isDirty && trees[$0].status == .present }
+    }
+}

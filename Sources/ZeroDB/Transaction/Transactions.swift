@@ -1,0 +1,208 @@
+import CZeroDBPlatform
+import Synchronization
+
+/// A transaction that has been begun: its state and the handle that names it.
+package struct TransactionClaim {
+    package var state: UnsafeMutablePointer<TransactionState>
+    package var handle: UInt64
+
+    @inline(__always)
+    package init(_ state: UnsafeMutablePointer<TransactionState>, _ handle: UInt64) {
+        self.state = state
+        self.handle = handle
+    }
+}
+
+/// Beginning and ending transactions.
+///
+/// The read side touches only memory that no other thread writes (its transaction's slot and
+/// its reader slot) and one word that commits write; it takes no lock, makes no system call,
+/// and allocates only the first time a slot is used.
+package enum Transactions {
+    /// All transactions of the process, of all environments.
+    package static let table = HandleTable<TransactionState>(kind: 2, capacity: 1 << 16)
+
+    /// Open transactions of an environment.
+    static func count(in environment: UnsafeMutablePointer<EnvironmentState>) -> Int {
+        var count = 0
+        for index in 0..<table.count where table.handle(at: index) != nil {
+            if table.object(at: index)?.pointee.environment == environment { count += 1 }
+        }
+        return count
+    }
+
+    @inline(__always)
+    private static func claim(
+        _ environment: UnsafeMutablePointer<EnvironmentState>
+    ) throws(DatabaseError) -> (TransactionClaim, Int) {
+        let hint = zp_thread_slot_hints()
+        guard let claim = table.claim(hint: Int(hint?.pointee.transaction ?? 0)) else {
+            throw DatabaseError(
+                .readersFull, "65536 transactions are open in this process; end some")
+        }
+        hint?.pointee.transaction = UInt32(truncatingIfNeeded: claim.index)
+        let state: UnsafeMutablePointer<TransactionState>
+        if let known = table.object(at: claim.index) {
+            state = known
+            state.pointee.begin(in: environment)
+        } else {
+            state = .allocate(capacity: 1)
+            state.initialize(to: TransactionState(environment: environment))
+            table.setObject(state, at: claim.index)
+        }
+        // `Environment.close` sets isClosing, then looks for slots in use: either it sees this
+        // one, or this sees isClosing.
+        if environment.pointee.isClosing.load(ordering: .sequentiallyConsistent) {
+            table.release(claim.index)
+            throw DatabaseError(.badHandle, "the environment is being closed")
+        }
+        return (TransactionClaim(state, claim.handle), claim.index)
+    }
+
+    /// Begins a read transaction on the newest commit.
+    ///
+    /// - Throws: `readersFull`, `forked`, `badHandle`.
+    @inline(__always)
+    package static func beginRead(
+        _ environment: UnsafeMutablePointer<EnvironmentState>
+    ) throws(DatabaseError) -> TransactionClaim {
+        guard environment.pointee.forkGeneration == zp_fork_generation() else {
+            throw Environment.forkedError
+        }
+        let (claim, index) = try claim(environment)
+        guard
+            let slot = environment.pointee.shared.claimReader(
+                owner: environment.pointee.readerIdentity)
+        else {
+            table.release(index)
+            throw readersFull(environment)
+        }
+        claim.state.pointee.readerSlot = slot
+        pin(claim.state)
+        return claim
+    }
+
+    @inline(never)
+    private static func readersFull(
+        _ environment: UnsafeMutablePointer<EnvironmentState>
+    ) -> DatabaseError {
+        DatabaseError(
+            .readersFull,
+            "all \(environment.pointee.shared.readersMax) reader slots (max_readers) are taken; end "
+                + "read transactions, or close the environment in all programs and open it with a "
+                + "larger max_readers")
+    }
+
+    @inline(__always)
+    private static func pin(_ state: UnsafeMutablePointer<TransactionState>) {
+        let environment = state.pointee.environment
+        environment.pointee.shared.pinNewest(
+            slot: state.pointee.readerSlot, to: state.pointee.metaBytes)
+        state.pointee.adoptSnapshot()
+        state.pointee.id = state.pointee.meta.transaction
+        state.pointee.status = .active
+    }
+
+    /// Begins the write transaction, after waiting for the one before it.
+    ///
+    /// - Throws: `readOnly`, `panic`, `busy` if this thread has one open, `forked`, `badHandle`,
+    ///   a system error.
+    package static func beginWrite(
+        _ environment: UnsafeMutablePointer<EnvironmentState>
+    ) throws(DatabaseError) -> TransactionClaim {
+        guard environment.pointee.forkGeneration == zp_fork_generation() else {
+            throw Environment.forkedError
+        }
+        guard !environment.pointee.isReadOnly else {
+            throw DatabaseError(
+                .readOnly, "a write transaction in an environment that was opened for reading only")
+        }
+        let thread = zp_thread_id()
+        guard environment.pointee.writerThread.load(ordering: .relaxed) != thread else {
+            throw DatabaseError(
+                .busy,
+                "this thread has a write transaction open in the environment already, and would "
+                    + "wait for itself for ever; commit or abort that one first")
+        }
+        let (claim, index) = try claim(environment)
+        do throws(DatabaseError) {
+            let owner = environment.pointee.owner.takeUnretainedValue()
+            try owner.checkPoison()
+            try owner.lockWriter()
+            do throws(DatabaseError) {
+                try owner.checkPoison()
+            } catch {
+                owner.unlockWriter()
+                throw error
+            }
+        } catch {
+            table.release(index)
+            throw error
+        }
+        environment.pointee.writerThread.store(thread, ordering: .relaxed)
+        let state = claim.state
+        environment.pointee.shared.copyVisibleMeta(to: state.pointee.metaBytes)
+        state.pointee.adoptSnapshot()
+        state.pointee.id = state.pointee.meta.transaction + 1
+        let write = environment.pointee.write
+        write.pointee.reset(
+            meta: state.pointee.meta, pagesMax: environment.pointee.transactionPagesMax,
+            environmentPagesMax: environment.pointee.pagesMax)
+        state.pointee.write = write
+        state.pointee.source.frames = write.pointee.frames
+        state.pointee.status = .active
+        return claim
+    }
+
+    /// Ends a transaction without committing it.
+    @inline(__always)
+    package static func end(_ claim: TransactionClaim) {
+        let state = claim.state
+        let environment = state.pointee.environment
+        state.pointee.status = .ended
+        if state.pointee.write != nil {
+            state.pointee.write = nil
+            environment.pointee.write.pointee.frames.pointee.reset()
+            environment.pointee.owner.takeUnretainedValue().unlockWriter()
+        } else if state.pointee.readerSlot >= 0 {
+            environment.pointee.shared.releaseReader(state.pointee.readerSlot)
+            state.pointee.readerSlot = -1
+        }
+        state.pointee.freeRetired()
+        state.pointee.leave()
+        table.release(HandleTable<TransactionState>.index(of: claim.handle))
+    }
+
+    /// Commits a transaction and ends it, whatever the outcome.
+    package static func commit(_ claim: TransactionClaim) throws(DatabaseError) {
+        defer { end(claim) }
+        guard claim.state.pointee.write != nil else { return }
+        try claim.state.pointee.checkUsable()
+        try Commit.run(claim.state)
+    }
+
+    /// Lets go of a read transaction's snapshot and keeps the rest for `renew`.
+    package static func reset(
+        _ state: UnsafeMutablePointer<TransactionState>
+    ) throws(DatabaseError) {
+        guard state.pointee.write == nil else {
+            throw DatabaseError(
+                .incompatible, "a write transaction cannot be reset; commit or abort it")
+        }
+        guard state.pointee.status == .active else { return }
+        state.pointee.status = .reset
+        state.pointee.environment.pointee.shared.unpin(slot: state.pointee.readerSlot)
+    }
+
+    /// Gives a read transaction that was reset the newest snapshot.
+    package static func renew(
+        _ state: UnsafeMutablePointer<TransactionState>
+    ) throws(DatabaseError) {
+        guard state.pointee.write == nil, state.pointee.status == .reset else {
+            throw DatabaseError(
+                .badTransaction, "only a read transaction that was reset can be renewed")
+        }
+        state.pointee.snapshots &+= 1
+        pin(state)
+    }
+}

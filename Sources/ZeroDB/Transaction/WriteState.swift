@@ -1,0 +1,66 @@
+/// What a write transaction has besides a snapshot. One of these serves all write transactions
+/// of an environment, one after the other.
+struct WriteState {
+    var frames: UnsafeMutablePointer<FrameTable>
+    let scratch: PageScratch
+    /// Separators on their way up; a split at one level hands one to the level above.
+    let separators: (UnsafeMutableRawPointer, UnsafeMutableRawPointer)
+    /// Room for one overflow pointer on its way into a leaf.
+    let overflowPointer: UnsafeMutableRawPointer
+    let path: Path
+    var catalog = TreeState()
+    var free = TreeState()
+    /// Pages of the snapshot that this transaction no longer reaches.
+    var freed: [PageRun] = []
+    /// Pages the transaction may dirty, 0 for no bound.
+    var pagesMax: UInt64 = 0
+    /// Pages it could get numbers for, at most.
+    var spacePages: UInt64 = 0
+    /// Whether the limits hold: not while commit does its own bookkeeping.
+    var isCommitting = false
+    /// Whether anything was changed.
+    var isDirty = false
+    /// The error that broke the transaction.
+    var failure: DatabaseError?
+
+    init(pageSize: Int) {
+        frames = .allocate(capacity: 1)
+        frames.initialize(to: FrameTable(pageSize: pageSize))
+        scratch = PageScratch(pageSize: pageSize)
+        let keySize = pageSize / 4 + 16
+        separators = (
+            .allocate(byteCount: keySize, alignment: 8), .allocate(byteCount: keySize, alignment: 8)
+        )
+        overflowPointer = .allocate(byteCount: OverflowPointer.size, alignment: 8)
+        path = .allocate(capacity: Format.depthMax + 1)
+    }
+
+    mutating func deallocate() {
+        frames.pointee.deallocate()
+        frames.deinitialize(count: 1)
+        frames.deallocate()
+        scratch.deallocate()
+        separators.0.deallocate()
+        separators.1.deallocate()
+        overflowPointer.deallocate()
+        path.deallocate()
+    }
+
+    /// Ready for the next transaction.
+    mutating func reset(meta: Meta, pagesMax: UInt64, environmentPagesMax: UInt64) {
+        frames.pointee.reset()
+        catalog = TreeState()
+        catalog.record = meta.catalog
+        catalog.status = .present
+        free = TreeState()
+        free.record = meta.free
+        free.status = .present
+        freed.removeAll(keepingCapacity: freed.count < 4096)
+        self.pagesMax = pagesMax
+        let unused = environmentPagesMax > meta.pageCount ? environmentPagesMax - meta.pageCount : 0
+        spacePages = unused + meta.availablePages + meta.pendingPages
+        isCommitting = false
+        isDirty = false
+        failure = nil
+    }
+}

@@ -1,0 +1,500 @@
+import Glibc
+
+/// Changing a tree: copy-on-write of the path, then insert, split, delete, merge.
+///
+/// A page of the snapshot is copied to a frame before it changes, and its parent's reference
+/// with it, so every frame's parent is a frame. An error in the middle leaves the transaction's
+/// pages half changed; the caller then marks it broken.
+struct TreeWriter {
+    let source: PageSource
+    let write: UnsafeMutablePointer<WriteState>
+    let tree: UnsafeMutablePointer<TreeState>
+    let transaction: UInt64
+
+    var path: Path { write.pointee.path }
+    var pageSize: Int { source.pageSize }
+
+    enum PutMode {
+        case overwrite
+        case noOverwrite
+        /// The key is after all others.
+        case append
+    }
+
+    enum PutResult {
+        case stored
+        case exists(UnsafeRawBufferPointer)
+        case notSorted
+    }
+
+    // MARK: Put
+
+    /// Puts a key and its value. The caller has checked their sizes.
+    ///
+    /// - Complexity: O(depth) pages copied the first time a transaction comes by, none later.
+    func put(
+        _ key: KeyBytes, _ value: UnsafeRawBufferPointer, mode: PutMode
+    ) throws(DatabaseError) -> PutResult {
+        guard tree.pointee.depth > 0 else {
+            try putFirst(key, value)
+            return .stored
+        }
+        let leafStep = tree.pointee.depth - 1
+        let position: PagePosition
+        if mode == .append {
+            try TreeRead.descend(
+                source, tree.pointee, to: .last, path: path, from: 0,
+                reference: tree.pointee.root)
+            let leaf = Page(path[leafStep].page, size: pageSize)
+            let search = leaf.searchLeaf(key)
+            guard search.index == leaf.count else { return .notSorted }
+            position = PagePosition(index: leaf.count, found: false)
+            path[leafStep].index = leaf.count
+        } else {
+            position = try TreeRead.descend(source, tree.pointee, to: key, path: path)
+        }
+        if position.found, mode == .noOverwrite {
+            let leaf = Page(path[leafStep].page, size: pageSize)
+            return .exists(try TreeRead.value(source, leaf, position.index))
+        }
+        try touchPath()
+        let stored = try store(value, keyLength: key.count)
+        let leaf = Page(path[leafStep].page, size: pageSize)
+        if position.found {
+            guard let old = leaf.value(position.index) else { throw source.broken(leaf) }
+            let overflow = old.kind == .overflow ? OverflowPointer(at: old.bytes) : nil
+            if !leaf.overwriteValue(position.index, with: stored) {
+                leaf.removeEntry(position.index)
+                try insertLeafEntry(key, stored)
+            }
+            if let overflow { release(overflow) }
+        } else {
+            try insertLeafEntry(key, stored)
+            tree.pointee.record.entries += 1
+        }
+        noteChange()
+        return .stored
+    }
+
+    private func putFirst(
+        _ key: KeyBytes, _ value: UnsafeRawBufferPointer
+    ) throws(DatabaseError) {
+        let stored = try store(value, keyLength: key.count)
+        let (reference, page) = try newPage()
+        page.format(kind: .leaf, level: 0, prefix: KeyBytes(start: nil, count: 0))
+        page.insertLeafEntry(at: 0, suffix: key, value: stored)
+        tree.pointee.record.root = reference
+        tree.pointee.record.depth = 1
+        tree.pointee.record.leafPages = 1
+        tree.pointee.record.entries = 1
+        noteChange()
+    }
+
+    @inline(__always)
+    private func noteChange() {
+        tree.pointee.changes &+= 1
+        tree.pointee.isDirty = true
+        write.pointee.isDirty = true
+    }
+
+    /// A value as its leaf will hold it: itself, or a pointer to an overflow run made here.
+    @inline(__always)
+    private func store(
+        _ value: UnsafeRawBufferPointer, keyLength: Int
+    ) throws(DatabaseError) -> LeafValue {
+        let size = Page.entrySize(isLeaf: true, suffixLength: keyLength, valueLength: value.count)
+        if size <= Format.inlineEntrySizeMax(pageSize: pageSize)
+            || value.count <= OverflowPointer.size
+        {
+            return LeafValue(kind: .inline, bytes: value)
+        }
+        return try storeOverflow(value)
+    }
+
+    @inline(never)
+    private func storeOverflow(_ value: UnsafeRawBufferPointer) throws(DatabaseError) -> LeafValue {
+        let length = UInt64(value.count)
+        let pages = OverflowPointer.pageCount(length: length, pageSize: pageSize)
+        try checkLimits(pages)
+        guard let frame = write.pointee.frames.pointee.allocateRun(pages: pages),
+            let memory = write.pointee.frames.pointee.memory(frame)
+        else { throw DatabaseError(systemError: ENOMEM, "allocate \(pages) pages for a value") }
+        memset(memory, 0, Page.headerSize)
+        memory.storeLittleEndian(PageKind.overflow.rawValue, at: Format.Header.kind)
+        memory.storeLittleEndian(
+            UInt32(truncatingIfNeeded: pages), at: Format.OverflowHeader.pageCount)
+        memory.storeLittleEndian(length, at: Format.OverflowHeader.length)
+        if let start = value.baseAddress { memcpy(memory + Page.headerSize, start, value.count) }
+        let used = Page.headerSize + value.count
+        memset(memory + used, 0, Int(pages) * pageSize - used)
+        tree.pointee.record.overflowPages += pages
+        let pointer = OverflowPointer(reference: PageReference(frame: frame), length: length)
+        pointer.store(to: write.pointee.overflowPointer)
+        return LeafValue(
+            kind: .overflow,
+            bytes: UnsafeRawBufferPointer(
+                start: write.pointee.overflowPointer, count: OverflowPointer.size))
+    }
+
+    @inline(__always)
+    private func insertLeafEntry(_ key: KeyBytes, _ value: LeafValue) throws(DatabaseError) {
+        let step = tree.pointee.depth - 1
+        let page = Page(path[step].page, size: pageSize)
+        let index = path[step].index
+        if page.sharesPrefix(key) {
+            let suffix = KeyBytes(rebasing: key.dropFirst(page.prefixLength))
+            let size = Page.entrySize(
+                isLeaf: true, suffixLength: suffix.count, valueLength: value.bytes.count)
+            if page.gap >= size {
+                page.insertLeafEntry(at: index, suffix: suffix, value: value)
+                noteInsert(path[step].reference, index)
+                return
+            }
+        }
+        try rebuildOrSplit(step, at: index, key: key, value: value, child: .none)
+    }
+
+    @inline(__always)
+    private func noteInsert(_ page: PageReference, _ index: Int) {
+        tree.pointee.lastInsertPage = page
+        tree.pointee.lastInsertIndex = index
+    }
+
+    // MARK: Split
+
+    /// Inserts an entry into a page that has no gap for it: after closing the holes and choosing
+    /// the prefix anew if that makes room, else after splitting the page.
+    @inline(never)
+    private func rebuildOrSplit(
+        _ step: Int, at index: Int, key: KeyBytes, value: LeafValue, child: PageReference
+    ) throws(DatabaseError) {
+        let page = Page(path[step].page, size: pageSize)
+        let level = page.level
+        let scratch = write.pointee.scratch
+        memcpy(scratch.page, page.base, pageSize)
+        let entries = PageEntries(
+            Page(scratch.page, size: pageSize), newIndex: index, newKey: key, newValue: value,
+            newChild: child, scratch: scratch)
+        let count = entries.count
+        if entries.fits(0..<count) {
+            entries.write(0..<count, to: page, level: level)
+            if entries.isLeaf { noteInsert(path[step].reference, index) }
+            return
+        }
+        guard let cut = entries.splitIndex(preferred: preferredCut(step, index, count)) else {
+            throw source.corrupted(
+                page.number, "page", "its entries cannot be divided between two pages")
+        }
+        let (rightReference, right) = try newPage()
+        let separator = copySeparator(entries, cut: cut, level: level)
+        entries.write(0..<cut, to: page, level: level)
+        entries.write(cut..<count, to: right, level: level)
+        if entries.isLeaf {
+            tree.pointee.record.leafPages += 1
+            let goesLeft = index < cut
+            noteInsert(
+                goesLeft ? path[step].reference : rightReference, goesLeft ? index : index - cut)
+        } else {
+            tree.pointee.record.branchPages += 1
+        }
+        try insertInParent(step, separator: separator, child: rightReference)
+    }
+
+    /// A cut that leaves full pages behind a run of ascending or descending keys.
+    private func preferredCut(_ step: Int, _ index: Int, _ count: Int) -> Int? {
+        if step < tree.pointee.depth - 1 {
+            // Above leaves that fill in ascending order, branches do too: leave two children.
+            return isRightmost(step) && index == count - 1 ? max(1, count - 2) : nil
+        }
+        let isSamePage = path[step].reference == tree.pointee.lastInsertPage
+        if isSamePage, index == tree.pointee.lastInsertIndex + 1 { return index }
+        if isSamePage, index == tree.pointee.lastInsertIndex { return index + 1 }
+        if index == count - 1, isRightmost(step) { return index }
+        return nil
+    }
+
+    private func isRightmost(_ step: Int) -> Bool {
+        for above in 0..<step
+        where path[above].index != Page(path[above].page, size: pageSize).count - 1 {
+            return false
+        }
+        return true
+    }
+
+    /// The shortest key that tells the two sides of a cut apart; for a branch the separator
+    /// that moves up. Lies in one of two buffers, so that the level above can split with it.
+    private func copySeparator(_ entries: PageEntries, cut: Int, level: Int) -> KeyBytes {
+        let right = entries.key(cut, in: entries.scratch.secondKey)
+        var length = right.count
+        if entries.isLeaf {
+            let left = entries.key(cut - 1, in: entries.scratch.firstKey)
+            length = min(length, commonPrefixLength(left, right) + 1)
+        }
+        let buffer = level & 1 == 0 ? write.pointee.separators.0 : write.pointee.separators.1
+        if let start = right.baseAddress { memcpy(buffer, start, length) }
+        return KeyBytes(start: buffer, count: length)
+    }
+
+    private func insertInParent(
+        _ step: Int, separator: KeyBytes, child: PageReference
+    ) throws(DatabaseError) {
+        guard step > 0 else {
+            try growRoot(separator: separator, right: child)
+            return
+        }
+        let parent = Page(path[step - 1].page, size: pageSize)
+        let index = path[step - 1].index + 1
+        if parent.sharesPrefix(separator) {
+            let suffix = KeyBytes(rebasing: separator.dropFirst(parent.prefixLength))
+            let size = Page.entrySize(isLeaf: false, suffixLength: suffix.count, valueLength: 0)
+            if parent.gap >= size {
+                parent.insertBranchEntry(at: index, suffix: suffix, child: child)
+                return
+            }
+        }
+        try rebuildOrSplit(
+            step - 1, at: index, key: separator, value: PageEntries.noValue, child: child)
+    }
+
+    private func growRoot(separator: KeyBytes, right: PageReference) throws(DatabaseError) {
+        let depth = tree.pointee.depth
+        guard depth < Format.depthMax else {
+            throw DatabaseError(
+                .full, "the tree has reached its largest depth, \(Format.depthMax) levels")
+        }
+        let (reference, page) = try newPage()
+        page.format(kind: .branch, level: depth, prefix: KeyBytes(start: nil, count: 0))
+        page.insertBranchEntry(
+            at: 0, suffix: KeyBytes(start: nil, count: 0), child: tree.pointee.root)
+        page.insertBranchEntry(at: 1, suffix: separator, child: right)
+        tree.pointee.record.root = reference
+        tree.pointee.record.depth += 1
+        tree.pointee.record.branchPages += 1
+    }
+
+    // MARK: Pages
+
+    private func checkLimits(_ pages: UInt64) throws(DatabaseError) {
+        guard !write.pointee.isCommitting else { return }
+        let dirty = write.pointee.frames.pointee.dirtyPages + pages
+        let pagesMax = write.pointee.pagesMax
+        let spacePages = write.pointee.spacePages
+        if pagesMax > 0, dirty > pagesMax {
+            throw DatabaseError(
+                .transactionFull,
+                "the transaction would dirty \(dirty) pages of \(pageSize) bytes; its limit "
+                    + "max_txn_pages is \(pagesMax); abort it and commit in smaller "
+                    + "transactions, or open the environment with a larger max_txn_pages "
+                    + "(0 for no bound)")
+        }
+        if dirty > spacePages {
+            throw DatabaseError(
+                .full,
+                "the transaction needs \(dirty) pages of \(pageSize) bytes, but the environment "
+                    + "has room for \(spacePages) more within its max_size; abort it, then "
+                    + "open the environment with a larger max_size")
+        }
+    }
+
+    @inline(__always)
+    func newPage() throws(DatabaseError) -> (PageReference, Page) {
+        try checkLimits(1)
+        guard let frame = write.pointee.frames.pointee.allocatePage(),
+            let memory = write.pointee.frames.pointee.memory(frame)
+        else { throw DatabaseError(systemError: ENOMEM, "allocate a page of \(pageSize) bytes") }
+        return (PageReference(frame: frame), Page(memory, size: pageSize))
+    }
+
+    /// Makes every page of the path one that may change.
+    @inline(__always)
+    func touchPath() throws(DatabaseError) {
+        for step in 0..<tree.pointee.depth where !path[step].reference.isFrame {
+            try touch(step)
+        }
+    }
+
+    @inline(never)
+    private func touch(_ step: Int) throws(DatabaseError) {
+        let (reference, copy) = try newPage()
+        memcpy(copy.base, path[step].page, pageSize)
+        release(path[step].reference)
+        path[step].reference = reference
+        path[step].page = copy.base
+        if step == 0 {
+            tree.pointee.record.root = reference
+        } else {
+            Page(path[step - 1].page, size: pageSize).setChild(path[step - 1].index, reference)
+        }
+    }
+
+    /// Gives up a tree page: at once if this transaction made it, else when no reader of the
+    /// snapshot needs it.
+    func release(_ reference: PageReference) {
+        if reference.isFrame {
+            write.pointee.frames.pointee.free(reference.frameIndex)
+        } else {
+            write.pointee.freed.append(PageRun(start: reference.number, count: 1))
+        }
+    }
+
+    func release(_ pointer: OverflowPointer) {
+        let pages = OverflowPointer.pageCount(length: pointer.length, pageSize: pageSize)
+        tree.pointee.record.overflowPages &-= pages
+        if pointer.reference.isFrame {
+            write.pointee.frames.pointee.free(pointer.reference.frameIndex)
+        } else {
+            write.pointee.freed.append(PageRun(start: pointer.reference.number, count: pages))
+        }
+    }
+
+    // MARK: Delete
+
+    /// Deletes a key.
+    ///
+    /// - Returns: false if it is not there, and then nothing has changed.
+    func delete(_ key: KeyBytes) throws(DatabaseError) -> Bool {
+        guard tree.pointee.depth > 0 else { return false }
+        let position = try TreeRead.descend(source, tree.pointee, to: key, path: path)
+        guard position.found else { return false }
+        try touchPath()
+        let step = tree.pointee.depth - 1
+        let leaf = Page(path[step].page, size: pageSize)
+        guard let value = leaf.value(position.index) else { throw source.broken(leaf) }
+        if value.kind == .overflow { release(OverflowPointer(at: value.bytes)) }
+        leaf.removeEntry(position.index)
+        tree.pointee.record.entries &-= 1
+        tree.pointee.lastInsertPage = .none
+        noteChange()
+        try rebalance(step)
+        return true
+    }
+
+    /// Pages emptier than this are merged with a neighbour if both fit in one.
+    private var mergeBelow: Int { Page.capacity(pageSize: pageSize) * 2 / 5 }
+
+    /// Restores the shape of the tree above a page that has lost an entry.
+    private func rebalance(_ step: Int) throws(DatabaseError) {
+        let page = Page(path[step].page, size: pageSize)
+        if page.count == 0 {
+            countPage(page, -1)
+            release(path[step].reference)
+            guard step > 0 else {
+                tree.pointee.record.root = .none
+                tree.pointee.record.depth = 0
+                return
+            }
+            removeChild(path[step - 1].index, of: Page(path[step - 1].page, size: pageSize))
+            try rebalance(step - 1)
+            return
+        }
+        guard step > 0 else {
+            try shrinkRoot()
+            return
+        }
+        guard page.liveSize < mergeBelow else { return }
+        let index = path[step - 1].index
+        if try merge(step, left: index) { return }
+        if index > 0 { _ = try merge(step, left: index - 1) }
+    }
+
+    /// Lets the only child of the root be the root.
+    private func shrinkRoot() throws(DatabaseError) {
+        while tree.pointee.depth > 1 {
+            let root = tree.pointee.root
+            let page = try source.page(root, level: tree.pointee.depth - 1)
+            guard page.count == 1 else { return }
+            tree.pointee.record.root = page.child(0)
+            tree.pointee.record.depth -= 1
+            tree.pointee.record.branchPages &-= 1
+            release(root)
+        }
+    }
+
+    private func countPage(_ page: Page, _ change: Int64) {
+        if page.isLeaf {
+            tree.pointee.record.leafPages &+= UInt64(bitPattern: change)
+        } else {
+            tree.pointee.record.branchPages &+= UInt64(bitPattern: change)
+        }
+    }
+
+    private func removeChild(_ index: Int, of parent: Page) {
+        guard index == 0, parent.count > 1 else {
+            parent.removeEntry(index)
+            return
+        }
+        // The first entry has no separator: the second's child takes its place.
+        parent.setChild(0, parent.child(1))
+        parent.removeEntry(1)
+    }
+
+    /// Merges child `left` of the parent with the one after it, if there is one and both fit in
+    /// one page.
+    private func merge(_ step: Int, left index: Int) throws(DatabaseError) -> Bool {
+        let parent = Page(path[step - 1].page, size: pageSize)
+        guard index + 1 < parent.count else { return false }
+        let level = parent.level - 1
+        let leftReference = parent.child(index)
+        let rightReference = parent.child(index + 1)
+        let left = try source.page(leftReference, level: level)
+        let right = try source.page(rightReference, level: level)
+        let capacity = Page.capacity(pageSize: pageSize)
+        guard left.liveSize + right.liveSize - left.prefixLength - right.prefixLength <= capacity
+        else { return false }
+
+        let scratch = write.pointee.scratch
+        let separator = KeyBytes(
+            start: write.pointee.separators.0,
+            count: max(0, parent.copyKey(index + 1, to: write.pointee.separators.0)))
+        let isLeaf = left.isLeaf
+        let leftEntries = PageEntries(left, scratch: scratch)
+        let rightEntries = PageEntries(right, scratch: scratch)
+        // The prefix of the merged page: what its first and last keys share.
+        let first =
+            isLeaf || left.count > 1
+            ? leftEntries.key(isLeaf ? 0 : 1, in: scratch.firstKey) : separator
+        let last =
+            isLeaf || right.count > 1
+            ? rightEntries.key(right.count - 1, in: scratch.secondKey) : separator
+        let prefixLength = commonPrefixLength(first, last)
+        var size = Page.slotsOffset(prefixLength: prefixLength) - Page.headerSize
+        for entry in 0..<left.count {
+            size += leftEntries.size(entry, prefixLength: prefixLength)
+        }
+        for entry in 0..<right.count {
+            size += rightEntries.size(entry, prefixLength: prefixLength)
+        }
+        // The right page's first child gets the separator for its key.
+        if !isLeaf { size += Page.restLength(suffixLength: separator.count - prefixLength) }
+        guard size <= capacity else { return false }
+
+        memcpy(scratch.page, left.base, pageSize)
+        let target: Page
+        if leftReference.isFrame {
+            target = left
+        } else {
+            let (reference, page) = try newPage()
+            target = page
+            release(leftReference)
+            parent.setChild(index, reference)
+        }
+        target.format(
+            kind: isLeaf ? .leaf : .branch, level: level,
+            prefix: KeyBytes(rebasing: first.prefix(prefixLength)))
+        let copy = PageEntries(Page(scratch.page, size: pageSize), scratch: scratch)
+        copy.append(0..<copy.count, to: target)
+        if isLeaf {
+            rightEntries.append(0..<right.count, to: target)
+        } else {
+            target.insertBranchEntry(
+                at: target.count, suffix: KeyBytes(rebasing: separator.dropFirst(prefixLength)),
+                child: right.child(0))
+            rightEntries.append(1..<right.count, to: target)
+        }
+        countPage(right, -1)
+        release(rightReference)
+        removeChild(index + 1, of: parent)
+        try rebalance(step - 1)
+        return true
+    }
+}

@@ -1,0 +1,178 @@
+#include "calls.h"
+
+#include "support.h"
+
+/* ------------------------------------------------------------- environments */
+
+static int call_env_info(zdb_env *env) {
+    zdb_info info;
+    memset(&info, 0, sizeof(info));
+    info.struct_size = sizeof(info);
+    return zdb_env_info(env, &info);
+}
+
+static int call_env_verify(zdb_env *env) {
+    return zdb_env_verify(env, NULL, NULL, NULL);
+}
+
+static int begin_with_flags(zdb_env *env, uint32_t flags) {
+    char poison;
+    zdb_txn *txn = (zdb_txn *)(void *)&poison;
+    int code = zdb_txn_begin(env, NULL, flags, &txn);
+    CHECK(txn == NULL);
+    return code;
+}
+
+static int call_txn_begin_read(zdb_env *env) {
+    return begin_with_flags(env, ZDB_RDONLY);
+}
+
+static int call_txn_begin_write(zdb_env *env) {
+    return begin_with_flags(env, 0);
+}
+
+const struct env_call env_calls[] = {
+    {"zdb_env_sync", zdb_env_sync},
+    {"zdb_env_info", call_env_info},
+    {"zdb_env_verify", call_env_verify},
+    {"zdb_txn_begin, to read", call_txn_begin_read},
+    {"zdb_txn_begin, to write", call_txn_begin_write},
+    {"zdb_env_close", zdb_env_close},
+};
+const size_t env_call_count = sizeof(env_calls) / sizeof(env_calls[0]);
+
+/* ------------------------------------------------------------- transactions */
+
+static int call_db_open_main(zdb_txn *txn) {
+    zdb_db db;
+    return zdb_db_open(txn, NULL, 0, &db);
+}
+
+static int call_db_open_named(zdb_txn *txn) {
+    zdb_db db;
+    return zdb_db_open(txn, "named", 0, &db);
+}
+
+static int call_db_create(zdb_txn *txn) {
+    zdb_db db;
+    return zdb_db_open(txn, "named", ZDB_CREATE, &db);
+}
+
+static int call_stat(zdb_txn *txn) {
+    zdb_db_stat stat;
+    memset(&stat, 0, sizeof(stat));
+    stat.struct_size = sizeof(stat);
+    return zdb_stat(txn, ZDB_MAIN_DB, &stat);
+}
+
+static int call_get(zdb_txn *txn) {
+    zdb_val key = text("k"), value = nothing();
+    return zdb_get(txn, ZDB_MAIN_DB, &key, &value);
+}
+
+static int call_put(zdb_txn *txn) {
+    zdb_val key = text("k"), value = text("v");
+    return zdb_put(txn, ZDB_MAIN_DB, &key, &value, 0);
+}
+
+static int call_del(zdb_txn *txn) {
+    zdb_val key = text("k");
+    return zdb_del(txn, ZDB_MAIN_DB, &key, NULL);
+}
+
+static int call_cursor_open(zdb_txn *txn) {
+    zdb_cursor *cursor = NULL;
+    return zdb_cursor_open(txn, ZDB_MAIN_DB, &cursor);
+}
+
+const struct txn_call txn_calls[] = {
+    {"zdb_db_open, main", call_db_open_main},
+    {"zdb_db_open, named", call_db_open_named},
+    {"zdb_db_open, to create", call_db_create},
+    {"zdb_stat", call_stat},
+    {"zdb_get", call_get},
+    {"zdb_put", call_put},
+    {"zdb_del", call_del},
+    {"zdb_cursor_open", call_cursor_open},
+    {"zdb_txn_reset", zdb_txn_reset},
+    {"zdb_txn_renew", zdb_txn_renew},
+    {"zdb_txn_commit", zdb_txn_commit},
+    {"zdb_txn_abort", zdb_txn_abort},
+};
+const size_t txn_call_count = sizeof(txn_calls) / sizeof(txn_calls[0]);
+
+/* ------------------------------------------------------------------ cursors */
+
+static int call_cursor_first(zdb_cursor *cursor) {
+    zdb_val key = nothing(), value = nothing();
+    return zdb_cursor_get(cursor, &key, &value, ZDB_FIRST);
+}
+
+static int call_cursor_current(zdb_cursor *cursor) {
+    return zdb_cursor_get(cursor, NULL, NULL, ZDB_GET_CURRENT);
+}
+
+static int call_cursor_set(zdb_cursor *cursor) {
+    zdb_val key = text("k"), value = nothing();
+    return zdb_cursor_get(cursor, &key, &value, ZDB_SET);
+}
+
+static int call_cursor_put(zdb_cursor *cursor) {
+    zdb_val key = text("k"), value = text("v");
+    return zdb_cursor_put(cursor, &key, &value, 0);
+}
+
+static int call_cursor_put_current(zdb_cursor *cursor) {
+    zdb_val value = text("v");
+    return zdb_cursor_put(cursor, NULL, &value, ZDB_CURRENT);
+}
+
+static int call_cursor_del(zdb_cursor *cursor) {
+    return zdb_cursor_del(cursor, 0);
+}
+
+const struct cursor_call cursor_calls[] = {
+    {"zdb_cursor_get, first", call_cursor_first},
+    {"zdb_cursor_get, current", call_cursor_current},
+    {"zdb_cursor_get, set", call_cursor_set},
+    {"zdb_cursor_put", call_cursor_put},
+    {"zdb_cursor_put, current", call_cursor_put_current},
+    {"zdb_cursor_del", call_cursor_del},
+    {"zdb_cursor_close", zdb_cursor_close},
+};
+const size_t cursor_call_count = sizeof(cursor_calls) / sizeof(cursor_calls[0]);
+
+/* ------------------------------------------------------------------- checks */
+
+static void check_answer(struct place place, const char *name, int code, int one, int other) {
+    check_either(place, code, one, other, name);
+    if (code == ZDB_OK) return;
+    if (zdb_last_error_code() != code || zdb_last_error()[0] == '\0') {
+        check_failed(place, "%s returned %s without saying so in zdb_last_error()", name,
+                     code_name(code));
+    }
+}
+
+void check_env_calls(struct place place, zdb_env *env, int one, int other) {
+    check_number(place, zdb_env_max_key_size(env), 0, "zdb_env_max_key_size");
+    for (size_t i = 0; i < env_call_count; i++) {
+        check_answer(place, env_calls[i].name, env_calls[i].call(env), one, other);
+    }
+}
+
+/* Functions for which NULL is nothing to do rather than an error are left out with NULL. */
+
+void check_txn_calls(struct place place, zdb_txn *txn, int one, int other) {
+    check_number(place, zdb_txn_id(txn), 0, "zdb_txn_id");
+    for (size_t i = 0; i < txn_call_count; i++) {
+        if (txn == NULL && txn_calls[i].call == zdb_txn_abort) continue;
+        check_answer(place, txn_calls[i].name, txn_calls[i].call(txn), one, other);
+    }
+}
+
+void check_cursor_calls(struct place place, zdb_cursor *cursor, int one, int other) {
+    for (size_t i = 0; i < cursor_call_count; i++) {
+        if (cursor == NULL && cursor_calls[i].call == zdb_cursor_close) continue;
+        check_answer(place, cursor_calls[i].name, cursor_calls[i].call(cursor), one, other);
+    }
+}

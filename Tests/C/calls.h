@@ -1,0 +1,37 @@
+/* Every function that takes a handle, with all its other arguments in order, so that tests can
+ * try each handle that is wrong in some way on all of them. */
+#ifndef CALLS_H
+#define CALLS_H
+
+#include "check.h"
+
+/* `call` returns what the function returns. */
+struct env_call {
+    const char *name;
+    int (*call)(zdb_env *env);
+};
+
+struct txn_call {
+    const char *name;
+    int (*call)(zdb_txn *txn);
+};
+
+struct cursor_call {
+    const char *name;
+    int (*call)(zdb_cursor *cursor);
+};
+
+extern const struct env_call env_calls[];
+extern const size_t env_call_count;
+extern const struct txn_call txn_calls[];
+extern const size_t txn_call_count;
+extern const struct cursor_call cursor_calls[];
+extern const size_t cursor_call_count;
+
+/** Every function that takes this kind of handle answers `one` or `other`, with a message;
+ *  those that return no code answer 0. */
+void check_env_calls(struct place place, zdb_env *env, int one, int other);
+void check_txn_calls(struct place place, zdb_txn *txn, int one, int other);
+void check_cursor_calls(struct place place, zdb_cursor *cursor, int one, int other);
+
+#endif /* CALLS_H */

@@ -1,0 +1,27 @@
+/* The tests by subject, each defined in the file named after it. */
+#ifndef SUITES_H
+#define SUITES_H
+
+#include "check.h"
+
+extern const struct suite errors_suite;
+extern const struct suite environment_suite;
+extern const struct suite values_suite;
+extern const struct suite model_suite;
+extern const struct suite cursor_moves_suite;
+extern const struct suite cursor_puts_suite;
+extern const struct suite databases_suite;
+extern const struct suite transactions_suite;
+extern const struct suite limits_suite;
+extern const struct suite handles_suite;
+extern const struct suite arguments_suite;
+extern const struct suite figures_suite;
+extern const struct suite damage_suite;
+extern const struct suite threads_suite;
+extern const struct suite fork_suite;
+extern const struct suite processes_suite;
+
+#define DEFINE_SUITE(suite_name, tests) \
+    const struct suite suite_name##_suite = {#suite_name, tests, TEST_COUNT(tests)}
+
+#endif /* SUITES_H */

@@ -1,0 +1,128 @@
+/* Files, threads and processes for the tests. */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "support.h"
+
+/* -------------------------------------------------------------------- files */
+
+static struct stat status_of(const char *path) {
+    struct stat status;
+    if (stat(path, &status) != 0) require_failed(HERE, "stat %s: %s", path, strerror(errno));
+    return status;
+}
+
+bool file_exists(const char *path) {
+    struct stat status;
+    return lstat(path, &status) == 0;
+}
+
+uint64_t file_size(const char *path) {
+    return (uint64_t)status_of(path).st_size;
+}
+
+mode_t file_mode(const char *path) {
+    return status_of(path).st_mode & 07777;
+}
+
+void write_file(const char *path, const void *data, size_t size) {
+    FILE *file = fopen(path, "wb");
+    REQUIRE(file != NULL);
+    REQUIRE(fwrite(data, 1, size, file) == size);
+    REQUIRE(fclose(file) == 0);
+}
+
+unsigned char *read_file(const char *path, size_t *size) {
+    *size = (size_t)file_size(path);
+    unsigned char *data = (unsigned char *)malloc(*size + 1);
+    FILE *file = fopen(path, "rb");
+    REQUIRE(data != NULL && file != NULL);
+    REQUIRE(fread(data, 1, *size, file) == *size);
+    REQUIRE(fclose(file) == 0);
+    return data;
+}
+
+/* Through pwrite, so that a program that has the file mapped sees it at once. */
+void flip_byte(const char *path, uint64_t offset) {
+    int file = open(path, O_RDWR);
+    REQUIRE(file >= 0);
+    unsigned char byte = 0;
+    REQUIRE(pread(file, &byte, 1, (off_t)offset) == 1);
+    byte ^= 0x5a;
+    REQUIRE(pwrite(file, &byte, 1, (off_t)offset) == 1);
+    REQUIRE(close(file) == 0);
+}
+
+unsigned directory_entries(const char *path) {
+    DIR *directory = opendir(path);
+    REQUIRE(directory != NULL);
+    unsigned count = 0;
+    const struct dirent *entry;
+    while ((entry = readdir(directory)) != NULL) {
+        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0) count++;
+    }
+    closedir(directory);
+    return count;
+}
+
+/* ------------------------------------------------------- threads, processes */
+
+pthread_t start_thread(void *(*run)(void *), void *argument) {
+    pthread_t thread;
+    REQUIRE(pthread_create(&thread, NULL, run, argument) == 0);
+    return thread;
+}
+
+void join_thread(pthread_t thread) {
+    REQUIRE(pthread_join(thread, NULL) == 0);
+}
+
+pid_t start_process(void (*run)(void *), void *argument) {
+    unsigned failures_before = check_failures();
+    pid_t process = fork();
+    REQUIRE(process >= 0);
+    if (process == 0) {
+        run(argument);
+        /* exit, not _exit: what the library does at the end of a process belongs to the test. */
+        exit(check_failures() == failures_before ? 0 : 1);
+    }
+    return process;
+}
+
+void finish_process(pid_t process) {
+    int status = 0;
+    REQUIRE(waitpid(process, &status, 0) == process);
+    if (WIFSIGNALED(status)) {
+        check_failed(HERE, "the child process was ended by: %s", strsignal(WTERMSIG(status)));
+    } else if (WEXITSTATUS(status) != 0) {
+        check_failed(HERE, "the child process failed");
+    }
+}
+
+void run_in_process(void (*run)(void *), void *argument) {
+    finish_process(start_process(run, argument));
+}
+
+void gate_open(struct gate *gate) {
+    REQUIRE(pipe(gate->pipe) == 0);
+}
+
+void gate_close(struct gate *gate) {
+    REQUIRE(close(gate->pipe[0]) == 0);
+    REQUIRE(close(gate->pipe[1]) == 0);
+}
+
+void gate_give(struct gate *gate) {
+    REQUIRE(write(gate->pipe[1], "", 1) == 1);
+}
+
+void gate_wait(struct gate *gate) {
+    char byte;
+    REQUIRE(read(gate->pipe[0], &byte, 1) == 1);
+}

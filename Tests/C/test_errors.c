@@ -1,0 +1,173 @@
+/* The version, the texts of result codes and the story of the last error. */
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "suites.h"
+#include "support.h"
+
+static const int all_codes[] = {
+    ZDB_OK,           ZDB_KEYEXIST, ZDB_NOT_FOUND, ZDB_CORRUPTED,    ZDB_VERSION_MISMATCH,
+    ZDB_INVALID,      ZDB_FULL,     ZDB_TXN_FULL,  ZDB_READERS_FULL, ZDB_BAD_TXN,
+    ZDB_BAD_HANDLE,   ZDB_BAD_DB,   ZDB_BAD_VALSIZE, ZDB_INCOMPATIBLE, ZDB_READ_ONLY,
+    ZDB_BUSY,         ZDB_FORKED,   ZDB_PANIC,     ZDB_BAD_ARGUMENT, ZDB_BAD_CURSOR,
+    ZDB_UNSUPPORTED,  ZDB_NOT_SORTED,
+};
+
+enum { CODE_COUNT = sizeof(all_codes) / sizeof(all_codes[0]) };
+
+static void the_library_has_the_version_of_the_header(void) {
+    int major = -1, minor = -1, patch = -1;
+    CHECK_TEXT(zdb_version(&major, &minor, &patch), ZDB_VERSION_STRING);
+    CHECK(major == ZDB_VERSION_MAJOR);
+    CHECK(minor == ZDB_VERSION_MINOR);
+    CHECK(patch == ZDB_VERSION_PATCH);
+}
+
+static void the_version_parts_are_optional(void) {
+    int major = -1, patch = -1;
+    CHECK_TEXT(zdb_version(NULL, NULL, NULL), ZDB_VERSION_STRING);
+    CHECK_TEXT(zdb_version(&major, NULL, NULL), ZDB_VERSION_STRING);
+    CHECK_TEXT(zdb_version(NULL, NULL, &patch), ZDB_VERSION_STRING);
+    CHECK(major == ZDB_VERSION_MAJOR);
+    CHECK(patch == ZDB_VERSION_PATCH);
+}
+
+static void every_code_has_a_text_of_its_own(void) {
+    for (size_t i = 0; i < CODE_COUNT; i++) {
+        const char *one = zdb_strerror(all_codes[i]);
+        REQUIRE(one != NULL);
+        CHECK(one[0] != '\0');
+        for (size_t j = 0; j < i; j++) CHECK(strcmp(one, zdb_strerror(all_codes[j])) != 0);
+    }
+}
+
+static void the_texts_of_codes_are_static(void) {
+    const char *texts[CODE_COUNT];
+    char *copies[CODE_COUNT];
+    for (size_t i = 0; i < CODE_COUNT; i++) {
+        texts[i] = zdb_strerror(all_codes[i]);
+        copies[i] = (char *)malloc(strlen(texts[i]) + 1);
+        REQUIRE(copies[i] != NULL);
+        strcpy(copies[i], texts[i]);
+    }
+    const char *no_entry = zdb_strerror(ENOENT);
+    zdb_strerror(EACCES);
+    zdb_strerror(INT_MAX);
+    for (size_t i = 0; i < CODE_COUNT; i++) {
+        CHECK_TEXT(texts[i], copies[i]);
+        CHECK(zdb_strerror(all_codes[i]) == texts[i]);
+        free(copies[i]);
+    }
+    CHECK_TEXT(no_entry, strerror(ENOENT));
+}
+
+static void positive_codes_have_the_texts_of_the_system(void) {
+    static const int codes[] = {EPERM, ENOENT, EIO, ENOMEM, EACCES, ENOTDIR, ENOSPC, EROFS};
+    for (size_t i = 0; i < sizeof(codes) / sizeof(codes[0]); i++) {
+        CHECK_TEXT(zdb_strerror(codes[i]), strerror(codes[i]));
+    }
+}
+
+static void unknown_codes_have_a_text_too(void) {
+    static const int codes[] = {-22, -1000, INT_MIN, 100000, INT_MAX};
+    for (size_t i = 0; i < sizeof(codes) / sizeof(codes[0]); i++) {
+        const char *found = zdb_strerror(codes[i]);
+        REQUIRE(found != NULL);
+        CHECK(found[0] != '\0');
+    }
+}
+
+static void there_is_no_error_before_the_first(void) {
+    CHECK_TEXT(zdb_last_error(), "");
+    CHECK(zdb_last_error_code() == 0);
+    CHECK_NUMBER(zdb_last_error_page(), UINT64_MAX);
+    zdb_env *env = open_env("env");
+    close_env(env);
+    CHECK_TEXT(zdb_last_error(), "");
+    CHECK(zdb_last_error_code() == 0);
+}
+
+static void a_success_leaves_the_last_error_alone(void) {
+    CHECK_ERROR(zdb_env_close(NULL), ZDB_BAD_HANDLE);
+    char message[1024];
+    snprintf(message, sizeof(message), "%s", zdb_last_error());
+    zdb_env *env = open_env("env");
+    zdb_txn *txn = begin_write(env);
+    put_text(txn, ZDB_MAIN_DB, "k", "v");
+    commit(txn);
+    CHECK(zdb_last_error_code() == ZDB_BAD_HANDLE);
+    CHECK_TEXT(zdb_last_error(), message);
+    close_env(env);
+}
+
+static void a_newer_error_takes_the_place_of_the_last(void) {
+    zdb_env *env = open_env("env");
+    zdb_txn *txn = NULL;
+    CHECK_ERROR(zdb_env_sync(NULL), ZDB_BAD_HANDLE);
+    CHECK_ERROR(zdb_txn_begin(env, NULL, 0xdead0000u, &txn), ZDB_BAD_ARGUMENT);
+    CHECK(zdb_last_error_code() == ZDB_BAD_ARGUMENT);
+    CHECK_NUMBER(zdb_last_error_page(), UINT64_MAX);
+    close_env(env);
+}
+
+static void *fail_in_another_thread(void *argument) {
+    (void)argument;
+    CHECK_TEXT(zdb_last_error(), "");
+    CHECK(zdb_last_error_code() == 0);
+    CHECK_NUMBER(zdb_last_error_page(), UINT64_MAX);
+    zdb_env *env = NULL;
+    CHECK_ERROR(zdb_env_open(NULL, NULL, &env), ZDB_BAD_ARGUMENT);
+    return NULL;
+}
+
+static void each_thread_has_a_last_error_of_its_own(void) {
+    CHECK_ERROR(zdb_env_close(NULL), ZDB_BAD_HANDLE);
+    char message[1024];
+    snprintf(message, sizeof(message), "%s", zdb_last_error());
+    join_thread(start_thread(fail_in_another_thread, NULL));
+    CHECK(zdb_last_error_code() == ZDB_BAD_HANDLE);
+    CHECK_TEXT(zdb_last_error(), message);
+}
+
+static void messages_name_what_they_speak_of(void) {
+    zdb_env_options options;
+    default_options(&options);
+    options.flags = ZDB_NOCREATE;
+    zdb_env *env = NULL;
+    CHECK_ERROR(zdb_env_open("missing-directory", &options, &env), ENOENT);
+    CHECK_CONTAINS(zdb_last_error(), "missing-directory");
+
+    options.flags = 0;
+    options.page_size = 5000;
+    CHECK_ERROR(zdb_env_open("env", &options, &env), ZDB_BAD_ARGUMENT);
+    CHECK_CONTAINS(zdb_last_error(), "page_size");
+    CHECK_CONTAINS(zdb_last_error(), "5000");
+
+    env = open_env("env");
+    zdb_txn *txn = begin_write(env);
+    static const char long_key[2000] = {0};
+    zdb_val key = bytes(long_key, sizeof(long_key)), value = text("v");
+    CHECK_ERROR(zdb_put(txn, ZDB_MAIN_DB, &key, &value, 0), ZDB_BAD_VALSIZE);
+    CHECK_CONTAINS(zdb_last_error(), "2000");
+    CHECK_CONTAINS(zdb_last_error(), "1016");
+    abort_txn(txn);
+    close_env(env);
+}
+
+static const struct test tests[] = {
+    TEST(the_library_has_the_version_of_the_header),
+    TEST(the_version_parts_are_optional),
+    TEST(every_code_has_a_text_of_its_own),
+    TEST(the_texts_of_codes_are_static),
+    TEST(positive_codes_have_the_texts_of_the_system),
+    TEST(unknown_codes_have_a_text_too),
+    TEST(there_is_no_error_before_the_first),
+    TEST(a_success_leaves_the_last_error_alone),
+    TEST(a_newer_error_takes_the_place_of_the_last),
+    TEST(each_thread_has_a_last_error_of_its_own),
+    TEST(messages_name_what_they_speak_of),
+};
+
+DEFINE_SUITE(errors, tests);

@@ -1,0 +1,90 @@
+"""ZeroDB: an embedded, transactional, ordered key-value store.
+
+::
+
+    import zerodb
+
+    with zerodb.open("path/to/directory") as env:
+        with env.begin(write=True) as txn:
+            txn[b"key"] = b"value"
+        with env.begin() as txn:
+            for key, value in txn.items(prefix=b"k"):
+                print(key, value)
+"""
+
+from zerodb._cursor import Cursor
+from zerodb._database import Database
+from zerodb._environment import Environment
+from zerodb._environment import open_environment as open  # noqa: A004
+from zerodb._errors import (
+    BadArgumentError,
+    BadCursorError,
+    BadDatabaseError,
+    BadHandleError,
+    BadTransactionError,
+    BadValueSizeError,
+    BusyError,
+    CorruptedError,
+    Error,
+    ForkedError,
+    FullError,
+    IncompatibleError,
+    InvalidFileError,
+    KeyExistsError,
+    NotFoundError,
+    NotSortedError,
+    OperatingSystemError,
+    PanicError,
+    PathNotADirectoryError,
+    PathNotFoundError,
+    PathPermissionError,
+    ReadersFullError,
+    ReadOnlyError,
+    TransactionFullError,
+    UnsupportedError,
+    VersionMismatchError,
+)
+from zerodb._ffi import library_path, library_version
+from zerodb._transaction import Transaction
+from zerodb._types import DatabaseStat, EnvironmentInfo, VerifyReport
+
+__version__ = "1.0.0"
+
+__all__ = [
+    "BadArgumentError",
+    "BadCursorError",
+    "BadDatabaseError",
+    "BadHandleError",
+    "BadTransactionError",
+    "BadValueSizeError",
+    "BusyError",
+    "CorruptedError",
+    "Cursor",
+    "Database",
+    "DatabaseStat",
+    "Environment",
+    "EnvironmentInfo",
+    "Error",
+    "ForkedError",
+    "FullError",
+    "IncompatibleError",
+    "InvalidFileError",
+    "KeyExistsError",
+    "NotFoundError",
+    "NotSortedError",
+    "OperatingSystemError",
+    "PanicError",
+    "PathNotADirectoryError",
+    "PathNotFoundError",
+    "PathPermissionError",
+    "ReadOnlyError",
+    "ReadersFullError",
+    "Transaction",
+    "TransactionFullError",
+    "UnsupportedError",
+    "VerifyReport",
+    "VersionMismatchError",
+    "library_path",
+    "library_version",
+    "open",
+]

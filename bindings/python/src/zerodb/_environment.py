@@ -1,0 +1,400 @@
+"""Environments."""
+
+from __future__ import annotations
+
+import operator
+import os
+import threading
+import warnings
+from types import TracebackType
+from typing import Any, Callable, Literal, TypeVar
+
+from zerodb import _ffi
+from zerodb._database import Database
+from zerodb._errors import (
+    BadArgumentError,
+    BadHandleError,
+    BusyError,
+    NotFoundError,
+    check,
+    error_from_code,
+    forked,
+)
+from zerodb._state import TransactionState
+from zerodb._transaction import Transaction
+from zerodb._types import DatabaseStat, EnvironmentInfo, VerifyReport
+
+_CHECKSUMS = {
+    "none": _ffi.CHECKSUM_NONE,
+    "fast": _ffi.CHECKSUM_FAST,
+    "full": _ffi.CHECKSUM_FULL,
+}
+_CHECKSUM_NAMES = {number: name for name, number in _CHECKSUMS.items()}
+
+Result = TypeVar("Result")
+
+
+def open_environment(
+    path: str | bytes | os.PathLike[str] | os.PathLike[bytes],
+    *,
+    read_only: bool = False,
+    create: bool = True,
+    page_size: int = 0,
+    max_size: int | None = None,
+    max_txn_pages: int | None = None,
+    checksum: Literal["none", "fast", "full"] = "fast",
+    max_readers: int | None = None,
+    file_mode: int | None = None,
+) -> Environment:
+    """Opens the environment in a directory, creating both if they are not there.
+
+    A process opens a path once and shares the Environment among its threads.
+
+    :param path: the directory.
+    :param read_only: write nothing; the environment must be there.
+    :param create: whether to create what is not there.
+    :param page_size: bytes, a power of two from 4096 to 65536; counts at creation only. 0: the
+        default of 4096.
+    :param max_size: bytes that the data file may ever reach. Default: 1 TiB.
+    :param max_txn_pages: pages that one transaction may dirty, 0 for no bound. Default: 10000.
+    :param checksum: when to check the checksums of pages: "none", "fast" (when this process
+        first meets a version of a page) or "full" (at every access).
+    :param max_readers: slots of the reader table. Default: 1024.
+    :param file_mode: permissions of the files made; the directory gets the same, and x where
+        there is r. Default: 0o600.
+    :raises PathNotFoundError: there is no environment and none may be created.
+    :raises InvalidFileError: the files are no environment.
+    :raises VersionMismatchError: they are one of a format that the library does not read.
+    :raises CorruptedError: they are damaged.
+    :raises BusyError: this process has the environment open already.
+    :raises OperatingSystemError: the operating system refused.
+    """
+    encoded = os.fsencode(path)
+    if b"\0" in encoded:
+        raise BadArgumentError(f"a path holds no zero bytes: {encoded!r}", _ffi.BAD_ARGUMENT)
+    if checksum not in _CHECKSUMS:
+        raise BadArgumentError(
+            f"checksum must be one of {', '.join(map(repr, _CHECKSUMS))}, not {checksum!r}",
+            _ffi.BAD_ARGUMENT,
+        )
+    options = _ffi.EnvOptions()
+    check(_ffi.env_options_init(_ffi.reference(options)))
+    if read_only:
+        options.flags |= _ffi.RDONLY
+    if not create:
+        options.flags |= _ffi.NOCREATE
+    options.page_size = _unsigned("page_size", page_size, 32)
+    options.checksum = _CHECKSUMS[checksum]
+    if max_size is not None:
+        options.max_size = _unsigned("max_size", max_size, 64)
+    if max_txn_pages is not None:
+        options.max_txn_pages = _unsigned("max_txn_pages", max_txn_pages, 64)
+    if max_readers is not None:
+        options.max_readers = _unsigned("max_readers", max_readers, 32)
+    if file_mode is not None:
+        options.file_mode = _unsigned("file_mode", file_mode, 32)
+    text = os.fsdecode(encoded)
+    opened = _ffi.new_handle()
+    try:
+        code = _ffi.env_open(encoded, _ffi.reference(options), _ffi.reference(opened))
+        if code != _ffi.OK:
+            raise error_from_code(code, filename=text)
+        return Environment(opened.value, text)
+    except BaseException:
+        # A signal handler may raise when the environment has just been opened.
+        if opened.value is not None:
+            _ffi.env_close(opened.value)
+        raise
+
+
+class Environment:
+    """An environment, from :func:`zerodb.open`: a directory that holds databases.
+
+    All threads may use it at once. As a context manager it closes at the end of the block.
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "_handle",
+        "_inside",
+        "_lock",
+        "_max_key_size",
+        "_path",
+        "_process",
+        "_transactions",
+    )
+
+    def __init__(self, handle: int, path: str) -> None:
+        self._handle: int | None = handle
+        self._path = path
+        self._process = os.getpid()
+        # Guards _handle and _inside. Reentrant for signal handlers.
+        self._lock = threading.RLock()
+        # Calls of the library that are under way with _handle, save those through transactions.
+        self._inside = 0
+        self._transactions: set[TransactionState] = set()
+        self._max_key_size: int = _ffi.env_max_key_size(handle)
+
+    @property
+    def path(self) -> str:
+        """The directory, as it was given."""
+        return self._path
+
+    @property
+    def max_key_size(self) -> int:
+        """The length of the longest key, in bytes."""
+        return self._max_key_size
+
+    @property
+    def closed(self) -> bool:
+        """Whether it is closed."""
+        return self._handle is None
+
+    # ------------------------------------------------------------ transactions
+
+    def begin(self, write: bool = False) -> Transaction:
+        """Begins a transaction.
+
+        A read transaction waits for nobody. A write transaction waits for the one before it, in
+        this or another process.
+
+        :raises BusyError: this thread has a write transaction already.
+        :raises ReadOnlyError: a write transaction of an environment opened read-only.
+        :raises ReadersFullError: every slot of the reader table is taken.
+        """
+        return self._call(self._begin, write)
+
+    def open_db(
+        self,
+        name: str | bytes | None,
+        create: bool = False,
+        txn: Transaction | None = None,
+    ) -> Database:
+        """Opens a named database; None is the main database.
+
+        :param create: make it if it is not there.
+        :param txn: the transaction to open it in; without one it takes one of its own, and a
+            database that it has made is committed.
+        :raises NotFoundError: there is none of this name.
+        """
+        if txn is not None:
+            if txn.environment is not self:
+                raise BadArgumentError(
+                    f"the transaction belongs to the environment at {txn.environment.path}, "
+                    f"not to the one at {self._path}",
+                    _ffi.BAD_ARGUMENT,
+                )
+            return txn.db(name, create)
+        try:
+            with self.begin() as reader:
+                return reader.db(name)
+        except NotFoundError:
+            if not create:
+                raise
+        with self.begin(write=True) as writer:
+            return writer.db(name, create=True)
+
+    # ------------------------------------------------------------------- facts
+
+    def stat(self, db: Database | None = None) -> DatabaseStat:
+        """Figures of a database as of the newest commit."""
+        with self.begin() as reader:
+            return reader.stat(db)
+
+    def info(self) -> EnvironmentInfo:
+        """Facts and figures of the environment."""
+        raw = _ffi.sized(_ffi.Info)
+        check(self._call(_ffi.env_info, _ffi.reference(raw)))
+        return EnvironmentInfo(
+            format_version=raw.format_version,
+            page_size=raw.page_size,
+            max_size=raw.max_size,
+            file_size=raw.file_size,
+            page_count=raw.page_count,
+            free_pages=raw.free_pages,
+            last_txn_id=raw.last_txn_id,
+            oldest_reader_txn=raw.oldest_reader_txn,
+            max_readers=raw.max_readers,
+            readers=raw.readers,
+            max_txn_pages=raw.max_txn_pages,
+            max_key_size=raw.max_key_size,
+            checksum=_CHECKSUM_NAMES[raw.checksum],
+            databases=raw.databases,
+            environment_id=bytes(raw.environment_id),
+        )
+
+    def verify(
+        self, on_problem: Callable[[int | None, str], object] | None = None
+    ) -> VerifyReport:
+        """Reads every page of the newest snapshot and checks it. Others go on meanwhile.
+
+        Damage raises nothing, for it is what the report is about: look at its `problems`.
+
+        :param on_problem: called with the page (None where no one page is meant) and a message
+            for each problem. If it raises, it is not called again, and verify() raises
+            that when it has finished.
+        """
+        failures: list[BaseException] = []
+
+        def report_problem(_: object, page: int, message: bytes) -> None:
+            if on_problem is None or failures:
+                return
+            try:
+                number = None if page == _ffi.NO_PAGE else page
+                on_problem(number, message.decode("utf-8", "replace"))
+            except BaseException as failure:
+                # It cannot pass through the library; it is raised when that has returned.
+                failures.append(failure)
+
+        raw = _ffi.sized(_ffi.Report)
+        callback = _ffi.VerifyFunction(report_problem) if on_problem else _ffi.VerifyFunction()
+        code = self._call(_ffi.env_verify, callback, None, _ffi.reference(raw))
+        if failures:
+            raise failures[0]
+        if code != _ffi.OK and not (code == _ffi.CORRUPTED and raw.problems > 0):
+            raise error_from_code(code)
+        return VerifyReport(
+            pages=raw.pages,
+            tree_pages=raw.tree_pages,
+            overflow_pages=raw.overflow_pages,
+            free_pages=raw.free_pages,
+            entries=raw.entries,
+            databases=raw.databases,
+            problems=raw.problems,
+            first_problem=None if code == _ffi.OK else _ffi.last_failure(code)[0],
+        )
+
+    def sync(self) -> None:
+        """Flushes everything committed to disk. Commits are on disk already; this reports a
+        device that has failed since."""
+        check(self._call(_ffi.env_sync))
+
+    # ---------------------------------------------------------------- lifetime
+
+    def close(self) -> None:
+        """Closes the environment; aborts its transactions. Closing it again does nothing.
+
+        In a child of the process that opened it, it is only forgotten.
+
+        :raises BusyError: another call is under way in it or in one of its transactions, and
+            then nothing is closed.
+        """
+        if self._handle is None:
+            return
+        if self._process != os.getpid():
+            self._handle = None
+            return
+        with self._lock:
+            if self._handle is None:
+                return
+            self._end_transactions()
+            handle, self._handle = self._handle, None
+            code = _ffi.env_close(handle)
+            if code != _ffi.OK:
+                self._handle = handle
+                raise error_from_code(code)
+
+    def __enter__(self) -> Environment:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        if self._handle is None or self._process != os.getpid():
+            return
+        self.close()
+        warnings.warn(
+            f"the environment at {self._path} was dropped without close(), and has been closed",
+            ResourceWarning,
+            stacklevel=2,
+            source=self,
+        )
+
+    def __repr__(self) -> str:
+        return f"<zerodb.Environment {self._path!r} {'closed' if self.closed else 'open'}>"
+
+    # ----------------------------------------------------------------- private
+
+    def _call(self, function: Callable[..., Result], *arguments: Any) -> Result:
+        """Calls a function with the environment's handle and `arguments`, while nobody can
+        close the environment."""
+        # Before the lock, which another thread may have held when this process was forked.
+        if self._process != os.getpid():
+            raise forked("environment")
+        counted = False
+        try:
+            with self._lock:
+                handle = self._handle
+                if handle is None:
+                    raise BadHandleError(
+                        f"the environment at {self._path} is closed; open it again",
+                        _ffi.BAD_HANDLE,
+                    )
+                self._inside += 1
+                counted = True
+            return function(handle, *arguments)
+        finally:
+            if counted:
+                with self._lock:
+                    self._inside -= 1
+
+    def _begin(self, handle: int, write: bool) -> Transaction:
+        begun = _ffi.new_handle()
+        state: TransactionState | None = None
+        try:
+            flags = 0 if write else _ffi.RDONLY
+            check(_ffi.txn_begin(handle, None, flags, _ffi.reference(begun)))
+            state = TransactionState(begun.value, write)
+            self._transactions.add(state)
+            return Transaction(self, state)
+        except BaseException:
+            # A signal handler may raise when the wait for the writer before is just over.
+            if state is not None:
+                state.abort("was aborted")
+                self._forget(state)
+            elif begun.value is not None:
+                _ffi.txn_abort(begun.value)
+            raise
+
+    def _forget(self, state: TransactionState) -> None:
+        """Lets go of a transaction that has ended."""
+        self._transactions.discard(state)
+
+    def _end_transactions(self) -> None:
+        """Aborts all transactions, or raises and aborts none; the caller holds the lock."""
+        entered: list[TransactionState] = []
+        try:
+            busy = self._inside > 0
+            for state in [] if busy else list(self._transactions):
+                if not state.lock.acquire(False):
+                    busy = True
+                    break
+                entered.append(state)
+            if busy:
+                raise BusyError(
+                    f"a call is under way in the environment at {self._path}; let it return "
+                    "before closing",
+                    _ffi.BUSY,
+                )
+            for state in entered:
+                state.abort("was aborted by the closing of its environment")
+                self._forget(state)
+        finally:
+            for state in entered:
+                state.lock.release()
+
+
+def _unsigned(name: str, value: int, bits: int) -> int:
+    """An option's value, which ctypes would otherwise cut to its field's width."""
+    number = operator.index(value)
+    if not 0 <= number < 1 << bits:
+        raise BadArgumentError(
+            f"{name} must be from 0 to {(1 << bits) - 1}, not {number}", _ffi.BAD_ARGUMENT
+        )
+    return number

@@ -1,0 +1,201 @@
+"""The exceptions: one class for each result code of the library."""
+
+from __future__ import annotations
+
+import errno
+from typing import Any
+
+from zerodb import _ffi
+
+
+class Error(Exception):
+    """The base of all that the library reports. Its text is the library's message."""
+
+    def __init__(self, message: str, code: int, page: int | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        """What went wrong, where, and what to do about it."""
+        self.code = code
+        """The library's code: negative, or a positive errno."""
+        self.page = page
+        """The number of the page that the message speaks of, or None."""
+
+    def __str__(self) -> str:
+        return self.message
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Pickled by these arguments: the OSErrors among the subclasses keep others in args.
+        return type(self), (self.message, self.code, self.page)
+
+
+class KeyExistsError(Error):
+    """The key is there already."""
+
+
+class NotFoundError(Error, KeyError):
+    """No such key or database. Also a KeyError."""
+
+
+class CorruptedError(Error):
+    """A page failed its checksum or its structure is impossible; ``page`` names it."""
+
+
+class VersionMismatchError(Error):
+    """The environment was written by a format version that this library does not read."""
+
+
+class InvalidFileError(Error):
+    """The file is not a ZeroDB environment."""
+
+
+class FullError(Error):
+    """The environment has reached max_size. The transaction can only be aborted."""
+
+
+class TransactionFullError(Error):
+    """The transaction has dirtied max_txn_pages pages. It can only be aborted."""
+
+
+class ReadersFullError(Error):
+    """Every slot of the reader table is taken."""
+
+
+class BadTransactionError(Error):
+    """The transaction is finished, reset, or broken by an earlier error."""
+
+
+class BadHandleError(Error):
+    """The environment or the cursor is closed."""
+
+
+class BadDatabaseError(Error):
+    """The database belongs to another environment, or does not exist in this snapshot."""
+
+
+class BadValueSizeError(Error, ValueError):
+    """A key that is empty or too long, or a value that is too long. Also a ValueError."""
+
+
+class IncompatibleError(Error):
+    """The operation does not fit the object, or its options do not fit one another."""
+
+
+class ReadOnlyError(Error):
+    """A write through a read-only transaction or environment."""
+
+
+class BusyError(Error):
+    """Somebody else is inside: another thread in this transaction, another write transaction of
+    this thread, another Environment of this process on the same path."""
+
+
+class ForkedError(Error):
+    """The object was inherited through fork(); open the environment anew in the child."""
+
+
+class PanicError(Error):
+    """A flush or a write failed in a way after which what is on disk is unknown. The
+    environment refuses to write until all have closed it and it is opened again."""
+
+
+class BadArgumentError(Error, ValueError):
+    """An option or an argument is out of its range. Also a ValueError."""
+
+
+class BadCursorError(Error):
+    """The cursor is not on an entry, or its transaction has ended."""
+
+
+class UnsupportedError(Error):
+    """The library was asked for something that this version does not do."""
+
+
+class NotSortedError(Error, ValueError):
+    """A put with append=True got a key that is not after the last one. Also a ValueError."""
+
+
+class OperatingSystemError(Error, OSError):
+    """The operating system refused. Also an OSError, with errno and filename."""
+
+    def __init__(
+        self,
+        message: str,
+        code: int,
+        page: int | None = None,
+        filename: str | None = None,
+    ) -> None:
+        OSError.__init__(self, code, message)
+        self.message = message
+        self.code = code
+        self.page = page
+        self.filename = filename
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.message, self.code, self.page, self.filename)
+
+
+class PathNotFoundError(OperatingSystemError, FileNotFoundError):
+    """There is no environment at the path (ENOENT). Also a FileNotFoundError."""
+
+
+class PathNotADirectoryError(OperatingSystemError, NotADirectoryError):
+    """The path is not a directory (ENOTDIR). Also a NotADirectoryError."""
+
+
+class PathPermissionError(OperatingSystemError, PermissionError):
+    """The files may not be opened (EACCES, EPERM). Also a PermissionError."""
+
+
+_CLASS_OF_CODE: dict[int, type[Error]] = {
+    _ffi.KEYEXIST: KeyExistsError,
+    _ffi.NOT_FOUND: NotFoundError,
+    _ffi.CORRUPTED: CorruptedError,
+    _ffi.VERSION_MISMATCH: VersionMismatchError,
+    _ffi.INVALID: InvalidFileError,
+    _ffi.FULL: FullError,
+    _ffi.TXN_FULL: TransactionFullError,
+    _ffi.READERS_FULL: ReadersFullError,
+    _ffi.BAD_TXN: BadTransactionError,
+    _ffi.BAD_HANDLE: BadHandleError,
+    _ffi.BAD_DB: BadDatabaseError,
+    _ffi.BAD_VALSIZE: BadValueSizeError,
+    _ffi.INCOMPATIBLE: IncompatibleError,
+    _ffi.READ_ONLY: ReadOnlyError,
+    _ffi.BUSY: BusyError,
+    _ffi.FORKED: ForkedError,
+    _ffi.PANIC: PanicError,
+    _ffi.BAD_ARGUMENT: BadArgumentError,
+    _ffi.BAD_CURSOR: BadCursorError,
+    _ffi.UNSUPPORTED: UnsupportedError,
+    _ffi.NOT_SORTED: NotSortedError,
+}
+
+_CLASS_OF_ERRNO: dict[int, type[OperatingSystemError]] = {
+    errno.ENOENT: PathNotFoundError,
+    errno.ENOTDIR: PathNotADirectoryError,
+    errno.EACCES: PathPermissionError,
+    errno.EPERM: PathPermissionError,
+}
+
+
+def error_from_code(code: int, filename: str | None = None) -> Error:
+    """The exception for a result code that a call on this thread has just returned."""
+    message, page = _ffi.last_failure(code)
+    if code > 0:
+        return _CLASS_OF_ERRNO.get(code, OperatingSystemError)(message, code, page, filename)
+    return _CLASS_OF_CODE.get(code, Error)(message, code, page)
+
+
+def check(code: int) -> None:
+    """Raises the exception for a result code, unless it is success."""
+    if code != _ffi.OK:
+        raise error_from_code(code)
+
+
+def forked(what: str) -> ForkedError:
+    """The exception for using what a parent process opened."""
+    return ForkedError(
+        f"the {what} was opened by the process that this one was forked from; "
+        "open the environment anew in this process",
+        _ffi.FORKED,
+    )

@@ -1,0 +1,387 @@
+"""The C ABI of zerodb.h, mirrored: finding the library, constants, structures, functions.
+
+All use of ctypes is in this module. The library is loaded with CDLL, so each call lets other
+Python threads run until it returns.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from ctypes import (
+    CFUNCTYPE,
+    POINTER,
+    PYFUNCTYPE,
+    Structure,
+    addressof,
+    byref,
+    c_char,
+    c_char_p,
+    c_int,
+    c_size_t,
+    c_ssize_t,
+    c_uint8,
+    c_uint32,
+    c_uint64,
+    c_void_p,
+    py_object,
+    pythonapi,
+    sizeof,
+)
+from pathlib import Path
+from typing import Any, Callable
+
+from zerodb._types import Buffer
+
+ABI_MAJOR = 1
+"""The major version of the library whose ABI this module mirrors."""
+
+# ------------------------------------------------------------------ constants
+
+OK = 0
+KEYEXIST = -1
+NOT_FOUND = -2
+CORRUPTED = -3
+VERSION_MISMATCH = -4
+INVALID = -5
+FULL = -6
+TXN_FULL = -7
+READERS_FULL = -8
+BAD_TXN = -9
+BAD_HANDLE = -10
+BAD_DB = -11
+BAD_VALSIZE = -12
+INCOMPATIBLE = -13
+READ_ONLY = -14
+BUSY = -15
+FORKED = -16
+PANIC = -17
+BAD_ARGUMENT = -18
+BAD_CURSOR = -19
+UNSUPPORTED = -20
+NOT_SORTED = -21
+
+RDONLY = 0x1
+NOCREATE = 0x2
+
+CHECKSUM_NONE = 1
+CHECKSUM_FAST = 2
+CHECKSUM_FULL = 3
+
+MAIN_DB = 0
+CREATE = 0x40000
+
+NOOVERWRITE = 0x10
+CURRENT = 0x40
+APPEND = 0x20000
+
+CURSOR_FIRST = 0
+CURSOR_GET_CURRENT = 4
+CURSOR_LAST = 6
+CURSOR_NEXT = 8
+CURSOR_PREV = 12
+CURSOR_SET_KEY = 16
+CURSOR_SET_RANGE = 17
+
+NO_PAGE = 2**64 - 1
+
+# ----------------------------------------------------------------- structures
+
+
+class Val(Structure):
+    """zdb_val, as the library fills it: an address and a size."""
+
+    _fields_ = [("data", c_void_p), ("size", c_size_t)]
+
+
+class InputVal(Structure):
+    """zdb_val, as the library reads it. Its data takes a bytes object as it is, without a copy.
+
+    Never read data from it: ctypes would take it for a NUL-terminated string.
+    """
+
+    _fields_ = [("data", c_char_p), ("size", c_size_t)]
+
+
+class EnvOptions(Structure):
+    """zdb_env_options."""
+
+    _fields_ = [
+        ("struct_size", c_size_t),
+        ("flags", c_uint32),
+        ("page_size", c_uint32),
+        ("max_size", c_uint64),
+        ("max_txn_pages", c_uint64),
+        ("checksum", c_uint32),
+        ("max_readers", c_uint32),
+        ("file_mode", c_uint32),
+        ("reserved", c_uint32),
+    ]
+
+
+class Info(Structure):
+    """zdb_info."""
+
+    _fields_ = [
+        ("struct_size", c_size_t),
+        ("format_version", c_uint32),
+        ("page_size", c_uint32),
+        ("max_size", c_uint64),
+        ("file_size", c_uint64),
+        ("page_count", c_uint64),
+        ("free_pages", c_uint64),
+        ("last_txn_id", c_uint64),
+        ("oldest_reader_txn", c_uint64),
+        ("max_readers", c_uint32),
+        ("readers", c_uint32),
+        ("max_txn_pages", c_uint64),
+        ("max_key_size", c_uint32),
+        ("checksum", c_uint32),
+        ("databases", c_uint64),
+        ("environment_id", c_uint8 * 16),
+    ]
+
+
+class Report(Structure):
+    """zdb_verify_report."""
+
+    _fields_ = [
+        ("struct_size", c_size_t),
+        ("pages", c_uint64),
+        ("tree_pages", c_uint64),
+        ("overflow_pages", c_uint64),
+        ("free_pages", c_uint64),
+        ("entries", c_uint64),
+        ("databases", c_uint64),
+        ("problems", c_uint64),
+    ]
+
+
+class DbStat(Structure):
+    """zdb_db_stat."""
+
+    _fields_ = [
+        ("struct_size", c_size_t),
+        ("page_size", c_uint32),
+        ("depth", c_uint32),
+        ("entries", c_uint64),
+        ("branch_pages", c_uint64),
+        ("leaf_pages", c_uint64),
+        ("overflow_pages", c_uint64),
+    ]
+
+
+VerifyFunction = CFUNCTYPE(None, c_void_p, c_uint64, c_char_p)
+"""zdb_verify_fn."""
+
+# -------------------------------------------------------------------- library
+
+_LIBRARY_VARIABLE = "ZERODB_LIBRARY"
+_BUNDLED_LIBRARY = Path(__file__).with_name("libzerodb.so")
+_SYSTEM_LIBRARY = "libzerodb.so.1"
+
+
+def _load_library() -> tuple[ctypes.CDLL, str]:
+    """The library and where it was found: ZERODB_LIBRARY, this package, or the system.
+
+    A library that the user names is the only one tried: falling back to another would hide
+    that it cannot be loaded.
+    """
+    candidates: list[tuple[str, str]] = []
+    named = os.environ.get(_LIBRARY_VARIABLE)
+    if named:
+        candidates.append((named, f"named by {_LIBRARY_VARIABLE}"))
+    else:
+        if _BUNDLED_LIBRARY.exists():
+            candidates.append((str(_BUNDLED_LIBRARY), "bundled with this package"))
+        candidates.append((_SYSTEM_LIBRARY, "the system's"))
+    failures: list[str] = []
+    for name, origin in candidates:
+        try:
+            return ctypes.CDLL(name), name
+        except OSError as error:
+            failures.append(f"{name} ({origin}): {error}")
+    bundled = (
+        ""
+        if named or _BUNDLED_LIBRARY.exists()
+        else f"; this package carries none ({_BUNDLED_LIBRARY} does not exist)"
+    )
+    raise ImportError(
+        "zerodb cannot load the ZeroDB library. Tried "
+        + "; ".join(failures)
+        + bundled
+        + ". Install a zerodb wheel for this platform, or install the library where the "
+        f"system's loader finds it, or set {_LIBRARY_VARIABLE} to the path of {_SYSTEM_LIBRARY}"
+    )
+
+
+_library, library_path = _load_library()
+
+
+def _function(name: str, result: Any, *arguments: Any) -> Callable[..., Any]:
+    """A function of the library, with its C types declared."""
+    try:
+        function = getattr(_library, name)
+    except AttributeError:
+        raise ImportError(
+            f"{library_path} is no ZeroDB library that this package can use: it has no "
+            f"{name}(); install one of version {ABI_MAJOR}"
+        ) from None
+    function.restype = result
+    function.argtypes = arguments
+    return function  # type: ignore[no-any-return]
+
+
+_zdb_version = _function(
+    "zdb_version", c_char_p, POINTER(c_int), POINTER(c_int), POINTER(c_int)
+)
+
+
+def _library_version() -> str:
+    """The version of the library; ImportError if it has another ABI than this module."""
+    major = c_int()
+    text: str = _zdb_version(byref(major), None, None).decode("ascii", "replace")
+    if major.value != ABI_MAJOR:
+        raise ImportError(
+            f"{library_path} is ZeroDB {text}, and this package needs version {ABI_MAJOR}.x; "
+            f"install that, or set {_LIBRARY_VARIABLE} to the path of one"
+        )
+    return text
+
+
+library_version = _library_version()
+
+# Handles and zdb_val pointers are declared void *: the former are ints here, and the latter
+# may point to a Val or an InputVal.
+_handle = c_void_p
+_handle_out = POINTER(c_void_p)
+_val = c_void_p
+
+strerror = _function("zdb_strerror", c_char_p, c_int)
+last_error = _function("zdb_last_error", c_char_p)
+last_error_code = _function("zdb_last_error_code", c_int)
+last_error_page = _function("zdb_last_error_page", c_uint64)
+
+env_options_init = _function("zdb_env_options_init", c_int, POINTER(EnvOptions))
+env_open = _function("zdb_env_open", c_int, c_char_p, POINTER(EnvOptions), _handle_out)
+env_close = _function("zdb_env_close", c_int, _handle)
+env_sync = _function("zdb_env_sync", c_int, _handle)
+env_info = _function("zdb_env_info", c_int, _handle, POINTER(Info))
+env_max_key_size = _function("zdb_env_max_key_size", c_size_t, _handle)
+env_verify = _function(
+    "zdb_env_verify", c_int, _handle, VerifyFunction, c_void_p, POINTER(Report)
+)
+
+txn_begin = _function("zdb_txn_begin", c_int, _handle, _handle, c_uint32, _handle_out)
+txn_commit = _function("zdb_txn_commit", c_int, _handle)
+txn_abort = _function("zdb_txn_abort", c_int, _handle)
+txn_reset = _function("zdb_txn_reset", c_int, _handle)
+txn_renew = _function("zdb_txn_renew", c_int, _handle)
+txn_id = _function("zdb_txn_id", c_uint64, _handle)
+
+db_open = _function("zdb_db_open", c_int, _handle, c_char_p, c_uint32, POINTER(c_uint32))
+stat = _function("zdb_stat", c_int, _handle, c_uint32, POINTER(DbStat))
+
+get = _function("zdb_get", c_int, _handle, c_uint32, _val, _val)
+put = _function("zdb_put", c_int, _handle, c_uint32, _val, _val, c_uint32)
+delete = _function("zdb_del", c_int, _handle, c_uint32, _val, _val)
+
+cursor_open = _function("zdb_cursor_open", c_int, _handle, c_uint32, _handle_out)
+cursor_close = _function("zdb_cursor_close", c_int, _handle)
+cursor_get = _function("zdb_cursor_get", c_int, _handle, _val, _val, c_int)
+cursor_put = _function("zdb_cursor_put", c_int, _handle, _val, _val, c_uint32)
+cursor_delete = _function("zdb_cursor_del", c_int, _handle, c_uint32)
+
+# -------------------------------------------------------------------- helpers
+
+
+def last_failure(code: int) -> tuple[str, int | None]:
+    """The message and the page of the call on this thread that has just returned `code`."""
+    if last_error_code() != code:
+        # Not the last to fail here: a finalizer or a signal handler came between.
+        return _text(strerror(code)), None
+    page: int = last_error_page()
+    return _text(last_error()) or _text(strerror(code)), None if page == NO_PAGE else page
+
+
+def _text(message: bytes) -> str:
+    return message.decode("utf-8", "replace")
+
+
+def new_handle() -> Any:
+    """A place for a handle that the library returns; its value is None until then."""
+    return c_void_p()
+
+
+def new_database_handle() -> Any:
+    """A place for a zdb_db that the library returns."""
+    return c_uint32()
+
+
+def sized(structure: Any) -> Any:
+    """A structure of this type with its struct_size set."""
+    value = structure()
+    value.struct_size = sizeof(structure)
+    return value
+
+
+def input_view(val: Val) -> InputVal:
+    """The same memory as `val`, to describe keys and values that are passed in."""
+    return InputVal.from_buffer(val)
+
+
+reference = byref
+"""What to pass where the library takes a pointer to a structure."""
+
+copy_bytes: Callable[[int, int], bytes] = PYFUNCTYPE(py_object, c_void_p, c_ssize_t)(
+    ("PyBytes_FromStringAndSize", pythonapi)
+)
+"""The bytes at an address. (ctypes.string_at() takes no size of 2 GiB.)"""
+
+
+def point_at(val: InputVal, data: Buffer, role: str) -> object:
+    """Makes `val` describe the bytes of `data`, without a copy where Python lets us.
+
+    Returns what the caller must hold until the library has returned. `role` names the
+    argument in errors.
+    """
+    if isinstance(data, bytes):
+        val.data = data
+        val.size = len(data)
+        return data
+    view = _contiguous_view(data, role)
+    if view.nbytes == 0:
+        val.data = None
+        val.size = 0
+        return None
+    if view.readonly:
+        # ctypes takes no address of read-only memory other than bytes.
+        whole = view.obj
+        if not isinstance(whole, bytes) or len(whole) != view.nbytes:
+            whole = bytes(view)
+        val.data = whole
+        val.size = len(whole)
+        return whole
+    first_byte = c_char.from_buffer(view)
+    val.data = addressof(first_byte)
+    val.size = view.nbytes
+    return first_byte
+
+
+def to_bytes(data: Buffer, role: str) -> bytes:
+    """The bytes of `data`, which nobody changes."""
+    return data if isinstance(data, bytes) else bytes(_contiguous_view(data, role))
+
+
+def _contiguous_view(data: Buffer, role: str) -> memoryview:
+    if isinstance(data, str):
+        raise TypeError(
+            f"{role} must be bytes-like, not str; encode it, for example with .encode()"
+        )
+    try:
+        view = memoryview(data)
+    except TypeError:
+        raise TypeError(f"{role} must be bytes-like, not {type(data).__name__}") from None
+    if not view.c_contiguous:
+        raise TypeError(f"{role} must be contiguous; pass a copy, as with bytes()")
+    return view

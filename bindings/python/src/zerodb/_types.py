@@ -1,0 +1,96 @@
+"""The plain values that the package takes and returns."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Union
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer as Buffer
+elif sys.version_info >= (3, 12):
+    from collections.abc import Buffer as Buffer
+else:
+    Buffer = Union[bytes, bytearray, memoryview]
+
+Item = tuple[bytes, bytes]
+"""A key and its value."""
+
+
+@dataclass(frozen=True)
+class EnvironmentInfo:
+    """Facts and figures of an environment."""
+
+    format_version: int
+    """Of the files."""
+    page_size: int
+    """Bytes."""
+    max_size: int
+    """Bytes that the data file may reach."""
+    file_size: int
+    """Bytes of the data file now."""
+    page_count: int
+    """Pages in use or free: the data file's high-water mark."""
+    free_pages: int
+    """Of those, in free space. Some may still be seen by readers."""
+    last_txn_id: int
+    """Of the newest commit."""
+    oldest_reader_txn: int
+    """The oldest snapshot being read; ``last_txn_id`` if there is none."""
+    max_readers: int
+    """Slots in the reader table."""
+    readers: int
+    """Slots in use."""
+    max_txn_pages: int
+    """Pages that one transaction may dirty; 0: no bound."""
+    max_key_size: int
+    """Bytes."""
+    checksum: str
+    """When checksums are checked: ``"none"``, ``"fast"`` or ``"full"``."""
+    databases: int
+    """Named databases."""
+    environment_id: bytes
+    """16 random bytes, set when the environment was created."""
+
+
+@dataclass(frozen=True)
+class DatabaseStat:
+    """Figures of one database."""
+
+    page_size: int
+    """Bytes."""
+    depth: int
+    """Levels of the tree; 0: empty."""
+    entries: int
+    """Keys."""
+    branch_pages: int
+    leaf_pages: int
+    overflow_pages: int
+    """Pages that hold values too large for a leaf."""
+
+
+@dataclass(frozen=True)
+class VerifyReport:
+    """What :meth:`zerodb.Environment.verify` found."""
+
+    pages: int
+    """Pages of the snapshot, meta pages included."""
+    tree_pages: int
+    """Branch and leaf pages reached through the trees."""
+    overflow_pages: int
+    """Pages reached through overflow runs."""
+    free_pages: int
+    """Pages in free space."""
+    entries: int
+    """Keys in the main and all named databases."""
+    databases: int
+    """Named databases."""
+    problems: int
+    """0: the environment is sound."""
+    first_problem: str | None
+    """The first problem in words; None if there is none."""
+
+    @property
+    def sound(self) -> bool:
+        """Whether nothing is wrong."""
+        return self.problems == 0

@@ -1,0 +1,89 @@
+"""The mirror of zerodb.h against the header itself."""
+
+from __future__ import annotations
+
+import ctypes
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from zerodb import _ffi
+
+HEADER = Path(__file__).resolve().parents[3] / "include" / "zerodb.h"
+COMPILER = shutil.which("cc")
+
+pytestmark = pytest.mark.skipif(
+    COMPILER is None or not HEADER.exists(), reason="needs a C compiler and zerodb.h"
+)
+
+STRUCTURES: dict[str, Any] = {
+    "zdb_val": _ffi.Val,
+    "zdb_env_options": _ffi.EnvOptions,
+    "zdb_info": _ffi.Info,
+    "zdb_verify_report": _ffi.Report,
+    "zdb_db_stat": _ffi.DbStat,
+}
+
+# Names that differ from those of the header by more than the ZDB_ before them.
+CONSTANTS = {
+    "ABI_MAJOR": "ZDB_VERSION_MAJOR",
+    **{
+        name: "ZDB_" + name.replace("CURSOR_", "", 1)
+        for name in vars(_ffi)
+        if name.startswith("CURSOR_")
+    },
+    "NO_PAGE": "UINT64_MAX",
+}
+
+
+def compile_assertions(assertions: list[str]) -> None:
+    assert COMPILER is not None
+    lines = ["#include <zerodb.h>"]
+    lines += [f"_Static_assert({assertion}, {_quoted(assertion)});" for assertion in assertions]
+    result = subprocess.run(
+        [COMPILER, "-std=c11", "-fsyntax-only", f"-I{HEADER.parent}", "-x", "c", "-"],
+        input="\n".join(lines),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr
+
+
+def _quoted(text: str) -> str:
+    return '"' + text.replace('"', "'") + '"'
+
+
+@pytest.mark.parametrize("name", STRUCTURES)
+def test_structures_are_laid_out_as_in_the_header(name: str) -> None:
+    structure = STRUCTURES[name]
+    assertions = [f"sizeof({name}) == {ctypes.sizeof(structure)}"]
+    for field, _ in structure._fields_:
+        place = getattr(structure, field)
+        assertions.append(f"offsetof({name}, {field}) == {place.offset}")
+        assertions.append(f"sizeof((({name} *)0)->{field}) == {place.size}")
+    compile_assertions(assertions)
+
+
+def test_keys_and_values_passed_in_have_the_layout_of_those_returned() -> None:
+    assert ctypes.sizeof(_ffi.InputVal) == ctypes.sizeof(_ffi.Val)
+    assert _ffi.InputVal.data.offset == _ffi.Val.data.offset
+    assert _ffi.InputVal.size.offset == _ffi.Val.size.offset
+
+
+def test_constants_have_the_values_of_the_header() -> None:
+    constants = {
+        name: value
+        for name, value in vars(_ffi).items()
+        if name.isupper() and not name.startswith("_") and isinstance(value, int)
+    }
+    assert len(constants) > 30
+    compile_assertions(
+        [
+            f"{CONSTANTS.get(name, 'ZDB_' + name)} == {value}{'u' if value > 2**62 else ''}"
+            for name, value in constants.items()
+        ]
+    )

@@ -1,0 +1,164 @@
+"""What a child process may do with what its parent opened."""
+
+from __future__ import annotations
+
+import gc
+import os
+import sys
+import traceback
+from typing import Callable
+
+import pytest
+
+import zerodb
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
+
+
+def in_child(work: Callable[[], None]) -> None:
+    """Does something in a child process; raises if it raises there."""
+    read, write = os.pipe()
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            os.close(read)
+            work()
+            status = 0
+        except BaseException:
+            os.write(write, traceback.format_exc().encode())
+        finally:
+            os._exit(status)
+    os.close(write)
+    with os.fdopen(read, "rb") as pipe:
+        complaint = pipe.read().decode()
+    _, status = os.waitpid(child, 0)
+    assert status == 0, complaint
+
+
+def test_what_a_child_inherits_answers_that_it_was_forked(fruit: zerodb.Environment) -> None:
+    users = fruit.open_db("users", create=True)
+    reader = fruit.begin()
+    writer = fruit.begin(write=True)
+    cursor = reader.cursor()
+
+    def work() -> None:
+        for call in (
+            lambda: fruit.begin(),
+            lambda: fruit.begin(write=True),
+            lambda: fruit.stat(users),
+            lambda: fruit.info(),
+            lambda: fruit.verify(),
+            lambda: fruit.sync(),
+            lambda: reader.get(b"apple"),
+            lambda: reader.get(b"apple", db=users),
+            lambda: reader.cursor(),
+            lambda: reader.stat(),
+            lambda: writer.put(b"apple", b"green"),
+            lambda: writer.delete(b"apple"),
+            lambda: cursor.first(),
+            lambda: writer.commit(),
+        ):
+            with pytest.raises(zerodb.ForkedError):
+                call()
+
+    in_child(work)
+    assert reader[b"apple"] == b"red"
+    assert cursor.first() == (b"apple", b"red")
+    writer[b"apple"] = b"green"
+    writer.commit()
+    reader.abort()
+    with fruit.begin() as txn:
+        assert txn[b"apple"] == b"green"
+
+
+def test_a_child_of_a_thread_that_was_inside_does_not_hang(fruit: zerodb.Environment) -> None:
+    with fruit.begin() as reader:
+
+        def work() -> None:
+            with pytest.raises(zerodb.ForkedError):
+                reader.get(b"apple")
+
+        # As if another thread had been in the middle of a call when the process was forked.
+        with reader._state.lock:
+            in_child(work)
+
+
+def test_a_child_that_lets_go_of_what_it_inherits_does_nothing_to_the_parent(
+    fruit: zerodb.Environment,
+) -> None:
+    held = [fruit.begin(), fruit.begin(write=True)]
+    held[1][b"fig"] = b"green"
+    walks = [txn.items() for txn in held]
+    assert [next(walk) for walk in walks] == [(b"apple", b"red")] * 2
+
+    def work() -> None:
+        # Warnings are errors here, and errors in finalizers reach the hook.
+        complaints: list[object] = []
+        sys.unraisablehook = complaints.append
+        held[0].abort()
+        held.clear()
+        walks.clear()
+        gc.collect()
+        fruit.close()
+        assert not complaints
+
+    in_child(work)
+    reader, writer = held
+    assert [next(walk) for walk in walks] == [(b"apricot", b"orange")] * 2
+    assert reader[b"apple"] == b"red"
+    writer.commit()
+    reader.abort()
+    with fruit.begin() as txn:
+        assert txn[b"fig"] == b"green"
+
+
+def test_a_child_that_leaves_a_block_by_an_exception_sees_that_exception(
+    fruit: zerodb.Environment,
+) -> None:
+    def work() -> None:
+        with pytest.raises(ZeroDivisionError), txn:
+            raise ZeroDivisionError
+
+    with fruit.begin(write=True) as txn:
+        txn[b"fig"] = b"green"
+        in_child(work)
+    with fruit.begin() as reader:
+        assert reader[b"fig"] == b"green"
+
+
+def test_a_child_reads_and_writes_through_an_environment_of_its_own(
+    fruit: zerodb.Environment,
+) -> None:
+    def work() -> None:
+        with zerodb.open(fruit.path) as own:
+            with own.begin() as txn:
+                assert txn[b"apple"] == b"red"
+            with own.begin(write=True) as txn:
+                txn[b"apple"] = b"green"
+
+    with fruit.begin() as before:
+        in_child(work)
+        assert before[b"apple"] == b"red"
+    with fruit.begin(write=True) as txn:
+        assert txn[b"apple"] == b"green"
+        txn[b"banana"] = b"brown"
+    assert fruit.verify().sound
+
+
+def test_parent_and_children_take_turns_at_writing(env: zerodb.Environment) -> None:
+    def increment(environment: zerodb.Environment) -> None:
+        with environment.begin(write=True) as txn:
+            txn[b"count"] = b"%d" % (int(txn.get(b"count", b"0")) + 1)
+
+    def work() -> None:
+        with zerodb.open(env.path) as own:
+            for _ in range(5):
+                increment(own)
+
+    for _ in range(4):
+        increment(env)
+        in_child(work)
+    with env.begin() as txn:
+        assert txn[b"count"] == b"24"
+    assert env.verify().sound

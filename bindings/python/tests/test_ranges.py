@@ -1,0 +1,156 @@
+"""Walking over ranges of keys."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import zerodb
+from conftest import FRUIT
+
+
+def test_items_keys_and_values_walk_the_whole_database(fruit: zerodb.Environment) -> None:
+    with fruit.begin() as txn:
+        assert list(txn.items()) == FRUIT
+        assert list(txn.keys()) == [key for key, _ in FRUIT]
+        assert list(txn.values()) == [value for _, value in FRUIT]
+
+
+def test_reverse_walks_from_the_last_key_to_the_first(fruit: zerodb.Environment) -> None:
+    with fruit.begin() as txn:
+        assert list(txn.items(reverse=True)) == FRUIT[::-1]
+        assert list(txn.keys(reverse=True)) == [key for key, _ in FRUIT[::-1]]
+        assert list(txn.values(reverse=True)) == [value for _, value in FRUIT[::-1]]
+
+
+@pytest.mark.parametrize(
+    ("bounds", "expected"),
+    [
+        ({"start": b"apricot"}, FRUIT[1:]),
+        ({"start": b"b"}, FRUIT[2:]),
+        ({"start": b"x"}, []),
+        ({"stop": b"banana"}, FRUIT[:2]),
+        ({"stop": b"x"}, FRUIT),
+        ({"stop": b""}, []),
+        ({"start": b""}, FRUIT),
+        ({"start": b"apricot", "stop": b"date"}, FRUIT[1:4]),
+        ({"start": b"date", "stop": b"apple"}, []),
+        ({"prefix": b"ap"}, FRUIT[:2]),
+        ({"prefix": b"apple"}, FRUIT[:1]),
+        ({"prefix": b"apples"}, []),
+        ({"prefix": b""}, FRUIT),
+        ({"prefix": b"\xff"}, []),
+        ({"prefix": b"ap", "start": b"apr"}, FRUIT[1:2]),
+        ({"prefix": b"ap", "stop": b"apr"}, FRUIT[:1]),
+        ({"prefix": b"ap", "start": b"b"}, []),
+        ({"start": bytearray(b"apricot"), "stop": memoryview(b"date")}, FRUIT[1:4]),
+    ],
+    ids=str,
+)
+def test_start_stop_and_prefix_bound_a_walk(
+    fruit: zerodb.Environment, bounds: dict[str, Any], expected: list[tuple[bytes, bytes]]
+) -> None:
+    with fruit.begin() as txn:
+        assert list(txn.items(**bounds)) == expected
+        assert list(txn.items(**bounds, reverse=True)) == expected[::-1]
+        assert list(txn.keys(**bounds)) == [key for key, _ in expected]
+        assert list(txn.values(**bounds)) == [value for _, value in expected]
+
+
+def test_bounds_may_be_longer_than_any_key(env: zerodb.Environment) -> None:
+    longest = b"k" * env.max_key_size
+    with env.begin(write=True) as txn:
+        txn[longest] = b"longest"
+        txn[b"l"] = b"after"
+        txn[b"a"] = b"before"
+        beyond = longest + b"k"
+        assert list(txn.keys(start=beyond)) == [b"l"]
+        assert list(txn.keys(stop=beyond)) == [b"a", longest]
+        assert list(txn.keys(start=beyond, reverse=True)) == [b"l"]
+        assert list(txn.keys(stop=beyond, reverse=True)) == [longest, b"a"]
+        assert list(txn.keys(prefix=beyond)) == []
+        assert list(txn.keys(prefix=longest)) == [longest]
+
+
+def test_a_walk_over_a_named_database_stays_in_it(fruit: zerodb.Environment) -> None:
+    colours = fruit.open_db("colours", create=True)
+    with fruit.begin(write=True) as txn:
+        txn.put(b"red", b"apple", db=colours)
+        assert list(txn.items(colours)) == [(b"red", b"apple")]
+        assert list(txn.keys(colours, prefix=b"a")) == []
+        assert list(txn.values(db=colours, reverse=True)) == [b"apple"]
+
+
+def test_a_database_may_be_changed_during_a_walk_over_it(env: zerodb.Environment) -> None:
+    with env.begin(write=True) as txn:
+        for number in range(1000):
+            txn[b"%06d" % number] = b"v"
+        for key in txn.keys():
+            if int(key) % 3 == 0:
+                del txn[key]
+            else:
+                txn[key] = b"w" * 50
+        assert list(txn.items()) == [
+            (b"%06d" % number, b"w" * 50) for number in range(1000) if number % 3
+        ]
+
+
+def test_wrong_bounds_are_refused_by_the_call_itself(fruit: zerodb.Environment) -> None:
+    with fruit.begin() as txn:
+        with pytest.raises(TypeError, match="start must be bytes-like, not str"):
+            txn.items(start="apple")  # type: ignore[arg-type]
+        with pytest.raises(TypeError, match="stop"):
+            txn.keys(stop=1)  # type: ignore[arg-type]
+        with pytest.raises(TypeError, match="prefix"):
+            txn.values(prefix="a")  # type: ignore[arg-type]
+
+
+def test_a_walk_given_up_leaves_nothing_behind(fruit: zerodb.Environment) -> None:
+    with fruit.begin() as txn:
+        for key in txn.keys():
+            assert key == b"apple"
+            break
+        walk = txn.items()
+        assert next(walk) == FRUIT[0]
+        del walk
+        assert not txn._state.cursors
+
+
+short_keys = st.binary(min_size=1, max_size=3)
+bounds = st.none() | st.binary(max_size=4)
+
+
+@settings(
+    max_examples=100,
+    deadline=None,
+    database=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(st.sets(short_keys, max_size=20), bounds, bounds, bounds, st.booleans())
+def test_any_range_holds_what_a_filter_over_sorted_keys_holds(
+    env: zerodb.Environment,
+    keys: set[bytes],
+    start: bytes | None,
+    stop: bytes | None,
+    prefix: bytes | None,
+    reverse: bool,
+) -> None:
+    expected = [
+        key
+        for key in sorted(keys, reverse=reverse)
+        if (start is None or key >= start)
+        and (stop is None or key < stop)
+        and (prefix is None or key.startswith(prefix))
+    ]
+    txn = env.begin(write=True)
+    try:
+        for key in keys:
+            txn[key] = b""
+        assert (
+            list(txn.keys(start=start, stop=stop, prefix=prefix, reverse=reverse)) == expected
+        )
+    finally:
+        txn.abort()

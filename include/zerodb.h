@@ -1,0 +1,382 @@
+/* ZeroDB: an embedded, transactional, ordered key-value store.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * An environment is a directory that holds any number of ordered databases: the main
+ * database and named ones. Programs read through snapshots (read transactions, any number,
+ * on any threads) and change data through one write transaction at a time. A committed
+ * transaction is on disk when zdb_txn_commit() returns.
+ *
+ * Results. Every function that can fail returns an int: ZDB_OK (0), a negative ZDB_ code,
+ * or a positive errno value from the operating system. zdb_strerror() names a code;
+ * zdb_last_error() tells the story of the last failure on the calling thread: what, where
+ * (page, database, offset, limit), and what to do about it.
+ *
+ * Handles. zdb_env, zdb_txn and zdb_cursor are opaque. A handle that was closed, that was
+ * never a handle, that belongs to another environment, or that a child inherited through
+ * fork() is recognised and answered with an error; it is never dereferenced.
+ *
+ * Threads. A zdb_env may be used by all threads at once. A transaction and its cursors are
+ * used by one thread at a time (not always the same one); a write transaction entered by
+ * two threads at once answers ZDB_BUSY to the second.
+ *
+ * Memory. The library never frees or keeps memory of the caller's: keys and values passed in
+ * are copied before the call returns. What it hands out is said at each function.
+ */
+#ifndef ZERODB_H
+#define ZERODB_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ------------------------------------------------------------------ version */
+
+#define ZDB_VERSION_MAJOR 1
+#define ZDB_VERSION_MINOR 0
+#define ZDB_VERSION_PATCH 0
+#define ZDB_VERSION_STRING "1.0.0"
+
+/** The version of the library that is running, as "1.0.0".
+ *  @param major,minor,patch  receive the parts; each may be NULL.
+ *  @return a static string. Never fails. */
+const char *zdb_version(int *major, int *minor, int *patch);
+
+/* ------------------------------------------------------------------- errors */
+
+#define ZDB_OK 0
+/** A put with ZDB_NOOVERWRITE found the key there. */
+#define ZDB_KEYEXIST (-1)
+/** No such key, no such database, or a cursor at the end. */
+#define ZDB_NOT_FOUND (-2)
+/** A page failed its checksum or its structure is impossible. The message names the page. */
+#define ZDB_CORRUPTED (-3)
+/** The environment was written by a format version this library does not read. */
+#define ZDB_VERSION_MISMATCH (-4)
+/** The file is not a ZeroDB environment. */
+#define ZDB_INVALID (-5)
+/** The environment has reached max_size. The transaction can only be aborted. */
+#define ZDB_FULL (-6)
+/** The transaction has dirtied max_txn_pages pages. It can only be aborted. */
+#define ZDB_TXN_FULL (-7)
+/** Every slot of the reader table is taken (max_readers). */
+#define ZDB_READERS_FULL (-8)
+/** The transaction is finished, reset, or broken by an earlier error. */
+#define ZDB_BAD_TXN (-9)
+/** The handle is NULL, closed, or was never one of this library's. */
+#define ZDB_BAD_HANDLE (-10)
+/** The database handle was not opened in this environment, or its database does not exist
+ *  in this transaction's snapshot. */
+#define ZDB_BAD_DB (-11)
+/** A key of 0 or more than zdb_env_max_key_size() bytes, or a value of more than 2 GiB. */
+#define ZDB_BAD_VALSIZE (-12)
+/** The flags do not fit the database or one another, or the operation does not fit the
+ *  handle. */
+#define ZDB_INCOMPATIBLE (-13)
+/** A write through a read-only transaction or environment. */
+#define ZDB_READ_ONLY (-14)
+/** Somebody else is inside: two threads in one write transaction, an environment that is
+ *  closed while transactions are open, the second environment of one process on one path,
+ *  a second write transaction of the same thread. */
+#define ZDB_BUSY (-15)
+/** The handle was inherited through fork(); open the environment anew in the child. */
+#define ZDB_FORKED (-16)
+/** A flush or a write failed in a way after which what is on disk is unknown. The
+ *  environment refuses to write until it is closed by all and opened again. */
+#define ZDB_PANIC (-17)
+/** An argument is wrong: NULL where a pointer is needed, an unknown flag, an option outside
+ *  its range, a struct_size this library does not know. */
+#define ZDB_BAD_ARGUMENT (-18)
+/** A cursor that is not on an entry was asked for one, or its transaction has ended. */
+#define ZDB_BAD_CURSOR (-19)
+/** The library was asked for something this version does not do. */
+#define ZDB_UNSUPPORTED (-20)
+/** ZDB_APPEND was given a key that is not after the last one. */
+#define ZDB_NOT_SORTED (-21)
+
+/** A short fixed text for a result code: ours, or strerror() for a positive one.
+ *  @return a static string, never NULL. */
+const char *zdb_strerror(int code);
+
+/** The message of the last call that failed on this thread, with its particulars. Empty if
+ *  none has failed. Calls that succeed leave it alone.
+ *  @return a string of this thread, valid until the next failing call on it. Never NULL. */
+const char *zdb_last_error(void);
+
+/** The code that goes with zdb_last_error(), 0 if no call has failed on this thread. */
+int zdb_last_error_code(void);
+
+/** The page that zdb_last_error() speaks of, or UINT64_MAX if it speaks of none. */
+uint64_t zdb_last_error_page(void);
+
+/* -------------------------------------------------------------------- types */
+
+/** An environment: a directory, open. Safe for all threads. */
+typedef struct zdb_env zdb_env;
+/** A transaction. One thread at a time. */
+typedef struct zdb_txn zdb_txn;
+/** A position in one database of one transaction. One thread at a time. */
+typedef struct zdb_cursor zdb_cursor;
+/** A database of an environment: a small number, valid for all transactions of the
+ *  environment until it is closed. */
+typedef uint32_t zdb_db;
+
+/** The main database, always there. */
+#define ZDB_MAIN_DB ((zdb_db)0)
+
+/** A run of bytes: a key or a value. data may be NULL when size is 0. */
+typedef struct zdb_val {
+    const void *data;
+    size_t size;
+} zdb_val;
+
+/* -------------------------------------------------------------- environment */
+
+/** zdb_env_options.flags: open for reading only; nothing is created or written. */
+#define ZDB_RDONLY 0x1u
+/** zdb_env_options.flags: fail with ENOENT instead of creating what is not there. */
+#define ZDB_NOCREATE 0x2u
+
+/** zdb_env_options.checksum: when the checksums of pages are checked. They are always
+ *  written. */
+#define ZDB_CHECKSUM_DEFAULT 0u /**< the default, ZDB_CHECKSUM_FAST */
+#define ZDB_CHECKSUM_NONE 1u    /**< never; structure is still checked */
+#define ZDB_CHECKSUM_FAST 2u    /**< when this process first meets a version of a page */
+#define ZDB_CHECKSUM_FULL 3u    /**< at every access to a page */
+
+/** How to open an environment. Fill with zdb_env_options_init(), then change what you need. */
+typedef struct zdb_env_options {
+    size_t struct_size;      /**< sizeof(zdb_env_options) */
+    uint32_t flags;          /**< ZDB_RDONLY, ZDB_NOCREATE */
+    uint32_t page_size;      /**< bytes: 4096 to 65536, a power of two; counts at creation only,
+                                  0 for the default of 4096 */
+    uint64_t max_size;       /**< bytes the data file may ever reach; address space of this size
+                                  is reserved, no memory. Default 1 TiB, at least 1 MiB */
+    uint64_t max_txn_pages;  /**< pages one transaction may dirty; default 10000, 0: no bound */
+    uint32_t checksum;       /**< ZDB_CHECKSUM_ */
+    uint32_t max_readers;    /**< slots of the reader table; default 1024, at most 65536 */
+    uint32_t file_mode;      /**< permissions of the files made; default 0600. The directory
+                                  gets the same and x where there is r (0700) */
+    uint32_t reserved;       /**< 0 */
+} zdb_env_options;
+
+/** Fills *options with the defaults named above, struct_size included. */
+int zdb_env_options_init(zdb_env_options *options);
+
+/** Opens the environment in directory `path`, creating directory and files if they are not
+ *  there (unless ZDB_RDONLY or ZDB_NOCREATE).
+ *
+ *  Costs the same for a small and a huge environment. One process opens one path once.
+ *  @param options  NULL for all defaults.
+ *  @param env      receives the handle; set to NULL on failure.
+ *  @return ZDB_OK; ZDB_BAD_ARGUMENT; ZDB_INVALID, ZDB_VERSION_MISMATCH, ZDB_CORRUPTED for what
+ *  is in the files; ZDB_BUSY if this process has it open already; an errno (ENOENT, EACCES,
+ *  ENOSPC, ...). */
+int zdb_env_open(const char *path, const zdb_env_options *options, zdb_env **env);
+
+/** Closes the environment. All its cursors are closed with it.
+ *  @return ZDB_OK; ZDB_BAD_HANDLE; ZDB_BUSY if a transaction is still open, and then nothing
+ *  is closed. */
+int zdb_env_close(zdb_env *env);
+
+/** Flushes everything committed to disk. Commits are durable already; this is for symmetry
+ *  with other engines and reports a device that has failed since.
+ *  @return ZDB_OK; ZDB_PANIC; an errno. */
+int zdb_env_sync(zdb_env *env);
+
+/** Facts and figures of an environment. */
+typedef struct zdb_info {
+    size_t struct_size;          /**< in: sizeof(zdb_info) */
+    uint32_t format_version;     /**< of the files: 1 */
+    uint32_t page_size;          /**< bytes */
+    uint64_t max_size;           /**< bytes the data file may reach, as mapped */
+    uint64_t file_size;          /**< bytes of data.zdb now */
+    uint64_t page_count;         /**< pages in use or free: the file's high-water mark */
+    uint64_t free_pages;         /**< of those, in free space (some still seen by readers) */
+    uint64_t last_txn_id;        /**< of the newest commit */
+    uint64_t oldest_reader_txn;  /**< the oldest snapshot being read; last_txn_id if none */
+    uint32_t max_readers;        /**< slots in the reader table */
+    uint32_t readers;            /**< slots in use */
+    uint64_t max_txn_pages;      /**< 0: no bound */
+    uint32_t max_key_size;       /**< bytes */
+    uint32_t checksum;           /**< ZDB_CHECKSUM_NONE, _FAST or _FULL */
+    uint64_t databases;          /**< named databases */
+    uint8_t environment_id[16];  /**< random, set at creation */
+} zdb_info;
+
+/** Fills *info. Set info->struct_size first. O(readers). */
+int zdb_env_info(zdb_env *env, zdb_info *info);
+
+/** Largest key in bytes, 0 if env is no open environment. A quarter of a page less 8: 1016
+ *  bytes with pages of 4 KiB, 16376 with 64 KiB. */
+size_t zdb_env_max_key_size(zdb_env *env);
+
+/** What zdb_env_verify() found. */
+typedef struct zdb_verify_report {
+    size_t struct_size;      /**< in: sizeof(zdb_verify_report) */
+    uint64_t pages;          /**< pages of the snapshot, meta pages included */
+    uint64_t tree_pages;     /**< reached through the trees: branch and leaf */
+    uint64_t overflow_pages; /**< reached through overflow runs */
+    uint64_t free_pages;     /**< in free space */
+    uint64_t entries;        /**< in the main and all named databases */
+    uint64_t databases;      /**< named databases */
+    uint64_t problems;       /**< 0: the environment is sound */
+} zdb_verify_report;
+
+/** Called for each problem that zdb_env_verify() finds. `page` is UINT64_MAX where no one page
+ *  is meant; `message` is valid during the call. */
+typedef void (*zdb_verify_fn)(void *context, uint64_t page, const char *message);
+
+/** Reads every page of the newest snapshot: checksums, structure, key order, counts, and that
+ *  every page is reachable from exactly one place. Readers and the writer go on meanwhile.
+ *
+ *  @param on_problem  called for each problem on this thread; may be NULL.
+ *  @param report      may be NULL. Set its struct_size first.
+ *  @return ZDB_OK: sound; ZDB_CORRUPTED: problems were found, the first is in
+ *  zdb_last_error(); or another error that kept it from finishing. */
+int zdb_env_verify(zdb_env *env, zdb_verify_fn on_problem, void *context,
+                   zdb_verify_report *report);
+
+/* ------------------------------------------------------------- transactions */
+
+/** Begins a transaction.
+ *
+ *  A read transaction (ZDB_RDONLY) sees the newest commit, unchanged for as long as it lives;
+ *  beginning one takes no lock and makes no system call. A write transaction waits for the
+ *  writer before it, in this or another process.
+ *  @param parent  NULL. (Nested transactions: ZDB_UNSUPPORTED in this version.)
+ *  @param flags   0 or ZDB_RDONLY.
+ *  @param txn     receives the handle; set to NULL on failure.
+ *  @return ZDB_OK; ZDB_READ_ONLY; ZDB_READERS_FULL; ZDB_PANIC; ZDB_BUSY if this thread has a
+ *  write transaction in the environment already; ZDB_FORKED; ENOMEM. */
+int zdb_txn_begin(zdb_env *env, zdb_txn *parent, uint32_t flags, zdb_txn **txn);
+
+/** Commits and ends the transaction; the handle is dead whatever the result. A write
+ *  transaction is on disk when this returns ZDB_OK, and has not happened when it returns
+ *  anything else, save ZDB_PANIC, after which nobody can tell before the environment is opened
+ *  again. Committing a read transaction ends it.
+ *  @return ZDB_OK; ZDB_BAD_TXN if an earlier error broke it; ZDB_FULL, ZDB_TXN_FULL;
+ *  ZDB_PANIC; an errno (ENOSPC, EIO, ...). */
+int zdb_txn_commit(zdb_txn *txn);
+
+/** Ends the transaction and forgets its changes. NULL is allowed. */
+int zdb_txn_abort(zdb_txn *txn);
+
+/** Lets go of a read transaction's snapshot but keeps the handle for zdb_txn_renew(). */
+int zdb_txn_reset(zdb_txn *txn);
+
+/** Gives a read transaction that was reset the newest snapshot. */
+int zdb_txn_renew(zdb_txn *txn);
+
+/** The snapshot's transaction id: for a reader the newest commit it sees, for a writer the id
+ *  its commit will have. 0 if txn is no live transaction. */
+uint64_t zdb_txn_id(zdb_txn *txn);
+
+/* ---------------------------------------------------------------- databases */
+
+/** zdb_db_open(): make the database if it is not there; needs a write transaction. */
+#define ZDB_CREATE 0x40000u
+
+/** Opens a named database. The handle serves all transactions of the environment; asking for a
+ *  name again gives the same handle. A database made by a transaction that aborts is gone, its
+ *  handle stays and answers ZDB_BAD_DB until somebody makes the database again.
+ *  @param name   1 to 511 bytes, NUL-terminated; NULL for the main database.
+ *  @param flags  0 or ZDB_CREATE.
+ *  @return ZDB_OK; ZDB_NOT_FOUND; ZDB_READ_ONLY; ZDB_BAD_ARGUMENT; ZDB_BAD_TXN. */
+int zdb_db_open(zdb_txn *txn, const char *name, uint32_t flags, zdb_db *db);
+
+/** Figures of one database, in O(1). */
+typedef struct zdb_db_stat {
+    size_t struct_size;       /**< in: sizeof(zdb_db_stat) */
+    uint32_t page_size;       /**< bytes */
+    uint32_t depth;           /**< levels of the tree; 0: empty */
+    uint64_t entries;         /**< keys */
+    uint64_t branch_pages;
+    uint64_t leaf_pages;
+    uint64_t overflow_pages;  /**< pages in overflow runs */
+} zdb_db_stat;
+
+/** Fills *stat. Set stat->struct_size first. */
+int zdb_stat(zdb_txn *txn, zdb_db db, zdb_db_stat *stat);
+
+/* -------------------------------------------------------------- keys, values */
+
+/** Largest value: 2 GiB. */
+#define ZDB_MAX_VALUE_SIZE 0x80000000u
+
+/** zdb_put(): leave an existing key alone, return ZDB_KEYEXIST and its value in *value. */
+#define ZDB_NOOVERWRITE 0x10u
+/** zdb_cursor_put(): replace the value of the entry under the cursor; key is ignored. */
+#define ZDB_CURRENT 0x40u
+/** zdb_put(): the key is after all others; ZDB_NOT_SORTED if not. Skips the search. */
+#define ZDB_APPEND 0x20000u
+
+/** Looks a key up.
+ *  @param value  receives a pointer into the map, not aligned, valid until the transaction
+ *                ends or, in a write transaction, until its next write. May be NULL to ask
+ *                only whether the key exists. Do not write through it.
+ *  @return ZDB_OK; ZDB_NOT_FOUND; ZDB_BAD_VALSIZE; ZDB_BAD_DB; ZDB_CORRUPTED. */
+int zdb_get(zdb_txn *txn, zdb_db db, const zdb_val *key, zdb_val *value);
+
+/** Puts a key and its value, in place of an older value if there is one.
+ *  @param value  with ZDB_NOOVERWRITE, receives the existing value on ZDB_KEYEXIST.
+ *  @param flags  0, ZDB_NOOVERWRITE, ZDB_APPEND.
+ *  @return ZDB_OK; ZDB_KEYEXIST; ZDB_NOT_SORTED; ZDB_BAD_VALSIZE; ZDB_READ_ONLY; ZDB_TXN_FULL;
+ *  ZDB_FULL; ZDB_CORRUPTED; ENOMEM. After ZDB_TXN_FULL, ZDB_FULL, ZDB_CORRUPTED and ENOMEM the
+ *  transaction can only be aborted. */
+int zdb_put(zdb_txn *txn, zdb_db db, const zdb_val *key, zdb_val *value, uint32_t flags);
+
+/** Deletes a key.
+ *  @param value  NULL. (With duplicates, to come, the value to delete.)
+ *  @return ZDB_OK; ZDB_NOT_FOUND; and as zdb_put(). */
+int zdb_del(zdb_txn *txn, zdb_db db, const zdb_val *key, const zdb_val *value);
+
+/* ------------------------------------------------------------------ cursors */
+
+/** What zdb_cursor_get() does. The numbers between are kept for duplicates. */
+typedef enum zdb_cursor_op {
+    ZDB_FIRST = 0,       /**< to the first entry */
+    ZDB_GET_CURRENT = 4, /**< the entry under the cursor */
+    ZDB_LAST = 6,        /**< to the last entry */
+    ZDB_NEXT = 8,        /**< to the next entry; the first if the cursor is nowhere */
+    ZDB_PREV = 12,       /**< to the entry before; the last if the cursor is nowhere */
+    ZDB_SET = 15,        /**< to exactly this key; leaves *key alone */
+    ZDB_SET_KEY = 16,    /**< to exactly this key; returns the stored key too */
+    ZDB_SET_RANGE = 17   /**< to the first key at or after this one */
+} zdb_cursor_op;
+
+/** Opens a cursor, on no entry yet. Close it with zdb_cursor_close(), before or after its
+ *  transaction ends; a cursor whose transaction has ended answers ZDB_BAD_CURSOR. */
+int zdb_cursor_open(zdb_txn *txn, zdb_db db, zdb_cursor **cursor);
+
+/** Closes a cursor. NULL is allowed. */
+int zdb_cursor_close(zdb_cursor *cursor);
+
+/** Moves the cursor and returns the entry it is on.
+ *
+ *  In a write transaction the cursor stays on its key through writes by others; if its entry is
+ *  deleted, ZDB_NEXT gives the one after and ZDB_PREV the one before.
+ *  @param key    in for ZDB_SET, ZDB_SET_KEY, ZDB_SET_RANGE; out for all but ZDB_SET: a copy
+ *                that the cursor owns, valid until the next call with this cursor. May be NULL
+ *                for the others.
+ *  @param value  out: as in zdb_get(). May be NULL.
+ *  @return ZDB_OK; ZDB_NOT_FOUND (the cursor stays where it was at the end of ZDB_NEXT and
+ *  ZDB_PREV); ZDB_BAD_CURSOR; ZDB_BAD_VALSIZE; ZDB_CORRUPTED. */
+int zdb_cursor_get(zdb_cursor *cursor, zdb_val *key, zdb_val *value, zdb_cursor_op op);
+
+/** Puts an entry and leaves the cursor on it.
+ *  @param flags  as zdb_put(), or ZDB_CURRENT. */
+int zdb_cursor_put(zdb_cursor *cursor, const zdb_val *key, zdb_val *value, uint32_t flags);
+
+/** Deletes the entry under the cursor; ZDB_NEXT then gives the entry after it.
+ *  @param flags  0. */
+int zdb_cursor_del(zdb_cursor *cursor, uint32_t flags);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* ZERODB_H */

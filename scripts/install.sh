@@ -1,0 +1,95 @@
+#!/usr/bin/env bash
+# Lays down, or with --uninstall removes, what ZeroDB installs. Called by the Makefile.
+#
+# Variables: LIBRARY (the file to install; not for --uninstall), VERSION, SONAME, PREFIX;
+# optional: DESTDIR, LIBDIR, INCLUDEDIR, BINDIR, MANDIR, TOOLS (names of built programs),
+# PC_PREFIX (what zerodb.pc calls the prefix, ${pcfiledir}/../.. in a tree that may move).
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+: "${VERSION:?}" "${SONAME:?}" "${PREFIX:?}"
+: "${DESTDIR:=}" "${LIBDIR:=$PREFIX/lib}" "${INCLUDEDIR:=$PREFIX/include}"
+: "${BINDIR:=$PREFIX/bin}" "${MANDIR:=$PREFIX/share/man}" "${TOOLS:=}" "${PC_PREFIX:=$PREFIX}"
+
+readonly library_file=libzerodb.so.$VERSION
+shopt -s nullglob
+manual_pages=(man/*.[1-8])
+
+# put MODE SOURCE DESTINATION
+put() {
+    install -D -m "$1" "$2" "$DESTDIR$3"
+    echo "installed $DESTDIR$3"
+}
+
+# link TARGET DESTINATION
+link() {
+    ln -sfn "$1" "$DESTDIR$2"
+    echo "installed $DESTDIR$2 -> $1"
+}
+
+manual_destination() {
+    echo "$MANDIR/man${1##*.}/${1##*/}"
+}
+
+# Directories below the prefix are written as such, so that pkg-config --define-prefix works.
+# shellcheck disable=SC2016 # ${prefix} is for pkg-config to expand
+pkgconfig_file() {
+    local text
+    text=$(<pkgconfig/zerodb.pc.in)
+    text=${text//@PREFIX@/"$PC_PREFIX"}
+    text=${text//@LIBDIR@/"${LIBDIR/#"$PREFIX/"/'${prefix}/'}"}
+    text=${text//@INCLUDEDIR@/"${INCLUDEDIR/#"$PREFIX/"/'${prefix}/'}"}
+    echo "${text//@VERSION@/"$VERSION"}"
+}
+
+install_files() {
+    local generated page tool
+    generated=$(mktemp)
+    # shellcheck disable=SC2064 # the name of now, not of then
+    trap "rm -f '$generated'" EXIT
+    pkgconfig_file >"$generated"
+
+    put 755 "${LIBRARY:?}" "$LIBDIR/$library_file"
+    link "$library_file" "$LIBDIR/$SONAME"
+    link "$SONAME" "$LIBDIR/libzerodb.so"
+    put 644 include/zerodb.h "$INCLUDEDIR/zerodb.h"
+    put 644 "$generated" "$LIBDIR/pkgconfig/zerodb.pc"
+    for tool in $TOOLS; do put 755 ".build/release/$tool" "$BINDIR/$tool"; done
+    for page in "${manual_pages[@]}"; do put 644 "$page" "$(manual_destination "$page")"; done
+}
+
+uninstall_files() {
+    local file page tool
+    local files=("$LIBDIR/libzerodb.so" "$LIBDIR/$SONAME" "$LIBDIR/$library_file"
+        "$INCLUDEDIR/zerodb.h" "$LIBDIR/pkgconfig/zerodb.pc")
+    for tool in $TOOLS; do files+=("$BINDIR/$tool"); done
+    for page in "${manual_pages[@]}"; do files+=("$(manual_destination "$page")"); done
+    for file in "${files[@]}"; do
+        if [ -e "$DESTDIR$file" ] || [ -L "$DESTDIR$file" ]; then
+            rm -f "$DESTDIR$file"
+            echo "removed $DESTDIR$file"
+        fi
+    done
+}
+
+# The dynamic loader finds a new library in its own directories only through its cache.
+refresh_loader_cache() {
+    if [ -z "$DESTDIR" ] && [ "$(id -u)" -eq 0 ] && command -v ldconfig >/dev/null; then
+        ldconfig
+    fi
+}
+
+case ${1:-} in
+'')
+    install_files
+    refresh_loader_cache
+    ;;
+--uninstall)
+    uninstall_files
+    refresh_loader_cache
+    ;;
+*)
+    echo "install.sh: unknown argument '$1'" >&2
+    exit 2
+    ;;
+esac
