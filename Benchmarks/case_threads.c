@@ -103,6 +103,7 @@ struct thread_case {
     struct worker patterns[ENGINES];
     struct series one[ENGINES];
     struct series two[ENGINES];
+    struct series share[ENGINES]; /* of the machine's own scaling at that moment */
     struct worker chase;
     struct series *machine;
 };
@@ -118,7 +119,9 @@ static double measure_scaling(enum engine_id id, void *context) {
     double two = throughput(&c->patterns[id], THREADS);
     series_add(&c->one[id], one * 1e3);
     series_add(&c->two[id], two * 1e3);
-    series_add(c->machine, measure_machine(&c->chase));
+    double machine = measure_machine(&c->chase);
+    series_add(c->machine, machine);
+    series_add(&c->share[id], two / one / machine);
     return two / one;
 }
 
@@ -143,6 +146,8 @@ static void run(const struct config *config, const char *name, batch_fn batch, b
     report_row(row, c.two);
     snprintf(row, sizeof row, "threads.%s.scaling", name);
     report_row(row, scaling);
+    snprintf(row, sizeof row, "threads.%s.share", name);
+    report_row(row, c.share);
 }
 
 void case_threads(const struct config *config) {

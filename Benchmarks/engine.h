@@ -22,6 +22,7 @@ struct bytes {
 
 struct env_options {
     uint32_t page_size;   /* bytes, 0 for the default; engines with a fixed one ignore it */
+    uint64_t max_size;    /* bytes to reserve, 0 for the default; engines that have one */
     uint64_t entries_max; /* what the environment will hold, for engines that need to know */
     bool unflushed;       /* only the file's size counts: an engine may leave out flushing */
 };

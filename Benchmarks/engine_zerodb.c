@@ -33,6 +33,9 @@ static struct benv *env_open(const char *directory, const struct env_options *op
     check(zdb_env_options_init(&env_options), "zdb_env_options_init");
     env_options.page_size = options->page_size;
     env_options.max_txn_pages = 0;
+    if (options->max_size != 0) {
+        env_options.max_size = options->max_size;
+    }
     zdb_env *env;
     check(zdb_env_open(directory, &env_options, &env), "zdb_env_open");
     return (struct benv *)env;

@@ -39,6 +39,7 @@ static void usage(FILE *out) {
                  "  --slices N         measured slices of each engine in each case (default 12)\n"
                  "  --rounds N         measured loads of each engine (default 5)\n"
                  "  --page-size BYTES  of ZeroDB (default 4096)\n"
+                 "  --max-size BYTES   of ZeroDB (default 1 TiB; valgrind has less to give)\n"
                  "  --dir DIRECTORY    where environments are made (default bench-data)\n"
                  "  --json FILE        write the results there too\n"
                  "  --strict           exit with status 1 if a target is missed\n"
@@ -119,6 +120,7 @@ static void parse(int argc, char **argv, struct arguments *a) {
         SLICES,
         ROUNDS,
         PAGE_SIZE,
+        MAX_SIZE,
         DIR,
         JSON,
         STRICT,
@@ -135,6 +137,7 @@ static void parse(int argc, char **argv, struct arguments *a) {
         {"slices", required_argument, NULL, SLICES},
         {"rounds", required_argument, NULL, ROUNDS},
         {"page-size", required_argument, NULL, PAGE_SIZE},
+        {"max-size", required_argument, NULL, MAX_SIZE},
         {"dir", required_argument, NULL, DIR},
         {"json", required_argument, NULL, JSON},
         {"strict", no_argument, NULL, STRICT},
@@ -169,6 +172,9 @@ static void parse(int argc, char **argv, struct arguments *a) {
             break;
         case PAGE_SIZE:
             a->config.page_size = (uint32_t)number_of("page-size", optarg, 4096, 65536);
+            break;
+        case MAX_SIZE:
+            a->config.max_size = number_of("max-size", optarg, 1 << 20, UINT64_MAX);
             break;
         case DIR:
             a->config.dir = optarg;

@@ -12,8 +12,9 @@
 # reference counting and no locked instruction either. Ends with status 1 if one is missed.
 set -euo pipefail
 
-bench=$1
-directory=$2
+usage="usage: readpath.sh BENCH DIRECTORY [OPERATIONS]"
+bench=${1:?$usage}
+directory=${2:?$usage}
 operations=${3:-100000}
 profiled=$((operations < 20000 ? operations : 20000))
 entries=100000
@@ -23,32 +24,46 @@ loops="get miss range begin-get"
 declare -A bodies=([get]=loop_get [miss]=loop_miss [range]=loop_range [begin-get]=loop_begin_get)
 
 here=$(cd "$(dirname "$0")" && pwd)
-for tool in strace valgrind objdump awk; do
+for tool in strace valgrind objdump strip awk; do
     command -v "$tool" > /dev/null || {
-        echo "readpath: $tool is missing: apt-get install strace valgrind binutils gawk" >&2
+        echo "readpath: $tool is missing: apt-get install strace valgrind binutils" >&2
         exit 2
     }
 done
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 
+# valgrind has less address space to give than ZeroDB reserves by default.
+settings=(--n "$entries" --dir "$directory" --max-size $((4 << 30)))
+
+# callgrind gives up on debugging information it does not know: it gets a copy of the library
+# that has symbols only.
+library=$(ldd "$bench" | awk '$1 ~ /^libzerodb/ { print $3 }')
+mkdir "$scratch/lib"
+strip --strip-debug -o "$scratch/lib/$(basename "$library")" "$library"
+# Without symbols for the Swift run-time library its calls cannot be counted by name; locked
+# instructions, which atomic reference counting is made of, are counted all the same.
+nameless=0
+if ! nm "$library" 2> /dev/null | grep swift_retain > /dev/null; then
+    nameless=1
+fi
+
 run() { # engine loop operations
-    "$bench" --loop "$2" --engine "$1" --count "$3" --n "$entries" --dir "$directory"
+    "$bench" --loop "$2" --engine "$1" --count "$3" "${settings[@]}"
 }
 
 # ------------------------------------------------------------------ system calls
 
 system_calls() { # engine loop operations -> the number made
     strace -f -c -U calls,name -o "$scratch/strace" \
-        "$bench" --loop "$2" --engine "$1" --count "$3" --n "$entries" --dir "$directory" \
-        > /dev/null
+        "$bench" --loop "$2" --engine "$1" --count "$3" "${settings[@]}" > /dev/null
     awk '$2 == "total" { print $1 }' "$scratch/strace"
 }
 
 # --------------------------------------------------------------------- callgrind
 
 locked_list() { # object file -> a file with the addresses of its locked instructions
-    local list="$scratch/locked$(tr / _ <<< "$1")"
+    local list="$scratch/locked${1//\//_}"
     if [ ! -e "$list" ]; then
         objdump -d --no-show-raw-insn "$1" 2> /dev/null | awk '
             $2 == "lock" || ($2 ~ /^xchg/ && $0 ~ /\(/) { sub(/:$/, "", $1); print $1 }' > "$list"
@@ -59,15 +74,15 @@ locked_list() { # object file -> a file with the addresses of its locked instruc
 profile() { # engine loop operations -> counts, as callgrind_counts.awk prints them
     local out="$scratch/callgrind.out" pairs="" object
     rm -f "$out"
-    valgrind -q --tool=callgrind --collect-atstart=no --toggle-collect="${bodies[$2]}" \
+    LD_LIBRARY_PATH="$scratch/lib" valgrind -q --tool=callgrind \
+        --collect-atstart=no --toggle-collect="${bodies[$2]}" \
         --dump-instr=yes --compress-strings=no --compress-pos=no --callgrind-out-file="$out" \
-        "$bench" --loop "$2" --engine "$1" --count "$3" --n "$entries" --dir "$directory" \
-        > /dev/null
-    for object in $(sed -n 's/^ob=//p' "$out" | sort -u); do
+        "$bench" --loop "$2" --engine "$1" --count "$3" "${settings[@]}" > /dev/null
+    while read -r object; do
         if [ -r "$object" ]; then
             pairs+="$object=$(locked_list "$object") "
         fi
-    done
+    done < <(sed -n 's/^ob=//p' "$out" | sort -u)
     awk -v locked_files="$pairs" -f "$here/callgrind_counts.awk" "$out"
 }
 
@@ -103,21 +118,21 @@ for engine in $engines; do
 done
 
 echo
+demangle="cat"
+if command -v swift-demangle > /dev/null; then
+    demangle="swift-demangle --simplified"
+fi
 echo "Functions called, for each operation:"
 for engine in $engines; do
     for loop in $loops; do
         echo "  $engine $loop:"
         grep ' call ' "$scratch/$engine.$loop" | awk '$1 > 0' | sort -rn | head -12 |
-            awk '{ number = $1; sub(/^[^ ]+ call /, ""); printf "    %8.2f  %s\n", number, $0 }'
+            awk '{ number = $1; sub(/^[^ ]+ call /, ""); printf "    %8.2f  %s\n", number, $0 }' |
+            $demangle
     done
 done
 
-# Without symbols for the Swift run-time library its calls cannot be counted by name; locked
-# instructions, which atomic reference counting is made of, are counted all the same.
-library=$(ldd "$bench" | awk '$1 ~ /^libzerodb/ { print $3 }')
-nameless=0
-if ! nm "$library" 2> /dev/null | grep -q swift_retain; then
-    nameless=1
+if [ "$nameless" = 1 ]; then
     echo
     echo "Note: $library has no symbols for the Swift run-time library: its calls are not counted."
 fi

@@ -72,6 +72,7 @@ static struct benv *open_with(const struct config *config, const struct engine *
                               const char *path, bool unflushed) {
     struct env_options options = {
         .page_size = config->page_size,
+        .max_size = config->max_size,
         .entries_max = config->entries,
         .unflushed = unflushed,
     };

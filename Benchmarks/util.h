@@ -15,6 +15,7 @@ struct config {
     unsigned slices;    /* measured slices of each engine in each case */
     unsigned rounds;    /* measured loads of each engine */
     uint32_t page_size; /* of ZeroDB, bytes; 0 for its default */
+    uint64_t max_size;  /* of ZeroDB, bytes; 0 for its default */
     const char *dir;    /* where environments are made */
     const char *json;   /* results file, or NULL */
 };

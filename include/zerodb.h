@@ -135,7 +135,8 @@ typedef struct zdb_val {
 
 /* -------------------------------------------------------------- environment */
 
-/** zdb_env_options.flags: open for reading only; nothing is created or written. */
+/** zdb_env_options.flags: open for reading only. Writes nothing but the reader table in lock.zdb
+ *  (which it makes if it may; where it may not, as on a read-only medium, nobody may write). */
 #define ZDB_RDONLY 0x1u
 /** zdb_env_options.flags: fail with ENOENT instead of creating what is not there. */
 #define ZDB_NOCREATE 0x2u

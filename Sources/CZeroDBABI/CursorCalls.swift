@@ -33,8 +33,11 @@ public func zdb_cursor_open(
 @_cdecl("zdb_cursor_close") @implementation
 public func zdb_cursor_close(_ cursor: OpaquePointer?) -> Int32 {
     guard let cursor else { return ZDB_OK }
-    guard Handles.cursors.resolve(Handles.number(cursor)) != nil else {
+    guard let object = Handles.cursors.resolve(Handles.number(cursor)) else {
         return Results.fail(.badHandle, "the cursor handle is closed or was never one")
+    }
+    guard object.pointee.forkGeneration == zp_fork_generation() else {
+        return Results.fail(Environment.forkedError)
     }
     Handles.cursors.release(HandleTable<CursorState>.index(of: Handles.number(cursor)))
     return ZDB_OK
@@ -75,9 +78,17 @@ public func zdb_cursor_put(
 ) -> Int32 {
     Handles.withCursor(cursor) { cursor throws(DatabaseError) in
         let bytes = try Results.bytes(value.map { UnsafePointer($0) }, "value", "zdb_cursor_put")
+        try Results.checkFlags(
+            flags, allowed: ZDB_CURRENT | ZDB_NOOVERWRITE | ZDB_APPEND, "zdb_cursor_put")
         if flags == ZDB_CURRENT {
             try cursor.pointee.replaceCurrent(bytes)
             return ZDB_OK
+        }
+        guard flags & ZDB_CURRENT == 0 else {
+            throw DatabaseError(
+                .incompatible,
+                "zdb_cursor_put: ZDB_CURRENT replaces the value under the cursor and goes with no "
+                    + "other flag")
         }
         let key = try Results.bytes(key, "key", "zdb_cursor_put")
         let mode = try putMode(flags, "zdb_cursor_put")

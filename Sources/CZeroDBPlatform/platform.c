@@ -4,6 +4,7 @@
 #include <pthread.h>
 #include <sys/random.h>
 #include <sys/statfs.h>
+#include <unistd.h>
 
 #include "zdb_platform.h"
 
@@ -20,8 +21,49 @@ uint32_t zp_fork_generation_value;
 static pthread_once_t fork_once = PTHREAD_ONCE_INIT;
 static int fork_watch_result;
 
+enum { ABANDONED_MAX = 4096 };
+
+/* Descriptors plus one; 0 is a free entry. Written under the mutex, read by a forked child
+ * without it: the thread that holds it may not exist there. */
+static int abandoned[ABANDONED_MAX];
+static pthread_mutex_t abandoned_mutex = PTHREAD_MUTEX_INITIALIZER;
+
+static void replace_abandoned(int from, int to) {
+    for (int i = 0; i < ABANDONED_MAX; i++) {
+        if (__atomic_load_n(&abandoned[i], __ATOMIC_RELAXED) == from) {
+            __atomic_store_n(&abandoned[i], to, __ATOMIC_RELAXED);
+            return;
+        }
+    }
+}
+
+int zp_abandon_in_child(int fd) {
+    int error = zp_watch_forks();
+    if (error != 0) return error;
+    pthread_mutex_lock(&abandoned_mutex);
+    replace_abandoned(0, fd + 1);
+    pthread_mutex_unlock(&abandoned_mutex);
+    return 0;
+}
+
+void zp_keep_in_child(int fd) {
+    pthread_mutex_lock(&abandoned_mutex);
+    replace_abandoned(fd + 1, 0);
+    pthread_mutex_unlock(&abandoned_mutex);
+}
+
 static void after_fork_in_child(void) {
     __atomic_fetch_add(&zp_fork_generation_value, 1, __ATOMIC_RELAXED);
+    pthread_mutex_init(&abandoned_mutex, NULL);
+    int nowhere = -1;
+    for (int i = 0; i < ABANDONED_MAX; i++) {
+        int fd = abandoned[i] - 1;
+        if (fd < 0) continue;
+        abandoned[i] = 0;
+        if (nowhere < 0) nowhere = open("/dev/null", O_RDWR | O_CLOEXEC);
+        if (nowhere < 0 || dup3(nowhere, fd, O_CLOEXEC) < 0) close(fd);
+    }
+    if (nowhere >= 0) close(nowhere);
 }
 
 static void watch_forks(void) { fork_watch_result = pthread_atfork(0, 0, after_fork_in_child); }

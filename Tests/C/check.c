@@ -104,6 +104,10 @@ void require_code(struct place place, int code, int expected, const char *text) 
 
 void check_either(struct place place, int code, int one, int other, const char *text) {
     if (code == one || code == other) return;
+    if (one == other) {
+        check_code(place, code, one, text);
+        return;
+    }
     check_failed(place, "%s\n    returned %s (%d) %s\n    expected %s (%d) or %s (%d)", text,
                  code_name(code), code, story_of(code), code_name(one), one, code_name(other),
                  other);

@@ -142,14 +142,19 @@ void run_in_process(void (*run)(void *), void *argument);
 pid_t start_process(void (*run)(void *), void *argument);
 void finish_process(pid_t process);
 
-/** A signal between processes that share a pipe: one gives, the other waits. */
+/** A signal from one process to another: a pipe, of which each keeps its own end, so that
+ *  waiting for a process that has died fails instead of lasting for ever. */
 struct gate {
     int pipe[2];
 };
 
+/** Before the fork. */
 void gate_open(struct gate *gate);
-void gate_close(struct gate *gate);
-void gate_give(struct gate *gate);
+/** After it: says which end of the two this process has. */
+void gate_only_wait(struct gate *gate);
+void gate_only_give(struct gate *gate);
 void gate_wait(struct gate *gate);
+void gate_give(struct gate *gate);
+void gate_close(struct gate *gate);
 
 #endif /* SUPPORT_H */

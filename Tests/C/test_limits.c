@@ -185,9 +185,9 @@ static void a_transaction_too_large_for_the_environment_leaves_no_trace(void) {
     }
     /* The space was given back ten times. */
     txn = begin_write(env);
-    for (unsigned i = 0; i < 300; i++) REQUIRE_OK(put_pattern(txn, i, 1000));
+    for (unsigned i = 0; i < 150; i++) REQUIRE_OK(put_pattern(txn, i, 1000));
     commit(txn);
-    expect_patterns(env, 300, 1000);
+    expect_patterns(env, 150, 1000);
     expect_sound(env);
     close_env(env);
 }
@@ -196,7 +196,7 @@ static void overwriting_does_not_grow_the_file_without_bound(void) {
     zdb_env *env = open_env("env");
     zdb_info early, late;
     get_info(env, &early);
-    unsigned rounds = repetitions(200);
+    unsigned rounds = repetitions(100);
     for (unsigned round = 0; round < rounds; round++) {
         zdb_txn *txn = begin_write(env);
         for (unsigned i = 0; i < 100; i++) {

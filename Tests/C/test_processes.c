@@ -26,7 +26,7 @@ static void write_counter(zdb_txn *txn, unsigned counter) {
 static void count_up(void *argument) {
     (void)argument;
     zdb_env *env = open_env("env");
-    for (unsigned i = 0; i < repetitions(100); i++) {
+    for (unsigned i = 0; i < repetitions(50); i++) {
         zdb_txn *txn = begin_write(env);
         write_counter(txn, read_counter(txn) + 1);
         commit(txn);
@@ -40,7 +40,7 @@ static void processes_take_turns_at_writing(void) {
     for (unsigned i = 0; i < PROCESSES; i++) finish_process(processes[i]);
     zdb_env *env = open_env("env");
     zdb_txn *txn = begin_read(env);
-    CHECK_NUMBER(read_counter(txn), PROCESSES * repetitions(100));
+    CHECK_NUMBER(read_counter(txn), PROCESSES * repetitions(50));
     abort_txn(txn);
     expect_sound(env);
     close_env(env);
@@ -49,16 +49,24 @@ static void processes_take_turns_at_writing(void) {
 /* A child that does one step whenever it is told to, and says when it has. */
 struct partner {
     struct gate step, done;
+    pid_t process;
+    void (*run)(struct partner *partner);
 };
 
-static void open_partner(struct partner *partner) {
-    gate_open(&partner->step);
-    gate_open(&partner->done);
+static void run_partner(void *argument) {
+    struct partner *partner = (struct partner *)argument;
+    gate_only_wait(&partner->step);
+    gate_only_give(&partner->done);
+    partner->run(partner);
 }
 
-static void close_partner(struct partner *partner) {
-    gate_close(&partner->step);
-    gate_close(&partner->done);
+static void start_partner(struct partner *partner, void (*run)(struct partner *partner)) {
+    gate_open(&partner->step);
+    gate_open(&partner->done);
+    partner->run = run;
+    partner->process = start_process(run_partner, partner);
+    gate_only_give(&partner->step);
+    gate_only_wait(&partner->done);
 }
 
 static void let_partner_step(struct partner *partner) {
@@ -66,8 +74,21 @@ static void let_partner_step(struct partner *partner) {
     gate_wait(&partner->done);
 }
 
-static void write_step_by_step(void *argument) {
-    struct partner *partner = (struct partner *)argument;
+static void finish_partner(struct partner *partner) {
+    finish_process(partner->process);
+    gate_close(&partner->step);
+    gate_close(&partner->done);
+}
+
+static void kill_partner(struct partner *partner) {
+    REQUIRE(kill(partner->process, SIGKILL) == 0);
+    int status;
+    REQUIRE(waitpid(partner->process, &status, 0) == partner->process);
+    gate_close(&partner->step);
+    gate_close(&partner->done);
+}
+
+static void write_step_by_step(struct partner *partner) {
     gate_wait(&partner->step);
     zdb_env *env = open_env("env");
     for (unsigned i = 1; i <= 10; i++) {
@@ -83,8 +104,7 @@ static void write_step_by_step(void *argument) {
 
 static void a_process_sees_the_commits_of_another(void) {
     struct partner partner;
-    open_partner(&partner);
-    pid_t process = start_process(write_step_by_step, &partner);
+    start_partner(&partner, write_step_by_step);
     zdb_env *env = open_env("env");
     zdb_txn *old = begin_read(env);
     for (unsigned i = 1; i <= 10; i++) {
@@ -98,67 +118,39 @@ static void a_process_sees_the_commits_of_another(void) {
     abort_txn(old);
     expect_sound(env);
     close_env(env);
-    finish_process(process);
-    close_partner(&partner);
+    finish_partner(&partner);
 }
 
-/* Keeps an environment with a small reader table open until it is told to close it, so that
- * nobody after it is the first to open and sets up anew what the processes share. */
-static void keep_open(void *argument) {
-    struct partner *partner = (struct partner *)argument;
-    zdb_env_options options;
-    default_options(&options);
-    options.max_readers = 4;
-    zdb_env *env = open_env_with("env", &options);
+/* Keeps the environment open until it is told to close it, so that nobody after it is the first
+ * to open and sets up anew what the processes share. */
+static void keep_open(struct partner *partner) {
+    zdb_env *env = open_env("env");
     gate_give(&partner->done);
     gate_wait(&partner->step);
     close_env(env);
 }
 
-static pid_t start_keeper(struct partner *partner) {
-    open_partner(partner);
-    pid_t keeper = start_process(keep_open, partner);
-    gate_wait(&partner->done);
-    return keeper;
-}
-
-static void finish_keeper(struct partner *partner, pid_t keeper) {
-    gate_give(&partner->step);
-    finish_process(keeper);
-    close_partner(partner);
-}
-
-static void wait_to_be_killed(struct partner *partner) {
-    gate_give(&partner->done);
-    for (;;) gate_wait(&partner->step);
-}
-
-static void leave_a_write_unfinished(void *argument) {
+static void leave_a_write_unfinished(struct partner *partner) {
     zdb_env *env = open_env("env");
     zdb_txn *txn = begin_write(env);
     put_numbered(txn, ZDB_MAIN_DB, 1000);
-    wait_to_be_killed((struct partner *)argument);
+    gate_give(&partner->done);
+    gate_wait(&partner->step); /* in vain */
 }
 
-static void leave_readers_behind(void *argument) {
+static void leave_readers_behind(struct partner *partner) {
     zdb_env *env = open_env("env");
     for (unsigned i = 0; i < 3; i++) begin_read(env);
-    wait_to_be_killed((struct partner *)argument);
-}
-
-static void start_and_kill(void (*run)(void *)) {
-    struct partner partner;
-    open_partner(&partner);
-    pid_t process = start_process(run, &partner);
-    gate_wait(&partner.done);
-    REQUIRE(kill(process, SIGKILL) == 0);
-    int status;
-    REQUIRE(waitpid(process, &status, 0) == process);
-    close_partner(&partner);
+    gate_give(&partner->done);
+    gate_wait(&partner->step); /* in vain */
 }
 
 static void write_after_a_writer_was_killed(unsigned entries_before) {
-    start_and_kill(leave_a_write_unfinished);
+    struct partner partner;
+    start_partner(&partner, leave_a_write_unfinished);
+    gate_wait(&partner.done);
+    kill_partner(&partner);
+
     zdb_env *env = open_env("env");
     zdb_txn *txn = begin_write(env);
     CHECK_NUMBER(entries(txn, ZDB_MAIN_DB), entries_before);
@@ -172,29 +164,41 @@ static void write_after_a_writer_was_killed(unsigned entries_before) {
 
 static void a_writer_that_is_killed_blocks_no_one(void) {
     for (unsigned i = 0; i < 3; i++) write_after_a_writer_was_killed(i);
-    struct partner partner;
-    pid_t keeper = start_keeper(&partner);
+    struct partner keeper;
+    start_partner(&keeper, keep_open);
+    gate_wait(&keeper.done);
     for (unsigned i = 3; i < 6; i++) write_after_a_writer_was_killed(i);
-    finish_keeper(&partner, keeper);
+    gate_give(&keeper.step);
+    finish_partner(&keeper);
 }
 
-static void readers_that_are_killed_leave_their_places(void) {
-    struct partner partner;
-    pid_t keeper = start_keeper(&partner);
-    for (unsigned i = 0; i < 3; i++) start_and_kill(leave_readers_behind);
-    zdb_env *env = open_env("env");
-    zdb_txn *readers[4];
-    for (unsigned i = 0; i < 4; i++) readers[i] = begin_read(env);
-    for (unsigned i = 0; i < 4; i++) abort_txn(readers[i]);
-    close_env(env);
-    finish_keeper(&partner, keeper);
+static void readers_that_are_killed_leave_nothing_behind(void) {
+    zdb_env_options options;
+    default_options(&options);
+    options.max_readers = 3;
+    for (unsigned i = 0; i < 3; i++) {
+        struct partner partner;
+        start_partner(&partner, leave_readers_behind);
+        gate_wait(&partner.done);
+        kill_partner(&partner);
+        /* The next to open alone finds every place free. */
+        zdb_env *env = open_env_with("env", &options);
+        zdb_txn *readers[3];
+        for (unsigned j = 0; j < 3; j++) readers[j] = begin_read(env);
+        for (unsigned j = 0; j < 3; j++) abort_txn(readers[j]);
+        zdb_info info;
+        get_info(env, &info);
+        CHECK_NUMBER(info.readers, 0);
+        CHECK_NUMBER(info.oldest_reader_txn, info.last_txn_id);
+        close_env(env);
+    }
 }
 
 static const struct test tests[] = {
     TEST(processes_take_turns_at_writing),
     TEST(a_process_sees_the_commits_of_another),
     TEST(a_writer_that_is_killed_blocks_no_one),
-    TEST(readers_that_are_killed_leave_their_places),
+    TEST(readers_that_are_killed_leave_nothing_behind),
 };
 
 DEFINE_SUITE(processes, tests);

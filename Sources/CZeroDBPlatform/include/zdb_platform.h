@@ -37,6 +37,9 @@ zp_slot_hints *zp_thread_slot_hints(void);
 /** A number that differs between the threads alive in this process. */
 uint64_t zp_thread_id(void);
 
+/** Asks the processor to bring a cache line in. Any address is allowed. */
+static inline void zp_prefetch(const void *address) { __builtin_prefetch(address, 0, 3); }
+
 extern uint32_t zp_fork_generation_value;
 
 /** 0 in the process that loaded the library; one more in each child of a fork(). */
@@ -46,6 +49,14 @@ static inline uint32_t zp_fork_generation(void) {
 
 /** Begins to count forks. Idempotent, thread-safe. Returns 0 or an errno. */
 int zp_watch_forks(void);
+
+/** Lets a forked child give up a descriptor at once: the locks of its open file description
+ *  shall end with the process that took them, not with its children. In the child the
+ *  descriptor then leads to /dev/null. Returns 0 or an errno. */
+int zp_abandon_in_child(int fd);
+
+/** Undoes zp_abandon_in_child(), before the descriptor is closed. */
+void zp_keep_in_child(int fd);
 
 enum { ZP_UNLOCK = 0, ZP_LOCK_SHARED = 1, ZP_LOCK_EXCLUSIVE = 2 };
 

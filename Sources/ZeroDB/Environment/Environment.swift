@@ -25,8 +25,24 @@ public final class Environment: @unchecked Sendable {
     /// Held by the write transaction of this process; any thread may give it back.
     private let writerSemaphore: UnsafeMutablePointer<sem_t>
 
-    /// The environments this process has open.
-    private static let openIdentities = Mutex<Set<FileIdentity>>([])
+    /// The environments this process has open. What a forked child inherits does not count.
+    private struct OpenIdentities {
+        var identities: Set<FileIdentity> = []
+        var forkGeneration: UInt32 = 0
+
+        mutating func insert(_ identity: FileIdentity) -> Bool {
+            if forkGeneration != zp_fork_generation() {
+                identities = []
+                forkGeneration = zp_fork_generation()
+            }
+            return identities.insert(identity).inserted
+        }
+
+        mutating func remove(_ identity: FileIdentity) {
+            if forkGeneration == zp_fork_generation() { identities.remove(identity) }
+        }
+    }
+    private static let openIdentities = Mutex(OpenIdentities())
 
     /// Bytes of `lock.zdb` that are locked, not written.
     private enum LockByte {
@@ -34,6 +50,8 @@ public final class Environment: @unchecked Sendable {
         static let open: UInt64 = 0
         /// Exclusive while a write transaction is open.
         static let writer: UInt64 = 1
+        /// Exclusive, one for each process that has the environment open.
+        static let firstProcess: UInt64 = 4096
     }
 
     // MARK: Open
@@ -87,7 +105,8 @@ public final class Environment: @unchecked Sendable {
                 source: source, shared: parts.shared, mapLength: parts.mapLength,
                 pagesMax: UInt64(parts.mapLength / pageSize),
                 transactionPagesMax: options.maxTransactionPages,
-                isReadOnly: options.isReadOnly, owner: Unmanaged.passUnretained(self)))
+                isReadOnly: options.isReadOnly, process: parts.process,
+                owner: Unmanaged.passUnretained(self)))
     }
 
     /// The steps of opening, so that a failure in the middle can undo those before it.
@@ -114,6 +133,7 @@ public final class Environment: @unchecked Sendable {
             var verified: UnsafeMutablePointer<Atomic<UInt8>>
             var shared: SharedState
             var sharedLength: Int
+            var process: SharedState.Owner
         }
 
         init(path: String, options: EnvironmentOptions, fileSystem: any FileSystem) {
@@ -152,7 +172,23 @@ public final class Environment: @unchecked Sendable {
                 dataFile: file, lockFile: lockFile, identity: identity, meta: meta, map: mapped,
                 mapLength: mapLength,
                 verified: verifiedMap.0.assumingMemoryBound(to: Atomic<UInt8>.self),
-                shared: shared, sharedLength: sharedMap.1)
+                shared: shared, sharedLength: sharedMap.1, process: try registerProcess(shared))
+        }
+
+        /// Takes an entry in the table of processes, locked until this process dies.
+        private func registerProcess(
+            _ shared: SharedState
+        ) throws(DatabaseError) -> SharedState.Owner {
+            guard let lockFile else { return shared.registerProcess(entry: 0) }
+            for entry in 0..<SharedState.processesMax
+            where try lockFile.lock(
+                byte: LockByte.firstProcess + UInt64(entry), .exclusive, wait: false)
+            {
+                return shared.registerProcess(entry: entry)
+            }
+            throw DatabaseError(
+                .readersFull,
+                "\(SharedState.processesMax) processes have the environment at \(path) open")
         }
 
         private func dataFileExists() throws(DatabaseError) -> Bool {
@@ -184,13 +220,14 @@ public final class Environment: @unchecked Sendable {
                 throw error
             }
             lockFile = file
+            try file.abandonInChild()
             if try file.lock(byte: LockByte.open, .exclusive, wait: false) { return true }
             _ = try file.lock(byte: LockByte.open, .shared, wait: true)
             return false
         }
 
         private mutating func register(_ identity: FileIdentity) throws(DatabaseError) {
-            let isNew = openIdentities.withLock { $0.insert(identity).inserted }
+            let isNew = openIdentities.withLock { $0.insert(identity) }
             guard isNew else {
                 throw DatabaseError(
                     .busy,
@@ -228,7 +265,9 @@ public final class Environment: @unchecked Sendable {
                 } catch {
                     if let map { file.unmap(map.0, length: map.1) }
                     map = nil
-                    guard error.systemError == ENOMEM, length / 2 >= needed else { throw error }
+                    // ENOMEM from the kernel, EINVAL from emulators with less address space.
+                    guard [ENOMEM, EINVAL].contains(error.systemError), length / 2 >= needed
+                    else { throw error }
                     length = length / 2 / pageSize * pageSize
                 }
             }
@@ -253,8 +292,9 @@ public final class Environment: @unchecked Sendable {
             if isFirst {
                 let length = SharedState.byteCount(readersMax: options.maxReaders)
                 let rounded = (length + page - 1) / page * page
-                try lockFile.truncate(to: 0)
-                try lockFile.truncate(to: UInt64(rounded))
+                if try lockFile.size() != UInt64(rounded) {
+                    try lockFile.truncate(to: UInt64(rounded))
+                }
                 let address = try lockFile.map(length: rounded, writable: true)
                 sharedMap = (address, rounded)
                 let shared = setUp(address, readersMax: options.maxReaders, meta: meta)
@@ -299,7 +339,7 @@ public final class Environment: @unchecked Sendable {
             if let sharedMap { munmap(sharedMap.0, sharedMap.1) }
             if let verifiedMap { munmap(verifiedMap.0, verifiedMap.1) }
             if let map { dataFile?.unmap(map.0, length: map.1) }
-            if let registered { _ = openIdentities.withLock { $0.remove(registered) } }
+            if let registered { openIdentities.withLock { $0.remove(registered) } }
             dataFile?.close()
             lockFile?.close()
         }
@@ -341,7 +381,10 @@ public final class Environment: @unchecked Sendable {
         state.pointee.deallocate()
         dataFile.close()
         lockFile?.close()
-        _ = Self.openIdentities.withLock { $0.remove(identity) }
+        // An environment inherited through fork() is its parent's to take off the list.
+        if state.pointee.forkGeneration == zp_fork_generation() {
+            Self.openIdentities.withLock { $0.remove(identity) }
+        }
     }
 
     deinit {
@@ -401,6 +444,16 @@ public final class Environment: @unchecked Sendable {
         // An unlock of a lock that is held does not fail.
         _ = try? lockFile?.lock(byte: LockByte.writer, .unlocked, wait: false)
         sem_post(writerSemaphore)
+    }
+
+    /// Frees the reader slots of processes that have died.
+    func reapReaders() {
+        guard let lockFile else { return }
+        state.pointee.shared.reapReaders(reaper: state.pointee.process) { entry in
+            // Where the kernel cannot be asked, a reader is taken to live.
+            let byte = LockByte.firstProcess + UInt64(entry)
+            return (try? lockFile.isLocked(byte: byte)) ?? true
+        }
     }
 
     /// If a writer died between writing its meta page and publishing it, the commit on disk

@@ -15,7 +15,7 @@ package struct EnvironmentState: ~Copyable {
     /// `zp_fork_generation()` when it was opened.
     package let forkGeneration: UInt32
     /// What this process puts in reader slots it owns.
-    let readerIdentity: UInt64
+    let process: SharedState.Owner
     let write: UnsafeMutablePointer<WriteState>
     /// Not retained: the state lives no longer than its environment.
     let owner: Unmanaged<Environment>
@@ -27,7 +27,7 @@ package struct EnvironmentState: ~Copyable {
 
     init(
         source: PageSource, shared: SharedState, mapLength: Int, pagesMax: UInt64,
-        transactionPagesMax: UInt64, isReadOnly: Bool, owner: Unmanaged<Environment>
+        transactionPagesMax: UInt64, isReadOnly: Bool, process: SharedState.Owner, owner: Unmanaged<Environment>
     ) {
         self.source = source
         self.shared = shared
@@ -37,7 +37,7 @@ package struct EnvironmentState: ~Copyable {
         self.isReadOnly = isReadOnly
         self.owner = owner
         forkGeneration = zp_fork_generation()
-        readerIdentity = UInt64(UInt32(bitPattern: getpid()))
+        self.process = process
         databases = DatabaseNames()
         write = .allocate(capacity: 1)
         write.initialize(to: WriteState(pageSize: source.pageSize))

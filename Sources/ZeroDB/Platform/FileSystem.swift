@@ -76,6 +76,12 @@ protocol StorageFile: AnyObject, Sendable {
     /// - Returns: false if `wait` is false and somebody else holds it.
     func lock(byte: UInt64, _ mode: LockMode, wait: Bool) throws(DatabaseError) -> Bool
 
+    /// Whether somebody else holds a lock on a byte.
+    func isLocked(byte: UInt64) throws(DatabaseError) -> Bool
+
+    /// Lets the locks end with this process: a forked child gives its descriptor up.
+    func abandonInChild() throws(DatabaseError)
+
     func close()
 }
 

@@ -1,5 +1,6 @@
 import CZeroDBPlatform
 import Glibc
+import Synchronization
 
 /// The operating system's own files.
 struct PosixFileSystem: FileSystem {
@@ -58,6 +59,7 @@ struct PosixFileSystem: FileSystem {
 final class PosixFile: StorageFile {
     let name: String
     private let descriptor: Int32
+    private let isAbandoned = Atomic<Bool>(false)
 
     init(descriptor: Int32, name: String) {
         self.descriptor = descriptor
@@ -197,7 +199,22 @@ final class PosixFile: StorageFile {
         throw DatabaseError(systemError: error, "lock byte \(byte) of \(name)")
     }
 
+    func isLocked(byte: UInt64) throws(DatabaseError) -> Bool {
+        let result = zp_range_is_locked(descriptor, off_t(byte), 1)
+        guard result >= 0 else {
+            throw DatabaseError(systemError: -result, "ask for locks on byte \(byte) of \(name)")
+        }
+        return result != 0
+    }
+
+    func abandonInChild() throws(DatabaseError) {
+        let error = zp_abandon_in_child(descriptor)
+        guard error == 0 else { throw DatabaseError(systemError: error, "watch for forks") }
+        isAbandoned.store(true, ordering: .relaxed)
+    }
+
     func close() {
+        if isAbandoned.load(ordering: .relaxed) { zp_keep_in_child(descriptor) }
         Glibc.close(descriptor)
     }
 }

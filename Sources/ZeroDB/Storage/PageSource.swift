@@ -56,6 +56,14 @@ struct PageSource {
         return page
     }
 
+    /// Asks for the first cache lines of a page in the map.
+    @inline(__always)
+    func prefetch(_ reference: PageReference) {
+        guard reference.number < pageCount else { return }
+        let start = map + Int(truncatingIfNeeded: reference.number) << pageShift
+        for line in 0..<4 { zp_prefetch(start + line * 64) }
+    }
+
     @inline(never)
     private func framePage(_ reference: PageReference, level: Int) throws(DatabaseError) -> Page {
         guard let frames, reference.isFrame,

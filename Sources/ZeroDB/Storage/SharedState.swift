@@ -12,7 +12,8 @@ import Synchronization
 /// 192   poisoned: errno of a flush that failed, or 0
 /// 256   reader slots ever used
 /// 4096  the metas of the last 8 commits, 512 bytes each
-/// 8192  reader slots, 64 bytes each
+/// 8192  generations of processes, 8 bytes each
+/// 16384 reader slots, 64 bytes each
 /// ```
 ///
 /// Publication: a commit stores its meta in ring entry `id % 8`, then `visible`. A reader stores
@@ -29,7 +30,9 @@ struct SharedState {
     private static let ringOffset = 4096
     private static let ringEntries: UInt64 = 8
     private static let ringEntrySize = 512
-    private static let readersOffset = 8192
+    private static let processesOffset = 8192
+    static let processesMax = 1024
+    private static let readersOffset = 16384
     private static let readerSlotSize = 64
 
     /// A snapshot field that pins nothing.
@@ -131,6 +134,63 @@ struct SharedState {
         }
     }
 
+    // MARK: Processes
+
+    /// A process's mark on the reader slots it owns: its entry in the table of processes and the
+    /// entry's generation. Process ids come back; these do not. Whether the process lives, the
+    /// kernel knows: it holds a lock on its entry's byte of `lock.zdb` until it dies.
+    struct Owner: Equatable {
+        var raw: UInt64
+
+        init(raw: UInt64) { self.raw = raw }
+        init(entry: Int, generation: UInt64) { raw = generation << 16 | UInt64(entry + 1) }
+
+        var entry: Int { Int(raw & 0xffff) - 1 }
+        var generation: UInt64 { raw >> 16 }
+    }
+
+    /// Takes over an entry whose lock this process holds.
+    func registerProcess(entry: Int) -> Owner {
+        let generation = word(Self.processesOffset + entry * 8).pointee.add(
+            1, ordering: .sequentiallyConsistent
+        ).newValue
+        return Owner(entry: entry, generation: generation)
+    }
+
+    /// Whether an entry has been taken over by another process since.
+    private func isSuperseded(_ owner: Owner) -> Bool {
+        guard owner.entry >= 0, owner.entry < Self.processesMax else { return true }
+        return word(Self.processesOffset + owner.entry * 8).pointee.load(
+            ordering: .sequentiallyConsistent) != owner.generation
+    }
+
+    /// Frees the slots of processes that have died (invariant 5).
+    ///
+    /// - Parameters:
+    ///   - reaper: this process; a slot is its own while it is being cleared, so that a second
+    ///     reaper cannot clear what a new reader has just taken.
+    ///   - isLocked: asks the kernel whether an entry's process lives.
+    func reapReaders(reaper: Owner, isLocked: (Int) -> Bool) {
+        var known: [Int: Bool] = [:]
+        for slot in 0..<slotsInUse {
+            let value = owner(slot).pointee.load(ordering: .sequentiallyConsistent)
+            let holder = Owner(raw: value)
+            guard value != 0, holder != reaper else { continue }
+            var isDead = isSuperseded(holder)
+            if !isDead {
+                let isAlive = known[holder.entry] ?? isLocked(holder.entry)
+                known[holder.entry] = isAlive
+                isDead = !isAlive
+            }
+            guard isDead,
+                owner(slot).pointee.compareExchange(
+                    expected: value, desired: reaper.raw, ordering: .sequentiallyConsistent
+                ).exchanged
+            else { continue }
+            releaseReader(slot)
+        }
+    }
+
     // MARK: Readers
 
     private var slotsUsed: UnsafeMutablePointer<Atomic<UInt64>> { word(256) }
@@ -148,10 +208,10 @@ struct SharedState {
     /// Takes a reader slot. No lock: a compare-and-swap on a slot this thread had before, or on
     /// the next free one.
     ///
-    /// - Parameter owner: what identifies the process, not 0.
     /// - Returns: nil if all slots are taken.
     @inline(__always)
-    func claimReader(owner identity: UInt64) -> Int? {
+    func claimReader(_ process: Owner) -> Int? {
+        let identity = process.raw
         let hint = zp_thread_slot_hints()
         let last = Int(hint?.pointee.reader ?? 0)
         if last < readersMax, claim(last, identity) { return last }
@@ -221,10 +281,12 @@ struct SharedState {
         return count
     }
 
+    private var slotsInUse: Int {
+        min(Int(slotsUsed.pointee.load(ordering: .sequentiallyConsistent)), readersMax)
+    }
+
     private func forEachReader(_ body: (UInt64) -> Void) {
-        let used = min(
-            Int(slotsUsed.pointee.load(ordering: .sequentiallyConsistent)), readersMax)
-        for slot in 0..<used
+        for slot in 0..<slotsInUse
         where owner(slot).pointee.load(ordering: .sequentiallyConsistent) != 0 {
             body(snapshot(slot).pointee.load(ordering: .sequentiallyConsistent))
         }

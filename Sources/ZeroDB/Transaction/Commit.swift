@@ -107,7 +107,13 @@ struct Commit {
         defer { space.deallocate() }
         let wanted = frames.pointee.dirtyPages + 16
         if meta.pointee.availablePages < wanted {
-            let horizon = environment.pointee.shared.oldestSnapshot()
+            let shared = environment.pointee.shared
+            var horizon = shared.oldestSnapshot()
+            if horizon < shared.visible {
+                // Somebody reads an older snapshot, or died reading it.
+                environment.pointee.owner.takeUnretainedValue().reapReaders()
+                horizon = shared.oldestSnapshot()
+            }
             try space.mature(upTo: horizon, wanted: 2 * wanted)
         }
         for index in 0..<frames.pointee.count where frames.pointee.frames[index].memory != nil {

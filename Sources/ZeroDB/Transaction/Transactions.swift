@@ -70,10 +70,12 @@ package enum Transactions {
             throw Environment.forkedError
         }
         let (claim, index) = try claim(environment)
-        guard
-            let slot = environment.pointee.shared.claimReader(
-                owner: environment.pointee.readerIdentity)
-        else {
+        var slot = environment.pointee.shared.claimReader(environment.pointee.process)
+        if slot == nil {
+            environment.pointee.owner.takeUnretainedValue().reapReaders()
+            slot = environment.pointee.shared.claimReader(environment.pointee.process)
+        }
+        guard let slot else {
             table.release(index)
             throw readersFull(environment)
         }

@@ -1,3 +1,5 @@
+import CZeroDBPlatform
+
 /// A position in a database of a transaction.
 ///
 /// In a read transaction the path to the entry stays good. In a write transaction the tree may
@@ -30,6 +32,8 @@ package struct CursorState {
     /// The transaction's snapshot that the path belongs to.
     var snapshots: UInt64 = 0
     package var database = 0
+    /// `zp_fork_generation()` of the process that opened the cursor.
+    package private(set) var forkGeneration: UInt32 = 0
 
     package init(transaction: UnsafeMutablePointer<TransactionState>) {
         self.transaction = transaction
@@ -45,6 +49,7 @@ package struct CursorState {
         self.transaction = transaction
         transactionHandle = handle
         self.database = database
+        forkGeneration = transaction.pointee.forkGeneration
         snapshots = transaction.pointee.snapshots
         place = .nowhere
         let needed = transaction.pointee.source.pageSize / 4 + 16
@@ -193,10 +198,35 @@ package struct CursorState {
         let index = path[leafStep].index + distance
         if index >= 0, index < leaf.count {
             path[leafStep].index = index
+            prefetch(leaf, index, leafStep, forward: forward)
         } else if try !TreeRead.moveToNeighbor(source, tree, forward: forward, path: path) {
             return nil
         }
         return try entry(tree)
+    }
+
+    /// How many entries ahead of a scan memory is asked for.
+    private static let prefetchDistance = 4
+
+    /// Asks for the memory that a scan will come to: an entry some steps ahead, and at the
+    /// middle of a leaf the next leaf's header and slots. A scan is bound by these misses.
+    @inline(__always)
+    private func prefetch(_ leaf: Page, _ index: Int, _ leafStep: Int, forward: Bool) {
+        let count = leaf.count
+        let ahead = forward ? index + Self.prefetchDistance : index - Self.prefetchDistance
+        if ahead >= 0, ahead < count {
+            let entry = leaf.base + Page.offset(UnsafeRawPointer(leaf.slot(ahead)))
+            zp_prefetch(entry)
+            zp_prefetch(entry + 64)
+            zp_prefetch(entry + 128)
+        }
+        if index == count / 2, leafStep > 0 {
+            let parent = Page(path[leafStep - 1].page, size: leaf.size)
+            let sibling = path[leafStep - 1].index + (forward ? 1 : -1)
+            if sibling >= 0, sibling < parent.count {
+                transaction.pointee.source.prefetch(parent.child(sibling))
+            }
+        }
     }
 
     private mutating func moveToEnd(

@@ -174,16 +174,15 @@ class Cursor:
         state = self._state
         if state.inherited:
             return
-        if not state.lock.acquire(False):
-            # Another thread is inside, or this one is and the garbage collector came between.
-            # The transaction closes the cursor when it ends.
-            return
-        try:
+
+        def close_handle() -> None:
             if handle in state.cursors:
                 state.cursors.remove(handle)
                 _ffi.cursor_close(handle)
-        finally:
-            state.lock.release()
+
+        # If another thread is inside, or this one is and the garbage collector came between,
+        # the transaction closes the cursor when it ends.
+        state.attempt(close_handle)
 
     def __enter__(self) -> Cursor:
         return self

@@ -53,6 +53,19 @@ class TransactionState:
             if entered:
                 self.lock.release()
 
+    def attempt(self, function: Callable[[], object]) -> bool:
+        """Calls a function from inside, unless somebody is inside; returns whether it did."""
+        entered = True
+        try:
+            if not self.lock.acquire(False):
+                entered = False
+                return False
+            function()
+            return True
+        finally:
+            if entered:
+                self.lock.release()
+
     @property
     def inherited(self) -> bool:
         """Whether this process was forked from the one that began the transaction."""

@@ -288,12 +288,8 @@ class Transaction:
         state = self._state
         if state.handle is None or state.inherited:
             return
-        if not state.lock.acquire(False):
+        if not state.attempt(lambda: state.abort("was dropped")):
             return  # the environment is closing and ends it
-        try:
-            state.abort("was dropped")
-        finally:
-            state.lock.release()
         self._environment._forget(state)
         warnings.warn(
             f"a transaction of the environment at {self._environment.path} was dropped without "
@@ -374,13 +370,6 @@ class Transaction:
         if state.inherited:
             state.abort(outcome)
             return
-        entered = True
-        try:
-            if not state.lock.acquire(False):
-                entered = False
-                raise state.busy()
-            state.abort(outcome)
-        finally:
-            if entered:
-                state.lock.release()
+        if not state.attempt(lambda: state.abort(outcome)):
+            raise state.busy()
         self._environment._forget(state)

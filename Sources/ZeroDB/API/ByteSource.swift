@@ -1,0 +1,51 @@
+/// Bytes that a key or a value can be made of: arrays and slices of bytes, strings (their
+/// UTF-8), and raw buffers.
+public protocol ByteSource {
+    /// Runs a body with the bytes, which are valid until it returns.
+    func withBytes<Result, Failure: Error>(
+        _ body: (UnsafeRawBufferPointer) throws(Failure) -> Result
+    ) throws(Failure) -> Result
+}
+
+extension ByteSource where Self: Collection, Element == UInt8 {
+    @inlinable
+    public func withBytes<Result, Failure: Error>(
+        _ body: (UnsafeRawBufferPointer) throws(Failure) -> Result
+    ) throws(Failure) -> Result {
+        // `withContiguousStorageIfAvailable` rethrows any error: carry the typed one out.
+        let contiguous = withContiguousStorageIfAvailable {
+            bytes -> Swift.Result<Result, Failure> in
+            do throws(Failure) {
+                return .success(try body(UnsafeRawBufferPointer(bytes)))
+            } catch {
+                return .failure(error)
+            }
+        }
+        if let contiguous { return try contiguous.get() }
+        return try Array(self).withBytes(body)
+    }
+}
+
+extension Array: ByteSource where Element == UInt8 {}
+extension ArraySlice: ByteSource where Element == UInt8 {}
+extension ContiguousArray: ByteSource where Element == UInt8 {}
+extension Substring.UTF8View: ByteSource {}
+extension String.UTF8View: ByteSource {}
+
+extension String: ByteSource {
+    @inlinable
+    public func withBytes<Result, Failure: Error>(
+        _ body: (UnsafeRawBufferPointer) throws(Failure) -> Result
+    ) throws(Failure) -> Result {
+        try utf8.withBytes(body)
+    }
+}
+
+extension UnsafeRawBufferPointer: ByteSource {
+    @inlinable
+    public func withBytes<Result, Failure: Error>(
+        _ body: (UnsafeRawBufferPointer) throws(Failure) -> Result
+    ) throws(Failure) -> Result {
+        try body(self)
+    }
+}

@@ -1,0 +1,239 @@
+/// A database of an environment: the main one or a named one. Valid for all transactions of the
+/// environment it was opened in.
+public struct Database: Sendable, Hashable {
+    let handle: Int
+
+    /// The main database, always there.
+    public static let main = Database(handle: 0)
+}
+
+/// What read and write transactions have in common: reading.
+///
+/// Values are handed out as spans into the map; the compiler does not let them outlive the
+/// transaction, nor, in a write transaction, its next change.
+public protocol Transaction: ~Copyable {
+    /// The engine's side of the transaction.
+    var access: TransactionAccess { get }
+}
+
+/// The engine's side of a transaction, opaque.
+public struct TransactionAccess {
+    let claim: TransactionClaim
+
+    var operations: Operations { Operations(claim.state) }
+}
+
+extension Transaction where Self: ~Copyable {
+    /// The snapshot's transaction id; for a writer the id its commit will have.
+    public var id: UInt64 { access.claim.state.pointee.id }
+
+    /// The value of a key, in place: no copy is made.
+    ///
+    /// - Returns: nil if the key is not there.
+    /// - Throws: `badValueSize`, `badDatabase`, `badTransaction`, `corrupted`.
+    /// - Complexity: one page a level of the tree.
+    @_lifetime(borrow self)
+    public func value(
+        for key: some ByteSource, in database: Database = .main
+    ) throws(DatabaseError) -> RawSpan? {
+        let bytes = try key.withBytes { key throws(DatabaseError) in
+            try access.operations.get(database.handle, key)
+        }
+        guard let bytes else { return nil }
+        return unsafe _overrideLifetime(RawSpan(_unsafeBytes: bytes), borrowing: self)
+    }
+
+    /// A copy of the value of a key.
+    ///
+    /// - Returns: nil if the key is not there.
+    /// - Throws: as `value(for:in:)`.
+    public func get(
+        _ key: some ByteSource, in database: Database = .main
+    ) throws(DatabaseError) -> [UInt8]? {
+        try key.withBytes { key throws(DatabaseError) in
+            try access.operations.get(database.handle, key).map { Array($0) }
+        }
+    }
+
+    /// Whether a key is there.
+    ///
+    /// - Throws: as `value(for:in:)`.
+    public func contains(
+        _ key: some ByteSource, in database: Database = .main
+    ) throws(DatabaseError) -> Bool {
+        try key.withBytes { key throws(DatabaseError) in
+            try access.operations.get(database.handle, key) != nil
+        }
+    }
+
+    /// Opens a named database that exists.
+    ///
+    /// - Throws: `notFound`, `badArgument`.
+    public func database(_ name: some ByteSource) throws(DatabaseError) -> Database {
+        try name.withBytes { name throws(DatabaseError) in
+            Database(handle: try access.operations.openDatabase(name, create: false))
+        }
+    }
+
+    /// Figures of a database, in O(1).
+    public func statistics(
+        of database: Database = .main
+    ) throws(DatabaseError) -> DatabaseStatistics {
+        try access.operations.statistics(database.handle)
+    }
+
+    /// A cursor on no entry yet.
+    ///
+    /// - Throws: `badDatabase`.
+    @_lifetime(borrow self)
+    public func cursor(in database: Database = .main) throws(DatabaseError) -> Cursor {
+        _ = try access.operations.statistics(database.handle)
+        return Cursor(access.claim, database, keeping: self)
+    }
+}
+
+/// A snapshot of an environment: the newest commit at its beginning, unchanged while it lives.
+///
+/// Used by one thread at a time. Beginning and ending one takes no lock and makes no system call.
+public struct ReadTransaction: ~Copyable, Transaction {
+    public let access: TransactionAccess
+    /// Retained: the environment stays in memory as long as the transaction.
+    private let environment: Unmanaged<Environment>
+
+    init(_ environment: Environment) throws(DatabaseError) {
+        try environment.checkOpen()
+        let claim = try Transactions.beginRead(environment.state)
+        access = TransactionAccess(claim: claim)
+        self.environment = Unmanaged.passRetained(environment)
+    }
+
+    deinit {
+        Transactions.end(access.claim)
+        environment.release()
+    }
+}
+
+/// The write transaction of an environment. There is one at a time.
+public struct WriteTransaction: ~Copyable, Transaction {
+    public let access: TransactionAccess
+    /// Retained: the environment stays in memory as long as the transaction.
+    private let environment: Unmanaged<Environment>
+
+    init(_ environment: Environment) throws(DatabaseError) {
+        try environment.checkOpen()
+        let claim = try Transactions.beginWrite(environment.state)
+        access = TransactionAccess(claim: claim)
+        self.environment = Unmanaged.passRetained(environment)
+    }
+
+    deinit {
+        Transactions.end(access.claim)
+        environment.release()
+    }
+
+    /// Commits. The changes are on disk when this returns.
+    ///
+    /// - Throws: `badTransaction` if an earlier error broke the transaction; `full`; `panic`; a
+    ///   system error. The transaction has not happened then, save for `panic`, after which
+    ///   nobody can tell before the environment is opened again.
+    /// - Complexity: two flushes.
+    public consuming func commit() throws(DatabaseError) {
+        let claim = access.claim
+        let environment = environment
+        discard self
+        defer { environment.release() }
+        try Transactions.commit(claim)
+    }
+
+    /// Forgets all changes.
+    public consuming func abort() {}
+
+    /// Opens a named database, making it if it is not there.
+    public mutating func createDatabase(
+        _ name: some ByteSource
+    ) throws(DatabaseError) -> Database {
+        try name.withBytes { name throws(DatabaseError) in
+            Database(handle: try access.operations.openDatabase(name, create: true))
+        }
+    }
+
+    /// Puts a key and its value, in place of an older value.
+    ///
+    /// - Throws: `badValueSize`, `badDatabase`; and, after which the transaction can only be
+    ///   aborted, `transactionFull`, `full`, `corrupted` or a lack of memory.
+    public mutating func put(
+        _ key: some ByteSource, _ value: some ByteSource, in database: Database = .main
+    ) throws(DatabaseError) {
+        _ = try put(key, value, in: database, mode: .overwrite)
+    }
+
+    /// Puts a key that is not there yet.
+    ///
+    /// - Returns: false if the key is there, and then nothing has changed.
+    public mutating func insert(
+        _ key: some ByteSource, _ value: some ByteSource, in database: Database = .main
+    ) throws(DatabaseError) -> Bool {
+        try put(key, value, in: database, mode: .noOverwrite)
+    }
+
+    /// Puts a key that is after all others.
+    ///
+    /// - Throws: `notSorted` if it is not.
+    public mutating func append(
+        _ key: some ByteSource, _ value: some ByteSource, in database: Database = .main
+    ) throws(DatabaseError) {
+        _ = try put(key, value, in: database, mode: .append)
+    }
+
+    private mutating func put(
+        _ key: some ByteSource, _ value: some ByteSource, in database: Database,
+        mode: Operations.PutMode
+    ) throws(DatabaseError) -> Bool {
+        try key.withBytes { key throws(DatabaseError) in
+            try value.withBytes { value throws(DatabaseError) in
+                try access.operations.put(database.handle, key, value, mode: mode) == nil
+            }
+        }
+    }
+
+    /// Deletes a key.
+    ///
+    /// - Returns: whether it was there.
+    @discardableResult
+    public mutating func delete(
+        _ key: some ByteSource, in database: Database = .main
+    ) throws(DatabaseError) -> Bool {
+        try key.withBytes { key throws(DatabaseError) in
+            try access.operations.delete(database.handle, key)
+        }
+    }
+}
+
+extension Environment {
+    /// Begins a read transaction, which ends when it goes out of scope.
+    public func beginRead() throws(DatabaseError) -> ReadTransaction { try ReadTransaction(self) }
+
+    /// Begins the write transaction, after waiting for the one before it. If it goes out of scope
+    /// without `commit()`, its changes are forgotten.
+    public func beginWrite() throws(DatabaseError) -> WriteTransaction {
+        try WriteTransaction(self)
+    }
+
+    /// Runs a body in a read transaction.
+    public func read<Result: ~Copyable>(
+        _ body: (borrowing ReadTransaction) throws -> Result
+    ) throws -> Result {
+        let transaction = try beginRead()
+        return try body(transaction)
+    }
+
+    /// Runs a body in a write transaction, and commits if it returns.
+    public func write<Result: ~Copyable>(
+        _ body: (inout WriteTransaction) throws -> Result
+    ) throws -> Result {
+        var transaction = try beginWrite()
+        let result = try body(&transaction)
+        try transaction.commit()
+        return result
+    }
+}
