@@ -1,3 +1,14 @@
+/// What a commit waits for.
+public enum Durability: UInt32, Sendable {
+    /// Its log record is on disk. No reader sees it before.
+    case full = 1
+    /// Nothing: visible at once, on disk within 100 ms. A power cut loses only the tail, never
+    /// consistency.
+    case relaxed = 2
+    /// Nothing, and no log record is written: on disk with the next checkpoint.
+    case none = 3
+}
+
 /// How to open an environment.
 public struct EnvironmentOptions: Sendable {
     /// Open for reading only; nothing is created or written.
@@ -18,6 +29,14 @@ public struct EnvironmentOptions: Sendable {
     /// Permissions of the files made; the directory gets `x` where there is `r`.
     public var fileMode: UInt32 = 0o600
 
+    /// What commits wait for unless their transaction says otherwise.
+    public var durability = Durability.full
+    /// Whether the library may run a thread of its own, for checkpoints and relaxed flushes. If
+    /// not, commits do that work.
+    public var usesThread = true
+    /// Bytes of log after which a checkpoint is made.
+    public var logSize: UInt64 = 64 << 20
+
     public init() {}
 
     /// The bounds of `maxReaders`.
@@ -34,6 +53,10 @@ public struct EnvironmentOptions: Sendable {
             throw DatabaseError(
                 .badArgument,
                 "max_size is \(maxSize) bytes; it must be at least \(Format.maxSizeMin)")
+        }
+        guard logSize >= 1 << 20, logSize <= 1 << 40 else {
+            throw DatabaseError(
+                .badArgument, "log_size is \(logSize) bytes; it must be from 1 MiB to 1 TiB")
         }
         guard Self.maxReadersRange.contains(maxReaders) else {
             throw DatabaseError(

@@ -102,7 +102,7 @@ struct Verifier: ~Copyable {
             case .available(let run):
                 available &+= run.count
                 runs.append((run, page))
-            case .pending(_, _, let pendingRuns):
+            case .pending(_, _, _, let pendingRuns):
                 for run in pendingRuns {
                     pending &+= run.count
                     runs.append((run, page))

@@ -20,6 +20,16 @@ struct Meta: Equatable {
     var allocationCursor: UInt64 = 0
     /// Nanoseconds since 1970 of the commit.
     var wallClock: UInt64 = 0
+    /// Pages in pending entries that only readers can hold back, not the durable root.
+    var youngPages: UInt64 = 0
+    /// Where the log goes on after this state.
+    var logEnd: UInt64 = 0
+    /// The checksum of the record before that.
+    var logChecksum: UInt64 = 0
+    /// The base of the segment that holds the record before `logEnd`.
+    var logSegment: UInt64 = 0
+    /// The newest transaction in the log up to `logEnd`.
+    var loggedTransaction: UInt64 = 0
     var main = TreeRecord()
     /// Names of databases and their records.
     var catalog = TreeRecord()
@@ -52,7 +62,11 @@ struct Meta: Equatable {
         static let pendingPages = 64
         static let allocationCursor = 72
         static let wallClock = 80
-        // 88...127: position in the log, zero until there is one
+        static let youngPages = 88
+        static let logEnd = 96
+        static let logChecksum = 104
+        static let logSegment = 112
+        static let loggedTransaction = 120
         static let main = 128
         static let catalog = 192
         static let free = 256
@@ -81,6 +95,11 @@ struct Meta: Equatable {
         pendingPages = bytes.littleEndian(Field.pendingPages)
         allocationCursor = bytes.littleEndian(Field.allocationCursor)
         wallClock = bytes.littleEndian(Field.wallClock)
+        youngPages = bytes.littleEndian(Field.youngPages)
+        logEnd = bytes.littleEndian(Field.logEnd)
+        logChecksum = bytes.littleEndian(Field.logChecksum)
+        logSegment = bytes.littleEndian(Field.logSegment)
+        loggedTransaction = bytes.littleEndian(Field.loggedTransaction)
         main = TreeRecord(at: bytes + Field.main)
         catalog = TreeRecord(at: bytes + Field.catalog)
         free = TreeRecord(at: bytes + Field.free)
@@ -122,6 +141,11 @@ struct Meta: Equatable {
         bytes.storeLittleEndian(pendingPages, at: Field.pendingPages)
         bytes.storeLittleEndian(allocationCursor, at: Field.allocationCursor)
         bytes.storeLittleEndian(wallClock, at: Field.wallClock)
+        bytes.storeLittleEndian(youngPages, at: Field.youngPages)
+        bytes.storeLittleEndian(logEnd, at: Field.logEnd)
+        bytes.storeLittleEndian(logChecksum, at: Field.logChecksum)
+        bytes.storeLittleEndian(logSegment, at: Field.logSegment)
+        bytes.storeLittleEndian(loggedTransaction, at: Field.loggedTransaction)
         main.store(to: bytes + Field.main)
         catalog.store(to: bytes + Field.catalog)
         free.store(to: bytes + Field.free)

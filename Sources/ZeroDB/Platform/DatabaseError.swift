@@ -25,6 +25,7 @@ public struct DatabaseError: Error, Sendable, CustomStringConvertible {
         case badCursor = -19
         case unsupported = -20
         case notSorted = -21
+        case recoveryNeeded = -22
         /// The operating system refused; `systemError` has the errno.
         case system = 1
     }

@@ -22,6 +22,9 @@ protocol FileSystem: Sendable {
     /// Removes a file if it is there.
     func remove(_ path: String) throws(DatabaseError)
 
+    /// The names in a directory; none if there is no such directory.
+    func list(_ directory: String) throws(DatabaseError) -> [String]
+
     /// Makes the names in a directory durable.
     func syncDirectory(_ path: String) throws(DatabaseError)
 }

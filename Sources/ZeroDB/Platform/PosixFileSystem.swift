@@ -40,6 +40,22 @@ struct PosixFileSystem: FileSystem {
         }
     }
 
+    func list(_ directory: String) throws(DatabaseError) -> [String] {
+        guard let stream = opendir(directory) else {
+            if errno == ENOENT { return [] }
+            throw DatabaseError(systemError: errno, "list directory \(directory)")
+        }
+        defer { closedir(stream) }
+        var names: [String] = []
+        while let entry = readdir(stream) {
+            let name = withUnsafePointer(to: &entry.pointee.d_name) {
+                $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
+            }
+            if name != "." && name != ".." { names.append(name) }
+        }
+        return names
+    }
+
     func syncDirectory(_ path: String) throws(DatabaseError) {
         let descriptor = zp_open(path, O_RDONLY | O_DIRECTORY, 0)
         guard descriptor >= 0 else {

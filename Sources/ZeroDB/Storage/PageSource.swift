@@ -104,6 +104,12 @@ struct PageSource {
         return UnsafeRawBufferPointer(start: start + Page.headerSize, count: Int(pointer.length))
     }
 
+    /// The transaction that wrote a page of the map; 0 for a number outside it.
+    func birth(of number: UInt64) -> UInt64 {
+        guard number < pageCount else { return 0 }
+        return Page(map + Int(truncatingIfNeeded: number) << pageShift, size: pageSize).transaction
+    }
+
     // MARK: First meetings
 
     @inline(never)

@@ -3,36 +3,44 @@ import Glibc
 import Synchronization
 
 /// What the processes that have an environment open share, in the map of `lock.zdb`: the newest
-/// commit and the reader table. Rebuilt by whoever opens first; never needed after a crash.
+/// commits, how far they are durable, and the reader table. Rebuilt by whoever opens first; never
+/// needed after a crash.
 ///
 /// ```
 /// 0     magic, layout version, readers, environment id
-/// 64    visible: the transaction id of the newest commit      (atomic)
-/// 128   publishing: the id of a commit between its meta write and its publication, or 0
+/// 64    visible: the newest commit that readers see
+/// 72    tip: the newest commit, which the next writer starts from
+/// 128   checkpoint: the commit that the newest durable meta page holds
+/// 136   checkpointing: a commit whose meta page is being written, or 0
+/// 144   the number of the meta page of `checkpoint`
+/// 152   log position of `checkpoint`
+/// 160   unlogged: the newest commit that has no log record
 /// 192   poisoned: errno of a flush that failed, or 0
+/// 200   flushed: the log is on disk up to here
 /// 256   reader slots ever used
-/// 4096  the metas of the last 8 commits, 512 bytes each
-/// 8192  generations of processes, 8 bytes each
-/// 16384 reader slots, 64 bytes each
+/// 4096  the metas of the last 64 commits, 512 bytes each
+/// 36864 generations of processes, 8 bytes each
+/// 45056 reader slots, 64 bytes each
 /// ```
 ///
-/// Publication: a commit stores its meta in ring entry `id % 8`, then `visible`. A reader stores
-/// the id it wants to see in its slot, copies the ring entry, then loads `visible` again; if it
-/// still is the same, no writer can have begun since to reuse pages of that snapshot without
-/// seeing the slot, and the entry was not overwritten while it was copied. Both sides need their
-/// store before their load: all four are sequentially consistent.
+/// Publication: a commit stores its meta in ring entry `id % 64`, then `tip`, and when it is
+/// durable (or need not be) `visible`. A reader stores the id it wants to see in its slot, copies
+/// the ring entry, then loads `visible` again; if it still is the same, no writer can have begun
+/// since to reuse pages of that snapshot without seeing the slot, and the entry was not
+/// overwritten while it was copied, as the tip never gets a whole ring ahead of `visible`. Both
+/// sides need their store before their load: all four are sequentially consistent.
 struct SharedState {
     let base: UnsafeMutableRawPointer
     let readersMax: Int
 
-    static let layoutVersion: UInt32 = 1
+    static let layoutVersion: UInt32 = 2
     static let magic: UInt64 = 0x6b63_6f6c_5f62_647a  // "zdb_lock"
     private static let ringOffset = 4096
-    private static let ringEntries: UInt64 = 8
+    private static let ringEntries: UInt64 = 64
     private static let ringEntrySize = 512
-    private static let processesOffset = 8192
+    private static let processesOffset = 36864
     static let processesMax = 1024
-    private static let readersOffset = 16384
+    private static let readersOffset = 45056
     private static let readerSlotSize = 64
 
     /// A snapshot field that pins nothing.
@@ -83,11 +91,61 @@ struct SharedState {
     @inline(__always)
     var visible: UInt64 { word(64).pointee.load(ordering: .sequentiallyConsistent) }
 
-    /// The id of a commit whose writer died between its meta write and its publication, or 0.
-    var publishing: UInt64 {
+    /// The newest commit, which the next writer starts from.
+    var tip: UInt64 { word(72).pointee.load(ordering: .sequentiallyConsistent) }
+
+    /// The commit that the newest durable meta page holds.
+    var checkpoint: UInt64 {
         get { word(128).pointee.load(ordering: .sequentiallyConsistent) }
         nonmutating set { word(128).pointee.store(newValue, ordering: .sequentiallyConsistent) }
     }
+
+    /// A commit whose meta page is being written: after a crash it may be the durable one. 0 if
+    /// none is; stays if the process that was writing it died.
+    var checkpointing: UInt64 {
+        get { word(136).pointee.load(ordering: .sequentiallyConsistent) }
+        nonmutating set { word(136).pointee.store(newValue, ordering: .sequentiallyConsistent) }
+    }
+
+    /// Which meta page holds `checkpoint`.
+    var metaPage: UInt64 {
+        get { word(144).pointee.load(ordering: .sequentiallyConsistent) }
+        nonmutating set { word(144).pointee.store(newValue, ordering: .sequentiallyConsistent) }
+    }
+
+    /// Where the log goes on after `checkpoint`.
+    var checkpointLogEnd: UInt64 {
+        get { word(152).pointee.load(ordering: .sequentiallyConsistent) }
+        nonmutating set { word(152).pointee.store(newValue, ordering: .sequentiallyConsistent) }
+    }
+
+    /// The newest commit that has no log record: none after it may have one before a checkpoint
+    /// has made it durable, as a replay would lack it.
+    var unlogged: UInt64 {
+        get { word(160).pointee.load(ordering: .sequentiallyConsistent) }
+        nonmutating set { word(160).pointee.store(newValue, ordering: .sequentiallyConsistent) }
+    }
+
+    /// The log is on disk up to here.
+    var flushed: UInt64 { word(200).pointee.load(ordering: .sequentiallyConsistent) }
+
+    func raiseFlushed(to position: UInt64) { raise(word(200), to: position) }
+
+    /// Makes a commit and those before it visible to new readers.
+    func raiseVisible(to transaction: UInt64) { raise(word(64), to: transaction) }
+
+    private func raise(_ word: UnsafeMutablePointer<Atomic<UInt64>>, to value: UInt64) {
+        var known = word.pointee.load(ordering: .sequentiallyConsistent)
+        while known < value {
+            let result = word.pointee.compareExchange(
+                expected: known, desired: value, ordering: .sequentiallyConsistent)
+            if result.exchanged { return }
+            known = result.original
+        }
+    }
+
+    /// How many commits may be ahead of `visible`.
+    static let tipLeadMax: UInt64 = 48
 
     /// The errno of a flush that failed, 0 if none has. Set for all processes, for good.
     var poison: Int32 {
@@ -95,8 +153,9 @@ struct SharedState {
         nonmutating set { word(192).pointee.store(UInt64(newValue), ordering: .sequentiallyConsistent) }
     }
 
-    /// Makes a commit visible to new readers. Only the holder of the writer's lock does this.
-    func publish(_ meta: Meta) {
+    /// Makes a commit the one that the next writer starts from. Only the holder of the writer's
+    /// lock does this.
+    func publishTip(_ meta: Meta) {
         withUnsafeTemporaryAllocation(byteCount: Meta.size, alignment: 8) { buffer in
             guard let bytes = buffer.baseAddress else { return }
             meta.store(to: bytes)
@@ -106,7 +165,7 @@ struct SharedState {
                     bytes.load(fromByteOffset: index * 8, as: UInt64.self), ordering: .relaxed)
             }
         }
-        word(64).pointee.store(meta.transaction, ordering: .sequentiallyConsistent)
+        word(72).pointee.store(meta.transaction, ordering: .sequentiallyConsistent)
     }
 
     @inline(__always)
@@ -125,7 +184,16 @@ struct SharedState {
         }
     }
 
-    /// The newest commit's record, for the holder of the writer's lock.
+    /// The record of the newest commit.
+    func copyTipMeta(to bytes: UnsafeMutableRawPointer) {
+        while true {
+            let transaction = tip
+            copyMeta(transaction, to: bytes)
+            if tip < transaction + Self.ringEntries { return }
+        }
+    }
+
+    /// The record of the newest visible commit.
     func copyVisibleMeta(to bytes: UnsafeMutableRawPointer) {
         while true {
             let transaction = visible
@@ -252,6 +320,17 @@ struct SharedState {
             snapshot(slot).pointee.store(transaction, ordering: .sequentiallyConsistent)
             copyMeta(transaction, to: bytes)
             if visible == transaction { return }
+        }
+    }
+
+    /// Pins the tip, which readers may not see yet, and copies its record.
+    func pinTip(slot: Int, to bytes: UnsafeMutableRawPointer) {
+        while true {
+            let transaction = tip
+            snapshot(slot).pointee.store(transaction, ordering: .sequentiallyConsistent)
+            copyMeta(transaction, to: bytes)
+            // As long as it is not older than what is visible, nothing of it can be reused.
+            if visible <= transaction, tip < transaction + Self.ringEntries { return }
         }
     }
 

@@ -1,12 +1,15 @@
-/// The pages no transaction needs, kept in a tree of their own with two kinds of entry:
+/// The pages no transaction needs, kept in a tree of their own with three kinds of entry:
 ///
 /// - **pending** `00 | transaction u64 | sequence u32` → runs that transaction freed. Readers of
-///   the snapshots before it may still need them.
-/// - **available** `01 | first page u64` → a number of pages that nobody needs.
+///   the snapshots before it may still need them, and so may the durable root.
+/// - **young** `01 | transaction u64 | sequence u32` → the oldest writer of these pages, and runs
+///   that were written after the durable root and freed again: only readers can need them.
+/// - **available** `02 | first page u64` → a number of pages that nobody needs.
 ///
-/// (Numbers in keys are big-endian, so that they sort.) Pending runs become available when
-/// neither a reader nor the durable root can reach them (invariant 1), and only as many at a time
-/// as are wanted, so that a commit's work does not grow with the amount of free space. Available
+/// (Numbers in keys are big-endian, so that they sort.) A page written by transaction `b` and
+/// freed by `t` belongs to the snapshots from `b` to before `t`. It becomes available when no
+/// reader's and no durable snapshot is among those (invariant 1), and only as many pages at a
+/// time as are wanted, so that a commit's work does not grow with the amount of free space. Available
 /// runs are coalesced and handed out by next fit: a commit's pages lie next to each other, and
 /// so do the changes to this tree.
 struct FreeSpace {
@@ -18,7 +21,8 @@ struct FreeSpace {
     private var sequence: UInt32 = 0
 
     private static let pendingTag: UInt8 = 0
-    private static let availableTag: UInt8 = 1
+    private static let youngTag: UInt8 = 1
+    private static let availableTag: UInt8 = 2
     /// Runs in one pending entry: few enough that the entry stays inside any leaf.
     private static let runsPerEntry = 100
     /// A run in a pending entry: 48 bits of page number, 16 of length.
@@ -27,9 +31,12 @@ struct FreeSpace {
     /// How many available runs a search for a long one looks at before it extends the file.
     private static let searchMax = 512
     private static let valueOffset = 16
+    /// What a young entry has in front of its runs.
+    private static let birthSize = 8
 
     enum Entry {
-        case pending(transaction: UInt64, sequence: UInt32, runs: [PageRun])
+        /// `birth` is nil for pages that the durable root may need.
+        case pending(transaction: UInt64, sequence: UInt32, birth: UInt64?, runs: [PageRun])
         case available(PageRun)
     }
 
@@ -39,7 +46,8 @@ struct FreeSpace {
         self.meta = meta
         self.pagesMax = pagesMax
         buffer = .allocate(
-            byteCount: Self.valueOffset + Self.runsPerEntry * Self.runSize, alignment: 8)
+            byteCount: Self.valueOffset + Self.birthSize + Self.runsPerEntry * Self.runSize,
+            alignment: 8)
     }
 
     func deallocate() { buffer.deallocate() }
@@ -49,8 +57,10 @@ struct FreeSpace {
 
     // MARK: Entries
 
-    private func pendingKey(_ transaction: UInt64, _ sequence: UInt32) -> KeyBytes {
-        buffer.storeBytes(of: Self.pendingTag, as: UInt8.self)
+    private func pendingKey(
+        _ transaction: UInt64, _ sequence: UInt32, isYoung: Bool
+    ) -> KeyBytes {
+        buffer.storeBytes(of: isYoung ? Self.youngTag : Self.pendingTag, as: UInt8.self)
         buffer.storeBytes(of: transaction.bigEndian, toByteOffset: 1, as: UInt64.self)
         buffer.storeBytes(of: sequence.bigEndian, toByteOffset: 9, as: UInt32.self)
         return KeyBytes(start: buffer, count: 13)
@@ -73,17 +83,23 @@ struct FreeSpace {
         case (availableTag, 9):
             guard value.count == 8 else { return nil }
             return .available(PageRun(start: number, count: valueStart.littleEndian(0)))
-        case (pendingTag, 13):
-            guard value.count % runSize == 0 else { return nil }
+        case (pendingTag, 13), (youngTag, 13):
+            let isYoung = key[0] == youngTag
+            guard value.count % runSize == 0, value.count >= runSize || !isYoung else {
+                return nil
+            }
             let sequence = UInt32(
                 bigEndian: keyStart.loadUnaligned(fromByteOffset: 9, as: UInt32.self))
             var runs: [PageRun] = []
             runs.reserveCapacity(value.count / runSize)
-            for offset in stride(from: 0, to: value.count, by: runSize) {
+            let first = isYoung ? birthSize : 0
+            for offset in stride(from: first, to: value.count, by: runSize) {
                 let word: UInt64 = valueStart.littleEndian(offset)
                 runs.append(PageRun(start: word & PageReference.numberMask, count: word >> 48))
             }
-            return .pending(transaction: number, sequence: sequence, runs: runs)
+            return .pending(
+                transaction: number, sequence: sequence,
+                birth: isYoung ? valueStart.littleEndian(0) : nil, runs: runs)
         default: return nil
         }
     }
@@ -184,56 +200,127 @@ struct FreeSpace {
     // MARK: Pending
 
     /// Records runs that this transaction freed.
-    mutating func recordPending(_ runs: ArraySlice<PageRun>) throws(DatabaseError) {
-        let value = buffer + Self.valueOffset
+    ///
+    /// - Parameter birth: the oldest writer of young pages; nil for pages that the durable root
+    ///   may need.
+    mutating func recordPending(
+        _ runs: ArraySlice<PageRun>, birth: UInt64?
+    ) throws(DatabaseError) {
+        let start = buffer + (Self.valueOffset + (birth == nil ? 0 : Self.birthSize))
         var count = 0
         for run in runs {
             var rest = run
             while rest.count > 0 {
                 let length = min(rest.count, Self.runLengthMax)
-                value.storeLittleEndian(length << 48 | rest.start, at: count * Self.runSize)
+                start.storeLittleEndian(length << 48 | rest.start, at: count * Self.runSize)
                 rest = PageRun(start: rest.start + length, count: rest.count - length)
                 meta.pointee.pendingPages += length
+                if birth != nil { meta.pointee.youngPages += length }
                 count += 1
                 if count == Self.runsPerEntry {
-                    try putPending(count)
+                    try putPending(writer.transaction, count, birth: birth)
                     count = 0
                 }
             }
         }
-        if count > 0 { try putPending(count) }
+        if count > 0 { try putPending(writer.transaction, count, birth: birth) }
     }
 
-    private mutating func putPending(_ count: Int) throws(DatabaseError) {
-        let key = pendingKey(writer.transaction, sequence)
+    /// Puts an entry whose runs are in the buffer.
+    private mutating func putPending(
+        _ transaction: UInt64, _ count: Int, birth: UInt64?
+    ) throws(DatabaseError) {
+        let key = pendingKey(transaction, sequence, isYoung: birth != nil)
         sequence += 1
+        var size = count * Self.runSize
+        if let birth {
+            (buffer + Self.valueOffset).storeLittleEndian(birth, at: 0)
+            size += Self.birthSize
+        }
         _ = try writer.put(
-            key,
-            UnsafeRawBufferPointer(
-                start: buffer + Self.valueOffset, count: count * Self.runSize),
+            key, UnsafeRawBufferPointer(start: buffer + Self.valueOffset, count: size),
             mode: .overwrite)
     }
 
+    /// What may still need freed pages.
+    struct Horizon {
+        /// The oldest snapshot anybody reads.
+        var oldestReader: UInt64
+        /// The commits that may be the durable root.
+        var roots: (UInt64, UInt64)
+
+        /// Whether pages freed by `transaction` are needed by nobody.
+        ///
+        /// - Parameter birth: the oldest writer of them; nil if unknown, and then old.
+        func allows(transaction: UInt64, birth: UInt64?) -> Bool {
+            guard transaction <= oldestReader else { return false }
+            return clears(roots.0, transaction, birth) && clears(roots.1, transaction, birth)
+        }
+
+        /// Whether a root is after the pages were freed, or before they were written.
+        func clears(_ root: UInt64, _ transaction: UInt64, _ birth: UInt64?) -> Bool {
+            if root >= transaction { return true }
+            guard let birth else { return false }
+            return root < birth
+        }
+    }
+
     /// Moves pending runs to available space until `wanted` pages are there.
-    ///
-    /// - Parameter horizon: the oldest snapshot anybody can reach. What a transaction up to it
-    ///   freed is not part of that snapshot.
-    func mature(upTo horizon: UInt64, wanted: UInt64) throws(DatabaseError) {
-        while meta.pointee.availablePages < wanted {
-            guard
-                case .pending(let transaction, let sequence, let runs) =
-                    try entry(atOrAfter: pendingKey(0, 0)), transaction <= horizon
-            else { return }
-            _ = try writer.delete(pendingKey(transaction, sequence))
-            for run in runs {
-                try insert(run)
-                guard meta.pointee.pendingPages >= run.count else {
-                    throw impossible(run, "are more than the meta page counts")
+    mutating func mature(_ horizon: Horizon, wanted: UInt64) throws(DatabaseError) {
+        for isYoung in [true, false] {
+            while meta.pointee.availablePages < wanted {
+                guard
+                    case .pending(let transaction, let sequence, let birth, let runs) =
+                        try entry(atOrAfter: pendingKey(0, 0, isYoung: isYoung)),
+                    (birth != nil) == isYoung, transaction <= horizon.oldestReader
+                else { break }
+                if horizon.allows(transaction: transaction, birth: birth) {
+                    try release(transaction, sequence, isYoung: isYoung, runs)
+                } else if isYoung {
+                    // A checkpoint has come between the writing and the freeing of these pages:
+                    // they wait for the next like all others, and hold up none behind them.
+                    try makeOld(transaction, sequence, runs)
+                } else {
+                    break
                 }
-                meta.pointee.pendingPages -= run.count
-                meta.pointee.availablePages += run.count
             }
         }
+    }
+
+    private mutating func release(
+        _ transaction: UInt64, _ sequence: UInt32, isYoung: Bool, _ runs: [PageRun]
+    ) throws(DatabaseError) {
+        _ = try writer.delete(pendingKey(transaction, sequence, isYoung: isYoung))
+        for run in runs {
+            try insert(run)
+            try countPending(run, isYoung: isYoung)
+            meta.pointee.pendingPages -= run.count
+            meta.pointee.availablePages += run.count
+        }
+    }
+
+    private mutating func makeOld(
+        _ transaction: UInt64, _ sequence: UInt32, _ runs: [PageRun]
+    ) throws(DatabaseError) {
+        _ = try writer.delete(pendingKey(transaction, sequence, isYoung: true))
+        let start = buffer + Self.valueOffset
+        for (index, run) in runs.enumerated() {
+            try countPending(run, isYoung: true)
+            start.storeLittleEndian(run.count << 48 | run.start, at: index * Self.runSize)
+        }
+        // The sequence is the one of the young entry: a transaction numbers both kinds together.
+        let key = pendingKey(transaction, sequence, isYoung: false)
+        _ = try writer.put(
+            key, UnsafeRawBufferPointer(start: start, count: runs.count * Self.runSize),
+            mode: .overwrite)
+    }
+
+    /// Checks and takes back the counts of pending pages.
+    private func countPending(_ run: PageRun, isYoung: Bool) throws(DatabaseError) {
+        guard meta.pointee.pendingPages >= run.count,
+            !isYoung || meta.pointee.youngPages >= run.count
+        else { throw impossible(run, "are more than the meta page counts") }
+        if isYoung { meta.pointee.youngPages -= run.count }
     }
 
     // MARK: Allocation

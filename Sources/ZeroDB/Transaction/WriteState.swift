@@ -10,8 +10,16 @@ struct WriteState {
     let path: Path
     var catalog = TreeState()
     var free = TreeState()
-    /// Pages of the snapshot that this transaction no longer reaches.
+    /// Pages of the snapshot that this transaction no longer reaches. The durable root may.
     var freed: [PageRun] = []
+    /// The same of pages younger than the durable root, which only readers can still need.
+    var freedYoung: [PageRun] = []
+    /// The oldest transaction that wrote a page in `freedYoung`.
+    var oldestYoung = UInt64.max
+    /// The newest commit that may be the durable root.
+    var durableRoot: UInt64 = 0
+    /// The transaction's log record.
+    var log = LogBuffer()
     /// Pages the transaction may dirty, 0 for no bound.
     var pagesMax: UInt64 = 0
     /// Pages it could get numbers for, at most.
@@ -43,11 +51,31 @@ struct WriteState {
         separators.0.deallocate()
         separators.1.deallocate()
         overflowPointer.deallocate()
+        log.deallocate()
         path.deallocate()
     }
 
+    /// Gives up pages of the snapshot.
+    ///
+    /// - Parameter birth: the transaction that wrote them.
+    mutating func free(_ run: PageRun, birth: UInt64) {
+        if birth > durableRoot {
+            freedYoung.append(run)
+            oldestYoung = min(oldestYoung, birth)
+        } else {
+            freed.append(run)
+        }
+    }
+
     /// Ready for the next transaction.
-    mutating func reset(meta: Meta, pagesMax: UInt64, environmentPagesMax: UInt64) {
+    mutating func reset(
+        meta: Meta, pagesMax: UInt64, environmentPagesMax: UInt64, durableRoot: UInt64,
+        logLimit: Int
+    ) {
+        freedYoung.removeAll(keepingCapacity: freedYoung.count < 4096)
+        oldestYoung = .max
+        self.durableRoot = durableRoot
+        log.begin(limit: logLimit)
         frames.pointee.reset()
         catalog = TreeState()
         catalog.record = meta.catalog

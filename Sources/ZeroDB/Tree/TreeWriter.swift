@@ -333,7 +333,9 @@ struct TreeWriter {
         if reference.isFrame {
             write.pointee.frames.pointee.free(reference.frameIndex)
         } else {
-            write.pointee.freed.append(PageRun(start: reference.number, count: 1))
+            write.pointee.free(
+                PageRun(start: reference.number, count: 1),
+                birth: source.birth(of: reference.number))
         }
     }
 
@@ -343,7 +345,9 @@ struct TreeWriter {
         if pointer.reference.isFrame {
             write.pointee.frames.pointee.free(pointer.reference.frameIndex)
         } else {
-            write.pointee.freed.append(PageRun(start: pointer.reference.number, count: pages))
+            write.pointee.free(
+                PageRun(start: pointer.reference.number, count: pages),
+                birth: source.birth(of: pointer.reference.number))
         }
     }
 

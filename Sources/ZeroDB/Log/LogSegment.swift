@@ -1,0 +1,182 @@
+import Glibc
+
+/// A file of the redo log: a stretch of its positions, written in advance so that flushing a
+/// record into it changes no file-system metadata.
+///
+/// ```
+/// 0     checksum u64, magic u64, version u32, zero u32, environment id 16
+/// 40    base u64: the log position of the first byte after this header
+/// 48    capacity u64: bytes after this header
+/// 4096  records
+/// ```
+///
+/// The file's name is its base in hexadecimal. Capacities double from segment to segment up to a
+/// limit, so that a small environment has a small log.
+struct LogSegment {
+    let file: any StorageFile
+    let base: UInt64
+    let capacity: UInt64
+
+    var end: UInt64 { base + capacity }
+
+    static let headerSize = 4096
+    private static let headerUsed = 64
+    private static let magic: UInt64 = 0x6765_736c_6264_7a89
+    static let capacityMin: UInt64 = 1 << 20
+    static let capacityMax: UInt64 = 16 << 20
+    private static let zerosSize = 64 << 10
+
+    /// The byte of the file that holds a position of the log.
+    func offset(of position: UInt64) -> UInt64 { position - base + UInt64(Self.headerSize) }
+
+    // MARK: Names
+
+    static func directory(of environment: String) -> String { environment + "/log" }
+
+    static func name(base: UInt64) -> String {
+        let digits = String(base, radix: 16)
+        return String(repeating: "0", count: 16 - digits.count) + digits + ".log"
+    }
+
+    static func base(ofName name: String) -> UInt64? {
+        guard name.count == 20, name.hasSuffix(".log") else { return nil }
+        return UInt64(name.dropLast(4), radix: 16)
+    }
+
+    /// A segment that is ready but has no place in the log yet.
+    static let spareName = "spare"
+
+    // MARK: Header
+
+    private static func writeHeader(
+        _ file: any StorageFile, base: UInt64, capacity: UInt64, meta: Meta
+    ) throws(DatabaseError) {
+        let page = UnsafeMutableRawBufferPointer.allocate(byteCount: headerSize, alignment: 64)
+        defer { page.deallocate() }
+        guard let bytes = page.baseAddress else { return }
+        memset(bytes, 0, headerSize)
+        bytes.storeLittleEndian(magic, at: 8)
+        bytes.storeLittleEndian(Format.version, at: 16)
+        bytes.storeLittleEndian(meta.environmentID.0, at: 24)
+        bytes.storeLittleEndian(meta.environmentID.1, at: 32)
+        bytes.storeLittleEndian(base, at: 40)
+        bytes.storeLittleEndian(capacity, at: 48)
+        let checksum = Checksum.compute(
+            UnsafeRawBufferPointer(start: bytes + 8, count: headerUsed - 8), seed: magic)
+        bytes.storeLittleEndian(checksum, at: 0)
+        try file.write(UnsafeRawBufferPointer(page), at: 0)
+    }
+
+    /// Opens a segment by its base.
+    ///
+    /// - Returns: nil if there is no such file, or its header is not that of this environment's
+    ///   segment at this base.
+    static func open(
+        base: UInt64, in environment: String, meta: Meta, fileSystem: any FileSystem,
+        access: FileAccess
+    ) throws(DatabaseError) -> LogSegment? {
+        let path = directory(of: environment) + "/" + name(base: base)
+        let file: any StorageFile
+        do throws(DatabaseError) {
+            file = try fileSystem.open(path, access: access, create: false, mode: 0)
+        } catch {
+            if error.systemError == ENOENT { return nil }
+            throw error
+        }
+        let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: headerUsed, alignment: 8)
+        defer { buffer.deallocate() }
+        do throws(DatabaseError) {
+            guard let bytes = buffer.baseAddress,
+                try file.read(into: buffer, at: 0) == headerUsed,
+                bytes.littleEndian(0)
+                    == Checksum.compute(
+                        UnsafeRawBufferPointer(start: bytes + 8, count: headerUsed - 8),
+                        seed: magic),
+                bytes.littleEndian(8) == magic, bytes.littleEndian(40) == base,
+                bytes.littleEndian(24) == meta.environmentID.0,
+                bytes.littleEndian(32) == meta.environmentID.1
+            else {
+                file.close()
+                return nil
+            }
+            let capacity: UInt64 = bytes.littleEndian(48)
+            guard capacity >= UInt64(LogRecord.headerSize), capacity <= 1 << 40, base <= 1 << 62
+            else {
+                file.close()
+                return nil
+            }
+            return LogSegment(file: file, base: base, capacity: capacity)
+        } catch {
+            file.close()
+            throw error
+        }
+    }
+
+    // MARK: Making
+
+    /// Writes a segment's worth of zeros to the spare file and flushes them.
+    static func prepareSpare(
+        capacity: UInt64, in environment: String, mode: UInt32, fileSystem: any FileSystem
+    ) throws(DatabaseError) {
+        let directory = directory(of: environment)
+        try fileSystem.makeDirectory(directory, mode: mode | (mode & 0o444) >> 2)
+        let path = directory + "/" + spareName
+        try fileSystem.remove(path)
+        let file = try fileSystem.open(path + ".new", access: .readWrite, create: true, mode: mode)
+        defer { file.close() }
+        try file.truncate(to: 0)
+        let zeros = UnsafeMutableRawBufferPointer.allocate(byteCount: zerosSize, alignment: 64)
+        defer { zeros.deallocate() }
+        _ = zeros.initializeMemory(as: UInt8.self, repeating: 0)
+        let size = UInt64(headerSize) + capacity
+        var written: UInt64 = 0
+        while written < size {
+            let part = min(UInt64(zerosSize), size - written)
+            try file.write(
+                UnsafeRawBufferPointer(rebasing: zeros[..<Int(part)]), at: written)
+            written += part
+        }
+        try file.sync()
+        try fileSystem.rename(path + ".new", to: path)
+    }
+
+    /// Gives the spare a place in the log, preparing one first if there is none of this size.
+    static func make(
+        base: UInt64, capacity: UInt64, in environment: String, meta: Meta, mode: UInt32,
+        fileSystem: any FileSystem
+    ) throws(DatabaseError) -> LogSegment {
+        let directory = directory(of: environment)
+        let spare = directory + "/" + spareName
+        let size = UInt64(headerSize) + capacity
+        var file: (any StorageFile)?
+        do throws(DatabaseError) {
+            file = try fileSystem.open(spare, access: .readWrite, create: false, mode: mode)
+        } catch {
+            guard error.systemError == ENOENT else { throw error }
+        }
+        if let known = file, try known.size() != size {
+            known.close()
+            file = nil
+        }
+        if file == nil {
+            try prepareSpare(
+                capacity: capacity, in: environment, mode: mode, fileSystem: fileSystem)
+            file = try fileSystem.open(spare, access: .readWrite, create: false, mode: mode)
+        }
+        guard let file else {
+            throw DatabaseError(systemError: ENOENT, "open the spare log segment \(spare)")
+        }
+        do throws(DatabaseError) {
+            try writeHeader(file, base: base, capacity: capacity, meta: meta)
+            try file.sync()
+            try fileSystem.rename(spare, to: directory + "/" + name(base: base))
+            // A flushed record in a file whose name is not durable would be lost.
+            try fileSystem.syncDirectory(directory)
+            try fileSystem.syncDirectory(environment)
+        } catch {
+            file.close()
+            throw error
+        }
+        return LogSegment(file: file, base: base, capacity: capacity)
+    }
+}
