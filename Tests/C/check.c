@@ -49,32 +49,25 @@ void require_failed(struct place place, const char *format, ...) {
     _exit(1);
 }
 
+#define NAMED(code) {code, #code}
+
+const struct result_code result_codes[] = {
+    NAMED(ZDB_OK),           NAMED(ZDB_KEYEXIST),         NAMED(ZDB_NOT_FOUND),
+    NAMED(ZDB_CORRUPTED),    NAMED(ZDB_VERSION_MISMATCH), NAMED(ZDB_INVALID),
+    NAMED(ZDB_FULL),         NAMED(ZDB_TXN_FULL),         NAMED(ZDB_READERS_FULL),
+    NAMED(ZDB_BAD_TXN),      NAMED(ZDB_BAD_HANDLE),       NAMED(ZDB_BAD_DB),
+    NAMED(ZDB_BAD_VALSIZE),  NAMED(ZDB_INCOMPATIBLE),     NAMED(ZDB_READ_ONLY),
+    NAMED(ZDB_BUSY),         NAMED(ZDB_FORKED),           NAMED(ZDB_PANIC),
+    NAMED(ZDB_BAD_ARGUMENT), NAMED(ZDB_BAD_CURSOR),       NAMED(ZDB_UNSUPPORTED),
+    NAMED(ZDB_NOT_SORTED),
+};
+const size_t result_code_count = sizeof(result_codes) / sizeof(result_codes[0]);
+
 const char *code_name(int code) {
-    switch (code) {
-    case ZDB_OK: return "ZDB_OK";
-    case ZDB_KEYEXIST: return "ZDB_KEYEXIST";
-    case ZDB_NOT_FOUND: return "ZDB_NOT_FOUND";
-    case ZDB_CORRUPTED: return "ZDB_CORRUPTED";
-    case ZDB_VERSION_MISMATCH: return "ZDB_VERSION_MISMATCH";
-    case ZDB_INVALID: return "ZDB_INVALID";
-    case ZDB_FULL: return "ZDB_FULL";
-    case ZDB_TXN_FULL: return "ZDB_TXN_FULL";
-    case ZDB_READERS_FULL: return "ZDB_READERS_FULL";
-    case ZDB_BAD_TXN: return "ZDB_BAD_TXN";
-    case ZDB_BAD_HANDLE: return "ZDB_BAD_HANDLE";
-    case ZDB_BAD_DB: return "ZDB_BAD_DB";
-    case ZDB_BAD_VALSIZE: return "ZDB_BAD_VALSIZE";
-    case ZDB_INCOMPATIBLE: return "ZDB_INCOMPATIBLE";
-    case ZDB_READ_ONLY: return "ZDB_READ_ONLY";
-    case ZDB_BUSY: return "ZDB_BUSY";
-    case ZDB_FORKED: return "ZDB_FORKED";
-    case ZDB_PANIC: return "ZDB_PANIC";
-    case ZDB_BAD_ARGUMENT: return "ZDB_BAD_ARGUMENT";
-    case ZDB_BAD_CURSOR: return "ZDB_BAD_CURSOR";
-    case ZDB_UNSUPPORTED: return "ZDB_UNSUPPORTED";
-    case ZDB_NOT_SORTED: return "ZDB_NOT_SORTED";
-    default: return code > 0 ? "errno" : "unknown";
+    for (size_t i = 0; i < result_code_count; i++) {
+        if (result_codes[i].code == code) return result_codes[i].name;
     }
+    return code > 0 ? "errno" : "unknown";
 }
 
 /* What the library said about a code, for the report of an unexpected one. */

@@ -63,6 +63,15 @@ void require_failed(struct place place, const char *format, ...) CHECK_PRINTF(2,
 /** How many checks have failed in this process. */
 unsigned check_failures(void);
 
+/** The library's result codes, ZDB_OK first, each with its name in zerodb.h. */
+struct result_code {
+    int code;
+    const char *name;
+};
+
+extern const struct result_code result_codes[];
+extern const size_t result_code_count;
+
 /** The name of a result code as it is spelled in zerodb.h, or "errno". */
 const char *code_name(int code);
 

@@ -21,7 +21,7 @@ extern const struct suite threads_suite;
 extern const struct suite fork_suite;
 extern const struct suite processes_suite;
 
-#define DEFINE_SUITE(suite_name, tests) \
+#define DEFINE_SUITE(suite_name, tests)                                                            \
     const struct suite suite_name##_suite = {#suite_name, tests, TEST_COUNT(tests)}
 
 #endif /* SUITES_H */

@@ -114,8 +114,7 @@ void close_cursor_at(struct place place, zdb_cursor *cursor) {
     require_code(place, zdb_cursor_close(cursor), ZDB_OK, "zdb_cursor_close");
 }
 
-void put_text_at(struct place place, zdb_txn *txn, zdb_db db, const char *key,
-                 const char *value) {
+void put_text_at(struct place place, zdb_txn *txn, zdb_db db, const char *key, const char *value) {
     zdb_val key_bytes = text(key), value_bytes = text(value);
     require_code(place, zdb_put(txn, db, &key_bytes, &value_bytes, 0), ZDB_OK, key);
 }
@@ -138,8 +137,7 @@ void expect_absent_at(struct place place, zdb_txn *txn, zdb_db db, const char *k
     check_code(place, zdb_get(txn, db, &key_bytes, &found), ZDB_NOT_FOUND, key);
 }
 
-void expect_entry_at(struct place place, zdb_cursor *cursor, zdb_cursor_op op,
-                     const char *key) {
+void expect_entry_at(struct place place, zdb_cursor *cursor, zdb_cursor_op op, const char *key) {
     zdb_val found_key = nothing(), found_value = nothing();
     int code = zdb_cursor_get(cursor, &found_key, &found_value, op);
     if (key == NULL) {

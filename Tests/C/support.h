@@ -74,14 +74,12 @@ void abort_at(struct place place, zdb_txn *txn);
 zdb_db open_db_at(struct place place, zdb_txn *txn, const char *name, uint32_t flags);
 zdb_cursor *open_cursor_at(struct place place, zdb_txn *txn, zdb_db db);
 void close_cursor_at(struct place place, zdb_cursor *cursor);
-void put_text_at(struct place place, zdb_txn *txn, zdb_db db, const char *key,
-                 const char *value);
+void put_text_at(struct place place, zdb_txn *txn, zdb_db db, const char *key, const char *value);
 void delete_text_at(struct place place, zdb_txn *txn, zdb_db db, const char *key);
 void expect_text_at(struct place place, zdb_txn *txn, zdb_db db, const char *key,
                     const char *value);
 void expect_absent_at(struct place place, zdb_txn *txn, zdb_db db, const char *key);
-void expect_entry_at(struct place place, zdb_cursor *cursor, zdb_cursor_op op,
-                     const char *key);
+void expect_entry_at(struct place place, zdb_cursor *cursor, zdb_cursor_op op, const char *key);
 void put_numbered_at(struct place place, zdb_txn *txn, zdb_db db, unsigned count);
 void expect_numbered_at(struct place place, zdb_txn *txn, zdb_db db, unsigned count);
 void expect_sound_at(struct place place, zdb_env *env);

@@ -104,10 +104,10 @@ static const struct state states[] = {
      "f", NULL, "f", "f"},
     {"deleted the first", delete_the_first_with_the_cursor, NULL, "d", NULL, "d", "f", "d", "d",
      "f"},
-    {"deleted the last by others", delete_the_last_under_the_cursor, NULL, NULL, "d", "b", "d",
-     "d", "d", NULL},
-    {"everything deleted", delete_everything_under_the_cursor, NULL, NULL, NULL, NULL, NULL,
-     NULL, NULL, NULL},
+    {"deleted the last by others", delete_the_last_under_the_cursor, NULL, NULL, "d", "b", "d", "d",
+     "d", NULL},
+    {"everything deleted", delete_everything_under_the_cursor, NULL, NULL, NULL, NULL, NULL, NULL,
+     NULL, NULL},
 };
 
 static void check_move(const struct state *state, zdb_env *env, zdb_cursor_op op,
@@ -118,7 +118,7 @@ static void check_move(const struct state *state, zdb_env *env, zdb_cursor_op op
 
     zdb_val key = sought == NULL ? nothing() : text(sought), value = nothing();
     int code = zdb_cursor_get(cursor, &key, &value, op);
-    int expected_code = expected != NULL ? ZDB_OK
+    int expected_code = expected != NULL        ? ZDB_OK
                         : op == ZDB_GET_CURRENT ? ZDB_BAD_CURSOR
                                                 : ZDB_NOT_FOUND;
     if (code != expected_code) {
@@ -160,7 +160,8 @@ static void a_failing_move_at_an_end_stays_there(void) {
     zdb_env *env = open_with_three_entries();
     zdb_txn *txn = begin_read(env);
     zdb_cursor *cursor = open_cursor(txn, ZDB_MAIN_DB);
-    for (unsigned i = 0; i < 3; i++) expect_entry(cursor, ZDB_NEXT, i == 0 ? "b" : i == 1 ? "d" : "f");
+    for (unsigned i = 0; i < 3; i++)
+        expect_entry(cursor, ZDB_NEXT, i == 0 ? "b" : i == 1 ? "d" : "f");
     expect_entry(cursor, ZDB_NEXT, NULL);
     expect_entry(cursor, ZDB_GET_CURRENT, "f");
     expect_entry(cursor, ZDB_NEXT, NULL);
@@ -175,8 +176,8 @@ static void a_failing_move_at_an_end_stays_there(void) {
 }
 
 static void an_empty_database_has_no_entries_to_move_to(void) {
-    static const zdb_cursor_op ops[] = {ZDB_FIRST, ZDB_LAST, ZDB_NEXT,
-                                        ZDB_PREV,  ZDB_SET,  ZDB_SET_KEY, ZDB_SET_RANGE};
+    static const zdb_cursor_op ops[] = {ZDB_FIRST, ZDB_LAST,    ZDB_NEXT,     ZDB_PREV,
+                                        ZDB_SET,   ZDB_SET_KEY, ZDB_SET_RANGE};
     zdb_env *env = open_env("env");
     for (uint32_t flags = 0; flags <= ZDB_RDONLY; flags++) {
         zdb_txn *txn = begin_at(HERE, env, flags);
@@ -242,8 +243,8 @@ static void unknown_operations_are_refused(void) {
     expect_entry(cursor, ZDB_FIRST, "b");
     for (size_t i = 0; i < sizeof(ops) / sizeof(ops[0]); i++) {
         zdb_val key = text("d"), value = nothing();
-        CHECK_EITHER(zdb_cursor_get(cursor, &key, &value, (zdb_cursor_op)ops[i]),
-                     ZDB_BAD_ARGUMENT, ZDB_UNSUPPORTED);
+        CHECK_EITHER(zdb_cursor_get(cursor, &key, &value, (zdb_cursor_op)ops[i]), ZDB_BAD_ARGUMENT,
+                     ZDB_UNSUPPORTED);
     }
     expect_entry(cursor, ZDB_GET_CURRENT, "b");
     close_cursor(cursor);

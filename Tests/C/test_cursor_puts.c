@@ -133,8 +133,7 @@ static void current_does_not_go_with_flags_about_the_key(void) {
     zdb_val key = text("k"), value = text("v");
     CHECK_ERROR(zdb_cursor_put(cursor, &key, &value, ZDB_CURRENT | ZDB_NOOVERWRITE),
                 ZDB_INCOMPATIBLE);
-    CHECK_ERROR(zdb_cursor_put(cursor, &key, &value, ZDB_CURRENT | ZDB_APPEND),
-                ZDB_INCOMPATIBLE);
+    CHECK_ERROR(zdb_cursor_put(cursor, &key, &value, ZDB_CURRENT | ZDB_APPEND), ZDB_INCOMPATIBLE);
     expect_numbered(txn, ZDB_MAIN_DB, 3);
     close_cursor(cursor);
     abort_txn(txn);

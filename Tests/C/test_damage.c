@@ -123,8 +123,7 @@ struct findings {
 static void judge(struct findings *findings, int code, const char *what) {
     if (code == ZDB_OK) return;
     if (code != ZDB_CORRUPTED) {
-        check_failed(HERE, "%s answers %s for damage: %s", what, code_name(code),
-                     zdb_last_error());
+        check_failed(HERE, "%s answers %s for damage: %s", what, code_name(code), zdb_last_error());
         return;
     }
     uint64_t page = zdb_last_error_page();
@@ -261,8 +260,8 @@ static void damage_page_after_page(bool with_large_values) {
             /* An overflow run is damaged as a whole and goes by its first page. */
             uint64_t run = with_large_values ? (LARGE_SIZE + 4095) / 4096 : 0;
             if (findings.page > page || findings.page + run < page) {
-                check_failed(HERE, "damage to page %" PRIu64 " is reported for page %" PRIu64,
-                             page, findings.page);
+                check_failed(HERE, "damage to page %" PRIu64 " is reported for page %" PRIu64, page,
+                             findings.page);
             }
         }
         if (step > 1) continue;
@@ -377,7 +376,7 @@ static void a_file_cut_off_in_the_pages_in_use_is_noticed(void) {
     unsigned char *original = read_file(DATA_FILE, &size);
     uint64_t used = report.pages * 4096;
     CHECK(used <= size);
-    const uint64_t lengths[] = {1,         100,      4095,     4096,         8191,     8192,
+    const uint64_t lengths[] = {1,         100,      4095,     4096,         8191,        8192,
                                 8192 + 10, used / 4, used / 2, used / 2 + 1, used * 3 / 4};
     for (size_t i = 0; i < sizeof(lengths) / sizeof(lengths[0]); i++) {
         write_file(DATA_FILE, original, (size_t)lengths[i]);

@@ -54,8 +54,8 @@ static void expect_refused(struct place place, const zdb_env_options *options) {
 }
 
 static void a_struct_size_that_is_not_known_is_refused(void) {
-    static const size_t sizes[] = {0, 1, sizeof(zdb_env_options) - 1,
-                                   sizeof(zdb_env_options) + 1, SIZE_MAX};
+    static const size_t sizes[] = {0, 1, sizeof(zdb_env_options) - 1, sizeof(zdb_env_options) + 1,
+                                   SIZE_MAX};
     for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
         zdb_env_options options;
         default_options(&options);
@@ -75,7 +75,7 @@ static void unknown_flags_are_refused(void) {
 }
 
 static void page_sizes_out_of_range_are_refused(void) {
-    static const uint32_t sizes[] = {1,     512,    2048,   4095,        4097,
+    static const uint32_t sizes[] = {1,     512,    2048,    4095,        4097,
                                      12288, 131072, 1 << 20, 0x80000000u, UINT32_MAX};
     for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
         zdb_env_options options;
@@ -114,8 +114,7 @@ static void other_options_out_of_range_are_refused(void) {
     expect_refused(HERE, &options);
 }
 
-static void expect_usable(struct place place, const zdb_env_options *options,
-                          const char *path) {
+static void expect_usable(struct place place, const zdb_env_options *options, const char *path) {
     zdb_env *env = open_env_at(place, path, options);
     zdb_txn *txn = begin_at(place, env, 0);
     put_text_at(place, txn, ZDB_MAIN_DB, "k", "v");

@@ -2,20 +2,9 @@
 #include <errno.h>
 #include <limits.h>
 #include <stdio.h>
-#include <stdlib.h>
 
 #include "suites.h"
 #include "support.h"
-
-static const int all_codes[] = {
-    ZDB_OK,           ZDB_KEYEXIST, ZDB_NOT_FOUND, ZDB_CORRUPTED,    ZDB_VERSION_MISMATCH,
-    ZDB_INVALID,      ZDB_FULL,     ZDB_TXN_FULL,  ZDB_READERS_FULL, ZDB_BAD_TXN,
-    ZDB_BAD_HANDLE,   ZDB_BAD_DB,   ZDB_BAD_VALSIZE, ZDB_INCOMPATIBLE, ZDB_READ_ONLY,
-    ZDB_BUSY,         ZDB_FORKED,   ZDB_PANIC,     ZDB_BAD_ARGUMENT, ZDB_BAD_CURSOR,
-    ZDB_UNSUPPORTED,  ZDB_NOT_SORTED,
-};
-
-enum { CODE_COUNT = sizeof(all_codes) / sizeof(all_codes[0]) };
 
 static void the_library_has_the_version_of_the_header(void) {
     int major = -1, minor = -1, patch = -1;
@@ -35,31 +24,26 @@ static void the_version_parts_are_optional(void) {
 }
 
 static void every_code_has_a_text_of_its_own(void) {
-    for (size_t i = 0; i < CODE_COUNT; i++) {
-        const char *one = zdb_strerror(all_codes[i]);
+    for (size_t i = 0; i < result_code_count; i++) {
+        const char *one = zdb_strerror(result_codes[i].code);
         REQUIRE(one != NULL);
         CHECK(one[0] != '\0');
-        for (size_t j = 0; j < i; j++) CHECK(strcmp(one, zdb_strerror(all_codes[j])) != 0);
+        for (size_t j = 0; j < i; j++) CHECK(strcmp(one, zdb_strerror(result_codes[j].code)) != 0);
     }
 }
 
 static void the_texts_of_codes_are_static(void) {
-    const char *texts[CODE_COUNT];
-    char *copies[CODE_COUNT];
-    for (size_t i = 0; i < CODE_COUNT; i++) {
-        texts[i] = zdb_strerror(all_codes[i]);
-        copies[i] = (char *)malloc(strlen(texts[i]) + 1);
-        REQUIRE(copies[i] != NULL);
-        strcpy(copies[i], texts[i]);
+    char copy[1024];
+    for (size_t i = 0; i < result_code_count; i++) {
+        const char *one = zdb_strerror(result_codes[i].code);
+        snprintf(copy, sizeof(copy), "%s", one);
+        for (size_t j = 0; j < result_code_count; j++) zdb_strerror(result_codes[j].code);
+        CHECK_TEXT(one, copy);
+        CHECK(zdb_strerror(result_codes[i].code) == one);
     }
     const char *no_entry = zdb_strerror(ENOENT);
     zdb_strerror(EACCES);
     zdb_strerror(INT_MAX);
-    for (size_t i = 0; i < CODE_COUNT; i++) {
-        CHECK_TEXT(texts[i], copies[i]);
-        CHECK(zdb_strerror(all_codes[i]) == texts[i]);
-        free(copies[i]);
-    }
     CHECK_TEXT(no_entry, strerror(ENOENT));
 }
 

@@ -47,8 +47,8 @@ static void null_handles_are_refused(void) {
 }
 
 static bool is_live(const struct handles *handles, const void *handle) {
-    return handle == (const void *)handles->env || handle == (const void *)handles->writer
-           || handle == (const void *)handles->reader || handle == (const void *)handles->cursor;
+    return handle == (const void *)handles->env || handle == (const void *)handles->writer ||
+           handle == (const void *)handles->reader || handle == (const void *)handles->cursor;
 }
 
 static void check_garbage(const struct handles *handles, void *garbage) {
@@ -60,8 +60,19 @@ static void check_garbage(const struct handles *handles, void *garbage) {
 
 static void numbers_that_are_no_handles_are_refused(void) {
     static const uintptr_t numbers[] = {
-        1, 2, 7, 8, 16, 0x1000, 0xdeadbeef, 0x7fffffffffff, 0x7ffffffff000,
-        (uintptr_t)1 << 48, (uintptr_t)1 << 63, UINTPTR_MAX - 7, UINTPTR_MAX,
+        1,
+        2,
+        7,
+        8,
+        16,
+        0x1000,
+        0xdeadbeef,
+        0x7fffffffffff,
+        0x7ffffffff000,
+        (uintptr_t)1 << 48,
+        (uintptr_t)1 << 63,
+        UINTPTR_MAX - 7,
+        UINTPTR_MAX,
     };
     struct handles handles = open_handles();
     for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {

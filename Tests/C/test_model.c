@@ -22,11 +22,15 @@ static zdb_val model_key(char buffer[80], unsigned number) {
 
 static uint32_t random_size(uint64_t *random) {
     switch (next_random(random) % 16) {
-    case 0: return 0;
-    case 1: return (uint32_t)(next_random(random) % 60000);
+    case 0:
+        return 0;
+    case 1:
+        return (uint32_t)(next_random(random) % 60000);
     case 2:
-    case 3: return (uint32_t)(next_random(random) % 5000);
-    default: return (uint32_t)(next_random(random) % 200);
+    case 3:
+        return (uint32_t)(next_random(random) % 5000);
+    default:
+        return (uint32_t)(next_random(random) % 200);
     }
 }
 

@@ -1,5 +1,6 @@
 /* Several processes in one environment, none of which inherits anything from another. */
 #include <signal.h>
+#include <stdlib.h>
 #include <sys/wait.h>
 
 #include "suites.h"
@@ -44,6 +45,42 @@ static void processes_take_turns_at_writing(void) {
     abort_txn(txn);
     expect_sound(env);
     close_env(env);
+}
+
+/* Each commit makes the file grow. */
+static void grow(void *argument) {
+    (void)argument;
+    char key_text[KEY_BYTES];
+    void *memory = new_pattern(20000, 1);
+    zdb_env *env = open_env("env");
+    for (unsigned i = 0; i < repetitions(200); i++) {
+        zdb_txn *txn = begin_write(env);
+        zdb_val key = numbered(key_text, "key", i), value = bytes(memory, 20000);
+        REQUIRE_OK(zdb_put(txn, ZDB_MAIN_DB, &key, &value, 0));
+        commit(txn);
+    }
+    close_env(env);
+    free(memory);
+}
+
+static void opening_while_another_process_writes_finds_a_sound_environment(void) {
+    pid_t process = start_process(grow, NULL);
+    uint64_t newest = 0;
+    for (unsigned i = 0; i < repetitions(200); i++) {
+        zdb_env *env = open_env("env");
+        zdb_txn *txn = begin_read(env);
+        CHECK(zdb_txn_id(txn) >= newest);
+        newest = zdb_txn_id(txn);
+        zdb_cursor *cursor = open_cursor(txn, ZDB_MAIN_DB);
+        zdb_val value = nothing();
+        int code = zdb_cursor_get(cursor, NULL, &value, ZDB_LAST);
+        CHECK_EITHER(code, ZDB_OK, ZDB_NOT_FOUND);
+        if (code == ZDB_OK) CHECK(value.size == 20000 && has_pattern(value.data, 20000, 1));
+        close_cursor(cursor);
+        abort_txn(txn);
+        close_env(env);
+    }
+    finish_process(process);
 }
 
 /* A child that does one step whenever it is told to, and says when it has. */
@@ -196,6 +233,7 @@ static void readers_that_are_killed_leave_nothing_behind(void) {
 
 static const struct test tests[] = {
     TEST(processes_take_turns_at_writing),
+    TEST(opening_while_another_process_writes_finds_a_sound_environment),
     TEST(a_process_sees_the_commits_of_another),
     TEST(a_writer_that_is_killed_blocks_no_one),
     TEST(readers_that_are_killed_leave_nothing_behind),

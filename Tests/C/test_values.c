@@ -197,10 +197,10 @@ static void the_largest_keys_fill_a_tree_at_every_page_size(void) {
 
 static void keys_are_ordered_as_unsigned_bytes(void) {
     static const zdb_val in_order[] = {
-        {"\x00", 1},     {"\x00\x00", 2}, {"\x00\x01", 2}, {"\x00\xff", 2}, {"\x01", 1},
-        {"A", 1},        {"a", 1},        {"a\x00", 2},    {"aa", 2},       {"b", 1},
-        {"\x7f", 1},     {"\x80", 1},     {"\xfe\xff", 2}, {"\xff", 1},     {"\xff\x00", 2},
-        {"\xff\xff", 2},
+        {"\x00", 1},     {"\x00\x00", 2}, {"\x00\x01", 2}, {"\x00\xff", 2},
+        {"\x01", 1},     {"A", 1},        {"a", 1},        {"a\x00", 2},
+        {"aa", 2},       {"b", 1},        {"\x7f", 1},     {"\x80", 1},
+        {"\xfe\xff", 2}, {"\xff", 1},     {"\xff\x00", 2}, {"\xff\xff", 2},
     };
     enum { COUNT = sizeof(in_order) / sizeof(in_order[0]) };
     zdb_env *env = open_env("env");
@@ -265,8 +265,8 @@ static void values_of_every_size_are_kept(void) {
 }
 
 static void values_change_between_small_and_large(void) {
-    static const size_t sizes[] = {10,    100 * 1024, 3,       0,      5000, 1500,
-                                   2 * 1024 * 1024,   1000,   70000,  0,    900};
+    static const size_t sizes[] = {10,   100 * 1024, 3, 0,  5000, 1500, 2 * 1024 * 1024,
+                                   1000, 70000,      0, 900};
     zdb_env *env = open_env("env");
     for (unsigned round = 0; round < sizeof(sizes) / sizeof(sizes[0]); round++) {
         zdb_txn *txn = begin_write(env);
@@ -306,8 +306,8 @@ static void an_empty_value_needs_no_memory(void) {
 }
 
 static void values_of_more_than_2_gib_are_refused(void) {
-    static const size_t sizes[] = {(size_t)ZDB_MAX_VALUE_SIZE + 1, (size_t)1 << 40,
-                                   SIZE_MAX / 2, SIZE_MAX};
+    static const size_t sizes[] = {(size_t)ZDB_MAX_VALUE_SIZE + 1, (size_t)1 << 40, SIZE_MAX / 2,
+                                   SIZE_MAX};
     zdb_env *env = open_env("env");
     zdb_txn *txn = begin_write(env);
     for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {

@@ -10,8 +10,19 @@ enum MetaPages {
     ///
     /// - Throws: `invalidFile`, `versionMismatch`, `corrupted`, or a system error.
     static func load(from file: any StorageFile) throws(DatabaseError) -> Meta {
-        let size = try file.size()
-        let pageSize = try findPageSize(file, fileSize: size)
+        // Another process may be writing a meta page: what is damage stays.
+        for _ in 0..<3 {
+            do throws(DatabaseError) {
+                return try loadOnce(from: file)
+            } catch {
+                guard error.code == .corrupted else { throw error }
+            }
+        }
+        return try loadOnce(from: file)
+    }
+
+    private static func loadOnce(from file: any StorageFile) throws(DatabaseError) -> Meta {
+        let pageSize = try findPageSize(file, fileSize: try file.size())
         var newest: Meta?
         for number in 0..<Int(Format.metaPageCount) {
             let copies = try readCopies(file, page: number, pageSize: pageSize)
@@ -36,6 +47,8 @@ enum MetaPages {
         guard let newest else {
             throw DatabaseError(.invalidFile, "\(file.name) is not a ZeroDB data file")
         }
+        // After the meta pages: a commit meanwhile makes the file longer first.
+        let size = try file.size()
         guard newest.pageCount <= size / UInt64(pageSize) else {
             throw DatabaseError(
                 .corrupted, page: size / UInt64(pageSize),

@@ -1,0 +1,44 @@
+import Glibc
+import Testing
+
+@testable import ZeroDB
+
+/// A directory on disk for one environment, removed with it when the test lets go of this.
+final class TemporaryDirectory: Sendable {
+    private let parent: String
+    /// Where the environment goes; not there yet.
+    let path: String
+
+    init() throws {
+        let root = getenv("TMPDIR").map { String(cString: $0) } ?? "/tmp"
+        var template = Array("\(root)/zerodb-test-XXXXXX".utf8CString)
+        let made = try #require(
+            template.withUnsafeMutableBufferPointer { mkdtemp($0.baseAddress) },
+            "no temporary directory could be made in \(root)")
+        parent = String(cString: made)
+        path = parent + "/environment"
+    }
+
+    deinit {
+        for name in ["data.zdb", "data.zdb.new", "lock.zdb"] { unlink("\(path)/\(name)") }
+        rmdir(path)
+        rmdir(parent)
+    }
+
+    var dataPath: String { path + "/data.zdb" }
+
+    /// The permission bits of the environment's directory or of a file in it.
+    func permissions(_ name: String = "") throws -> UInt32 {
+        var status = stat()
+        try #require(stat(name.isEmpty ? path : "\(path)/\(name)", &status) == 0)
+        return status.st_mode & 0o777
+    }
+
+    var fileSize: Int {
+        get throws {
+            var status = stat()
+            try #require(stat(dataPath, &status) == 0)
+            return Int(status.st_size)
+        }
+    }
+}
