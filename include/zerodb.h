@@ -5,7 +5,7 @@
  * An environment is a directory that holds any number of ordered databases: the main
  * database and named ones. Programs read through snapshots (read transactions, any number,
  * on any threads) and change data through one write transaction at a time. A committed
- * transaction is on disk when zdb_txn_commit() returns.
+ * transaction is on disk when zdb_txn_commit() returns, unless it was asked to be quicker.
  *
  * Results. Every function that can fail returns an int: ZDB_OK (0), a negative ZDB_ code,
  * or a positive errno value from the operating system. zdb_strerror() names a code;
@@ -96,6 +96,9 @@ const char *zdb_version(int *major, int *minor, int *patch);
 #define ZDB_UNSUPPORTED (-20)
 /** ZDB_APPEND was given a key that is not after the last one. */
 #define ZDB_NOT_SORTED (-21)
+/** The environment was not closed cleanly, and its log holds transactions that only an opening
+ *  for writing can replay. */
+#define ZDB_RECOVERY_NEEDED (-22)
 
 /** A short fixed text for a result code: ours, or strerror() for a positive one.
  *  @return a static string, never NULL. */
@@ -148,6 +151,19 @@ typedef struct zdb_val {
 #define ZDB_CHECKSUM_FAST 2u    /**< when this process first meets a version of a page */
 #define ZDB_CHECKSUM_FULL 3u    /**< at every access to a page */
 
+/** What a commit waits for: zdb_env_options.durability, and as a flag of zdb_txn_begin(). */
+#define ZDB_DURABILITY_DEFAULT 0u /**< the default, ZDB_DURABILITY_FULL */
+#define ZDB_DURABILITY_FULL 0x100u
+/**< its log record is on disk; no reader sees it before */
+#define ZDB_DURABILITY_RELAXED 0x200u
+/**< nothing: visible at once, on disk within 100 ms. A power cut loses only the tail */
+#define ZDB_DURABILITY_NONE 0x400u
+/**< nothing, and nothing is logged: on disk with the next checkpoint. Never corrupt */
+
+/** zdb_env_options.threads: who makes checkpoints and flushes relaxed commits. */
+#define ZDB_THREADS_DEFAULT 0u /**< a thread of the library's, started when it is needed */
+#define ZDB_THREADS_NONE 1u    /**< commits do, for programs that forbid library threads */
+
 /** How to open an environment. Fill with zdb_env_options_init(), then change what you need. */
 typedef struct zdb_env_options {
     size_t struct_size;      /**< sizeof(zdb_env_options) */
@@ -161,6 +177,9 @@ typedef struct zdb_env_options {
     uint32_t max_readers;    /**< slots of the reader table; default 1024, at most 65536 */
     uint32_t file_mode;      /**< permissions of the files made; default 0600. The directory
                                   gets the same and x where there is r (0700) */
+    uint32_t durability;     /**< ZDB_DURABILITY_ */
+    uint64_t log_size;       /**< bytes of log after which a checkpoint is made; default 64 MiB */
+    uint32_t threads;        /**< ZDB_THREADS_ */
     uint32_t reserved;       /**< 0 */
 } zdb_env_options;
 
@@ -183,10 +202,17 @@ int zdb_env_open(const char *path, const zdb_env_options *options, zdb_env **env
  *  is closed. */
 int zdb_env_close(zdb_env *env);
 
-/** Flushes everything committed to disk. Commits are durable already; this is for symmetry
- *  with other engines and reports a device that has failed since.
+/** Waits until every commit is on disk, whatever its durability. One flush of the log, or a
+ *  checkpoint if there are commits with ZDB_DURABILITY_NONE.
  *  @return ZDB_OK; ZDB_PANIC; an errno. */
 int zdb_env_sync(zdb_env *env);
+
+/** Makes the newest commit the durable root: two flushes. Pages that only the root before still
+ *  needed become available, and the log before it is recycled. Readers and the writer go on
+ *  meanwhile. Made by itself when the log or the pinned space has grown, and when the last
+ *  program closes the environment.
+ *  @return ZDB_OK; ZDB_READ_ONLY; ZDB_PANIC; an errno. */
+int zdb_env_checkpoint(zdb_env *env);
 
 /** Facts and figures of an environment. */
 typedef struct zdb_info {
@@ -205,6 +231,12 @@ typedef struct zdb_info {
     uint32_t max_key_size;       /**< bytes */
     uint32_t checksum;           /**< ZDB_CHECKSUM_NONE, _FAST or _FULL */
     uint64_t databases;          /**< named databases */
+    uint64_t checkpoint_txn_id;  /**< the commit that the newest meta page on disk holds */
+    uint64_t pinned_pages;       /**< free pages that wait for the next checkpoint */
+    uint64_t log_bytes;          /**< of log that a recovery would have to replay */
+    uint64_t recovered_records;  /**< transactions that opening replayed */
+    uint64_t recovered_bytes;    /**< bytes of log they took */
+    uint64_t recovery_ns;        /**< how long that took, nanoseconds */
     uint8_t environment_id[16];  /**< random, set at creation */
 } zdb_info;
 
@@ -249,14 +281,16 @@ int zdb_env_verify(zdb_env *env, zdb_verify_fn on_problem, void *context,
  *  beginning one takes no lock and makes no system call. A write transaction waits for the
  *  writer before it, in this or another process.
  *  @param parent  NULL. (Nested transactions: ZDB_UNSUPPORTED in this version.)
- *  @param flags   0 or ZDB_RDONLY.
+ *  @param flags   0 or ZDB_RDONLY; for a write transaction, one of ZDB_DURABILITY_ in place of the
+ *                 environment's.
  *  @param txn     receives the handle; set to NULL on failure.
  *  @return ZDB_OK; ZDB_READ_ONLY; ZDB_READERS_FULL; ZDB_PANIC; ZDB_BUSY if this thread has a
  *  write transaction in the environment already; ZDB_FORKED; ENOMEM. */
 int zdb_txn_begin(zdb_env *env, zdb_txn *parent, uint32_t flags, zdb_txn **txn);
 
 /** Commits and ends the transaction; the handle is dead whatever the result. A write
- *  transaction is on disk when this returns ZDB_OK, and has not happened when it returns
+ *  transaction with full durability is on disk when this returns ZDB_OK: one flush of the log,
+ *  shared with the other threads that commit at the time. It has not happened when this returns
  *  anything else, save ZDB_PANIC, after which nobody can tell before the environment is opened
  *  again. Committing a read transaction ends it.
  *  @return ZDB_OK; ZDB_BAD_TXN if an earlier error broke it; ZDB_FULL, ZDB_TXN_FULL;

@@ -12,7 +12,8 @@ public func zdb_env_options_init(_ options: UnsafeMutablePointer<zdb_env_options
         struct_size: MemoryLayout<zdb_env_options>.stride, flags: 0, page_size: 0,
         max_size: defaults.maxSize, max_txn_pages: defaults.maxTransactionPages,
         checksum: ZDB_CHECKSUM_DEFAULT, max_readers: UInt32(defaults.maxReaders),
-        file_mode: defaults.fileMode, reserved: 0)
+        file_mode: defaults.fileMode, durability: ZDB_DURABILITY_DEFAULT,
+        log_size: defaults.logSize, threads: ZDB_THREADS_DEFAULT, reserved: 0)
     return ZDB_OK
 }
 
@@ -44,8 +45,35 @@ private func engineOptions(
     if options.max_readers != 0 {
         result.maxReaders = Int(options.max_readers)
     }
+    if options.durability != ZDB_DURABILITY_DEFAULT {
+        guard let durability = engineDurability(options.durability) else {
+            throw DatabaseError(
+                .badArgument,
+                "zdb_env_open: options->durability is 0x\(String(options.durability, radix: 16)); it "
+                    + "must be one of ZDB_DURABILITY_DEFAULT, _FULL, _RELAXED and _NONE")
+        }
+        result.durability = durability
+    }
+    if options.log_size != 0 { result.logSize = options.log_size }
+    guard [ZDB_THREADS_DEFAULT, ZDB_THREADS_NONE].contains(options.threads) else {
+        throw DatabaseError(
+            .badArgument,
+            "zdb_env_open: options->threads is \(options.threads); it must be "
+                + "ZDB_THREADS_DEFAULT or ZDB_THREADS_NONE")
+    }
+    result.usesThread = options.threads == ZDB_THREADS_DEFAULT
     if options.file_mode != 0 { result.fileMode = options.file_mode }
     return result
+}
+
+/// nil if it is not one.
+func engineDurability(_ flag: UInt32) -> Durability? {
+    switch flag {
+    case ZDB_DURABILITY_FULL: .full
+    case ZDB_DURABILITY_RELAXED: .relaxed
+    case ZDB_DURABILITY_NONE: Durability.none
+    default: nil
+    }
 }
 
 @_cdecl("zdb_env_open") @implementation
@@ -101,6 +129,14 @@ public func zdb_env_sync(_ env: OpaquePointer?) -> Int32 {
     }
 }
 
+@_cdecl("zdb_env_checkpoint") @implementation
+public func zdb_env_checkpoint(_ env: OpaquePointer?) -> Int32 {
+    Results.catching { () throws(DatabaseError) in
+        try Handles.environment(env).pointee.environment.checkpoint()
+        return ZDB_OK
+    }
+}
+
 @_cdecl("zdb_env_max_key_size") @implementation
 public func zdb_env_max_key_size(_ env: OpaquePointer?) -> Int {
     do throws(DatabaseError) {
@@ -134,6 +170,12 @@ public func zdb_env_info(_ env: OpaquePointer?, _ info: UnsafeMutablePointer<zdb
         result.max_key_size = UInt32(known.maxKeySize)
         result.checksum = known.checksumMode.rawValue
         result.databases = known.databases
+        result.checkpoint_txn_id = known.checkpointTransaction
+        result.pinned_pages = known.pinnedPages
+        result.log_bytes = known.logBytes
+        result.recovered_records = known.recovery.records
+        result.recovered_bytes = known.recovery.bytes
+        result.recovery_ns = known.recovery.nanoseconds
         withUnsafeMutableBytes(of: &result.environment_id) { bytes in
             bytes.storeBytes(of: known.environmentID.0.littleEndian, as: UInt64.self)
             bytes.storeBytes(

@@ -143,6 +143,7 @@ private func describe(_ code: DatabaseError.Code) -> StaticString {
     case .badCursor: "the cursor is on no entry or its transaction has ended"
     case .unsupported: "not supported by this version"
     case .notSorted: "the key to append is not after the last one"
+    case .recoveryNeeded: "the log must be replayed by an opening for writing"
     case .system: "the operating system refused"
     }
 }

@@ -11,14 +11,23 @@ public func zdb_txn_begin(
     return Results.catching { () throws(DatabaseError) in
         let environment = try Handles.environment(env).pointee.state
         guard let txn else { throw Results.null("txn", "zdb_txn_begin") }
-        try Results.checkFlags(flags, allowed: ZDB_RDONLY, "zdb_txn_begin")
+        let durabilityFlags =
+            ZDB_DURABILITY_FULL | ZDB_DURABILITY_RELAXED | ZDB_DURABILITY_NONE
+        try Results.checkFlags(flags, allowed: ZDB_RDONLY | durabilityFlags, "zdb_txn_begin")
+        let durability = engineDurability(flags)
+        guard flags == 0 || flags == ZDB_RDONLY || durability != nil else {
+            throw DatabaseError(
+                .incompatible,
+                "zdb_txn_begin: one durability at a time, and none for a read transaction")
+        }
         guard parent == nil else {
             throw DatabaseError(
                 .unsupported, "zdb_txn_begin: nested transactions are not in this version")
         }
         let claim =
             flags & ZDB_RDONLY != 0
-            ? try Transactions.beginRead(environment) : try Transactions.beginWrite(environment)
+            ? try Transactions.beginRead(environment)
+            : try Transactions.beginWrite(environment, durability: durability)
         txn.pointee = Handles.pointer(claim.handle)
         return ZDB_OK
     }

@@ -285,7 +285,13 @@ static void check_modes(struct place place, const char *path, mode_t directory, 
         char name[PATH_BYTES];
         int length = snprintf(name, sizeof(name), "%s/%s", path, entry->d_name);
         REQUIRE(length > 0 && (size_t)length < sizeof(name));
-        check_number(place, file_mode(name), files, name);
+        struct stat status;
+        REQUIRE(stat(name, &status) == 0);
+        if (S_ISDIR(status.st_mode)) {
+            check_modes(place, name, directory, files);
+        } else {
+            check_number(place, file_mode(name), files, name);
+        }
     }
     closedir(listing);
 }

@@ -119,9 +119,9 @@ public struct WriteTransaction: ~Copyable, Transaction {
     /// Retained: the environment stays in memory as long as the transaction.
     private let environment: Unmanaged<Environment>
 
-    init(_ environment: Environment) throws(DatabaseError) {
+    init(_ environment: Environment, _ durability: Durability?) throws(DatabaseError) {
         try environment.checkOpen()
-        let claim = try Transactions.beginWrite(environment.state)
+        let claim = try Transactions.beginWrite(environment.state, durability: durability)
         access = TransactionAccess(claim: claim)
         self.environment = Unmanaged.passRetained(environment)
     }
@@ -136,7 +136,8 @@ public struct WriteTransaction: ~Copyable, Transaction {
     /// - Throws: `badTransaction` if an earlier error broke the transaction; `full`; `panic`; a
     ///   system error. The transaction has not happened then, save for `panic`, after which
     ///   nobody can tell before the environment is opened again.
-    /// - Complexity: two flushes.
+    /// - Complexity: with full durability one flush of the log, shared with the other threads
+    ///   that commit at the time.
     public consuming func commit() throws(DatabaseError) {
         let claim = access.claim
         let environment = environment
@@ -215,8 +216,12 @@ extension Environment {
 
     /// Begins the write transaction, after waiting for the one before it. If it goes out of scope
     /// without `commit()`, its changes are forgotten.
-    public func beginWrite() throws(DatabaseError) -> WriteTransaction {
-        try WriteTransaction(self)
+    ///
+    /// - Parameter durability: what its commit waits for; the environment's if nil.
+    public func beginWrite(
+        durability: Durability? = nil
+    ) throws(DatabaseError) -> WriteTransaction {
+        try WriteTransaction(self, durability)
     }
 
     /// Runs a body in a read transaction.

@@ -22,6 +22,15 @@ public final class Environment: @unchecked Sendable {
     private let stateStorage: UnsafeMutablePointer<EnvironmentState>
     private let isOpen = Atomic<Bool>(true)
     private let handles = Mutex<[[UInt8]: Int]>([:])
+    /// Held while a checkpoint is made.
+    private let checkpointMutex: UnsafeMutablePointer<pthread_mutex_t>
+    let log: Log
+    /// The library's own thread, if it may have one.
+    private(set) var worker: Worker?
+    /// When the first relaxed commit was made that no thread will flush; 0 if there is none.
+    let relaxedSince = Mutex<UInt64>(0)
+    /// What opening had to replay.
+    let recovery = Mutex(RecoveryReport())
     /// Held by the write transaction of this process; any thread may give it back.
     private let writerSemaphore: UnsafeMutablePointer<sem_t>
 
@@ -50,6 +59,10 @@ public final class Environment: @unchecked Sendable {
         static let open: UInt64 = 0
         /// Exclusive while a write transaction is open.
         static let writer: UInt64 = 1
+        /// Shared by all who use the shared state as it is; nobody holds it while it is set up.
+        static let live: UInt64 = 2
+        /// Exclusive while a checkpoint is made.
+        static let checkpoint: UInt64 = 3
         /// Exclusive, one for each process that has the environment open.
         static let firstProcess: UInt64 = 4096
     }
@@ -95,6 +108,11 @@ public final class Environment: @unchecked Sendable {
         pageSize = Int(parts.meta.pageSize)
         writerSemaphore = .allocate(capacity: 1)
         sem_init(writerSemaphore, 0, 1)
+        checkpointMutex = .allocate(capacity: 1)
+        pthread_mutex_init(checkpointMutex, nil)
+        log = Log(
+            path: path, fileSystem: fileSystem, fileMode: options.fileMode,
+            seed: parts.meta.checksumSeed)
         stateStorage = .allocate(capacity: 1)
         let source = PageSource(
             map: parts.map, pageSize: pageSize, pageShift: pageSize.trailingZeroBitCount,
@@ -107,6 +125,20 @@ public final class Environment: @unchecked Sendable {
                 transactionPagesMax: options.maxTransactionPages,
                 isReadOnly: options.isReadOnly, process: parts.process,
                 owner: Unmanaged.passUnretained(self)))
+        do throws(DatabaseError) {
+            if parts.isFirst { try recover() }
+            if let lockFile {
+                _ = try lockFile.lock(byte: LockByte.live, .shared, wait: true)
+                if parts.isFirst {
+                    state.pointee.shared.markReady()
+                    _ = try lockFile.lock(byte: LockByte.open, .shared, wait: true)
+                }
+            }
+        } catch {
+            release()
+            throw error
+        }
+        if options.usesThread && !options.isReadOnly { worker = Worker(self) }
     }
 
     /// The steps of opening, so that a failure in the middle can undo those before it.
@@ -134,6 +166,7 @@ public final class Environment: @unchecked Sendable {
             var shared: SharedState
             var sharedLength: Int
             var process: SharedState.Owner
+            var isFirst: Bool
         }
 
         init(path: String, options: EnvironmentOptions, fileSystem: any FileSystem) {
@@ -164,15 +197,17 @@ public final class Environment: @unchecked Sendable {
             dataFile = file
             let identity = try file.identity()
             try register(identity)
-            let meta = try MetaPages.load(from: file)
+            let loaded = try MetaPages.load(from: file)
+            let meta = loaded.meta
             let (mapped, mapLength) = try mapData(file, meta: meta)
-            let shared = try openShared(meta: meta, isFirst: isFirst)
+            let shared = try openShared(loaded, isFirst: isFirst)
             guard let verifiedMap, let sharedMap else { return }
             parts = Parts(
                 dataFile: file, lockFile: lockFile, identity: identity, meta: meta, map: mapped,
                 mapLength: mapLength,
                 verified: verifiedMap.0.assumingMemoryBound(to: Atomic<UInt8>.self),
-                shared: shared, sharedLength: sharedMap.1, process: try registerProcess(shared))
+                shared: shared, sharedLength: sharedMap.1, process: try registerProcess(shared),
+                isFirst: isFirst)
         }
 
         /// Takes an entry in the table of processes, locked until this process dies.
@@ -221,9 +256,14 @@ public final class Environment: @unchecked Sendable {
             }
             lockFile = file
             try file.abandonInChild()
-            if try file.lock(byte: LockByte.open, .exclusive, wait: false) { return true }
-            _ = try file.lock(byte: LockByte.open, .shared, wait: true)
-            return false
+            while true {
+                if try file.lock(byte: LockByte.open, .exclusive, wait: false) { return true }
+                _ = try file.lock(byte: LockByte.open, .shared, wait: true)
+                if try file.isLocked(byte: LockByte.live) { return false }
+                // Whoever was setting it up died: somebody has to begin again.
+                _ = try file.lock(byte: LockByte.open, .unlocked, wait: false)
+                sched_yield()
+            }
         }
 
         private mutating func register(_ identity: FileIdentity) throws(DatabaseError) {
@@ -274,8 +314,9 @@ public final class Environment: @unchecked Sendable {
         }
 
         private mutating func openShared(
-            meta: Meta, isFirst: Bool
+            _ loaded: MetaPages.Loaded, isFirst: Bool
         ) throws(DatabaseError) -> SharedState {
+            let meta = loaded.meta
             let page = SystemCall.memoryPageSize
             guard let lockFile else {
                 // Nothing can be written here: a reader table of this process's own.
@@ -287,7 +328,7 @@ public final class Environment: @unchecked Sendable {
                     throw DatabaseError(systemError: errno, "reserve a reader table")
                 }
                 sharedMap = (address, length)
-                return setUp(address, readersMax: options.maxReaders, meta: meta)
+                return setUp(address, readersMax: options.maxReaders, loaded)
             }
             if isFirst {
                 let length = SharedState.byteCount(readersMax: options.maxReaders)
@@ -297,9 +338,7 @@ public final class Environment: @unchecked Sendable {
                 }
                 let address = try lockFile.map(length: rounded, writable: true)
                 sharedMap = (address, rounded)
-                let shared = setUp(address, readersMax: options.maxReaders, meta: meta)
-                _ = try lockFile.lock(byte: LockByte.open, .shared, wait: true)
-                return shared
+                return setUp(address, readersMax: options.maxReaders, loaded)
             }
             let size = Int(try lockFile.size())
             guard size >= page else {
@@ -326,17 +365,28 @@ public final class Environment: @unchecked Sendable {
         }
 
         private func setUp(
-            _ address: UnsafeMutableRawPointer, readersMax: Int, meta: Meta
+            _ address: UnsafeMutableRawPointer, readersMax: Int, _ loaded: MetaPages.Loaded
         ) -> SharedState {
+            let meta = loaded.meta
             let shared = SharedState(base: address, readersMax: readersMax)
             shared.initialize(environmentID: meta.environmentID)
-            shared.publish(meta)
-            shared.markReady()
+            shared.publishTip(meta)
+            shared.raiseVisible(to: meta.transaction)
+            shared.checkpoint = meta.transaction
+            shared.checkpointLogEnd = meta.logEnd
+            shared.metaPage = loaded.page
+            shared.raiseFlushed(to: meta.logEnd)
             return shared
         }
 
         mutating func undo() {
-            if let sharedMap { munmap(sharedMap.0, sharedMap.1) }
+            if let sharedMap {
+                if let lockFile {
+                    lockFile.unmap(sharedMap.0, length: sharedMap.1)
+                } else {
+                    munmap(sharedMap.0, sharedMap.1)
+                }
+            }
             if let verifiedMap { munmap(verifiedMap.0, verifiedMap.1) }
             if let map { dataFile?.unmap(map.0, length: map.1) }
             if let registered { openIdentities.withLock { $0.remove(registered) } }
@@ -363,7 +413,25 @@ public final class Environment: @unchecked Sendable {
                 "the environment at \(path) has \(open) open transaction\(open == 1 ? "" : "s"); "
                     + "commit or abort \(open == 1 ? "it" : "them") before closing")
         }
+        closeLog()
         release()
+    }
+
+    /// Leaves an environment that nobody else has open with an empty log, so that the next to
+    /// open it has nothing to replay.
+    private func closeLog() {
+        worker?.stop()
+        let shared = state.pointee.shared
+        guard !options.isReadOnly, shared.poison == 0, shared.tip > shared.checkpoint else {
+            return
+        }
+        // Failures leave the log, which holds what was committed.
+        let isLast = (try? lockFile?.lock(byte: LockByte.open, .exclusive, wait: false)) ?? false
+        if isLast {
+            try? makeCheckpoint(holding: shared.tip)
+        } else if shared.unlogged <= shared.checkpoint {
+            try? flushLog()
+        }
     }
 
     private func release() {
@@ -379,6 +447,7 @@ public final class Environment: @unchecked Sendable {
             UnsafeMutableRawPointer(state.pointee.source.verified),
             state.pointee.mapLength / pageSize)
         state.pointee.deallocate()
+        log.close()
         dataFile.close()
         lockFile?.close()
         // An environment inherited through fork() is its parent's to take off the list.
@@ -390,7 +459,12 @@ public final class Environment: @unchecked Sendable {
     deinit {
         // A child that inherited the environment shares its descriptors' locks with its parent:
         // it only lets go of what is its own.
+        if isOpen.load(ordering: .acquiring), state.pointee.forkGeneration == zp_fork_generation() {
+            closeLog()
+        }
         release()
+        pthread_mutex_destroy(checkpointMutex)
+        checkpointMutex.deallocate()
         stateStorage.deinitialize(count: 1)
         stateStorage.deallocate()
         sem_destroy(writerSemaphore)
@@ -432,7 +506,6 @@ public final class Environment: @unchecked Sendable {
         }
         do throws(DatabaseError) {
             _ = try lockFile?.lock(byte: LockByte.writer, .exclusive, wait: true)
-            try finishPublication()
         } catch {
             unlockWriter()
             throw error
@@ -446,6 +519,21 @@ public final class Environment: @unchecked Sendable {
         sem_post(writerSemaphore)
     }
 
+    func lockCheckpoint() throws(DatabaseError) {
+        pthread_mutex_lock(checkpointMutex)
+        do throws(DatabaseError) {
+            _ = try lockFile?.lock(byte: LockByte.checkpoint, .exclusive, wait: true)
+        } catch {
+            pthread_mutex_unlock(checkpointMutex)
+            throw error
+        }
+    }
+
+    func unlockCheckpoint() {
+        _ = try? lockFile?.lock(byte: LockByte.checkpoint, .unlocked, wait: false)
+        pthread_mutex_unlock(checkpointMutex)
+    }
+
     /// Frees the reader slots of processes that have died.
     func reapReaders() {
         guard let lockFile else { return }
@@ -454,21 +542,6 @@ public final class Environment: @unchecked Sendable {
             let byte = LockByte.firstProcess + UInt64(entry)
             return (try? lockFile.isLocked(byte: byte)) ?? true
         }
-    }
-
-    /// If a writer died between writing its meta page and publishing it, the commit on disk
-    /// counts: it may be durable. Called with the writer's lock.
-    private func finishPublication() throws(DatabaseError) {
-        let shared = state.pointee.shared
-        guard shared.publishing != 0 else { return }
-        let meta = try MetaPages.load(from: dataFile)
-        do throws(DatabaseError) {
-            try dataFile.sync()
-        } catch {
-            throw poison(error)
-        }
-        if meta.transaction > shared.visible { shared.publish(meta) }
-        shared.publishing = 0
     }
 
     /// Notes a failure after which what is on disk is unknown (invariant 3).
@@ -508,19 +581,5 @@ public final class Environment: @unchecked Sendable {
                 systemError: ENOMEM, "remember the names of more databases in \(path)")
         }
         return handle
-    }
-
-    // MARK: Sync
-
-    /// Flushes the data file. Commits are durable already.
-    public func sync() throws(DatabaseError) {
-        try checkOpen()
-        if options.isReadOnly { return }
-        try checkPoison()
-        do throws(DatabaseError) {
-            try dataFile.sync()
-        } catch {
-            throw poison(error)
-        }
     }
 }

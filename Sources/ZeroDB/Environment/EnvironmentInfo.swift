@@ -27,6 +27,14 @@ public struct EnvironmentInfo: Sendable {
     public var checksumMode: ChecksumMode
     /// Named databases.
     public var databases: UInt64
+    /// The commit that the newest meta page on disk holds.
+    public var checkpointTransaction: UInt64
+    /// Free pages that wait for the next checkpoint.
+    public var pinnedPages: UInt64
+    /// Bytes of log that a recovery would have to replay.
+    public var logBytes: UInt64
+    /// What opening had to replay.
+    public var recovery: RecoveryReport
     /// Random, set at creation.
     public var environmentID: (UInt64, UInt64)
 }
@@ -59,6 +67,8 @@ extension Environment {
             maxReaders: shared.readersMax, readers: shared.readerCount(),
             maxTransactionPages: state.pointee.transactionPagesMax, maxKeySize: maxKeySize,
             checksumMode: options.checksumMode, databases: meta.catalog.entries,
-            environmentID: meta.environmentID)
+            checkpointTransaction: shared.checkpoint, pinnedPages: pinnedPages(meta),
+            logBytes: meta.logEnd - min(meta.logEnd, shared.checkpointLogEnd),
+            recovery: recoveryReport, environmentID: meta.environmentID)
     }
 }

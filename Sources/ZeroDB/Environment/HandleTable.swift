@@ -102,10 +102,36 @@ package struct HandleTable<Object: ~Copyable>: @unchecked Sendable {
         return nil
     }
 
+    @inline(__always)
+    private func tagWord(
+        _ slots: UnsafeMutableRawPointer, _ index: Int
+    ) -> UnsafeMutablePointer<Atomic<UInt>> {
+        (slots + (index * Self.slotSize + 16)).assumingMemoryBound(to: Atomic<UInt>.self)
+    }
+
+    /// Says what a slot in use belongs to; 0 while it is free or has not been said.
+    @inline(__always)
+    package func setTag(_ tag: UInt, at index: Int) {
+        guard let slots else { return }
+        tagWord(slots, index).pointee.store(tag, ordering: .sequentiallyConsistent)
+    }
+
+    /// How many slots in use have a tag.
+    package func count(tagged tag: UInt) -> Int {
+        guard let slots else { return 0 }
+        var count = 0
+        for index in 0..<self.count
+        where tagWord(slots, index).pointee.load(ordering: .sequentiallyConsistent) == tag {
+            count += 1
+        }
+        return count
+    }
+
     /// Gives a slot back; its handle is dead from now on, its object stays for the next.
     @inline(__always)
     package func release(_ index: Int) {
         guard let slots else { return }
+        tagWord(slots, index).pointee.store(0, ordering: .releasing)
         let word = word(slots, index)
         let value = word.pointee.load(ordering: .relaxed)
         word.pointee.store((value &+ 2) & ~1, ordering: .releasing)

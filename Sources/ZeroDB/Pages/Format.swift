@@ -27,7 +27,10 @@ enum Format {
     static func keySizeMax(pageSize: Int) -> Int { pageSize / 4 - 8 }
 
     /// A leaf entry of more bytes than this, slot included, has its value in an overflow run.
-    static func inlineEntrySizeMax(pageSize: Int) -> Int { (pageSize - Page.headerSize) / 4 }
+    ///
+    /// Just under half a page: two such entries and a third can always be divided between two
+    /// pages.
+    static func inlineEntrySizeMax(pageSize: Int) -> Int { (pageSize - Page.headerSize) / 2 - 8 }
 
     /// Offsets in the header that begins every page.
     enum Header {

@@ -70,7 +70,8 @@ struct Meta: Equatable {
         static let main = 128
         static let catalog = 192
         static let free = 256
-        // 320...447: zero
+        static let page = 320
+        // 328...447: zero
     }
 
     /// Why a record in a meta page cannot be used.
@@ -106,7 +107,9 @@ struct Meta: Equatable {
     }
 
     /// Reads a record from disk.
-    init(at bytes: UnsafeRawPointer) throws(Problem) {
+    ///
+    /// - Parameter page: the meta page it is in.
+    init(at bytes: UnsafeRawPointer, page: UInt64?) throws(Problem) {
         guard bytes.littleEndian(Field.magic) == Format.magic else { throw .notZeroDB }
         let stored: UInt64 = bytes.littleEndian(Field.checksum)
         // The record sums itself, seeded by its own identity: nothing else is known yet.
@@ -118,17 +121,24 @@ struct Meta: Equatable {
         }
         let version: UInt32 = bytes.littleEndian(Field.version)
         guard version == Format.version else { throw .version(version) }
+        if let page, bytes.littleEndian(Field.page) != page {
+            throw .damaged("it is the record of meta page \(bytes.littleEndian(Field.page, as: UInt64.self))")
+        }
         self.init(trusted: bytes)
         guard Format.isValidPageSize(Int(pageSize)) else {
             throw .damaged("a page size of \(pageSize)")
         }
         guard pageCount >= Format.metaPageCount, pageCount < PageReference.numberLimit,
+            availablePages <= pageCount, pendingPages <= pageCount, youngPages <= pendingPages,
+            logEnd < 1 << 62, logSegment <= logEnd, transaction < 1 << 62,
             main.isPlausible, catalog.isPlausible, free.isPlausible
         else { throw .damaged("counts that cannot be") }
     }
 
     /// Writes the record with its checksum.
-    func store(to bytes: UnsafeMutableRawPointer) {
+    ///
+    /// - Parameter page: the meta page it goes to.
+    func store(to bytes: UnsafeMutableRawPointer, page: UInt64 = 0) {
         memset(bytes, 0, Self.size)
         bytes.storeLittleEndian(Format.magic, at: Field.magic)
         bytes.storeLittleEndian(Format.version, at: Field.version)
@@ -149,15 +159,18 @@ struct Meta: Equatable {
         main.store(to: bytes + Field.main)
         catalog.store(to: bytes + Field.catalog)
         free.store(to: bytes + Field.free)
+        bytes.storeLittleEndian(page, at: Field.page)
         let checksum = Checksum.compute(
             UnsafeRawBufferPointer(start: bytes + 8, count: Self.size - 8), seed: Format.magic)
         bytes.storeLittleEndian(checksum, at: Field.checksum)
     }
 
     /// Fills a whole meta page: both copies, zeros between.
-    func fill(page: UnsafeMutableRawPointer) {
+    func fill(page: UnsafeMutableRawPointer, number: UInt64) {
         let pageSize = Int(pageSize)
         memset(page, 0, pageSize)
-        for copy in 0..<2 { store(to: page + Self.copyOffset(copy, pageSize: pageSize)) }
+        for copy in 0..<2 {
+            store(to: page + Self.copyOffset(copy, pageSize: pageSize), page: number)
+        }
     }
 }

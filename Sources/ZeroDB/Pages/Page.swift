@@ -197,8 +197,11 @@ struct Page {
                 return "key \(index) has \(prefixLength + suffix) bytes"
             }
             if isLeaf {
-                guard Self.offset(slot) >= heapStart, value(index) != nil else {
+                guard Self.offset(slot) >= heapStart, let value = value(index) else {
                     return "entry \(index) reaches outside the heap"
+                }
+                guard value.kind == .inline || OverflowPointer(at: value.bytes).isPlausible else {
+                    return "entry \(index) has an impossible overflow pointer"
                 }
             } else {
                 guard suffix <= 4 || Self.offset(slot) >= heapStart,
@@ -235,6 +238,12 @@ struct OverflowPointer {
     func store(to bytes: UnsafeMutableRawPointer) {
         bytes.storeLittleEndian(reference.raw, at: 0)
         bytes.storeLittleEndian(length, at: 8)
+    }
+
+    /// Whether it can be one of a page on disk.
+    var isPlausible: Bool {
+        !reference.isFrame && reference.number >= Format.metaPageCount
+            && length <= UInt64(Format.valueSizeMax)
     }
 
     /// Pages in a run that holds `length` bytes after its header.

@@ -186,7 +186,12 @@ struct PageEntries {
             even = index
         }
         even = min(max(even, 1), count - 1)
-        // Usually the first that is tried; a key that breaks a long prefix may push it aside.
+        // Usually the first that is tried; a key that breaks a long prefix stands at an end, and
+        // then cuts next to it fit.
+        for cut in [even, newIndex, newIndex + 1, 1, count - 1]
+        where cut > 0 && cut < count && fits(0..<cut) && fits(cut..<count) {
+            return cut
+        }
         for distance in 0..<count {
             for cut in distance == 0 ? [even] : [even - distance, even + distance]
             where cut > 0 && cut < count && fits(0..<cut) && fits(cut..<count) {

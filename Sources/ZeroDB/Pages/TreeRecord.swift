@@ -2,6 +2,8 @@
 /// the catalog.
 struct TreeRecord: Equatable {
     static let size = 64
+    /// No count comes near this; below it, sums of counts cannot overflow.
+    private static let countLimit: UInt64 = 1 << 60
 
     var root = PageReference.none
     var entries: UInt64 = 0
@@ -45,5 +47,6 @@ struct TreeRecord: Equatable {
     var isPlausible: Bool {
         root.isNone == (depth == 0) && Int(depth) <= Format.depthMax && !root.isFrame
             && flags == 0
+            && max(entries, branchPages, leafPages, overflowPages) < Self.countLimit
     }
 }

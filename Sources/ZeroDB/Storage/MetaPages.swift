@@ -9,7 +9,7 @@ enum MetaPages {
     /// rather than a reason to fall back to the other page.
     ///
     /// - Throws: `invalidFile`, `versionMismatch`, `corrupted`, or a system error.
-    static func load(from file: any StorageFile) throws(DatabaseError) -> Meta {
+    static func load(from file: any StorageFile) throws(DatabaseError) -> Loaded {
         // Another process may be writing a meta page: what is damage stays.
         for _ in 0..<3 {
             do throws(DatabaseError) {
@@ -21,9 +21,16 @@ enum MetaPages {
         return try loadOnce(from: file)
     }
 
-    private static func loadOnce(from file: any StorageFile) throws(DatabaseError) -> Meta {
+    /// A state and the meta page that holds it.
+    struct Loaded {
+        var meta: Meta
+        var page: UInt64
+    }
+
+    private static func loadOnce(from file: any StorageFile) throws(DatabaseError) -> Loaded {
         let pageSize = try findPageSize(file, fileSize: try file.size())
         var newest: Meta?
+        var page: UInt64 = 0
         for number in 0..<Int(Format.metaPageCount) {
             let copies = try readCopies(file, page: number, pageSize: pageSize)
             for case .success(let meta) in copies
@@ -31,6 +38,7 @@ enum MetaPages {
                 && meta.transaction >= newest?.transaction ?? 0
             {
                 newest = meta
+                page = UInt64(number)
             }
             let isUsable = copies.contains { copy in
                 if case .success(let meta) = copy { return Int(meta.pageSize) == pageSize }
@@ -56,7 +64,7 @@ enum MetaPages {
                     + "\(newest.pageCount) pages of \(pageSize): the file has been cut off; "
                     + "restore it from a backup")
         }
-        return newest
+        return Loaded(meta: newest, page: page)
     }
 
     private typealias Copies = [Result<Meta, Meta.Problem>]
@@ -67,20 +75,20 @@ enum MetaPages {
         var copies: Copies = []
         for copy in 0..<2 {
             let offset = page * pageSize + Meta.copyOffset(copy, pageSize: pageSize)
-            copies.append(try readRecord(file, at: UInt64(offset)))
+            copies.append(try readRecord(file, at: UInt64(offset), page: UInt64(page)))
         }
         return copies
     }
 
     private static func readRecord(
-        _ file: any StorageFile, at offset: UInt64
+        _ file: any StorageFile, at offset: UInt64, page: UInt64?
     ) throws(DatabaseError) -> Result<Meta, Meta.Problem> {
         let bytes = UnsafeMutableRawBufferPointer.allocate(byteCount: Meta.size, alignment: 8)
         defer { bytes.deallocate() }
         guard try file.read(into: bytes, at: offset) == Meta.size,
             let start = bytes.baseAddress
         else { return .failure(.damaged("the file ends before it")) }
-        return Result { () throws(Meta.Problem) in try Meta(at: start) }
+        return Result { () throws(Meta.Problem) in try Meta(at: start, page: page) }
     }
 
     /// The page size, by the first record that is whole, wherever it may be.
@@ -96,7 +104,7 @@ enum MetaPages {
             pageSize *= 2
         }
         for offset in offsets {
-            switch try readRecord(file, at: UInt64(offset)) {
+            switch try readRecord(file, at: UInt64(offset), page: nil) {
             case .success(let meta): return Int(meta.pageSize)
             case .failure(.version(let found)): version = found
             case .failure(.damaged(let problem)) where UInt64(offset + Meta.size) <= fileSize:
@@ -132,15 +140,16 @@ enum MetaPages {
         }.joined(separator: "; ")
     }
 
-    /// Writes the meta page whose turn it is. Commits alternate, so that the page of the state
-    /// before is never touched.
-    static func write(_ meta: Meta, to file: any StorageFile) throws(DatabaseError) {
+    /// Writes a meta page. Checkpoints alternate, so that the page of the state before is never
+    /// touched.
+    static func write(
+        _ meta: Meta, page number: UInt64, to file: any StorageFile
+    ) throws(DatabaseError) {
         let pageSize = Int(meta.pageSize)
         let page = UnsafeMutableRawBufferPointer.allocate(byteCount: pageSize, alignment: 64)
         defer { page.deallocate() }
         guard let start = page.baseAddress else { return }
-        meta.fill(page: start)
-        let number = meta.transaction % Format.metaPageCount
+        meta.fill(page: start, number: number)
         try file.write(UnsafeRawBufferPointer(page), at: number * UInt64(pageSize))
     }
 
@@ -171,7 +180,7 @@ enum MetaPages {
         defer { file.close() }
         for transaction in 0..<Format.metaPageCount {
             meta.transaction = transaction
-            try write(meta, to: file)
+            try write(meta, page: transaction, to: file)
         }
         try file.sync()
         try fileSystem.rename(temporary, to: path)

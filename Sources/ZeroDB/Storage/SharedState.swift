@@ -182,6 +182,8 @@ struct SharedState {
             bytes.storeBytes(
                 of: entry[index].load(ordering: .relaxed), toByteOffset: index * 8, as: UInt64.self)
         }
+        // The loads above stay before the load that says whether they were good.
+        atomicMemoryFence(ordering: .acquiring)
     }
 
     /// The record of the newest commit.

@@ -3,9 +3,10 @@ import Glibc
 /// Turning a write transaction's frames into the environment's next state.
 ///
 /// Pages get their numbers here, in the order of the trees, so that a transaction's pages lie
-/// next to each other on disk and are written in few calls. Then: write the pages, flush, write
-/// the meta page, flush, publish. Until the meta page is written nothing that exists has
-/// changed: any failure before that forgets the transaction and nothing else.
+/// next to each other on disk and are written in few calls: into the page cache, not flushed.
+/// Then the transaction's record goes to the log and the tip moves, so that the next writer can
+/// begin. Until the tip moves nothing that exists has changed: any failure before that forgets
+/// the transaction and nothing else. What is left, waiting for the disk, is `finish`'s.
 struct Commit {
     private let transaction: UnsafeMutablePointer<TransactionState>
     private let write: UnsafeMutablePointer<WriteState>
@@ -25,10 +26,26 @@ struct Commit {
     /// only what the one before did not; a few are enough.
     private static let roundsMax = 100
 
-    static func run(_ transaction: UnsafeMutablePointer<TransactionState>) throws(DatabaseError) {
-        guard let write = transaction.pointee.write, write.pointee.isDirty else { return }
+    /// What a commit still has to wait for after the writer's lock is given back.
+    enum Remainder {
+        case nothing
+        /// The log must be on disk up to a position.
+        case flush(UInt64)
+        /// A checkpoint must hold a transaction.
+        case checkpoint(UInt64)
+        /// It is visible; the log should be on disk soon.
+        case flushSoon
+        /// It is visible, but not in the log: a checkpoint should hold it soon.
+        case checkpointSoon
+    }
+
+    /// Makes the transaction's state the tip. With the writer's lock.
+    static func run(
+        _ transaction: UnsafeMutablePointer<TransactionState>
+    ) throws(DatabaseError) -> Remainder {
+        guard let write = transaction.pointee.write, write.pointee.isDirty else { return .nothing }
         var commit = Commit(transaction, write)
-        try commit.run()
+        return try commit.run()
     }
 
     private init(
@@ -42,7 +59,7 @@ struct Commit {
         pageSize = transaction.pointee.source.pageSize
     }
 
-    private mutating func run() throws(DatabaseError) {
+    private mutating func run() throws(DatabaseError) -> Remainder {
         write.pointee.isCommitting = true
         let databases = transaction.pointee.dirtyDatabases()
         try storeRecords(databases)
@@ -50,7 +67,7 @@ struct Commit {
         try assignNumbers(databases)
         let sealed = seal()
         try writePages(sealed)
-        try writeMeta()
+        return try publish()
     }
 
     // MARK: Catalog
@@ -107,14 +124,7 @@ struct Commit {
         defer { space.deallocate() }
         let wanted = frames.pointee.dirtyPages + 16
         if meta.pointee.availablePages < wanted {
-            let shared = environment.pointee.shared
-            var horizon = shared.oldestSnapshot()
-            if horizon < shared.visible {
-                // Somebody reads an older snapshot, or died reading it.
-                environment.pointee.owner.takeUnretainedValue().reapReaders()
-                horizon = shared.oldestSnapshot()
-            }
-            try space.mature(upTo: horizon, wanted: 2 * wanted)
+            try space.mature(horizon(), wanted: 2 * wanted)
         }
         for index in 0..<frames.pointee.count where frames.pointee.frames[index].memory != nil {
             let pages = frames.pointee.frames[index].pages
@@ -122,10 +132,16 @@ struct Commit {
             frames.pointee.setNumber(try space.takeRun(of: pages).start, of: index)
         }
         var recorded = 0
+        var recordedYoung = 0
         for _ in 0..<Self.roundsMax {
             let freed = write.pointee.freed[recorded...]
             recorded = write.pointee.freed.count
-            if !freed.isEmpty { try space.recordPending(freed) }
+            if !freed.isEmpty { try space.recordPending(freed, birth: nil) }
+            let freedYoung = write.pointee.freedYoung[recordedYoung...]
+            recordedYoung = write.pointee.freedYoung.count
+            if !freedYoung.isEmpty {
+                try space.recordPending(freedYoung, birth: write.pointee.oldestYoung)
+            }
             let needed = UInt64(frames.pointee.singleFrames)
             if needed > numbersTaken {
                 let runs = try space.take(needed - numbersTaken)
@@ -133,7 +149,11 @@ struct Commit {
                 numbers += runs
                 continue
             }
-            if recorded < write.pointee.freed.count { continue }
+            if recorded < write.pointee.freed.count
+                || recordedYoung < write.pointee.freedYoung.count
+            {
+                continue
+            }
             guard needed < numbersTaken else { return }
             // Merges in the free-space tree have left numbers over: free them too.
             giveBack(numbersTaken - needed)
@@ -142,12 +162,33 @@ struct Commit {
             .corrupted, "the free space of the environment does not settle; run zerodb-check")
     }
 
+    /// What may still need freed pages, after dead readers have been cleared away.
+    private func horizon() -> FreeSpace.Horizon {
+        let shared = environment.pointee.shared
+        var oldest = shared.oldestSnapshot()
+        if oldest < shared.visible {
+            environment.pointee.owner.takeUnretainedValue().reapReaders()
+            oldest = shared.oldestSnapshot()
+        }
+        let checkpoint = shared.checkpoint
+        let checkpointing = shared.checkpointing
+        return FreeSpace.Horizon(
+            oldestReader: oldest,
+            roots: (checkpoint, checkpointing == 0 ? checkpoint : checkpointing))
+    }
+
     private mutating func giveBack(_ count: UInt64) {
         var left = count
         while left > 0, var last = numbers.popLast() {
             let part = min(left, last.count)
             last.count -= part
-            write.pointee.freed.append(PageRun(start: last.end, count: part))
+            if last.end + part == transaction.pointee.meta.pageCount {
+                // The end of the file, taken a moment ago: it need not grow that far.
+                transaction.pointee.meta.pageCount = last.end
+            } else {
+                write.pointee.free(
+                    PageRun(start: last.end, count: part), birth: transaction.pointee.id)
+            }
             if last.count > 0 { numbers.append(last) }
             left -= part
             numbersTaken -= part
@@ -316,22 +357,37 @@ struct Commit {
         }
     }
 
-    /// Flushes the pages, then writes and flushes the meta page that leads to them.
-    private func writeMeta() throws(DatabaseError) {
+    /// Logs the transaction if it is to be logged, and moves the tip.
+    private func publish() throws(DatabaseError) -> Remainder {
         let shared = environment.pointee.shared
-        transaction.pointee.meta.transaction = transaction.pointee.id
-        transaction.pointee.meta.wallClock = SystemCall.wallClockNanoseconds()
-        let meta = transaction.pointee.meta
-        let owner = environment.pointee.owner.takeUnretainedValue()
-        do throws(DatabaseError) {
-            try owner.dataFile.sync()
-            shared.publishing = meta.transaction
-            try MetaPages.write(meta, to: owner.dataFile)
-            try owner.dataFile.sync()
-        } catch {
-            throw owner.poison(error)
+        let meta = withUnsafeMutablePointer(to: &transaction.pointee.meta) { $0 }
+        let id = transaction.pointee.id
+        meta.pointee.transaction = id
+        meta.pointee.wallClock = SystemCall.wallClockNanoseconds()
+        let durability = transaction.pointee.durability
+        // After a commit that a replay would lack there is nothing to log before a checkpoint.
+        let isLogged =
+            write.pointee.log.isRecording && !write.pointee.log.isOverfull
+            && shared.unlogged <= shared.checkpoint
+        if isLogged {
+            let log = environment.pointee.owner.takeUnretainedValue().log
+            try log.append(&write.pointee.log, to: meta, shared: shared)
+        } else {
+            shared.unlogged = id
         }
-        shared.publish(meta)
-        shared.publishing = 0
+        shared.publishTip(meta.pointee)
+        switch (durability, isLogged) {
+        case (.full, true): return .flush(meta.pointee.logEnd)
+        case (.full, false): return .checkpoint(id)
+        case (.relaxed, true):
+            shared.raiseVisible(to: id)
+            return .flushSoon
+        case (.relaxed, false):
+            shared.raiseVisible(to: id)
+            return .checkpointSoon
+        case (.none, _):
+            shared.raiseVisible(to: id)
+            return .nothing
+        }
     }
 }

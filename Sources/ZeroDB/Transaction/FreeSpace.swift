@@ -82,7 +82,12 @@ struct FreeSpace {
         switch (key[0], key.count) {
         case (availableTag, 9):
             guard value.count == 8 else { return nil }
-            return .available(PageRun(start: number, count: valueStart.littleEndian(0)))
+            let count: UInt64 = valueStart.littleEndian(0)
+            // Beyond this the sums of pages would not hold.
+            guard number < PageReference.numberLimit, count < PageReference.numberLimit else {
+                return nil
+            }
+            return .available(PageRun(start: number, count: count))
         case (pendingTag, 13), (youngTag, 13):
             let isYoung = key[0] == youngTag
             guard value.count % runSize == 0, value.count >= runSize || !isYoung else {

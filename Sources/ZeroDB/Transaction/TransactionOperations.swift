@@ -67,6 +67,21 @@ package struct Operations {
         case append
     }
 
+    /// Checks all that a put can be refused for before it changes anything.
+    @inline(__always) @discardableResult
+    func checkPut(
+        _ database: Int, _ key: UnsafeRawBufferPointer, _ value: UnsafeRawBufferPointer
+    ) throws(DatabaseError) -> TreeWriter {
+        let writer = try writer(database)
+        try checkKey(key)
+        guard value.count <= Format.valueSizeMax else {
+            throw DatabaseError(
+                .badValueSize,
+                "the value has \(value.count) bytes; the largest has \(Format.valueSizeMax)")
+        }
+        return writer
+    }
+
     /// Puts a key and its value.
     ///
     /// - Returns: nil if it was put; with `noOverwrite`, the value that is there.
@@ -76,13 +91,7 @@ package struct Operations {
         _ database: Int, _ key: UnsafeRawBufferPointer, _ value: UnsafeRawBufferPointer,
         mode: PutMode
     ) throws(DatabaseError) -> UnsafeRawBufferPointer? {
-        let writer = try writer(database)
-        try checkKey(key)
-        guard value.count <= Format.valueSizeMax else {
-            throw DatabaseError(
-                .badValueSize,
-                "the value has \(value.count) bytes; the largest has \(Format.valueSizeMax)")
-        }
+        let writer = try checkPut(database, key, value)
         let treeMode: TreeWriter.PutMode =
             switch mode {
             case .overwrite: .overwrite
@@ -96,7 +105,9 @@ package struct Operations {
             throw breaking(error, database)
         }
         switch result {
-        case .stored: return nil
+        case .stored:
+            record(database) { $0.put(database, key, value) }
+            return nil
         case .exists(let existing): return existing
         case .notSorted:
             throw DatabaseError(
@@ -135,10 +146,22 @@ package struct Operations {
         let writer = try writer(database)
         try checkKey(key)
         do throws(DatabaseError) {
-            return try writer.delete(key)
+            let isDeleted = try writer.delete(key)
+            if isDeleted { record(database) { $0.delete(database, key) } }
+            return isDeleted
         } catch {
             throw breaking(error, database)
         }
+    }
+
+    /// Adds an operation to the transaction's log record.
+    @inline(__always)
+    private func record(_ database: Int, _ operation: (inout LogBuffer) -> Void) {
+        guard let write = state.pointee.write, write.pointee.log.isRecording else { return }
+        if database > 0, let name = state.pointee.environment.pointee.databases.name(database) {
+            write.pointee.log.name(database, name)
+        }
+        operation(&write.pointee.log)
     }
 
     @inline(never)
@@ -175,6 +198,7 @@ package struct Operations {
             throw DatabaseError(
                 .readOnly, "\(described) does not exist and a read transaction cannot make it")
         }
+        state.pointee.write?.pointee.log.name(handle, name)
         state.pointee.createTree(handle)
         return handle
     }

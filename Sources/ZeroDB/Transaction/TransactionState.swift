@@ -33,6 +33,8 @@ package struct TransactionState: ~Copyable {
     /// `zp_fork_generation()` when the environment was opened.
     package private(set) var forkGeneration: UInt32
     var readerSlot = -1
+    /// What a write transaction's commit waits for.
+    var durability = Durability.full
     /// What the transaction may change; nil in a read transaction.
     var write: UnsafeMutablePointer<WriteState>?
     /// Room for one meta record.
@@ -207,6 +209,7 @@ package struct TransactionState: ~Copyable {
         trees[handle].status = .present
         trees[handle].isDirty = true
         write?.pointee.isDirty = true
+        write?.pointee.log.create(handle)
     }
 
     private mutating func reserveTrees(_ count: Int) {

@@ -24,11 +24,7 @@ package enum Transactions {
 
     /// Open transactions of an environment.
     static func count(in environment: UnsafeMutablePointer<EnvironmentState>) -> Int {
-        var count = 0
-        for index in 0..<table.count where table.handle(at: index) != nil {
-            if table.object(at: index)?.pointee.environment == environment { count += 1 }
-        }
-        return count
+        table.count(tagged: UInt(bitPattern: environment))
     }
 
     @inline(__always)
@@ -50,8 +46,9 @@ package enum Transactions {
             state.initialize(to: TransactionState(environment: environment))
             table.setObject(state, at: claim.index)
         }
-        // `Environment.close` sets isClosing, then looks for slots in use: either it sees this
+        // `Environment.close` sets isClosing, then looks for tagged slots: either it sees this
         // one, or this sees isClosing.
+        table.setTag(UInt(bitPattern: environment), at: claim.index)
         if environment.pointee.isClosing.load(ordering: .sequentiallyConsistent) {
             table.release(claim.index)
             throw DatabaseError(.badHandle, "the environment is being closed")
@@ -85,7 +82,7 @@ package enum Transactions {
     }
 
     @inline(never)
-    private static func readersFull(
+    static func readersFull(
         _ environment: UnsafeMutablePointer<EnvironmentState>
     ) -> DatabaseError {
         DatabaseError(
@@ -110,7 +107,7 @@ package enum Transactions {
     /// - Throws: `readOnly`, `panic`, `busy` if this thread has one open, `forked`, `badHandle`,
     ///   a system error.
     package static func beginWrite(
-        _ environment: UnsafeMutablePointer<EnvironmentState>
+        _ environment: UnsafeMutablePointer<EnvironmentState>, durability: Durability? = nil
     ) throws(DatabaseError) -> TransactionClaim {
         guard environment.pointee.forkGeneration == zp_fork_generation() else {
             throw Environment.forkedError
@@ -127,12 +124,14 @@ package enum Transactions {
                     + "wait for itself for ever; commit or abort that one first")
         }
         let (claim, index) = try claim(environment)
+        let owner = environment.pointee.owner.takeUnretainedValue()
         do throws(DatabaseError) {
-            let owner = environment.pointee.owner.takeUnretainedValue()
             try owner.checkPoison()
+            try owner.makeRoom()
             try owner.lockWriter()
             do throws(DatabaseError) {
                 try owner.checkPoison()
+                try owner.keepTipNear()
             } catch {
                 owner.unlockWriter()
                 throw error
@@ -143,13 +142,18 @@ package enum Transactions {
         }
         environment.pointee.writerThread.store(thread, ordering: .relaxed)
         let state = claim.state
-        environment.pointee.shared.copyVisibleMeta(to: state.pointee.metaBytes)
+        environment.pointee.shared.copyTipMeta(to: state.pointee.metaBytes)
+        let chosen = durability ?? owner.options.durability
+        state.pointee.durability = chosen
         state.pointee.adoptSnapshot()
         state.pointee.id = state.pointee.meta.transaction + 1
         let write = environment.pointee.write
         write.pointee.reset(
             meta: state.pointee.meta, pagesMax: environment.pointee.transactionPagesMax,
-            environmentPagesMax: environment.pointee.pagesMax)
+            environmentPagesMax: environment.pointee.pagesMax,
+            durableRoot: max(
+                environment.pointee.shared.checkpoint, environment.pointee.shared.checkpointing),
+            logLimit: chosen == .none ? 0 : Log.recordSizeMax)
         state.pointee.write = write
         state.pointee.source.frames = write.pointee.frames
         state.pointee.status = .active
@@ -163,9 +167,7 @@ package enum Transactions {
         let environment = state.pointee.environment
         state.pointee.status = .ended
         if state.pointee.write != nil {
-            state.pointee.write = nil
-            environment.pointee.write.pointee.frames.pointee.reset()
-            environment.pointee.owner.takeUnretainedValue().unlockWriter()
+            releaseWriter(state)
         } else if state.pointee.readerSlot >= 0 {
             environment.pointee.shared.releaseReader(state.pointee.readerSlot)
             state.pointee.readerSlot = -1
@@ -175,12 +177,27 @@ package enum Transactions {
         table.release(HandleTable<TransactionState>.index(of: claim.handle))
     }
 
-    /// Commits a transaction and ends it, whatever the outcome.
+    /// Lets the next writer begin.
+    private static func releaseWriter(_ state: UnsafeMutablePointer<TransactionState>) {
+        let environment = state.pointee.environment
+        state.pointee.write = nil
+        environment.pointee.write.pointee.frames.pointee.reset()
+        environment.pointee.owner.takeUnretainedValue().unlockWriter()
+    }
+
+    /// Commits a transaction and ends it, whatever the outcome. The next writer begins before
+    /// this one's wait for the disk.
     package static func commit(_ claim: TransactionClaim) throws(DatabaseError) {
+        // The transaction counts as open until all is done: the environment cannot be closed.
         defer { end(claim) }
-        guard claim.state.pointee.write != nil else { return }
-        try claim.state.pointee.checkUsable()
-        try Commit.run(claim.state)
+        let state = claim.state
+        guard state.pointee.write != nil else { return }
+        try state.pointee.checkUsable()
+        let remainder = try Commit.run(state)
+        let owner = state.pointee.environment.pointee.owner.takeUnretainedValue()
+        let meta = state.pointee.meta
+        releaseWriter(state)
+        try owner.finish(remainder, meta)
     }
 
     /// Lets go of a read transaction's snapshot and keeps the rest for `renew`.

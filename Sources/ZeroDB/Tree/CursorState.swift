@@ -176,7 +176,7 @@ package struct CursorState {
     @inline(never)
     private mutating func findAgain(_ tree: TreeState) throws(DatabaseError) {
         guard tree.depth > 0 else {
-            place = .nowhere
+            place = .between
             return
         }
         place = .lost
@@ -190,6 +190,7 @@ package struct CursorState {
     private mutating func step(
         _ tree: TreeState, forward: Bool
     ) throws(DatabaseError) -> Entry? {
+        guard tree.depth > 0 else { return nil }
         let source = transaction.pointee.source
         let leafStep = tree.depth - 1
         let leaf = Page(path[leafStep].page, size: source.pageSize)
@@ -284,11 +285,13 @@ package struct CursorState {
     package mutating func put(
         _ target: KeyBytes, _ value: UnsafeRawBufferPointer, mode: Operations.PutMode
     ) throws(DatabaseError) -> UnsafeRawBufferPointer? {
-        let existing = try Operations(transaction).put(database, target, value, mode: mode)
-        if let start = target.baseAddress, start != UnsafeRawPointer(key) {
-            key.copyMemory(from: start, byteCount: target.count)
-        }
+        try Operations(transaction).checkPut(database, target, value)
+        // The key may lie in a page that the put moves, or be this cursor's own: copy it first.
+        place = .lost
+        if let start = target.baseAddress { key.copyMemory(from: start, byteCount: target.count) }
         keyLength = target.count
+        let existing = try Operations(transaction).put(
+            database, KeyBytes(start: key, count: keyLength), value, mode: mode)
         let tree = try transaction.pointee.tree(database)
         try findAgain(tree.pointee)
         changes = tree.pointee.changes

@@ -340,7 +340,8 @@ struct TreeWriter {
     }
 
     func release(_ pointer: OverflowPointer) {
-        let pages = OverflowPointer.pageCount(length: pointer.length, pageSize: pageSize)
+        let length = min(pointer.length, UInt64(Format.valueSizeMax))
+        let pages = OverflowPointer.pageCount(length: length, pageSize: pageSize)
         tree.pointee.record.overflowPages &-= pages
         if pointer.reference.isFrame {
             write.pointee.frames.pointee.free(pointer.reference.frameIndex)

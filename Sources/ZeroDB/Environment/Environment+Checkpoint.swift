@@ -1,0 +1,178 @@
+import Glibc
+
+extension Environment {
+    /// Makes the newest commit the durable root: flushes the data file, writes the other meta
+    /// page, flushes that, then recycles the log before it. Takes no lock that writers or readers
+    /// need.
+    ///
+    /// - Parameter wanted: nothing is done if the durable root is this transaction or newer.
+    /// - Throws: `panic` if a flush or the meta page fails.
+    func makeCheckpoint(holding wanted: UInt64) throws(DatabaseError) {
+        guard !options.isReadOnly else { return }
+        let shared = state.pointee.shared
+        guard shared.checkpoint < wanted else { return }
+        try lockCheckpoint()
+        defer { unlockCheckpoint() }
+        guard shared.checkpoint < wanted else { return }
+        try checkPoison()
+        // The pages of the new root must outlive the moment it becomes one.
+        var slot = shared.claimReader(state.pointee.process)
+        if slot == nil {
+            reapReaders()
+            slot = shared.claimReader(state.pointee.process)
+        }
+        guard let slot else { throw Transactions.readersFull(state) }
+        defer { shared.releaseReader(slot) }
+        let meta = Meta.read { shared.pinTip(slot: slot, to: $0) }
+        do throws(DatabaseError) {
+            try dataFile.sync()
+            shared.checkpointing = meta.transaction
+            let page = 1 - shared.metaPage
+            try MetaPages.write(meta, page: page, to: dataFile)
+            try dataFile.sync()
+            shared.metaPage = page
+        } catch {
+            throw poison(error)
+        }
+        shared.checkpointLogEnd = meta.logEnd
+        shared.checkpoint = meta.transaction
+        shared.checkpointing = 0
+        // What the meta page holds needs no log to be durable.
+        shared.raiseFlushed(to: meta.logEnd)
+        shared.raiseVisible(to: meta.transaction)
+        do throws(DatabaseError) {
+            try log.recycle(before: meta.logEnd, active: meta.logSegment)
+        } catch {
+            // The log is longer than it need be; the next checkpoint tries again.
+        }
+    }
+
+    /// Makes everything that is committed durable, and the log empty.
+    ///
+    /// - Throws: `readOnly`, `panic`, `badHandle`, `forked`.
+    public func checkpoint() throws(DatabaseError) {
+        try checkOpen()
+        guard !options.isReadOnly else {
+            throw DatabaseError(
+                .readOnly, "a checkpoint of an environment that was opened for reading only")
+        }
+        try checkPoison()
+        try makeCheckpoint(holding: state.pointee.shared.tip)
+    }
+
+    /// Pages that wait for a checkpoint to become available.
+    func pinnedPages(_ meta: Meta) -> UInt64 {
+        meta.pendingPages >= meta.youngPages ? meta.pendingPages - meta.youngPages : 0
+    }
+
+    /// Whether log or pinned space call for a checkpoint.
+    ///
+    /// - Parameter factor: how far beyond the limits.
+    func needsCheckpoint(_ meta: Meta, factor: UInt64 = 1) -> Bool {
+        let shared = state.pointee.shared
+        let logBytes = meta.logEnd - min(meta.logEnd, shared.checkpointLogEnd)
+        if logBytes > options.logSize * factor { return true }
+        let pinnedMax = max(UInt64(16 << 20) / UInt64(pageSize), meta.pageCount / 4)
+        return pinnedPages(meta) > pinnedMax * factor && shared.checkpoint < meta.transaction
+    }
+
+    /// Makes pinned pages available when the environment is nearly full. Before the writer's lock.
+    func makeRoom() throws(DatabaseError) {
+        let shared = state.pointee.shared
+        guard shared.tip > shared.checkpoint else { return }
+        let meta = Meta.read { shared.copyTipMeta(to: $0) }
+        let pagesMax = state.pointee.pagesMax
+        let unused = pagesMax > meta.pageCount ? pagesMax - meta.pageCount : 0
+        guard unused + meta.availablePages < pagesMax / 8, pinnedPages(meta) > 0 else { return }
+        try makeCheckpoint(holding: meta.transaction)
+    }
+
+    /// Keeps the newest commit within the ring of metas of the newest visible one. With the
+    /// writer's lock.
+    func keepTipNear() throws(DatabaseError) {
+        let shared = state.pointee.shared
+        guard shared.tip - min(shared.tip, shared.visible) >= SharedState.tipLeadMax else { return }
+        if shared.unlogged > shared.visible {
+            try makeCheckpoint(holding: shared.tip)
+        } else {
+            try flushLog()
+        }
+    }
+
+    /// What a commit does after it has given the writer's lock back.
+    func finish(_ remainder: Commit.Remainder, _ meta: Meta) throws(DatabaseError) {
+        let shared = state.pointee.shared
+        switch remainder {
+        case .nothing: break
+        case .flush(let position):
+            do throws(DatabaseError) {
+                try log.waitFlushed(to: position, shared: shared)
+            } catch {
+                throw poison(error)
+            }
+        case .checkpoint(let transaction):
+            try makeCheckpoint(holding: transaction)
+        case .flushSoon:
+            if let worker {
+                worker.flushSoon()
+            } else {
+                try flushIfDue()
+            }
+        case .checkpointSoon:
+            if let worker {
+                worker.checkpointSoon()
+            } else {
+                try makeCheckpoint(holding: meta.transaction)
+            }
+        }
+        guard needsCheckpoint(meta) else { return }
+        if let worker {
+            worker.checkpointSoon()
+            // A writer much faster than the disk waits for it.
+            guard needsCheckpoint(meta, factor: 2) else { return }
+        }
+        do throws(DatabaseError) {
+            try makeCheckpoint(holding: meta.transaction)
+        } catch {
+            // This commit is done; the next one meets the poisoned environment.
+        }
+    }
+
+    /// Without a thread, relaxed commits are flushed by the first commit after their time is up.
+    private func flushIfDue() throws(DatabaseError) {
+        let now = SystemCall.wallClockNanoseconds()
+        let due = relaxedSince.withLock { since -> Bool in
+            if since == 0 { since = now }
+            guard now &- since >= Worker.relaxedDelay else { return false }
+            since = 0
+            return true
+        }
+        if due { try flushLog() }
+    }
+
+    /// Flushes all that has been logged.
+    func flushLog() throws(DatabaseError) {
+        let shared = state.pointee.shared
+        let meta = Meta.read { shared.copyTipMeta(to: $0) }
+        do throws(DatabaseError) {
+            try log.waitFlushed(to: meta.logEnd, shared: shared)
+        } catch {
+            throw poison(error)
+        }
+    }
+
+    /// Waits until every commit is on disk, whatever its durability.
+    ///
+    /// - Throws: `panic`, `badHandle`, `forked`.
+    public func sync() throws(DatabaseError) {
+        try checkOpen()
+        if options.isReadOnly { return }
+        try checkPoison()
+        let shared = state.pointee.shared
+        if shared.unlogged > shared.checkpoint {
+            try makeCheckpoint(holding: shared.tip)
+        } else {
+            try flushLog()
+        }
+    }
+}

@@ -1,0 +1,162 @@
+/// What opening had to replay.
+public struct RecoveryReport: Sendable, Equatable {
+    /// Log records, one a transaction.
+    public var records: UInt64 = 0
+    /// Bytes of them.
+    public var bytes: UInt64 = 0
+    /// How long it took.
+    public var nanoseconds: UInt64 = 0
+}
+
+extension Environment {
+    /// Dirty pages after which a replay writes what it has: 256 MiB of 4 KiB pages.
+    private static let replayBytesMax = 256 << 20
+
+    /// Replays the log after the newest meta page. Only the first opener does, alone.
+    ///
+    /// - Throws: `recoveryNeeded` in an environment opened for reading only; `corrupted` for a
+    ///   record that was damaged after it had been on disk.
+    func recover() throws(DatabaseError) {
+        let began = SystemCall.wallClockNanoseconds()
+        let meta = Meta.read { state.pointee.shared.copyTipMeta(to: $0) }
+        var reader = try LogReader(after: meta, path: path, fileSystem: fileSystem)
+        var report = RecoveryReport()
+        var replay: Replay?
+        do throws(DatabaseError) {
+            while let (record, bytes) = try reader.next() {
+                guard !options.isReadOnly else {
+                    throw DatabaseError(
+                        .recoveryNeeded,
+                        "the environment at \(path) was not closed cleanly and its log holds "
+                            + "transactions to replay; open it once for writing")
+                }
+                if replay == nil { replay = try Replay(self) }
+                try replay?.apply(record, bytes)
+                report.records += 1
+                report.bytes += record.length
+                replay?.end = (reader.position, reader.previous, reader.segmentBase)
+                if let current = replay, current.dirtyBytes > Self.replayBytesMax {
+                    replay = nil
+                    try current.finish()
+                }
+            }
+            if let last = replay {
+                replay = nil
+                try last.finish()
+            }
+        } catch {
+            replay?.abort()
+            throw error
+        }
+        if let proof = try reader.findProofOfDamage() {
+            throw DatabaseError(
+                .corrupted,
+                "the log of \(path) is damaged at position \(reader.position): the record there "
+                    + "does not check, but transaction \(proof.transaction) at position "
+                    + "\(proof.position) was written when it was known to be on disk; run "
+                    + "zerodb-check")
+        }
+        guard report.records > 0 else { return }
+        try makeCheckpoint(holding: state.pointee.shared.tip)
+        report.nanoseconds = SystemCall.wallClockNanoseconds() &- began
+        recovery.withLock { $0 = report }
+    }
+
+    /// What the last opening by this process had to replay.
+    public var recoveryReport: RecoveryReport { recovery.withLock { $0 } }
+}
+
+/// Log records being applied in one write transaction: many records together, as only the state
+/// after the last counts.
+private struct Replay {
+    private let environment: Environment
+    private let claim: TransactionClaim
+    /// Where the log goes on after the records applied.
+    var end: (position: UInt64, checksum: UInt64, segment: UInt64) = (0, 0, 0)
+    private var last = LogRecord(
+        kind: .transaction, length: 0, position: 0, previous: 0, transaction: 0, wallClock: 0,
+        flushed: 0)
+    /// This record's numbers of databases.
+    private var databases: [Int: Int] = [:]
+    private var names: [Int: [UInt8]] = [:]
+
+    init(_ environment: Environment) throws(DatabaseError) {
+        self.environment = environment
+        claim = try Transactions.beginWrite(environment.state, durability: Durability.none)
+        claim.state.pointee.write?.pointee.pagesMax = 0
+    }
+
+    var dirtyBytes: Int {
+        let pages = claim.state.pointee.write?.pointee.frames.pointee.dirtyPages ?? 0
+        return Int(pages) * environment.pageSize
+    }
+
+    mutating func apply(
+        _ record: LogRecord, _ bytes: UnsafeRawBufferPointer
+    ) throws(DatabaseError) {
+        last = record
+        claim.state.pointee.id = record.transaction
+        databases = [0: 0]
+        names = [:]
+        var reader = LogOperationReader(bytes)
+        let operations = Operations(claim.state)
+        while let operation = try next(&reader) {
+            switch operation {
+            case .put(let number, let key, let value):
+                _ = try operations.put(
+                    try handle(number, create: false), key, value, mode: .overwrite)
+            case .delete(let number, let key):
+                _ = try operations.delete(try handle(number, create: false), key)
+            case .name(let number, let name):
+                names[number] = Array(name)
+            case .create(let number):
+                _ = try handle(number, create: true)
+            }
+        }
+    }
+
+    private func next(
+        _ reader: inout LogOperationReader
+    ) throws(DatabaseError) -> LogOperationReader.Operation? {
+        do throws(LogOperationReader.Malformed) {
+            return try reader.next()
+        } catch {
+            throw malformed()
+        }
+    }
+
+    private func malformed() -> DatabaseError {
+        DatabaseError(
+            .corrupted,
+            "the log record of transaction \(last.transaction) at position \(last.position) has a "
+                + "good checksum but its operations make no sense; run zerodb-check")
+    }
+
+    private mutating func handle(
+        _ number: Int, create: Bool
+    ) throws(DatabaseError) -> Int {
+        if let known = databases[number] { return known }
+        guard let name = names[number] else { throw malformed() }
+        let claim = claim
+        let handle = try name.withBytes { name throws(DatabaseError) in
+            try Operations(claim.state).openDatabase(name, create: create)
+        }
+        databases[number] = handle
+        return handle
+    }
+
+    /// Makes what was applied the tip.
+    func finish() throws(DatabaseError) {
+        defer { Transactions.end(claim) }
+        claim.state.pointee.id = last.transaction
+        claim.state.pointee.meta.logEnd = end.position
+        claim.state.pointee.meta.logChecksum = end.checksum
+        claim.state.pointee.meta.logSegment = end.segment
+        claim.state.pointee.meta.loggedTransaction = last.transaction
+        // A record without effect must still move the transaction id on.
+        claim.state.pointee.write?.pointee.isDirty = true
+        _ = try Commit.run(claim.state)
+    }
+
+    func abort() { Transactions.end(claim) }
+}

@@ -1,0 +1,233 @@
+import Glibc
+import Synchronization
+
+/// The redo log of an environment, as this process writes and flushes it.
+///
+/// Appending needs the writer's lock. Flushing is a group matter: one of the threads that wait
+/// flushes for all whose records were there when it began, and the others sleep.
+final class Log: @unchecked Sendable {
+    private let path: String
+    private let fileSystem: any FileSystem
+    private let fileMode: UInt32
+    private let seed: UInt64
+    /// The segments this process has open, by base.
+    private let segments = Mutex<[UInt64: LogSegment]>([:])
+    private let mutex: UnsafeMutablePointer<pthread_mutex_t>
+    private let flushed: UnsafeMutablePointer<pthread_cond_t>
+    /// Whether a thread of this process is flushing; under `mutex`.
+    private var isFlushing = false
+
+    /// Bytes of the largest record; a larger transaction becomes a checkpoint.
+    static let recordSizeMax = 8 << 20
+
+    init(path: String, fileSystem: any FileSystem, fileMode: UInt32, seed: UInt64) {
+        self.path = path
+        self.fileSystem = fileSystem
+        self.fileMode = fileMode
+        self.seed = seed
+        mutex = .allocate(capacity: 1)
+        pthread_mutex_init(mutex, nil)
+        flushed = .allocate(capacity: 1)
+        pthread_cond_init(flushed, nil)
+    }
+
+    deinit {
+        pthread_cond_destroy(flushed)
+        flushed.deallocate()
+        pthread_mutex_destroy(mutex)
+        mutex.deallocate()
+    }
+
+    func close() {
+        segments.withLock { segments in
+            for segment in segments.values { segment.file.close() }
+            segments = [:]
+        }
+    }
+
+    // MARK: Segments
+
+    /// The segment that holds the end of the log.
+    private func segment(base: UInt64, meta: Meta) throws(DatabaseError) -> LogSegment? {
+        if let known = segments.withLock({ $0[base] }) { return known }
+        guard
+            let segment = try LogSegment.open(
+                base: base, in: path, meta: meta, fileSystem: fileSystem, access: .readWrite)
+        else { return nil }
+        remember(segment)
+        return segment
+    }
+
+    /// Keeps a segment open. Older ones are closed when nobody can be flushing them any more.
+    private func remember(_ segment: LogSegment) {
+        let old = segments.withLock { segments -> [LogSegment] in
+            segments[segment.base] = segment
+            let bases = segments.keys.sorted().dropLast(3)
+            return bases.compactMap { segments.removeValue(forKey: $0) }
+        }
+        for segment in old { segment.file.close() }
+    }
+
+    // MARK: Append
+
+    /// Writes a transaction's record behind the tip's and notes in `meta` where the log then
+    /// ends. Not flushed. With the writer's lock.
+    func append(
+        _ buffer: inout LogBuffer, to meta: UnsafeMutablePointer<Meta>, shared: SharedState
+    ) throws(DatabaseError) {
+        buffer.pad()
+        let length = UInt64(buffer.count)
+        var end = (
+            position: meta.pointee.logEnd, previous: meta.pointee.logChecksum,
+            segment: meta.pointee.logSegment
+        )
+        // A log that was never begun has no segment; position 0 stands for that.
+        var current: LogSegment?
+        if end.position > 0 { current = try segment(base: end.segment, meta: meta.pointee) }
+        let hasRoom = current.map { end.position >= $0.base && length <= $0.end - end.position }
+        if hasRoom != true {
+            let next = try beginSegment(
+                after: current, length: length, &end.position, &end.previous, meta.pointee, shared)
+            current = next
+            end.segment = next.base
+        }
+        guard let current else { return }
+        let record = LogRecord(
+            kind: .transaction, length: length, position: end.position, previous: end.previous,
+            transaction: meta.pointee.transaction, wallClock: meta.pointee.wallClock,
+            flushed: shared.flushed)
+        let checksum = record.store(to: buffer.bytes, seed: seed)
+        try current.file.write(
+            UnsafeRawBufferPointer(start: buffer.bytes, count: buffer.count),
+            at: current.offset(of: end.position))
+        meta.pointee.logEnd = record.end
+        meta.pointee.logChecksum = checksum
+        meta.pointee.logSegment = end.segment
+        meta.pointee.loggedTransaction = meta.pointee.transaction
+    }
+
+    /// Closes a segment and begins the next.
+    private func beginSegment(
+        after current: LogSegment?, length: UInt64, _ position: inout UInt64,
+        _ previous: inout UInt64, _ meta: Meta, _ shared: SharedState
+    ) throws(DatabaseError) -> LogSegment {
+        var capacity = LogSegment.capacityMin
+        if let current, position >= current.base, position <= current.end {
+            if current.end - position >= UInt64(LogRecord.headerSize) {
+                let bytes = UnsafeMutableRawPointer.allocate(
+                    byteCount: LogRecord.headerSize, alignment: 8)
+                defer { bytes.deallocate() }
+                let mark = LogRecord(
+                    kind: .endOfSegment, length: UInt64(LogRecord.headerSize), position: position,
+                    previous: previous, transaction: meta.transaction, wallClock: meta.wallClock,
+                    flushed: shared.flushed)
+                previous = mark.store(to: bytes, seed: seed)
+                try current.file.write(
+                    UnsafeRawBufferPointer(start: bytes, count: LogRecord.headerSize),
+                    at: current.offset(of: position))
+            }
+            // From here on a flush means the next file only.
+            do throws(DatabaseError) {
+                try current.file.sync()
+            } catch {
+                shared.poison = error.systemError == 0 ? EIO : error.systemError
+                throw error
+            }
+            position = current.end
+            capacity = min(LogSegment.capacityMax, current.capacity * 2)
+            shared.raiseFlushed(to: meta.logEnd)
+        } else if position > 0 {
+            // The segment is gone: what it held is behind a checkpoint.
+            position = (position + 4095) & ~4095
+        } else {
+            // Position 0 means that there is no log; the first begins behind it.
+            position = 4096
+        }
+        let needed = (length + 4095) & ~4095
+        let segment = try LogSegment.make(
+            base: position, capacity: max(capacity, needed), in: path, meta: meta, mode: fileMode,
+            fileSystem: fileSystem)
+        remember(segment)
+        return segment
+    }
+
+    // MARK: Flush
+
+    /// Waits until the log is on disk up to a position, flushing it if no other thread does.
+    ///
+    /// - Throws: `panic`-worthy system errors; the caller poisons.
+    func waitFlushed(to position: UInt64, shared: SharedState) throws(DatabaseError) {
+        pthread_mutex_lock(mutex)
+        defer { pthread_mutex_unlock(mutex) }
+        while shared.flushed < position {
+            if shared.poison != 0 {
+                throw DatabaseError(systemError: shared.poison, "flush the log")
+            }
+            if isFlushing {
+                pthread_cond_wait(flushed, mutex)
+                continue
+            }
+            isFlushing = true
+            pthread_mutex_unlock(mutex)
+            var failure: DatabaseError?
+            do throws(DatabaseError) {
+                try flushTip(shared)
+            } catch {
+                failure = error
+                shared.poison = error.systemError == 0 ? EIO : error.systemError
+            }
+            pthread_mutex_lock(mutex)
+            isFlushing = false
+            pthread_cond_broadcast(flushed)
+            if let failure { throw failure }
+        }
+    }
+
+    /// Flushes all that has been appended, and lets readers see it.
+    private func flushTip(_ shared: SharedState) throws(DatabaseError) {
+        let meta = Meta.read { shared.copyTipMeta(to: $0) }
+        guard meta.logEnd > shared.flushed else { return }
+        guard let segment = try segment(base: meta.logSegment, meta: meta) else {
+            // Behind a checkpoint and recycled since: it is durable there.
+            if shared.checkpointLogEnd >= meta.logEnd {
+                shared.raiseFlushed(to: meta.logEnd)
+                return
+            }
+            throw DatabaseError(
+                systemError: ENOENT, "open log segment \(LogSegment.name(base: meta.logSegment))")
+        }
+        try segment.file.sync()
+        shared.raiseFlushed(to: meta.logEnd)
+        shared.raiseVisible(to: meta.loggedTransaction)
+    }
+
+    // MARK: Recycling
+
+    /// Removes the segments that a checkpoint has made needless, one of them kept as the next
+    /// one's file.
+    func recycle(before position: UInt64, active: UInt64) throws(DatabaseError) {
+        let directory = LogSegment.directory(of: path)
+        let bases = try fileSystem.list(directory).compactMap { LogSegment.base(ofName: $0) }
+        let old = bases.sorted().filter { $0 < active && $0 < position }
+        for base in old {
+            segments.withLock { $0.removeValue(forKey: base) }?.file.close()
+            let name = directory + "/" + LogSegment.name(base: base)
+            if base == old.last {
+                try fileSystem.rename(name, to: directory + "/" + LogSegment.spareName)
+            } else {
+                try fileSystem.remove(name)
+            }
+        }
+    }
+}
+
+extension Meta {
+    /// Reads a record that a body copies.
+    static func read(_ copy: (UnsafeMutableRawPointer) -> Void) -> Meta {
+        withUnsafeTemporaryAllocation(byteCount: Meta.size, alignment: 8) { buffer in
+            guard let bytes = buffer.baseAddress else { return Meta() }
+            copy(bytes)
+            return Meta(trusted: bytes)
+        }
+    }
+}
