@@ -1,3 +1,6 @@
+// The names are those of zerodb.h.
+// swift-format-ignore-file: AlwaysUseLowerCamelCase
+
 import CZeroDB
 import CZeroDBPlatform
 import Glibc

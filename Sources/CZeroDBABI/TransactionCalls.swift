@@ -1,3 +1,6 @@
+// The names are those of zerodb.h.
+// swift-format-ignore-file: AlwaysUseLowerCamelCase
+
 import CZeroDB
 import CZeroDBPlatform
 import ZeroDB
@@ -143,7 +146,8 @@ public func zdb_get(
 }
 
 /// The mode that put flags ask for.
-func putMode(_ flags: UInt32, _ function: StaticString) throws(DatabaseError) -> Operations.PutMode {
+func putMode(_ flags: UInt32, _ function: StaticString) throws(DatabaseError) -> Operations.PutMode
+{
     try Results.checkFlags(flags, allowed: ZDB_NOOVERWRITE | ZDB_APPEND, function)
     switch flags {
     case ZDB_NOOVERWRITE: return .noOverwrite
@@ -179,7 +183,8 @@ public func zdb_del(
         let key = try Results.bytes(key, "key", "zdb_del")
         guard value == nil else {
             throw DatabaseError(
-                .unsupported, "zdb_del: deleting one of several values is not in this version; "
+                .unsupported,
+                "zdb_del: deleting one of several values is not in this version; "
                     + "pass NULL for value")
         }
         return try Operations(state).delete(Int(db), key) ? ZDB_OK : ZDB_NOT_FOUND

@@ -27,7 +27,8 @@ package struct EnvironmentState: ~Copyable {
 
     init(
         source: PageSource, shared: SharedState, mapLength: Int, pagesMax: UInt64,
-        transactionPagesMax: UInt64, isReadOnly: Bool, process: SharedState.Owner, owner: Unmanaged<Environment>
+        transactionPagesMax: UInt64, isReadOnly: Bool, process: SharedState.Owner,
+        owner: Unmanaged<Environment>
     ) {
         self.source = source
         self.shared = shared

@@ -123,7 +123,8 @@ struct Verifier: ~Copyable {
         }
         if pending != meta.pendingPages {
             problem(
-                nil, "the meta page counts \(meta.pendingPages) pending pages; there are \(pending)")
+                nil, "the meta page counts \(meta.pendingPages) pending pages; there are \(pending)"
+            )
         }
     }
 
@@ -269,7 +270,8 @@ struct Verifier: ~Copyable {
         for index in 0..<page.count {
             counts.entries += 1
             guard let key = keys.load(page, index, slot: slot), let field = page.value(index) else {
-                problem(page.number, "page \(page.number) (leaf, \(name)): entry \(index) is broken")
+                problem(
+                    page.number, "page \(page.number) (leaf, \(name)): entry \(index) is broken")
                 continue
             }
             var value = UnsafeRawBufferPointer(start: field.bytes, count: field.count)

@@ -117,12 +117,14 @@ struct Meta: Equatable {
             UnsafeRawBufferPointer(start: bytes + 8, count: Self.size - 8), seed: Format.magic)
         guard stored == computed else {
             throw .damaged(
-                "checksum 0x\(String(computed, radix: 16)), expected 0x\(String(stored, radix: 16))")
+                "checksum 0x\(String(computed, radix: 16)), expected 0x\(String(stored, radix: 16))"
+            )
         }
         let version: UInt32 = bytes.littleEndian(Field.version)
         guard version == Format.version else { throw .version(version) }
         if let page, bytes.littleEndian(Field.page) != page {
-            throw .damaged("it is the record of meta page \(bytes.littleEndian(Field.page, as: UInt64.self))")
+            throw .damaged(
+                "it is the record of meta page \(bytes.littleEndian(Field.page, as: UInt64.self))")
         }
         self.init(trusted: bytes)
         guard Format.isValidPageSize(Int(pageSize)) else {

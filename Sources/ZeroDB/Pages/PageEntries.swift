@@ -94,7 +94,8 @@ struct PageEntries {
     @inline(__always)
     func size(_ index: Int, prefixLength: Int) -> Int {
         let own = pageIndex(index)
-        let valueLength = isLeaf ? own.map { page.value($0)?.count ?? 0 } ?? newValue.bytes.count : 0
+        let valueLength =
+            isLeaf ? own.map { page.value($0)?.count ?? 0 } ?? newValue.bytes.count : 0
         return Page.entrySize(
             isLeaf: isLeaf, suffixLength: max(0, keyLength(index) - prefixLength),
             valueLength: valueLength)

@@ -150,7 +150,9 @@ struct SharedState {
     /// The errno of a flush that failed, 0 if none has. Set for all processes, for good.
     var poison: Int32 {
         get { Int32(truncatingIfNeeded: word(192).pointee.load(ordering: .relaxed)) }
-        nonmutating set { word(192).pointee.store(UInt64(newValue), ordering: .sequentiallyConsistent) }
+        nonmutating set {
+            word(192).pointee.store(UInt64(newValue), ordering: .sequentiallyConsistent)
+        }
     }
 
     /// Makes a commit the one that the next writer starts from. Only the holder of the writer's

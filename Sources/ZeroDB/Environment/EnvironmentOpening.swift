@@ -1,0 +1,291 @@
+import CZeroDBPlatform
+import Glibc
+import Synchronization
+
+/// Bytes of `lock.zdb` that are locked, not written.
+enum LockByte {
+    /// Shared by all who have the environment open; exclusive while one sets it up.
+    static let open: UInt64 = 0
+    /// Exclusive while a write transaction is open.
+    static let writer: UInt64 = 1
+    /// Shared by all who use the shared state as it is; nobody holds it while it is set up.
+    static let live: UInt64 = 2
+    /// Exclusive while a checkpoint is made.
+    static let checkpoint: UInt64 = 3
+    /// Exclusive, one for each process that has the environment open.
+    static let firstProcess: UInt64 = 4096
+}
+
+/// The environments this process has open. What a forked child inherits does not count.
+struct OpenIdentities {
+    var identities: Set<FileIdentity> = []
+    var forkGeneration: UInt32 = 0
+
+    mutating func insert(_ identity: FileIdentity) -> Bool {
+        if forkGeneration != zp_fork_generation() {
+            identities = []
+            forkGeneration = zp_fork_generation()
+        }
+        return identities.insert(identity).inserted
+    }
+
+    mutating func remove(_ identity: FileIdentity) {
+        if forkGeneration == zp_fork_generation() { identities.remove(identity) }
+    }
+
+    static let shared = Mutex(OpenIdentities())
+}
+
+/// The steps of opening, so that a failure in the middle can undo those before it.
+struct EnvironmentOpening {
+    let path: String
+    let options: EnvironmentOptions
+    let fileSystem: any FileSystem
+    var parts: Parts?
+
+    private var dataFile: (any StorageFile)?
+    private var lockFile: (any StorageFile)?
+    private var registered: FileIdentity?
+    private var map: (UnsafeMutableRawPointer, Int)?
+    private var verifiedMap: (UnsafeMutableRawPointer, Int)?
+    private var sharedMap: (UnsafeMutableRawPointer, Int)?
+
+    struct Parts {
+        var dataFile: any StorageFile
+        var lockFile: (any StorageFile)?
+        var identity: FileIdentity
+        var meta: Meta
+        var map: UnsafeMutableRawPointer
+        var mapLength: Int
+        var verified: UnsafeMutablePointer<Atomic<UInt8>>
+        var shared: SharedState
+        var sharedLength: Int
+        var process: SharedState.Owner
+        var isFirst: Bool
+    }
+
+    init(path: String, options: EnvironmentOptions, fileSystem: any FileSystem) {
+        self.path = path
+        self.options = options
+        self.fileSystem = fileSystem
+    }
+
+    private var dataPath: String { path + "/data.zdb" }
+
+    mutating func run() throws(DatabaseError) {
+        guard !path.isEmpty else { throw DatabaseError(.badArgument, "the path is empty") }
+        let creates = options.createsIfMissing && !options.isReadOnly
+        if creates {
+            try fileSystem.makeDirectory(path, mode: options.directoryMode)
+        } else {
+            // Before a lock file is left in a directory that is no environment.
+            try fileSystem.open(dataPath, access: .readOnly, create: false, mode: 0).close()
+        }
+        let isFirst = try openLockFile(creates: creates)
+        if isFirst, creates, try !dataFileExists() {
+            try MetaPages.create(
+                dataPath, in: path, pageSize: options.pageSize, mode: options.fileMode,
+                fileSystem: fileSystem)
+        }
+        let access: FileAccess = options.isReadOnly ? .readOnly : .readWrite
+        let file = try fileSystem.open(dataPath, access: access, create: false, mode: 0)
+        dataFile = file
+        let identity = try file.identity()
+        try register(identity)
+        let loaded = try MetaPages.load(from: file)
+        let meta = loaded.meta
+        let (mapped, mapLength) = try mapData(file, meta: meta)
+        let shared = try openShared(loaded, isFirst: isFirst)
+        guard let verifiedMap, let sharedMap else { return }
+        parts = Parts(
+            dataFile: file, lockFile: lockFile, identity: identity, meta: meta, map: mapped,
+            mapLength: mapLength,
+            verified: verifiedMap.0.assumingMemoryBound(to: Atomic<UInt8>.self),
+            shared: shared, sharedLength: sharedMap.1, process: try registerProcess(shared),
+            isFirst: isFirst)
+    }
+
+    /// Takes an entry in the table of processes, locked until this process dies.
+    private func registerProcess(
+        _ shared: SharedState
+    ) throws(DatabaseError) -> SharedState.Owner {
+        guard let lockFile else { return shared.registerProcess(entry: 0) }
+        for entry in 0..<SharedState.processesMax
+        where try lockFile.lock(
+            byte: LockByte.firstProcess + UInt64(entry), .exclusive, wait: false)
+        {
+            return shared.registerProcess(entry: entry)
+        }
+        throw DatabaseError(
+            .readersFull,
+            "\(SharedState.processesMax) processes have the environment at \(path) open")
+    }
+
+    private func dataFileExists() throws(DatabaseError) -> Bool {
+        do throws(DatabaseError) {
+            let file = try fileSystem.open(
+                dataPath, access: .readOnly, create: false, mode: 0)
+            file.close()
+            return true
+        } catch {
+            if error.systemError == ENOENT { return false }
+            throw error
+        }
+    }
+
+    /// Opens and locks `lock.zdb`.
+    ///
+    /// - Returns: whether nobody else has the environment open, and so this process sets up
+    ///   what all share, holding the lock alone.
+    private mutating func openLockFile(creates: Bool) throws(DatabaseError) -> Bool {
+        let file: any StorageFile
+        do throws(DatabaseError) {
+            // A reader too writes in the reader table, if it can.
+            file = try fileSystem.open(
+                path + "/lock.zdb", access: .readWrite,
+                create: creates || options.isReadOnly, mode: options.fileMode)
+        } catch {
+            let cannotWrite = [EACCES, EROFS, EPERM].contains(error.systemError)
+            if options.isReadOnly && cannotWrite { return true }
+            throw error
+        }
+        lockFile = file
+        try file.abandonInChild()
+        while true {
+            if try file.lock(byte: LockByte.open, .exclusive, wait: false) { return true }
+            _ = try file.lock(byte: LockByte.open, .shared, wait: true)
+            if try file.isLocked(byte: LockByte.live) { return false }
+            // Whoever was setting it up died: somebody has to begin again.
+            _ = try file.lock(byte: LockByte.open, .unlocked, wait: false)
+            sched_yield()
+        }
+    }
+
+    private mutating func register(_ identity: FileIdentity) throws(DatabaseError) {
+        let isNew = OpenIdentities.shared.withLock { $0.insert(identity) }
+        guard isNew else {
+            throw DatabaseError(
+                .busy,
+                "this process has the environment at \(path) open already; share that handle "
+                    + "between threads, or close it first")
+        }
+        registered = identity
+    }
+
+    /// Maps the data file at the full length it may ever reach, so that no pointer moves when
+    /// it grows. Where so much address space is not to be had, as much as there is.
+    private mutating func mapData(
+        _ file: any StorageFile, meta: Meta
+    ) throws(DatabaseError) -> (UnsafeMutableRawPointer, Int) {
+        let pageSize = UInt64(meta.pageSize)
+        let needed = max(meta.pageCount * pageSize, Format.maxSizeMin)
+        // A smaller max_size than the data has bounds growth; it cannot unmap what is there.
+        var length = max(options.maxSize / pageSize * pageSize, needed)
+        while true {
+            do throws(DatabaseError) {
+                let address = try file.map(length: Int(length), writable: false)
+                map = (address, Int(length))
+                let bytes = Int(length / pageSize)
+                guard
+                    let verified = mmap(
+                        nil, bytes, PROT_READ | PROT_WRITE,
+                        MAP_PRIVATE | Int32(MAP_ANONYMOUS) | Int32(MAP_NORESERVE), -1, 0),
+                    verified != MAP_FAILED
+                else {
+                    throw DatabaseError(
+                        systemError: errno, "reserve \(bytes) bytes for page states")
+                }
+                verifiedMap = (verified, bytes)
+                return (address, Int(length))
+            } catch {
+                if let map { file.unmap(map.0, length: map.1) }
+                map = nil
+                // ENOMEM from the kernel, EINVAL from emulators with less address space.
+                guard [ENOMEM, EINVAL].contains(error.systemError), length / 2 >= needed
+                else { throw error }
+                length = length / 2 / pageSize * pageSize
+            }
+        }
+    }
+
+    private mutating func openShared(
+        _ loaded: MetaPages.Loaded, isFirst: Bool
+    ) throws(DatabaseError) -> SharedState {
+        let meta = loaded.meta
+        let page = SystemCall.memoryPageSize
+        guard let lockFile else {
+            // Nothing can be written here: a reader table of this process's own.
+            let length = SharedState.byteCount(readersMax: options.maxReaders)
+            let address = mmap(
+                nil, length, PROT_READ | PROT_WRITE,
+                MAP_PRIVATE | Int32(MAP_ANONYMOUS), -1, 0)
+            guard let address, address != MAP_FAILED else {
+                throw DatabaseError(systemError: errno, "reserve a reader table")
+            }
+            sharedMap = (address, length)
+            return setUp(address, readersMax: options.maxReaders, loaded)
+        }
+        if isFirst {
+            let length = SharedState.byteCount(readersMax: options.maxReaders)
+            let rounded = (length + page - 1) / page * page
+            if try lockFile.size() != UInt64(rounded) {
+                try lockFile.truncate(to: UInt64(rounded))
+            }
+            let address = try lockFile.map(length: rounded, writable: true)
+            sharedMap = (address, rounded)
+            return setUp(address, readersMax: options.maxReaders, loaded)
+        }
+        let size = Int(try lockFile.size())
+        guard size >= page else {
+            throw DatabaseError(.busy, "\(path)/lock.zdb was never set up; open again")
+        }
+        let address = try lockFile.map(length: size, writable: true)
+        sharedMap = (address, size)
+        guard let readersMax = SharedState.readersMax(in: address),
+            SharedState.byteCount(readersMax: readersMax) <= size
+        else {
+            throw DatabaseError(
+                .versionMismatch,
+                "\(path)/lock.zdb has another layout than this library's: the environment is "
+                    + "open in a program with another version; close it there first")
+        }
+        let shared = SharedState(base: address, readersMax: readersMax)
+        guard shared.belongs(to: meta.environmentID) else {
+            throw DatabaseError(
+                .busy,
+                "\(path)/data.zdb was replaced while other programs have it open; close it "
+                    + "there first")
+        }
+        return shared
+    }
+
+    private func setUp(
+        _ address: UnsafeMutableRawPointer, readersMax: Int, _ loaded: MetaPages.Loaded
+    ) -> SharedState {
+        let meta = loaded.meta
+        let shared = SharedState(base: address, readersMax: readersMax)
+        shared.initialize(environmentID: meta.environmentID)
+        shared.publishTip(meta)
+        shared.raiseVisible(to: meta.transaction)
+        shared.checkpoint = meta.transaction
+        shared.checkpointLogEnd = meta.logEnd
+        shared.metaPage = loaded.page
+        shared.raiseFlushed(to: meta.logEnd)
+        return shared
+    }
+
+    mutating func undo() {
+        if let sharedMap {
+            if let lockFile {
+                lockFile.unmap(sharedMap.0, length: sharedMap.1)
+            } else {
+                munmap(sharedMap.0, sharedMap.1)
+            }
+        }
+        if let verifiedMap { munmap(verifiedMap.0, verifiedMap.1) }
+        if let map { dataFile?.unmap(map.0, length: map.1) }
+        if let registered { OpenIdentities.shared.withLock { $0.remove(registered) } }
+        dataFile?.close()
+        lockFile?.close()
+    }
+}
