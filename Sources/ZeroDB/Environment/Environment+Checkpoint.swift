@@ -35,6 +35,7 @@ extension Environment {
             throw poison(error)
         }
         shared.checkpointLogEnd = meta.logEnd
+        shared.checkpointPinnedTotal = meta.pinnedTotal
         shared.checkpoint = meta.transaction
         shared.checkpointing = 0
         // What the meta page holds needs no log to be durable.
@@ -62,7 +63,8 @@ extension Environment {
 
     /// Pages that wait for a checkpoint to become available.
     func pinnedPages(_ meta: Meta) -> UInt64 {
-        meta.pendingPages >= meta.youngPages ? meta.pendingPages - meta.youngPages : 0
+        let before = state.pointee.shared.checkpointPinnedTotal
+        return meta.pinnedTotal >= before ? meta.pinnedTotal - before : 0
     }
 
     /// Whether log or pinned space call for a checkpoint.
@@ -74,6 +76,17 @@ extension Environment {
         if logBytes > options.logSize * factor { return true }
         let pinnedMax = max(UInt64(16 << 20) / UInt64(pageSize), meta.pageCount / 4)
         return pinnedPages(meta) > pinnedMax * factor && shared.checkpoint < meta.transaction
+    }
+
+    /// Makes a checkpoint if one is still needed when the one under way is done. Failures show
+    /// in the next commit, which meets the poisoned environment.
+    func makeCheckpointIfNeeded(factor: UInt64 = 1) throws(DatabaseError) {
+        let shared = state.pointee.shared
+        try lockCheckpoint()
+        unlockCheckpoint()
+        let meta = Meta.read { shared.copyTipMeta(to: $0) }
+        guard needsCheckpoint(meta, factor: factor) else { return }
+        try makeCheckpoint(holding: meta.transaction)
     }
 
     /// Makes pinned pages available when the environment is nearly full. Before the writer's lock.
@@ -120,22 +133,27 @@ extension Environment {
             }
         case .checkpointSoon:
             if let worker {
-                worker.checkpointSoon()
+                worker.checkpointSurely()
             } else {
                 try makeCheckpoint(holding: meta.transaction)
             }
         }
+        if let worker, log.wantsSpare(meta) { worker.prepareSegment() }
         guard needsCheckpoint(meta) else { return }
         if let worker {
             worker.checkpointSoon()
             // A writer much faster than the disk waits for it.
             guard needsCheckpoint(meta, factor: 2) else { return }
         }
-        do throws(DatabaseError) {
-            try makeCheckpoint(holding: meta.transaction)
-        } catch {
-            // This commit is done; the next one meets the poisoned environment.
-        }
+        try? makeCheckpointIfNeeded(factor: worker == nil ? 1 : 2)
+    }
+
+    /// Writes the next segment of the log in advance. If that fails, the commit that needs it
+    /// does it, and reports why it cannot.
+    func prepareSegment() {
+        let shared = state.pointee.shared
+        try? log.prepareSpare(
+            Meta.read { shared.copyTipMeta(to: $0) }, name: "spare.\(state.pointee.process.raw)")
     }
 
     /// Without a thread, relaxed commits are flushed by the first commit after their time is up.

@@ -79,7 +79,7 @@ public final class Environment: @unchecked Sendable {
         pthread_mutex_init(checkpointMutex, nil)
         log = Log(
             path: path, fileSystem: fileSystem, fileMode: options.fileMode,
-            seed: parts.meta.checksumSeed)
+            seed: parts.meta.checksumSeed, lockFile: parts.lockFile)
         stateStorage = .allocate(capacity: 1)
         let source = PageSource(
             map: parts.map, pageSize: pageSize, pageShift: pageSize.trailingZeroBitCount,

@@ -12,6 +12,8 @@ enum LockByte {
     static let live: UInt64 = 2
     /// Exclusive while a checkpoint is made.
     static let checkpoint: UInt64 = 3
+    /// Exclusive while files of the log are made, renamed or removed.
+    static let segments: UInt64 = 4
     /// Exclusive, one for each process that has the environment open.
     static let firstProcess: UInt64 = 4096
 }
@@ -269,6 +271,7 @@ struct EnvironmentOpening {
         shared.raiseVisible(to: meta.transaction)
         shared.checkpoint = meta.transaction
         shared.checkpointLogEnd = meta.logEnd
+        shared.checkpointPinnedTotal = meta.pinnedTotal
         shared.metaPage = loaded.page
         shared.raiseFlushed(to: meta.logEnd)
         return shared

@@ -13,6 +13,8 @@ final class Worker: @unchecked Sendable {
     private var thread: pthread_t?
     private var wantsFlush = false
     private var wantsCheckpoint = false
+    private var mustCheckpoint = false
+    private var wantsSegment = false
     private var isStopping = false
 
     init(_ environment: Environment) {
@@ -32,15 +34,27 @@ final class Worker: @unchecked Sendable {
 
     func flushSoon() { ask { $0.wantsFlush = true } }
 
+    /// Asks for a checkpoint if log or pinned space still call for one then.
     func checkpointSoon() { ask { $0.wantsCheckpoint = true } }
+
+    /// Asks for a checkpoint whatever there is to hold.
+    func checkpointSurely() {
+        ask {
+            $0.wantsCheckpoint = true
+            $0.mustCheckpoint = true
+        }
+    }
+
+    /// Asks for the next segment of the log to be made ready.
+    func prepareSegment() { ask { $0.wantsSegment = true } }
 
     private func ask(_ change: (Worker) -> Void) {
         pthread_mutex_lock(mutex)
         defer { pthread_mutex_unlock(mutex) }
-        let hadWork = wantsFlush || wantsCheckpoint
+        let hadWork = wantsFlush || wantsCheckpoint || wantsSegment
         change(self)
         if thread == nil && !isStopping { start() }
-        if !hadWork || wantsCheckpoint { pthread_cond_signal(changed) }
+        if !hadWork || isUrgent { pthread_cond_signal(changed) }
     }
 
     /// Starts the thread. All signals are the host program's.
@@ -77,12 +91,20 @@ final class Worker: @unchecked Sendable {
         pthread_mutex_lock(mutex)
         defer { pthread_mutex_unlock(mutex) }
         while !isStopping {
-            if wantsCheckpoint {
+            if wantsSegment {
+                wantsSegment = false
+                unlocked { environment.prepareSegment() }
+            } else if wantsCheckpoint {
+                let isForced = mustCheckpoint
                 wantsCheckpoint = false
-                wantsFlush = false
+                mustCheckpoint = false
                 unlocked {
-                    let shared = environment.state.pointee.shared
-                    try? environment.makeCheckpoint(holding: shared.tip)
+                    if isForced {
+                        let tip = environment.state.pointee.shared.tip
+                        try? environment.makeCheckpoint(holding: tip)
+                    } else {
+                        try? environment.makeCheckpointIfNeeded()
+                    }
                 }
             } else if wantsFlush {
                 // Time for more commits to share the flush.
@@ -95,6 +117,9 @@ final class Worker: @unchecked Sendable {
             }
         }
     }
+
+    /// Whether there is work that does not wait for more to join it.
+    private var isUrgent: Bool { wantsCheckpoint || wantsSegment }
 
     private func unlocked(_ body: () -> Void) {
         pthread_mutex_unlock(mutex)
@@ -110,7 +135,7 @@ final class Worker: @unchecked Sendable {
             until.tv_nsec -= 1_000_000_000
             until.tv_sec += 1
         }
-        while !isStopping, !wantsCheckpoint {
+        while !isStopping, !isUrgent {
             if pthread_cond_timedwait(changed, mutex, &until) == ETIMEDOUT { return }
         }
     }

@@ -12,16 +12,27 @@ final class Log: @unchecked Sendable {
     private let seed: UInt64
     /// The segments this process has open, by base.
     private let segments = Mutex<[UInt64: LogSegment]>([:])
+    private let lockFile: (any StorageFile)?
+    /// Held while files of the log are made, renamed or removed.
+    private let segmentsMutex: UnsafeMutablePointer<pthread_mutex_t>
     private let mutex: UnsafeMutablePointer<pthread_mutex_t>
     private let flushed: UnsafeMutablePointer<pthread_cond_t>
     /// Whether a thread of this process is flushing; under `mutex`.
     private var isFlushing = false
+    /// The segment for whose successor a file has been asked for; under the lock of `segments`.
+    private var preparedFor: UInt64 = 0
 
     /// Bytes of the largest record; a larger transaction becomes a checkpoint.
     static let recordSizeMax = 8 << 20
 
-    init(path: String, fileSystem: any FileSystem, fileMode: UInt32, seed: UInt64) {
+    init(
+        path: String, fileSystem: any FileSystem, fileMode: UInt32, seed: UInt64,
+        lockFile: (any StorageFile)?
+    ) {
         self.path = path
+        self.lockFile = lockFile
+        segmentsMutex = .allocate(capacity: 1)
+        pthread_mutex_init(segmentsMutex, nil)
         self.fileSystem = fileSystem
         self.fileMode = fileMode
         self.seed = seed
@@ -32,6 +43,8 @@ final class Log: @unchecked Sendable {
     }
 
     deinit {
+        pthread_mutex_destroy(segmentsMutex)
+        segmentsMutex.deallocate()
         pthread_cond_destroy(flushed)
         flushed.deallocate()
         pthread_mutex_destroy(mutex)
@@ -46,6 +59,55 @@ final class Log: @unchecked Sendable {
     }
 
     // MARK: Segments
+
+    private func lockSegments() throws(DatabaseError) {
+        pthread_mutex_lock(segmentsMutex)
+        do throws(DatabaseError) {
+            _ = try lockFile?.lock(byte: LockByte.segments, .exclusive, wait: true)
+        } catch {
+            pthread_mutex_unlock(segmentsMutex)
+            throw error
+        }
+    }
+
+    private func unlockSegments() {
+        _ = try? lockFile?.lock(byte: LockByte.segments, .unlocked, wait: false)
+        pthread_mutex_unlock(segmentsMutex)
+    }
+
+    /// Whether the segment at the log's end is more than half full and no one has been asked yet
+    /// to prepare the next.
+    func wantsSpare(_ meta: Meta) -> Bool {
+        guard meta.logEnd > 0 else { return false }
+        return segments.withLock { segments in
+            guard let active = segments[meta.logSegment], preparedFor != active.base,
+                meta.logEnd - active.base > active.capacity / 2
+            else { return false }
+            preparedFor = active.base
+            return true
+        }
+    }
+
+    /// Writes the file for the next segment in advance, without holding anybody up.
+    ///
+    /// - Parameter name: of a file that is this process's alone.
+    func prepareSpare(_ meta: Meta, name: String) throws(DatabaseError) {
+        guard let active = segments.withLock({ $0[meta.logSegment] }) else { return }
+        let capacity = min(LogSegment.capacityMax, active.capacity * 2)
+        let directory = LogSegment.directory(of: path)
+        guard try !LogSegment.hasSpare(capacity: capacity, in: path, fileSystem: fileSystem)
+        else { return }
+        try LogSegment.writeZeros(
+            to: name, capacity: capacity, in: path, mode: fileMode, fileSystem: fileSystem)
+        try lockSegments()
+        defer { unlockSegments() }
+        if try LogSegment.hasSpare(capacity: capacity, in: path, fileSystem: fileSystem) {
+            try fileSystem.remove(directory + "/" + name)
+        } else {
+            try fileSystem.rename(
+                directory + "/" + name, to: directory + "/" + LogSegment.spareName)
+        }
+    }
 
     /// The segment that holds the end of the log.
     private func segment(base: UInt64, meta: Meta) throws(DatabaseError) -> LogSegment? {
@@ -144,6 +206,8 @@ final class Log: @unchecked Sendable {
             position = 4096
         }
         let needed = (length + 4095) & ~4095
+        try lockSegments()
+        defer { unlockSegments() }
         let segment = try LogSegment.make(
             base: position, capacity: max(capacity, needed), in: path, meta: meta, mode: fileMode,
             fileSystem: fileSystem)
@@ -206,14 +270,20 @@ final class Log: @unchecked Sendable {
     /// Removes the segments that a checkpoint has made needless, one of them kept as the next
     /// one's file.
     func recycle(before position: UInt64, active: UInt64) throws(DatabaseError) {
+        try lockSegments()
+        defer { unlockSegments() }
         let directory = LogSegment.directory(of: path)
         let bases = try fileSystem.list(directory).compactMap { LogSegment.base(ofName: $0) }
         let old = bases.sorted().filter { $0 < active && $0 < position }
+        guard let last = old.last else { return }
+        // The newest of the old is the next one's file, if that has not been prepared.
+        let spare = directory + "/" + LogSegment.spareName
+        let hasSpare = try fileSystem.list(directory).contains(LogSegment.spareName)
         for base in old {
             segments.withLock { $0.removeValue(forKey: base) }?.file.close()
             let name = directory + "/" + LogSegment.name(base: base)
-            if base == old.last {
-                try fileSystem.rename(name, to: directory + "/" + LogSegment.spareName)
+            if base == last && !hasSpare {
+                try fileSystem.rename(name, to: spare)
             } else {
                 try fileSystem.remove(name)
             }

@@ -114,15 +114,15 @@ struct LogSegment {
 
     // MARK: Making
 
-    /// Writes a segment's worth of zeros to the spare file and flushes them.
-    static func prepareSpare(
-        capacity: UInt64, in environment: String, mode: UInt32, fileSystem: any FileSystem
+    /// Writes a segment's worth of zeros to a file of its own and flushes them.
+    static func writeZeros(
+        to name: String, capacity: UInt64, in environment: String, mode: UInt32,
+        fileSystem: any FileSystem
     ) throws(DatabaseError) {
         let directory = directory(of: environment)
         try fileSystem.makeDirectory(directory, mode: mode | (mode & 0o444) >> 2)
-        let path = directory + "/" + spareName
-        try fileSystem.remove(path)
-        let file = try fileSystem.open(path + ".new", access: .readWrite, create: true, mode: mode)
+        let path = directory + "/" + name
+        let file = try fileSystem.open(path, access: .readWrite, create: true, mode: mode)
         defer { file.close() }
         try file.truncate(to: 0)
         let zeros = UnsafeMutableRawBufferPointer.allocate(byteCount: zerosSize, alignment: 64)
@@ -137,7 +137,21 @@ struct LogSegment {
             written += part
         }
         try file.sync()
-        try fileSystem.rename(path + ".new", to: path)
+    }
+
+    /// Whether the spare exists and has the size for a capacity.
+    static func hasSpare(
+        capacity: UInt64, in environment: String, fileSystem: any FileSystem
+    ) throws(DatabaseError) -> Bool {
+        let path = directory(of: environment) + "/" + spareName
+        do throws(DatabaseError) {
+            let file = try fileSystem.open(path, access: .readOnly, create: false, mode: 0)
+            defer { file.close() }
+            return try file.size() == UInt64(headerSize) + capacity
+        } catch {
+            if error.systemError == ENOENT { return false }
+            throw error
+        }
     }
 
     /// Gives the spare a place in the log, preparing one first if there is none of this size.
@@ -147,25 +161,13 @@ struct LogSegment {
     ) throws(DatabaseError) -> LogSegment {
         let directory = directory(of: environment)
         let spare = directory + "/" + spareName
-        let size = UInt64(headerSize) + capacity
-        var file: (any StorageFile)?
-        do throws(DatabaseError) {
-            file = try fileSystem.open(spare, access: .readWrite, create: false, mode: mode)
-        } catch {
-            guard error.systemError == ENOENT else { throw error }
+        if try !hasSpare(capacity: capacity, in: environment, fileSystem: fileSystem) {
+            try fileSystem.remove(spare)
+            try writeZeros(
+                to: spareName, capacity: capacity, in: environment, mode: mode,
+                fileSystem: fileSystem)
         }
-        if let known = file, try known.size() != size {
-            known.close()
-            file = nil
-        }
-        if file == nil {
-            try prepareSpare(
-                capacity: capacity, in: environment, mode: mode, fileSystem: fileSystem)
-            file = try fileSystem.open(spare, access: .readWrite, create: false, mode: mode)
-        }
-        guard let file else {
-            throw DatabaseError(systemError: ENOENT, "open the spare log segment \(spare)")
-        }
+        let file = try fileSystem.open(spare, access: .readWrite, create: false, mode: mode)
         do throws(DatabaseError) {
             try writeHeader(file, base: base, capacity: capacity, meta: meta)
             try file.sync()

@@ -22,6 +22,9 @@ struct Meta: Equatable {
     var wallClock: UInt64 = 0
     /// Pages in pending entries that only readers can hold back, not the durable root.
     var youngPages: UInt64 = 0
+    /// Pages ever freed that the durable root of the time could need: how many are pinned now is
+    /// the difference to what the root counts.
+    var pinnedTotal: UInt64 = 0
     /// Where the log goes on after this state.
     var logEnd: UInt64 = 0
     /// The checksum of the record before that.
@@ -71,7 +74,8 @@ struct Meta: Equatable {
         static let catalog = 192
         static let free = 256
         static let page = 320
-        // 328...447: zero
+        static let pinnedTotal = 328
+        // 336...447: zero
     }
 
     /// Why a record in a meta page cannot be used.
@@ -97,6 +101,7 @@ struct Meta: Equatable {
         allocationCursor = bytes.littleEndian(Field.allocationCursor)
         wallClock = bytes.littleEndian(Field.wallClock)
         youngPages = bytes.littleEndian(Field.youngPages)
+        pinnedTotal = bytes.littleEndian(Field.pinnedTotal)
         logEnd = bytes.littleEndian(Field.logEnd)
         logChecksum = bytes.littleEndian(Field.logChecksum)
         logSegment = bytes.littleEndian(Field.logSegment)
@@ -154,6 +159,7 @@ struct Meta: Equatable {
         bytes.storeLittleEndian(allocationCursor, at: Field.allocationCursor)
         bytes.storeLittleEndian(wallClock, at: Field.wallClock)
         bytes.storeLittleEndian(youngPages, at: Field.youngPages)
+        bytes.storeLittleEndian(pinnedTotal, at: Field.pinnedTotal)
         bytes.storeLittleEndian(logEnd, at: Field.logEnd)
         bytes.storeLittleEndian(logChecksum, at: Field.logChecksum)
         bytes.storeLittleEndian(logSegment, at: Field.logSegment)

@@ -14,6 +14,7 @@ import Synchronization
 /// 136   checkpointing: a commit whose meta page is being written, or 0
 /// 144   the number of the meta page of `checkpoint`
 /// 152   log position of `checkpoint`
+/// 168   pinned total of `checkpoint`
 /// 160   unlogged: the newest commit that has no log record
 /// 192   poisoned: errno of a flush that failed, or 0
 /// 200   flushed: the log is on disk up to here
@@ -117,6 +118,12 @@ struct SharedState {
     var checkpointLogEnd: UInt64 {
         get { word(152).pointee.load(ordering: .sequentiallyConsistent) }
         nonmutating set { word(152).pointee.store(newValue, ordering: .sequentiallyConsistent) }
+    }
+
+    /// How many pages `checkpoint` counts as ever pinned.
+    var checkpointPinnedTotal: UInt64 {
+        get { word(168).pointee.load(ordering: .sequentiallyConsistent) }
+        nonmutating set { word(168).pointee.store(newValue, ordering: .sequentiallyConsistent) }
     }
 
     /// The newest commit that has no log record: none after it may have one before a checkpoint

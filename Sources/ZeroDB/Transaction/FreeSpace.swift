@@ -220,7 +220,11 @@ struct FreeSpace {
                 start.storeLittleEndian(length << 48 | rest.start, at: count * Self.runSize)
                 rest = PageRun(start: rest.start + length, count: rest.count - length)
                 meta.pointee.pendingPages += length
-                if birth != nil { meta.pointee.youngPages += length }
+                if birth != nil {
+                    meta.pointee.youngPages += length
+                } else {
+                    meta.pointee.pinnedTotal &+= length
+                }
                 count += 1
                 if count == Self.runsPerEntry {
                     try putPending(writer.transaction, count, birth: birth)
@@ -311,6 +315,7 @@ struct FreeSpace {
         let start = buffer + Self.valueOffset
         for (index, run) in runs.enumerated() {
             try countPending(run, isYoung: true)
+            meta.pointee.pinnedTotal &+= run.count
             start.storeLittleEndian(run.count << 48 | run.start, at: index * Self.runSize)
         }
         // The sequence is the one of the young entry: a transaction numbers both kinds together.
