@@ -2,7 +2,7 @@
 import PackageDescription
 
 let strict: [SwiftSetting] = [
-    .enableExperimentalFeature("Lifetimes")
+    .enableExperimentalFeature("Lifetimes"), .treatAllWarnings(as: .error),
 ]
 
 let package = Package(

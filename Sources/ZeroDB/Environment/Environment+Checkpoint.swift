@@ -15,6 +15,7 @@ extension Environment {
         defer { unlockCheckpoint() }
         guard shared.checkpoint < wanted else { return }
         try checkPoison()
+        try settleCheckpoint()
         // The pages of the new root must outlive the moment it becomes one.
         var slot = shared.claimReader(state.pointee.process)
         if slot == nil {
@@ -24,28 +25,48 @@ extension Environment {
         guard let slot else { throw Transactions.readersFull(state) }
         defer { shared.releaseReader(slot) }
         let meta = Meta.read { shared.pinTip(slot: slot, to: $0) }
+        let page = 1 - shared.metaPage
         do throws(DatabaseError) {
             try dataFile.sync()
             shared.checkpointing = meta.transaction
-            let page = 1 - shared.metaPage
             try MetaPages.write(meta, page: page, to: dataFile)
             try dataFile.sync()
-            shared.metaPage = page
         } catch {
             throw poison(error)
         }
-        shared.checkpointLogEnd = meta.logEnd
-        shared.checkpointPinnedTotal = meta.pinnedTotal
-        shared.checkpoint = meta.transaction
-        shared.checkpointing = 0
+        noteCheckpoint(meta, page: page)
         // What the meta page holds needs no log to be durable.
-        shared.raiseFlushed(to: meta.logEnd)
         shared.raiseVisible(to: meta.transaction)
+        shared.raiseFlushed(to: meta.logEnd)
         do throws(DatabaseError) {
             try log.recycle(before: meta.logEnd, active: meta.logSegment)
         } catch {
             // The log is longer than it need be; the next checkpoint tries again.
         }
+    }
+
+    /// If a process died while it wrote a meta page, that page may be the newest a crash would
+    /// find: finishes what it began. With the checkpoint's lock.
+    private func settleCheckpoint() throws(DatabaseError) {
+        let shared = state.pointee.shared
+        guard shared.checkpointing != 0 else { return }
+        do throws(DatabaseError) {
+            let loaded = try MetaPages.load(from: dataFile)
+            try dataFile.sync()
+            noteCheckpoint(loaded.meta, page: loaded.page)
+        } catch {
+            throw poison(error)
+        }
+    }
+
+    /// Tells all processes what the durable root now is.
+    private func noteCheckpoint(_ meta: Meta, page: UInt64) {
+        let shared = state.pointee.shared
+        shared.metaPage = page
+        shared.checkpointLogEnd = meta.logEnd
+        shared.checkpointPinnedTotal = meta.pinnedTotal
+        shared.checkpoint = meta.transaction
+        shared.checkpointing = 0
     }
 
     /// Makes everything that is committed durable, and the log empty.

@@ -96,6 +96,9 @@ public final class Environment: @unchecked Sendable {
             if parts.isFirst { try recover() }
             if let lockFile {
                 _ = try lockFile.lock(byte: LockByte.live, .shared, wait: true)
+                if !options.isReadOnly {
+                    _ = try lockFile.lock(byte: LockByte.writable, .shared, wait: true)
+                }
                 if parts.isFirst {
                     state.pointee.shared.markReady()
                     _ = try lockFile.lock(byte: LockByte.open, .shared, wait: true)
@@ -130,16 +133,18 @@ public final class Environment: @unchecked Sendable {
         release()
     }
 
-    /// Leaves an environment that nobody else has open with an empty log, so that the next to
+    /// Leaves an environment that nobody else has open for writing with an empty log, so that the next to
     /// open it has nothing to replay.
     private func closeLog() {
         worker?.stop()
         let shared = state.pointee.shared
-        guard !options.isReadOnly, shared.poison == 0, shared.tip > shared.checkpoint else {
-            return
-        }
-        // Failures leave the log, which holds what was committed.
-        let isLast = (try? lockFile?.lock(byte: LockByte.open, .exclusive, wait: false)) ?? false
+        guard !options.isReadOnly, shared.poison == 0 else { return }
+        // Failures leave the log, which holds what was committed. The own share goes first: of
+        // two who close at once, one then finds that there is no other.
+        _ = try? lockFile?.lock(byte: LockByte.writable, .unlocked, wait: false)
+        let isLast =
+            (try? lockFile?.lock(byte: LockByte.writable, .exclusive, wait: false)) ?? false
+        guard shared.tip > shared.checkpoint else { return }
         if isLast {
             try? makeCheckpoint(holding: shared.tip)
         } else if shared.unlogged <= shared.checkpoint {

@@ -14,6 +14,9 @@ enum LockByte {
     static let checkpoint: UInt64 = 3
     /// Exclusive while files of the log are made, renamed or removed.
     static let segments: UInt64 = 4
+    /// Shared by all who have the environment open for writing; whoever can have it alone when it
+    /// closes is the last of them.
+    static let writable: UInt64 = 5
     /// Exclusive, one for each process that has the environment open.
     static let firstProcess: UInt64 = 4096
 }

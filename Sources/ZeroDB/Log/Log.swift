@@ -52,10 +52,7 @@ final class Log: @unchecked Sendable {
     }
 
     func close() {
-        segments.withLock { segments in
-            for segment in segments.values { segment.file.close() }
-            segments = [:]
-        }
+        segments.withLock { $0 = [:] }
     }
 
     // MARK: Segments
@@ -120,14 +117,13 @@ final class Log: @unchecked Sendable {
         return segment
     }
 
-    /// Keeps a segment open. Older ones are closed when nobody can be flushing them any more.
+    /// Keeps a segment open, and the one before it. A file closes when its last user, who may be
+    /// flushing it, lets go of it.
     private func remember(_ segment: LogSegment) {
-        let old = segments.withLock { segments -> [LogSegment] in
+        segments.withLock { segments in
             segments[segment.base] = segment
-            let bases = segments.keys.sorted().dropLast(3)
-            return bases.compactMap { segments.removeValue(forKey: $0) }
+            for base in segments.keys.sorted().dropLast(2) { segments[base] = nil }
         }
-        for segment in old { segment.file.close() }
     }
 
     // MARK: Append
@@ -197,6 +193,7 @@ final class Log: @unchecked Sendable {
             }
             position = current.end
             capacity = min(LogSegment.capacityMax, current.capacity * 2)
+            shared.raiseVisible(to: meta.loggedTransaction)
             shared.raiseFlushed(to: meta.logEnd)
         } else if position > 0 {
             // The segment is gone: what it held is behind a checkpoint.
@@ -261,8 +258,9 @@ final class Log: @unchecked Sendable {
                 systemError: ENOENT, "open log segment \(LogSegment.name(base: meta.logSegment))")
         }
         try segment.file.sync()
-        shared.raiseFlushed(to: meta.logEnd)
+        // Visible first: who sees its record flushed returns, and must then see its commit.
         shared.raiseVisible(to: meta.loggedTransaction)
+        shared.raiseFlushed(to: meta.logEnd)
     }
 
     // MARK: Recycling
@@ -280,7 +278,7 @@ final class Log: @unchecked Sendable {
         let spare = directory + "/" + LogSegment.spareName
         let hasSpare = try fileSystem.list(directory).contains(LogSegment.spareName)
         for base in old {
-            segments.withLock { $0.removeValue(forKey: base) }?.file.close()
+            segments.withLock { $0[base] = nil }
             let name = directory + "/" + LogSegment.name(base: base)
             if base == last && !hasSpare {
                 try fileSystem.rename(name, to: spare)

@@ -85,6 +85,7 @@ protocol StorageFile: AnyObject, Sendable {
     /// Lets the locks end with this process: a forked child gives its descriptor up.
     func abandonInChild() throws(DatabaseError)
 
+    /// Closes the file; again does nothing. Happens by itself with the last reference to it.
     func close()
 }
 

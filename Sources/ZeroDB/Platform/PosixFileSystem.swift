@@ -76,11 +76,14 @@ final class PosixFile: StorageFile {
     let name: String
     private let descriptor: Int32
     private let isAbandoned = Atomic<Bool>(false)
+    private let isClosed = Atomic<Bool>(false)
 
     init(descriptor: Int32, name: String) {
         self.descriptor = descriptor
         self.name = name
     }
+
+    deinit { close() }
 
     private func status() throws(DatabaseError) -> stat {
         var status = stat()
@@ -229,7 +232,9 @@ final class PosixFile: StorageFile {
         isAbandoned.store(true, ordering: .relaxed)
     }
 
+    /// Closes the file, once.
     func close() {
+        guard !isClosed.exchange(true, ordering: .acquiringAndReleasing) else { return }
         if isAbandoned.load(ordering: .relaxed) { zp_keep_in_child(descriptor) }
         Glibc.close(descriptor)
     }
