@@ -165,6 +165,16 @@ typedef struct zdb_val {
 #define ZDB_THREADS_DEFAULT 0u /**< a thread of the library's, started when it is needed */
 #define ZDB_THREADS_NONE 1u    /**< commits do, for programs that forbid library threads */
 
+/** How much an event matters. */
+#define ZDB_LOG_INFORMATION 1u
+#define ZDB_LOG_WARNING 2u
+#define ZDB_LOG_ERROR 3u
+
+/** Called for what the library does by itself: recovery, failures of background work. From any
+ *  thread, the library's own included; must not call the library. `message` is valid during the
+ *  call. */
+typedef void (*zdb_log_fn)(void *context, uint32_t level, const char *message);
+
 /** How to open an environment. Fill with zdb_env_options_init(), then change what you need. */
 typedef struct zdb_env_options {
     size_t struct_size;      /**< sizeof(zdb_env_options) */
@@ -175,13 +185,15 @@ typedef struct zdb_env_options {
                                   is reserved, no memory. Default 1 TiB, at least 1 MiB */
     uint64_t max_txn_pages;  /**< pages one transaction may dirty; default 10000, 0: no bound */
     uint32_t checksum;       /**< ZDB_CHECKSUM_ */
-    uint32_t max_readers;    /**< slots of the reader table; default 1024, at most 65536 */
+    uint32_t max_readers;    /**< slots the reader table may grow to; default and most 65536 */
     uint32_t file_mode;      /**< permissions of the files made; default 0600. The directory
                                   gets the same and x where there is r (0700) */
     uint32_t durability;     /**< ZDB_DURABILITY_ */
     uint64_t log_size;       /**< bytes of log after which a checkpoint is made; default 64 MiB */
     uint32_t threads;        /**< ZDB_THREADS_ */
     uint32_t reserved;       /**< 0 */
+    zdb_log_fn log;          /**< NULL: events are not told */
+    void *log_context;       /**< passed to log */
 } zdb_env_options;
 
 /** Fills *options with the defaults named above, struct_size included. */
@@ -247,6 +259,25 @@ int zdb_env_info(zdb_env *env, zdb_info *info);
 /** Largest key in bytes, 0 if env is no open environment. A quarter of a page less 8: 1016
  *  bytes with pages of 4 KiB, 16376 with 64 KiB. */
 size_t zdb_env_max_key_size(zdb_env *env);
+
+/** A reader in the table, of this process or another. */
+typedef struct zdb_reader {
+    uint32_t slot;       /**< its place in the table */
+    uint32_t process_id; /**< as its process knew it; nothing depends on it */
+    uint64_t thread;     /**< a number of its thread, meaningful in its process only */
+    uint64_t txn_id;     /**< the transaction whose state it sees; UINT64_MAX if it was reset */
+} zdb_reader;
+
+/** Called by zdb_reader_list() for each reader; *reader is valid during the call. */
+typedef void (*zdb_reader_fn)(void *context, const zdb_reader *reader);
+
+/** Lists the readers of all processes. O(readers). */
+int zdb_reader_list(zdb_env *env, zdb_reader_fn on_reader, void *context);
+
+/** Frees the slots of processes that have died. Needs not be called: whoever needs a slot, or the
+ *  space that a dead reader pins, does it.
+ *  @param dead  receives how many there were; may be NULL. */
+int zdb_reader_check(zdb_env *env, uint32_t *dead);
 
 /** What zdb_env_verify() found. */
 typedef struct zdb_verify_report {

@@ -16,7 +16,8 @@ public func zdb_env_options_init(_ options: UnsafeMutablePointer<zdb_env_options
         max_size: defaults.maxSize, max_txn_pages: defaults.maxTransactionPages,
         checksum: ZDB_CHECKSUM_DEFAULT, max_readers: UInt32(defaults.maxReaders),
         file_mode: defaults.fileMode, durability: ZDB_DURABILITY_DEFAULT,
-        log_size: defaults.logSize, threads: ZDB_THREADS_DEFAULT, reserved: 0)
+        log_size: defaults.logSize, threads: ZDB_THREADS_DEFAULT, reserved: 0,
+        log: nil, log_context: nil)
     return ZDB_OK
 }
 
@@ -63,6 +64,13 @@ private func engineOptions(
             .badArgument,
             "zdb_env_open: options->threads is \(options.threads); it must be "
                 + "ZDB_THREADS_DEFAULT or ZDB_THREADS_NONE")
+    }
+    if let log = options.log {
+        // The context is the caller's, who vouches for its use from any thread.
+        nonisolated(unsafe) let context = options.log_context
+        result.onEvent = { event in
+            event.message.withCString { log(context, event.level.rawValue, $0) }
+        }
     }
     result.usesThread = options.threads == ZDB_THREADS_DEFAULT
     if options.file_mode != 0 { result.fileMode = options.file_mode }

@@ -18,10 +18,7 @@ extension Environment {
         try settleCheckpoint()
         // The pages of the new root must outlive the moment it becomes one.
         var slot = shared.claimReader(state.pointee.process)
-        if slot == nil {
-            reapReaders()
-            slot = shared.claimReader(state.pointee.process)
-        }
+        if slot == nil { slot = claimReaderSlowly() }
         guard let slot else { throw Transactions.readersFull(state) }
         defer { shared.releaseReader(slot) }
         let meta = Meta.read { shared.pinTip(slot: slot, to: $0) }

@@ -60,6 +60,13 @@ extension Environment {
         try makeCheckpoint(holding: state.pointee.shared.tip)
         report.nanoseconds = SystemCall.wallClockNanoseconds() &- began
         recovery.withLock { $0 = report }
+        self.report(
+            .information,
+            "recovery of \(path): replayed \(report.records) transactions, \(report.bytes) bytes of "
+                + "log from position \(meta.logEnd) to \(reader.position), in "
+                + "\(report.nanoseconds / 1_000_000) ms; transaction "
+                + "\(state.pointee.shared.tip) is the newest"
+                + (reader.hasTail ? "; a record behind it that was not complete was cut off" : ""))
     }
 
     /// What the last opening by this process had to replay.

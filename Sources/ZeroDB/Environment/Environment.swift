@@ -29,6 +29,7 @@ public final class Environment: @unchecked Sendable {
     private(set) var worker: Worker?
     /// When the first relaxed commit was made that no thread will flush; 0 if there is none.
     let relaxedSince = Mutex<UInt64>(0)
+    private let readersGrowth = Mutex(())
     /// What opening had to replay.
     let recovery = Mutex(RecoveryReport())
     /// Held by the write transaction of this process; any thread may give it back.
@@ -252,10 +253,45 @@ public final class Environment: @unchecked Sendable {
         pthread_mutex_unlock(checkpointMutex)
     }
 
+    /// A reader slot for this process: a free one, one of a dead process's, or a new one.
+    ///
+    /// - Returns: nil if the table has reached its largest size.
+    func claimReaderSlowly() -> Int? {
+        let shared = state.pointee.shared
+        let process = state.pointee.process
+        if reapReaders() > 0, let slot = shared.claimReader(process) { return slot }
+        while true {
+            let known = shared.readers
+            guard known < shared.readersMax, growReaders(beyond: known) else { return nil }
+            if let slot = shared.claimReader(process) { return slot }
+        }
+    }
+
+    /// Doubles the reader table, unless somebody else has.
+    private func growReaders(beyond known: Int) -> Bool {
+        let shared = state.pointee.shared
+        return readersGrowth.withLock { _ in
+            do throws(DatabaseError) {
+                _ = try lockFile?.lock(byte: LockByte.readers, .exclusive, wait: true)
+                defer { _ = try? lockFile?.lock(byte: LockByte.readers, .unlocked, wait: false) }
+                guard shared.readers == known else { return true }
+                let readers = min(known * 2, shared.readersMax)
+                try lockFile?.truncate(to: UInt64(SharedState.byteCount(readers: readers)))
+                shared.growReaders(to: readers)
+                return true
+            } catch {
+                return false
+            }
+        }
+    }
+
     /// Frees the reader slots of processes that have died.
-    func reapReaders() {
-        guard let lockFile else { return }
-        state.pointee.shared.reapReaders(reaper: state.pointee.process) { entry in
+    ///
+    /// - Returns: how many there were.
+    @discardableResult
+    func reapReaders() -> Int {
+        guard let lockFile else { return 0 }
+        return state.pointee.shared.reapReaders(reaper: state.pointee.process) { entry in
             // Where the kernel cannot be asked, a reader is taken to live.
             let byte = LockByte.firstProcess + UInt64(entry)
             return (try? lockFile.isLocked(byte: byte)) ?? true
@@ -265,6 +301,7 @@ public final class Environment: @unchecked Sendable {
     /// Notes a failure after which what is on disk is unknown (invariant 3).
     func poison(_ error: DatabaseError) -> DatabaseError {
         state.pointee.shared.poison = error.systemError == 0 ? EIO : error.systemError
+        report(.error, "\(error.message); the environment at \(path) refuses to write from now on")
         return DatabaseError(
             .panic,
             "\(error.message); what of the last transaction is on disk is unknown, so the "

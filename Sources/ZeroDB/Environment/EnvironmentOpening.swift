@@ -17,6 +17,8 @@ enum LockByte {
     /// Shared by all who have the environment open for writing; whoever can have it alone when it
     /// closes is the last of them.
     static let writable: UInt64 = 5
+    /// Exclusive while the reader table grows.
+    static let readers: UInt64 = 6
     /// Exclusive, one for each process that has the environment open.
     static let firstProcess: UInt64 = 4096
 }
@@ -155,6 +157,12 @@ struct EnvironmentOpening {
             throw error
         }
         lockFile = file
+        if let kind = try file.networkFileSystem() {
+            throw DatabaseError(
+                .unsupported,
+                "\(path) is on a network file system (\(kind)), where neither file locks nor shared "
+                    + "memory can be trusted; use a local disk")
+        }
         try file.abandonInChild()
         while true {
             if try file.lock(byte: LockByte.open, .exclusive, wait: false) { return true }
@@ -217,43 +225,42 @@ struct EnvironmentOpening {
         _ loaded: MetaPages.Loaded, isFirst: Bool
     ) throws(DatabaseError) -> SharedState {
         let meta = loaded.meta
-        let page = SystemCall.memoryPageSize
+        // The map is as long as the table may ever get; the file grows.
+        let readersInitial = min(options.maxReaders, SharedState.readersInitial)
         guard let lockFile else {
             // Nothing can be written here: a reader table of this process's own.
-            let length = SharedState.byteCount(readersMax: options.maxReaders)
+            let length = SharedState.byteCount(readers: options.maxReaders)
             let address = mmap(
                 nil, length, PROT_READ | PROT_WRITE,
-                MAP_PRIVATE | Int32(MAP_ANONYMOUS), -1, 0)
+                MAP_PRIVATE | Int32(MAP_ANONYMOUS) | Int32(MAP_NORESERVE), -1, 0)
             guard let address, address != MAP_FAILED else {
                 throw DatabaseError(systemError: errno, "reserve a reader table")
             }
             sharedMap = (address, length)
-            return setUp(address, readersMax: options.maxReaders, loaded)
+            return setUp(address, readers: readersInitial, loaded)
         }
         if isFirst {
-            let length = SharedState.byteCount(readersMax: options.maxReaders)
-            let rounded = (length + page - 1) / page * page
-            if try lockFile.size() != UInt64(rounded) {
-                try lockFile.truncate(to: UInt64(rounded))
-            }
-            let address = try lockFile.map(length: rounded, writable: true)
-            sharedMap = (address, rounded)
-            return setUp(address, readersMax: options.maxReaders, loaded)
+            let size = UInt64(SharedState.byteCount(readers: readersInitial))
+            if try lockFile.size() != size { try lockFile.truncate(to: size) }
+            let length = SharedState.byteCount(readers: options.maxReaders)
+            let address = try lockFile.map(length: length, writable: true)
+            sharedMap = (address, length)
+            return setUp(address, readers: readersInitial, loaded)
         }
-        let size = Int(try lockFile.size())
-        guard size >= page else {
-            throw DatabaseError(.busy, "\(path)/lock.zdb was never set up; open again")
-        }
-        let address = try lockFile.map(length: size, writable: true)
-        sharedMap = (address, size)
-        guard let readersMax = SharedState.readersMax(in: address),
-            SharedState.byteCount(readersMax: readersMax) <= size
+        let header = UnsafeMutableRawBufferPointer.allocate(byteCount: 16, alignment: 8)
+        defer { header.deallocate() }
+        guard let start = header.baseAddress, try lockFile.read(into: header, at: 0) == 16,
+            let readersMax = SharedState.readersMax(in: start),
+            EnvironmentOptions.maxReadersRange.contains(readersMax)
         else {
             throw DatabaseError(
                 .versionMismatch,
                 "\(path)/lock.zdb has another layout than this library's: the environment is "
                     + "open in a program with another version; close it there first")
         }
+        let length = SharedState.byteCount(readers: readersMax)
+        let address = try lockFile.map(length: length, writable: true)
+        sharedMap = (address, length)
         let shared = SharedState(base: address, readersMax: readersMax)
         guard shared.belongs(to: meta.environmentID) else {
             throw DatabaseError(
@@ -265,11 +272,11 @@ struct EnvironmentOpening {
     }
 
     private func setUp(
-        _ address: UnsafeMutableRawPointer, readersMax: Int, _ loaded: MetaPages.Loaded
+        _ address: UnsafeMutableRawPointer, readers: Int, _ loaded: MetaPages.Loaded
     ) -> SharedState {
         let meta = loaded.meta
-        let shared = SharedState(base: address, readersMax: readersMax)
-        shared.initialize(environmentID: meta.environmentID)
+        let shared = SharedState(base: address, readersMax: options.maxReaders)
+        shared.initialize(environmentID: meta.environmentID, readers: readers)
         shared.publishTip(meta)
         shared.raiseVisible(to: meta.transaction)
         shared.checkpoint = meta.transaction

@@ -24,8 +24,8 @@ public struct EnvironmentOptions: Sendable {
     public var maxTransactionPages: UInt64 = 10_000
     /// When the checksums of pages are checked.
     public var checksumMode = ChecksumMode.fast
-    /// Slots of the reader table, at most 65536.
-    public var maxReaders = 1024
+    /// Slots the reader table may grow to, at most 65536.
+    public var maxReaders = 65536
     /// Permissions of the files made; the directory gets `x` where there is `r`.
     public var fileMode: UInt32 = 0o600
 
@@ -36,6 +36,10 @@ public struct EnvironmentOptions: Sendable {
     public var usesThread = true
     /// Bytes of log after which a checkpoint is made.
     public var logSize: UInt64 = 64 << 20
+
+    /// Called for what the library does by itself: recovery, failures of background work. From
+    /// any thread, the library's own included; must not call back into the environment.
+    public var onEvent: (@Sendable (Event) -> Void)?
 
     public init() {}
 

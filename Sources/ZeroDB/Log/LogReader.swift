@@ -96,6 +96,7 @@ struct LogReader: ~Copyable {
     /// the log was known to be on disk beyond it.
     mutating func findProofOfDamage() throws(DatabaseError) -> LogRecord? {
         let end = position
+        noteTail()
         if let found = scan(from: end, end: end) { return found }
         let names = try fileSystem.list(LogSegment.directory(of: path))
         for base in names.compactMap({ LogSegment.base(ofName: $0) }).sorted() where base > end {
@@ -103,6 +104,19 @@ struct LogReader: ~Copyable {
             if let found = scan(from: base, end: end) { return found }
         }
         return nil
+    }
+
+    /// Whether something was written where the log ends: the beginning of a record that never
+    /// became complete.
+    private(set) var hasTail = false
+
+    /// Notes whether the log ends in the middle of a record.
+    private mutating func noteTail() {
+        guard let segment, position >= segment.base,
+            segment.end - position >= UInt64(LogRecord.headerSize), let memory = bytes.baseAddress
+        else { return }
+        let start = UnsafeRawPointer(memory + Int(position - segment.base))
+        hasTail = start.littleEndian(8) == LogRecord.magic && start.littleEndian(24) == position
     }
 
     private func scan(from start: UInt64, end: UInt64) -> LogRecord? {

@@ -82,6 +82,9 @@ protocol StorageFile: AnyObject, Sendable {
     /// Whether somebody else holds a lock on a byte.
     func isLocked(byte: UInt64) throws(DatabaseError) -> Bool
 
+    /// The name of the network file system it is on; nil for a local disk.
+    func networkFileSystem() throws(DatabaseError) -> String?
+
     /// Lets the locks end with this process: a forked child gives its descriptor up.
     func abandonInChild() throws(DatabaseError)
 
@@ -90,6 +93,8 @@ protocol StorageFile: AnyObject, Sendable {
 }
 
 extension StorageFile {
+    func networkFileSystem() throws(DatabaseError) -> String? { nil }
+
     /// Writes one buffer.
     func write(_ buffer: UnsafeRawBufferPointer, at offset: UInt64) throws(DatabaseError) {
         var one = buffer

@@ -226,6 +226,22 @@ final class PosixFile: StorageFile {
         return result != 0
     }
 
+    func networkFileSystem() throws(DatabaseError) -> String? {
+        // The magic numbers of statfs(2).
+        switch zp_file_system_type(descriptor) {
+        case 0x6969: "NFS"
+        case 0x517b: "SMB"
+        case 0xff53_4d42: "CIFS"
+        case 0xfe53_4d42: "SMB2"
+        case 0x5346_414f: "AFS"
+        case 0x7375_7245: "Coda"
+        case 0x00c3_6400: "Ceph"
+        case 0x0bd0_0bd0: "Lustre"
+        case 0x0102_1997: "9P"
+        default: nil
+        }
+    }
+
     func abandonInChild() throws(DatabaseError) {
         let error = zp_abandon_in_child(descriptor)
         guard error == 0 else { throw DatabaseError(systemError: error, "watch for forks") }

@@ -7,18 +7,19 @@ import Synchronization
 /// needed after a crash.
 ///
 /// ```
-/// 0     magic, layout version, readers, environment id
+/// 0     magic, layout version, largest number of reader slots, environment id
 /// 64    visible: the newest commit that readers see
 /// 72    tip: the newest commit, which the next writer starts from
 /// 128   checkpoint: the commit that the newest durable meta page holds
 /// 136   checkpointing: a commit whose meta page is being written, or 0
 /// 144   the number of the meta page of `checkpoint`
 /// 152   log position of `checkpoint`
-/// 168   pinned total of `checkpoint`
 /// 160   unlogged: the newest commit that has no log record
+/// 168   pinned total of `checkpoint`
 /// 192   poisoned: errno of a flush that failed, or 0
 /// 200   flushed: the log is on disk up to here
 /// 256   reader slots ever used
+/// 264   reader slots there are; the file has room for them
 /// 4096  the metas of the last 64 commits, 512 bytes each
 /// 36864 generations of processes, 8 bytes each
 /// 45056 reader slots, 64 bytes each
@@ -32,6 +33,7 @@ import Synchronization
 /// sides need their store before their load: all four are sequentially consistent.
 struct SharedState {
     let base: UnsafeMutableRawPointer
+    /// Reader slots there may ever be. The map is long enough for them, the file need not be.
     let readersMax: Int
 
     static let layoutVersion: UInt32 = 2
@@ -47,8 +49,13 @@ struct SharedState {
     /// A snapshot field that pins nothing.
     static let noSnapshot = UInt64.max
 
-    static func byteCount(readersMax: Int) -> Int {
-        readersOffset + readersMax * readerSlotSize
+    /// Slots that a new table has.
+    static let readersInitial = 128
+
+    /// Bytes of the file with so many reader slots, in whole pages of memory.
+    static func byteCount(readers: Int) -> Int {
+        let page = SystemCall.memoryPageSize
+        return (readersOffset + readers * readerSlotSize + page - 1) / page * page
     }
 
     init(base: UnsafeMutableRawPointer, readersMax: Int) {
@@ -63,8 +70,9 @@ struct SharedState {
 
     // MARK: Header
 
-    func initialize(environmentID: (UInt64, UInt64)) {
-        memset(base, 0, Self.byteCount(readersMax: readersMax))
+    func initialize(environmentID: (UInt64, UInt64), readers: Int) {
+        memset(base, 0, Self.byteCount(readers: readers))
+        word(264).pointee.store(UInt64(readers), ordering: .relaxed)
         base.storeLittleEndian(Self.layoutVersion, at: 8)
         base.storeLittleEndian(UInt32(readersMax), at: 12)
         base.storeLittleEndian(environmentID.0, at: 16)
@@ -221,8 +229,16 @@ struct SharedState {
     struct Owner: Equatable {
         var raw: UInt64
 
+        /// For people to read.
+        var processID: Int32 = 0
+
         init(raw: UInt64) { self.raw = raw }
-        init(entry: Int, generation: UInt64) { raw = generation << 16 | UInt64(entry + 1) }
+        init(entry: Int, generation: UInt64) {
+            raw = generation << 16 | UInt64(entry + 1)
+            processID = getpid()
+        }
+
+        static func == (left: Owner, right: Owner) -> Bool { left.raw == right.raw }
 
         var entry: Int { Int(raw & 0xffff) - 1 }
         var generation: UInt64 { raw >> 16 }
@@ -249,7 +265,9 @@ struct SharedState {
     ///   - reaper: this process; a slot is its own while it is being cleared, so that a second
     ///     reaper cannot clear what a new reader has just taken.
     ///   - isLocked: asks the kernel whether an entry's process lives.
-    func reapReaders(reaper: Owner, isLocked: (Int) -> Bool) {
+    /// - Returns: how many slots were freed.
+    func reapReaders(reaper: Owner, isLocked: (Int) -> Bool) -> Int {
+        var freed = 0
         var known: [Int: Bool] = [:]
         for slot in 0..<slotsInUse {
             let value = owner(slot).pointee.load(ordering: .sequentiallyConsistent)
@@ -267,10 +285,46 @@ struct SharedState {
                 ).exchanged
             else { continue }
             releaseReader(slot)
+            freed += 1
         }
+        return freed
     }
 
     // MARK: Readers
+
+    /// Reader slots there are.
+    @inline(__always)
+    var readers: Int { min(Int(word(264).pointee.load(ordering: .relaxed)), readersMax) }
+
+    /// Says that the file has room for more slots. Under a lock.
+    func growReaders(to count: Int) {
+        word(264).pointee.store(UInt64(count), ordering: .sequentiallyConsistent)
+    }
+
+    /// A reader, for people to look at.
+    struct Reader {
+        var slot: Int
+        var processID: UInt32
+        var thread: UInt64
+        /// nil if it has been reset.
+        var snapshot: UInt64?
+    }
+
+    func readerList() -> [Reader] {
+        (0..<slotsInUse).compactMap { slot in
+            guard owner(slot).pointee.load(ordering: .sequentiallyConsistent) != 0 else {
+                return nil
+            }
+            let start = Self.readersOffset + slot * Self.readerSlotSize
+            let snapshot = snapshot(slot).pointee.load(ordering: .sequentiallyConsistent)
+            return Reader(
+                slot: slot,
+                processID: UInt32(
+                    truncatingIfNeeded: word(start + 16).pointee.load(ordering: .relaxed)),
+                thread: word(start + 24).pointee.load(ordering: .relaxed),
+                snapshot: snapshot == Self.noSnapshot ? nil : snapshot)
+        }
+    }
 
     private var slotsUsed: UnsafeMutablePointer<Atomic<UInt64>> { word(256) }
 
@@ -290,11 +344,11 @@ struct SharedState {
     /// - Returns: nil if all slots are taken.
     @inline(__always)
     func claimReader(_ process: Owner) -> Int? {
-        let identity = process.raw
         let hint = zp_thread_slot_hints()
         let last = Int(hint?.pointee.reader ?? 0)
-        if last < readersMax, claim(last, identity) { return last }
-        for slot in 0..<readersMax where claim(slot, identity) {
+        let readers = self.readers
+        if last < readers, claim(last, process) { return last }
+        for slot in 0..<readers where claim(slot, process) {
             hint?.pointee.reader = UInt32(truncatingIfNeeded: slot)
             return slot
         }
@@ -302,17 +356,23 @@ struct SharedState {
     }
 
     @inline(__always)
-    private func claim(_ slot: Int, _ identity: UInt64) -> Bool {
-        let word = owner(slot)
-        guard word.pointee.load(ordering: .relaxed) == 0 else { return false }
+    private func claim(_ slot: Int, _ process: Owner) -> Bool {
+        let identity = process.raw
+        let ownerWord = owner(slot)
+        guard ownerWord.pointee.load(ordering: .relaxed) == 0 else { return false }
         // Nothing is pinned until a snapshot is stored; a free slot's snapshot is noSnapshot or,
         // never used, 0, so raise the count of slots to scan only after it says noSnapshot.
         guard
-            word.pointee.compareExchange(
+            ownerWord.pointee.compareExchange(
                 expected: 0, desired: identity, ordering: .sequentiallyConsistent
             ).exchanged
         else { return false }
         snapshot(slot).pointee.store(Self.noSnapshot, ordering: .sequentiallyConsistent)
+        // Only for people to read: neither decides anything.
+        word(Self.readersOffset + slot * Self.readerSlotSize + 16).pointee.store(
+            UInt64(UInt32(bitPattern: process.processID)), ordering: .relaxed)
+        word(Self.readersOffset + slot * Self.readerSlotSize + 24).pointee.store(
+            zp_thread_id(), ordering: .relaxed)
         var used = slotsUsed.pointee.load(ordering: .relaxed)
         while used <= UInt64(slot) {
             let result = slotsUsed.pointee.compareExchange(
@@ -372,7 +432,7 @@ struct SharedState {
     }
 
     private var slotsInUse: Int {
-        min(Int(slotsUsed.pointee.load(ordering: .sequentiallyConsistent)), readersMax)
+        min(Int(slotsUsed.pointee.load(ordering: .sequentiallyConsistent)), readers)
     }
 
     private func forEachReader(_ body: (UInt64) -> Void) {

@@ -69,8 +69,7 @@ package enum Transactions {
         let (claim, index) = try claim(environment)
         var slot = environment.pointee.shared.claimReader(environment.pointee.process)
         if slot == nil {
-            environment.pointee.owner.takeUnretainedValue().reapReaders()
-            slot = environment.pointee.shared.claimReader(environment.pointee.process)
+            slot = environment.pointee.owner.takeUnretainedValue().claimReaderSlowly()
         }
         guard let slot else {
             table.release(index)

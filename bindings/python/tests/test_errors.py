@@ -33,6 +33,7 @@ CLASSES = {
     -19: zerodb.BadCursorError,
     -20: zerodb.UnsupportedError,
     -21: zerodb.NotSortedError,
+    -22: zerodb.RecoveryNeededError,
 }
 
 

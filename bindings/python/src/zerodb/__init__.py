@@ -40,13 +40,14 @@ from zerodb._errors import (
     PathPermissionError,
     ReadersFullError,
     ReadOnlyError,
+    RecoveryNeededError,
     TransactionFullError,
     UnsupportedError,
     VersionMismatchError,
 )
 from zerodb._ffi import library_path, library_version
 from zerodb._transaction import Transaction
-from zerodb._types import DatabaseStat, EnvironmentInfo, VerifyReport
+from zerodb._types import DatabaseStat, Durability, EnvironmentInfo, VerifyReport
 
 __version__ = "1.0.0"
 
@@ -62,6 +63,7 @@ __all__ = [
     "Cursor",
     "Database",
     "DatabaseStat",
+    "Durability",
     "Environment",
     "EnvironmentInfo",
     "Error",
@@ -79,6 +81,7 @@ __all__ = [
     "PathPermissionError",
     "ReadOnlyError",
     "ReadersFullError",
+    "RecoveryNeededError",
     "Transaction",
     "TransactionFullError",
     "UnsupportedError",

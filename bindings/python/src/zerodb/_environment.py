@@ -22,7 +22,7 @@ from zerodb._errors import (
 )
 from zerodb._state import TransactionState
 from zerodb._transaction import Transaction
-from zerodb._types import DatabaseStat, EnvironmentInfo, VerifyReport
+from zerodb._types import DatabaseStat, Durability, EnvironmentInfo, VerifyReport
 
 _CHECKSUMS = {
     "none": _ffi.CHECKSUM_NONE,
@@ -30,6 +30,11 @@ _CHECKSUMS = {
     "full": _ffi.CHECKSUM_FULL,
 }
 _CHECKSUM_NAMES = {number: name for name, number in _CHECKSUMS.items()}
+_DURABILITIES = {
+    "full": _ffi.DURABILITY_FULL,
+    "relaxed": _ffi.DURABILITY_RELAXED,
+    "none": _ffi.DURABILITY_NONE,
+}
 
 Result = TypeVar("Result")
 
@@ -45,10 +50,14 @@ def open_environment(
     checksum: Literal["none", "fast", "full"] = "fast",
     max_readers: int | None = None,
     file_mode: int | None = None,
+    durability: Durability = "full",
+    log_size: int | None = None,
+    threads: bool = True,
 ) -> Environment:
     """Opens the environment in a directory, creating both if they are not there.
 
-    A process opens a path once and shares the Environment among its threads.
+    A process opens a path once and shares the Environment among its threads. If the programs
+    that had it open did not close it, the first to open it replays its log.
 
     :param path: the directory.
     :param read_only: write nothing; the environment must be there.
@@ -62,21 +71,23 @@ def open_environment(
     :param max_readers: slots of the reader table. Default: 1024.
     :param file_mode: permissions of the files made; the directory gets the same, and x where
         there is r. Default: 0o600.
+    :param durability: what commits wait for, unless their transaction says otherwise: "full"
+        (to be on disk), "relaxed" (nothing; on disk within 100 ms) or "none" (nothing; on disk
+        with the next checkpoint).
+    :param log_size: bytes of log after which a checkpoint is made. Default: 64 MiB.
+    :param threads: whether the library may start a thread, which makes checkpoints and flushes
+        relaxed commits. If not, commits do that work.
     :raises PathNotFoundError: there is no environment and none may be created.
     :raises InvalidFileError: the files are no environment.
     :raises VersionMismatchError: they are one of a format that the library does not read.
     :raises CorruptedError: they are damaged.
+    :raises RecoveryNeededError: the log has to be replayed, and ``read_only`` forbids it.
     :raises BusyError: this process has the environment open already.
     :raises OperatingSystemError: the operating system refused.
     """
     encoded = os.fsencode(path)
     if b"\0" in encoded:
         raise BadArgumentError(f"a path holds no zero bytes: {encoded!r}", _ffi.BAD_ARGUMENT)
-    if checksum not in _CHECKSUMS:
-        raise BadArgumentError(
-            f"checksum must be one of {', '.join(map(repr, _CHECKSUMS))}, not {checksum!r}",
-            _ffi.BAD_ARGUMENT,
-        )
     options = _ffi.EnvOptions()
     check(_ffi.env_options_init(_ffi.reference(options)))
     if read_only:
@@ -84,7 +95,9 @@ def open_environment(
     if not create:
         options.flags |= _ffi.NOCREATE
     options.page_size = _unsigned("page_size", page_size, 32)
-    options.checksum = _CHECKSUMS[checksum]
+    options.checksum = _choice("checksum", checksum, _CHECKSUMS)
+    options.durability = _choice("durability", durability, _DURABILITIES)
+    options.threads = _ffi.THREADS_DEFAULT if threads else _ffi.THREADS_NONE
     if max_size is not None:
         options.max_size = _unsigned("max_size", max_size, 64)
     if max_txn_pages is not None:
@@ -93,6 +106,8 @@ def open_environment(
         options.max_readers = _unsigned("max_readers", max_readers, 32)
     if file_mode is not None:
         options.file_mode = _unsigned("file_mode", file_mode, 32)
+    if log_size is not None:
+        options.log_size = _unsigned("log_size", log_size, 64)
     text = os.fsdecode(encoded)
     opened = _ffi.new_handle()
     try:
@@ -152,17 +167,27 @@ class Environment:
 
     # ------------------------------------------------------------ transactions
 
-    def begin(self, write: bool = False) -> Transaction:
+    def begin(self, write: bool = False, durability: Durability | None = None) -> Transaction:
         """Begins a transaction.
 
         A read transaction waits for nobody. A write transaction waits for the one before it, in
         this or another process.
 
+        :param durability: what the commit of this write transaction waits for, in place of the
+            environment's.
         :raises BusyError: this thread has a write transaction already.
         :raises ReadOnlyError: a write transaction of an environment opened read-only.
         :raises ReadersFullError: every slot of the reader table is taken.
         """
-        return self._call(self._begin, write)
+        flags = 0 if write else _ffi.RDONLY
+        if durability is not None:
+            if not write:
+                raise BadArgumentError(
+                    "durability is for write transactions; a read transaction commits nothing",
+                    _ffi.BAD_ARGUMENT,
+                )
+            flags |= _choice("durability", durability, _DURABILITIES)
+        return self._call(self._begin, write, flags)
 
     def open_db(
         self,
@@ -220,6 +245,12 @@ class Environment:
             max_key_size=raw.max_key_size,
             checksum=_CHECKSUM_NAMES[raw.checksum],
             databases=raw.databases,
+            checkpoint_txn_id=raw.checkpoint_txn_id,
+            pinned_pages=raw.pinned_pages,
+            log_bytes=raw.log_bytes,
+            recovered_records=raw.recovered_records,
+            recovered_bytes=raw.recovered_bytes,
+            recovery_ns=raw.recovery_ns,
             environment_id=bytes(raw.environment_id),
         )
 
@@ -265,9 +296,20 @@ class Environment:
         )
 
     def sync(self) -> None:
-        """Flushes everything committed to disk. Commits are on disk already; this reports a
-        device that has failed since."""
+        """Waits until every commit is on disk, whatever its durability."""
         check(self._call(_ffi.env_sync))
+
+    def checkpoint(self) -> None:
+        """Makes the newest commit the one that an opening starts from, so that nothing of the
+        log has to be replayed and the space that it pins can be used again. Others go on
+        meanwhile.
+
+        The library does this by itself: when the log or the pinned space has grown, and when
+        the last program closes the environment.
+
+        :raises ReadOnlyError: the environment was opened read-only.
+        """
+        check(self._call(_ffi.env_checkpoint))
 
     # ---------------------------------------------------------------- lifetime
 
@@ -344,11 +386,10 @@ class Environment:
                 with self._lock:
                     self._inside -= 1
 
-    def _begin(self, handle: int, write: bool) -> Transaction:
+    def _begin(self, handle: int, write: bool, flags: int) -> Transaction:
         begun = _ffi.new_handle()
         state: TransactionState | None = None
         try:
-            flags = 0 if write else _ffi.RDONLY
             check(_ffi.txn_begin(handle, None, flags, _ffi.reference(begun)))
             state = TransactionState(begun.value, write)
             self._transactions.add(state)
@@ -388,6 +429,16 @@ class Environment:
         finally:
             for state in entered:
                 state.lock.release()
+
+
+def _choice(name: str, value: str, choices: dict[str, int]) -> int:
+    """The number that stands for an option's value in the library."""
+    if value not in choices:
+        raise BadArgumentError(
+            f"{name} must be one of {', '.join(map(repr, choices))}, not {value!r}",
+            _ffi.BAD_ARGUMENT,
+        )
+    return choices[value]
 
 
 def _unsigned(name: str, value: int, bits: int) -> int:

@@ -114,6 +114,11 @@ class NotSortedError(Error, ValueError):
     """A put with append=True got a key that is not after the last one. Also a ValueError."""
 
 
+class RecoveryNeededError(Error):
+    """The environment was not closed cleanly, and its log holds transactions that only an
+    opening for writing can replay: open it once without read_only."""
+
+
 class OperatingSystemError(Error, OSError):
     """The operating system refused. Also an OSError, with errno and filename."""
 
@@ -168,6 +173,7 @@ _CLASS_OF_CODE: dict[int, type[Error]] = {
     _ffi.BAD_CURSOR: BadCursorError,
     _ffi.UNSUPPORTED: UnsupportedError,
     _ffi.NOT_SORTED: NotSortedError,
+    _ffi.RECOVERY_NEEDED: RecoveryNeededError,
 }
 
 _CLASS_OF_ERRNO: dict[int, type[OperatingSystemError]] = {

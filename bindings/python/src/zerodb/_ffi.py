@@ -60,6 +60,7 @@ BAD_ARGUMENT = -18
 BAD_CURSOR = -19
 UNSUPPORTED = -20
 NOT_SORTED = -21
+RECOVERY_NEEDED = -22
 
 RDONLY = 0x1
 NOCREATE = 0x2
@@ -67,6 +68,13 @@ NOCREATE = 0x2
 CHECKSUM_NONE = 1
 CHECKSUM_FAST = 2
 CHECKSUM_FULL = 3
+
+DURABILITY_FULL = 0x100
+DURABILITY_RELAXED = 0x200
+DURABILITY_NONE = 0x400
+
+THREADS_DEFAULT = 0
+THREADS_NONE = 1
 
 MAIN_DB = 0
 CREATE = 0x40000
@@ -115,7 +123,12 @@ class EnvOptions(Structure):
         ("checksum", c_uint32),
         ("max_readers", c_uint32),
         ("file_mode", c_uint32),
+        ("durability", c_uint32),
+        ("log_size", c_uint64),
+        ("threads", c_uint32),
         ("reserved", c_uint32),
+        ("log", c_void_p),
+        ("log_context", c_void_p),
     ]
 
 
@@ -138,6 +151,12 @@ class Info(Structure):
         ("max_key_size", c_uint32),
         ("checksum", c_uint32),
         ("databases", c_uint64),
+        ("checkpoint_txn_id", c_uint64),
+        ("pinned_pages", c_uint64),
+        ("log_bytes", c_uint64),
+        ("recovered_records", c_uint64),
+        ("recovered_bytes", c_uint64),
+        ("recovery_ns", c_uint64),
         ("environment_id", c_uint8 * 16),
     ]
 
@@ -266,6 +285,7 @@ env_options_init = _function("zdb_env_options_init", c_int, POINTER(EnvOptions))
 env_open = _function("zdb_env_open", c_int, c_char_p, POINTER(EnvOptions), _handle_out)
 env_close = _function("zdb_env_close", c_int, _handle)
 env_sync = _function("zdb_env_sync", c_int, _handle)
+env_checkpoint = _function("zdb_env_checkpoint", c_int, _handle)
 env_info = _function("zdb_env_info", c_int, _handle, POINTER(Info))
 env_max_key_size = _function("zdb_env_max_key_size", c_size_t, _handle)
 env_verify = _function(

@@ -24,7 +24,8 @@ class Transaction:
     """A transaction, from :meth:`Environment.begin`.
 
     A read transaction sees the newest commit, unchanged for as long as it lives. A write
-    transaction also sees what it has changed, and is on disk when :meth:`commit` returns.
+    transaction also sees what it has changed, and is on disk when :meth:`commit` returns,
+    unless it was begun with less durability.
 
     As a context manager it commits at the end of the block and aborts if that raises. As a
     mapping it is the main database: ``txn[key]``, ``txn[key] = value``, ``del txn[key]``,
@@ -244,7 +245,8 @@ class Transaction:
         return transaction_id
 
     def commit(self) -> None:
-        """Commits and ends the transaction. When it returns, its changes are on disk.
+        """Commits and ends the transaction. When it returns, its changes are on disk, unless
+        its durability is less than "full".
 
         If it raises they have not happened, save after PanicError, when nobody can tell before
         the environment is opened again.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Union
+from typing import TYPE_CHECKING, Literal, Union
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer as Buffer
@@ -15,6 +15,17 @@ else:
 
 Item = tuple[bytes, bytes]
 """A key and its value."""
+
+Durability = Literal["full", "relaxed", "none"]
+"""What a commit waits for.
+
+- ``"full"``: it is on disk. Readers see it from then on, or with a later commit that waits for
+  nothing.
+- ``"relaxed"``: nothing. It is visible at once and on disk within 100 ms; a power cut loses
+  only the last commits, never consistency.
+- ``"none"``: nothing, and nothing is logged: it is on disk with the next checkpoint. Never
+  corrupt.
+"""
 
 
 @dataclass(frozen=True)
@@ -49,6 +60,18 @@ class EnvironmentInfo:
     """When checksums are checked: ``"none"``, ``"fast"`` or ``"full"``."""
     databases: int
     """Named databases."""
+    checkpoint_txn_id: int
+    """The commit that the newest checkpoint holds."""
+    pinned_pages: int
+    """Free pages that wait for the next checkpoint."""
+    log_bytes: int
+    """Bytes of log that a recovery would have to replay."""
+    recovered_records: int
+    """Transactions that this opening of the environment replayed."""
+    recovered_bytes: int
+    """Bytes of log that they took."""
+    recovery_ns: int
+    """How long that took, in nanoseconds."""
     environment_id: bytes
     """16 random bytes, set when the environment was created."""
 

@@ -1,0 +1,35 @@
+/// A reader of an environment, in this process or another.
+public struct ReaderInfo: Sendable, Equatable {
+    /// Its place in the reader table.
+    public var slot: Int
+    /// The process that began it, as that process knew its id. Only for people to read.
+    public var processID: UInt32
+    /// A number of the thread that began it, meaningful in its process only.
+    public var thread: UInt64
+    /// The transaction whose state it sees; nil if it has been reset.
+    public var snapshot: UInt64?
+}
+
+extension Environment {
+    /// The readers in the table, of all processes.
+    ///
+    /// - Throws: `badHandle`, `forked`.
+    /// - Complexity: O(readers).
+    public func readers() throws(DatabaseError) -> [ReaderInfo] {
+        try checkOpen()
+        return state.pointee.shared.readerList().map {
+            ReaderInfo(
+                slot: $0.slot, processID: $0.processID, thread: $0.thread, snapshot: $0.snapshot)
+        }
+    }
+
+    /// Frees the slots of processes that have died. Needs not be called: whoever needs a slot or
+    /// space does it.
+    ///
+    /// - Returns: how many there were.
+    /// - Throws: `badHandle`, `forked`.
+    public func checkReaders() throws(DatabaseError) -> Int {
+        try checkOpen()
+        return reapReaders()
+    }
+}

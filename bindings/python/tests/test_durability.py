@@ -1,0 +1,313 @@
+"""What commits wait for, checkpoints, and what is there after a process was killed."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import zerodb
+from zerodb import Durability
+
+MIB = 1 << 20
+DURABILITIES: list[Durability] = ["full", "relaxed", "none"]
+
+PROGRAM = """
+import os, signal, sys
+import zerodb
+
+path = sys.argv[1]
+
+def die():
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def start(path: Path, program: str) -> subprocess.Popen[str]:
+    """Runs a program in a process of its own; `path` and `die()` are there for it."""
+    return subprocess.Popen(
+        [sys.executable, "-c", PROGRAM + program, str(path)],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+
+
+def run_until_killed(path: Path, program: str) -> None:
+    with start(path, program) as process:
+        process.wait()
+    assert process.returncode == -signal.SIGKILL
+
+
+def numbers(txn: zerodb.Transaction) -> list[int]:
+    return [int(key) for key in txn]
+
+
+# ------------------------------------------------------------------- durability
+
+
+@pytest.mark.parametrize("durability", DURABILITIES)
+def test_a_commit_is_seen_and_kept_whatever_its_durability(
+    path: Path, durability: Durability
+) -> None:
+    with zerodb.open(path, durability=durability) as env:
+        with env.begin(write=True) as txn:
+            txn[b"key"] = b"value"
+        with env.begin() as txn:
+            assert txn[b"key"] == b"value"
+    with zerodb.open(path) as env:
+        assert env.info().recovered_records == 0
+        with env.begin() as txn:
+            assert txn[b"key"] == b"value"
+
+
+@pytest.mark.parametrize("durability", DURABILITIES)
+@pytest.mark.parametrize("own", DURABILITIES)
+def test_a_transaction_may_have_a_durability_of_its_own(
+    path: Path, durability: Durability, own: Durability
+) -> None:
+    with zerodb.open(path, durability=durability) as env:
+        with env.begin(write=True, durability=own) as txn:
+            txn[b"key"] = b"value"
+        # Only what is not to be durable before a checkpoint is not logged.
+        assert (env.info().log_bytes > 0) == (own != "none")
+        with env.begin() as txn:
+            assert txn[b"key"] == b"value"
+
+
+def test_a_durability_that_is_none_of_them_is_a_value_error(env: zerodb.Environment) -> None:
+    wrong: Any = "utter"
+    with pytest.raises(zerodb.BadArgumentError, match="durability"):
+        env.begin(write=True, durability=wrong)
+
+
+def test_a_read_transaction_has_no_durability(env: zerodb.Environment) -> None:
+    with pytest.raises(zerodb.BadArgumentError, match="durability"):
+        env.begin(durability="full")
+
+
+# ------------------------------------------------------------------ checkpoints
+
+
+def test_a_checkpoint_leaves_nothing_to_replay(env: zerodb.Environment) -> None:
+    for number in range(10):
+        with env.begin(write=True) as txn:
+            txn[b"%d" % number] = b"value"
+    before = env.info()
+    assert before.log_bytes > 0
+    assert before.checkpoint_txn_id < before.last_txn_id
+    env.checkpoint()
+    after = env.info()
+    assert after.log_bytes == 0
+    assert after.checkpoint_txn_id == after.last_txn_id == before.last_txn_id
+    env.checkpoint()
+    assert env.info() == after
+
+
+def test_a_checkpoint_makes_pinned_pages_available(env: zerodb.Environment) -> None:
+    for value in (b"a", b"b"):
+        with env.begin(write=True) as txn:
+            for number in range(1000):
+                txn[b"%d" % number] = value * 100
+        env.checkpoint()
+    with env.begin(write=True) as txn:
+        txn[b"0"] = b"c"
+    assert env.info().pinned_pages > 0
+    env.checkpoint()
+    # The pages are given back by the writers that need them.
+    for number in range(20):
+        with env.begin(write=True) as txn:
+            txn[b"0"] = b"%d" % number
+    page_count = env.info().page_count
+    for number in range(200):
+        with env.begin(write=True) as txn:
+            txn[b"0"] = b"%d" % number
+    assert env.info().page_count == page_count
+
+
+def test_the_log_stays_within_its_size(path: Path) -> None:
+    with zerodb.open(path, log_size=MIB, durability="relaxed") as env:
+        first = env.info().checkpoint_txn_id
+        for number in range(50):
+            with env.begin(write=True) as txn:
+                txn[b"key"] = b"%d" % number * 100_000
+            assert env.info().log_bytes <= 2 * MIB + 300_000
+        assert env.info().checkpoint_txn_id > first
+
+
+def test_an_environment_opened_read_only_makes_no_checkpoint(path: Path) -> None:
+    zerodb.open(path).close()
+    with zerodb.open(path, read_only=True) as env:
+        with pytest.raises(zerodb.ReadOnlyError):
+            env.checkpoint()
+        env.sync()
+
+
+def threads_of_this_process() -> int:
+    return len(os.listdir("/proc/self/task"))
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="needs /proc")
+def test_without_threads_the_library_starts_none_and_makes_checkpoints_all_the_same(
+    path: Path,
+) -> None:
+    threads = threads_of_this_process()
+    with zerodb.open(path, threads=False, log_size=MIB, durability="relaxed") as env:
+        first = env.info().checkpoint_txn_id
+        for number in range(20):
+            with env.begin(write=True) as txn:
+                txn[b"key"] = b"%d" % number * 100_000
+            assert env.info().log_bytes <= MIB + 300_000
+            assert threads_of_this_process() == threads
+        assert env.info().checkpoint_txn_id > first
+
+
+# --------------------------------------------------------------------- recovery
+
+
+def test_what_a_killed_process_committed_is_there(path: Path) -> None:
+    run_until_killed(
+        path,
+        """
+env = zerodb.open(path)
+for number in range(20):
+    with env.begin(write=True) as txn:
+        txn[b"%d" % number] = b"value"
+unfinished = env.begin(write=True)
+unfinished[b"unfinished"] = b"value"
+die()
+""",
+    )
+    with zerodb.open(path) as env:
+        info = env.info()
+        assert info.recovered_records == 20
+        assert info.recovered_bytes >= 20 * len(b"0value")
+        assert info.recovery_ns > 0
+        assert info.log_bytes == 0
+        with env.begin() as txn:
+            assert sorted(numbers(txn)) == list(range(20))
+        assert env.verify().sound
+    with zerodb.open(path) as env:
+        assert env.info().recovered_records == 0
+        assert env.info().recovery_ns == 0
+
+
+@pytest.mark.parametrize("durability", ["full", "relaxed"])
+def test_every_acknowledged_commit_outlives_a_kill_at_any_moment(
+    path: Path, durability: Durability
+) -> None:
+    program = f"""
+env = zerodb.open(path, log_size=1 << 20, durability={durability!r})
+with env.begin() as txn:
+    number = len(list(txn))
+while True:
+    with env.begin(write=True) as txn:
+        txn[b"%06d" % number] = b"v" * 5000
+    print(number, flush=True)
+    number += 1
+"""
+    acknowledged = -1
+    for acknowledgements in range(1, 100, 17):
+        with start(path, program) as process:
+            assert process.stdout is not None
+            for _ in range(acknowledgements):
+                acknowledged = int(process.stdout.readline())
+            process.kill()
+            for line in process.stdout:
+                acknowledged = int(line)
+        with zerodb.open(path) as env:
+            with env.begin() as txn:
+                found = numbers(txn)
+            assert found == list(range(len(found)))
+            # One more may have been complete but not yet acknowledged.
+            assert len(found) in (acknowledged + 1, acknowledged + 2)
+            assert env.verify().sound
+
+
+def test_without_durability_a_kill_loses_what_came_after_the_last_sync(path: Path) -> None:
+    run_until_killed(
+        path,
+        """
+env = zerodb.open(path, durability="none")
+for number in range(4):
+    with env.begin(write=True) as txn:
+        txn[b"%d" % number] = b"value"
+    if number == 1:
+        env.sync()
+die()
+""",
+    )
+    with zerodb.open(path) as env:
+        with env.begin() as txn:
+            assert numbers(txn) == [0, 1]
+        assert env.verify().sound
+
+
+def test_a_durable_commit_keeps_those_without_durability_before_it(path: Path) -> None:
+    run_until_killed(
+        path,
+        """
+env = zerodb.open(path)
+for number in range(4):
+    with env.begin(write=True, durability="none" if number < 3 else "full") as txn:
+        txn[b"%d" % number] = b"value"
+die()
+""",
+    )
+    with zerodb.open(path) as env, env.begin() as txn:
+        assert numbers(txn) == [0, 1, 2, 3]
+
+
+def test_a_process_that_is_killed_leaves_the_others_undisturbed(
+    env: zerodb.Environment,
+) -> None:
+    run_until_killed(
+        Path(env.path),
+        """
+env = zerodb.open(path)
+with env.begin(write=True) as txn:
+    txn[b"0"] = b"value"
+reader = env.begin()
+unfinished = env.begin(write=True)
+unfinished[b"1"] = b"value"
+die()
+""",
+    )
+    with env.begin() as txn:
+        assert numbers(txn) == [0]
+    with env.begin(write=True) as txn:
+        txn[b"2"] = b"value"
+        assert numbers(txn) == [0, 2]
+    assert env.info().recovered_records == 0
+    assert env.verify().sound
+
+
+def test_a_read_only_opening_of_what_needs_recovery_says_so(path: Path) -> None:
+    run_until_killed(
+        path,
+        """
+env = zerodb.open(path)
+with env.begin(write=True) as txn:
+    txn[b"0"] = b"value"
+die()
+""",
+    )
+    for _ in range(2):
+        with pytest.raises(zerodb.RecoveryNeededError) as caught:
+            zerodb.open(path, read_only=True)
+        assert caught.value.code == -22
+        assert str(path) in str(caught.value)
+    zerodb.open(path).close()
+    with zerodb.open(path, read_only=True) as env, env.begin() as txn:
+        assert numbers(txn) == [0]
+
+
+def test_an_environment_that_is_closed_by_all_needs_no_recovery(path: Path) -> None:
+    with zerodb.open(path) as env, env.begin(write=True) as txn:
+        txn[b"0"] = b"value"
+    with zerodb.open(path, read_only=True) as env, env.begin() as txn:
+        assert numbers(txn) == [0]
