@@ -17,11 +17,8 @@ extension Environment {
         try checkPoison()
         try settleCheckpoint()
         // The pages of the new root must outlive the moment it becomes one.
-        var slot = shared.claimReader(state.pointee.process)
-        if slot == nil { slot = claimReaderSlowly() }
-        guard let slot else { throw Transactions.readersFull(state) }
-        defer { shared.releaseReader(slot) }
-        let meta = Meta.read { shared.pinTip(slot: slot, to: $0) }
+        let meta = Meta.read { shared.pinTip(to: $0) }
+        defer { shared.checkpointPin = SharedState.noSnapshot }
         let page = 1 - shared.metaPage
         do throws(DatabaseError) {
             try dataFile.sync()
@@ -54,6 +51,24 @@ extension Environment {
         } catch {
             throw poison(error)
         }
+    }
+
+    /// Makes sure, once, that the meta page all began from is on disk: a process that died while
+    /// it wrote it may have left it in the page cache only, and after a failed flush the kernel
+    /// may take it for written. A mark in `lock.zdb` spares clean closes this.
+    func confirmRoot() throws(DatabaseError) {
+        let shared = state.pointee.shared
+        guard !shared.isRootConfirmed else { return }
+        try lockCheckpoint()
+        defer { unlockCheckpoint() }
+        guard !shared.isRootConfirmed else { return }
+        try settleCheckpoint()
+        let loaded = try MetaPages.load(from: dataFile)
+        try dataFile.sync()
+        try MetaPages.write(loaded.meta, page: loaded.page, to: dataFile)
+        try dataFile.sync()
+        try fileSystem.syncDirectory(path)
+        shared.isRootConfirmed = true
     }
 
     /// Tells all processes what the durable root now is.
@@ -142,7 +157,12 @@ extension Environment {
                 throw poison(error)
             }
         case .checkpoint(let transaction):
-            try makeCheckpoint(holding: transaction)
+            do throws(DatabaseError) {
+                try makeCheckpoint(holding: transaction)
+            } catch {
+                // The tip has moved: what cannot be made durable now cannot be taken back.
+                throw error.code == .panic ? error : poison(error)
+            }
         case .flushSoon:
             if let worker {
                 worker.flushSoon()

@@ -80,7 +80,8 @@ public final class Environment: @unchecked Sendable {
         pthread_mutex_init(checkpointMutex, nil)
         log = Log(
             path: path, fileSystem: fileSystem, fileMode: options.fileMode,
-            seed: parts.meta.checksumSeed, lockFile: parts.lockFile)
+            seed: parts.meta.checksumSeed, lockFile: parts.lockFile,
+            capacityMax: options.logSize / 4)
         stateStorage = .allocate(capacity: 1)
         let source = PageSource(
             map: parts.map, pageSize: pageSize, pageShift: pageSize.trailingZeroBitCount,
@@ -94,6 +95,10 @@ public final class Environment: @unchecked Sendable {
                 isReadOnly: options.isReadOnly, process: parts.process,
                 owner: Unmanaged.passUnretained(self)))
         do throws(DatabaseError) {
+            if !options.isReadOnly {
+                try confirmRoot()
+                state.pointee.shared.markClean(nil)
+            }
             if parts.isFirst { try recover() }
             if let lockFile {
                 _ = try lockFile.lock(byte: LockByte.live, .shared, wait: true)
@@ -145,9 +150,11 @@ public final class Environment: @unchecked Sendable {
         _ = try? lockFile?.lock(byte: LockByte.writable, .unlocked, wait: false)
         let isLast =
             (try? lockFile?.lock(byte: LockByte.writable, .exclusive, wait: false)) ?? false
-        guard shared.tip > shared.checkpoint else { return }
         if isLast {
             try? makeCheckpoint(holding: shared.tip)
+            if shared.checkpoint == shared.tip, shared.poison == 0 {
+                shared.markClean(shared.checkpoint)
+            }
         } else if shared.unlogged <= shared.checkpoint {
             try? flushLog()
         }
@@ -238,6 +245,20 @@ public final class Environment: @unchecked Sendable {
         sem_post(writerSemaphore)
     }
 
+    /// Drops the pin of a checkpoint whose process died.
+    private func releaseDeadCheckpoint() {
+        let shared = state.pointee.shared
+        guard shared.checkpointPin != SharedState.noSnapshot,
+            pthread_mutex_trylock(checkpointMutex) == 0
+        else { return }
+        defer { pthread_mutex_unlock(checkpointMutex) }
+        let isMine =
+            (try? lockFile?.lock(byte: LockByte.checkpoint, .exclusive, wait: false)) ?? false
+        guard isMine else { return }
+        shared.checkpointPin = SharedState.noSnapshot
+        _ = try? lockFile?.lock(byte: LockByte.checkpoint, .unlocked, wait: false)
+    }
+
     func lockCheckpoint() throws(DatabaseError) {
         pthread_mutex_lock(checkpointMutex)
         do throws(DatabaseError) {
@@ -291,6 +312,7 @@ public final class Environment: @unchecked Sendable {
     @discardableResult
     func reapReaders() -> Int {
         guard let lockFile else { return 0 }
+        releaseDeadCheckpoint()
         return state.pointee.shared.reapReaders(reaper: state.pointee.process) { entry in
             // Where the kernel cannot be asked, a reader is taken to live.
             let byte = LockByte.firstProcess + UInt64(entry)

@@ -93,7 +93,9 @@ struct EnvironmentOpening {
             try MetaPages.create(
                 dataPath, in: path, pageSize: options.pageSize, mode: options.fileMode,
                 fileSystem: fileSystem)
+            try fileSystem.syncDirectory(parentPath)
         }
+        if isFirst, creates { try removeLeftovers() }
         let access: FileAccess = options.isReadOnly ? .readOnly : .readWrite
         let file = try fileSystem.open(dataPath, access: access, create: false, mode: 0)
         dataFile = file
@@ -126,6 +128,24 @@ struct EnvironmentOpening {
         throw DatabaseError(
             .readersFull,
             "\(SharedState.processesMax) processes have the environment at \(path) open")
+    }
+
+    /// The directory that the environment's is in.
+    private var parentPath: String {
+        var components = path.split(separator: "/", omittingEmptySubsequences: true)
+        if !components.isEmpty { components.removeLast() }
+        let joined = components.joined(separator: "/")
+        if path.hasPrefix("/") { return "/" + joined }
+        return joined.isEmpty ? "." : joined
+    }
+
+    /// Removes log files that a process was preparing when it died.
+    private func removeLeftovers() throws(DatabaseError) {
+        let directory = LogSegment.directory(of: path)
+        for name in try fileSystem.list(directory)
+        where name.hasPrefix(LogSegment.spareName + ".") {
+            try fileSystem.remove(directory + "/" + name)
+        }
     }
 
     private func dataFileExists() throws(DatabaseError) -> Bool {
@@ -240,12 +260,15 @@ struct EnvironmentOpening {
             return setUp(address, readers: readersInitial, loaded)
         }
         if isFirst {
+            let isClean = try readCleanMark(lockFile) == meta.transaction + 1
             let size = UInt64(SharedState.byteCount(readers: readersInitial))
             if try lockFile.size() != size { try lockFile.truncate(to: size) }
             let length = SharedState.byteCount(readers: options.maxReaders)
             let address = try lockFile.map(length: length, writable: true)
             sharedMap = (address, length)
-            return setUp(address, readers: readersInitial, loaded)
+            let shared = setUp(address, readers: readersInitial, loaded)
+            shared.isRootConfirmed = isClean
+            return shared
         }
         let header = UnsafeMutableRawBufferPointer.allocate(byteCount: 16, alignment: 8)
         defer { header.deallocate() }
@@ -269,6 +292,17 @@ struct EnvironmentOpening {
                     + "there first")
         }
         return shared
+    }
+
+    /// The mark that the last to close left in `lock.zdb`, 0 if none.
+    private func readCleanMark(_ lockFile: any StorageFile) throws(DatabaseError) -> UInt64 {
+        let bytes = UnsafeMutableRawBufferPointer.allocate(byteCount: 8, alignment: 8)
+        defer { bytes.deallocate() }
+        let offset = UInt64(SharedState.cleanOffset)
+        guard let start = bytes.baseAddress, try lockFile.read(into: bytes, at: offset) == 8 else {
+            return 0
+        }
+        return start.littleEndian(0)
     }
 
     private func setUp(

@@ -10,6 +10,8 @@ final class Log: @unchecked Sendable {
     private let fileSystem: any FileSystem
     private let fileMode: UInt32
     private let seed: UInt64
+    /// Bytes of the largest segments.
+    private let capacityMax: UInt64
     /// The segments this process has open, by base.
     private let segments = Mutex<[UInt64: LogSegment]>([:])
     private let lockFile: (any StorageFile)?
@@ -27,8 +29,10 @@ final class Log: @unchecked Sendable {
 
     init(
         path: String, fileSystem: any FileSystem, fileMode: UInt32, seed: UInt64,
-        lockFile: (any StorageFile)?
+        lockFile: (any StorageFile)?, capacityMax: UInt64
     ) {
+        self.capacityMax = min(
+            max(capacityMax & ~4095, LogSegment.capacityMin), LogSegment.capacityMax)
         self.path = path
         self.lockFile = lockFile
         segmentsMutex = .allocate(capacity: 1)
@@ -90,7 +94,7 @@ final class Log: @unchecked Sendable {
     /// - Parameter name: of a file that is this process's alone.
     func prepareSpare(_ meta: Meta, name: String) throws(DatabaseError) {
         guard let active = segments.withLock({ $0[meta.logSegment] }) else { return }
-        let capacity = min(LogSegment.capacityMax, active.capacity * 2)
+        let capacity = min(capacityMax, active.capacity * 2)
         let directory = LogSegment.directory(of: path)
         guard try !LogSegment.hasSpare(capacity: capacity, in: path, fileSystem: fileSystem)
         else { return }
@@ -192,7 +196,7 @@ final class Log: @unchecked Sendable {
                 throw error
             }
             position = current.end
-            capacity = min(LogSegment.capacityMax, current.capacity * 2)
+            capacity = min(capacityMax, current.capacity * 2)
             shared.raiseVisible(to: meta.loggedTransaction)
             shared.raiseFlushed(to: meta.logEnd)
         } else if position > 0 {

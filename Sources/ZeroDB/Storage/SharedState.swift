@@ -16,8 +16,11 @@ import Synchronization
 /// 152   log position of `checkpoint`
 /// 160   unlogged: the newest commit that has no log record
 /// 168   pinned total of `checkpoint`
+/// 176   the commit that a checkpoint under way pins, or noSnapshot
+/// 184   clean: 1 + the commit that the last writer to close left durable, or 0
 /// 192   poisoned: errno of a flush that failed, or 0
 /// 200   flushed: the log is on disk up to here
+/// 208   whether the meta page of `checkpoint` is known to be durable
 /// 256   reader slots ever used
 /// 264   reader slots there are; the file has room for them
 /// 4096  the metas of the last 64 commits, 512 bytes each
@@ -73,6 +76,7 @@ struct SharedState {
     func initialize(environmentID: (UInt64, UInt64), readers: Int) {
         memset(base, 0, Self.byteCount(readers: readers))
         word(264).pointee.store(UInt64(readers), ordering: .relaxed)
+        checkpointPin = Self.noSnapshot
         base.storeLittleEndian(Self.layoutVersion, at: 8)
         base.storeLittleEndian(UInt32(readersMax), at: 12)
         base.storeLittleEndian(environmentID.0, at: 16)
@@ -132,6 +136,30 @@ struct SharedState {
     var checkpointPinnedTotal: UInt64 {
         get { word(168).pointee.load(ordering: .sequentiallyConsistent) }
         nonmutating set { word(168).pointee.store(newValue, ordering: .sequentiallyConsistent) }
+    }
+
+    /// The commit that a checkpoint under way pins, `noSnapshot` if none is.
+    var checkpointPin: UInt64 {
+        get { word(176).pointee.load(ordering: .sequentiallyConsistent) }
+        nonmutating set { word(176).pointee.store(newValue, ordering: .sequentiallyConsistent) }
+    }
+
+    /// Where the mark of a clean close is in the file.
+    static let cleanOffset = 184
+
+    /// Marks that all is closed and the meta page of this commit durable. Good as long as the
+    /// page cache lives, which is all it is for: after a reboot what is read is durable anyway.
+    func markClean(_ transaction: UInt64?) {
+        word(Self.cleanOffset).pointee.store(
+            transaction.map { $0 + 1 } ?? 0, ordering: .sequentiallyConsistent)
+    }
+
+    /// Whether the meta page of `checkpoint` is known to be on disk, not just in the page cache.
+    var isRootConfirmed: Bool {
+        get { word(208).pointee.load(ordering: .sequentiallyConsistent) != 0 }
+        nonmutating set {
+            word(208).pointee.store(newValue ? 1 : 0, ordering: .sequentiallyConsistent)
+        }
     }
 
     /// The newest commit that has no log record: none after it may have one before a checkpoint
@@ -394,11 +422,11 @@ struct SharedState {
         }
     }
 
-    /// Pins the tip, which readers may not see yet, and copies its record.
-    func pinTip(slot: Int, to bytes: UnsafeMutableRawPointer) {
+    /// Pins the tip for a checkpoint and copies its record. With the checkpoint's lock.
+    func pinTip(to bytes: UnsafeMutableRawPointer) {
         while true {
             let transaction = tip
-            snapshot(slot).pointee.store(transaction, ordering: .sequentiallyConsistent)
+            checkpointPin = transaction
             copyMeta(transaction, to: bytes)
             // As long as it is not older than what is visible, nothing of it can be reused.
             if visible <= transaction, tip < transaction + Self.ringEntries { return }
@@ -420,7 +448,7 @@ struct SharedState {
 
     /// The oldest snapshot that anybody reads, the newest commit if nobody reads.
     func oldestSnapshot() -> UInt64 {
-        var oldest = visible
+        var oldest = min(visible, checkpointPin)
         forEachReader { snapshot in oldest = min(oldest, snapshot) }
         return oldest
     }

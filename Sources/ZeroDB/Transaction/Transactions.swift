@@ -195,6 +195,7 @@ package enum Transactions {
         let remainder = try Commit.run(state)
         let owner = state.pointee.environment.pointee.owner.takeUnretainedValue()
         let meta = state.pointee.meta
+        state.pointee.status = .ended
         releaseWriter(state)
         try owner.finish(remainder, meta)
     }
