@@ -37,7 +37,7 @@ DEMO_ENVIRONMENT := build/demo.zdb
 # The command-line programs to build and install, by their SwiftPM product names.
 TOOLS :=
 
-.PHONY: all help lib stage install uninstall demo test test-swift test-c test-python \
+.PHONY: all help lib stage install uninstall demo test test-swift test-c test-python test-format \
 	check-exports test-tsan test-asan test-valgrind bench lint lint-headers lint-python \
 	lint-shell lint-swift format clean deps-test deps-demo
 
@@ -61,7 +61,7 @@ LIBRARY_SOURCES := Makefile Package.swift zerodb.map $(shell find include Source
 # of the library need no Swift. These flags are here and not in Package.swift because SwiftPM
 # refuses unsafe flags in a package that others depend on.
 LIBRARY_FLAGS = --configuration release --product zerodb-c --disable-local-rpath \
-	-Xswiftc -static-stdlib \
+	-Xswiftc -static-stdlib -Xswiftc -use-ld=lld \
 	-Xlinker '--version-script=$(CURDIR)/zerodb.map' \
 	-Xlinker -soname=$(SONAME) \
 	-Xlinker --gc-sections \
@@ -116,8 +116,9 @@ $(VENV)/.created:
 # The tools that build the wheel, that test and that check style.
 $(VENV)/.build: scripts/requirements-build.txt
 $(VENV)/.test: bindings/python/requirements-test.txt
+$(VENV)/.test-format: Tests/format/requirements.txt
 $(VENV)/.lint: scripts/requirements-lint.txt
-$(VENV)/.build $(VENV)/.test $(VENV)/.lint: $(VENV)/.created
+$(VENV)/.build $(VENV)/.test $(VENV)/.test-format $(VENV)/.lint: $(VENV)/.created
 	@echo "python: installing $$(grep -ho '^[a-z][^ ]*' $(filter %.txt,$^) | paste -sd ' ')"
 	@$(PIP) install $(patsubst %,--requirement %,$(filter %.txt,$^)) || { \
 		echo 'python: pip could not install what $(filter %.txt,$^) names;' \
@@ -160,16 +161,16 @@ deps-demo:
 
 # ------------------------------------------------------------------- testing
 
-test: deps-test test-swift test-c test-python check-exports ## run every test
+test: deps-test test-swift test-c test-python test-format check-exports ## run every test
 	@echo
-	@echo 'All tests passed: Swift, C, Python, exported symbols.'
+	@echo 'All tests passed: Swift, C, Python, file format, exported symbols.'
 
 deps-test:
 	@scripts/deps.sh build c python demo
 
 test-swift: ## the tests of the engine and the Swift API
 	@scripts/deps.sh build
-	$(SWIFT) test $(SWIFTFLAGS)
+	$(SWIFT) test $(SWIFTFLAGS) -c release -Xswiftc -enable-testing --scratch-path .build-test
 
 test-c: stage ## the tests of the C API, as C11 and as C++17
 	@scripts/deps.sh c
@@ -177,6 +178,9 @@ test-c: stage ## the tests of the C API, as C11 and as C++17
 
 test-python: $(VENV)/.zerodb $(VENV)/.test ## the tests of the Python package
 	$(PYTHON) -m pytest bindings/python/tests
+
+test-format: $(VENV)/.zerodb $(VENV)/.test $(VENV)/.test-format ## an independent reader of the files
+	$(PYTHON) -m pytest Tests/format
 
 check-exports: $(LIBRARY) $(STRIPPED_LIBRARY) ## what libzerodb.so exports, needs and weighs
 	@scripts/check-exports.sh $(STRIPPED_LIBRARY) $(SONAME) include/zerodb.h
@@ -201,7 +205,7 @@ bench: stage ## compare with LMDB
 # ------------------------------------------------------------ lint and format
 
 SWIFT_FILES := Package.swift $(wildcard Sources Tests examples/swift)
-PYTHON_FILES := bindings/python examples/python
+PYTHON_FILES := bindings/python examples/python Tests/format
 RUFF = $(PYTHON) -m ruff
 
 lint: lint-headers lint-swift lint-python lint-shell ## check style, types and headers
@@ -222,7 +226,8 @@ lint-python: $(VENV)/.test $(VENV)/.lint
 			'$(VERSION)' >&2; exit 1; }
 	$(RUFF) check $(PYTHON_FILES)
 	$(RUFF) format --check $(PYTHON_FILES)
-	MYPYPATH=bindings/python/src $(PYTHON) -m mypy --strict $(PYTHON_FILES)
+	MYPYPATH=bindings/python/src $(PYTHON) -m mypy --strict \
+		--exclude '^bindings/python/build/' $(PYTHON_FILES)
 
 # shellcheck is welcome, not required.
 lint-shell:
@@ -236,4 +241,4 @@ format: $(VENV)/.lint ## format the Swift and Python sources in place
 # --------------------------------------------------------------------- clean
 
 clean: ## remove everything that was built
-	rm -rf build .build .build-tsan .build-asan
+	rm -rf build .build .build-test .build-tsan .build-asan .build-example examples/swift/.build

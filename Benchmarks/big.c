@@ -22,8 +22,10 @@ static void make(const struct config *config, enum engine_id id) {
     subject->txn = subject->engine->begin_write(subject->env);
     loop_put(subject, 0, config->entries);
     subject->engine->commit(subject->txn);
+    if (subject->engine->checkpoint != NULL) {
+        subject->engine->checkpoint(subject->env);
+    }
     warm(subject);
-    big.next_number[id] = config->entries;
 }
 
 struct big *big_environments(const struct config *config) {
@@ -44,10 +46,10 @@ void big_close(void) {
     }
 }
 
-void big_open(const struct config *config) {
+void big_open(const struct config *config, bool unflushed) {
     for (int id = 0; id < ENGINES; id++) {
         if (big.subjects[id].env != NULL) {
-            big.subjects[id].env = open_at(config, engines[id], big.paths[id]);
+            big.subjects[id].env = open_at(config, engines[id], big.paths[id], unflushed);
             warm(&big.subjects[id]);
         }
     }

@@ -17,7 +17,7 @@ static double measure_open(enum engine_id id, void *context) {
     rng_seed(&subject.rng, 3);
     double start = now_ns();
     for (int i = 0; i < OPENINGS_A_SLICE; i++) {
-        subject.env = open_at(c->config, subject.engine, c->paths[id]);
+        subject.env = open_at(c->config, subject.engine, c->paths[id], false);
         loop_begin_get(&subject, 1);
         subject.engine->close(subject.env);
     }
@@ -62,5 +62,5 @@ void case_open(const struct config *config) {
     report_row("open.big", big_series);
     report_row("open.small", small_series);
     report_row("open.growth", growth);
-    big_open(config);
+    big_open(config, false);
 }

@@ -8,11 +8,11 @@
 #include "workload.h"
 
 /** An environment of each enabled engine with config->entries entries, loaded in random order
- *  by one transaction and read once, shared by the cases that read and by those that commit. */
+ *  by one transaction and read once, shared by the cases that read and by those that commit. A case
+ *  that adds keys raises the subject's `entries`. */
 struct big {
     struct subject subjects[ENGINES];
     char paths[ENGINES][PATH_MAX];
-    uint64_t next_number[ENGINES]; /* of the next new key */
 };
 
 /** The big environments of the enabled engines, made when first asked for. */
@@ -20,7 +20,7 @@ struct big *big_environments(const struct config *config);
 /** Closes the big environments for a while; until big_open() opens them again, nothing but their
  *  paths may be used. */
 void big_close(void);
-void big_open(const struct config *config);
+void big_open(const struct config *config, bool unflushed);
 /** Closes and removes the big environments. */
 void big_remove(void);
 
@@ -30,7 +30,11 @@ void case_scan(const struct config *config);
 void case_threads(const struct config *config);
 void case_open(const struct config *config);
 void case_commit(const struct config *config);
+void case_writers(const struct config *config);
+void case_busy(const struct config *config);
+void case_unflushed(const struct config *config);
 void case_growth(const struct config *config);
+void case_recovery(const struct config *config);
 
 /** The profiling driver: repeats one loop with one engine for a time or a number of operations.
  *  Its environment is kept in config->dir and used again by the next run.

@@ -1,7 +1,7 @@
 /* The engines under test, behind one table of functions.
  *
- * Both engines are reached through the same indirect calls, so the table costs both the
- * same. A failure is never measured: the functions print what failed and end the program.
+ * All engines are reached through the same indirect calls, so the table costs all the same. A
+ * failure is never measured: the functions print what failed and end the program.
  */
 #ifndef BENCH_ENGINE_H
 #define BENCH_ENGINE_H
@@ -24,7 +24,8 @@ struct env_options {
     uint32_t page_size;   /* bytes, 0 for the default; engines with a fixed one ignore it */
     uint64_t max_size;    /* bytes to reserve, 0 for the default; engines that have one */
     uint64_t entries_max; /* what the environment will hold, for engines that need to know */
-    bool unflushed;       /* only the file's size counts: an engine may leave out flushing */
+    uint64_t log_size;    /* bytes of log before a checkpoint, 0 for the default; ZeroDB's */
+    bool unflushed;       /* commits wait for no flush */
 };
 
 enum step { STEP_FIRST, STEP_LAST, STEP_NEXT, STEP_PREV, STEP_SEEK /* at or after the key */ };
@@ -32,13 +33,19 @@ enum step { STEP_FIRST, STEP_LAST, STEP_NEXT, STEP_PREV, STEP_SEEK /* at or afte
 struct engine {
     const char *name; /* as on the command line and in the results */
     const char *title;
-    const char *data_file; /* its name inside the environment's directory */
+    const char *data_file;     /* its name inside the environment's directory */
+    const char *log_directory; /* the same; NULL where there is none */
+    bool env_per_thread;       /* threads must not share a struct benv; each opens its own */
     const char *(*version)(void);
     const char *flags; /* what is set for it, in words */
 
     struct benv *(*open)(const char *directory, const struct env_options *options);
     void (*close)(struct benv *env);
-    uint64_t (*used_bytes)(struct benv *env); /* up to the last page ever used */
+    /* Up to the last page ever used. NULL where there is no such thing. */
+    uint64_t (*used_bytes)(struct benv *env);
+    /* Does now what the engine would do in the background some time (checkpoint, compaction).
+     * NULL where it leaves nothing to do. */
+    void (*checkpoint)(struct benv *env);
 
     struct btxn *(*begin_read)(struct benv *env);
     struct btxn *(*begin_write)(struct benv *env);
@@ -61,12 +68,14 @@ struct engine {
 
 /** LMDB_WRITEMAP takes part where its way of writing matters, for information: targets are held
  *  against LMDB. */
-enum engine_id { ZERODB, LMDB, LMDB_WRITEMAP, ENGINES };
+enum engine_id { ZERODB, LMDB, LMDB_WRITEMAP, ROCKSDB, SQLITE, ENGINES };
 
 /** By engine_id. */
 extern const struct engine *const engines[ENGINES];
 extern const struct engine engine_zerodb;
 extern const struct engine engine_lmdb;
 extern const struct engine engine_lmdb_writemap;
+extern const struct engine engine_rocksdb;
+extern const struct engine engine_sqlite;
 
 #endif

@@ -5,7 +5,8 @@
  *   reader table's mutex, which is what a program with one reader a thread would choose.
  * - MDB_WRITEMAP only in an engine of its own: it lays the database open to every stray pointer
  *   of the program, which ZeroDB never does, but is faster where much is written.
- * - MDB_NOSYNC only where nothing but the size of the file counts.
+ * - MDB_NOSYNC only where commits that wait for no flush are compared, or nothing but the size of
+ *   the file counts.
  */
 #include "engine.h"
 

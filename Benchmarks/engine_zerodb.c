@@ -36,6 +36,12 @@ static struct benv *env_open(const char *directory, const struct env_options *op
     if (options->max_size != 0) {
         env_options.max_size = options->max_size;
     }
+    if (options->log_size != 0) {
+        env_options.log_size = options->log_size;
+    }
+    if (options->unflushed) {
+        env_options.durability = ZDB_DURABILITY_NONE;
+    }
     zdb_env *env;
     check(zdb_env_open(directory, &env_options, &env), "zdb_env_open");
     return (struct benv *)env;
@@ -49,6 +55,10 @@ static uint64_t used_bytes(struct benv *env) {
     zdb_info info = {.struct_size = sizeof info};
     check(zdb_env_info((zdb_env *)env, &info), "zdb_env_info");
     return info.page_count * info.page_size;
+}
+
+static void checkpoint(struct benv *env) {
+    check(zdb_env_checkpoint((zdb_env *)env), "zdb_env_checkpoint");
 }
 
 static struct btxn *begin_read(struct benv *env) {
@@ -134,11 +144,13 @@ const struct engine engine_zerodb = {
     .name = "zerodb",
     .title = "ZeroDB",
     .data_file = "data.zdb",
+    .log_directory = "log",
     .version = version,
     .flags = "defaults, max_txn_pages=0",
     .open = env_open,
     .close = env_close,
     .used_bytes = used_bytes,
+    .checkpoint = checkpoint,
     .begin_read = begin_read,
     .begin_write = begin_write,
     .commit = txn_commit,

@@ -28,18 +28,20 @@ static const struct loop {
     void (*run)(struct subject *subject, uint64_t count);
     bool in_txn;         /* runs in one read transaction */
     bool reset_txn;      /* which was reset */
+    bool unflushed;      /* commits wait for no flush */
     uint64_t per_second; /* about: how many operations go between two looks at the clock */
 } loops[] = {
-    {"get", "random gets in one transaction", loop_get, true, false, 500000},
-    {"miss", "random gets of absent keys", loop_miss, true, false, 500000},
-    {"begin-get", "begin + get + end", loop_begin_get, false, false, 500000},
-    {"renew-get", "renew + get + reset", loop_renew_get, true, true, 500000},
-    {"range", "ranges of 10", loop_range, true, false, 200000},
-    {"scan", "full scans forward", loop_scan_forward, true, false, 10},
-    {"scan-back", "full scans backward", loop_scan_backward, true, false, 10},
-    {"put", "new keys in one transaction, then aborted", put_and_abort, false, false, 1000000},
-    {"commit", "durable commits of one overwrite", commit_one, false, false, 1000},
-    {"commit-1000", "durable commits of 1000 overwrites", commit_batch, false, false, 20},
+    {"get", "random gets in one transaction", loop_get, true, false, false, 500000},
+    {"miss", "random gets of absent keys", loop_miss, true, false, false, 500000},
+    {"begin-get", "begin + get + end", loop_begin_get, false, false, false, 500000},
+    {"renew-get", "renew + get + reset", loop_renew_get, true, true, false, 500000},
+    {"range", "ranges of 10", loop_range, true, false, false, 200000},
+    {"scan", "full scans forward", loop_scan_forward, true, false, false, 10},
+    {"scan-back", "full scans backward", loop_scan_backward, true, false, false, 10},
+    {"put", "new keys in one transaction, then aborted", put_and_abort, false, false, false, 1000000},
+    {"commit", "durable commits of one overwrite", commit_one, false, false, false, 1000},
+    {"commit-1000", "durable commits of 1000 overwrites", commit_batch, false, false, false, 20},
+    {"commit-none", "commits of one overwrite, not flushed", commit_one, false, false, true, 50000},
 };
 
 #define LOOPS (sizeof loops / sizeof loops[0])
@@ -74,13 +76,13 @@ static bool is_loaded(struct subject *subject) {
     return loaded;
 }
 
-static void open_kept(const struct config *config, struct subject *subject) {
+static void open_kept(const struct config *config, struct subject *subject, bool unflushed) {
     char name[NAME_MAX], path[PATH_MAX];
     snprintf(name, sizeof name, "%s-loop-%llu-%u", subject->engine->name,
              (unsigned long long)config->entries, config->page_size);
     join_path(path, config->dir, name);
     make_directory(path);
-    subject->env = open_at(config, subject->engine, path);
+    subject->env = open_at(config, subject->engine, path, unflushed);
     if (!is_loaded(subject)) {
         subject->txn = subject->engine->begin_write(subject->env);
         loop_put(subject, 0, config->entries);
@@ -99,7 +101,7 @@ void run_loop(const struct config *config, enum engine_id id, const char *loop_n
     const struct loop *loop = loop_named(loop_name);
     struct subject subject = {.engine = engines[id], .entries = config->entries};
     rng_seed(&subject.rng, 1);
-    open_kept(config, &subject);
+    open_kept(config, &subject, loop->unflushed);
 
     subject.txn = subject.engine->begin_read(subject.env);
     loop_scan_forward(&subject, 1);

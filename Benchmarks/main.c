@@ -1,4 +1,4 @@
-/* bench: ZeroDB against LMDB, in one run, alternating, medians. See README.md. */
+/* bench: ZeroDB against its peers, in one run, alternating, medians. See README.md. */
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,22 +10,36 @@ const struct engine *const engines[ENGINES] = {
     [ZERODB] = &engine_zerodb,
     [LMDB] = &engine_lmdb,
     [LMDB_WRITEMAP] = &engine_lmdb_writemap,
+    [ROCKSDB] = &engine_rocksdb,
+    [SQLITE] = &engine_sqlite,
 };
 
-/* In the order they run: those that change the big environment come last. */
+/* Which engines take part in a case. */
+enum {
+    ZERODB_ALONE = 1 << ZERODB,
+    READERS = ZERODB_ALONE | 1 << LMDB,
+    LOADERS = READERS | 1 << LMDB_WRITEMAP, /* how LMDB writes makes a difference */
+    COMMITTERS = LOADERS | 1 << ROCKSDB | 1 << SQLITE
+};
+
+/* In the order they run: those that change the big environment come after those that read it. */
 static const struct bench_case {
     const char *name;
     const char *what;
     void (*run)(const struct config *config);
-    bool with_writemap; /* how LMDB writes makes a difference */
+    unsigned engines;
 } cases[] = {
-    {"load", "bulk loads in random and in key order, size of the files", case_load, true},
-    {"get", "random gets, absent keys, transactions of one get", case_get, false},
-    {"scan", "full scans both ways, ranges of 10", case_scan, false},
-    {"threads", "two reading threads against one", case_threads, false},
-    {"open", "opening a big and a small environment", case_open, false},
-    {"commit", "durable commits of 1 and 1000 puts, overwrites", case_commit, true},
-    {"growth", "size of the file after overwriting everything 3 times (slow)", case_growth, false},
+    {"load", "bulk loads in random and in key order, size of the files", case_load, LOADERS},
+    {"get", "random gets, absent keys, transactions of one get", case_get, READERS},
+    {"scan", "full scans both ways, ranges of 10", case_scan, READERS},
+    {"threads", "two reading threads against one", case_threads, READERS},
+    {"open", "opening a big and a small environment", case_open, READERS},
+    {"commit", "durable commits of 1 and 1000 puts, overwrites", case_commit, COMMITTERS},
+    {"writers", "durable commits by 8 threads", case_writers, COMMITTERS},
+    {"busy", "gets beside a writer and checkpoints", case_busy, READERS},
+    {"unflushed", "commits that wait for no flush", case_unflushed, COMMITTERS},
+    {"growth", "size of the file while everything is overwritten 3 times", case_growth, READERS},
+    {"recovery", "opening after a kill: replay of 60 MiB of log", case_recovery, ZERODB_ALONE},
 };
 
 #define CASES (sizeof cases / sizeof cases[0])
@@ -34,7 +48,7 @@ static void usage(FILE *out) {
     fprintf(out, "usage: bench [options]\n"
                  "  --only CASE,...    run these cases only\n"
                  "  --skip CASE,...    run all cases but these\n"
-                 "  --engine NAME      one alone: zerodb, lmdb, lmdb-writemap\n"
+                 "  --engine NAME      one alone: zerodb, lmdb, lmdb-writemap, rocksdb, sqlite\n"
                  "  --n N              entries (default 1000000)\n"
                  "  --slices N         measured slices of each engine in each case (default 12)\n"
                  "  --rounds N         measured loads of each engine (default 5)\n"
@@ -96,7 +110,7 @@ static enum engine_id engine_named(const char *name) {
             return (enum engine_id)id;
         }
     }
-    die("--engine %s: there are zerodb, lmdb and lmdb-writemap", name);
+    die("--engine %s: there are zerodb, lmdb, lmdb-writemap, rocksdb and sqlite", name);
 }
 
 struct arguments {
@@ -218,7 +232,7 @@ int main(int argc, char **argv) {
     parse(argc, argv, &a);
     if (a.loop != NULL) {
         if (!a.one_engine) {
-            die("--loop wants --engine zerodb, lmdb or lmdb-writemap");
+            die("--loop wants --engine; bench --help lists them");
         }
         run_loop(&a.config, a.engine, a.loop, a.seconds, a.count);
         return 0;
@@ -228,8 +242,14 @@ int main(int argc, char **argv) {
         if ((a.only == NULL || listed(a.only, cases[i].name)) &&
             (a.skip == NULL || !listed(a.skip, cases[i].name))) {
             struct config config = a.config;
-            config.enabled[LMDB_WRITEMAP] &= cases[i].with_writemap || a.one_engine;
-            cases[i].run(&config);
+            bool any = false;
+            for (int id = 0; id < ENGINES; id++) {
+                config.enabled[id] = config.enabled[id] && (cases[i].engines >> id & 1) != 0;
+                any = any || config.enabled[id];
+            }
+            if (any) {
+                cases[i].run(&config);
+            }
         }
     }
     big_remove();

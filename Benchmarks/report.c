@@ -12,61 +12,98 @@
 
 enum target_kind {
     NO_TARGET,
-    RATIO_AT_MOST, /* ZeroDB's median by LMDB's */
-    VALUE_AT_MOST, /* ZeroDB's median alone */
+    RATIO_AT_MOST, /* ZeroDB's figure by another engine's, or the machine's */
+    VALUE_AT_MOST, /* ZeroDB's figure alone */
     VALUE_AT_LEAST
+};
+
+/* Ratios may be to the machine's own figure instead of an engine's. */
+#define MACHINE ENGINES
+#define TARGETS_MAX 3
+
+struct target {
+    enum target_kind kind;
+    double limit;
+    int against; /* an engine_id or MACHINE; of VALUE_ targets LMDB, on whose line they stand */
 };
 
 struct row {
     const char *id;
     const char *title;
     const char *unit;
-    enum target_kind target_kind;
-    double target;
+    struct target targets[TARGETS_MAX];
 };
 
-/* Ratios are ZeroDB / LMDB. Below 1 is ZeroDB faster or smaller, except for scaling. */
+#define RATIO(limit, engine) {RATIO_AT_MOST, limit, engine}
+#define AT_MOST(limit) {VALUE_AT_MOST, limit, LMDB}
+#define AT_LEAST(limit) {VALUE_AT_LEAST, limit, LMDB}
+
+/* Ratios are ZeroDB's figure by the other's. Below 1 is ZeroDB faster or smaller, except for
+ * scaling. */
 static const struct row rows[] = {
-    {"load.random", "bulk load, random order, total", "ns/put", RATIO_AT_MOST, 1.20},
-    {"load.random.puts", "  of it the puts", "ns/put", NO_TARGET, 0},
-    {"load.random.commit", "  of it the commit", "ns/put", NO_TARGET, 0},
-    {"load.sorted", "bulk load, key order, total", "ns/put", RATIO_AT_MOST, 1.20},
-    {"load.sorted.puts", "  of it the puts", "ns/put", NO_TARGET, 0},
-    {"load.sorted.commit", "  of it the commit", "ns/put", NO_TARGET, 0},
-    {"load.append", "bulk load, key order, append, total", "ns/put", NO_TARGET, 0},
-    {"load.append.puts", "  of it the puts", "ns/put", NO_TARGET, 0},
-    {"load.append.commit", "  of it the commit", "ns/put", NO_TARGET, 0},
-    {"size.random.used", "file after random load, used", "MiB", RATIO_AT_MOST, 1.00},
-    {"size.random.file", "file after random load, st_size", "MiB", RATIO_AT_MOST, 1.00},
-    {"size.sorted.used", "file after load in key order, used", "MiB", RATIO_AT_MOST, 1.00},
-    {"size.sorted.file", "file after load in key order, st_size", "MiB", NO_TARGET, 0},
-    {"get.hit", "random get, one transaction", "ns", RATIO_AT_MOST, 1.00},
-    {"get.miss", "random get of absent keys", "ns", RATIO_AT_MOST, 1.00},
-    {"get.begin", "begin + get + end", "ns", RATIO_AT_MOST, 1.00},
-    {"get.renew", "renew + get + reset", "ns", RATIO_AT_MOST, 1.00},
-    {"scan.forward", "full scan forward", "ns/entry", RATIO_AT_MOST, 1.00},
-    {"scan.backward", "full scan backward", "ns/entry", RATIO_AT_MOST, 1.00},
-    {"scan.range", "range of 10 from a random start", "ns/range", RATIO_AT_MOST, 1.00},
-    {"threads.get.1", "random get, 1 thread", "M/s", NO_TARGET, 0},
-    {"threads.get.2", "random get, 2 threads", "M/s", NO_TARGET, 0},
-    {"threads.get.scaling", "  2 threads / 1 thread", "x", NO_TARGET, 0},
-    {"threads.get.share", "  that by the machine's own scaling", "x", VALUE_AT_LEAST, 0.90},
-    {"threads.begin.1", "begin + get + end, 1 thread", "M/s", NO_TARGET, 0},
-    {"threads.begin.2", "begin + get + end, 2 threads", "M/s", NO_TARGET, 0},
-    {"threads.begin.scaling", "  2 threads / 1 thread", "x", NO_TARGET, 0},
-    {"threads.begin.share", "  that by the machine's own scaling", "x", VALUE_AT_LEAST, 0.90},
-    {"threads.machine", "the machine itself: dependent memory reads, 2 threads / 1", "x", NO_TARGET,
-     0},
-    {"open.big", "open + begin + get + close, big", "us", NO_TARGET, 0},
-    {"open.small", "open + begin + get + close, 10 entries", "us", NO_TARGET, 0},
-    {"open.growth", "  big / 10 entries", "x", VALUE_AT_MOST, 1.50},
-    {"commit.one", "durable commit of one new key", "us", NO_TARGET, 0},
-    {"commit.1000", "durable commit of 1000 new keys", "ms", NO_TARGET, 0},
-    {"commit.overwrite", "durable commit of 1000 overwrites", "ms", NO_TARGET, 0},
-    {"commit.floor", "the disk itself: 4 KiB pwrite + fdatasync, space written before", "us",
-     NO_TARGET, 0},
-    {"growth.used", "used after 3 overwrites / before", "x", VALUE_AT_MOST, 1.80},
-    {"growth.file", "st_size after 3 overwrites / before", "x", VALUE_AT_MOST, 1.80},
+    {"load.random", "bulk load, random order, total", "ns/put", {RATIO(1.20, LMDB)}},
+    {"load.random.puts", "  of it the puts", "ns/put", {{0}}},
+    {"load.random.commit", "  of it the commit", "ns/put", {{0}}},
+    {"load.sorted", "bulk load, key order, total", "ns/put", {RATIO(1.20, LMDB)}},
+    {"load.sorted.puts", "  of it the puts", "ns/put", {{0}}},
+    {"load.sorted.commit", "  of it the commit", "ns/put", {{0}}},
+    {"load.append", "bulk load, key order, append, total", "ns/put", {{0}}},
+    {"load.append.puts", "  of it the puts", "ns/put", {{0}}},
+    {"load.append.commit", "  of it the commit", "ns/put", {{0}}},
+    {"size.random.used", "file after random load, used", "MiB", {RATIO(1.00, LMDB)}},
+    {"size.random.file", "file after random load, st_size", "MiB", {RATIO(1.00, LMDB)}},
+    {"size.sorted.used", "file after load in key order, used", "MiB", {RATIO(1.00, LMDB)}},
+    {"size.sorted.file", "file after load in key order, st_size", "MiB", {{0}}},
+    {"get.hit", "random get, one transaction", "ns", {RATIO(1.00, LMDB)}},
+    {"get.miss", "random get of absent keys", "ns", {RATIO(1.00, LMDB)}},
+    {"get.begin", "begin + get + end", "ns", {RATIO(1.00, LMDB)}},
+    {"get.renew", "renew + get + reset", "ns", {RATIO(1.00, LMDB)}},
+    {"scan.forward", "full scan forward", "ns/entry", {RATIO(1.00, LMDB)}},
+    {"scan.backward", "full scan backward", "ns/entry", {RATIO(1.00, LMDB)}},
+    {"scan.range", "range of 10 from a random start", "ns/range", {RATIO(1.00, LMDB)}},
+    {"threads.get.1", "random get, 1 thread", "M/s", {{0}}},
+    {"threads.get.2", "random get, 2 threads", "M/s", {{0}}},
+    {"threads.get.scaling", "  2 threads / 1 thread", "x", {{0}}},
+    {"threads.get.share", "  that by the machine's own scaling", "x", {AT_LEAST(0.90)}},
+    {"threads.begin.1", "begin + get + end, 1 thread", "M/s", {{0}}},
+    {"threads.begin.2", "begin + get + end, 2 threads", "M/s", {{0}}},
+    {"threads.begin.scaling", "  2 threads / 1 thread", "x", {{0}}},
+    {"threads.begin.share", "  that by the machine's own scaling", "x", {AT_LEAST(0.90)}},
+    {"threads.machine", "the machine itself: dependent memory reads, 2 threads / 1", "x", {{0}}},
+    {"open.big", "open + begin + get + close, big", "us", {{0}}},
+    {"open.small", "open + begin + get + close, 10 entries", "us", {{0}}},
+    {"open.growth", "  big / 10 entries", "x", {AT_MOST(1.50)}},
+    {"commit.one", "durable commit of one new key", "us",
+     {RATIO(0.65, LMDB), RATIO(1.10, SQLITE), RATIO(1.30, MACHINE)}},
+    {"commit.one.mean", "  mean, with all that is left to write", "us", {{0}}},
+    {"commit.1000", "durable commit of 1000 new keys", "ms", {RATIO(0.20, LMDB)}},
+    {"commit.1000.mean", "  mean, with all that is left to write", "ms", {{0}}},
+    {"commit.overwrite", "durable commit of 1000 overwrites", "ms", {RATIO(0.20, LMDB)}},
+    {"commit.overwrite.mean", "  mean, with all that is left to write", "ms", {{0}}},
+    {"writers.8", "8 threads, durable commits of one key", "us",
+     {RATIO(0.20, LMDB), RATIO(1.00, ROCKSDB)}},
+    {"writers.8.mean", "  mean, with all that is left to write", "us", {{0}}},
+    {"commit.unflushed", "commit of one new key, not flushed", "us", {RATIO(1.00, LMDB)}},
+    {"commit.unflushed.mean", "  mean, with all that is left to write", "us", {{0}}},
+    {"busy.get.quiet.p50", "random get, quiet, p50", "ns", {{0}}},
+    {"busy.get.quiet.p99", "random get, quiet, p99", "ns", {{0}}},
+    {"busy.get.p50", "random get beside a writer, p50", "ns", {{0}}},
+    {"busy.get.p99", "random get beside a writer, p99", "ns", {{0}}},
+    {"busy.get.slowdown", "  p99 beside a writer / quiet", "x", {AT_MOST(2.00)}},
+    {"busy.begin.quiet.p50", "begin + get + end, quiet, p50", "ns", {{0}}},
+    {"busy.begin.quiet.p99", "begin + get + end, quiet, p99", "ns", {{0}}},
+    {"busy.begin.p50", "begin + get + end beside a writer, p50", "ns", {{0}}},
+    {"busy.begin.p99", "begin + get + end beside a writer, p99", "ns", {{0}}},
+    {"busy.begin.slowdown", "  p99 beside a writer / quiet", "x", {AT_MOST(2.00)}},
+    {"growth.used", "used while overwritten 3 times / before", "x", {AT_MOST(1.80)}},
+    {"growth.file", "st_size while overwritten / before", "x", {AT_MOST(1.80)}},
+    {"growth.log", "  log directory, at its largest", "MiB", {{0}}},
+    {"growth.unflushed.used", "used, commits not flushed / before", "x", {AT_MOST(1.80)}},
+    {"growth.unflushed.file", "st_size, commits not flushed / before", "x", {AT_MOST(1.80)}},
+    {"recovery.1000", "replay of 60 MiB of 1000-put commits", "s", {AT_MOST(2.00)}},
+    {"recovery.1000.open", "  opening, all in all", "s", {{0}}},
+    {"recovery.one", "replay of 60 MiB of 1-put commits", "s", {AT_MOST(2.00)}},
+    {"recovery.one.open", "  opening, all in all", "s", {{0}}},
 };
 
 #define ROWS (sizeof rows / sizeof rows[0])
@@ -107,39 +144,37 @@ static void print_cell(const struct series *series) {
     printf(" %8s %-15s", number(s.median, median), spread);
 }
 
-/* Judged as it is printed, with two decimals. */
-static const char *verdict(const struct row *row, double zerodb, double ratio) {
+/* Whether a target is met, judged as it is printed, with two decimals. */
+static bool is_met(const struct target *target, double value, double ratio) {
     const double rounding = 0.005;
-    bool met;
-    switch (row->target_kind) {
+    switch (target->kind) {
     case RATIO_AT_MOST:
-        met = ratio < row->target + rounding;
-        break;
+        return ratio < target->limit + rounding;
     case VALUE_AT_MOST:
-        met = zerodb < row->target + rounding;
-        break;
-    case VALUE_AT_LEAST:
-        met = zerodb >= row->target - rounding;
-        break;
+        return value < target->limit + rounding;
     default:
-        return "";
+        return value >= target->limit - rounding;
     }
-    if (met) {
-        targets_met++;
-        return "ok";
-    }
-    targets_missed++;
-    return "MISS";
 }
 
-static void describe_target(const struct row *row, char out[24]) {
+static void describe_target(const struct target *target, char out[24]) {
     static const char *const forms[] = {
         [NO_TARGET] = "-",
         [RATIO_AT_MOST] = "<= %.2f",
         [VALUE_AT_MOST] = "value <= %.2f",
         [VALUE_AT_LEAST] = "value >= %.2f",
     };
-    snprintf(out, 24, forms[row->target_kind], row->target);
+    snprintf(out, 24, forms[target->kind], target->limit);
+}
+
+/* What a row wants of ZeroDB against an engine or the machine; of no kind if nothing. */
+static struct target target_against(const struct row *row, int other) {
+    for (int i = 0; i < TARGETS_MAX; i++) {
+        if (row->targets[i].kind != NO_TARGET && row->targets[i].against == other) {
+            return row->targets[i];
+        }
+    }
+    return (struct target){.kind = NO_TARGET};
 }
 
 void report_begin(const struct config *config) {
@@ -158,43 +193,63 @@ void report_begin(const struct config *config) {
            host.machine, sysconf(_SC_NPROCESSORS_ONLN), config->dir);
     printf("medians [quartiles] of %u slices, alternating; of loads: %u rounds\n\n", config->slices,
            config->rounds);
-    printf("%-38s %-9s %8s %-15s %8s %-15s %6s  %-13s\n", "case", "unit", "ZeroDB", "", "LMDB", "",
+    printf("%-40s %-9s %8s %-15s %8s %-15s %6s  %-13s\n", "case", "unit", "ZeroDB", "", "LMDB", "",
            "ratio", "target");
     fflush(stdout);
 }
 
-/* One line: ZeroDB's figures against those of `rival`, and their ratio, NAN if there is none. */
-static double print_line(const char *title, const char *unit, const struct series *zerodb,
-                         const struct series *rival) {
-    printf("%-38s %-9s", title, unit);
+/* One line: ZeroDB's figures against another's, their ratio, and whether the target is met. */
+static void print_line(const char *title, const char *unit, const struct series *zerodb,
+                       const struct series *other, struct target target) {
+    printf("%-40s %-9s", title, unit);
     print_cell(zerodb);
-    print_cell(rival);
-    if (zerodb->count == 0 || rival->count == 0) {
-        printf(" %6s", "-");
-        return NAN;
+    print_cell(other);
+    double value = NAN, ratio = NAN;
+    if (zerodb->count > 0) {
+        value = series_summary(zerodb).median;
     }
-    double ratio = series_summary(zerodb).median / series_summary(rival).median;
-    printf(" %6.2f", ratio);
-    return ratio;
+    if (zerodb->count > 0 && other->count > 0) {
+        ratio = value / series_summary(other).median;
+        printf(" %6.2f", ratio);
+    } else {
+        printf(" %6s", "-");
+    }
+    char described[24];
+    describe_target(&target, described);
+    printf("  %-13s", described);
+    if (target.kind != NO_TARGET && !isnan(target.kind == RATIO_AT_MOST ? ratio : value)) {
+        bool met = is_met(&target, value, ratio);
+        printf(" %s", met ? "ok" : "MISS");
+        *(met ? &targets_met : &targets_missed) += 1;
+    }
+    printf("\n");
+}
+
+void report_row_and_machine(const char *id, const struct series series[ENGINES],
+                            const struct series *machine) {
+    const struct row *row = row_named(id);
+    memcpy(measured[row - rows], series, sizeof measured[0]);
+    references[row - rows] = *machine;
+
+    const struct series *zerodb = &series[ZERODB];
+    print_line(row->title, row->unit, zerodb, &series[LMDB], target_against(row, LMDB));
+    for (int other = LMDB + 1; other < ENGINES; other++) {
+        if (series[other].count > 0) {
+            char title[64];
+            snprintf(title, sizeof title, "    against %s", engines[other]->title);
+            print_line(title, row->unit, zerodb, &series[other], target_against(row, other));
+        }
+    }
+    if (machine->count > 0) {
+        print_line("    against a bare pwrite and fdatasync", row->unit, zerodb, machine,
+                   target_against(row, MACHINE));
+    }
+    fflush(stdout);
 }
 
 void report_row(const char *id, const struct series series[ENGINES]) {
-    const struct row *row = row_named(id);
-    memcpy(measured[row - rows], series, sizeof measured[0]);
-
-    const struct series *zerodb = &series[ZERODB];
-    double ratio = print_line(row->title, row->unit, zerodb, &series[LMDB]);
-    double value = zerodb->count > 0 ? series_summary(zerodb).median : NAN;
-    bool judged = !isnan(row->target_kind == RATIO_AT_MOST ? ratio : value);
-    char target[24];
-    describe_target(row, target);
-    printf("  %-13s %s\n", target, judged ? verdict(row, value, ratio) : "");
-
-    if (series[LMDB_WRITEMAP].count > 0) {
-        print_line("    against MDB_WRITEMAP", row->unit, zerodb, &series[LMDB_WRITEMAP]);
-        printf("\n");
-    }
-    fflush(stdout);
+    static const struct series none;
+    report_row_and_machine(id, series, &none);
 }
 
 void report_reference(const char *id, const struct series *series) {
@@ -221,6 +276,29 @@ static void write_series(FILE *file, const char *name, const struct series *seri
     fprintf(file, "]}");
 }
 
+static const char *name_of(int other) {
+    return other == MACHINE ? "machine" : engines[other]->name;
+}
+
+/* ZeroDB's median by each other's. */
+static void write_ratios(FILE *file, const struct series series[ENGINES],
+                         const struct series *machine) {
+    if (series[ZERODB].count == 0) {
+        return;
+    }
+    double zerodb = series_summary(&series[ZERODB]).median;
+    const char *separator = ", \"ratios\": {";
+    for (int other = ZERODB + 1; other <= MACHINE; other++) {
+        const struct series *others = other == MACHINE ? machine : &series[other];
+        if (others->count > 0) {
+            fprintf(file, "%s\"%s\": %.4f", separator, name_of(other),
+                    zerodb / series_summary(others).median);
+            separator = ", ";
+        }
+    }
+    fprintf(file, "%s", separator[2] == '\0' ? "}" : "");
+}
+
 static void write_row(FILE *file, size_t index) {
     const struct row *row = &rows[index];
     const struct series *series = measured[index];
@@ -230,15 +308,15 @@ static void write_row(FILE *file, size_t index) {
         write_series(file, engines[id]->name, &series[id]);
     }
     write_series(file, "machine", &references[index]);
-    if (series[ZERODB].count > 0 && series[LMDB].count > 0) {
-        fprintf(file, ", \"ratio\": %.4f",
-                series_summary(&series[ZERODB]).median / series_summary(&series[LMDB]).median);
-    }
-    if (row->target_kind != NO_TARGET) {
+    write_ratios(file, series, &references[index]);
+    fprintf(file, ", \"targets\": [");
+    for (int i = 0; i < TARGETS_MAX && row->targets[i].kind != NO_TARGET; i++) {
         char target[24];
-        describe_target(row, target);
-        fprintf(file, ", \"target\": \"%s\"", target);
+        describe_target(&row->targets[i], target);
+        fprintf(file, "%s{\"against\": \"%s\", \"target\": \"%s\"}", i == 0 ? "" : ", ",
+                name_of(row->targets[i].against), target);
     }
+    fprintf(file, "]");
     fprintf(file, "}");
 }
 

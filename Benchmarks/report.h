@@ -13,6 +13,11 @@ void report_begin(const struct config *config);
  *  @param series  by engine_id; an empty series is an engine that took no part */
 void report_row(const char *id, const struct series series[ENGINES]);
 
+/** As report_row(), with what the machine itself takes for the same.
+ *  @param machine  an empty series: it was not measured */
+void report_row_and_machine(const char *id, const struct series series[ENGINES],
+                            const struct series *machine);
+
 /** Prints a figure of the machine itself, to hold the rows above against.
  *  @param id  of the list of rows */
 void report_reference(const char *id, const struct series *series);

@@ -35,6 +35,14 @@ struct summary series_summary(const struct series *series) {
     };
 }
 
+double series_mean(const struct series *series) {
+    double sum = 0;
+    for (size_t i = 0; i < series->count; i++) {
+        sum += series->samples[i];
+    }
+    return sum / (double)series->count;
+}
+
 enum engine_id engine_at(unsigned turn, unsigned place) {
     return (enum engine_id)(__builtin_parity(turn) ? ENGINES - 1 - place : place);
 }

@@ -24,6 +24,9 @@ void series_add(struct series *series, double sample);
 /** Quartiles by linear interpolation; of a series that is not empty. */
 struct summary series_summary(const struct series *series);
 
+/** The mean of a series that is not empty. */
+double series_mean(const struct series *series);
+
 /** The engine whose turn it is at `place` (0..<ENGINES) of a turn. Turns go forward or backward as
  *  the Thue-Morse sequence says (A B, B A, B A, A B, ...): neither a slow drift of the machine nor
  *  something that comes back every few turns falls on one engine more than on another. */

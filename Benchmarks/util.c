@@ -1,6 +1,7 @@
 #include "util.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <ftw.h>
 #include <limits.h>
 #include <stdarg.h>
@@ -68,8 +69,46 @@ uint64_t file_bytes(const char *path) {
     return (uint64_t)status.st_size;
 }
 
-static struct benv *open_with(const struct config *config, const struct engine *engine,
-                              const char *path, bool unflushed) {
+/* nftw() has no context to hand to its function. */
+static uint64_t bytes_walked;
+
+static int add_entry(const char *path, const struct stat *status, int kind, struct FTW *walk) {
+    (void)path;
+    (void)walk;
+    bytes_walked += kind == FTW_F ? (uint64_t)status->st_size : 0;
+    return 0;
+}
+
+uint64_t directory_bytes(const char *path) {
+    bytes_walked = 0;
+    /* A file may be removed while the walk looks at it. */
+    if (nftw(path, add_entry, 16, FTW_PHYS | FTW_MOUNT) != 0 && errno != ENOENT) {
+        die("cannot read the directory %s: %s", path, strerror(errno));
+    }
+    return bytes_walked;
+}
+
+static int flush_entry(const char *path, const struct stat *status, int kind, struct FTW *walk) {
+    (void)status;
+    (void)walk;
+    int descriptor = kind == FTW_F ? open(path, O_RDONLY | O_CLOEXEC) : -1;
+    if (descriptor >= 0) {
+        if (fdatasync(descriptor) != 0) {
+            die("cannot flush %s: %s", path, strerror(errno));
+        }
+        close(descriptor);
+    }
+    return 0;
+}
+
+void flush_directory(const char *path) {
+    if (nftw(path, flush_entry, 16, FTW_PHYS | FTW_MOUNT) != 0 && errno != ENOENT) {
+        die("cannot read the directory %s: %s", path, strerror(errno));
+    }
+}
+
+struct benv *open_at(const struct config *config, const struct engine *engine, const char *path,
+                     bool unflushed) {
     struct env_options options = {
         .page_size = config->page_size,
         .max_size = config->max_size,
@@ -79,10 +118,6 @@ static struct benv *open_with(const struct config *config, const struct engine *
     return engine->open(path, &options);
 }
 
-struct benv *open_at(const struct config *config, const struct engine *engine, const char *path) {
-    return open_with(config, engine, path, false);
-}
-
 struct benv *open_fresh(const struct config *config, const struct engine *engine, const char *name,
                         bool unflushed, char *path_out) {
     char leaf[NAME_MAX];
@@ -90,5 +125,5 @@ struct benv *open_fresh(const struct config *config, const struct engine *engine
     join_path(path_out, config->dir, leaf);
     remove_directory(path_out);
     make_directory(path_out);
-    return open_with(config, engine, path_out, unflushed);
+    return open_at(config, engine, path_out, unflushed);
 }

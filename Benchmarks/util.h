@@ -44,12 +44,19 @@ void remove_directory(const char *path);
 /** Bytes of a file, as stat() says. */
 uint64_t file_bytes(const char *path);
 
+/** Bytes of all files in a directory and below, 0 if it is not there. */
+uint64_t directory_bytes(const char *path);
+
+/** Waits until all that was written to files in a directory and below is on disk. */
+void flush_directory(const char *path);
+
 /** Makes an empty directory dir/name, whatever was there before, and opens an environment of
  *  the engine in it. The path goes to path_out, which holds PATH_MAX bytes. */
 struct benv *open_fresh(const struct config *config, const struct engine *engine, const char *name,
                         bool unflushed, char *path_out);
 
 /** Opens the environment in `path`. */
-struct benv *open_at(const struct config *config, const struct engine *engine, const char *path);
+struct benv *open_at(const struct config *config, const struct engine *engine, const char *path,
+                     bool unflushed);
 
 #endif

@@ -58,7 +58,8 @@ const char *zdb_version(int *major, int *minor, int *patch);
 #define ZDB_VERSION_MISMATCH (-4)
 /** The file is not a ZeroDB environment. */
 #define ZDB_INVALID (-5)
-/** The environment has reached max_size. The transaction can only be aborted. */
+/** The environment has reached max_size: the transaction can only be aborted. Or another process
+ *  with a larger max_size has let it grow beyond what this one has mapped: open it again. */
 #define ZDB_FULL (-6)
 /** The transaction has dirtied max_txn_pages pages. It can only be aborted. */
 #define ZDB_TXN_FULL (-7)
@@ -196,8 +197,15 @@ typedef struct zdb_env_options {
     void *log_context;       /**< passed to log */
 } zdb_env_options;
 
+/** Fills the first `struct_size` bytes of *options with the defaults named above and that size:
+ *  what zdb_env_options_init() calls. For bindings.
+ *  @return ZDB_OK; ZDB_BAD_ARGUMENT for a size that this library does not know. */
+int zdb_env_options_init_size(zdb_env_options *options, size_t struct_size);
+
 /** Fills *options with the defaults named above, struct_size included. */
-int zdb_env_options_init(zdb_env_options *options);
+static inline int zdb_env_options_init(zdb_env_options *options) {
+    return zdb_env_options_init_size(options, sizeof(zdb_env_options));
+}
 
 /** Opens the environment in directory `path`, creating directory and files if they are not
  *  there (unless ZDB_RDONLY or ZDB_NOCREATE).
@@ -206,8 +214,8 @@ int zdb_env_options_init(zdb_env_options *options);
  *  @param options  NULL for all defaults.
  *  @param env      receives the handle; set to NULL on failure.
  *  @return ZDB_OK; ZDB_BAD_ARGUMENT; ZDB_INVALID, ZDB_VERSION_MISMATCH, ZDB_CORRUPTED for what
- *  is in the files; ZDB_BUSY if this process has it open already; an errno (ENOENT, EACCES,
- *  ENOSPC, ...). */
+ *  is in the files; ZDB_RECOVERY_NEEDED; ZDB_BUSY if this process has it open already;
+ *  ZDB_UNSUPPORTED on a network file system; an errno (ENOENT, EACCES, ENOSPC, ...). */
 int zdb_env_open(const char *path, const zdb_env_options *options, zdb_env **env);
 
 /** Closes the environment. All its cursors are closed with it.

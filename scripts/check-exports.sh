@@ -17,7 +17,9 @@ problem() {
     problems=$((problems + 1))
 }
 
-declared=$(${CC:-cc} -E -P "$header" | tr '\n' ' ' | grep -oE '\bzdb_[a-z0-9_]+ *\(' |
+# Inline functions are the header's own.
+declared=$(${CC:-cc} -E -P "$header" | tr '\n' ' ' |
+    sed -E 's/static inline [^{]*\{[^}]*\}//g' | grep -oE '\bzdb_[a-z0-9_]+ *\(' |
     tr -d ' (' | sort -u)
 # The version itself is a symbol too, of type A; functions and data carry it as a suffix.
 exported=$(nm -D --defined-only "$library" | awk '$2 != "A" { print $3 }' | sort -u)

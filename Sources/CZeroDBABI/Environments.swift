@@ -5,10 +5,19 @@ import CZeroDB
 import CZeroDBPlatform
 import ZeroDB
 
-@_cdecl("zdb_env_options_init") @implementation
-public func zdb_env_options_init(_ options: UnsafeMutablePointer<zdb_env_options>?) -> Int32 {
+@_cdecl("zdb_env_options_init_size") @implementation
+public func zdb_env_options_init_size(
+    _ options: UnsafeMutablePointer<zdb_env_options>?, _ struct_size: Int
+) -> Int32 {
     guard let options else {
         return Results.fail(Results.null("options", "zdb_env_options_init"))
+    }
+    guard struct_size == MemoryLayout<zdb_env_options>.stride else {
+        return Results.fail(
+            .badArgument,
+            "zdb_env_options_init: the caller's zdb_env_options has \(struct_size) bytes, this "
+                + "library's \(MemoryLayout<zdb_env_options>.stride); compile against this library's "
+                + "header")
     }
     let defaults = EnvironmentOptions()
     options.pointee = zdb_env_options(

@@ -33,6 +33,7 @@ static int call_txn_begin_write(zdb_env *env) {
 
 const struct env_call env_calls[] = {
     {"zdb_env_sync", zdb_env_sync},
+    {"zdb_env_checkpoint", zdb_env_checkpoint},
     {"zdb_env_info", call_env_info},
     {"zdb_env_verify", call_env_verify},
     {"zdb_txn_begin, to read", call_txn_begin_read},

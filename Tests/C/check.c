@@ -59,7 +59,7 @@ const struct result_code result_codes[] = {
     NAMED(ZDB_BAD_VALSIZE),  NAMED(ZDB_INCOMPATIBLE),     NAMED(ZDB_READ_ONLY),
     NAMED(ZDB_BUSY),         NAMED(ZDB_FORKED),           NAMED(ZDB_PANIC),
     NAMED(ZDB_BAD_ARGUMENT), NAMED(ZDB_BAD_CURSOR),       NAMED(ZDB_UNSUPPORTED),
-    NAMED(ZDB_NOT_SORTED),
+    NAMED(ZDB_NOT_SORTED),   NAMED(ZDB_RECOVERY_NEEDED),
 };
 const size_t result_code_count = sizeof(result_codes) / sizeof(result_codes[0]);
 

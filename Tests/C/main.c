@@ -7,7 +7,6 @@
  * line printed is "N passed, N failed"; the exit status is 0 only if none failed.
  */
 #include <errno.h>
-#include <ftw.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -38,18 +37,6 @@ static volatile sig_atomic_t running_test; /* process of the test that runs, 0 i
 static void interrupt(int signal_number) {
     interrupted = signal_number;
     if (running_test > 0) kill(-(pid_t)running_test, SIGKILL);
-}
-
-static int remove_entry(const char *path, const struct stat *status, int type,
-                        struct FTW *position) {
-    (void)status, (void)type, (void)position;
-    return remove(path);
-}
-
-static void remove_tree(const char *path) {
-    if (nftw(path, remove_entry, 16, FTW_DEPTH | FTW_PHYS) != 0) {
-        fprintf(stderr, "cannot remove %s: %s\n", path, strerror(errno));
-    }
 }
 
 /* In the test's own process, in a group of its own so that what it forks can be ended with it. */

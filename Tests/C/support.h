@@ -127,6 +127,8 @@ unsigned char *read_file(const char *path, size_t *size);
 void flip_byte(const char *path, uint64_t offset);
 /** How many entries a directory has, not counting . and .. */
 unsigned directory_entries(const char *path);
+/** Removes a directory and all that is in it; says so if that fails. */
+void remove_tree(const char *path);
 
 /* ------------------------------------------------------- threads, processes */
 

@@ -2,6 +2,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -69,6 +70,18 @@ unsigned directory_entries(const char *path) {
     }
     closedir(directory);
     return count;
+}
+
+static int remove_entry(const char *path, const struct stat *status, int type,
+                        struct FTW *position) {
+    (void)status, (void)type, (void)position;
+    return remove(path);
+}
+
+void remove_tree(const char *path) {
+    if (nftw(path, remove_entry, 16, FTW_DEPTH | FTW_PHYS) != 0) {
+        fprintf(stderr, "cannot remove %s: %s\n", path, strerror(errno));
+    }
 }
 
 /* ------------------------------------------------------- threads, processes */

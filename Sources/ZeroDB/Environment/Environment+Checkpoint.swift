@@ -196,7 +196,7 @@ extension Environment {
 
     /// Without a thread, relaxed commits are flushed by the first commit after their time is up.
     private func flushIfDue() throws(DatabaseError) {
-        let now = SystemCall.wallClockNanoseconds()
+        let now = fileSystem.now()
         let due = relaxedSince.withLock { since -> Bool in
             if since == 0 { since = now }
             guard now &- since >= Worker.relaxedDelay else { return false }

@@ -17,7 +17,7 @@ extension Environment {
     /// - Throws: `recoveryNeeded` in an environment opened for reading only; `corrupted` for a
     ///   record that was damaged after it had been on disk.
     func recover() throws(DatabaseError) {
-        let began = SystemCall.wallClockNanoseconds()
+        let began = fileSystem.now()
         let meta = Meta.read { state.pointee.shared.copyTipMeta(to: $0) }
         var reader = try LogReader(after: meta, path: path, fileSystem: fileSystem)
         var report = RecoveryReport()
@@ -58,7 +58,7 @@ extension Environment {
         }
         guard report.records > 0 else { return }
         try makeCheckpoint(holding: state.pointee.shared.tip)
-        report.nanoseconds = SystemCall.wallClockNanoseconds() &- began
+        report.nanoseconds = fileSystem.now() &- began
         recovery.withLock { $0 = report }
         self.report(
             .information,

@@ -260,7 +260,7 @@ struct EnvironmentOpening {
             return setUp(address, readers: readersInitial, loaded)
         }
         if isFirst {
-            let isClean = try readCleanMark(lockFile) == meta.transaction + 1
+            let isClean = try hasCleanMark(lockFile, of: meta)
             let size = UInt64(SharedState.byteCount(readers: readersInitial))
             if try lockFile.size() != size { try lockFile.truncate(to: size) }
             let length = SharedState.byteCount(readers: options.maxReaders)
@@ -294,15 +294,18 @@ struct EnvironmentOpening {
         return shared
     }
 
-    /// The mark that the last to close left in `lock.zdb`, 0 if none.
-    private func readCleanMark(_ lockFile: any StorageFile) throws(DatabaseError) -> UInt64 {
-        let bytes = UnsafeMutableRawBufferPointer.allocate(byteCount: 8, alignment: 8)
+    /// Whether the last to close left a mark in `lock.zdb` that this state is on disk.
+    private func hasCleanMark(
+        _ lockFile: any StorageFile, of meta: Meta
+    ) throws(DatabaseError) -> Bool {
+        let size = SharedState.cleanOffset + 8
+        let bytes = UnsafeMutableRawBufferPointer.allocate(byteCount: size, alignment: 8)
         defer { bytes.deallocate() }
-        let offset = UInt64(SharedState.cleanOffset)
-        guard let start = bytes.baseAddress, try lockFile.read(into: bytes, at: offset) == 8 else {
-            return 0
+        guard let start = bytes.baseAddress, try lockFile.read(into: bytes, at: 0) == size else {
+            return false
         }
-        return start.littleEndian(0)
+        return start.littleEndian(SharedState.cleanOffset) == meta.transaction + 1
+            && SharedState.belongs(start, to: meta.environmentID)
     }
 
     private func setUp(

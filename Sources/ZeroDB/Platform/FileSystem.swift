@@ -25,6 +25,9 @@ protocol FileSystem: Sendable {
     /// The names in a directory; none if there is no such directory.
     func list(_ directory: String) throws(DatabaseError) -> [String]
 
+    /// Nanoseconds since 1970.
+    func now() -> UInt64
+
     /// Makes the names in a directory durable.
     func syncDirectory(_ path: String) throws(DatabaseError)
 }
@@ -90,6 +93,10 @@ protocol StorageFile: AnyObject, Sendable {
 
     /// Closes the file; again does nothing. Happens by itself with the last reference to it.
     func close()
+}
+
+extension FileSystem {
+    func now() -> UInt64 { SystemCall.wallClockNanoseconds() }
 }
 
 extension StorageFile {

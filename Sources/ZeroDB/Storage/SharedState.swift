@@ -96,7 +96,14 @@ struct SharedState {
     }
 
     func belongs(to environmentID: (UInt64, UInt64)) -> Bool {
-        base.littleEndian(16) == environmentID.0 && base.littleEndian(24) == environmentID.1
+        Self.belongs(base, to: environmentID)
+    }
+
+    /// Whether a header, in the map or read from the file, is of this environment.
+    static func belongs(
+        _ header: UnsafeRawPointer, to environmentID: (UInt64, UInt64)
+    ) -> Bool {
+        header.littleEndian(16) == environmentID.0 && header.littleEndian(24) == environmentID.1
     }
 
     // MARK: The newest commit

@@ -363,15 +363,15 @@ struct Commit {
         let meta = withUnsafeMutablePointer(to: &transaction.pointee.meta) { $0 }
         let id = transaction.pointee.id
         meta.pointee.transaction = id
-        meta.pointee.wallClock = SystemCall.wallClockNanoseconds()
+        let owner = environment.pointee.owner.takeUnretainedValue()
+        meta.pointee.wallClock = owner.fileSystem.now()
         let durability = transaction.pointee.durability
         // After a commit that a replay would lack there is nothing to log before a checkpoint.
         let isLogged =
             write.pointee.log.isRecording && !write.pointee.log.isOverfull
             && shared.unlogged <= shared.checkpoint
         if isLogged {
-            let log = environment.pointee.owner.takeUnretainedValue().log
-            try log.append(&write.pointee.log, to: meta, shared: shared)
+            try owner.log.append(&write.pointee.log, to: meta, shared: shared)
         } else {
             shared.unlogged = id
         }

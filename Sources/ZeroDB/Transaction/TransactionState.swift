@@ -85,6 +85,24 @@ package struct TransactionState: ~Copyable {
 
     // MARK: Checks
 
+    /// Whether the whole snapshot is in this process's map: another process may have opened the
+    /// environment with a larger `max_size` and let it grow.
+    ///
+    /// - Throws: `full`.
+    @inline(__always)
+    func checkMapped() throws(DatabaseError) {
+        guard meta.pageCount <= environment.pointee.pagesMax else { throw beyondMap() }
+    }
+
+    @inline(never)
+    private func beyondMap() -> DatabaseError {
+        DatabaseError(
+            .full,
+            "the environment has grown to \(meta.pageCount) pages in another process; this one has "
+                + "mapped \(environment.pointee.pagesMax) (max_size); close it here and open it with "
+                + "a larger max_size")
+    }
+
     /// - Throws: `badTransaction`.
     @inline(__always)
     func checkUsable() throws(DatabaseError) {

@@ -77,6 +77,12 @@ package enum Transactions {
         }
         claim.state.pointee.readerSlot = slot
         pin(claim.state)
+        do throws(DatabaseError) {
+            try claim.state.pointee.checkMapped()
+        } catch {
+            end(claim)
+            throw error
+        }
         return claim
     }
 
@@ -146,6 +152,13 @@ package enum Transactions {
         state.pointee.durability = chosen
         state.pointee.adoptSnapshot()
         state.pointee.id = state.pointee.meta.transaction + 1
+        do throws(DatabaseError) {
+            try state.pointee.checkMapped()
+        } catch {
+            owner.unlockWriter()
+            table.release(index)
+            throw error
+        }
         let write = environment.pointee.write
         write.pointee.reset(
             meta: state.pointee.meta, pagesMax: environment.pointee.transactionPagesMax,
@@ -223,5 +236,11 @@ package enum Transactions {
         }
         state.pointee.snapshots &+= 1
         pin(state)
+        do throws(DatabaseError) {
+            try state.pointee.checkMapped()
+        } catch {
+            try reset(state)
+            throw error
+        }
     }
 }

@@ -1,3 +1,5 @@
+#define _DEFAULT_SOURCE /* MAP_ANONYMOUS */
+
 #include "lanes.h"
 
 #include <stdio.h>
@@ -134,8 +136,9 @@ static void check_ring(zdb_txn *txn, zdb_db db, unsigned lane, uint64_t counter)
         REQUIRE_CODE(code, ZDB_OK);
         if (value.size != size_of(lane, number) ||
             !has_pattern(value.data, value.size, seed_of(lane, number))) {
-            require_failed(HERE, "lane %u has come to %" PRIu64 ", but its value %" PRIu64
-                           " is another's", lane, counter, number);
+            require_failed(
+                HERE, "lane %u has come to %" PRIu64 ", but its value %" PRIu64 " is another's",
+                lane, counter, number);
         }
     }
 }
@@ -163,8 +166,8 @@ static uint64_t check_lane(struct progress *progress, zdb_txn *txn, unsigned lan
     uint64_t attempted = atomic_load(&progress->of[lane].attempted);
     if (counter < at_least || counter > attempted) {
         require_failed(HERE,
-                       "lane %u has come to %" PRIu64 " in transaction %" PRIu64
-                       ", but %" PRIu64 " was acknowledged and %" PRIu64 " attempted",
+                       "lane %u has come to %" PRIu64 " in transaction %" PRIu64 ", but %" PRIu64
+                       " was acknowledged and %" PRIu64 " attempted",
                        lane, counter, zdb_txn_id(txn), at_least, attempted);
     }
     if (is_there) check_ring(txn, db, lane, counter);

@@ -9,6 +9,7 @@ enum SeamCall: String, CaseIterable, Sendable {
     case makeDirectory
     case rename
     case remove
+    case list
     case syncDirectory
     case size
     case identity
@@ -137,6 +138,11 @@ final class FaultyFileSystem: FileSystem {
     func remove(_ path: String) throws(DatabaseError) {
         try plan.check(.remove, path)
         try base.remove(path)
+    }
+
+    func list(_ directory: String) throws(DatabaseError) -> [String] {
+        try plan.check(.list, directory)
+        return try base.list(directory)
     }
 
     func syncDirectory(_ path: String) throws(DatabaseError) {

@@ -3,16 +3,12 @@ import Synchronization
 
 @testable import ZeroDB
 
-/// Files in memory: fast, and open to a test that wants to change, copy or record their bytes.
+/// Files in memory: fast, and open to a test that wants to change or copy their bytes.
 ///
 /// Maps are the files' own memory. What lies past a file's end may not be touched, as with real
 /// files: an access there ends the process.
 final class MemoryFileSystem: FileSystem {
     private let files = Mutex<[String: MemoryContents]>([:])
-    /// Told of every write, if a test wants to know.
-    let recorder: (any WriteRecorder)?
-
-    init(recorder: (any WriteRecorder)? = nil) { self.recorder = recorder }
 
     /// The bytes of a file; nil if there is none.
     func contents(_ path: String) -> MemoryContents? { files.withLock { $0[path] } }
@@ -33,28 +29,28 @@ final class MemoryFileSystem: FileSystem {
         }
         guard let contents else { throw DatabaseError(systemError: ENOENT, "open \(path)") }
         let name = path.split(separator: "/").last.map(String.init) ?? path
-        return MemoryFile(name: name, contents: contents, recorder: recorder)
+        return MemoryFile(name: name, contents: contents)
     }
 
     func makeDirectory(_ path: String, mode: UInt32) throws(DatabaseError) {}
 
     func rename(_ from: String, to: String) throws(DatabaseError) {
         files.withLock { $0[to] = $0.removeValue(forKey: from) }
-        recorder?.didRename(from, to: to)
     }
 
     func remove(_ path: String) throws(DatabaseError) {
         files.withLock { _ = $0.removeValue(forKey: path) }
     }
 
-    func syncDirectory(_ path: String) throws(DatabaseError) {}
-}
+    func list(_ directory: String) throws(DatabaseError) -> [String] {
+        let start = directory + "/"
+        return files.withLock { files in
+            files.keys.filter { $0.hasPrefix(start) }.map { String($0.dropFirst(start.count)) }
+                .filter { !$0.contains("/") }
+        }
+    }
 
-/// Sees what is written to files, in order.
-protocol WriteRecorder: Sendable {
-    func didWrite(_ bytes: [UInt8], at offset: Int, of name: String)
-    func didSync(_ name: String)
-    func didRename(_ from: String, to: String)
+    func syncDirectory(_ path: String) throws(DatabaseError) {}
 }
 
 /// A file's bytes, in memory that never moves.
@@ -81,7 +77,7 @@ final class MemoryContents: @unchecked Sendable {
     convenience init(_ bytes: [UInt8]) {
         self.init()
         count = bytes.count
-        _ = bytes.withUnsafeBytes { memcpy(base, $0.baseAddress, $0.count) }
+        copy(bytes)
     }
 
     deinit { munmap(base, Self.capacity) }
@@ -112,7 +108,13 @@ final class MemoryContents: @unchecked Sendable {
     /// Makes the bytes those of an image.
     func restore(_ image: [UInt8]) {
         count = image.count
-        _ = image.withUnsafeBytes { memcpy(base, $0.baseAddress, $0.count) }
+        copy(image)
+    }
+
+    private func copy(_ bytes: [UInt8]) {
+        bytes.withUnsafeBytes {
+            UnsafeMutableRawBufferPointer(start: base, count: bytes.count).copyMemory(from: $0)
+        }
     }
 
     subscript(offset: Int) -> UInt8 {
@@ -124,12 +126,10 @@ final class MemoryContents: @unchecked Sendable {
 final class MemoryFile: StorageFile {
     let name: String
     private let contents: MemoryContents
-    private let recorder: (any WriteRecorder)?
 
-    init(name: String, contents: MemoryContents, recorder: (any WriteRecorder)?) {
+    init(name: String, contents: MemoryContents) {
         self.name = name
         self.contents = contents
-        self.recorder = recorder
     }
 
     func size() throws(DatabaseError) -> UInt64 { UInt64(contents.count) }
@@ -148,7 +148,6 @@ final class MemoryFile: StorageFile {
             if let start = buffer.baseAddress {
                 memcpy(contents.base + position, start, buffer.count)
             }
-            recorder?.didWrite(Array(buffer), at: position, of: name)
             position += buffer.count
         }
     }
@@ -158,11 +157,13 @@ final class MemoryFile: StorageFile {
     {
         let available = max(0, contents.count - Int(offset))
         let count = min(buffer.count, available)
-        if count > 0 { memcpy(buffer.baseAddress, contents.base + Int(offset), count) }
+        guard count > 0 else { return 0 }
+        buffer.copyMemory(
+            from: UnsafeRawBufferPointer(start: contents.base + Int(offset), count: count))
         return count
     }
 
-    func sync() throws(DatabaseError) { recorder?.didSync(name) }
+    func sync() throws(DatabaseError) {}
 
     func truncate(to size: UInt64) throws(DatabaseError) { contents.count = Int(size) }
 

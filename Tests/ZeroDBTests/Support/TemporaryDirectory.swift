@@ -12,10 +12,11 @@ final class TemporaryDirectory: Sendable {
     init() throws {
         let root = getenv("TMPDIR").map { String(cString: $0) } ?? "/tmp"
         var template = Array("\(root)/zerodb-test-XXXXXX".utf8CString)
-        let made = try #require(
-            template.withUnsafeMutableBufferPointer { mkdtemp($0.baseAddress) },
-            "no temporary directory could be made in \(root)")
-        parent = String(cString: made)
+        let made = template.withUnsafeMutableBufferPointer { buffer in
+            buffer.baseAddress.flatMap { mkdtemp($0) }
+        }
+        let directory = try #require(made, "no temporary directory could be made in \(root)")
+        parent = String(cString: directory)
         path = parent + "/environment"
     }
 

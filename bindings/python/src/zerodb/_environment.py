@@ -89,7 +89,7 @@ def open_environment(
     if b"\0" in encoded:
         raise BadArgumentError(f"a path holds no zero bytes: {encoded!r}", _ffi.BAD_ARGUMENT)
     options = _ffi.EnvOptions()
-    check(_ffi.env_options_init(_ffi.reference(options)))
+    check(_ffi.env_options_init(_ffi.reference(options), _ffi.sizeof(options)))
     if read_only:
         options.flags |= _ffi.RDONLY
     if not create:

@@ -281,7 +281,7 @@ last_error = _function("zdb_last_error", c_char_p)
 last_error_code = _function("zdb_last_error_code", c_int)
 last_error_page = _function("zdb_last_error_page", c_uint64)
 
-env_options_init = _function("zdb_env_options_init", c_int, POINTER(EnvOptions))
+env_options_init = _function("zdb_env_options_init_size", c_int, POINTER(EnvOptions), c_size_t)
 env_open = _function("zdb_env_open", c_int, c_char_p, POINTER(EnvOptions), _handle_out)
 env_close = _function("zdb_env_close", c_int, _handle)
 env_sync = _function("zdb_env_sync", c_int, _handle)

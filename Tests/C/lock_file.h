@@ -1,0 +1,31 @@
+/* lock.zdb from the outside, for tests of what no call tells or does: how far the log is on disk,
+ * and reader slots as the dead leave them. The layout is that of SharedState in the library. */
+#ifndef LOCK_FILE_H
+#define LOCK_FILE_H
+
+#include "support.h"
+
+struct lock_file {
+    unsigned char *memory;
+    size_t size;
+};
+
+/** Maps env/lock.zdb, which must be open in some process. */
+struct lock_file map_lock_file(void);
+void unmap_lock_file(struct lock_file *file);
+
+/** The position up to which the log is on disk. */
+uint64_t log_flushed(const struct lock_file *file);
+
+/** The owner of a slot of the reader table: 16 bits of the process's entry in the table of
+ *  processes, and the entry's generation. 0: nobody. */
+uint64_t slot_owner(const struct lock_file *file, unsigned slot);
+uint64_t slot_snapshot(const struct lock_file *file, unsigned slot);
+
+/** The owner that the process with this one's entry had in another generation. */
+uint64_t owner_of_generation(uint64_t owner, int64_t later);
+
+/** Takes a slot in somebody's name. */
+void forge_slot(struct lock_file *file, unsigned slot, uint64_t owner, uint64_t snapshot);
+
+#endif /* LOCK_FILE_H */

@@ -1,0 +1,84 @@
+@testable import ZeroDB
+
+/// What a simulated program does, as its seed decides.
+struct ProgramPlan: Sendable {
+    let seed: UInt64
+    /// Processes that have the environment open at once, taking turns.
+    var processes = 1
+    /// Threads that write at once; 1 for a program that repeats exactly.
+    var writers = 1
+    var usesThread = false
+    var pageSize = 4096
+    var durabilities: [Durability] = [.full]
+    var shape = Attempt.Shape()
+    /// Transactions and other actions, of all threads together.
+    var steps = 40
+    /// Of 100 steps, how many are what; the rest are transactions.
+    var checkpointPercent = 0
+    var syncPercent = 0
+    var readerPercent = 5
+    var reopenPercent = 0
+    var killPercent = 0
+    var abortPercent = 3
+    /// Steps that commit a transaction too large for the log.
+    var giants: Set<Int> = []
+
+    init(seed: UInt64) {
+        self.seed = seed
+        var random = SeededGenerator(seed: seed)
+        if random.chance(25) {
+            writers = random.within(2...4)
+            usesThread = random.chance(50)
+        } else {
+            processes = random.chance(20) ? 2 : 1
+            usesThread = random.chance(5)
+        }
+        pageSize = random.pick([4096, 4096, 4096, 4096, 8192, 16384, 65536])
+        durabilities = random.pick([
+            [.full], [.full], [.relaxed], [.full, .relaxed], [.full, .relaxed, .none],
+            [.full, .full, .full, .none], [.none],
+        ])
+        steps = random.pick([4, 15, 40, 40, 80, 150])
+        chooseShape(&random)
+        checkpointPercent = random.pick([0, 0, 3, 10])
+        syncPercent = random.pick([0, 3])
+        readerPercent = random.pick([2, 15])
+        reopenPercent = random.pick([0, 0, 3, 10])
+        killPercent = random.pick([0, 0, 3, 10])
+        if random.chance(4) { giants = [random.below(steps)] }
+    }
+
+    private mutating func chooseShape(_ random: inout SeededGenerator) {
+        shape.operationsMax = random.pick([1, 4, 20, 60])
+        shape.valueMax = random.pick([20, 200, 1500])
+        shape.overflowPercent = random.pick([0, 2, 10])
+        shape.keys = random.pick([30, 300, 2000])
+        shape.namedDatabases = random.pick([0, 1, 5])
+        switch random.below(20) {
+        case 0:
+            // Many entries.
+            shape.operationsMax = 3000
+            shape.keys = 5000
+            shape.valueMax = 40
+            shape.overflowPercent = 0
+            steps = min(steps, 15)
+        case 1, 2:
+            // Many log segments.
+            shape.operationsMax = 12
+            shape.overflowPercent = 80
+            shape.keys = 60
+            steps = max(steps, 40)
+        default: break
+        }
+    }
+
+    var options: EnvironmentOptions {
+        var options = EnvironmentOptions()
+        options.pageSize = pageSize
+        options.maxSize = 256 << 20
+        options.maxTransactionPages = 0
+        options.logSize = 1 << 20
+        options.usesThread = usesThread
+        return options
+    }
+}

@@ -1,0 +1,260 @@
+import Glibc
+import Synchronization
+
+@testable import ZeroDB
+
+/// A program that uses an environment on a simulated disk, and writes down what it was told.
+///
+/// It checks on the way all that holds without a crash: a writer starts from the newest commit,
+/// a reader's snapshot stays as it is, and what was durable is there when a process dies.
+final class SimulatedProgram: @unchecked Sendable {
+    /// A process with the environment open, or about to open it.
+    final class Seat: @unchecked Sendable {
+        var process: SimulatedProcess
+        var environment: Environment?
+        var readers: [HeldReader] = []
+
+        init(_ process: SimulatedProcess) { self.process = process }
+    }
+
+    /// A reader with the number of the transaction it sees.
+    final class HeldReader {
+        let transaction: ReadTransaction
+        let number: Int
+
+        init(_ environment: Environment) throws {
+            transaction = try environment.beginRead()
+            number = try transaction.lastAttempt()
+        }
+    }
+
+    static let directory = "/machine/environment"
+    static let lockPath = directory + "/lock.zdb"
+
+    let plan: ProgramPlan
+    let disk: SimulatedDisk
+    let history: AttemptHistory
+    private(set) var promises = Promises()
+    /// Guards `history` and `promises`.
+    let mutex = Mutex<Void>(())
+    var random: SeededGenerator
+    private var flushRandom: SeededGenerator
+    var seats: [Seat] = []
+    private var processesMade = 0
+    /// The newest commit, if no process has died since.
+    private var newest: Int? = 0
+    /// The newest transaction whose commit has returned to a thread in this phase.
+    var lastCommitted: Int?
+
+    /// - Parameter disk: an empty one.
+    init(_ plan: ProgramPlan, disk: SimulatedDisk) {
+        self.plan = plan
+        self.disk = disk
+        history = AttemptHistory()
+        random = SeededGenerator(seed: plan.seed ^ 0x5157)
+        flushRandom = SeededGenerator(seed: plan.seed ^ 0xf1)
+    }
+
+    func note(_ note: ProgramNote) {
+        mutex.withLock { _ in
+            promises.apply(note, history)
+            disk.note(note)
+        }
+    }
+
+    func check(_ condition: Bool, _ what: @autoclosure () -> String) throws {
+        if !condition { throw CrashFailure(what()) }
+    }
+
+    // MARK: Processes
+
+    func nextProcess() -> SimulatedProcess {
+        processesMade += 1
+        return SimulatedProcess(disk, number: processesMade)
+    }
+
+    /// Opens the environment in a process; in another one each time that one dies.
+    func open(_ seat: Seat) throws {
+        while true {
+            do throws(DatabaseError) {
+                seat.environment = try Environment(
+                    path: Self.directory, options: plan.options, fileSystem: seat.process)
+            } catch {
+                try check(seat.process.isDead, "the environment does not open: \(error)")
+                seat.process = nextProcess()
+                continue
+            }
+            break
+        }
+    }
+
+    /// After a death: lets go of what the process had, and begins another one.
+    func replace(_ seat: Seat) throws {
+        seat.readers = []
+        try seat.environment?.close()
+        seat.environment = nil
+        seat.process = nextProcess()
+        newest = nil
+        try open(seat)
+    }
+
+    // MARK: One thread
+
+    /// Does all that the plan asks for, in turns.
+    func run() throws {
+        if plan.writers > 1 {
+            try runThreads()
+            return
+        }
+        for _ in 0..<plan.processes {
+            let seat = Seat(nextProcess())
+            seats.append(seat)
+            try open(seat)
+        }
+        readDuringFlushes()
+        for step in 0..<plan.steps {
+            let seat = random.pick(seats)
+            do {
+                try act(seat, step)
+            } catch {
+                guard seat.process.isDead else { throw error }
+            }
+            for seat in seats where seat.process.isDead { try replace(seat) }
+        }
+        disk.arm(nil)
+        disk.duringFlush = nil
+        for seat in seats { try close(seat) }
+    }
+
+    /// Readers that begin in the middle of a flush must not see what it is for.
+    private func readDuringFlushes() {
+        let thread = pthread_self()
+        let seat = seats[0]
+        disk.duringFlush = { [weak self] in
+            guard let self, pthread_equal(thread, pthread_self()) != 0, flushRandom.chance(30),
+                let environment = seat.environment
+            else { return }
+            // It may be closing, or dead.
+            guard let reader = try? HeldReader(environment) else { return }
+            note(.seen(reader.number))
+        }
+    }
+
+    private func act(_ seat: Seat, _ step: Int) throws {
+        guard let environment = seat.environment else { return }
+        var dice = random.below(100)
+        func falls(_ percent: Int) -> Bool {
+            dice -= percent
+            return dice < 0
+        }
+        if falls(plan.killPercent) {
+            disk.arm(
+                Trap(
+                    number: random.within(1...60),
+                    effect: random.chance(50) ? .killBefore : .killAfter))
+        }
+        if plan.giants.contains(step) {
+            try transact(environment, isGiant: true)
+        } else if falls(plan.checkpointPercent) {
+            try environment.checkpoint()
+            if let newest { note(.durable(newest)) }
+        } else if falls(plan.syncPercent) {
+            try environment.sync()
+            if let newest { note(.durable(newest)) }
+        } else if falls(plan.readerPercent) {
+            try changeReaders(seat, environment)
+        } else if falls(plan.reopenPercent) {
+            try close(seat)
+            seat.process = nextProcess()
+            try open(seat)
+        } else {
+            try transact(environment, isGiant: false)
+        }
+    }
+
+    /// Closes an environment. The last one to do it leaves everything durable.
+    private func close(_ seat: Seat) throws {
+        for reader in seat.readers { try check(reader) }
+        seat.readers = []
+        try seat.environment?.close()
+        seat.environment = nil
+        guard !seat.process.isDead, seats.count == 1, let newest else { return }
+        note(.durable(newest))
+    }
+
+    private func changeReaders(_ seat: Seat, _ environment: Environment) throws {
+        if seat.readers.count > 3 || (!seat.readers.isEmpty && random.chance(40)) {
+            let reader = seat.readers.remove(at: random.below(seat.readers.count))
+            try check(reader)
+        } else {
+            let reader = try HeldReader(environment)
+            if let newest {
+                try check(
+                    reader.number == newest,
+                    "a reader sees transaction \(reader.number), the newest is \(newest)")
+            }
+            note(.seen(reader.number))
+            seat.readers.append(reader)
+        }
+    }
+
+    /// Invariant 6: a snapshot does not change.
+    private func check(_ reader: borrowing HeldReader) throws {
+        let contents = mutex.withLock { _ in history.contents(after: reader.number) }
+        if let problem = try reader.transaction.difference(
+            from: contents, number: reader.number)
+        {
+            throw CrashFailure("the snapshot of transaction \(reader.number): \(problem)")
+        }
+    }
+
+    private func transact(_ environment: Environment, isGiant: Bool) throws {
+        let durability = random.pick(plan.durabilities)
+        if durability == .relaxed {
+            // The clock has a say in when relaxed commits are flushed: here the seed has.
+            let isDue = random.chance(30)
+            environment.relaxedSince.withLock {
+                $0 = isDue ? 1 : SystemCall.wallClockNanoseconds()
+            }
+        }
+        let isAborted = random.chance(plan.abortPercent)
+        let base = newest
+        newest = nil
+        let outcome = try tryOnce(
+            environment, durability, expecting: base, seed: random.next(), isGiant: isGiant,
+            isAborted: isAborted)
+        newest = outcome
+    }
+
+    /// Runs one transaction.
+    ///
+    /// - Returns: the number of the newest transaction after it.
+    @discardableResult
+    func tryOnce(
+        _ environment: Environment, _ durability: Durability, expecting base: Int?, seed: UInt64,
+        isGiant: Bool = false, isAborted: Bool = false
+    ) throws -> Int {
+        var transaction = try environment.beginWrite(durability: durability)
+        let found = try transaction.lastAttempt()
+        if let base {
+            try check(found == base, "a writer starts from transaction \(found), not \(base)")
+        }
+        let (attempt, problem) = mutex.withLock { _ in
+            let problem = promises.problem(with: found, history)
+            let attempt = history.begin(
+                after: found, durability, plan.shape, seed: seed, isGiant: isGiant)
+            return (attempt, problem)
+        }
+        if let problem { throw CrashFailure("without a power cut, \(problem)") }
+        try transaction.perform(attempt)
+        if isAborted {
+            transaction.abort()
+            note(.undone(attempt.number))
+            return found
+        }
+        note(.committing(attempt.number))
+        try transaction.commit()
+        if durability == .full { note(.durable(attempt.number)) }
+        return attempt.number
+    }
+}

@@ -1,0 +1,15 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+let package = Package(
+    name: "hello",
+    dependencies: [
+        // A program outside this repository names its URL and a version here.
+        .package(name: "zerodb", path: "../..")
+    ],
+    targets: [
+        .executableTarget(
+            name: "hello",
+            dependencies: [.product(name: "ZeroDB", package: "zerodb")])
+    ]
+)
