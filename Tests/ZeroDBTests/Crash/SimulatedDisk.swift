@@ -1,4 +1,5 @@
 import Glibc
+import Synchronization
 
 @testable import ZeroDB
 
@@ -39,6 +40,9 @@ final class SimulatedDisk: @unchecked Sendable {
     private var deadProcesses: Set<Int> = []
     private var interference = Interference()
 
+    /// Nanoseconds since 1970; stands still unless the program says otherwise.
+    private let clock = Atomic<UInt64>(1_800_000_000_000_000_000)
+
     /// Run in the middle of every flush of a file, by the thread that flushes.
     var duringFlush: (@Sendable () -> Void)?
 
@@ -78,6 +82,12 @@ final class SimulatedDisk: @unchecked Sendable {
     /// Calls since the disk was last armed.
     var callCount: Int { locked { interference.calls } }
     var failureCount: Int { locked { interference.failures } }
+
+    var now: UInt64 { clock.load(ordering: .relaxed) }
+
+    func advanceClock(milliseconds: Int) {
+        clock.add(UInt64(milliseconds) * 1_000_000, ordering: .relaxed)
+    }
 
     func note(_ note: ProgramNote) { locked { record(.note(note)) } }
 

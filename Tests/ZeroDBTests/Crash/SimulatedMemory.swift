@@ -135,6 +135,11 @@ final class VolatileMemory: @unchecked Sendable {
         }
     }
 
+    func read(into buffer: UnsafeMutableRawBufferPointer, at offset: Int) -> Int {
+        let count = min(buffer.count, max(0, size - offset))
+        return max(0, pread(descriptor, buffer.baseAddress, count, off_t(offset)))
+    }
+
     func map(_ length: Int, for process: Int) -> UnsafeMutableRawPointer {
         let address = reserve(length, MAP_SHARED, descriptor)
         mprotect(address, length, PROT_READ | PROT_WRITE)

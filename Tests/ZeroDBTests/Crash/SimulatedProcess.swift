@@ -47,6 +47,8 @@ final class SimulatedProcess: FileSystem {
         try disk.list(directory, process: number)
     }
 
+    func now() -> UInt64 { disk.now }
+
     func syncDirectory(_ path: String) throws(DatabaseError) {
         try disk.flushDirectory(path, process: number)
     }
@@ -95,6 +97,7 @@ final class SimulatedFile: StorageFile, @unchecked Sendable {
         throws(DatabaseError) -> Int
     {
         try disk.look(.read, name, process: process) { () throws(DatabaseError) in
+            if let volatile = file.volatile { return volatile.read(into: buffer, at: Int(offset)) }
             let count = min(buffer.count, max(0, file.memory.size - Int(offset)))
             if count > 0, let start = buffer.baseAddress {
                 memcpy(start, file.memory.base + Int(offset), count)

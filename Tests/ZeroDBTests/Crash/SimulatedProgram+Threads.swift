@@ -96,6 +96,7 @@ extension SimulatedProgram {
     private func write(_ environment: Environment, _ steps: Int, seed: UInt64) throws {
         var random = SeededGenerator(seed: seed)
         for _ in 0..<steps {
+            disk.advanceClock(milliseconds: random.below(50))
             switch random.below(100) {
             case ..<plan.checkpointPercent: try environment.checkpoint()
             case ..<(plan.checkpointPercent + plan.syncPercent):

@@ -142,6 +142,8 @@ final class SimulatedProgram: @unchecked Sendable {
 
     private func act(_ seat: Seat, _ step: Int) throws {
         guard let environment = seat.environment else { return }
+        // Relaxed commits are flushed after 100 ms.
+        disk.advanceClock(milliseconds: random.below(50))
         var dice = random.below(100)
         func falls(_ percent: Int) -> Bool {
             dice -= percent
@@ -210,13 +212,6 @@ final class SimulatedProgram: @unchecked Sendable {
 
     private func transact(_ environment: Environment, isGiant: Bool) throws {
         let durability = random.pick(plan.durabilities)
-        if durability == .relaxed {
-            // The clock has a say in when relaxed commits are flushed: here the seed has.
-            let isDue = random.chance(30)
-            environment.relaxedSince.withLock {
-                $0 = isDue ? 1 : SystemCall.wallClockNanoseconds()
-            }
-        }
         let isAborted = random.chance(plan.abortPercent)
         let base = newest
         newest = nil

@@ -19,7 +19,7 @@ final class DamageFixture {
     private static let names = ["fruit", "numbers"]
     static let path = "env"
 
-    init(pageSize: Int = 4096, commits: Int = 8, entries: Int = 150) throws {
+    init(pageSize: Int = 4096, commits: Int = 8, entries: Int = 100) throws {
         options.pageSize = pageSize
         options.maxSize = 1 << 20
         options.maxReaders = 2
@@ -44,7 +44,8 @@ final class DamageFixture {
             for place in state.indices {
                 let handle =
                     place == 0 ? .main : try transaction.createDatabase(Self.names[place - 1])
-                for _ in 0..<(entries / commits) {
+                // The main database gets a branch above its leaves.
+                for _ in 0..<(place == 0 ? 2 * entries / commits : entries / commits / 2) {
                     let key = Array("\(["apple", "number"][place % 2]) \(random.below(500))".utf8)
                     let size = random.chance(90) ? random.below(60) : random.below(400)
                     let recipe = ValueRecipe(

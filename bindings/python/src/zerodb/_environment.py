@@ -68,7 +68,7 @@ def open_environment(
     :param max_txn_pages: pages that one transaction may dirty, 0 for no bound. Default: 10000.
     :param checksum: when to check the checksums of pages: "none", "fast" (when this process
         first meets a version of a page) or "full" (at every access).
-    :param max_readers: slots of the reader table. Default: 1024.
+    :param max_readers: slots that the reader table may grow to. Default: 65536.
     :param file_mode: permissions of the files made; the directory gets the same, and x where
         there is r. Default: 0o600.
     :param durability: what commits wait for, unless their transaction says otherwise: "full"
