@@ -155,10 +155,10 @@ typedef struct zdb_val {
 /** What a commit waits for: zdb_env_options.durability, and as a flag of zdb_txn_begin(). */
 #define ZDB_DURABILITY_DEFAULT 0u /**< the default, ZDB_DURABILITY_FULL */
 #define ZDB_DURABILITY_FULL 0x100u
-/**< its log record is on disk; no reader sees it before, unless a later commit that waits for
-     nothing makes it visible with itself */
+/**< its log record is on disk; no reader sees it before */
 #define ZDB_DURABILITY_RELAXED 0x200u
-/**< nothing: visible at once, on disk within 100 ms. A power cut loses only the tail */
+/**< nothing: visible at once (unless commits before it still wait for the disk), on disk within
+     100 ms. A power cut loses only the tail */
 #define ZDB_DURABILITY_NONE 0x400u
 /**< nothing, and nothing is logged: on disk with the next checkpoint. Never corrupt */
 

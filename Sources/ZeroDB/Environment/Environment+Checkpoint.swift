@@ -16,13 +16,11 @@ extension Environment {
         guard shared.checkpoint < wanted else { return }
         try checkPoison()
         try settleCheckpoint()
-        // The pages of the new root must outlive the moment it becomes one.
-        let meta = Meta.read { shared.pinTip(to: $0) }
-        defer { shared.checkpointPin = SharedState.noSnapshot }
+        // From now on no page of it is reused, by anybody (`FreeSpace.Horizon`).
+        let meta = Meta.read { shared.beginCheckpoint(copyingTo: $0) }
         let page = 1 - shared.metaPage
         do throws(DatabaseError) {
             try dataFile.sync()
-            shared.checkpointing = meta.transaction
             try MetaPages.write(meta, page: page, to: dataFile)
             try dataFile.sync()
         } catch {
@@ -107,7 +105,10 @@ extension Environment {
         let shared = state.pointee.shared
         let logBytes = meta.logEnd - min(meta.logEnd, shared.checkpointLogEnd)
         if logBytes > options.logSize * factor { return true }
-        let pinnedMax = max(UInt64(16 << 20) / UInt64(pageSize), meta.pageCount / 4)
+        // Of the pages in use, not of the file: free pages must not make room for more of them.
+        let free = meta.availablePages + meta.pendingPages
+        let used = meta.pageCount - min(meta.pageCount, free)
+        let pinnedMax = max(UInt64(8 << 20) / UInt64(pageSize), used / 8)
         return pinnedPages(meta) > pinnedMax * factor && shared.checkpoint < meta.transaction
     }
 
@@ -156,6 +157,13 @@ extension Environment {
             } catch {
                 throw poison(error)
             }
+        case .show(let transaction, after: let position):
+            do throws(DatabaseError) {
+                try log.waitFlushed(to: position, shared: shared)
+            } catch {
+                throw poison(error)
+            }
+            shared.raiseVisible(to: transaction)
         case .checkpoint(let transaction):
             do throws(DatabaseError) {
                 try makeCheckpoint(holding: transaction)

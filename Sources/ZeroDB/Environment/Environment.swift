@@ -245,20 +245,6 @@ public final class Environment: @unchecked Sendable {
         sem_post(writerSemaphore)
     }
 
-    /// Drops the pin of a checkpoint whose process died.
-    private func releaseDeadCheckpoint() {
-        let shared = state.pointee.shared
-        guard shared.checkpointPin != SharedState.noSnapshot,
-            pthread_mutex_trylock(checkpointMutex) == 0
-        else { return }
-        defer { pthread_mutex_unlock(checkpointMutex) }
-        let isMine =
-            (try? lockFile?.lock(byte: LockByte.checkpoint, .exclusive, wait: false)) ?? false
-        guard isMine else { return }
-        shared.checkpointPin = SharedState.noSnapshot
-        _ = try? lockFile?.lock(byte: LockByte.checkpoint, .unlocked, wait: false)
-    }
-
     func lockCheckpoint() throws(DatabaseError) {
         pthread_mutex_lock(checkpointMutex)
         do throws(DatabaseError) {
@@ -312,7 +298,6 @@ public final class Environment: @unchecked Sendable {
     @discardableResult
     func reapReaders() -> Int {
         guard let lockFile else { return 0 }
-        releaseDeadCheckpoint()
         return state.pointee.shared.reapReaders(reaper: state.pointee.process) { entry in
             // Where the kernel cannot be asked, a reader is taken to live.
             let byte = LockByte.firstProcess + UInt64(entry)

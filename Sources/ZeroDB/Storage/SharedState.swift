@@ -16,7 +16,6 @@ import Synchronization
 /// 152   log position of `checkpoint`
 /// 160   unlogged: the newest commit that has no log record
 /// 168   pinned total of `checkpoint`
-/// 176   the commit that a checkpoint under way pins, or noSnapshot
 /// 184   clean: 1 + the commit that the last writer to close left durable, or 0
 /// 192   poisoned: errno of a flush that failed, or 0
 /// 200   flushed: the log is on disk up to here
@@ -76,7 +75,6 @@ struct SharedState {
     func initialize(environmentID: (UInt64, UInt64), readers: Int) {
         memset(base, 0, Self.byteCount(readers: readers))
         word(264).pointee.store(UInt64(readers), ordering: .relaxed)
-        checkpointPin = Self.noSnapshot
         base.storeLittleEndian(Self.layoutVersion, at: 8)
         base.storeLittleEndian(UInt32(readersMax), at: 12)
         base.storeLittleEndian(environmentID.0, at: 16)
@@ -143,12 +141,6 @@ struct SharedState {
     var checkpointPinnedTotal: UInt64 {
         get { word(168).pointee.load(ordering: .sequentiallyConsistent) }
         nonmutating set { word(168).pointee.store(newValue, ordering: .sequentiallyConsistent) }
-    }
-
-    /// The commit that a checkpoint under way pins, `noSnapshot` if none is.
-    var checkpointPin: UInt64 {
-        get { word(176).pointee.load(ordering: .sequentiallyConsistent) }
-        nonmutating set { word(176).pointee.store(newValue, ordering: .sequentiallyConsistent) }
     }
 
     /// Where the mark of a clean close is in the file.
@@ -429,14 +421,17 @@ struct SharedState {
         }
     }
 
-    /// Pins the tip for a checkpoint and copies its record. With the checkpoint's lock.
-    func pinTip(to bytes: UnsafeMutableRawPointer) {
+    /// Marks the tip as a commit that may become the durable root, and copies its record. With
+    /// the checkpoint's lock.
+    ///
+    /// A commit after it is published after the mark, as the tip is still the same then; so
+    /// whoever could reuse what that commit freed sees the mark.
+    func beginCheckpoint(copyingTo bytes: UnsafeMutableRawPointer) {
         while true {
             let transaction = tip
-            checkpointPin = transaction
+            checkpointing = transaction
             copyMeta(transaction, to: bytes)
-            // As long as it is not older than what is visible, nothing of it can be reused.
-            if visible <= transaction, tip < transaction + Self.ringEntries { return }
+            if tip == transaction { return }
         }
     }
 
@@ -455,7 +450,7 @@ struct SharedState {
 
     /// The oldest snapshot that anybody reads, the newest commit if nobody reads.
     func oldestSnapshot() -> UInt64 {
-        var oldest = min(visible, checkpointPin)
+        var oldest = visible
         forEachReader { snapshot in oldest = min(oldest, snapshot) }
         return oldest
     }

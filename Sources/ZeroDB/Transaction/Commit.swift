@@ -35,6 +35,9 @@ struct Commit {
         case checkpoint(UInt64)
         /// It is visible; the log should be on disk soon.
         case flushSoon
+        /// It may be seen when the log is on disk up to a position, as commits before it wait for
+        /// that.
+        case show(UInt64, after: UInt64)
         /// It is visible, but not in the log: a checkpoint should hold it soon.
         case checkpointSoon
     }
@@ -123,13 +126,12 @@ struct Commit {
             pagesMax: environment.pointee.pagesMax)
         defer { space.deallocate() }
         let wanted = frames.pointee.dirtyPages + 16
-        if meta.pointee.availablePages < wanted {
-            try space.mature(horizon(), wanted: 2 * wanted)
-        }
+        let horizon = horizon()
+        if meta.pointee.availablePages < wanted { try space.mature(horizon, wanted: 2 * wanted) }
         for index in 0..<frames.pointee.count where frames.pointee.frames[index].memory != nil {
             let pages = frames.pointee.frames[index].pages
             guard pages > 1 else { continue }
-            frames.pointee.setNumber(try space.takeRun(of: pages).start, of: index)
+            frames.pointee.setNumber(try space.takeRun(of: pages, horizon).start, of: index)
         }
         var recorded = 0
         var recordedYoung = 0
@@ -170,8 +172,9 @@ struct Commit {
             environment.pointee.owner.takeUnretainedValue().reapReaders()
             oldest = shared.oldestSnapshot()
         }
-        let checkpoint = shared.checkpoint
+        // In this order: a checkpoint that ends in between is then seen as one or the other.
         let checkpointing = shared.checkpointing
+        let checkpoint = shared.checkpoint
         return FreeSpace.Horizon(
             oldestReader: oldest,
             roots: (checkpoint, checkpointing == 0 ? checkpoint : checkpointing))
@@ -370,24 +373,27 @@ struct Commit {
         let isLogged =
             write.pointee.log.isRecording && !write.pointee.log.isOverfull
             && shared.unlogged <= shared.checkpoint
+        let unloggedBefore = shared.unlogged
         if isLogged {
             try owner.log.append(&write.pointee.log, to: meta, shared: shared)
         } else {
             shared.unlogged = id
         }
+        // Whether every commit before this one is visible, and so as durable as it was to be.
+        let isNext = shared.visible == id - 1
+        let hasUnloggedBefore = unloggedBefore > shared.visible
         shared.publishTip(meta.pointee)
         switch (durability, isLogged) {
         case (.full, true): return .flush(meta.pointee.logEnd)
         case (.full, false): return .checkpoint(id)
-        case (.relaxed, true):
+        case (.relaxed, _), (.none, _):
+            // No reader may see a commit before it that waits for the disk.
+            if !isNext {
+                return hasUnloggedBefore ? .checkpoint(id) : .show(id, after: meta.pointee.logEnd)
+            }
             shared.raiseVisible(to: id)
-            return .flushSoon
-        case (.relaxed, false):
-            shared.raiseVisible(to: id)
-            return .checkpointSoon
-        case (.none, _):
-            shared.raiseVisible(to: id)
-            return .nothing
+            if durability == .none { return .nothing }
+            return isLogged ? .flushSoon : .checkpointSoon
         }
     }
 }

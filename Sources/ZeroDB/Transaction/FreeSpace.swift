@@ -355,16 +355,28 @@ struct FreeSpace {
         return taken
     }
 
-    /// Takes pages that follow one another.
+    /// Takes pages that follow one another. Where available space has no such run, more of the
+    /// pending is made available and joined with it before the file grows.
     ///
     /// - Throws: `full`.
-    func takeRun(of count: UInt64) throws(DatabaseError) -> PageRun {
-        guard meta.pointee.availablePages >= count else { return try extendFile(by: count) }
-        var run = try find(count, from: meta.pointee.allocationCursor)
-        if run == nil { run = try find(count, from: 0) }
-        guard let run else { return try extendFile(by: count) }
-        try remove(count, from: run)
-        return PageRun(start: run.start, count: count)
+    mutating func takeRun(of count: UInt64, _ horizon: Horizon) throws(DatabaseError) -> PageRun {
+        var more = max(count * 4, 64)
+        while true {
+            if let run = try findAnywhere(count) {
+                try remove(count, from: run)
+                return PageRun(start: run.start, count: count)
+            }
+            let before = meta.pointee.availablePages
+            try mature(horizon, wanted: before + more)
+            guard meta.pointee.availablePages > before else { return try extendFile(by: count) }
+            more *= 4
+        }
+    }
+
+    private func findAnywhere(_ count: UInt64) throws(DatabaseError) -> PageRun? {
+        guard meta.pointee.availablePages >= count else { return nil }
+        if let run = try find(count, from: meta.pointee.allocationCursor) { return run }
+        return try find(count, from: 0)
     }
 
     private func find(_ count: UInt64, from start: UInt64) throws(DatabaseError) -> PageRun? {
@@ -373,6 +385,8 @@ struct FreeSpace {
         for _ in 0..<Self.searchMax {
             guard case .available(let run) = try entry(at: path) else { return nil }
             if run.count >= count { return run }
+            // The next search goes on from here: in time all runs are looked at.
+            meta.pointee.allocationCursor = run.end
             let step = tree.depth - 1
             if path[step].index + 1 < Page(path[step].page, size: source.pageSize).count {
                 path[step].index += 1
