@@ -66,6 +66,7 @@ extension Environment {
         try MetaPages.write(loaded.meta, page: loaded.page, to: dataFile)
         try dataFile.sync()
         try fileSystem.syncDirectory(path)
+        try fileSystem.syncDirectory(EnvironmentOpening.parent(of: path))
         shared.isRootConfirmed = true
     }
 

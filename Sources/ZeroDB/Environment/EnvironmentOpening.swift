@@ -93,7 +93,7 @@ struct EnvironmentOpening {
             try MetaPages.create(
                 dataPath, in: path, pageSize: options.pageSize, mode: options.fileMode,
                 fileSystem: fileSystem)
-            try fileSystem.syncDirectory(parentPath)
+            try fileSystem.syncDirectory(Self.parent(of: path))
         }
         if isFirst, creates { try removeLeftovers() }
         let access: FileAccess = options.isReadOnly ? .readOnly : .readWrite
@@ -131,7 +131,7 @@ struct EnvironmentOpening {
     }
 
     /// The directory that the environment's is in.
-    private var parentPath: String {
+    static func parent(of path: String) -> String {
         var components = path.split(separator: "/", omittingEmptySubsequences: true)
         if !components.isEmpty { components.removeLast() }
         let joined = components.joined(separator: "/")

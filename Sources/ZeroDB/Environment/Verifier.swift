@@ -70,7 +70,7 @@ struct Verifier: ~Copyable {
 
     private mutating func verifyDatabase(_ name: String, _ record: TreeRecord) {
         verifyTree(name, record) { _, _, _ in nil }
-        report.entries += record.entries
+        report.entries &+= record.entries
     }
 
     private mutating func verifyCatalog() {

@@ -25,10 +25,22 @@ struct LogReader: ~Copyable {
         segmentBase = meta.logSegment
         previous = meta.logChecksum
         transaction = meta.transaction
-        // Where the log was never begun, or its segment was removed, the next begins a page on.
+        // Where the log was never begun, or a copy of the data file alone goes on, the first
+        // segment begins a page on.
         let aligned = position == 0 ? 4096 : (position + 4095) & ~4095
         if position > 0, try enter(base: segmentBase) { return }
-        if try enter(base: aligned) { position = aligned }
+        if try enter(base: aligned) {
+            position = aligned
+            return
+        }
+        // No checkpoint removes the segment that its meta page names.
+        let names = try fileSystem.list(LogSegment.directory(of: path))
+        guard position == 0 || !names.contains(where: { LogSegment.base(ofName: $0) != nil }) else {
+            throw DatabaseError(
+                .corrupted,
+                "the log of \(path) lacks the segment \(LogSegment.name(base: segmentBase)), which "
+                    + "the newest meta page names; restore it, or run zerodb-check")
+        }
     }
 
     deinit {

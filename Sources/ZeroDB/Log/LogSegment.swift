@@ -69,8 +69,8 @@ struct LogSegment {
 
     /// Opens a segment by its base.
     ///
-    /// - Returns: nil if there is no such file, or its header is not that of this environment's
-    ///   segment at this base.
+    /// - Returns: nil if there is no such file.
+    /// - Throws: `corrupted` if it is not this environment's segment at this base, whole.
     static func open(
         base: UInt64, in environment: String, meta: Meta, fileSystem: any FileSystem,
         access: FileAccess
@@ -86,6 +86,7 @@ struct LogSegment {
         let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: headerUsed, alignment: 8)
         defer { buffer.deallocate() }
         do throws(DatabaseError) {
+            // The header is on disk before the file gets its name.
             guard let bytes = buffer.baseAddress,
                 try file.read(into: buffer, at: 0) == headerUsed,
                 bytes.littleEndian(0)
@@ -95,21 +96,26 @@ struct LogSegment {
                 bytes.littleEndian(8) == magic, bytes.littleEndian(40) == base,
                 bytes.littleEndian(24) == meta.environmentID.0,
                 bytes.littleEndian(32) == meta.environmentID.1
-            else {
-                file.close()
-                return nil
-            }
+            else { throw damaged(path, "its header does not check") }
             let capacity: UInt64 = bytes.littleEndian(48)
             guard capacity >= UInt64(LogRecord.headerSize), capacity <= 1 << 40, base <= 1 << 62
-            else {
-                file.close()
-                return nil
+            else { throw damaged(path, "its header says that it holds \(capacity) bytes") }
+            let size = try file.size()
+            guard size >= UInt64(headerSize) + capacity else {
+                throw damaged(
+                    path, "it has \(size) bytes of \(UInt64(headerSize) + capacity): it was cut off"
+                )
             }
             return LogSegment(file: file, base: base, capacity: capacity)
         } catch {
             file.close()
             throw error
         }
+    }
+
+    private static func damaged(_ path: String, _ problem: String) -> DatabaseError {
+        DatabaseError(
+            .corrupted, "corrupted log segment \(path): \(problem); run zerodb-check")
     }
 
     // MARK: Making

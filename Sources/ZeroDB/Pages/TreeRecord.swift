@@ -31,6 +31,18 @@ struct TreeRecord: Equatable {
         flags = bytes.littleEndian(50)
     }
 
+    /// Counts up. A count that a damaged file made wrong stays wrong without harm: `verify` tells.
+    @inline(__always)
+    static func add(_ change: UInt64, to count: inout UInt64) {
+        count = min(count &+ change, countLimit - 1)
+    }
+
+    /// Counts down, not below 0.
+    @inline(__always)
+    static func subtract(_ change: UInt64, from count: inout UInt64) {
+        count -= min(count, change)
+    }
+
     func store(to bytes: UnsafeMutableRawPointer) {
         bytes.initializeMemory(as: UInt8.self, repeating: 0, count: Self.size)
         bytes.storeLittleEndian(root.raw, at: 0)

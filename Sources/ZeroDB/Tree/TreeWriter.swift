@@ -70,7 +70,7 @@ struct TreeWriter {
             if let overflow { release(overflow) }
         } else {
             try insertLeafEntry(key, stored)
-            tree.pointee.record.entries += 1
+            TreeRecord.add(1, to: &tree.pointee.record.entries)
         }
         noteChange()
         return .stored
@@ -127,7 +127,7 @@ struct TreeWriter {
         if let start = value.baseAddress { memcpy(memory + Page.headerSize, start, value.count) }
         let used = Page.headerSize + value.count
         memset(memory + used, 0, Int(pages) * pageSize - used)
-        tree.pointee.record.overflowPages += pages
+        TreeRecord.add(pages, to: &tree.pointee.record.overflowPages)
         let pointer = OverflowPointer(reference: PageReference(frame: frame), length: length)
         pointer.store(to: write.pointee.overflowPointer)
         return LeafValue(
@@ -190,12 +190,12 @@ struct TreeWriter {
         entries.write(0..<cut, to: page, level: level)
         entries.write(cut..<count, to: right, level: level)
         if entries.isLeaf {
-            tree.pointee.record.leafPages += 1
+            TreeRecord.add(1, to: &tree.pointee.record.leafPages)
             let goesLeft = index < cut
             noteInsert(
                 goesLeft ? path[step].reference : rightReference, goesLeft ? index : index - cut)
         } else {
-            tree.pointee.record.branchPages += 1
+            TreeRecord.add(1, to: &tree.pointee.record.branchPages)
         }
         try insertInParent(step, separator: separator, child: rightReference)
     }
@@ -269,7 +269,7 @@ struct TreeWriter {
         page.insertBranchEntry(at: 1, suffix: separator, child: right)
         tree.pointee.record.root = reference
         tree.pointee.record.depth += 1
-        tree.pointee.record.branchPages += 1
+        TreeRecord.add(1, to: &tree.pointee.record.branchPages)
     }
 
     // MARK: Pages
@@ -342,7 +342,7 @@ struct TreeWriter {
     func release(_ pointer: OverflowPointer) {
         let length = min(pointer.length, UInt64(Format.valueSizeMax))
         let pages = OverflowPointer.pageCount(length: length, pageSize: pageSize)
-        tree.pointee.record.overflowPages &-= pages
+        TreeRecord.subtract(pages, from: &tree.pointee.record.overflowPages)
         if pointer.reference.isFrame {
             write.pointee.frames.pointee.free(pointer.reference.frameIndex)
         } else {
@@ -367,7 +367,7 @@ struct TreeWriter {
         guard let value = leaf.value(position.index) else { throw source.broken(leaf) }
         if value.kind == .overflow { release(OverflowPointer(at: value.bytes)) }
         leaf.removeEntry(position.index)
-        tree.pointee.record.entries &-= 1
+        TreeRecord.subtract(1, from: &tree.pointee.record.entries)
         tree.pointee.lastInsertPage = .none
         noteChange()
         try rebalance(step)
@@ -381,7 +381,7 @@ struct TreeWriter {
     private func rebalance(_ step: Int) throws(DatabaseError) {
         let page = Page(path[step].page, size: pageSize)
         if page.count == 0 {
-            countPage(page, -1)
+            countLost(page)
             release(path[step].reference)
             guard step > 0 else {
                 tree.pointee.record.root = .none
@@ -410,16 +410,16 @@ struct TreeWriter {
             guard page.count == 1 else { return }
             tree.pointee.record.root = page.child(0)
             tree.pointee.record.depth -= 1
-            tree.pointee.record.branchPages &-= 1
+            TreeRecord.subtract(1, from: &tree.pointee.record.branchPages)
             release(root)
         }
     }
 
-    private func countPage(_ page: Page, _ change: Int64) {
+    private func countLost(_ page: Page) {
         if page.isLeaf {
-            tree.pointee.record.leafPages &+= UInt64(bitPattern: change)
+            TreeRecord.subtract(1, from: &tree.pointee.record.leafPages)
         } else {
-            tree.pointee.record.branchPages &+= UInt64(bitPattern: change)
+            TreeRecord.subtract(1, from: &tree.pointee.record.branchPages)
         }
     }
 
@@ -496,7 +496,7 @@ struct TreeWriter {
                 child: right.child(0))
             rightEntries.append(1..<right.count, to: target)
         }
-        countPage(right, -1)
+        countLost(right)
         release(rightReference)
         removeChild(index + 1, of: parent)
         try rebalance(step - 1)
