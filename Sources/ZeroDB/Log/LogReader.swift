@@ -110,10 +110,8 @@ struct LogReader: ~Copyable {
         let end = position
         noteTail()
         if let found = scan(from: end, end: end) { return found }
-        let names = try fileSystem.list(LogSegment.directory(of: path))
-        for base in names.compactMap({ LogSegment.base(ofName: $0) }).sorted() where base > end {
-            guard try enter(base: base) else { continue }
-            if let found = scan(from: base, end: end) { return found }
+        while let next = segment?.end, try enter(base: next) {
+            if let found = scan(from: next, end: end) { return found }
         }
         return nil
     }
