@@ -27,9 +27,6 @@ extension Environment {
             throw poison(error)
         }
         noteCheckpoint(meta, page: page)
-        // What the meta page holds needs no log to be durable.
-        shared.raiseVisible(to: meta.transaction)
-        shared.raiseFlushed(to: meta.logEnd)
         do throws(DatabaseError) {
             try log.recycle(before: meta.logEnd, active: meta.logSegment)
         } catch {
@@ -73,6 +70,10 @@ extension Environment {
     /// Tells all processes what the durable root now is.
     private func noteCheckpoint(_ meta: Meta, page: UInt64) {
         let shared = state.pointee.shared
+        // What the meta page holds needs no log to be durable. Visible first: who waits for the
+        // checkpoint or the flush returns when it sees it, and must then see its own commit.
+        shared.raiseVisible(to: meta.transaction)
+        shared.raiseFlushed(to: meta.logEnd)
         shared.metaPage = page
         shared.checkpointLogEnd = meta.logEnd
         shared.checkpointPinnedTotal = meta.pinnedTotal
