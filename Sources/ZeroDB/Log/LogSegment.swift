@@ -168,10 +168,11 @@ struct LogSegment {
         let directory = directory(of: environment)
         let spare = directory + "/" + spareName
         if try !hasSpare(capacity: capacity, in: environment, fileSystem: fileSystem) {
-            try fileSystem.remove(spare)
+            // The name says that all of it is on disk: it gets it after its flush.
+            let new = spareName + ".new"
             try writeZeros(
-                to: spareName, capacity: capacity, in: environment, mode: mode,
-                fileSystem: fileSystem)
+                to: new, capacity: capacity, in: environment, mode: mode, fileSystem: fileSystem)
+            try fileSystem.rename(directory + "/" + new, to: spare)
         }
         let file = try fileSystem.open(spare, access: .readWrite, create: false, mode: mode)
         do throws(DatabaseError) {
