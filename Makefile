@@ -38,8 +38,8 @@ DEMO_ENVIRONMENT := build/demo.zdb
 TOOLS :=
 
 .PHONY: all help lib stage install uninstall demo test test-swift test-c test-python test-format \
-	check-exports test-tsan test-asan test-valgrind bench lint lint-headers lint-python \
-	lint-shell lint-swift format clean deps-test deps-demo
+	check-exports test-tsan test-asan test-valgrind bench readpath lint lint-headers \
+	lint-python lint-shell lint-swift format clean deps-test deps-demo
 
 all: lib
 
@@ -198,9 +198,13 @@ test-valgrind: stage ## the C tests under valgrind's memcheck
 	@scripts/deps.sh valgrind
 	$(MAKE) -C Tests/C test-valgrind STAGE='$(CURDIR)/$(STAGE)'
 
-bench: stage ## compare with LMDB
+bench: stage ## compare with LMDB, RocksDB and SQLite (N=entries, ARGS='--only ...')
 	@scripts/deps.sh bench
-	$(MAKE) -C Benchmarks bench STAGE='$(CURDIR)/$(STAGE)'
+	$(MAKE) -C Benchmarks bench STAGE='../$(STAGE)'
+
+readpath: stage ## what a read does: system calls, locks, allocations
+	@scripts/deps.sh bench
+	$(MAKE) -C Benchmarks readpath STAGE='../$(STAGE)'
 
 # ------------------------------------------------------------ lint and format
 

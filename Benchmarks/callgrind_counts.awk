@@ -7,8 +7,8 @@
 #   locks N            calls that take or give back a lock
 #   call N name        for each function called
 #
-# -v locked_files="OBJECT=LIST ..." names, for each object file, a list of the addresses of its
-# locked instructions, one in a line.
+# -v locked_files=FILE names a file with a line for each object file: its path, a tab, the path of
+# a list of the addresses of its locked instructions, one in a line.
 
 BEGIN {
     allocator = "^(malloc|calloc|realloc|memalign|posix_memalign|aligned_alloc)$" \
@@ -17,15 +17,12 @@ BEGIN {
     refcounter = "^_?swift_.*([rR]etain|[rR]elease|isUniquelyReferenced)" \
         "|^swift_(begin|end)Access"
     locker = "^_*(pthread_(mutex|rwlock|spin|cond)_|lll_(lock|unlock)|futex)"
-    count = split(locked_files, pairs, " ")
-    for (i = 1; i <= count; i++) {
-        separator = index(pairs[i], "=")
-        object = substr(pairs[i], 1, separator - 1)
-        list = substr(pairs[i], separator + 1)
-        while ((getline address < list) > 0) {
-            is_locked[object, "0x" address] = 1
+    while ((getline line < locked_files) > 0) {
+        split(line, pair, "\t")
+        while ((getline address < pair[2]) > 0) {
+            is_locked[pair[1], "0x" address] = 1
         }
-        close(list)
+        close(pair[2])
     }
 }
 

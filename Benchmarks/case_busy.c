@@ -64,7 +64,7 @@ static void disturbance_stop(struct disturbance *d, struct subject *subject) {
 }
 
 struct latencies {
-    double half;    /* of the gets took no longer than this, ns */
+    double half;      /* of the gets took no longer than this, ns */
     double hundredth; /* but one in a hundred: the 99th percentile */
 };
 

@@ -67,8 +67,8 @@ _Noreturn static void commit_and_die(const struct config *config, const char *pa
     abort();
 }
 
-static void run_and_kill(const struct config *config, const char *path,
-                         const uint32_t *hot_numbers, uint64_t batch) {
+static void run_and_kill(const struct config *config, const char *path, const uint32_t *hot_numbers,
+                         uint64_t batch) {
     pid_t child = fork();
     if (child < 0) {
         die("cannot fork: %s", strerror(errno));
@@ -77,7 +77,11 @@ static void run_and_kill(const struct config *config, const char *path,
         commit_and_die(config, path, hot_numbers, batch);
     }
     int status;
-    while (waitpid(child, &status, 0) < 0 && errno == EINTR) {}
+    while (waitpid(child, &status, 0) < 0) {
+        if (errno != EINTR) {
+            die("cannot wait for the child: %s", strerror(errno));
+        }
+    }
     if (!WIFSIGNALED(status) || WTERMSIG(status) != SIGKILL) {
         die("recovery: the program that was to be killed ended by itself, status %d", status);
     }
@@ -115,8 +119,7 @@ void case_recovery(const struct config *config) {
     subject.engine->close(subject.env);
 
     uint32_t *hot_numbers = numbers_in_key_order(config->entries);
-    run(config, path, hot_numbers, 1000,
-        (const char *[2]){"recovery.1000", "recovery.1000.open"});
+    run(config, path, hot_numbers, 1000, (const char *[2]){"recovery.1000", "recovery.1000.open"});
     run(config, path, hot_numbers, 1, (const char *[2]){"recovery.one", "recovery.one.open"});
     free(hot_numbers);
     remove_directory(path);

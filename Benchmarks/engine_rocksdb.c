@@ -142,8 +142,7 @@ static void txn_commit(struct btxn *txn) {
 static bool get(struct btxn *txn, const struct bytes *key, struct bytes *value) {
     char *error = NULL;
     drop_pinned(txn);
-    txn->pinned =
-        rocksdb_get_pinned(txn->env->db, txn->read_options, key->data, key->size, &error);
+    txn->pinned = rocksdb_get_pinned(txn->env->db, txn->read_options, key->data, key->size, &error);
     check(error, "rocksdb_get_pinned");
     if (txn->pinned == NULL) {
         return false;

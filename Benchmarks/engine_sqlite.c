@@ -136,7 +136,6 @@ static void txn_renew(struct btxn *txn) {
 }
 
 static struct bytes column(sqlite3_stmt *statement, int index) {
-    /* The bytes first: asking for them may move a BLOB, asking for its size does not. */
     const void *data = sqlite3_column_blob(statement, index);
     return (struct bytes){data, (size_t)sqlite3_column_bytes(statement, index)};
 }
@@ -193,11 +192,14 @@ static void cursor_close(struct bcursor *cursor) {
 /* Onward only in the direction that the cursor was placed for. */
 static bool cursor_move(struct bcursor *cursor, enum step step, struct bytes *key,
                         struct bytes *value) {
+    static const enum direction directions[] = {
+        [STEP_FIRST] = FORWARD,
+        [STEP_LAST] = BACKWARD,
+        [STEP_SEEK] = FROM_KEY,
+    };
     if (step != STEP_NEXT && step != STEP_PREV) {
         sqlite3_reset(cursor->statements[cursor->direction]);
-        cursor->direction = step == STEP_FIRST  ? FORWARD
-                            : step == STEP_LAST ? BACKWARD
-                                                : FROM_KEY;
+        cursor->direction = directions[step];
         if (step == STEP_SEEK) {
             bind(cursor->statements[FROM_KEY], 1, key);
         }

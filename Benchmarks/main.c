@@ -224,6 +224,20 @@ static void parse(int argc, char **argv, struct arguments *a) {
     }
 }
 
+/* Runs a case with those of its engines that are enabled; false if there are none. */
+static bool run_case(const struct config *config, const struct bench_case *bench_case) {
+    struct config of_case = *config;
+    bool any = false;
+    for (int id = 0; id < ENGINES; id++) {
+        of_case.enabled[id] = config->enabled[id] && (bench_case->engines >> id & 1) != 0;
+        any = any || of_case.enabled[id];
+    }
+    if (any) {
+        bench_case->run(&of_case);
+    }
+    return any;
+}
+
 int main(int argc, char **argv) {
     struct arguments a = {
         .config = {.entries = 1000000, .slices = 12, .rounds = 5, .dir = "bench-data"},
@@ -238,19 +252,15 @@ int main(int argc, char **argv) {
         return 0;
     }
     report_begin(&a.config);
+    bool any_ran = false;
     for (size_t i = 0; i < CASES; i++) {
         if ((a.only == NULL || listed(a.only, cases[i].name)) &&
             (a.skip == NULL || !listed(a.skip, cases[i].name))) {
-            struct config config = a.config;
-            bool any = false;
-            for (int id = 0; id < ENGINES; id++) {
-                config.enabled[id] = config.enabled[id] && (cases[i].engines >> id & 1) != 0;
-                any = any || config.enabled[id];
-            }
-            if (any) {
-                cases[i].run(&config);
-            }
+            any_ran = run_case(&a.config, &cases[i]) || any_ran;
         }
+    }
+    if (!any_ran) {
+        die("the engine asked for takes no part in the cases asked for");
     }
     big_remove();
     return report_end(&a.config) > 0 && a.strict ? 1 : 0;

@@ -38,7 +38,7 @@ settings=(--n "$entries" --dir "$directory" --max-size $((4 << 30)))
 
 # callgrind gives up on debugging information it does not know: it gets a copy of the library
 # that has symbols only.
-library=$(ldd "$bench" | awk '$1 ~ /^libzerodb/ { print $3 }')
+library=$(ldd "$bench" | sed -n 's/^[[:space:]]*libzerodb[^ ]* => \(.*\) (0x[0-9a-f]*)$/\1/p')
 mkdir "$scratch/lib"
 strip --strip-debug -o "$scratch/lib/$(basename "$library")" "$library"
 # Without symbols for the Swift run-time library its calls cannot be counted by name; locked
@@ -63,7 +63,7 @@ system_calls() { # engine loop operations -> the number made
 # --------------------------------------------------------------------- callgrind
 
 locked_list() { # object file -> a file with the addresses of its locked instructions
-    local list="$scratch/locked${1//\//_}"
+    local list="$scratch/locked${1//[\/ ]/_}"
     if [ ! -e "$list" ]; then
         objdump -d --no-show-raw-insn "$1" 2> /dev/null | awk '
             $2 == "lock" || ($2 ~ /^xchg/ && $0 ~ /\(/) { sub(/:$/, "", $1); print $1 }' > "$list"
@@ -72,7 +72,7 @@ locked_list() { # object file -> a file with the addresses of its locked instruc
 }
 
 profile() { # engine loop operations -> counts, as callgrind_counts.awk prints them
-    local out="$scratch/callgrind.out" pairs="" object
+    local out="$scratch/callgrind.out" object
     rm -f "$out"
     LD_LIBRARY_PATH="$scratch/lib" valgrind -q --tool=callgrind \
         --collect-atstart=no --toggle-collect="${bodies[$2]}" \
@@ -80,10 +80,10 @@ profile() { # engine loop operations -> counts, as callgrind_counts.awk prints t
         "$bench" --loop "$2" --engine "$1" --count "$3" "${settings[@]}" > /dev/null
     while read -r object; do
         if [ -r "$object" ]; then
-            pairs+="$object=$(locked_list "$object") "
+            printf '%s\t%s\n' "$object" "$(locked_list "$object")"
         fi
-    done < <(sed -n 's/^ob=//p' "$out" | sort -u)
-    awk -v locked_files="$pairs" -f "$here/callgrind_counts.awk" "$out"
+    done < <(sed -n 's/^ob=//p' "$out" | sort -u) > "$scratch/objects"
+    awk -v locked_files="$scratch/objects" -f "$here/callgrind_counts.awk" "$out"
 }
 
 per_operation() { # counts of M, counts of 2 M -> name and count for each operation

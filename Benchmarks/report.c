@@ -193,7 +193,7 @@ void report_begin(const struct config *config) {
            host.machine, sysconf(_SC_NPROCESSORS_ONLN), config->dir);
     printf("medians [quartiles] of %u slices, alternating; of loads: %u rounds\n\n", config->slices,
            config->rounds);
-    printf("%-40s %-9s %8s %-15s %8s %-15s %6s  %-13s\n", "case", "unit", "ZeroDB", "", "LMDB", "",
+    printf("%-42s %-9s %8s %-15s %8s %-15s %6s  %-13s\n", "case", "unit", "ZeroDB", "", "LMDB", "",
            "ratio", "target");
     fflush(stdout);
 }
@@ -201,7 +201,7 @@ void report_begin(const struct config *config) {
 /* One line: ZeroDB's figures against another's, their ratio, and whether the target is met. */
 static void print_line(const char *title, const char *unit, const struct series *zerodb,
                        const struct series *other, struct target target) {
-    printf("%-40s %-9s", title, unit);
+    printf("%-42s %-9s", title, unit);
     print_cell(zerodb);
     print_cell(other);
     double value = NAN, ratio = NAN;
@@ -287,7 +287,8 @@ static void write_ratios(FILE *file, const struct series series[ENGINES],
         return;
     }
     double zerodb = series_summary(&series[ZERODB]).median;
-    const char *separator = ", \"ratios\": {";
+    const char *separator = "";
+    fprintf(file, ", \"ratios\": {");
     for (int other = ZERODB + 1; other <= MACHINE; other++) {
         const struct series *others = other == MACHINE ? machine : &series[other];
         if (others->count > 0) {
@@ -296,7 +297,22 @@ static void write_ratios(FILE *file, const struct series series[ENGINES],
             separator = ", ";
         }
     }
-    fprintf(file, "%s", separator[2] == '\0' ? "}" : "");
+    fprintf(file, "}");
+}
+
+static void write_targets(FILE *file, const struct row *row) {
+    fprintf(file, ", \"targets\": [");
+    for (int i = 0; i < TARGETS_MAX && row->targets[i].kind != NO_TARGET; i++) {
+        const struct target *target = &row->targets[i];
+        char described[24];
+        describe_target(target, described);
+        fprintf(file, "%s{\"target\": \"%s\"", i == 0 ? "" : ", ", described);
+        if (target->kind == RATIO_AT_MOST) {
+            fprintf(file, ", \"against\": \"%s\"", name_of(target->against));
+        }
+        fprintf(file, "}");
+    }
+    fprintf(file, "]");
 }
 
 static void write_row(FILE *file, size_t index) {
@@ -309,14 +325,7 @@ static void write_row(FILE *file, size_t index) {
     }
     write_series(file, "machine", &references[index]);
     write_ratios(file, series, &references[index]);
-    fprintf(file, ", \"targets\": [");
-    for (int i = 0; i < TARGETS_MAX && row->targets[i].kind != NO_TARGET; i++) {
-        char target[24];
-        describe_target(&row->targets[i], target);
-        fprintf(file, "%s{\"against\": \"%s\", \"target\": \"%s\"}", i == 0 ? "" : ", ",
-                name_of(row->targets[i].against), target);
-    }
-    fprintf(file, "]");
+    write_targets(file, row);
     fprintf(file, "}");
 }
 

@@ -25,7 +25,7 @@ packages_of() {
     python) echo gcc libffi-dev python3-dev python3-venv ;;
     demo) echo gcc pkg-config unicode-data wamerican-huge ;;
     lint) echo gcc g++ python3-venv ;;
-    bench) echo gcc pkg-config liblmdb-dev ;;
+    bench) echo gcc pkg-config liblmdb-dev librocksdb-dev libsqlite3-dev strace valgrind ;;
     valgrind) echo gcc pkg-config valgrind ;;
     *) fail "'$1' is no group of dependencies; see the head of scripts/deps.sh." ;;
     esac
@@ -42,6 +42,8 @@ present() {
     g++) command -v g++ >/dev/null ;;
     libxxhash-dev) has_header xxhash.h ;;
     liblmdb-dev) has_header lmdb.h ;;
+    librocksdb-dev) has_header rocksdb/c.h ;;
+    libsqlite3-dev) has_header sqlite3.h ;;
     libffi-dev) has_header ffi.h ;;
     pkg-config) command -v pkg-config >/dev/null ;;
     python3-dev)
@@ -51,7 +53,7 @@ sys.exit(not os.path.exists(sysconfig.get_path("include") + "/Python.h"))' 2>/de
     python3-venv) python3 -c 'import ensurepip, venv' 2>/dev/null ;;
     unicode-data) [ -r /usr/share/unicode/UnicodeData.txt ] ;;
     wamerican-huge) [ -r /usr/share/dict/american-english-huge ] ;;
-    valgrind) command -v valgrind >/dev/null ;;
+    strace | valgrind) command -v "$1" >/dev/null ;;
     esac
 }
 

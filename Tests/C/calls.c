@@ -15,6 +15,19 @@ static int call_env_verify(zdb_env *env) {
     return zdb_env_verify(env, NULL, NULL, NULL);
 }
 
+static void ignore_reader(void *context, const zdb_reader *reader) {
+    (void)context, (void)reader;
+}
+
+static int call_reader_list(zdb_env *env) {
+    return zdb_reader_list(env, ignore_reader, NULL);
+}
+
+static int call_reader_check(zdb_env *env) {
+    uint32_t dead;
+    return zdb_reader_check(env, &dead);
+}
+
 static int begin_with_flags(zdb_env *env, uint32_t flags) {
     char poison;
     zdb_txn *txn = (zdb_txn *)(void *)&poison;
@@ -36,6 +49,8 @@ const struct env_call env_calls[] = {
     {"zdb_env_checkpoint", zdb_env_checkpoint},
     {"zdb_env_info", call_env_info},
     {"zdb_env_verify", call_env_verify},
+    {"zdb_reader_list", call_reader_list},
+    {"zdb_reader_check", call_reader_check},
     {"zdb_txn_begin, to read", call_txn_begin_read},
     {"zdb_txn_begin, to write", call_txn_begin_write},
     {"zdb_env_close", zdb_env_close},

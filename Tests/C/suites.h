@@ -19,7 +19,10 @@ extern const struct suite figures_suite;
 extern const struct suite damage_suite;
 extern const struct suite threads_suite;
 extern const struct suite fork_suite;
+extern const struct suite durability_suite;
+extern const struct suite recovery_suite;
 extern const struct suite processes_suite;
+extern const struct suite readers_suite;
 
 #define DEFINE_SUITE(suite_name, tests)                                                            \
     const struct suite suite_name##_suite = {#suite_name, tests, TEST_COUNT(tests)}

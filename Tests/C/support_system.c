@@ -3,8 +3,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -101,6 +103,8 @@ pid_t start_process(void (*run)(void *), void *argument) {
     pid_t process = fork();
     REQUIRE(process >= 0);
     if (process == 0) {
+        /* Nothing that a test has started outlives it. */
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
         run(argument);
         /* exit, not _exit: what the library does at the end of a process belongs to the test. */
         exit(check_failures() == failures_before ? 0 : 1);

@@ -2,6 +2,7 @@
 #include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <time.h>
 
 #include "lock_file.h"
@@ -84,8 +85,7 @@ static void a_read_transaction_has_no_durability(void) {
     zdb_env *env = open_env("env");
     for (unsigned i = 0; i < DURABILITIES; i++) {
         zdb_txn *txn = NULL;
-        CHECK_ERROR(zdb_txn_begin(env, NULL, ZDB_RDONLY | durabilities[i], &txn),
-                    ZDB_INCOMPATIBLE);
+        CHECK_ERROR(zdb_txn_begin(env, NULL, ZDB_RDONLY | durabilities[i], &txn), ZDB_INCOMPATIBLE);
         CHECK(txn == NULL);
     }
     close_env(env);
@@ -285,7 +285,7 @@ static void pinned_pages_are_counted_until_the_checkpoint(void) {
         if (i == 0) {
             REQUIRE_OK(zdb_env_checkpoint(env));
         } else {
-            CHECK(info.pinned_pages > 40);
+            CHECK(info.pinned_pages > 20);
             CHECK(info.pinned_pages <= info.free_pages);
         }
     }
@@ -362,7 +362,11 @@ static uint64_t log_directory_bytes(void) {
         char path[PATH_BYTES];
         int length = snprintf(path, sizeof(path), "env/log/%s", entry->d_name);
         REQUIRE(length > 0 && (size_t)length < sizeof(path));
-        if (entry->d_name[0] != '.') bytes_found += file_size(path);
+        struct stat status;
+        /* Files come and go meanwhile. */
+        if (entry->d_name[0] != '.' && stat(path, &status) == 0) {
+            bytes_found += (uint64_t)status.st_size;
+        }
     }
     closedir(directory);
     return bytes_found;

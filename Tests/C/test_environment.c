@@ -23,7 +23,24 @@ static void initialised_options_hold_the_defaults(void) {
     CHECK(options.checksum == ZDB_CHECKSUM_DEFAULT || options.checksum == ZDB_CHECKSUM_FAST);
     CHECK_NUMBER(options.max_readers, 65536);
     CHECK_NUMBER(options.file_mode, 0600);
+    CHECK_NUMBER(options.durability, ZDB_DURABILITY_DEFAULT);
+    CHECK_NUMBER(options.log_size, 64 * MIB);
+    CHECK_NUMBER(options.threads, ZDB_THREADS_DEFAULT);
     CHECK_NUMBER(options.reserved, 0);
+    CHECK(options.log == NULL && options.log_context == NULL);
+}
+
+static void initialising_options_of_a_size_that_is_not_known_is_an_error(void) {
+    static const size_t sizes[] = {0, 1, sizeof(zdb_env_options) - 1, sizeof(zdb_env_options) + 1,
+                                   SIZE_MAX};
+    for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+        zdb_env_options options, untouched;
+        memset(&options, 0x5a, sizeof(options));
+        memset(&untouched, 0x5a, sizeof(untouched));
+        CHECK_ERROR(zdb_env_options_init_size(&options, sizes[i]), ZDB_BAD_ARGUMENT);
+        CHECK(memcmp(&options, &untouched, sizeof(options)) == 0);
+    }
+    CHECK_ERROR(zdb_env_options_init_size(NULL, sizeof(zdb_env_options)), ZDB_BAD_ARGUMENT);
 }
 
 static void initialising_no_options_is_an_error(void) {
@@ -509,6 +526,7 @@ static void a_data_file_alone_opens_for_writing(void) {
 
 static const struct test tests[] = {
     TEST(initialised_options_hold_the_defaults),
+    TEST(initialising_options_of_a_size_that_is_not_known_is_an_error),
     TEST(initialising_no_options_is_an_error),
     TEST(no_options_mean_the_defaults),
     TEST(a_struct_size_that_is_not_known_is_refused),

@@ -216,6 +216,36 @@ static void overwriting_does_not_grow_the_file_without_bound(void) {
     close_env(env);
 }
 
+/* Most values fit into a page; some need a run of pages that follow one another. */
+static void overwriting_values_of_all_sizes_does_not_grow_the_file_without_bound(void) {
+    enum { SIZE_MAX_BYTES = 20000, KEYS = 150 };
+    zdb_env_options options;
+    default_options(&options);
+    options.durability = ZDB_DURABILITY_RELAXED;
+    options.log_size = MIB;
+    zdb_env *env = open_env_with("env", &options);
+    uint64_t random = 0x5eed0009;
+    void *memory = new_pattern(SIZE_MAX_BYTES, 1);
+    zdb_info early, late;
+    unsigned count = repetitions(30000);
+    for (unsigned i = 0; i < count; i++) {
+        char key_text[KEY_BYTES];
+        uint64_t chance = next_random(&random) >> 20;
+        size_t size = (size_t)(chance >> 3) % (chance % 8 == 0 ? SIZE_MAX_BYTES : 400);
+        zdb_val key = numbered(key_text, "key", (unsigned)(next_random(&random) >> 20) % KEYS);
+        zdb_val value = bytes(memory, size);
+        zdb_txn *txn = begin_write(env);
+        REQUIRE_OK(zdb_put(txn, ZDB_MAIN_DB, &key, &value, 0));
+        commit(txn);
+        if (i == count / 3) get_info(env, &early);
+    }
+    get_info(env, &late);
+    CHECK(late.page_count <= early.page_count + early.page_count / 2);
+    free(memory);
+    expect_sound(env);
+    close_env(env);
+}
+
 /* -------------------------------------------------------------- max_readers */
 
 static void a_full_reader_table_refuses_the_next_reader(void) {
@@ -258,6 +288,7 @@ static const struct test tests[] = {
     TEST(an_environment_full_of_large_values_stays_intact),
     TEST(a_transaction_too_large_for_the_environment_leaves_no_trace),
     TEST(overwriting_does_not_grow_the_file_without_bound),
+    TEST(overwriting_values_of_all_sizes_does_not_grow_the_file_without_bound),
     TEST(a_full_reader_table_refuses_the_next_reader),
 };
 

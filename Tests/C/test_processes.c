@@ -1,8 +1,7 @@
 /* Several processes in one environment, none of which inherits anything from another. */
-#include <signal.h>
 #include <stdlib.h>
-#include <sys/wait.h>
 
+#include "partner.h"
 #include "suites.h"
 #include "support.h"
 
@@ -47,6 +46,77 @@ static void processes_take_turns_at_writing(void) {
     close_env(env);
 }
 
+/* ------------------------------------------------------------- many committers */
+
+enum { COMMITTERS = 3, COMMITS = 40 };
+
+struct committer {
+    zdb_env *env;
+    unsigned number;
+};
+
+static zdb_val committers_key(char buffer[KEY_BYTES], unsigned committer, unsigned commit_number) {
+    return numbered(buffer, "key", committer * 1000 + commit_number);
+}
+
+/* Who commits sees it at once, as does everybody who begins to read then. */
+static void *commit_often(void *argument) {
+    struct committer *own = (struct committer *)argument;
+    for (unsigned i = 0; i < repetitions(COMMITS); i++) {
+        char key_text[KEY_BYTES], value_text[KEY_BYTES];
+        zdb_val key = committers_key(key_text, own->number, i);
+        zdb_val value = numbered_value(value_text, own->number);
+        zdb_txn *txn = begin_write(own->env);
+        uint64_t id = zdb_txn_id(txn);
+        REQUIRE_OK(zdb_put(txn, ZDB_MAIN_DB, &key, &value, 0));
+        commit(txn);
+        txn = begin_read(own->env);
+        CHECK(zdb_txn_id(txn) >= id);
+        expect_text(txn, ZDB_MAIN_DB, key_text, value_text);
+        abort_txn(txn);
+    }
+    return NULL;
+}
+
+static void commit_from_threads(void *argument) {
+    unsigned process = *(const unsigned *)argument;
+    struct committer committers[COMMITTERS];
+    pthread_t threads[COMMITTERS];
+    zdb_env *env = open_env("env");
+    for (unsigned i = 0; i < COMMITTERS; i++) {
+        committers[i].env = env;
+        committers[i].number = process * COMMITTERS + i;
+        threads[i] = start_thread(commit_often, &committers[i]);
+    }
+    for (unsigned i = 0; i < COMMITTERS; i++) join_thread(threads[i]);
+    close_env(env);
+}
+
+static void commits_of_many_threads_and_processes_are_seen_when_they_return(void) {
+    pid_t processes[PROCESSES];
+    for (unsigned i = 0; i < PROCESSES; i++) {
+        processes[i] = start_process(commit_from_threads, &i);
+    }
+    for (unsigned i = 0; i < PROCESSES; i++) finish_process(processes[i]);
+    zdb_env *env = open_env("env");
+    zdb_info info;
+    get_info(env, &info);
+    CHECK_NUMBER(info.recovered_records, 0);
+    zdb_txn *txn = begin_read(env);
+    CHECK_NUMBER(entries(txn, ZDB_MAIN_DB), PROCESSES * COMMITTERS * repetitions(COMMITS));
+    for (unsigned i = 0; i < PROCESSES * COMMITTERS; i++) {
+        for (unsigned j = 0; j < repetitions(COMMITS); j++) {
+            char key_text[KEY_BYTES], value_text[KEY_BYTES];
+            committers_key(key_text, i, j);
+            numbered_value(value_text, i);
+            expect_text(txn, ZDB_MAIN_DB, key_text, value_text);
+        }
+    }
+    abort_txn(txn);
+    expect_sound(env);
+    close_env(env);
+}
+
 /* Each commit makes the file grow. */
 static void grow(void *argument) {
     (void)argument;
@@ -83,65 +153,23 @@ static void opening_while_another_process_writes_finds_a_sound_environment(void)
     finish_process(process);
 }
 
-/* A child that does one step whenever it is told to, and says when it has. */
-struct partner {
-    struct gate step, done;
-    pid_t process;
-    void (*run)(struct partner *partner);
-};
-
-static void run_partner(void *argument) {
-    struct partner *partner = (struct partner *)argument;
-    gate_only_wait(&partner->step);
-    gate_only_give(&partner->done);
-    partner->run(partner);
-}
-
-static void start_partner(struct partner *partner, void (*run)(struct partner *partner)) {
-    gate_open(&partner->step);
-    gate_open(&partner->done);
-    partner->run = run;
-    partner->process = start_process(run_partner, partner);
-    gate_only_give(&partner->step);
-    gate_only_wait(&partner->done);
-}
-
-static void let_partner_step(struct partner *partner) {
-    gate_give(&partner->step);
-    gate_wait(&partner->done);
-}
-
-static void finish_partner(struct partner *partner) {
-    finish_process(partner->process);
-    gate_close(&partner->step);
-    gate_close(&partner->done);
-}
-
-static void kill_partner(struct partner *partner) {
-    REQUIRE(kill(partner->process, SIGKILL) == 0);
-    int status;
-    REQUIRE(waitpid(partner->process, &status, 0) == partner->process);
-    gate_close(&partner->step);
-    gate_close(&partner->done);
-}
-
 static void write_step_by_step(struct partner *partner) {
-    gate_wait(&partner->step);
+    partner_wait(partner);
     zdb_env *env = open_env("env");
     for (unsigned i = 1; i <= 10; i++) {
         zdb_txn *txn = begin_write(env);
         write_counter(txn, i);
         commit(txn);
-        gate_give(&partner->done);
-        gate_wait(&partner->step);
+        partner_done(partner);
+        partner_wait(partner);
     }
     close_env(env);
-    gate_give(&partner->done);
+    partner_done(partner);
 }
 
 static void a_process_sees_the_commits_of_another(void) {
     struct partner partner;
-    start_partner(&partner, write_step_by_step);
+    start_partner(&partner, write_step_by_step, NULL);
     zdb_env *env = open_env("env");
     zdb_txn *old = begin_read(env);
     for (unsigned i = 1; i <= 10; i++) {
@@ -162,8 +190,8 @@ static void a_process_sees_the_commits_of_another(void) {
  * to open and sets up anew what the processes share. */
 static void keep_open(struct partner *partner) {
     zdb_env *env = open_env("env");
-    gate_give(&partner->done);
-    gate_wait(&partner->step);
+    partner_done(partner);
+    partner_wait(partner);
     close_env(env);
 }
 
@@ -171,21 +199,21 @@ static void leave_a_write_unfinished(struct partner *partner) {
     zdb_env *env = open_env("env");
     zdb_txn *txn = begin_write(env);
     put_numbered(txn, ZDB_MAIN_DB, 1000);
-    gate_give(&partner->done);
-    gate_wait(&partner->step); /* in vain */
+    partner_done(partner);
+    partner_wait(partner); /* in vain */
 }
 
 static void leave_readers_behind(struct partner *partner) {
     zdb_env *env = open_env("env");
     for (unsigned i = 0; i < 3; i++) begin_read(env);
-    gate_give(&partner->done);
-    gate_wait(&partner->step); /* in vain */
+    partner_done(partner);
+    partner_wait(partner); /* in vain */
 }
 
 static void write_after_a_writer_was_killed(unsigned entries_before) {
     struct partner partner;
-    start_partner(&partner, leave_a_write_unfinished);
-    gate_wait(&partner.done);
+    start_partner(&partner, leave_a_write_unfinished, NULL);
+    await_partner(&partner);
     kill_partner(&partner);
 
     zdb_env *env = open_env("env");
@@ -202,10 +230,10 @@ static void write_after_a_writer_was_killed(unsigned entries_before) {
 static void a_writer_that_is_killed_blocks_no_one(void) {
     for (unsigned i = 0; i < 3; i++) write_after_a_writer_was_killed(i);
     struct partner keeper;
-    start_partner(&keeper, keep_open);
-    gate_wait(&keeper.done);
+    start_partner(&keeper, keep_open, NULL);
+    await_partner(&keeper);
     for (unsigned i = 3; i < 6; i++) write_after_a_writer_was_killed(i);
-    gate_give(&keeper.step);
+    tell_partner(&keeper);
     finish_partner(&keeper);
 }
 
@@ -215,8 +243,8 @@ static void readers_that_are_killed_leave_nothing_behind(void) {
     options.max_readers = 3;
     for (unsigned i = 0; i < 3; i++) {
         struct partner partner;
-        start_partner(&partner, leave_readers_behind);
-        gate_wait(&partner.done);
+        start_partner(&partner, leave_readers_behind, NULL);
+        await_partner(&partner);
         kill_partner(&partner);
         /* The next to open alone finds every place free. */
         zdb_env *env = open_env_with("env", &options);
@@ -231,8 +259,161 @@ static void readers_that_are_killed_leave_nothing_behind(void) {
     }
 }
 
+/* The child is told to write while somebody else has the writer's lock: its answer comes when it
+ * has got it. */
+static void write_when_it_is_possible(struct partner *partner) {
+    zdb_env *env = open_env("env");
+    partner_done(partner);
+    partner_wait(partner);
+    zdb_txn *txn = begin_write(env);
+    put_text(txn, ZDB_MAIN_DB, "k", "after the wait");
+    commit(txn);
+    partner_done(partner);
+    partner_wait(partner);
+    close_env(env);
+}
+
+static void *write_from_thread(void *argument) {
+    zdb_txn *txn = begin_write((zdb_env *)argument);
+    put_text(txn, ZDB_MAIN_DB, "l", "after the wait");
+    commit(txn);
+    return NULL;
+}
+
+static void who_waits_for_a_writer_goes_on_when_that_is_killed(void) {
+    struct partner holder, waiting;
+    zdb_env *env = open_env("env");
+    start_partner(&waiting, write_when_it_is_possible, NULL);
+    await_partner(&waiting);
+    start_partner(&holder, leave_a_write_unfinished, NULL);
+    await_partner(&holder);
+    tell_partner(&waiting);
+    pthread_t thread = start_thread(write_from_thread, env);
+    kill_partner(&holder);
+    await_partner(&waiting);
+    join_thread(thread);
+    zdb_txn *txn = begin_read(env);
+    expect_text(txn, ZDB_MAIN_DB, "k", "after the wait");
+    expect_text(txn, ZDB_MAIN_DB, "l", "after the wait");
+    CHECK_NUMBER(entries(txn, ZDB_MAIN_DB), 2);
+    abort_txn(txn);
+    expect_sound(env);
+    tell_partner(&waiting);
+    finish_partner(&waiting);
+    close_env(env);
+}
+
+/* -------------------------------------------------------- shared by all of them */
+
+static void commit_and_check_figures(struct partner *partner) {
+    zdb_env *env = open_env("env");
+    zdb_info info;
+    get_info(env, &info);
+    CHECK_NUMBER(info.recovered_records, 0);
+    uint64_t newest = info.last_txn_id;
+    zdb_txn *txn = begin_at(HERE, env, ZDB_DURABILITY_NONE);
+    put_text(txn, ZDB_MAIN_DB, "k", "not logged");
+    commit(txn);
+    partner_done(partner);
+    partner_wait(partner);
+    /* The other process has made a checkpoint. */
+    get_info(env, &info);
+    CHECK_NUMBER(info.last_txn_id, newest + 1);
+    CHECK_NUMBER(info.checkpoint_txn_id, newest + 1);
+    CHECK_NUMBER(info.log_bytes, 0);
+    partner_done(partner);
+    partner_wait(partner); /* in vain */
+}
+
+static void a_checkpoint_counts_for_all_processes(void) {
+    struct partner partner;
+    zdb_env *env = open_env("env");
+    start_partner(&partner, commit_and_check_figures, NULL);
+    await_partner(&partner);
+    zdb_info info;
+    get_info(env, &info);
+    CHECK(info.checkpoint_txn_id < info.last_txn_id);
+    REQUIRE_OK(zdb_env_sync(env));
+    get_info(env, &info);
+    CHECK_NUMBER(info.checkpoint_txn_id, info.last_txn_id);
+    let_partner_step(&partner);
+    kill_partner(&partner);
+    close_env(env);
+    env = open_env("env");
+    zdb_txn *txn = begin_read(env);
+    expect_text(txn, ZDB_MAIN_DB, "k", "not logged");
+    abort_txn(txn);
+    close_env(env);
+}
+
+static void commit_without_durability_and_wait(struct partner *partner) {
+    zdb_env *env = open_env("env");
+    for (unsigned i = 1; i <= 5; i++) {
+        zdb_txn *txn = begin_at(HERE, env, ZDB_DURABILITY_NONE);
+        write_counter(txn, i);
+        commit(txn);
+    }
+    partner_done(partner);
+    partner_wait(partner); /* in vain */
+}
+
+static void the_commits_of_the_killed_are_the_survivors(void) {
+    struct partner partner;
+    zdb_env *env = open_env("env");
+    start_partner(&partner, commit_without_durability_and_wait, NULL);
+    await_partner(&partner);
+    kill_partner(&partner);
+    zdb_txn *txn = begin_read(env);
+    CHECK_NUMBER(read_counter(txn), 5);
+    abort_txn(txn);
+    close_env(env);
+    env = open_env("env");
+    txn = begin_read(env);
+    CHECK_NUMBER(read_counter(txn), 5);
+    abort_txn(txn);
+    close_env(env);
+}
+
+static void commit_and_close(void *argument) {
+    zdb_env *env = open_env("env");
+    gate_give((struct gate *)argument);
+    for (unsigned i = 0; i < 5; i++) {
+        zdb_txn *txn = begin_write(env);
+        write_counter(txn, read_counter(txn) + 1);
+        commit(txn);
+    }
+    close_env(env);
+}
+
+static void whoever_closes_last_leaves_nothing_to_replay(void) {
+    zdb_env_options options;
+    default_options(&options);
+    options.flags = ZDB_RDONLY;
+    for (unsigned i = 0; i < repetitions(20); i++) {
+        struct gate opened;
+        pid_t processes[PROCESSES];
+        gate_open(&opened);
+        for (unsigned j = 0; j < PROCESSES; j++) {
+            processes[j] = start_process(commit_and_close, &opened);
+        }
+        for (unsigned j = 0; j < PROCESSES; j++) gate_wait(&opened);
+        for (unsigned j = 0; j < PROCESSES; j++) finish_process(processes[j]);
+        gate_close(&opened);
+        zdb_env *env = open_env_with("env", &options);
+        zdb_txn *txn = begin_read(env);
+        CHECK_NUMBER(read_counter(txn), (i + 1) * PROCESSES * 5);
+        abort_txn(txn);
+        close_env(env);
+    }
+}
+
 static const struct test tests[] = {
     TEST(processes_take_turns_at_writing),
+    TEST(commits_of_many_threads_and_processes_are_seen_when_they_return),
+    TEST(who_waits_for_a_writer_goes_on_when_that_is_killed),
+    TEST(a_checkpoint_counts_for_all_processes),
+    TEST(the_commits_of_the_killed_are_the_survivors),
+    TEST(whoever_closes_last_leaves_nothing_to_replay),
     TEST(opening_while_another_process_writes_finds_a_sound_environment),
     TEST(a_process_sees_the_commits_of_another),
     TEST(a_writer_that_is_killed_blocks_no_one),

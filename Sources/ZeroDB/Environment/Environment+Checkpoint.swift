@@ -110,7 +110,7 @@ extension Environment {
         // Of the pages in use, not of the file: free pages must not make room for more of them.
         let free = meta.availablePages + meta.pendingPages
         let used = meta.pageCount - min(meta.pageCount, free)
-        let pinnedMax = max(UInt64(8 << 20) / UInt64(pageSize), used / 8)
+        let pinnedMax = max(UInt64(8 << 20) / UInt64(pageSize), used / 6)
         return pinnedPages(meta) > pinnedMax * factor && shared.checkpoint < meta.transaction
     }
 

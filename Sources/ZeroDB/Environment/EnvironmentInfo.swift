@@ -57,13 +57,15 @@ extension Environment {
     /// - Throws: `badHandle`, `forked`, a system error.
     public func info() throws(DatabaseError) -> EnvironmentInfo {
         try checkOpen()
-        let meta = newestMeta()
         let shared = state.pointee.shared
+        // Before the meta, so that it is not newer than that.
+        let oldestReader = shared.oldestSnapshot()
+        let meta = newestMeta()
         return EnvironmentInfo(
             formatVersion: Format.version, pageSize: pageSize,
             maxSize: UInt64(state.pointee.mapLength), fileSize: try dataFile.size(),
             pageCount: meta.pageCount, freePages: meta.availablePages + meta.pendingPages,
-            lastTransaction: meta.transaction, oldestReader: shared.oldestSnapshot(),
+            lastTransaction: meta.transaction, oldestReader: oldestReader,
             maxReaders: shared.readersMax, readers: shared.readerCount(),
             maxTransactionPages: state.pointee.transactionPagesMax, maxKeySize: maxKeySize,
             checksumMode: options.checksumMode, databases: meta.catalog.entries,

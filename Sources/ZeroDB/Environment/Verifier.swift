@@ -52,7 +52,7 @@ struct Verifier: ~Copyable {
 
     deinit { keys.deallocate() }
 
-    private mutating func problem(_ page: UInt64?, _ message: String) {
+    mutating func problem(_ page: UInt64?, _ message: String) {
         report.problems += 1
         onProblem(page, message)
     }
@@ -375,6 +375,9 @@ extension Environment {
         let claim = try Transactions.beginRead(state)
         defer { Transactions.end(claim) }
         var verifier = Verifier(claim.state, onProblem: onProblem)
+        for (page, problem) in try MetaPages.damagedCopies(in: dataFile, pageSize: pageSize) {
+            verifier.problem(page, problem)
+        }
         verifier.run()
         return verifier.report
     }

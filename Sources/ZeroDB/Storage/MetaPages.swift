@@ -67,6 +67,36 @@ enum MetaPages {
         return Loaded(meta: newest, page: page)
     }
 
+    /// The records in the meta pages that cannot be read, with what is wrong: each has a copy that
+    /// serves, or the environment would not be open.
+    static func damagedCopies(
+        in file: any StorageFile, pageSize: Int
+    ) throws(DatabaseError) -> [(page: UInt64, problem: String)] {
+        var damaged: [(page: UInt64, problem: String)] = []
+        for page in 0..<Int(Format.metaPageCount) {
+            var copies = try readCopies(file, page: page, pageSize: pageSize)
+            // Somebody may be writing it: what is damage stays.
+            for _ in 0..<3 where copies.contains(where: { !isSuccess($0) }) {
+                copies = try readCopies(file, page: page, pageSize: pageSize)
+            }
+            for (copy, result) in copies.enumerated() where !isSuccess(result) {
+                let offset = page * pageSize + Meta.copyOffset(copy, pageSize: pageSize)
+                damaged.append(
+                    (
+                        UInt64(page),
+                        "page \(page) (meta): the copy of its record at byte \(offset) of "
+                            + "\(file.name) is damaged (\(describe([result])))"
+                    ))
+            }
+        }
+        return damaged
+    }
+
+    private static func isSuccess(_ copy: Result<Meta, Meta.Problem>) -> Bool {
+        if case .success = copy { return true }
+        return false
+    }
+
     private typealias Copies = [Result<Meta, Meta.Problem>]
 
     private static func readCopies(

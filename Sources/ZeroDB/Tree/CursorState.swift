@@ -286,12 +286,26 @@ package struct CursorState {
         _ target: KeyBytes, _ value: UnsafeRawBufferPointer, mode: Operations.PutMode
     ) throws(DatabaseError) -> UnsafeRawBufferPointer? {
         try Operations(transaction).checkPut(database, target, value)
+        // Refused for its order, an append leaves the cursor where it was.
+        let before = (
+            place: place, key: mode == .append ? Array(KeyBytes(start: key, count: keyLength)) : []
+        )
         // The key may lie in a page that the put moves, or be this cursor's own: copy it first.
         place = .lost
         if let start = target.baseAddress { key.copyMemory(from: start, byteCount: target.count) }
         keyLength = target.count
-        let existing = try Operations(transaction).put(
-            database, KeyBytes(start: key, count: keyLength), value, mode: mode)
+        let existing: UnsafeRawBufferPointer?
+        do throws(DatabaseError) {
+            existing = try Operations(transaction).put(
+                database, KeyBytes(start: key, count: keyLength), value, mode: mode)
+        } catch {
+            if error.code == .notSorted {
+                place = before.place
+                keyLength = before.key.count
+                key.copyMemory(from: before.key, byteCount: keyLength)
+            }
+            throw error
+        }
         let tree = try transaction.pointee.tree(database)
         try findAgain(tree.pointee)
         changes = tree.pointee.changes

@@ -207,7 +207,10 @@ struct TreeWriter {
             return isRightmost(step) && index == count - 1 ? max(1, count - 2) : nil
         }
         let isSamePage = path[step].reference == tree.pointee.lastInsertPage
-        if isSamePage, index == tree.pointee.lastInsertIndex + 1 { return index }
+        if isSamePage, index == tree.pointee.lastInsertIndex + 1 {
+            // What does not belong to the run goes right alone; the run fills the left page.
+            return index + 1 < count ? index + 1 : index
+        }
         if isSamePage, index == tree.pointee.lastInsertIndex { return index + 1 }
         if index == count - 1, isRightmost(step) { return index }
         return nil

@@ -33,7 +33,7 @@ enum {
 
 /* The lanes' values take less than a megabyte; pages freed since the last checkpoint, and those
  * that a killed process had taken, are not lost but wait. */
-enum { PAGES_MAX = 32768 };
+enum { PAGES_MAX = 6000 };
 
 struct run {
     struct progress *progress;

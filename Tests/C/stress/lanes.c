@@ -158,7 +158,7 @@ void expect_durable(struct progress *progress, struct expectation *expectation) 
 }
 
 static uint64_t check_lane(struct progress *progress, zdb_txn *txn, unsigned lane,
-                           uint64_t at_least) {
+                           uint64_t at_least, const char *role) {
     bool is_there;
     zdb_db db = database_of(txn, lane, 0, &is_there);
     uint64_t counter = is_there ? read_counter(txn, db, lane) : 0;
@@ -166,9 +166,9 @@ static uint64_t check_lane(struct progress *progress, zdb_txn *txn, unsigned lan
     uint64_t attempted = atomic_load(&progress->of[lane].attempted);
     if (counter < at_least || counter > attempted) {
         require_failed(HERE,
-                       "lane %u has come to %" PRIu64 " in transaction %" PRIu64 ", but %" PRIu64
-                       " was acknowledged and %" PRIu64 " attempted",
-                       lane, counter, zdb_txn_id(txn), at_least, attempted);
+                       "lane %u has come to %" PRIu64 " in transaction %" PRIu64 " of a %s, but "
+                       "%" PRIu64 " was acknowledged and %" PRIu64 " attempted",
+                       lane, counter, zdb_txn_id(txn), role, at_least, attempted);
     }
     if (is_there) check_ring(txn, db, lane, counter);
     return counter;
@@ -176,7 +176,7 @@ static uint64_t check_lane(struct progress *progress, zdb_txn *txn, unsigned lan
 
 void check_lanes(struct progress *progress, zdb_txn *txn, const struct expectation *expectation) {
     for (unsigned lane = 0; lane < progress->lanes; lane++) {
-        check_lane(progress, txn, lane, expectation->at_least[lane]);
+        check_lane(progress, txn, lane, expectation->at_least[lane], "reader");
     }
 }
 
@@ -184,7 +184,7 @@ void settle_lanes(struct progress *progress, zdb_txn *txn) {
     struct expectation expectation;
     expect_durable(progress, &expectation);
     for (unsigned lane = 0; lane < progress->lanes; lane++) {
-        uint64_t counter = check_lane(progress, txn, lane, expectation.at_least[lane]);
+        uint64_t counter = check_lane(progress, txn, lane, expectation.at_least[lane], "survey");
         atomic_store(&progress->of[lane].acknowledged, counter);
         atomic_store(&progress->of[lane].durable, counter);
         atomic_store(&progress->of[lane].waiting_since, 0);
@@ -200,7 +200,7 @@ void advance_lane(struct progress *progress, zdb_env *env, unsigned lane, uint32
     end_wait(progress, lane);
     bool is_there;
     zdb_db db = database_of(txn, lane, ZDB_CREATE, &is_there);
-    uint64_t counter = check_lane(progress, txn, lane, atomic_load(&own->acknowledged));
+    uint64_t counter = check_lane(progress, txn, lane, atomic_load(&own->acknowledged), "writer");
     put_next(txn, db, lane, counter + 1);
     if (aborts) {
         REQUIRE_OK(zdb_txn_abort(txn));

@@ -23,6 +23,7 @@ STRUCTURES: dict[str, Any] = {
     "zdb_val": _ffi.Val,
     "zdb_env_options": _ffi.EnvOptions,
     "zdb_info": _ffi.Info,
+    "zdb_reader": _ffi.Reader,
     "zdb_verify_report": _ffi.Report,
     "zdb_db_stat": _ffi.DbStat,
 }
@@ -36,6 +37,7 @@ CONSTANTS = {
         if name.startswith("CURSOR_")
     },
     "NO_PAGE": "UINT64_MAX",
+    "NO_TXN": "UINT64_MAX",
 }
 
 

@@ -32,6 +32,7 @@ def start(path: Path, program: str) -> subprocess.Popen[str]:
     """Runs a program in a process of its own; `path` and `die()` are there for it."""
     return subprocess.Popen(
         [sys.executable, "-c", PROGRAM + program, str(path)],
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
     )
@@ -311,3 +312,81 @@ def test_an_environment_that_is_closed_by_all_needs_no_recovery(path: Path) -> N
         txn[b"0"] = b"value"
     with zerodb.open(path, read_only=True) as env, env.begin() as txn:
         assert numbers(txn) == [0]
+
+
+# ----------------------------------------------------------------------- events
+
+
+def test_a_recovery_is_told(path: Path) -> None:
+    events: list[tuple[str, str]] = []
+    zerodb.open(path, on_event=lambda *event: events.append(event)).close()
+    assert events == []
+    run_until_killed(
+        path,
+        """
+env = zerodb.open(path)
+for number in range(12):
+    with env.begin(write=True) as txn:
+        txn[b"%d" % number] = b"value"
+die()
+""",
+    )
+    with (
+        zerodb.open(path, on_event=lambda *event: events.append(event)) as env,
+        env.begin(write=True) as txn,
+    ):
+        txn[b"key"] = b"value"
+    ((level, message),) = events
+    assert level == "information"
+    assert "12" in message
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_what_an_event_callback_raises_changes_nothing(path: Path) -> None:
+    run_until_killed(
+        path,
+        """
+env = zerodb.open(path)
+with env.begin(write=True) as txn:
+    txn[b"0"] = b"value"
+die()
+""",
+    )
+
+    def fail(level: str, message: str) -> None:
+        raise ZeroDivisionError
+
+    with zerodb.open(path, on_event=fail) as env, env.begin() as txn:
+        assert numbers(txn) == [0]
+
+
+# ---------------------------------------------------------------------- readers
+
+
+def test_readers_of_all_processes_are_listed(env: zerodb.Environment) -> None:
+    assert env.readers() == []
+    with env.begin(write=True) as txn:
+        txn[b"key"] = b"value"
+    program = """
+env = zerodb.open(path)
+reader = env.begin()
+print(reader.id, flush=True)
+sys.stdin.read()
+"""
+    with env.begin() as own, start(Path(env.path), program) as process:
+        assert process.stdout is not None
+        other_id = int(process.stdout.readline())
+        readers = sorted(env.readers(), key=lambda reader: reader.process_id != os.getpid())
+        assert [reader.process_id for reader in readers] == [os.getpid(), process.pid]
+        assert [reader.txn_id for reader in readers] == [own.id, other_id]
+        assert readers[0].slot != readers[1].slot
+        assert env.check_readers() == 0
+        process.kill()
+        process.wait()
+        assert env.check_readers() == 1
+        own.reset()
+        (reader,) = env.readers()
+        assert reader.process_id == os.getpid()
+        assert reader.txn_id is None
+        assert env.check_readers() == 0
+    assert env.readers() == []

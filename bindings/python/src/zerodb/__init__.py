@@ -47,7 +47,14 @@ from zerodb._errors import (
 )
 from zerodb._ffi import library_path, library_version
 from zerodb._transaction import Transaction
-from zerodb._types import DatabaseStat, Durability, EnvironmentInfo, VerifyReport
+from zerodb._types import (
+    DatabaseStat,
+    Durability,
+    EnvironmentInfo,
+    EventLevel,
+    Reader,
+    VerifyReport,
+)
 
 __version__ = "1.0.0"
 
@@ -67,6 +74,7 @@ __all__ = [
     "Environment",
     "EnvironmentInfo",
     "Error",
+    "EventLevel",
     "ForkedError",
     "FullError",
     "IncompatibleError",
@@ -80,6 +88,7 @@ __all__ = [
     "PathNotFoundError",
     "PathPermissionError",
     "ReadOnlyError",
+    "Reader",
     "ReadersFullError",
     "RecoveryNeededError",
     "Transaction",

@@ -22,7 +22,14 @@ from zerodb._errors import (
 )
 from zerodb._state import TransactionState
 from zerodb._transaction import Transaction
-from zerodb._types import DatabaseStat, Durability, EnvironmentInfo, VerifyReport
+from zerodb._types import (
+    DatabaseStat,
+    Durability,
+    EnvironmentInfo,
+    EventLevel,
+    Reader,
+    VerifyReport,
+)
 
 _CHECKSUMS = {
     "none": _ffi.CHECKSUM_NONE,
@@ -30,6 +37,11 @@ _CHECKSUMS = {
     "full": _ffi.CHECKSUM_FULL,
 }
 _CHECKSUM_NAMES = {number: name for name, number in _CHECKSUMS.items()}
+_EVENT_LEVELS: dict[int, EventLevel] = {
+    _ffi.LOG_INFORMATION: "information",
+    _ffi.LOG_WARNING: "warning",
+    _ffi.LOG_ERROR: "error",
+}
 _DURABILITIES = {
     "full": _ffi.DURABILITY_FULL,
     "relaxed": _ffi.DURABILITY_RELAXED,
@@ -53,6 +65,7 @@ def open_environment(
     durability: Durability = "full",
     log_size: int | None = None,
     threads: bool = True,
+    on_event: Callable[[EventLevel, str], object] | None = None,
 ) -> Environment:
     """Opens the environment in a directory, creating both if they are not there.
 
@@ -77,6 +90,10 @@ def open_environment(
     :param log_size: bytes of log after which a checkpoint is made. Default: 64 MiB.
     :param threads: whether the library may start a thread, which makes checkpoints and flushes
         relaxed commits. If not, commits do that work.
+    :param on_event: called with a level ("information", "warning" or "error") and a message
+        for what the library does by itself: recovery, failures of background work. It is called
+        from any thread, the library's own included, and must not use this package. What it
+        raises is reported by sys.unraisablehook and changes nothing.
     :raises PathNotFoundError: there is no environment and none may be created.
     :raises InvalidFileError: the files are no environment.
     :raises VersionMismatchError: they are one of a format that the library does not read.
@@ -89,7 +106,7 @@ def open_environment(
     if b"\0" in encoded:
         raise BadArgumentError(f"a path holds no zero bytes: {encoded!r}", _ffi.BAD_ARGUMENT)
     options = _ffi.EnvOptions()
-    check(_ffi.env_options_init(_ffi.reference(options), _ffi.sizeof(options)))
+    check(_ffi.env_options_init(options))
     if read_only:
         options.flags |= _ffi.RDONLY
     if not create:
@@ -108,13 +125,16 @@ def open_environment(
         options.file_mode = _unsigned("file_mode", file_mode, 32)
     if log_size is not None:
         options.log_size = _unsigned("log_size", log_size, 64)
+    tell: Any = None
+    if on_event is not None:
+        options.log = tell = _event_function(on_event)
     text = os.fsdecode(encoded)
     opened = _ffi.new_handle()
     try:
         code = _ffi.env_open(encoded, _ffi.reference(options), _ffi.reference(opened))
         if code != _ffi.OK:
             raise error_from_code(code, filename=text)
-        return Environment(opened.value, text)
+        return Environment(opened.value, text, tell)
     except BaseException:
         # A signal handler may raise when the environment has just been opened.
         if opened.value is not None:
@@ -136,11 +156,14 @@ class Environment:
         "_max_key_size",
         "_path",
         "_process",
+        "_tell",
         "_transactions",
     )
 
-    def __init__(self, handle: int, path: str) -> None:
+    def __init__(self, handle: int, path: str, tell: object = None) -> None:
         self._handle: int | None = handle
+        # What the library calls for events: it must live as long as the environment is open.
+        self._tell = tell
         self._path = path
         self._process = os.getpid()
         # Guards _handle and _inside. Reentrant for signal handlers.
@@ -253,6 +276,35 @@ class Environment:
             recovery_ns=raw.recovery_ns,
             environment_id=bytes(raw.environment_id),
         )
+
+    def readers(self) -> list[Reader]:
+        """The read transactions of all processes that have the environment open."""
+        found: list[Reader] = []
+
+        def add(_: object, reader: Any) -> None:
+            raw = reader.contents
+            found.append(
+                Reader(
+                    slot=raw.slot,
+                    process_id=raw.process_id,
+                    thread=raw.thread,
+                    txn_id=None if raw.txn_id == _ffi.NO_TXN else raw.txn_id,
+                )
+            )
+
+        check(self._call(_ffi.reader_list, _ffi.ReaderFunction(add), None))
+        return found
+
+    def check_readers(self) -> int:
+        """Frees the reader slots of processes that have died, and returns how many there were.
+
+        Nobody has to call this: whoever needs a slot, or the space that a dead reader pins,
+        does it.
+        """
+        dead = _ffi.new_count()
+        check(self._call(_ffi.reader_check, _ffi.reference(dead)))
+        count: int = dead.value
+        return count
 
     def verify(
         self, on_problem: Callable[[int | None, str], object] | None = None
@@ -429,6 +481,15 @@ class Environment:
         finally:
             for state in entered:
                 state.lock.release()
+
+
+def _event_function(on_event: Callable[[EventLevel, str], object]) -> Any:
+    """The function for the library to call that passes events to `on_event`."""
+
+    def tell(_: object, level: int, message: bytes) -> None:
+        on_event(_EVENT_LEVELS.get(level, "error"), message.decode("utf-8", "replace"))
+
+    return _ffi.LogFunction(tell)
 
 
 def _choice(name: str, value: str, choices: dict[str, int]) -> int:

@@ -76,6 +76,10 @@ DURABILITY_NONE = 0x400
 THREADS_DEFAULT = 0
 THREADS_NONE = 1
 
+LOG_INFORMATION = 1
+LOG_WARNING = 2
+LOG_ERROR = 3
+
 MAIN_DB = 0
 CREATE = 0x40000
 
@@ -92,6 +96,7 @@ CURSOR_SET_KEY = 16
 CURSOR_SET_RANGE = 17
 
 NO_PAGE = 2**64 - 1
+NO_TXN = 2**64 - 1
 
 # ----------------------------------------------------------------- structures
 
@@ -111,6 +116,10 @@ class InputVal(Structure):
     _fields_ = [("data", c_char_p), ("size", c_size_t)]
 
 
+LogFunction = CFUNCTYPE(None, c_void_p, c_uint32, c_char_p)
+"""zdb_log_fn."""
+
+
 class EnvOptions(Structure):
     """zdb_env_options."""
 
@@ -127,7 +136,7 @@ class EnvOptions(Structure):
         ("log_size", c_uint64),
         ("threads", c_uint32),
         ("reserved", c_uint32),
-        ("log", c_void_p),
+        ("log", LogFunction),
         ("log_context", c_void_p),
     ]
 
@@ -158,6 +167,17 @@ class Info(Structure):
         ("recovered_bytes", c_uint64),
         ("recovery_ns", c_uint64),
         ("environment_id", c_uint8 * 16),
+    ]
+
+
+class Reader(Structure):
+    """zdb_reader."""
+
+    _fields_ = [
+        ("slot", c_uint32),
+        ("process_id", c_uint32),
+        ("thread", c_uint64),
+        ("txn_id", c_uint64),
     ]
 
 
@@ -192,6 +212,9 @@ class DbStat(Structure):
 
 VerifyFunction = CFUNCTYPE(None, c_void_p, c_uint64, c_char_p)
 """zdb_verify_fn."""
+
+ReaderFunction = CFUNCTYPE(None, c_void_p, POINTER(Reader))
+"""zdb_reader_fn."""
 
 # -------------------------------------------------------------------- library
 
@@ -281,7 +304,9 @@ last_error = _function("zdb_last_error", c_char_p)
 last_error_code = _function("zdb_last_error_code", c_int)
 last_error_page = _function("zdb_last_error_page", c_uint64)
 
-env_options_init = _function("zdb_env_options_init_size", c_int, POINTER(EnvOptions), c_size_t)
+_env_options_init_size = _function(
+    "zdb_env_options_init_size", c_int, POINTER(EnvOptions), c_size_t
+)
 env_open = _function("zdb_env_open", c_int, c_char_p, POINTER(EnvOptions), _handle_out)
 env_close = _function("zdb_env_close", c_int, _handle)
 env_sync = _function("zdb_env_sync", c_int, _handle)
@@ -291,6 +316,8 @@ env_max_key_size = _function("zdb_env_max_key_size", c_size_t, _handle)
 env_verify = _function(
     "zdb_env_verify", c_int, _handle, VerifyFunction, c_void_p, POINTER(Report)
 )
+reader_list = _function("zdb_reader_list", c_int, _handle, ReaderFunction, c_void_p)
+reader_check = _function("zdb_reader_check", c_int, _handle, POINTER(c_uint32))
 
 txn_begin = _function("zdb_txn_begin", c_int, _handle, _handle, c_uint32, _handle_out)
 txn_commit = _function("zdb_txn_commit", c_int, _handle)
@@ -336,6 +363,17 @@ def new_handle() -> Any:
 def new_database_handle() -> Any:
     """A place for a zdb_db that the library returns."""
     return c_uint32()
+
+
+def new_count() -> Any:
+    """A place for a number of 32 bits that the library returns."""
+    return c_uint32()
+
+
+def env_options_init(options: EnvOptions) -> int:
+    """Fills in the defaults, as the function of this name in zerodb.h does."""
+    code: int = _env_options_init_size(byref(options), sizeof(EnvOptions))
+    return code
 
 
 def sized(structure: Any) -> Any:

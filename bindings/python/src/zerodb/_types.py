@@ -28,6 +28,10 @@ Durability = Literal["full", "relaxed", "none"]
 """
 
 
+EventLevel = Literal["information", "warning", "error"]
+"""How much an event matters."""
+
+
 @dataclass(frozen=True)
 class EnvironmentInfo:
     """Facts and figures of an environment."""
@@ -74,6 +78,20 @@ class EnvironmentInfo:
     """How long that took, in nanoseconds."""
     environment_id: bytes
     """16 random bytes, set when the environment was created."""
+
+
+@dataclass(frozen=True)
+class Reader:
+    """A read transaction of this process or another."""
+
+    slot: int
+    """Its place in the reader table."""
+    process_id: int
+    """As its process knows it, which may be in a PID namespace of its own."""
+    thread: int
+    """A number of its thread, which means something in its process only."""
+    txn_id: int | None
+    """The transaction whose state it sees; None if it was reset."""
 
 
 @dataclass(frozen=True)
