@@ -131,7 +131,9 @@ struct Commit {
         for index in 0..<frames.pointee.count where frames.pointee.frames[index].memory != nil {
             let pages = frames.pointee.frames[index].pages
             guard pages > 1 else { continue }
-            frames.pointee.setNumber(try space.takeRun(of: pages, horizon).start, of: index)
+            // First: taking numbers makes frames, and the table may move.
+            let run = try space.takeRun(of: pages, horizon)
+            frames.pointee.setNumber(run.start, of: index)
         }
         var recorded = 0
         var recordedYoung = 0
@@ -261,14 +263,16 @@ struct Commit {
                 guard pointer.reference.isFrame else { continue }
                 let frame = pointer.reference.frameIndex
                 if frames.pointee.frames[frame].pages == 1 {
-                    frames.pointee.setNumber(try nextNumber(), of: frame)
+                    let number = try nextNumber()
+                    frames.pointee.setNumber(number, of: frame)
                 }
                 pointer.reference = numbered(frame)
                 pointer.store(to: value.bytes)
             }
         }
         let frame = reference.frameIndex
-        frames.pointee.setNumber(try nextNumber(), of: frame)
+        let number = try nextNumber()
+        frames.pointee.setNumber(number, of: frame)
         return numbered(frame)
     }
 
@@ -336,6 +340,10 @@ struct Commit {
             bytes = 0
         }
         for page in sealed {
+            guard page.number >= Format.metaPageCount else {
+                throw DatabaseError(
+                    .corrupted, "a commit gave a page no number; the transaction has not happened")
+            }
             let offset = page.number * UInt64(pageSize)
             var written = 0
             let total = Int(page.pages) * pageSize

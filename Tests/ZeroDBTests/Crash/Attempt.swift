@@ -66,7 +66,8 @@ struct Attempt: Sendable {
         guard isGiant else { return }
         for _ in 0..<3 {
             let recipe = ValueRecipe(
-                seed: UInt32(truncatingIfNeeded: random.next()), count: (3 << 20) + random.below(99))
+                seed: UInt32(truncatingIfNeeded: random.next()), count: (3 << 20) + random.below(99)
+            )
             try body(.put(database: 0, key: Self.key(random.below(8)), recipe))
         }
     }

@@ -77,6 +77,11 @@ final class AttemptHistory {
         return contents
     }
 
+    /// The first attempt that began with another one's state, if there is one.
+    func first(after base: Int) -> Attempt? {
+        attempts.dropFirst(base + 1).first { $0.base == base && !$0.isGiant }
+    }
+
     /// Whether an attempt's state has another one's effects.
     func includes(_ number: Int, in later: Int) -> Bool {
         var next = later

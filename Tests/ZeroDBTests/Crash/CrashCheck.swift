@@ -4,11 +4,17 @@
 struct CrashCheck {
     let history: AttemptHistory
     let promises: Promises
-    let options: EnvironmentOptions
+    let pageSize: Int
 
     private static let path = SimulatedProgram.directory
 
     private func open(_ disk: SimulatedDisk, _ process: Int) throws -> Environment {
+        var options = EnvironmentOptions()
+        options.pageSize = pageSize
+        options.maxSize = 256 << 20
+        options.maxTransactionPages = 0
+        options.logSize = 1 << 20
+        options.usesThread = false
         do throws(DatabaseError) {
             return try Environment(
                 path: Self.path, options: options,
@@ -54,7 +60,12 @@ struct CrashCheck {
         for _ in 0..<random.within(1...4) {
             let durability = random.pick([Durability.full, .full, .relaxed, .none])
             do throws(DatabaseError) {
-                let attempt = history.begin(after: last, durability, shape, seed: random.next())
+                // A program may well do again what it lost, and then its log records are as
+                // long as those that lie behind the end of the log.
+                let lost = random.chance(50) ? history.first(after: last) : nil
+                let attempt = history.begin(
+                    after: last, durability, lost?.shape ?? shape,
+                    seed: lost?.seed ?? random.next())
                 disk.note(.committing(attempt.number))
                 try commit(attempt, in: environment)
                 if durability == .full { disk.note(.durable(attempt.number)) }

@@ -8,6 +8,8 @@ struct CrashExploration {
     struct Effort: Sendable {
         /// Crash points of a workload; all if it has fewer events.
         var points = 12
+        /// Of 100 workloads, in how many all crash points are looked at.
+        var everyPointPercent = 0
         /// Disks made from each.
         var states = 3
         /// Of 100 disks, how many are used to crash again while they recover.
@@ -40,17 +42,29 @@ struct CrashExploration {
         let program = SimulatedProgram(plan, disk: disk)
         do {
             try program.run()
+            try explore(program, seed: seed)
         } catch {
-            throw CrashFailure("\(error)\n\(rerun(seed, nil))\n\(plan)")
+            let place = (error as? CrashFailure)?.place.map { " ZERODB_CRASH_POINT=\($0)" } ?? ""
+            throw CrashFailure(
+                """
+                \(error)
+                rerun with ZERODB_CRASH_SEED=\(seed)\(place) swift test --filter \
+                CrashSimulationTests
+                \(plan)
+                """)
         }
-        let stale = disk.volatileBytes(SimulatedProgram.lockPath)
+    }
+
+    /// Explores the crashes of a program that has run.
+    mutating func explore(_ program: SimulatedProgram, seed: UInt64) throws {
+        let disk = program.disk
         let image = DiskImage(
-            directories: ["", "/machine"], lockPath: SimulatedProgram.lockPath, staleLock: stale)
+            directories: ["", "/machine"], lockPath: SimulatedProgram.lockPath,
+            staleLock: disk.volatileBytes(SimulatedProgram.lockPath))
         totals.workloads += 1
         var crashes = Crashes(
             image: image, journal: disk.journal, history: program.history, promises: Promises(),
-            options: plan.options, seed: seed)
-        crashes.options.usesThread = false
+            pageSize: program.plan.pageSize, seed: seed)
         try walk(&crashes, points: effort.points, states: effort.states, isSecond: false)
     }
 
@@ -60,10 +74,8 @@ struct CrashExploration {
         let journal: [DiskEvent]
         let history: AttemptHistory
         var promises: Promises
-        var options: EnvironmentOptions
+        let pageSize: Int
         let seed: UInt64
-        /// For messages: what was chosen above.
-        var story = ""
     }
 
     private mutating func walk(
@@ -71,13 +83,15 @@ struct CrashExploration {
     ) throws {
         var random = SeededGenerator(seed: crashes.seed ^ 0xc4a5)
         // Between two events of the disk only what was promised last counts.
-        let candidates = crashes.journal.indices.filter { !crashes.journal[$0].isNote }
-            + [crashes.journal.count]
+        let candidates =
+            crashes.journal.indices.filter { !crashes.journal[$0].isNote } + [crashes.journal.count]
+        // Just before a flush, or a change of names, most is at stake.
+        let hot = candidates.filter { $0 == crashes.journal.count || !crashes.journal[$0].isWrite }
         var chosen = Set(candidates)
         if !isSecond, let only = CrashSettings.point?.point {
             chosen = [only]
-        } else if candidates.count > points {
-            chosen = Set((0..<points).map { _ in random.pick(candidates) })
+        } else if candidates.count > points, isSecond || !random.chance(effort.everyPointPercent) {
+            chosen = Set((0..<points).map { random.pick($0 % 2 == 0 ? hot : candidates) })
         }
         for point in 0...crashes.journal.count {
             if chosen.contains(point) {
@@ -100,43 +114,60 @@ struct CrashExploration {
         var chosen = Array(0..<count)
         if !isSecond, let only = CrashSettings.point?.state { chosen = [only] }
         for state in chosen {
-            totals.states += 1
-            var random = SeededGenerator(
-                seed: crashes.seed &* 31 &+ UInt64(point) &* 1009 &+ UInt64(state))
-            var survival = Survival(seed: random.next(), position: point)
-            let crashesAgain = !isSecond && random.chance(effort.secondCrashPercent)
-            let disk = crashes.image.makeDisk(&survival, isRecording: crashesAgain)
-            let left = crashesAgain ? makeImage(disk, crashes.image) : nil
-            let check = CrashCheck(
-                history: AttemptHistory(crashes.history), promises: crashes.promises,
-                options: crashes.options)
+            let seed = crashes.seed &* 31 &+ UInt64(point) &* 1009 &+ UInt64(state)
+            func makeDisk(isRecording: Bool) -> SimulatedDisk {
+                var survival = Survival(seed: seed, position: point)
+                return crashes.image.makeDisk(&survival, isRecording: isRecording)
+            }
             do {
-                try check.run(disk, seed: random.next())
-                if let left {
-                    var second = Crashes(
-                        image: left, journal: disk.journal, history: check.history,
-                        promises: crashes.promises, options: crashes.options, seed: random.next(),
-                        story: "\(crashes.story)the first power cut at \(point).\(state), ")
-                    try walk(&second, points: effort.secondPoints, states: 1, isSecond: true)
-                }
+                try check(
+                    makeDisk(isRecording: !isSecond), AttemptHistory(crashes.history),
+                    crashes.promises, pageSize: crashes.pageSize, seed: seed, isSecond: isSecond)
             } catch {
-                guard !isSecond else {
-                    throw CrashFailure("\(error), after a second power cut at \(point).\(state)")
+                let which = isSecond ? "second" : "first"
+                var story =
+                    "\(error), after the \(which) power cut at \(point).\(state) of "
+                    + "\(crashes.journal.count)"
+                if !isSecond {
+                    let kept = KeptState.save(
+                        makeDisk(isRecording: false), crashes.history, crashes.promises,
+                        pageSize: crashes.pageSize, seed: seed,
+                        name: "\(crashes.seed)-\(point).\(state)")
+                    story +=
+                        "\nrerun with ZERODB_CRASH_STATE=\(kept ?? "(which cannot be written)")"
                 }
-                let rerun = rerun(crashes.seed, (point, state))
-                throw CrashFailure(
-                    "\(error), after a power cut at \(point).\(state) of "
-                        + "\(crashes.journal.count)\n\(rerun)\n\(ProgramPlan(seed: crashes.seed))")
+                throw CrashFailure(story, place: "\(point).\(state)")
             }
         }
     }
 
-    private func makeImage(_ disk: SimulatedDisk, _ above: DiskImage) -> DiskImage {
-        DiskImage(disk, lockPath: above.lockPath, staleLock: above.staleLock)
+    /// Checks a disk that was kept.
+    mutating func check(_ kept: KeptState) throws {
+        try check(
+            kept.disk, kept.history, kept.promises, pageSize: kept.pageSize, seed: kept.seed,
+            isSecond: false)
     }
 
-    private func rerun(_ seed: UInt64, _ point: (Int, Int)?) -> String {
-        let at = point.map { " ZERODB_CRASH_POINT=\($0.0).\($0.1)" } ?? ""
-        return "rerun with ZERODB_CRASH_SEED=\(seed)\(at) swift test --filter CrashSimulationTests"
+    /// Checks a disk, and perhaps those that another power cut makes of it meanwhile.
+    private mutating func check(
+        _ disk: SimulatedDisk, _ history: AttemptHistory, _ promises: Promises, pageSize: Int,
+        seed: UInt64, isSecond: Bool
+    ) throws {
+        totals.states += 1
+        var random = SeededGenerator(seed: seed ^ 0x5ec0)
+        let crashesAgain = !isSecond && random.chance(effort.secondCrashPercent)
+        let image =
+            crashesAgain
+            ? DiskImage(
+                disk, lockPath: SimulatedProgram.lockPath,
+                staleLock: disk.volatileBytes(SimulatedProgram.lockPath)) : nil
+        if !crashesAgain { disk.stopRecording() }
+        let check = CrashCheck(history: history, promises: promises, pageSize: pageSize)
+        try check.run(disk, seed: random.next())
+        guard let image else { return }
+        var second = Crashes(
+            image: image, journal: disk.journal, history: history, promises: promises,
+            pageSize: pageSize, seed: random.next())
+        try walk(&second, points: effort.secondPoints, states: 1, isSecond: true)
     }
 }

@@ -6,11 +6,13 @@ import Glibc
 /// - `ZERODB_CRASH_SEED`: run the workload of this seed only.
 /// - `ZERODB_CRASH_POINT`: of that, look at this crash point only (`12`), or at one of the disk
 ///   states made from it (`12.3`).
-/// - `ZERODB_CRASH_KEEP`: a directory that gets the files of states that fail.
+/// - `ZERODB_CRASH_CALL`: of the tests that make calls fail, make this one fail only.
+/// - `ZERODB_CRASH_STATE`: check the disk that a failure has left in this directory.
 enum CrashSettings {
     static let workloads = variable("ZERODB_CRASH_WORKLOADS").flatMap { Int($0) }
     static let seed = variable("ZERODB_CRASH_SEED").flatMap { UInt64($0) }
-    static let keepDirectory = variable("ZERODB_CRASH_KEEP")
+    static let call = variable("ZERODB_CRASH_CALL").flatMap { Int($0) }
+    static let stateDirectory = variable("ZERODB_CRASH_STATE")
 
     /// The crash point and state that are asked for.
     static let point: (point: Int, state: Int?)? = {

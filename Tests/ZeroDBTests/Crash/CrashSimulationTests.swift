@@ -10,17 +10,24 @@ struct CrashSimulationTests {
     /// Workloads are dealt out to as many threads.
     static let lanes = 2
 
-    @Test(
-        "After a power cut there is a beginning of the commits with all that was durable",
-        arguments: 0..<lanes)
-    func keepsPromises(_ lane: Int) throws {
-        let isLong = CrashSettings.workloads != nil || CrashSettings.seed != nil
+    /// A long run, or one that looks for a certain failure.
+    private static let isLong = CrashSettings.workloads != nil || CrashSettings.seed != nil
+
+    private static var effort: CrashExploration.Effort {
         var effort = CrashExploration.Effort()
         if isLong {
             effort.points = 40
             effort.states = 4
+            effort.everyPointPercent = 5
         }
-        var exploration = CrashExploration(effort)
+        return effort
+    }
+
+    @Test(
+        "After a power cut there is a beginning of the commits with all that was durable",
+        arguments: 0..<lanes)
+    func keepsPromises(_ lane: Int) throws {
+        var exploration = CrashExploration(Self.effort)
         var failures = 0
         for (index, seed) in CrashSettings.seeds(usually: 40).enumerated()
         where index % Self.lanes == lane {
@@ -32,10 +39,19 @@ struct CrashSimulationTests {
                 // More of the same helps nobody.
                 if failures == 5 { break }
             }
-            if isLong, exploration.totals.workloads % 100 == 0 {
+            if Self.isLong, exploration.totals.workloads % 100 == 0 {
                 print("crash simulation, lane \(lane): \(exploration.totals)")
             }
         }
-        if isLong { print("crash simulation, lane \(lane): \(exploration.totals)") }
+        if Self.isLong { print("crash simulation, lane \(lane): \(exploration.totals)") }
+    }
+
+    @Test(
+        "A disk that failed is checked again",
+        .enabled(if: CrashSettings.stateDirectory != nil, "ZERODB_CRASH_STATE names none"))
+    func checksKeptState() throws {
+        let directory = try #require(CrashSettings.stateDirectory)
+        var exploration = CrashExploration(Self.effort)
+        try exploration.check(try KeptState(directory))
     }
 }

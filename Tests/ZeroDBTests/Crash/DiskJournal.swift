@@ -1,5 +1,10 @@
 import Glibc
 
+/// Whether memory is all zeros.
+func isZero(_ start: UnsafeRawPointer, _ count: Int) -> Bool {
+    count == 0 || (start.load(as: UInt8.self) == 0 && memcmp(start, start + 1, count - 1) == 0)
+}
+
 /// Whole sectors of a file, as they are after a write to the file has changed them.
 ///
 /// A write that changes a part of a sector carries the rest of it along: what reaches the medium
@@ -25,9 +30,8 @@ struct SectorWrite: Sendable {
         count = last - offset
         end = range.upperBound
         let source = memory.base + offset
-        let isZero =
-            source.load(as: UInt8.self) == 0 && memcmp(source, source + 1, count - 1) == 0
-        bytes = isZero ? nil : Array(UnsafeRawBufferPointer(start: source, count: count))
+        bytes =
+            isZero(source, count) ? nil : Array(UnsafeRawBufferPointer(start: source, count: count))
     }
 
     /// The sectors of the file.
@@ -92,6 +96,11 @@ enum DiskEvent: Sendable {
     case directoryFlushed(String, began: Int)
     /// The program above has learnt or promised something.
     case note(ProgramNote)
+
+    var isWrite: Bool {
+        if case .write = self { return true }
+        return false
+    }
 
     var isNote: Bool {
         if case .note = self { return true }

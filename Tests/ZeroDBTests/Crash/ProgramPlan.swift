@@ -20,6 +20,10 @@ struct ProgramPlan: Sendable {
     var reopenPercent = 0
     var killPercent = 0
     var abortPercent = 3
+    /// Of 100 transactions, in how many something else happens before they commit.
+    var midwayPercent = 0
+    /// Of 100 flushes, in how many something else happens meanwhile.
+    var interludePercent = 30
     /// Steps that commit a transaction too large for the log.
     var giants: Set<Int> = []
 
@@ -45,6 +49,8 @@ struct ProgramPlan: Sendable {
         readerPercent = random.pick([2, 15])
         reopenPercent = random.pick([0, 0, 3, 10])
         killPercent = random.pick([0, 0, 3, 10])
+        midwayPercent = random.pick([0, 5, 30])
+        interludePercent = random.pick([5, 60])
         if random.chance(4) { giants = [random.below(steps)] }
     }
 

@@ -43,8 +43,8 @@ final class SimulatedDisk: @unchecked Sendable {
     /// Nanoseconds since 1970; stands still unless the program says otherwise.
     private let clock = Atomic<UInt64>(1_800_000_000_000_000_000)
 
-    /// Run in the middle of every flush of a file, by the thread that flushes.
-    var duringFlush: (@Sendable () -> Void)?
+    /// Run in the middle of every flush of a file, by the thread that flushes, with its name.
+    var duringFlush: (@Sendable (String) -> Void)?
 
     /// - Parameters:
     ///   - files: by path.
@@ -88,6 +88,8 @@ final class SimulatedDisk: @unchecked Sendable {
     func advanceClock(milliseconds: Int) {
         clock.add(UInt64(milliseconds) * 1_000_000, ordering: .relaxed)
     }
+
+    func stopRecording() { locked { isRecording = false } }
 
     func note(_ note: ProgramNote) { locked { record(.note(note)) } }
 
@@ -244,11 +246,18 @@ final class SimulatedDisk: @unchecked Sendable {
         in file: File
     ) {
         guard count > 0 else { return }
-        if offset + count > file.memory.size { file.memory.resize(to: offset + count) }
+        let sizeBefore = file.memory.size
+        if offset + count > sizeBefore { file.memory.resize(to: offset + count) }
         var done = 0
         for buffer in buffers where done < count {
             let part = min(buffer.count, count - done)
-            if let start = buffer.baseAddress { memcpy(file.memory.base + offset + done, start, part) }
+            let target = file.memory.base + offset + done
+            // Zeros behind the end are there without touching memory.
+            if let start = buffer.baseAddress,
+                offset + done < sizeBefore || !isZero(start, part)
+            {
+                memcpy(target, start, part)
+            }
             done += part
         }
         if isRecording {
@@ -276,7 +285,7 @@ final class SimulatedDisk: @unchecked Sendable {
             }
         ) { () throws(DatabaseError) in events.count }
         // Others go on while the medium works.
-        duringFlush?()
+        duringFlush?(name)
         try locked { () throws(DatabaseError) in
             try checkAlive(process)
             record(.flushed(inode: file.inode, began: began))
@@ -314,6 +323,15 @@ final class SimulatedDisk: @unchecked Sendable {
     ) throws(DatabaseError) -> Bool {
         try call(.isLocked, process, "lock.zdb") { () throws(DatabaseError) in
             isLocked(LockedByte(inode: file.inode, byte: byte), against: handle, .exclusive)
+        }
+    }
+
+    /// Whether anybody holds one of these locks alone.
+    func isHeld(anyOf bytes: Set<UInt64>) -> Bool {
+        locked {
+            locks.contains { key, holders in
+                bytes.contains(key.byte) && holders.values.contains(.exclusive)
+            }
         }
     }
 

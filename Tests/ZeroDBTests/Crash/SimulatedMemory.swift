@@ -3,7 +3,8 @@ import Glibc
 @testable import ZeroDB
 
 /// Reserves address space that holds no memory and may not be touched yet.
-private func reserve(_ length: Int, _ flags: Int32, _ descriptor: Int32) -> UnsafeMutableRawPointer {
+private func reserve(_ length: Int, _ flags: Int32, _ descriptor: Int32) -> UnsafeMutableRawPointer
+{
     let address = mmap(nil, length, PROT_NONE, flags | Int32(MAP_NORESERVE), descriptor, 0)
     guard let address, address != MAP_FAILED else {
         fatalError("a simulated file gets no address space: \(SystemCall.describe(errno))")
@@ -64,6 +65,14 @@ final class SimulatedMemory: @unchecked Sendable {
     }
 
     var bytes: UnsafeRawBufferPointer { UnsafeRawBufferPointer(start: base, count: size) }
+
+    /// Makes these the file's bytes.
+    func store(_ bytes: [UInt8]) {
+        resize(to: bytes.count)
+        bytes.withUnsafeBytes { bytes in
+            if let start = bytes.baseAddress { memcpy(base, start, bytes.count) }
+        }
+    }
 }
 
 /// A file's bytes on the medium: what a power cut leaves at least.

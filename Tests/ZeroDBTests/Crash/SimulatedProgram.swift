@@ -38,13 +38,22 @@ final class SimulatedProgram: @unchecked Sendable {
     /// Guards `history` and `promises`.
     let mutex = Mutex<Void>(())
     var random: SeededGenerator
-    private var flushRandom: SeededGenerator
+    var flushRandom: SeededGenerator
+    /// Whether this is in the middle of a flush.
+    var isInterlude = false
+    var interludeFailure: (any Error)?
+    /// Whose turn it is.
+    var acting: Seat?
+    /// The newest transaction of an interlude.
+    var newestOfInterlude: Int?
     var seats: [Seat] = []
     private var processesMade = 0
     /// The newest commit, if no process has died since.
-    private var newest: Int? = 0
+    var newest: Int? = 0
     /// The newest transaction whose commit has returned to a thread in this phase.
     var lastCommitted: Int?
+    /// Whether a call was made to fail, ever.
+    var hasFailed = false
 
     /// - Parameter disk: an empty one.
     init(_ plan: ProgramPlan, disk: SimulatedDisk) {
@@ -111,33 +120,21 @@ final class SimulatedProgram: @unchecked Sendable {
             seats.append(seat)
             try open(seat)
         }
-        readDuringFlushes()
+        actDuringFlushes()
         for step in 0..<plan.steps {
             let seat = random.pick(seats)
+            acting = seat
             do {
                 try act(seat, step)
             } catch {
                 guard seat.process.isDead else { throw error }
             }
+            if let interludeFailure { throw interludeFailure }
             for seat in seats where seat.process.isDead { try replace(seat) }
         }
         disk.arm(nil)
         disk.duringFlush = nil
         for seat in seats { try close(seat) }
-    }
-
-    /// Readers that begin in the middle of a flush must not see what it is for.
-    private func readDuringFlushes() {
-        let thread = pthread_self()
-        let seat = seats[0]
-        disk.duringFlush = { [weak self] in
-            guard let self, pthread_equal(thread, pthread_self()) != 0, flushRandom.chance(30),
-                let environment = seat.environment
-            else { return }
-            // It may be closing, or dead.
-            guard let reader = try? HeldReader(environment) else { return }
-            note(.seen(reader.number))
-        }
     }
 
     private func act(_ seat: Seat, _ step: Int) throws {
@@ -155,14 +152,18 @@ final class SimulatedProgram: @unchecked Sendable {
                     number: random.within(1...60),
                     effect: random.chance(50) ? .killBefore : .killAfter))
         }
+        newestOfInterlude = nil
+        defer { newest = newestOfInterlude ?? newest }
         if plan.giants.contains(step) {
-            try transact(environment, isGiant: true)
+            try transact(seat, environment, isGiant: true)
         } else if falls(plan.checkpointPercent) {
+            let before = newest
             try environment.checkpoint()
-            if let newest { note(.durable(newest)) }
+            if let before { note(.durable(before)) }
         } else if falls(plan.syncPercent) {
+            let before = newest
             try environment.sync()
-            if let newest { note(.durable(newest)) }
+            if let before { note(.durable(before)) }
         } else if falls(plan.readerPercent) {
             try changeReaders(seat, environment)
         } else if falls(plan.reopenPercent) {
@@ -170,7 +171,7 @@ final class SimulatedProgram: @unchecked Sendable {
             seat.process = nextProcess()
             try open(seat)
         } else {
-            try transact(environment, isGiant: false)
+            try transact(seat, environment, isGiant: false)
         }
     }
 
@@ -184,7 +185,7 @@ final class SimulatedProgram: @unchecked Sendable {
         note(.durable(newest))
     }
 
-    private func changeReaders(_ seat: Seat, _ environment: Environment) throws {
+    func changeReaders(_ seat: Seat, _ environment: Environment) throws {
         if seat.readers.count > 3 || (!seat.readers.isEmpty && random.chance(40)) {
             let reader = seat.readers.remove(at: random.below(seat.readers.count))
             try check(reader)
@@ -201,7 +202,7 @@ final class SimulatedProgram: @unchecked Sendable {
     }
 
     /// Invariant 6: a snapshot does not change.
-    private func check(_ reader: borrowing HeldReader) throws {
+    func check(_ reader: borrowing HeldReader) throws {
         let contents = mutex.withLock { _ in history.contents(after: reader.number) }
         if let problem = try reader.transaction.difference(
             from: contents, number: reader.number)
@@ -210,15 +211,14 @@ final class SimulatedProgram: @unchecked Sendable {
         }
     }
 
-    private func transact(_ environment: Environment, isGiant: Bool) throws {
+    private func transact(_ seat: Seat, _ environment: Environment, isGiant: Bool) throws {
         let durability = random.pick(plan.durabilities)
         let isAborted = random.chance(plan.abortPercent)
         let base = newest
         newest = nil
-        let outcome = try tryOnce(
-            environment, durability, expecting: base, seed: random.next(), isGiant: isGiant,
-            isAborted: isAborted)
-        newest = outcome
+        newest = try tryOnce(
+            environment, in: seat.process, durability, expecting: base, seed: random.next(),
+            isGiant: isGiant, isAborted: isAborted, midway: { try self.actMidway() })
     }
 
     /// Runs one transaction.
@@ -226,8 +226,9 @@ final class SimulatedProgram: @unchecked Sendable {
     /// - Returns: the number of the newest transaction after it.
     @discardableResult
     func tryOnce(
-        _ environment: Environment, _ durability: Durability, expecting base: Int?, seed: UInt64,
-        isGiant: Bool = false, isAborted: Bool = false
+        _ environment: Environment, in process: SimulatedProcess, _ durability: Durability,
+        expecting base: Int?, seed: UInt64, isGiant: Bool = false, isAborted: Bool = false,
+        midway: () throws -> Void = {}
     ) throws -> Int {
         var transaction = try environment.beginWrite(durability: durability)
         let found = try transaction.lastAttempt()
@@ -242,13 +243,20 @@ final class SimulatedProgram: @unchecked Sendable {
         }
         if let problem { throw CrashFailure("without a power cut, \(problem)") }
         try transaction.perform(attempt)
+        try midway()
         if isAborted {
             transaction.abort()
             note(.undone(attempt.number))
             return found
         }
         note(.committing(attempt.number))
-        try transaction.commit()
+        do throws(DatabaseError) {
+            try transaction.commit()
+        } catch {
+            // A commit that fails has not happened, unless nobody can tell any more.
+            if error.code != .panic, !process.isDead { note(.undone(attempt.number)) }
+            throw error
+        }
         if durability == .full { note(.durable(attempt.number)) }
         return attempt.number
     }

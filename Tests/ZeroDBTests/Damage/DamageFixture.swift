@@ -93,7 +93,8 @@ final class DamageFixture {
     }
 
     /// Opens the environment, gets every key of a state, scans both ways, verifies.
-    func look(_ state: State? = nil, mode: ChecksumMode = .fast, verifies: Bool = true) -> Findings {
+    func look(_ state: State? = nil, mode: ChecksumMode = .fast, verifies: Bool = true) -> Findings
+    {
         var findings = Findings()
         let state = state ?? newest
         var options = options

@@ -11,7 +11,9 @@ struct DamageTests {
         _ findings: DamageFixture.Findings, matters: Bool, _ what: @autoclosure () -> String
     ) throws {
         // Plain comparisons: expectations would take most of the time.
-        if let wrong = findings.wrong.first { throw ModelFailure(description: "\(what()): \(wrong)") }
+        if let wrong = findings.wrong.first {
+            throw ModelFailure(description: "\(what()): \(wrong)")
+        }
         for error in findings.errors {
             if !DamageFixture.isAboutDamage(error) {
                 throw ModelFailure(description: "\(what()): \(error.code): \(error)")

@@ -10,11 +10,12 @@ struct HostileFileTests {
     func flipsWithoutChecksums() throws {
         let fixture = try DamageFixture()
         var random = SeededGenerator(seed: TestSettings.seed)
-        for offset in 0..<fixture.file.count {
+        let map = try #require(fixture.map)
+        for offset in 0..<fixture.file.count where map.matters(offset) {
             fixture.file[offset] ^= 1 << UInt8(random.below(8))
             let findings = fixture.look(mode: .none)
-            for error in findings.errors {
-                try #require(DamageFixture.isAboutDamage(error), "byte \(offset): \(error)")
+            if let error = findings.errors.first(where: { !DamageFixture.isAboutDamage($0) }) {
+                throw ModelFailure(description: "byte \(offset): \(error)")
             }
             fixture.file[offset] = fixture.image[offset]
         }
@@ -26,7 +27,7 @@ struct HostileFileTests {
     func writesWithoutChecksums(_ mode: ChecksumMode) throws {
         let fixture = try DamageFixture()
         var random = SeededGenerator(seed: TestSettings.seed)
-        for _ in 0..<TestSettings.operations(usually: 3000) {
+        for _ in 0..<TestSettings.operations(usually: 600) {
             for _ in 0..<random.within(1...8) {
                 let offset = random.within(2 * 4096...(fixture.file.count - 1))
                 fixture.file[offset] ^= 1 << UInt8(random.below(8))
@@ -41,7 +42,7 @@ struct HostileFileTests {
         let fixture = try DamageFixture()
         let map = try #require(fixture.map)
         var random = SeededGenerator(seed: TestSettings.seed)
-        for _ in 0..<TestSettings.operations(usually: 8000) {
+        for _ in 0..<TestSettings.operations(usually: 1500) {
             for _ in 0..<random.within(1...3) {
                 let page = random.within(2...(map.pageCount - 1))
                 guard !map.isFree(page) else { continue }
@@ -89,7 +90,7 @@ struct HostileFileTests {
         let fixture = try DamageFixture()
         var random = SeededGenerator(seed: TestSettings.seed)
         let copies = [0, 2048, 4096, 6144]
-        for _ in 0..<TestSettings.operations(usually: 20_000) {
+        for _ in 0..<TestSettings.operations(usually: 3000) {
             var bytes = Array(fixture.image[..<8192])
             let field = 24 + 8 * random.below(36)
             let number: UInt64 =

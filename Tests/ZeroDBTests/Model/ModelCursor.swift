@@ -93,7 +93,8 @@ extension ModelRun {
                 switch action {
                 case .delete: try cursor.state.delete()
                 case .replace:
-                    try cursor.state.replaceCurrent(UnsafeRawBufferPointer(rebasing: valueBuffer[..<1]))
+                    try cursor.state.replaceCurrent(
+                        UnsafeRawBufferPointer(rebasing: valueBuffer[..<1]))
                 default: _ = try cursor.state.move(.current)
                 }
             }

@@ -24,7 +24,9 @@ struct MetaTests {
 
     private func bytes(of meta: Meta) -> [UInt8] {
         Array(unsafeUninitializedCapacity: Meta.size) { buffer, count in
-            if let start = UnsafeMutableRawBufferPointer(buffer).baseAddress { meta.store(to: start) }
+            if let start = UnsafeMutableRawBufferPointer(buffer).baseAddress {
+                meta.store(to: start)
+            }
             count = Meta.size
         }
     }
@@ -132,5 +134,7 @@ func sealRecord(_ bytes: inout [UInt8], at offset: Int = 0) {
             UnsafeRawBufferPointer(rebasing: $0[(offset + 8)..<(offset + Meta.size)]),
             seed: Format.magic)
     }
-    withUnsafeBytes(of: checksum.littleEndian) { bytes.replaceSubrange(offset..<(offset + 8), with: $0) }
+    withUnsafeBytes(of: checksum.littleEndian) {
+        bytes.replaceSubrange(offset..<(offset + 8), with: $0)
+    }
 }

@@ -48,7 +48,8 @@ final class PageFixture {
                 if isLeaf {
                     entry.value.withUnsafeBytes { value in
                         page.insertLeafEntry(
-                            at: index, suffix: suffix, value: LeafValue(kind: .inline, bytes: value))
+                            at: index, suffix: suffix, value: LeafValue(kind: .inline, bytes: value)
+                        )
                     }
                 } else {
                     page.insertBranchEntry(at: index, suffix: suffix, child: entry.child)
@@ -65,7 +66,8 @@ final class PageFixture {
             guard page.isLeaf else { return PageEntry(key: key, child: page.child(index)) }
             let field = try #require(page.value(index))
             return PageEntry(
-                key: key, value: Array(UnsafeRawBufferPointer(start: field.bytes, count: field.count)))
+                key: key,
+                value: Array(UnsafeRawBufferPointer(start: field.bytes, count: field.count)))
         }
     }
 
@@ -120,7 +122,8 @@ extension [PageEntry] {
     }
 
     /// Keys at, just before and just after those of the entries, and others.
-    func probes(_ pattern: KeyPattern, pageSize: Int, _ random: inout SeededGenerator) -> [[UInt8]] {
+    func probes(_ pattern: KeyPattern, pageSize: Int, _ random: inout SeededGenerator) -> [[UInt8]]
+    {
         var probes: [[UInt8]] = [[0], [255], [UInt8](repeating: 255, count: pageSize / 4 - 8)]
         for entry in self {
             let key = entry.key

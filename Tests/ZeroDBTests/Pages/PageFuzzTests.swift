@@ -91,7 +91,8 @@ struct PageFuzzTests {
                     guard !entries.isEmpty else { continue }
                     if !isLeaf { entries[0].key = [] }
                     fixture.write(entries, isLeaf: isLeaf)
-                    let good = Array(UnsafeRawBufferPointer(start: fixture.page.base, count: pageSize))
+                    let good = Array(
+                        UnsafeRawBufferPointer(start: fixture.page.base, count: pageSize))
                     let probes = Self.probes + entries.prefix(5).map(\.key).filter { !$0.isEmpty }
                     for _ in 0..<(2_000_000 / pageSize) {
                         for _ in 0..<random.within(1...4) {

@@ -4,7 +4,8 @@ import Testing
 
 @Suite("Searching in a page")
 struct PageSearchTests {
-    @Test("A leaf finds keys where a sorted array does", arguments: KeyPattern.allCases, allPageSizes)
+    @Test(
+        "A leaf finds keys where a sorted array does", arguments: KeyPattern.allCases, allPageSizes)
     func searchesLeaf(_ pattern: KeyPattern, pageSize: Int) throws {
         var random = SeededGenerator(seed: TestSettings.seed)
         let fixture = try PageFixture(size: pageSize)
@@ -65,7 +66,9 @@ struct PageSearchTests {
     func findsPrefixItself() throws {
         let fixture = try PageFixture(size: 4096)
         let prefix = Array("the common beginning".utf8)
-        let keys = [prefix, prefix + [0], prefix + [0, 0], prefix + [1], prefix + Array("more".utf8)]
+        let keys = [
+            prefix, prefix + [0], prefix + [0, 0], prefix + [1], prefix + Array("more".utf8),
+        ]
         fixture.write(keys.map { PageEntry(key: $0) })
         #expect(fixture.page.prefixLength == prefix.count)
         for (index, key) in keys.enumerated() {

@@ -68,6 +68,9 @@ final class FaultPlan: Sendable {
         }
     }
 
+    /// Lets calls succeed from now on; what was seen stays known.
+    func disarm() { state.withLock { $0.fault = nil } }
+
     var failed: SeamCall? { state.withLock { $0.failed } }
     var failures: Int { state.withLock { $0.failures } }
     var callCount: Int { state.withLock { $0.calls.values.reduce(0, +) } }
@@ -154,6 +157,7 @@ final class FaultyFileSystem: FileSystem {
 private final class FaultyFile: StorageFile {
     private let base: any StorageFile
     private let plan: FaultPlan
+    private let isClosed = Atomic<Bool>(false)
 
     init(_ base: any StorageFile, _ plan: FaultPlan) {
         self.base = base
@@ -242,7 +246,10 @@ private final class FaultyFile: StorageFile {
     }
 
     func close() {
+        guard !isClosed.exchange(true, ordering: .relaxed) else { return }
         plan.note(openFiles: -1)
         base.close()
     }
+
+    deinit { close() }
 }

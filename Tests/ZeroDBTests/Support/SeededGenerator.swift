@@ -33,5 +33,7 @@ struct SeededGenerator: RandomNumberGenerator {
         return result
     }
 
-    mutating func pick<Element>(_ elements: [Element]) -> Element { elements[below(elements.count)] }
+    mutating func pick<Element>(_ elements: [Element]) -> Element {
+        elements[below(elements.count)]
+    }
 }

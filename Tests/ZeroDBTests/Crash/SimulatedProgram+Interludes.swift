@@ -1,0 +1,76 @@
+import Glibc
+
+@testable import ZeroDB
+
+/// What one thread does in the middle of something else, where other threads and processes would:
+/// these programs repeat exactly.
+extension SimulatedProgram {
+    /// Checkpoints and readers while a write transaction is open.
+    func actMidway() throws {
+        guard random.chance(plan.midwayPercent) else { return }
+        let seat = random.pick(seats)
+        guard let environment = seat.environment else { return }
+        do {
+            if random.chance(50) {
+                try environment.checkpoint()
+            } else {
+                note(.seen(try HeldReader(environment).number))
+            }
+        } catch {
+            guard seat.process.isDead else { throw error }
+        }
+    }
+
+    /// Readers and commits while the disk works.
+    func actDuringFlushes() {
+        let thread = pthread_self()
+        disk.duringFlush = { [weak self] _ in
+            guard let self, pthread_equal(thread, pthread_self()) != 0, !isInterlude,
+                flushRandom.chance(plan.interludePercent)
+            else { return }
+            isInterlude = true
+            defer { isInterlude = false }
+            do {
+                try readDuringFlush()
+                if flushRandom.chance(50) { try writeDuringFlush() }
+            } catch let error as DatabaseError
+                where error.code == .badHandle || seats.contains(where: \.process.isDead)
+            {
+                // What is being opened or closed refuses, and so do the dead.
+            } catch {
+                interludeFailure = interludeFailure ?? error
+            }
+        }
+    }
+
+    /// Who begins to read now must not see what the flush is for.
+    private func readDuringFlush() throws {
+        guard let environment = flushRandom.pick(seats).environment else { return }
+        note(.seen(try HeldReader(environment).number))
+    }
+
+    private func writeDuringFlush() throws {
+        // Where another thread would wait, this one would wait for itself.
+        guard !disk.isHeld(anyOf: [LockByte.writer, LockByte.segments, LockByte.open]) else {
+            return
+        }
+        let seat = flushRandom.pick(seats)
+        guard let environment = seat.environment, !plan.usesThread else { return }
+        var durabilities = plan.durabilities
+        if disk.isHeld(anyOf: [LockByte.checkpoint]) {
+            let shared = environment.state.pointee.shared
+            let meta = Meta.read { shared.copyTipMeta(to: $0) }
+            guard !environment.needsCheckpoint(meta) else { return }
+            if shared.unlogged > shared.checkpoint {
+                guard shared.visible == shared.tip else { return }
+                durabilities = [.none]
+            }
+        } else if seat === acting {
+            // It is its own log that it flushes.
+            return
+        }
+        newestOfInterlude = try tryOnce(
+            environment, in: seat.process, flushRandom.pick(durabilities), expecting: nil,
+            seed: flushRandom.next())
+    }
+}

@@ -1,0 +1,222 @@
+import Testing
+
+@testable import ZeroDB
+
+/// What the data file grows to, and what is left of it.
+@Suite("Space")
+struct SpaceTests {
+    private func open(
+        _ fileSystem: any FileSystem = MemoryFileSystem(),
+        _ change: (inout EnvironmentOptions) -> Void = { _ in }
+    ) throws -> Environment {
+        var options = EnvironmentOptions()
+        options.maxSize = 1 << 30
+        options.maxTransactionPages = 0
+        options.usesThread = false
+        options.logSize = 1 << 20
+        change(&options)
+        return try Environment(path: "env", options: options, fileSystem: fileSystem)
+    }
+
+    private func value(_ seed: Int, _ count: Int) -> [UInt8] {
+        ValueRecipe(seed: UInt32(seed), count: count).bytes
+    }
+
+    // MARK: Steady loads
+
+    struct Load: Sendable, CustomStringConvertible {
+        var name: String
+        var sizes: [Int]
+        var keys = 500
+        var transactionSize = 50
+        /// Pages that the environment may grow by while it runs, times those in use.
+        var factor = 2.0
+
+        var description: String { name }
+    }
+
+    static let loads = [
+        Load(name: "small values", sizes: [100]),
+        Load(name: "values near the limit of a leaf", sizes: [900, 1000, 1020]),
+        Load(name: "large values", sizes: [20_000], keys: 60, transactionSize: 6),
+        Load(name: "values of all sizes", sizes: [10, 1000, 5000, 30_000, 100], keys: 200),
+        Load(name: "one put a transaction", sizes: [100], transactionSize: 1),
+        Load(
+            name: "everything in each transaction", sizes: [100, 6000], keys: 200,
+            transactionSize: 200),
+    ]
+
+    @Test("Overwriting the same keys for ever does not grow the file for ever", arguments: loads)
+    func overwrites(_ load: Load) throws {
+        let environment = try open()
+        var random = SeededGenerator(seed: TestSettings.seed)
+        try environment.write { transaction in
+            for key in 0..<load.keys {
+                try transaction.put("key \(key)", value(key, load.sizes[key % load.sizes.count]))
+            }
+        }
+        var settled: UInt64 = 0
+        let rounds = 600
+        for round in 0..<rounds {
+            try environment.write { transaction in
+                for _ in 0..<load.transactionSize {
+                    let size = random.pick(load.sizes)
+                    try transaction.put("key \(random.below(load.keys))", value(round, size))
+                }
+            }
+            if round == rounds / 3 { settled = try environment.info().pageCount }
+        }
+        let report = try environment.verify()
+        #expect(report.problems == 0)
+        let info = try environment.info()
+        let used = report.treePages + report.overflowPages
+        #expect(
+            Double(info.pageCount) <= Double(used) * load.factor * 2 + 200,
+            "\(info.pageCount) pages for \(used) in use")
+        #expect(
+            Double(info.pageCount) <= Double(settled) * 1.5 + 50,
+            "grown from \(settled) to \(info.pageCount) pages in \(rounds * 2 / 3) rounds")
+    }
+
+    @Test("Deleting and putting back everything does not grow the file for ever")
+    func refills() throws {
+        let environment = try open()
+        var sizes: [UInt64] = []
+        for round in 0..<12 {
+            try environment.write { transaction in
+                for key in 0..<2000 { try transaction.put("key \(key)", value(round, 300)) }
+            }
+            try environment.write { transaction in
+                for key in 0..<2000 { try transaction.delete("key \(key)") }
+            }
+            try environment.checkpoint()
+            sizes.append(try environment.info().pageCount)
+        }
+        #expect(sizes[11] <= sizes[3] + sizes[3] / 4, "\(sizes)")
+        let info = try environment.info()
+        // All but the free space itself is free.
+        #expect(info.freePages + 40 >= info.pageCount, "\(info.freePages) of \(info.pageCount)")
+        #expect(try environment.verify().problems == 0)
+    }
+
+    @Test("What a reader has kept is used again when it ends")
+    func reusesAfterReader() throws {
+        let environment = try open()
+        func overwrite(_ rounds: Int) throws {
+            for round in 0..<rounds {
+                try environment.write { transaction in
+                    for key in 0..<200 { try transaction.put("key \(key)", value(round, 200)) }
+                }
+            }
+        }
+        try overwrite(40)
+        let before = try environment.info().pageCount
+        let reader = try environment.beginRead()
+        try overwrite(60)
+        let pinned = try environment.info().pageCount
+        #expect(pinned > before, "a reader keeps the pages of its snapshot")
+        #expect(try reader.get("key 7") == value(39, 200))
+        try endTransaction(reader)
+        try overwrite(60)
+        let after = try environment.info().pageCount
+        #expect(after <= pinned + pinned / 10 + 20, "\(before), \(pinned), then \(after) pages")
+        #expect(try environment.verify().problems == 0)
+    }
+
+    private func endTransaction(_ transaction: consuming ReadTransaction) throws {}
+
+    // MARK: Trees
+
+    @Test("A tree that has lost nine tenths of its entries has lost most of its leaves")
+    func mergesSparseLeaves() throws {
+        for valueSize in [20, 150, 600] {
+            let environment = try open()
+            var random = SeededGenerator(seed: TestSettings.seed)
+            let count = 20_000
+            try environment.write { transaction in
+                for key in 0..<count { try transaction.put("key \(key)", value(key, valueSize)) }
+            }
+            var keys = Array(0..<count)
+            keys.shuffle(using: &random)
+            let full = try leafPages(environment)
+            try environment.write { transaction in
+                for key in keys.prefix(count * 9 / 10) { try transaction.delete("key \(key)") }
+            }
+            let sparse = try leafPages(environment)
+            // Leaves at least a third full on average, where random puts leave them at two.
+            #expect(sparse <= full / 10 * 3, "\(full) leaves, then \(sparse)")
+            try environment.write { transaction in
+                for key in keys.dropFirst(count * 9 / 10) { try transaction.delete("key \(key)") }
+            }
+            #expect(try leafPages(environment) == 0)
+            #expect(try environment.verify().problems == 0)
+        }
+    }
+
+    private func leafPages(_ environment: Environment) throws -> UInt64 {
+        try environment.read { try $0.statistics().leafPages }
+    }
+
+    enum Order: CaseIterable, Sendable {
+        case ascending
+        case descending
+        case appending
+    }
+
+    @Test(
+        "Loading in order leaves full leaves", arguments: Order.allCases, [4096, 16384, 65536])
+    func fillsLeaves(_ order: Order, pageSize: Int) throws {
+        let environment = try open { $0.pageSize = pageSize }
+        let count: UInt64 = 20_000
+        let valueSize = 100
+        try environment.write { transaction in
+            for number in 0..<count {
+                let key = KeyMaker.bigEndian(order == .descending ? count - number : number)
+                let value = value(Int(number), valueSize)
+                if order == .appending {
+                    try transaction.append(key, value)
+                } else {
+                    try transaction.put(key, value)
+                }
+            }
+        }
+        let statistics = try environment.read { try $0.statistics() }
+        // An entry takes its slot, the value, the value's length; keys are in prefix and slot.
+        let bytes = Int(count) * (Page.leafSlotSize + 2 + valueSize)
+        let filled = Double(bytes) / Double(Int(statistics.leafPages) * pageSize)
+        #expect(filled >= 0.9, "leaves are \(filled) full")
+        #expect(try environment.verify().problems == 0)
+    }
+
+    @Test("Loading in random order leaves leaves at least six tenths full")
+    func fillsLeavesAtRandom() throws {
+        let environment = try open()
+        var random = SeededGenerator(seed: TestSettings.seed)
+        let count = 30_000
+        try environment.write { transaction in
+            for number in 0..<count {
+                try transaction.put(random.bytes(24), value(number, 150))
+            }
+        }
+        let statistics = try environment.read { try $0.statistics() }
+        let bytes = count * (Page.leafSlotSize + 2 + 150 + 20)
+        let filled = Double(bytes) / Double(Int(statistics.leafPages) * 4096)
+        #expect(filled >= 0.6, "leaves are \(filled) full")
+    }
+
+    @Test("Runs in order between other keys leave leaves at least seven tenths full")
+    func fillsLeavesOfRuns() throws {
+        let environment = try open()
+        try environment.write { transaction in
+            for cluster in ["b", "d", "a", "c"] {
+                for number in 0..<5000 as Range<UInt64> {
+                    let key = Array(cluster.utf8) + KeyMaker.bigEndian(number)
+                    try transaction.put(key, value(Int(number), 100))
+                }
+            }
+        }
+        let statistics = try environment.read { try $0.statistics() }
+        let filled = Double(20_000 * 110) / Double(Int(statistics.leafPages) * 4096)
+        #expect(filled >= 0.7, "leaves are \(filled) full")
+    }
+}
