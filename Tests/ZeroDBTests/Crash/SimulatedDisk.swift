@@ -232,6 +232,7 @@ final class SimulatedDisk: @unchecked Sendable {
         _ name: String, process: Int
     ) throws(DatabaseError) {
         let count = buffers.reduce(0) { $0 + $1.count }
+        // swift-format-ignore: OnlyOneTrailingClosureArgument
         try call(
             .write, process, name,
             onFault: { store(buffers, count * $0.storedPercent / 100, at: offset, in: file) }
@@ -278,6 +279,7 @@ final class SimulatedDisk: @unchecked Sendable {
     }
 
     func flush(_ file: File, _ name: String, process: Int) throws(DatabaseError) {
+        // swift-format-ignore: OnlyOneTrailingClosureArgument
         let began = try call(
             .sync, process, name,
             onFault: { _ in

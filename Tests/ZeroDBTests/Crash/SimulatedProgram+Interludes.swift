@@ -32,7 +32,7 @@ extension SimulatedProgram {
             defer { isInterlude = false }
             do {
                 try readDuringFlush()
-                if flushRandom.chance(50) { try writeDuringFlush() }
+                for _ in 0..<flushRandom.pick([0, 0, 1, 3]) { try writeDuringFlush() }
             } catch let error as DatabaseError
                 where error.code == .badHandle || seats.contains(where: \.process.isDead)
             {
