@@ -38,7 +38,7 @@ DEMO_ENVIRONMENT := build/demo.zdb
 TOOLS :=
 
 .PHONY: all help lib stage install uninstall demo test test-swift test-c test-python test-format \
-	check-exports test-tsan test-asan test-valgrind bench readpath lint lint-headers \
+	crash-test stress check-exports test-tsan test-asan test-valgrind bench readpath lint lint-headers \
 	lint-python lint-shell lint-swift format clean deps-test deps-demo
 
 all: lib
@@ -193,6 +193,18 @@ test-tsan: ## the Swift tests under ThreadSanitizer
 test-asan: ## the Swift tests under AddressSanitizer
 	@scripts/deps.sh build
 	$(SWIFT) test $(SWIFTFLAGS) --sanitize=address --scratch-path .build-asan
+
+# Long campaigns; `make test` has short ones of both.
+crash-test: ## thousands of simulated power cuts; WORKLOADS=N for more
+	@scripts/deps.sh build
+	ZERODB_CRASH_WORKLOADS=$(WORKLOADS) $(SWIFT) test $(SWIFTFLAGS) -c release \
+		-Xswiftc -enable-testing --scratch-path .build-test --filter Simulation
+
+WORKLOADS = 2000
+
+stress: stage ## real processes killed at random moments; KILLS=N for more
+	@scripts/deps.sh c
+	$(MAKE) -C Tests/C stress STAGE='$(CURDIR)/$(STAGE)'
 
 test-valgrind: stage ## the C tests under valgrind's memcheck
 	@scripts/deps.sh valgrind
