@@ -33,6 +33,7 @@ struct ProgramPlan: Sendable {
         if random.chance(25) {
             writers = random.within(2...4)
             usesThread = random.chance(50)
+            checkpointPercent = random.pick([0, 3, 25])
         } else {
             processes = random.chance(20) ? 2 : 1
             usesThread = random.chance(5)
@@ -44,7 +45,7 @@ struct ProgramPlan: Sendable {
         ])
         steps = random.pick([4, 15, 40, 40, 80, 150])
         chooseShape(&random)
-        checkpointPercent = random.pick([0, 0, 3, 10])
+        if writers == 1 { checkpointPercent = random.pick([0, 0, 3, 10]) }
         syncPercent = random.pick([0, 3])
         readerPercent = random.pick([2, 15])
         reopenPercent = random.pick([0, 0, 3, 10])

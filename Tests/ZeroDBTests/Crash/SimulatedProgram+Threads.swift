@@ -9,8 +9,7 @@ extension SimulatedProgram {
     func runThreads() throws {
         let phases = plan.killPercent + plan.reopenPercent > 0 ? 3 : 1
         let seat = Seat(nextProcess())
-        // While the medium works, other threads come to their turns.
-        disk.duringFlush = { _ in for _ in 0..<30 { sched_yield() } }
+        disk.duringFlush = { [weak self] _ in self?.letOthersWork() }
         for phase in 0..<phases {
             try open(seat)
             guard let environment = seat.environment else { return }
@@ -28,6 +27,14 @@ extension SimulatedProgram {
             }
             seat.process = nextProcess()
         }
+    }
+
+    /// While the medium works, other threads come to their turns: none, some, or many.
+    private func letOthersWork() {
+        let before = disk.eventCount
+        var random = SeededGenerator(seed: UInt64(before))
+        let events = random.pick([0, 3, 30, 100])
+        for _ in 0..<(events * 20) where disk.eventCount < before + events { sched_yield() }
     }
 
     private func runPhase(
