@@ -101,13 +101,18 @@ def test_an_interrupted_wait_for_the_writer_before_leaves_no_transaction_behind(
             waiting.wait()
             os.kill(os.getpid(), signal.SIGINT)
 
-    thread = threading.Thread(target=hold)
-    thread.start()
-    held.wait()
-    with pytest.raises(KeyboardInterrupt):
-        waiting.set()
-        env.begin(write=True)
-    thread.join()
+    # A shell that starts the tests in the background has SIGINT ignored.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        thread = threading.Thread(target=hold)
+        thread.start()
+        held.wait()
+        with pytest.raises(KeyboardInterrupt):
+            waiting.set()
+            env.begin(write=True)
+        thread.join()
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert not env._transactions
     env.begin(write=True).abort()
 
