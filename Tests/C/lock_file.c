@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 enum {
+    TIP = 72,
     FLUSHED = 200,
     SLOTS_USED = 256,
     SLOTS = 45056,
@@ -45,6 +46,10 @@ static void store(struct lock_file *file, size_t offset, uint64_t value) {
 
 static size_t slot_offset(unsigned slot) {
     return SLOTS + (size_t)slot * SLOT_SIZE;
+}
+
+uint64_t newest_commit(const struct lock_file *file) {
+    return load(file, TIP);
 }
 
 uint64_t log_flushed(const struct lock_file *file) {

@@ -14,6 +14,9 @@ struct lock_file {
 struct lock_file map_lock_file(void);
 void unmap_lock_file(struct lock_file *file);
 
+/** The newest commit, which the next writer starts from: readers may not see it yet. */
+uint64_t newest_commit(const struct lock_file *file);
+
 /** The position up to which the log is on disk. */
 uint64_t log_flushed(const struct lock_file *file);
 

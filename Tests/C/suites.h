@@ -21,6 +21,7 @@ extern const struct suite threads_suite;
 extern const struct suite fork_suite;
 extern const struct suite durability_suite;
 extern const struct suite recovery_suite;
+extern const struct suite system_calls_suite;
 extern const struct suite processes_suite;
 extern const struct suite readers_suite;
 

@@ -288,10 +288,16 @@ static void who_waits_for_a_writer_goes_on_when_that_is_killed(void) {
     start_partner(&holder, leave_a_write_unfinished, NULL);
     await_partner(&holder);
     tell_partner(&waiting);
-    pthread_t thread = start_thread(write_from_thread, env);
+    /* Valgrind does not know that this kind of lock is waited for, and stops the other threads. */
+    bool has_thread = !tests_run_slowly();
+    pthread_t thread = pthread_self();
+    if (has_thread) thread = start_thread(write_from_thread, env);
     kill_partner(&holder);
     await_partner(&waiting);
-    join_thread(thread);
+    if (has_thread)
+        join_thread(thread);
+    else
+        write_from_thread(env);
     zdb_txn *txn = begin_read(env);
     expect_text(txn, ZDB_MAIN_DB, "k", "after the wait");
     expect_text(txn, ZDB_MAIN_DB, "l", "after the wait");

@@ -1,0 +1,85 @@
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE /* RTLD_NEXT, pwritev() */
+#endif
+#include "system_calls.h"
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+/* What C++ is told of these functions in the C library's headers. */
+#ifdef __cplusplus
+#define NO_THROW noexcept
+#else
+#define NO_THROW
+#endif
+
+static system_call_hook current_hook;
+static void *current_context;
+
+void hook_system_calls(system_call_hook hook, void *context) {
+    current_context = context;
+    current_hook = hook;
+}
+
+bool is_flush(const char *name) {
+    return strcmp(name, "fdatasync") == 0 || strcmp(name, "fsync") == 0;
+}
+
+static bool is_refused(const char *name) {
+    if (current_hook == NULL) return false;
+    int error = current_hook(current_context, name);
+    if (error != 0) errno = error;
+    return error != 0;
+}
+
+/* ISO C has no conversion from a pointer to an object to one to a function. */
+#define CALL_NEXT(name, type, arguments)                                                           \
+    static type next;                                                                              \
+    if (next == NULL) {                                                                            \
+        void *found = dlsym(RTLD_NEXT, #name);                                                     \
+        memcpy(&next, &found, sizeof(next));                                                       \
+    }                                                                                              \
+    return is_refused(#name) ? -1 : next arguments
+
+typedef int (*file_call)(int);
+typedef int (*path_call)(const char *);
+
+int fdatasync(int file) {
+    CALL_NEXT(fdatasync, file_call, (file));
+}
+
+int fsync(int file) {
+    CALL_NEXT(fsync, file_call, (file));
+}
+
+int unlink(const char *path) NO_THROW {
+    CALL_NEXT(unlink, path_call, (path));
+}
+
+typedef int (*truncate_call)(int, off_t);
+
+int ftruncate(int file, off_t size) NO_THROW {
+    CALL_NEXT(ftruncate, truncate_call, (file, size));
+}
+
+typedef int (*rename_call)(const char *, const char *);
+
+int rename(const char *from, const char *to) NO_THROW {
+    CALL_NEXT(rename, rename_call, (from, to));
+}
+
+typedef int (*mkdir_call)(const char *, mode_t);
+
+int mkdir(const char *path, mode_t mode) NO_THROW {
+    CALL_NEXT(mkdir, mkdir_call, (path, mode));
+}
+
+typedef ssize_t (*write_call)(int, const struct iovec *, int, off_t);
+
+ssize_t pwritev(int file, const struct iovec *parts, int count, off_t offset) {
+    CALL_NEXT(pwritev, write_call, (file, parts, count, offset));
+}

@@ -1,0 +1,18 @@
+/* Stands between the library and the system at each call that changes a file or flushes it, so that
+ * a test can count such calls, make one fail, or stop the process at one. */
+#ifndef SYSTEM_CALLS_H
+#define SYSTEM_CALLS_H
+
+#include "support.h"
+
+/** Called before each such call, on the thread that makes it, the library's own included.
+ *  @return 0 to let the call be made, or the errno that it fails with instead. */
+typedef int (*system_call_hook)(void *context, const char *name);
+
+/** Sets the hook; NULL: none. Not while other threads are in the library. */
+void hook_system_calls(system_call_hook hook, void *context);
+
+/** Whether a call flushes. */
+bool is_flush(const char *name);
+
+#endif /* SYSTEM_CALLS_H */
