@@ -48,7 +48,8 @@ const char *zdb_version(int *major, int *minor, int *patch);
 /* ------------------------------------------------------------------- errors */
 
 #define ZDB_OK 0
-/** A put with ZDB_NOOVERWRITE found the key there. */
+/** A put with ZDB_NOOVERWRITE found the key there, or one with ZDB_NODUPDATA the pair; a database of
+ *  that name exists already. */
 #define ZDB_KEYEXIST (-1)
 /** No such key, no such database, or a cursor at the end. */
 #define ZDB_NOT_FOUND (-2)
@@ -65,17 +66,19 @@ const char *zdb_version(int *major, int *minor, int *patch);
 #define ZDB_TXN_FULL (-7)
 /** Every slot of the reader table is taken (max_readers). */
 #define ZDB_READERS_FULL (-8)
-/** The transaction is finished, reset, or broken by an earlier error. */
+/** The transaction is finished, reset, broken by an earlier error, or has a child that is open. */
 #define ZDB_BAD_TXN (-9)
 /** The handle is NULL, closed, or was never one of this library's. */
 #define ZDB_BAD_HANDLE (-10)
 /** The database handle was not opened in this environment, or its database does not exist
  *  in this transaction's snapshot. */
 #define ZDB_BAD_DB (-11)
-/** A key of 0 or more than zdb_env_max_key_size() bytes, or a value of more than 2 GiB. */
+/** A key of 0 or more than zdb_env_max_key_size() bytes, a value of more than 2 GiB, a duplicate of
+ *  more than zdb_env_max_key_size() bytes; an integer of another size than 4 or 8 bytes, or a size
+ *  that differs from the others in a database where all have one. */
 #define ZDB_BAD_VALSIZE (-12)
 /** The flags do not fit the database or one another, or the operation does not fit the
- *  handle. */
+ *  handle or the database. */
 #define ZDB_INCOMPATIBLE (-13)
 /** A write through a read-only transaction or environment. */
 #define ZDB_READ_ONLY (-14)
@@ -95,7 +98,8 @@ const char *zdb_version(int *major, int *minor, int *patch);
 #define ZDB_BAD_CURSOR (-19)
 /** The library was asked for something this version does not do. */
 #define ZDB_UNSUPPORTED (-20)
-/** ZDB_APPEND was given a key that is not after the last one. */
+/** ZDB_APPEND was given a key that is not after the last one, or ZDB_APPENDDUP a value that is not
+ *  after the key's last one. */
 #define ZDB_NOT_SORTED (-21)
 /** The environment was not closed cleanly, and its log holds transactions that only an opening
  *  for writing can replay. */
@@ -320,12 +324,21 @@ int zdb_env_verify(zdb_env *env, zdb_verify_fn on_problem, void *context,
  *  A read transaction (ZDB_RDONLY) sees the newest commit, unchanged for as long as it lives;
  *  beginning one takes no lock and makes no system call. A write transaction waits for the
  *  writer before it, in this or another process.
- *  @param parent  NULL. (Nested transactions: ZDB_UNSUPPORTED in this version.)
+ *
+ *  A nested transaction, one with a parent, sees what its parent has done and adds to it. Its commit
+ *  gives its changes to the parent, its abort takes them back; nothing is on disk before the
+ *  outermost transaction commits. While it lives, every call with its parent or the parent's
+ *  cursors answers ZDB_BAD_TXN; ending an outer transaction is such a call too. It keeps a copy of
+ *  each page of its parents that it changes. Cursors of the parent keep their places.
+ *  @param parent  NULL, or a write transaction that has no child.
  *  @param flags   0 or ZDB_RDONLY; for a write transaction, one of ZDB_DURABILITY_ in place of the
- *                 environment's.
+ *                 environment's. With a parent 0.
  *  @param txn     receives the handle; set to NULL on failure.
  *  @return ZDB_OK; ZDB_READ_ONLY; ZDB_READERS_FULL; ZDB_PANIC; ZDB_BUSY if this thread has a
- *  write transaction in the environment already; ZDB_FORKED; ENOMEM. */
+ *  write transaction in the environment already; ZDB_FORKED; ENOMEM. With a parent: ZDB_BAD_TXN;
+ *  ZDB_INCOMPATIBLE for a parent that only reads or is of another environment; ZDB_FULL beyond
+ *  ZDB_MAX_NESTING levels. */
+#define ZDB_MAX_NESTING 64
 int zdb_txn_begin(zdb_env *env, zdb_txn *parent, uint32_t flags, zdb_txn **txn);
 
 /** Commits and ends the transaction; the handle is dead whatever the result. A write
@@ -350,77 +363,220 @@ int zdb_txn_renew(zdb_txn *txn);
  *  its commit will have. 0 if txn is no live transaction. */
 uint64_t zdb_txn_id(zdb_txn *txn);
 
+/** The environment a transaction is of; NULL if txn is no live transaction. */
+zdb_env *zdb_txn_env(zdb_txn *txn);
+
 /* ---------------------------------------------------------------- databases */
 
 /** zdb_db_open(): make the database if it is not there; needs a write transaction. */
 #define ZDB_CREATE 0x40000u
 
+/* What a database is, chosen when it is made and recorded in it. The bits are LMDB's. There are no
+ * comparison callbacks: a program that lacked the right one would damage the order unnoticed, and
+ * tools, recovery and other languages could not open the environment at all. Keys are best encoded
+ * so that their bytes sort as they should. */
+/** zdb_db_open(): keys are ordered by their bytes from the last to the first. */
+#define ZDB_REVERSEKEY 0x02u
+/** zdb_db_open(): a key may have several values, duplicates, which are ordered too. Each has at most
+ *  zdb_env_max_key_size() bytes. */
+#define ZDB_DUPSORT 0x04u
+/** zdb_db_open(): keys are unsigned integers of 4 or of 8 bytes, all of one size, little-endian on
+ *  every machine, and ordered as numbers. */
+#define ZDB_INTEGERKEY 0x08u
+/** zdb_db_open(): with ZDB_DUPSORT: all values have one size. They take less space, and
+ *  ZDB_GET_MULTIPLE and ZDB_MULTIPLE work. */
+#define ZDB_DUPFIXED 0x10u
+/** zdb_db_open(): with ZDB_DUPSORT and ZDB_DUPFIXED: values are integers, as keys with
+ *  ZDB_INTEGERKEY. */
+#define ZDB_INTEGERDUP 0x20u
+/** zdb_db_open(): with ZDB_DUPSORT: values are ordered by their bytes from the last to the first. */
+#define ZDB_REVERSEDUP 0x40u
+/** zdb_db_open(): branches count the entries below them, for zdb_rank(), zdb_cursor_set_rank(),
+ *  zdb_split_range(), and zdb_count_range() in O(log n). */
+#define ZDB_COUNTED 0x80u
+
 /** Opens a named database. The handle serves all transactions of the environment; asking for a
  *  name again gives the same handle. A database made by a transaction that aborts is gone, its
  *  handle stays and answers ZDB_BAD_DB until somebody makes the database again.
  *  @param name   1 to 511 bytes, NUL-terminated; NULL for the main database.
- *  @param flags  0 or ZDB_CREATE.
- *  @return ZDB_OK; ZDB_NOT_FOUND; ZDB_READ_ONLY; ZDB_BAD_ARGUMENT; ZDB_BAD_TXN. */
+ *  @param flags  0 or ZDB_CREATE, and what the database is: ZDB_REVERSEKEY, ZDB_DUPSORT, ... With
+ *                none of these an existing database is opened as what it is. With ZDB_CREATE they
+ *                also make of a main database that is plain and empty what they say.
+ *  @return ZDB_OK; ZDB_NOT_FOUND; ZDB_INCOMPATIBLE if the database is something else than flags say,
+ *  or flags do not go together; ZDB_READ_ONLY; ZDB_BAD_ARGUMENT; ZDB_BAD_TXN. */
 int zdb_db_open(zdb_txn *txn, const char *name, uint32_t flags, zdb_db *db);
+
+/** What a database is: ZDB_REVERSEKEY, ZDB_DUPSORT, ... */
+int zdb_db_flags(zdb_txn *txn, zdb_db db, uint32_t *flags);
+
+/** Deletes all entries of a database. Costs a visit of its branch pages (of all its pages if it has
+ *  large values or duplicates), whoever reads. */
+int zdb_db_clear(zdb_txn *txn, zdb_db db);
+
+/** Deletes a named database with all its entries. Its handle answers ZDB_BAD_DB from then on in this
+ *  transaction and in later snapshots, until somebody makes a database of that name; transactions
+ *  that began before read it as it was.
+ *  @return as zdb_db_clear(); ZDB_INCOMPATIBLE for the main database. */
+int zdb_db_drop(zdb_txn *txn, zdb_db db);
+
+/** Gives a named database another name. Handles stand for names: `db` answers ZDB_BAD_DB from then
+ *  on, *renamed is the handle of the new name.
+ *  @param name     as of zdb_db_open(), not NULL.
+ *  @param renamed  may be NULL.
+ *  @return ZDB_OK; ZDB_KEYEXIST if there is a database of that name; ZDB_INCOMPATIBLE for the main
+ *  database; ZDB_READ_ONLY; ZDB_BAD_DB; ZDB_BAD_ARGUMENT. */
+int zdb_db_rename(zdb_txn *txn, zdb_db db, const char *name, zdb_db *renamed);
 
 /** Figures of one database, in O(1). */
 typedef struct zdb_db_stat {
     size_t struct_size;       /**< in: sizeof(zdb_db_stat) */
     uint32_t page_size;       /**< bytes */
     uint32_t depth;           /**< levels of the tree; 0: empty */
-    uint64_t entries;         /**< keys */
-    uint64_t branch_pages;
-    uint64_t leaf_pages;
+    uint64_t entries;         /**< pairs of key and value */
+    uint64_t keys;            /**< different keys; as entries without ZDB_DUPSORT */
+    uint64_t branch_pages;    /**< those of the trees that hold many duplicates included */
+    uint64_t leaf_pages;      /**< the same */
     uint64_t overflow_pages;  /**< pages in overflow runs */
+    uint32_t flags;           /**< ZDB_DUPSORT, ... */
+    uint32_t reserved;        /**< 0 */
 } zdb_db_stat;
 
 /** Fills *stat. Set stat->struct_size first. */
 int zdb_stat(zdb_txn *txn, zdb_db db, zdb_db_stat *stat);
 
+/** Called by zdb_db_list() for each named database: its name, NUL-terminated, and its figures, both
+ *  valid during the call. Must not write in the transaction. Returning another value than 0 ends the
+ *  listing. */
+typedef int (*zdb_db_list_fn)(void *context, const char *name, const zdb_db_stat *stat);
+
+/** Lists the named databases that the transaction sees, in the order of their names. O(databases).
+ *  @return ZDB_OK; what `on_database` returned if not 0; ZDB_BAD_TXN; ZDB_CORRUPTED. */
+int zdb_db_list(zdb_txn *txn, zdb_db_list_fn on_database, void *context);
+
 /* -------------------------------------------------------------- keys, values */
 
-/** Largest value: 2 GiB. */
+/** Largest value: 2 GiB (a duplicate: zdb_env_max_key_size()). */
 #define ZDB_MAX_VALUE_SIZE 0x80000000u
 
-/** zdb_put(): leave an existing key alone, return ZDB_KEYEXIST and its value in *value. */
+/** zdb_put(): leave an existing key alone, return ZDB_KEYEXIST and its (first) value in *value. */
 #define ZDB_NOOVERWRITE 0x10u
+/** zdb_put(): with ZDB_DUPSORT, ZDB_KEYEXIST if the pair of key and value is there.
+ *  zdb_cursor_del(): delete all values of the key. */
+#define ZDB_NODUPDATA 0x20u
 /** zdb_cursor_put(): replace the value of the entry under the cursor; key is ignored. */
 #define ZDB_CURRENT 0x40u
+/** zdb_put(): make room for value->size bytes and return where in value->data; the caller writes them
+ *  there before its next call with the transaction. What is there before is undefined. Not with
+ *  ZDB_DUPSORT. */
+#define ZDB_RESERVE 0x10000u
 /** zdb_put(): the key is after all others; ZDB_NOT_SORTED if not. Skips the search. */
 #define ZDB_APPEND 0x20000u
+/** zdb_put(): with ZDB_DUPSORT, the value is after all others of its key; ZDB_NOT_SORTED if not. */
+#define ZDB_APPENDDUP 0x40000u
+/** zdb_cursor_put(): with ZDB_DUPFIXED, put several values of one key. `value` points to two
+ *  zdb_val: value[0].data are the values one after the other, value[0].size is the size of one,
+ *  value[1].size their number; on return it is how many were put or were there. */
+#define ZDB_MULTIPLE 0x80000u
 
 /** Looks a key up.
  *  @param value  receives a pointer into the map, not aligned, valid until the transaction
  *                ends or, in a write transaction, until its next write. May be NULL to ask
- *                only whether the key exists. Do not write through it.
+ *                only whether the key exists. Do not write through it. With ZDB_DUPSORT the first
+ *                of the key's values.
  *  @return ZDB_OK; ZDB_NOT_FOUND; ZDB_BAD_VALSIZE; ZDB_BAD_DB; ZDB_CORRUPTED. */
 int zdb_get(zdb_txn *txn, zdb_db db, const zdb_val *key, zdb_val *value);
 
-/** Puts a key and its value, in place of an older value if there is one.
- *  @param value  with ZDB_NOOVERWRITE, receives the existing value on ZDB_KEYEXIST.
- *  @param flags  0, ZDB_NOOVERWRITE, ZDB_APPEND.
- *  @return ZDB_OK; ZDB_KEYEXIST; ZDB_NOT_SORTED; ZDB_BAD_VALSIZE; ZDB_READ_ONLY; ZDB_TXN_FULL;
- *  ZDB_FULL; ZDB_CORRUPTED; ENOMEM. After ZDB_TXN_FULL, ZDB_FULL, ZDB_CORRUPTED and ENOMEM the
- *  transaction can only be aborted. */
+/** Looks many keys up at once, overlapping their cache misses.
+ *  @param keys    `count` of them, in any order.
+ *  @param values  receive what zdb_get() would give; data is NULL, size 0 for a key that is not there
+ *                 (and never NULL for one that is).
+ *  @param found   receives how many are there; may be NULL.
+ *  @return ZDB_OK, also if keys are missing; otherwise as zdb_get(), and *values are undefined. */
+int zdb_get_many(zdb_txn *txn, zdb_db db, const zdb_val *keys, zdb_val *values, size_t count,
+                 size_t *found);
+
+/** Puts a key and its value, in place of an older value if there is one; with ZDB_DUPSORT beside the
+ *  key's other values (a pair that is there stays as it is).
+ *  @param value  with ZDB_NOOVERWRITE, receives the existing value on ZDB_KEYEXIST; with ZDB_RESERVE
+ *                where to write.
+ *  @param flags  0, ZDB_NOOVERWRITE, ZDB_NODUPDATA, ZDB_RESERVE, ZDB_APPEND, ZDB_APPENDDUP.
+ *  @return ZDB_OK; ZDB_KEYEXIST; ZDB_NOT_SORTED; ZDB_BAD_VALSIZE; ZDB_INCOMPATIBLE; ZDB_READ_ONLY;
+ *  ZDB_TXN_FULL; ZDB_FULL; ZDB_CORRUPTED; ENOMEM. After ZDB_TXN_FULL, ZDB_FULL, ZDB_CORRUPTED and
+ *  ENOMEM the transaction can only be aborted. */
 int zdb_put(zdb_txn *txn, zdb_db db, const zdb_val *key, zdb_val *value, uint32_t flags);
 
 /** Deletes a key.
- *  @param value  NULL. (With duplicates, to come, the value to delete.)
+ *  @param value  NULL: with all its values. Otherwise, with ZDB_DUPSORT, only this one; without,
+ *                it is ignored.
  *  @return ZDB_OK; ZDB_NOT_FOUND; and as zdb_put(). */
 int zdb_del(zdb_txn *txn, zdb_db db, const zdb_val *key, const zdb_val *value);
 
+/** Orders two keys as a database does.
+ *  @param order  receives a number below, equal to or above 0. */
+int zdb_cmp(zdb_txn *txn, zdb_db db, const zdb_val *left, const zdb_val *right, int *order);
+
+/** Orders two values of one key, as zdb_cmp(). ZDB_INCOMPATIBLE without ZDB_DUPSORT. */
+int zdb_dcmp(zdb_txn *txn, zdb_db db, const zdb_val *left, const zdb_val *right, int *order);
+
+/* ------------------------------------------------------------------- ranges */
+/* A range goes from the key `from`, included, to the key `to`, not included. Either may be NULL: from
+ * the first, to the end. A range whose end is not after its beginning is empty. */
+
+/** Deletes the entries of a range.
+ *  @param deleted  receives how many there were; may be NULL.
+ *  @return ZDB_OK, also if there were none; and as zdb_put(). */
+int zdb_del_range(zdb_txn *txn, zdb_db db, const zdb_val *from, const zdb_val *to,
+                  uint64_t *deleted);
+
+/** Counts the entries of a range: in O(log n) with ZDB_COUNTED, otherwise in a pass over its
+ *  leaves. */
+int zdb_count_range(zdb_txn *txn, zdb_db db, const zdb_val *from, const zdb_val *to,
+                    uint64_t *count);
+
+/** Tells how many entries come before a key, in O(log n).
+ *  @param rank  receives it, also for a key that is not there.
+ *  @return ZDB_OK; ZDB_NOT_FOUND if the key is not there; ZDB_INCOMPATIBLE without ZDB_COUNTED. */
+int zdb_rank(zdb_txn *txn, zdb_db db, const zdb_val *key, uint64_t *rank);
+
+/** Called by zdb_split_range() for each part but the first with the key it begins with, valid during
+ *  the call. Returning another value than 0 ends the calls. */
+typedef int (*zdb_split_fn)(void *context, const zdb_val *key);
+
+/** Divides a range into `parts` with equal numbers of entries (give or take one; keys with
+ *  duplicates are not divided), for parallel work. O(parts x log n). Where there are fewer keys than
+ *  parts, there are fewer parts.
+ *  @param parts  1 to 1048576.
+ *  @return ZDB_OK; ZDB_INCOMPATIBLE without ZDB_COUNTED; what `on_part` returned if not 0. */
+int zdb_split_range(zdb_txn *txn, zdb_db db, const zdb_val *from, const zdb_val *to,
+                    uint32_t parts, zdb_split_fn on_part, void *context);
+
 /* ------------------------------------------------------------------ cursors */
 
-/** What zdb_cursor_get() does. The numbers between are kept for duplicates. */
+/** What zdb_cursor_get() does. An entry is a pair of key and value: with ZDB_DUPSORT a key has several.
+ *  Operations that speak of values or duplicates need ZDB_DUPSORT, those with MULTIPLE ZDB_DUPFIXED:
+ *  ZDB_INCOMPATIBLE otherwise. */
 typedef enum zdb_cursor_op {
-    ZDB_FIRST = 0,       /**< to the first entry */
-    ZDB_GET_CURRENT = 4, /**< the entry under the cursor */
-    ZDB_LAST = 6,        /**< to the last entry */
-    ZDB_NEXT = 8,        /**< to the next entry; the first if the cursor is nowhere */
-    ZDB_PREV = 12,       /**< to the entry before; the last if the cursor is nowhere */
-    ZDB_SET = 15,        /**< to exactly this key; leaves *key alone */
-    ZDB_SET_KEY = 16,    /**< to exactly this key; returns the stored key too */
-    ZDB_SET_RANGE = 17   /**< to the first key at or after this one */
+    ZDB_FIRST = 0,          /**< to the first entry */
+    ZDB_FIRST_DUP = 1,      /**< to the first value of the current key */
+    ZDB_GET_BOTH = 2,       /**< to exactly this key and value */
+    ZDB_GET_BOTH_RANGE = 3, /**< to exactly this key, and its first value at or after this one */
+    ZDB_GET_CURRENT = 4,    /**< the entry under the cursor */
+    ZDB_GET_MULTIPLE = 5,   /**< the current value and those after it, as many as lie together in a
+                                 page: *value is an array. The cursor is then on the last of them */
+    ZDB_LAST = 6,           /**< to the last entry */
+    ZDB_LAST_DUP = 7,       /**< to the last value of the current key */
+    ZDB_NEXT = 8,           /**< to the next entry; the first if the cursor is nowhere */
+    ZDB_NEXT_DUP = 9,       /**< to the next value of the current key */
+    ZDB_NEXT_MULTIPLE = 10, /**< as ZDB_GET_MULTIPLE, from the value after the current one */
+    ZDB_NEXT_NODUP = 11,    /**< to the first value of the next key */
+    ZDB_PREV = 12,          /**< to the entry before; the last if the cursor is nowhere */
+    ZDB_PREV_DUP = 13,      /**< to the value before, of the current key */
+    ZDB_PREV_NODUP = 14,    /**< to the last value of the key before */
+    ZDB_SET = 15,           /**< to exactly this key; leaves *key alone */
+    ZDB_SET_KEY = 16,       /**< to exactly this key; returns the stored key too */
+    ZDB_SET_RANGE = 17,     /**< to the first key at or after this one */
+    ZDB_PREV_MULTIPLE = 18  /**< as ZDB_NEXT_MULTIPLE, the values before, of the page before. The
+                                 cursor is then on the first of them */
 } zdb_cursor_op;
 
 /** Opens a cursor, on no entry yet. Close it with zdb_cursor_close(), before or after its
@@ -432,23 +588,62 @@ int zdb_cursor_close(zdb_cursor *cursor);
 
 /** Moves the cursor and returns the entry it is on.
  *
- *  In a write transaction the cursor stays on its key through writes by others; if its entry is
+ *  In a write transaction the cursor stays on its entry through writes by others; if its entry is
  *  deleted, ZDB_NEXT gives the one after and ZDB_PREV the one before.
- *  @param key    in for ZDB_SET, ZDB_SET_KEY, ZDB_SET_RANGE; out for all but ZDB_SET: a copy
- *                that the cursor owns, valid until the next call with this cursor. May be NULL
- *                for the others.
- *  @param value  out: as in zdb_get(). May be NULL.
- *  @return ZDB_OK; ZDB_NOT_FOUND (the cursor stays where it was at the end of ZDB_NEXT and
- *  ZDB_PREV); ZDB_BAD_CURSOR; ZDB_BAD_VALSIZE; ZDB_CORRUPTED. */
+ *  @param key    in for ZDB_SET, ZDB_SET_KEY, ZDB_SET_RANGE, ZDB_GET_BOTH, ZDB_GET_BOTH_RANGE; out for
+ *                all but ZDB_SET, ZDB_GET_BOTH and ZDB_GET_BOTH_RANGE: a copy that the cursor owns,
+ *                valid until the next call with this cursor. May be NULL where it is only out.
+ *  @param value  in for ZDB_GET_BOTH and ZDB_GET_BOTH_RANGE. Out: as in zdb_get(); what the MULTIPLE
+ *                operations return is valid until the next call with this cursor. May be NULL where
+ *                it is only out.
+ *  @return ZDB_OK; ZDB_NOT_FOUND (the cursor stays where it was if ZDB_NEXT, ZDB_PREV and their
+ *  like find nothing further; it is nowhere after the others); ZDB_BAD_CURSOR; ZDB_INCOMPATIBLE;
+ *  ZDB_BAD_VALSIZE; ZDB_CORRUPTED. */
 int zdb_cursor_get(zdb_cursor *cursor, zdb_val *key, zdb_val *value, zdb_cursor_op op);
 
-/** Puts an entry and leaves the cursor on it.
- *  @param flags  as zdb_put(), or ZDB_CURRENT. */
+/** Moves the cursor on and returns many entries in one call: those after the current one, or from the
+ *  first if the cursor is nowhere. The cursor is then on the last of them.
+ *  @param keys    receives `*count` keys: copies that the cursor owns, valid until its next call.
+ *                 May be NULL.
+ *  @param values  receives as many values, as in zdb_get(). May be NULL.
+ *  @param capacity  room in both, at least 1.
+ *  @param count   receives how many; fewer than `capacity` also before the end (keys of about
+ *                 64 KiB together are returned at once).
+ *  @return ZDB_OK; ZDB_NOT_FOUND at the end, and *count is 0; otherwise as zdb_cursor_get(). */
+int zdb_cursor_next_many(zdb_cursor *cursor, zdb_val *keys, zdb_val *values, size_t capacity,
+                         size_t *count);
+
+/** Puts an entry and leaves the cursor on it. With ZDB_KEYEXIST it is on the entry that was there.
+ *  @param flags  as zdb_put(), ZDB_CURRENT, or ZDB_MULTIPLE. With ZDB_CURRENT and ZDB_DUPSORT the new
+ *                value goes where it belongs among the key's values, and the cursor with it. */
 int zdb_cursor_put(zdb_cursor *cursor, const zdb_val *key, zdb_val *value, uint32_t flags);
 
 /** Deletes the entry under the cursor; ZDB_NEXT then gives the entry after it.
- *  @param flags  0. */
+ *  @param flags  0, or ZDB_NODUPDATA to delete all values of its key. */
 int zdb_cursor_del(zdb_cursor *cursor, uint32_t flags);
+
+/** Counts the values of the current key, in O(1). */
+int zdb_cursor_count(zdb_cursor *cursor, uint64_t *count);
+
+/** Tells how many entries come before the one under the cursor, in O(log n).
+ *  @return ZDB_OK; ZDB_BAD_CURSOR; ZDB_INCOMPATIBLE without ZDB_COUNTED. */
+int zdb_cursor_rank(zdb_cursor *cursor, uint64_t *rank);
+
+/** Moves the cursor to the entry before which there are `rank` others, in O(log n).
+ *  @param key,value  out, as of zdb_cursor_get().
+ *  @return ZDB_OK; ZDB_NOT_FOUND if there are not so many; ZDB_INCOMPATIBLE without ZDB_COUNTED. */
+int zdb_cursor_set_rank(zdb_cursor *cursor, uint64_t rank, zdb_val *key, zdb_val *value);
+
+/** Gives a cursor to another transaction of the environment (or to the same, renewed); it is on no
+ *  entry then. Spares closing and opening one.
+ *  @return ZDB_OK; ZDB_INCOMPATIBLE for another environment; ZDB_BAD_DB; ZDB_BAD_TXN. */
+int zdb_cursor_renew(zdb_txn *txn, zdb_cursor *cursor);
+
+/** The transaction of a cursor; NULL if it has ended or cursor is none. */
+zdb_txn *zdb_cursor_txn(zdb_cursor *cursor);
+
+/** The database of a cursor; UINT32_MAX if cursor is none. */
+zdb_db zdb_cursor_db(zdb_cursor *cursor);
 
 #ifdef __cplusplus
 }
