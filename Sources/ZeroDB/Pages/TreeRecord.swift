@@ -1,3 +1,50 @@
+/// What a database is: chosen when it is made, recorded in it, the same bits as in `zerodb.h`.
+public struct DatabaseFlags: OptionSet, Sendable, Hashable {
+    public let rawValue: UInt16
+
+    public init(rawValue: UInt16) { self.rawValue = rawValue }
+
+    /// Keys are ordered by their bytes from the last to the first.
+    public static let reverseKeys = DatabaseFlags(rawValue: 0x02)
+    /// A key may have several values, which are ordered too.
+    public static let duplicates = DatabaseFlags(rawValue: 0x04)
+    /// Keys are unsigned little-endian integers of 4 or of 8 bytes, ordered as numbers.
+    public static let integerKeys = DatabaseFlags(rawValue: 0x08)
+    /// All values have one size.
+    public static let fixedSizeDuplicates = DatabaseFlags(rawValue: 0x10)
+    /// Values are integers as `integerKeys` are.
+    public static let integerDuplicates = DatabaseFlags(rawValue: 0x20)
+    /// Values are ordered by their bytes from the last to the first.
+    public static let reverseDuplicates = DatabaseFlags(rawValue: 0x40)
+    /// Branches count the entries below them.
+    public static let counted = DatabaseFlags(rawValue: 0x80)
+
+    static let all: DatabaseFlags = [
+        .reverseKeys, .duplicates, .integerKeys, .fixedSizeDuplicates, .integerDuplicates,
+        .reverseDuplicates, .counted,
+    ]
+
+    /// Whether they are known and go together.
+    var isConsistent: Bool {
+        guard Self.all.isSuperset(of: self) else { return false }
+        if contains(.reverseKeys) && contains(.integerKeys) { return false }
+        if contains(.reverseDuplicates) && contains(.integerDuplicates) { return false }
+        if contains(.integerDuplicates) && !contains(.fixedSizeDuplicates) { return false }
+        let ofDuplicates: DatabaseFlags = [
+            .fixedSizeDuplicates, .integerDuplicates, .reverseDuplicates,
+        ]
+        return contains(.duplicates) || isDisjoint(with: ofDuplicates)
+    }
+
+    /// Whether keys are held in reverse: then their bytes order as they should.
+    @inline(__always)
+    var reversesKeys: Bool { !isDisjoint(with: [.reverseKeys, .integerKeys]) }
+
+    /// The same of values.
+    @inline(__always)
+    var reversesValues: Bool { !isDisjoint(with: [.reverseDuplicates, .integerDuplicates]) }
+}
+
 /// What is stored of a tree: where its root is, and its counts. 64 bytes in a meta page or in
 /// the catalog.
 struct TreeRecord: Equatable {
@@ -13,8 +60,14 @@ struct TreeRecord: Equatable {
     var overflowPages: UInt64 = 0
     /// Levels, the leaves' included; 0 for an empty tree.
     var depth: UInt8 = 0
-    /// Key order and kind of values; 0 in this version.
-    var flags: UInt16 = 0
+    /// Key order and kind of values.
+    var flags = DatabaseFlags()
+    /// Bytes of an integer key: 4 or 8; 0 if keys are no integers, or before the first.
+    var keyWidth: UInt8 = 0
+    /// Bytes of a value where all have one size; 0 if not, or before the first.
+    var valueWidth: UInt16 = 0
+    /// Different keys, where one may have several values; otherwise 0.
+    var keys: UInt64 = 0
     /// The transaction that made the tree.
     var created: UInt64 = 0
 
@@ -28,7 +81,10 @@ struct TreeRecord: Equatable {
         overflowPages = bytes.littleEndian(32)
         created = bytes.littleEndian(40)
         depth = bytes.littleEndian(48)
-        flags = bytes.littleEndian(50)
+        keyWidth = bytes.littleEndian(49)
+        flags = DatabaseFlags(rawValue: bytes.littleEndian(50))
+        valueWidth = bytes.littleEndian(52)
+        keys = bytes.littleEndian(56)
     }
 
     /// Counts up. A count that a damaged file made wrong stays wrong without harm: `verify` tells.
@@ -52,13 +108,17 @@ struct TreeRecord: Equatable {
         bytes.storeLittleEndian(overflowPages, at: 32)
         bytes.storeLittleEndian(created, at: 40)
         bytes.storeLittleEndian(depth, at: 48)
-        bytes.storeLittleEndian(flags, at: 50)
+        bytes.storeLittleEndian(keyWidth, at: 49)
+        bytes.storeLittleEndian(flags.rawValue, at: 50)
+        bytes.storeLittleEndian(valueWidth, at: 52)
+        bytes.storeLittleEndian(keys, at: 56)
     }
 
     /// Whether depth and root can belong together.
     var isPlausible: Bool {
         root.isNone == (depth == 0) && Int(depth) <= Format.depthMax && !root.isFrame
-            && flags == 0
+            && flags.isConsistent && (keyWidth == 0 || keyWidth == 4 || keyWidth == 8)
             && max(entries, branchPages, leafPages, overflowPages) < Self.countLimit
+            && keys <= entries
     }
 }
