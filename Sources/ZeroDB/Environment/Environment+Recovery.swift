@@ -114,6 +114,8 @@ private struct Replay {
                     try handle(number, create: false), key, value, mode: .overwrite)
             case .delete(let number, let key):
                 _ = try operations.delete(try handle(number, create: false), key)
+            case .deletePair(let number, let key, let value):
+                _ = try operations.delete(try handle(number, create: false), key, value: value)
             case .name(let number, let name):
                 names[number] = Array(name)
             case .create(let number):

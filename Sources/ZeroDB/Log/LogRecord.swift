@@ -105,6 +105,8 @@ enum LogOperation {
     static let name: UInt8 = 3
     /// database: make it
     static let create: UInt8 = 4
+    /// database, key, value: delete the pair
+    static let deletePair: UInt8 = 9
 }
 
 /// A record being written: room for its header, then operations.
@@ -200,6 +202,14 @@ struct LogBuffer {
         append(key)
     }
 
+    mutating func deletePair(_ database: Int, _ key: KeyBytes, _ value: UnsafeRawBufferPointer) {
+        guard reserve(32 + key.count + value.count) else { return }
+        append(LogOperation.deletePair)
+        append(number: database)
+        append(key)
+        append(value)
+    }
+
     /// Says which database a number stands for, once a record.
     mutating func name(_ database: Int, _ name: KeyBytes) {
         guard database > 0, isRecording, namedDatabases.insert(database).inserted,
@@ -232,6 +242,7 @@ struct LogOperationReader {
         case delete(database: Int, key: KeyBytes)
         case name(database: Int, name: KeyBytes)
         case create(database: Int)
+        case deletePair(database: Int, key: KeyBytes, value: UnsafeRawBufferPointer)
     }
 
     /// - Parameter record: a whole record, header included.
@@ -259,6 +270,8 @@ struct LogOperationReader {
             return .name(database: try number(), name: try run())
         case LogOperation.create:
             return .create(database: try number())
+        case LogOperation.deletePair:
+            return .deletePair(database: try number(), key: try run(), value: try run())
         default: throw Malformed()
         }
     }

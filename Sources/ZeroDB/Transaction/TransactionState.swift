@@ -39,6 +39,8 @@ package struct TransactionState: ~Copyable {
     var write: UnsafeMutablePointer<WriteState>?
     /// Room for one meta record.
     let metaBytes: UnsafeMutableRawPointer
+    private var keyBuffer: UnsafeMutableRawPointer?
+    private var path: Path?
     /// Whether a thread is inside a call that must be alone in the transaction.
     private let isEntered = Atomic<Bool>(false)
 
@@ -125,6 +127,23 @@ package struct TransactionState: ~Copyable {
         }
     }
 
+    /// Room for a key as a tree holds it, where that is not as it was given.
+    mutating func needKeyBuffer() -> UnsafeMutableRawPointer {
+        if let keyBuffer { return keyBuffer }
+        let made = UnsafeMutableRawPointer.allocate(
+            byteCount: Format.pageSizeMax / 4 + 16, alignment: 8)
+        keyBuffer = made
+        return made
+    }
+
+    /// A path for calls that read without a cursor.
+    mutating func needPath() -> Path {
+        if let path { return path }
+        let made = Path.allocate(capacity: Format.depthMax + 1)
+        path = made
+        return made
+    }
+
     /// Marks the calling thread as inside; the second thread to come gets an error.
     ///
     /// - Throws: `busy`.
@@ -195,8 +214,7 @@ package struct TransactionState: ~Copyable {
         let catalog = write?.pointee.catalog.record ?? meta.catalog
         treesTouched = max(treesTouched, handle + 1)
         guard
-            let bytes = try TreeRead.get(
-                source, root: catalog.root, depth: Int(catalog.depth), key: name)
+            let bytes = try TreeRead.get(source, catalog, key: name)
         else {
             trees[handle].status = .absent
             return false

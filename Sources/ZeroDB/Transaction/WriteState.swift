@@ -8,6 +8,15 @@ struct WriteState {
     /// Room for one overflow pointer on its way into a leaf.
     let overflowPointer: UnsafeMutableRawPointer
     let path: Path
+    /// A tree of values being changed, and the way down in it.
+    var set = TreeState()
+    let setPath: Path
+    /// The key of a value: its bytes, reversed where values are ordered so.
+    let memberKey: UnsafeMutableRawPointer
+    /// Room for the values of a key on their way into a leaf.
+    let setBuffer: UnsafeMutableRawPointer
+    /// Room for a `SetTree` on its way into a leaf.
+    let setRecord: UnsafeMutableRawPointer
     var catalog = TreeState()
     var free = TreeState()
     /// Pages of the snapshot that this transaction no longer reaches. The durable root may.
@@ -41,6 +50,10 @@ struct WriteState {
         )
         overflowPointer = .allocate(byteCount: OverflowPointer.size, alignment: 8)
         path = .allocate(capacity: Format.depthMax + 1)
+        setPath = .allocate(capacity: Format.depthMax + 1)
+        memberKey = .allocate(byteCount: keySize, alignment: 8)
+        setBuffer = .allocate(byteCount: 2 * pageSize, alignment: 8)
+        setRecord = .allocate(byteCount: SetTree.size, alignment: 8)
     }
 
     mutating func deallocate() {
@@ -53,6 +66,10 @@ struct WriteState {
         overflowPointer.deallocate()
         log.deallocate()
         path.deallocate()
+        setPath.deallocate()
+        memberKey.deallocate()
+        setBuffer.deallocate()
+        setRecord.deallocate()
     }
 
     /// Gives up pages of the snapshot.
