@@ -91,7 +91,7 @@ struct TreeWriter {
     }
 
     @inline(__always)
-    private func noteChange() {
+    func noteChange() {
         tree.pointee.changes &+= 1
         tree.pointee.isDirty = true
         write.pointee.isDirty = true
