@@ -52,6 +52,19 @@ enum Handles {
         return object
     }
 
+    /// The handle of a transaction's environment.
+    static func environment(
+        of transaction: UnsafeMutablePointer<TransactionState>
+    ) -> OpaquePointer? {
+        for index in 0..<environments.count {
+            guard let handle = environments.handle(at: index),
+                environments.object(at: index)?.pointee.state == transaction.pointee.environment
+            else { continue }
+            return pointer(handle)
+        }
+        return nil
+    }
+
     @inline(__always)
     static func transaction(
         _ pointer: OpaquePointer?

@@ -73,6 +73,20 @@ public func zdb_txn_renew(_ txn: OpaquePointer?) -> Int32 {
     }
 }
 
+@_cdecl("zdb_txn_env") @implementation
+public func zdb_txn_env(_ txn: OpaquePointer?) -> OpaquePointer? {
+    do throws(DatabaseError) {
+        let state = try Handles.transaction(txn)
+        guard let environment = Handles.environment(of: state) else {
+            throw DatabaseError(.badHandle, "the transaction's environment is closed")
+        }
+        return environment
+    } catch {
+        _ = Results.fail(error)
+        return nil
+    }
+}
+
 @_cdecl("zdb_txn_id") @implementation
 public func zdb_txn_id(_ txn: OpaquePointer?) -> UInt64 {
     do throws(DatabaseError) {
@@ -81,52 +95,6 @@ public func zdb_txn_id(_ txn: OpaquePointer?) -> UInt64 {
     } catch {
         _ = Results.fail(error)
         return 0
-    }
-}
-
-// MARK: Databases
-
-@_cdecl("zdb_db_open") @implementation
-public func zdb_db_open(
-    _ txn: OpaquePointer?, _ name: UnsafePointer<CChar>?, _ flags: UInt32,
-    _ db: UnsafeMutablePointer<zdb_db>?
-) -> Int32 {
-    Handles.withTransactionAlone(txn) { state throws(DatabaseError) in
-        guard let db else { throw Results.null("db", "zdb_db_open") }
-        try Results.checkFlags(flags, allowed: ZDB_CREATE, "zdb_db_open")
-        guard let name else {
-            db.pointee = 0
-            return ZDB_OK
-        }
-        let bytes = UnsafeRawBufferPointer(start: name, count: strlenBounded(name))
-        let handle = try Operations(state).openDatabase(bytes, create: flags & ZDB_CREATE != 0)
-        db.pointee = zdb_db(handle)
-        return ZDB_OK
-    }
-}
-
-/// The length of a name, or one more than any name may have.
-private func strlenBounded(_ name: UnsafePointer<CChar>) -> Int {
-    var length = 0
-    while length < 512, name[length] != 0 { length += 1 }
-    return length
-}
-
-@_cdecl("zdb_stat") @implementation
-public func zdb_stat(
-    _ txn: OpaquePointer?, _ db: zdb_db, _ stat: UnsafeMutablePointer<zdb_db_stat>?
-) -> Int32 {
-    Handles.withTransactionAlone(txn) { state throws(DatabaseError) in
-        guard let stat else { throw Results.null("stat", "zdb_stat") }
-        try Results.checkSize(stat.pointee.struct_size, of: zdb_db_stat.self, "zdb_stat")
-        let known = try Operations(state).statistics(Int(db))
-        stat.pointee.page_size = UInt32(known.pageSize)
-        stat.pointee.depth = UInt32(known.depth)
-        stat.pointee.entries = known.entries
-        stat.pointee.branch_pages = known.branchPages
-        stat.pointee.leaf_pages = known.leafPages
-        stat.pointee.overflow_pages = known.overflowPages
-        return ZDB_OK
     }
 }
 

@@ -28,6 +28,7 @@ VALUE_SIZE_MAX = 1 << 31
 BRANCH, LEAF, OVERFLOW = 1, 2, 3
 INLINE_VALUE, OVERFLOW_VALUE = 0, 1
 PENDING, YOUNG, AVAILABLE = 0, 1, 2
+DATABASE_FLAGS = 0xFE
 
 
 class FormatError(Exception):
@@ -79,14 +80,23 @@ class TreeRecord:
     overflow_pages: int
     created: int
     depth: int
+    key_width: int
+    flags: int
+    value_width: int
+    keys: int
 
     @classmethod
     def parse(cls, data: bytes, what: str) -> TreeRecord:
         """From the 64 bytes that are stored."""
         require(len(data) == TREE_RECORD_SIZE, f"{what}: a tree record of {len(data)} bytes")
-        record = cls(Reference.parse(u64(data, 0)), *struct.unpack_from("<5QB", data, 8))
-        require(u16(data, 50) == 0, f"{what}: flags are set")
-        require(data[49] == 0 and not any(data[52:]), f"{what}: reserved bytes are set")
+        record = cls(
+            Reference.parse(u64(data, 0)),
+            *struct.unpack_from("<5QBBHHxxQ", data, 8),
+        )
+        require(record.flags & ~DATABASE_FLAGS == 0, f"{what}: flags of {record.flags:#x}")
+        require(record.key_width in (0, 4, 8), f"{what}: keys of {record.key_width} bytes")
+        require(record.keys <= record.entries, f"{what}: more keys than entries")
+        require(not any(data[54:56]), f"{what}: reserved bytes are set")
         require(record.depth <= DEPTH_MAX, f"{what}: a depth of {record.depth}")
         require((u64(data, 0) == 0) == (record.depth == 0), f"{what}: root and depth disagree")
         counts = (record.entries, record.branch_pages, record.leaf_pages, record.overflow_pages)
@@ -454,7 +464,8 @@ LOG_MAGIC = b"\x89zdblseg"
 RECORD_HEADER_SIZE = 64
 RECORD_MAGIC = b"zlog"
 TRANSACTION, END_OF_SEGMENT = 1, 2
-PUT, DELETE, NAME, CREATE = 1, 2, 3, 4
+PUT, DELETE, NAME, CREATE, CLEAR, DROP, RENAME, DELETE_RANGE = range(1, 9)
+FROM_GIVEN, TO_GIVEN = 1, 2
 
 
 @dataclass(frozen=True)
@@ -518,17 +529,37 @@ class LogRecord:
 
         while rest and rest[0] != 0:
             code, rest = rest[0], rest[1:]
-            require(code <= CREATE, f"transaction {self.transaction}: operation {code}")
+            require(code <= DELETE_RANGE, f"transaction {self.transaction}: operation {code}")
             database = number()
             if code == NAME:
                 names[database] = run()
-            elif code == CREATE:
-                state.setdefault(names[database], {})
+                continue
+            name = names[database]
+            if code == CREATE:
+                flags = number()
+                require(flags & ~DATABASE_FLAGS == 0, f"flags {flags:#x} of a database")
+                state.setdefault(name, {})
             elif code == PUT:
                 key = run()
-                state[names[database]][key] = run()
+                state[name][key] = run()
+            elif code == DELETE:
+                del state[name][run()]
+            elif code == CLEAR:
+                state[name].clear()
+            elif code == DROP:
+                del state[name]
+            elif code == RENAME:
+                new_name = run()
+                require(new_name not in state, f"renamed to {new_name!r}, which is there")
+                state[new_name] = state.pop(name)
             else:
-                del state[names[database]][run()]
+                ends = number()
+                require(ends <= FROM_GIVEN | TO_GIVEN, f"a range with the ends {ends}")
+                low = run() if ends & FROM_GIVEN else b""
+                high = run() if ends & TO_GIVEN else None
+                for key in list(state[name]):
+                    if key >= low and (high is None or key < high):
+                        del state[name][key]
         require(len(rest) < 8 and not any(rest), f"transaction {self.transaction}: padding")
 
 

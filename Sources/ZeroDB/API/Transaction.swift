@@ -66,15 +66,6 @@ extension Transaction where Self: ~Copyable {
         }
     }
 
-    /// Opens a named database that exists.
-    ///
-    /// - Throws: `notFound`, `badArgument`.
-    public func database(_ name: some ByteSource) throws(DatabaseError) -> Database {
-        try name.withBytes { name throws(DatabaseError) in
-            Database(handle: try access.operations.openDatabase(name, create: false))
-        }
-    }
-
     /// Figures of a database, in O(1).
     public func statistics(
         of database: Database = .main
@@ -148,15 +139,6 @@ public struct WriteTransaction: ~Copyable, Transaction {
 
     /// Forgets all changes.
     public consuming func abort() {}
-
-    /// Opens a named database, making it if it is not there.
-    public mutating func createDatabase(
-        _ name: some ByteSource
-    ) throws(DatabaseError) -> Database {
-        try name.withBytes { name throws(DatabaseError) in
-            Database(handle: try access.operations.openDatabase(name, create: true))
-        }
-    }
 
     /// Puts a key and its value, in place of an older value.
     ///

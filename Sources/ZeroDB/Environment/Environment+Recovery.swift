@@ -110,16 +110,22 @@ private struct Replay {
         while let operation = try next(&reader) {
             switch operation {
             case .put(let number, let key, let value):
-                _ = try operations.put(
-                    try handle(number, create: false), key, value, mode: .overwrite)
+                _ = try operations.put(try handle(number), key, value, mode: .overwrite)
             case .delete(let number, let key):
-                _ = try operations.delete(try handle(number, create: false), key)
+                _ = try operations.delete(try handle(number), key)
             case .deletePair(let number, let key, let value):
-                _ = try operations.delete(try handle(number, create: false), key, value: value)
+                _ = try operations.delete(try handle(number), key, value: value)
             case .name(let number, let name):
                 names[number] = Array(name)
-            case .create(let number):
-                _ = try handle(number, create: true)
+                databases[number] = nil
+            case .create(let number, let flags):
+                try create(number, flags)
+            case .clear(let number):
+                _ = try operations.clear(try handle(number))
+            case .drop(let number):
+                try operations.drop(try handle(number))
+            case .rename(let number, let name):
+                _ = try operations.rename(try handle(number), to: name)
             }
         }
     }
@@ -141,17 +147,31 @@ private struct Replay {
                 + "good checksum but its operations make no sense; run zerodb-check")
     }
 
-    private mutating func handle(
-        _ number: Int, create: Bool
-    ) throws(DatabaseError) -> Int {
+    /// The handle of a database of this record. It stands for the name, as the number does.
+    private mutating func handle(_ number: Int) throws(DatabaseError) -> Int {
         if let known = databases[number] { return known }
         guard let name = names[number] else { throw malformed() }
         let claim = claim
         let handle = try name.withBytes { name throws(DatabaseError) in
-            try Operations(claim.state).openDatabase(name, create: create)
+            try Operations(claim.state).openDatabase(name, create: false)
         }
         databases[number] = handle
         return handle
+    }
+
+    private mutating func create(
+        _ number: Int, _ flags: DatabaseFlags
+    ) throws(DatabaseError) {
+        guard flags.isConsistent else { throw malformed() }
+        let operations = Operations(claim.state)
+        guard number > 0 else {
+            _ = try operations.openMain(flags: flags, create: true)
+            return
+        }
+        guard let name = names[number] else { throw malformed() }
+        databases[number] = try name.withBytes { name throws(DatabaseError) in
+            try operations.openDatabase(name, flags: flags, create: true)
+        }
     }
 
     /// Makes what was applied the tip.

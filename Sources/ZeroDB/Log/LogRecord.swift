@@ -103,8 +103,14 @@ enum LogOperation {
     static let delete: UInt8 = 2
     /// number, name: which database a number stands for
     static let name: UInt8 = 3
-    /// database: make it
+    /// database, flags: make it
     static let create: UInt8 = 4
+    /// database: delete its entries
+    static let clear: UInt8 = 5
+    /// database: delete it
+    static let drop: UInt8 = 6
+    /// database, name: give it another name
+    static let rename: UInt8 = 7
     /// database, key, value: delete the pair
     static let deletePair: UInt8 = 9
 }
@@ -220,10 +226,45 @@ struct LogBuffer {
         append(name)
     }
 
-    mutating func create(_ database: Int) {
+    mutating func create(_ database: Int, _ flags: DatabaseFlags) {
         guard reserve(32) else { return }
         append(LogOperation.create)
         append(number: database)
+        append(number: Int(flags.rawValue))
+    }
+
+    mutating func clear(_ database: Int) {
+        guard reserve(32) else { return }
+        append(LogOperation.clear)
+        append(number: database)
+    }
+
+    mutating func drop(_ database: Int) {
+        guard reserve(32) else { return }
+        append(LogOperation.drop)
+        append(number: database)
+    }
+
+    mutating func rename(_ database: Int, to name: KeyBytes) {
+        guard reserve(32 + name.count) else { return }
+        append(LogOperation.rename)
+        append(number: database)
+        append(name)
+    }
+
+    /// A place in the record to go back to.
+    struct Mark {
+        fileprivate var count = LogRecord.headerSize
+        fileprivate var isOverfull = false
+    }
+
+    var mark: Mark { Mark(count: count, isOverfull: isOverfull) }
+
+    /// Takes back operations that turned out to change nothing.
+    mutating func cut(to mark: Mark) {
+        guard isRecording else { return }
+        count = mark.count
+        isOverfull = mark.isOverfull
     }
 
     /// Pads the record to a multiple of 8 bytes.
@@ -241,7 +282,10 @@ struct LogOperationReader {
         case put(database: Int, key: KeyBytes, value: UnsafeRawBufferPointer)
         case delete(database: Int, key: KeyBytes)
         case name(database: Int, name: KeyBytes)
-        case create(database: Int)
+        case create(database: Int, flags: DatabaseFlags)
+        case clear(database: Int)
+        case drop(database: Int)
+        case rename(database: Int, name: KeyBytes)
         case deletePair(database: Int, key: KeyBytes, value: UnsafeRawBufferPointer)
     }
 
@@ -269,7 +313,13 @@ struct LogOperationReader {
         case LogOperation.name:
             return .name(database: try number(), name: try run())
         case LogOperation.create:
-            return .create(database: try number())
+            let database = try number()
+            guard let flags = UInt16(exactly: try number()) else { throw Malformed() }
+            return .create(database: database, flags: DatabaseFlags(rawValue: flags))
+        case LogOperation.clear: return .clear(database: try number())
+        case LogOperation.drop: return .drop(database: try number())
+        case LogOperation.rename:
+            return .rename(database: try number(), name: try run())
         case LogOperation.deletePair:
             return .deletePair(database: try number(), key: try run(), value: try run())
         default: throw Malformed()

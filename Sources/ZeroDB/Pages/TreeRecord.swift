@@ -25,16 +25,7 @@ public struct DatabaseFlags: OptionSet, Sendable, Hashable {
     ]
 
     /// Whether they are known and go together.
-    var isConsistent: Bool {
-        guard Self.all.isSuperset(of: self) else { return false }
-        if contains(.reverseKeys) && contains(.integerKeys) { return false }
-        if contains(.reverseDuplicates) && contains(.integerDuplicates) { return false }
-        if contains(.integerDuplicates) && !contains(.fixedSizeDuplicates) { return false }
-        let ofDuplicates: DatabaseFlags = [
-            .fixedSizeDuplicates, .integerDuplicates, .reverseDuplicates,
-        ]
-        return contains(.duplicates) || isDisjoint(with: ofDuplicates)
-    }
+    var isConsistent: Bool { inconsistency == nil }
 
     /// Whether keys are held in reverse: then their bytes order as they should.
     @inline(__always)

@@ -201,7 +201,7 @@ struct PageSource {
     }
 
     @inline(never)
-    private func outside(_ reference: PageReference) -> DatabaseError {
+    func outside(_ reference: PageReference) -> DatabaseError {
         DatabaseError(
             .corrupted, page: reference.number,
             "a reference leads to page \(reference.number), but pages 2 to "

@@ -90,10 +90,16 @@ struct Commit {
         try body(UnsafeRawBufferPointer(start: bytes, count: TreeRecord.size))
     }
 
-    /// Puts the records of changed databases in the catalog. Their roots are still frames;
+    /// Puts the records of changed databases in the catalog, after taking out those of databases
+    /// that were dropped. Their roots are still frames;
     /// `assignNumbers` puts them right in place.
     private func storeRecords(_ databases: [Int]) throws(DatabaseError) {
         let catalog = writer(Self.catalog(of: write))
+        for handle in transaction.pointee.droppedDatabases() {
+            // One that this transaction made too is not in the catalog.
+            guard let name = environment.pointee.databases.name(handle) else { continue }
+            _ = try catalog.delete(name)
+        }
         for handle in databases {
             guard let name = environment.pointee.databases.name(handle) else { continue }
             try withRecordBytes(transaction.pointee.trees[handle].record) {

@@ -113,9 +113,10 @@ extension Operations {
         let valueCopy = UnsafeRawBufferPointer(
             rebasing: copy[key.count..<(key.count + value.count)])
         let held = try heldKey(keyCopy, writer.tree.pointee.record)
+        let mark = log(database) { $0.deletePair(database, keyCopy, valueCopy) }
         do throws(DatabaseError) {
             let isDeleted = try writer.deletePair(held, valueCopy)
-            if isDeleted { record(database) { $0.deletePair(database, keyCopy, valueCopy) } }
+            if !isDeleted { writer.write.pointee.log.cut(to: mark) }
             return isDeleted
         } catch {
             throw breaking(error, database)

@@ -105,6 +105,7 @@ package struct Operations {
             case .noPair: .noPair
             case .appendValue: .appendValue
             }
+        let mark = log(database) { $0.put(database, key, value) }
         let result: TreeWriter.PutResult
         do throws(DatabaseError) {
             result = try putDetached(writer, key, value, treeMode)
@@ -112,12 +113,15 @@ package struct Operations {
             throw breaking(error, database)
         }
         switch result {
-        case .stored:
-            record(database) { $0.put(database, key, value) }
-            return nil
-        case .unchanged: return mode == .noPair ? value : nil
-        case .exists(let existing): return existing
+        case .stored: return nil
+        case .unchanged:
+            writer.write.pointee.log.cut(to: mark)
+            return mode == .noPair ? value : nil
+        case .exists(let existing):
+            writer.write.pointee.log.cut(to: mark)
+            return existing
         case .notSorted:
+            writer.write.pointee.log.cut(to: mark)
             throw DatabaseError(
                 .notSorted,
                 mode == .appendValue
@@ -170,23 +174,31 @@ package struct Operations {
         let writer = try writer(database)
         try checkKey(key)
         let held = try heldKey(key, writer.tree.pointee.record)
+        let mark = log(database) { $0.delete(database, key) }
         do throws(DatabaseError) {
             let isDeleted = try writer.delete(held)
-            if isDeleted { record(database) { $0.delete(database, key) } }
+            if !isDeleted { writer.write.pointee.log.cut(to: mark) }
             return isDeleted
         } catch {
             throw breaking(error, database)
         }
     }
 
-    /// Adds an operation to the transaction's log record.
-    @inline(__always)
-    func record(_ database: Int, _ operation: (inout LogBuffer) -> Void) {
-        guard let write = state.pointee.write, write.pointee.log.isRecording else { return }
+    /// Adds an operation to the transaction's log record, before it is carried out: what it names
+    /// may lie in pages that it moves.
+    ///
+    /// - Returns: the record before, for an operation that turns out to change nothing.
+    @inline(__always) @discardableResult
+    func log(_ database: Int, _ operation: (inout LogBuffer) -> Void) -> LogBuffer.Mark {
+        guard let write = state.pointee.write, write.pointee.log.isRecording else {
+            return LogBuffer.Mark()
+        }
         if database > 0, let name = state.pointee.environment.pointee.databases.name(database) {
             write.pointee.log.name(database, name)
         }
+        let mark = write.pointee.log.mark
         operation(&write.pointee.log)
+        return mark
     }
 
     @inline(never)
@@ -194,70 +206,5 @@ package struct Operations {
         let located = inDatabase(error, database)
         state.pointee.breakDown(located)
         return located
-    }
-
-    // MARK: Databases
-
-    /// The handle of a named database.
-    ///
-    /// - Throws: `notFound`, `readOnly` if it would have to be made, `badArgument`.
-    package func openDatabase(
-        _ name: UnsafeRawBufferPointer, create: Bool
-    ) throws(DatabaseError) -> Int {
-        try state.pointee.checkUsable()
-        guard name.count > 0, name.count <= Format.databaseNameSizeMax else {
-            throw DatabaseError(
-                .badArgument,
-                "the database's name has \(name.count) bytes; it must have from 1 to "
-                    + "\(Format.databaseNameSizeMax)")
-        }
-        let environment = state.pointee.environment.pointee.owner.takeUnretainedValue()
-        let handle = try environment.databaseHandle(name)
-        if try state.pointee.lookUp(handle, name: name) { return handle }
-        let described = state.pointee.environment.pointee.databases.describe(handle)
-        guard create else {
-            throw DatabaseError(
-                .notFound, "\(described) does not exist; open it with ZDB_CREATE to make it")
-        }
-        guard state.pointee.write != nil else {
-            throw DatabaseError(
-                .readOnly, "\(described) does not exist and a read transaction cannot make it")
-        }
-        state.pointee.write?.pointee.log.name(handle, name)
-        state.pointee.createTree(handle)
-        return handle
-    }
-
-    /// The record of a database: its counts.
-    func record(_ database: Int) throws(DatabaseError) -> TreeRecord {
-        try state.pointee.checkUsable()
-        return try state.pointee.tree(database).pointee.record
-    }
-
-    package func statistics(_ database: Int) throws(DatabaseError) -> DatabaseStatistics {
-        DatabaseStatistics(
-            try record(database), pageSize: state.pointee.source.pageSize)
-    }
-}
-
-/// Figures of one database, kept up to date by its changes.
-public struct DatabaseStatistics: Sendable, Equatable {
-    /// Bytes in a page.
-    public var pageSize: Int
-    /// Levels of the tree; 0 if it is empty.
-    public var depth: Int
-    public var entries: UInt64
-    public var branchPages: UInt64
-    public var leafPages: UInt64
-    /// Pages in overflow runs.
-    public var overflowPages: UInt64
-
-    init(_ record: TreeRecord, pageSize: Int) {
-        self.pageSize = pageSize
-        depth = Int(record.depth)
-        entries = record.entries
-        branchPages = record.branchPages
-        leafPages = record.leafPages
-        overflowPages = record.overflowPages
     }
 }

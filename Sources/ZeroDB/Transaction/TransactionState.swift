@@ -219,6 +219,15 @@ package struct TransactionState: ~Copyable {
             trees[handle].status = .absent
             return false
         }
+        trees[handle].record = try Self.record(in: bytes, of: name)
+        trees[handle].status = .present
+        return true
+    }
+
+    /// The record that the catalog has of a database.
+    static func record(
+        in bytes: UnsafeRawBufferPointer, of name: KeyBytes
+    ) throws(DatabaseError) -> TreeRecord {
         guard bytes.count == TreeRecord.size, let start = bytes.baseAddress else {
             throw DatabaseError(
                 .corrupted,
@@ -233,19 +242,27 @@ package struct TransactionState: ~Copyable {
                 "the record of database \"\(String(decoding: name, as: UTF8.self))\" in the "
                     + "catalog is impossible; run zerodb-check")
         }
-        trees[handle].record = record
-        trees[handle].status = .present
-        return true
+        return record
     }
 
     /// Makes a database that `lookUp` has not found.
-    mutating func createTree(_ handle: Int) {
+    mutating func createTree(_ handle: Int, flags: DatabaseFlags) {
+        var record = TreeRecord()
+        record.flags = flags
+        record.created = id
+        setTree(handle, record)
+    }
+
+    /// Makes a handle stand for a tree, or for none, from now on in this write transaction.
+    mutating func setTree(_ handle: Int, _ record: TreeRecord?) {
+        // Cursors that stood in what the handle named before notice it by the count of changes.
+        let changes = trees[handle].changes &+ 1
         trees[handle] = TreeState()
-        trees[handle].record.created = id
-        trees[handle].status = .present
+        trees[handle].changes = changes
+        trees[handle].record = record ?? TreeRecord()
+        trees[handle].status = record == nil ? .absent : .present
         trees[handle].isDirty = true
         write?.pointee.isDirty = true
-        write?.pointee.log.create(handle)
     }
 
     private mutating func reserveTrees(_ count: Int) {
@@ -262,5 +279,10 @@ package struct TransactionState: ~Copyable {
     /// Named databases whose records this transaction has changed.
     func dirtyDatabases() -> [Int] {
         (1..<max(1, treesTouched)).filter { trees[$0].isDirty && trees[$0].status == .present }
+    }
+
+    /// Named databases that this transaction has dropped or given another name.
+    func droppedDatabases() -> [Int] {
+        (1..<max(1, treesTouched)).filter { trees[$0].isDirty && trees[$0].status == .absent }
     }
 }

@@ -4,7 +4,7 @@ struct TreeState {
         /// Not looked up yet.
         case unknown
         case present
-        /// Not in this snapshot.
+        /// Not in this snapshot, or dropped by this transaction: then the state is dirty.
         case absent
     }
 

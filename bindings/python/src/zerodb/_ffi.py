@@ -204,9 +204,12 @@ class DbStat(Structure):
         ("page_size", c_uint32),
         ("depth", c_uint32),
         ("entries", c_uint64),
+        ("keys", c_uint64),
         ("branch_pages", c_uint64),
         ("leaf_pages", c_uint64),
         ("overflow_pages", c_uint64),
+        ("flags", c_uint32),
+        ("reserved", c_uint32),
     ]
 
 

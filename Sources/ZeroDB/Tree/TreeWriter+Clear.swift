@@ -1,0 +1,138 @@
+/// Emptying a tree: all its pages are given up at once, without changing any of them.
+extension TreeWriter {
+    /// Deletes all entries.
+    ///
+    /// Branches are read for the references in them; leaves only where they lead to pages of their
+    /// own.
+    func clear() throws(DatabaseError) {
+        let record = tree.pointee.record
+        guard record.depth > 0 else { return }
+        var freed = FreedPages()
+        try freePages(
+            record.root, level: Int(record.depth) - 1, tree.pointee,
+            readingLeaves: record.overflowPages > 0 || record.flags.contains(.duplicates), &freed)
+        freed.hand(to: write)
+        var empty = TreeRecord()
+        empty.flags = record.flags
+        empty.created = record.created
+        tree.pointee.record = empty
+        tree.pointee.lastInsertPage = .none
+        noteChange()
+    }
+
+    /// Gives up a page and all below it.
+    ///
+    /// As levels fall along every path, the recursion is as deep as the tree at most.
+    private func freePages(
+        _ reference: PageReference, level: Int, _ tree: TreeState, readingLeaves: Bool,
+        _ freed: inout FreedPages
+    ) throws(DatabaseError) {
+        if level > 0 {
+            let page = try source.page(reference, level: level, layout: tree.branchLayout)
+            guard page.slotsAreInside else { throw source.broken(page) }
+            for index in 0..<page.count {
+                try freePages(
+                    page.child(index), level: level - 1, tree, readingLeaves: readingLeaves, &freed)
+            }
+        } else if readingLeaves {
+            let leaf = try source.page(reference, level: 0)
+            guard leaf.slotsAreInside else { throw source.broken(leaf) }
+            for index in 0..<leaf.count {
+                guard let value = leaf.value(index) else { throw source.broken(leaf) }
+                try freePages(below: value, &freed)
+            }
+        }
+        try free(reference, &freed)
+    }
+
+    /// Gives up the pages that a leaf's entry leads to.
+    private func freePages(
+        below value: Page.ValueField, _ freed: inout FreedPages
+    ) throws(DatabaseError) {
+        if value.kind == .tree {
+            let set = SetTree(at: value.bytes)
+            try freePages(
+                set.root, level: Int(set.depth) - 1, set.state(in: tree.pointee.record),
+                readingLeaves: false, &freed)
+        }
+        guard value.kind == .overflow else { return }
+        let pointer = OverflowPointer(at: value.bytes)
+        guard !pointer.reference.isFrame else {
+            release(pointer)
+            return
+        }
+        let start = pointer.reference.number
+        let pages = OverflowPointer.pageCount(
+            length: min(pointer.length, UInt64(Format.valueSizeMax)), pageSize: pageSize)
+        guard start >= Format.metaPageCount, start < source.pageCount,
+            pages <= source.pageCount - start
+        else { throw source.outside(pointer.reference) }
+        freed.add(PageRun(start: start, count: pages), birth: birth(of: pointer.reference))
+    }
+
+    private func free(
+        _ reference: PageReference, _ freed: inout FreedPages
+    ) throws(DatabaseError) {
+        guard !reference.isFrame else {
+            release(reference)
+            return
+        }
+        // A leaf that is not read must at least be there; and no tree has more pages than the
+        // environment, whatever a damaged one refers to twice.
+        guard reference.number >= Format.metaPageCount, reference.number < source.pageCount,
+            freed.pages < source.pageCount
+        else { throw source.outside(reference) }
+        freed.add(PageRun(start: reference.number, count: 1), birth: birth(of: reference))
+    }
+
+    /// The transaction that wrote a page, or one between it and the durable root, for which it is
+    /// the same: then the page need not be read.
+    private func birth(of reference: PageReference) -> UInt64 {
+        // It is the newest transaction with the reference's tag, or an older one with that tag.
+        let tag = UInt64(reference.transactionTag)
+        var bound = transaction & ~0xffff | tag
+        if bound > transaction {
+            guard bound > 0xffff else { return 0 }
+            bound -= 0x1_0000
+        }
+        guard bound > write.pointee.durableRoot else { return 0 }
+        let written = source.birth(of: reference.number)
+        // What a damaged page says must not make it count as young, to be used again early.
+        return written <= bound && UInt16(truncatingIfNeeded: written) == reference.transactionTag
+            ? written : 0
+    }
+}
+
+/// Pages being given up, old and young (as `WriteState.free` tells them apart), joined with their
+/// neighbours.
+private struct FreedPages {
+    private struct Run {
+        var pages: PageRun
+        var birth: UInt64
+    }
+
+    private var runs: [Run] = []
+    private(set) var pages: UInt64 = 0
+
+    mutating func add(_ run: PageRun, birth: UInt64) {
+        pages &+= run.count
+        runs.append(Run(pages: run, birth: birth))
+    }
+
+    func hand(to write: UnsafeMutablePointer<WriteState>) {
+        let root = write.pointee.durableRoot
+        var joined: Run?
+        for run in runs.sorted(by: { $0.pages.start < $1.pages.start }) {
+            if let last = joined {
+                if last.pages.end == run.pages.start, (last.birth > root) == (run.birth > root) {
+                    joined?.pages.count += run.pages.count
+                    joined?.birth = min(last.birth, run.birth)
+                    continue
+                }
+                write.pointee.free(last.pages, birth: last.birth)
+            }
+            joined = run
+        }
+        if let joined { write.pointee.free(joined.pages, birth: joined.birth) }
+    }
+}
