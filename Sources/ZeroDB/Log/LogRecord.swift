@@ -143,6 +143,24 @@ struct LogBuffer {
         namedDatabases.removeAll(keepingCapacity: namedDatabases.count < 64)
     }
 
+    /// A place that a record can be cut off at.
+    struct Mark {
+        fileprivate var count: Int
+        fileprivate var isOverfull: Bool
+        fileprivate var namedDatabases: Set<Int>
+    }
+
+    var mark: Mark {
+        Mark(count: count, isOverfull: isOverfull, namedDatabases: namedDatabases)
+    }
+
+    /// Forgets all operations since a mark was set.
+    mutating func cut(at mark: Mark) {
+        count = mark.count
+        isOverfull = mark.isOverfull
+        namedDatabases = mark.namedDatabases
+    }
+
     /// Whether there is anything to replay.
     var isEmpty: Bool { count == LogRecord.headerSize }
 
