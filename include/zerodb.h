@@ -328,8 +328,9 @@ int zdb_env_verify(zdb_env *env, zdb_verify_fn on_problem, void *context,
  *  A nested transaction, one with a parent, sees what its parent has done and adds to it. Its commit
  *  gives its changes to the parent, its abort takes them back; nothing is on disk before the
  *  outermost transaction commits. While it lives, every call with its parent or the parent's
- *  cursors answers ZDB_BAD_TXN; ending an outer transaction is such a call too. It keeps a copy of
- *  each page of its parents that it changes. Cursors of the parent keep their places.
+ *  cursors answers ZDB_BAD_TXN (save zdb_cursor_close()); ending an outer transaction is such a
+ *  call too. It keeps a copy of each page of its parents that it changes. Cursors of the parent
+ *  keep their places. An error that breaks it leaves its parent as it was when it began.
  *  @param parent  NULL, or a write transaction that has no child.
  *  @param flags   0 or ZDB_RDONLY; for a write transaction, one of ZDB_DURABILITY_ in place of the
  *                 environment's. With a parent 0.
@@ -341,16 +342,18 @@ int zdb_env_verify(zdb_env *env, zdb_verify_fn on_problem, void *context,
 #define ZDB_MAX_NESTING 64
 int zdb_txn_begin(zdb_env *env, zdb_txn *parent, uint32_t flags, zdb_txn **txn);
 
-/** Commits and ends the transaction; the handle is dead whatever the result. A write
- *  transaction with full durability is on disk when this returns ZDB_OK: one flush of the log,
- *  shared with the other threads that commit at the time. It has not happened when this returns
- *  anything else, save ZDB_PANIC, after which nobody can tell before the environment is opened
- *  again. Committing a read transaction ends it.
- *  @return ZDB_OK; ZDB_BAD_TXN if an earlier error broke it; ZDB_FULL, ZDB_TXN_FULL;
- *  ZDB_PANIC; an errno (ENOSPC, EIO, ...). */
+/** Commits and ends the transaction; the handle is dead whatever the result, save ZDB_BAD_TXN
+ *  because of a child that is open: then nothing has happened. A write transaction with full
+ *  durability is on disk when this returns ZDB_OK: one flush of the log, shared with the other
+ *  threads that commit at the time. It has not happened when this returns anything else, save
+ *  ZDB_PANIC, after which nobody can tell before the environment is opened again. Committing a read
+ *  transaction ends it.
+ *  @return ZDB_OK; ZDB_BAD_TXN if an earlier error broke it or a child is open; ZDB_FULL,
+ *  ZDB_TXN_FULL; ZDB_PANIC; an errno (ENOSPC, EIO, ...). */
 int zdb_txn_commit(zdb_txn *txn);
 
-/** Ends the transaction and forgets its changes. NULL is allowed. */
+/** Ends the transaction and forgets its changes. NULL is allowed.
+ *  @return ZDB_OK; ZDB_BAD_TXN if a child is open, and then nothing has happened. */
 int zdb_txn_abort(zdb_txn *txn);
 
 /** Lets go of a read transaction's snapshot but keeps the handle for zdb_txn_renew(). */

@@ -23,14 +23,20 @@ public func zdb_txn_begin(
                 .incompatible,
                 "zdb_txn_begin: one durability at a time, and none for a read transaction")
         }
-        guard parent == nil else {
-            throw DatabaseError(
-                .unsupported, "zdb_txn_begin: nested transactions are not in this version")
+        let claim: TransactionClaim
+        if parent != nil {
+            guard flags == 0 else {
+                throw DatabaseError(
+                    .incompatible,
+                    "zdb_txn_begin: a nested transaction takes no flags: it writes, and what its "
+                        + "commit waits for its outermost transaction says")
+            }
+            claim = try Transactions.beginNested(in: Handles.transaction(parent), environment)
+        } else if flags & ZDB_RDONLY != 0 {
+            claim = try Transactions.beginRead(environment)
+        } else {
+            claim = try Transactions.beginWrite(environment, durability: durability)
         }
-        let claim =
-            flags & ZDB_RDONLY != 0
-            ? try Transactions.beginRead(environment)
-            : try Transactions.beginWrite(environment, durability: durability)
         txn.pointee = Handles.pointer(claim.handle)
         return ZDB_OK
     }
@@ -52,7 +58,7 @@ public func zdb_txn_abort(_ txn: OpaquePointer?) -> Int32 {
     return Results.catching { () throws(DatabaseError) in
         let state = try Handles.transaction(txn)
         try state.pointee.enter()
-        Transactions.end(TransactionClaim(state, Handles.number(txn)))
+        try Transactions.abort(TransactionClaim(state, Handles.number(txn)))
         return ZDB_OK
     }
 }

@@ -151,6 +151,24 @@ struct LogBuffer {
         namedDatabases.removeAll(keepingCapacity: namedDatabases.count < 64)
     }
 
+    /// A place that a record can be cut off at.
+    struct Mark {
+        fileprivate var count: Int
+        fileprivate var isOverfull: Bool
+        fileprivate var namedDatabases: Set<Int>
+    }
+
+    var mark: Mark {
+        Mark(count: count, isOverfull: isOverfull, namedDatabases: namedDatabases)
+    }
+
+    /// Forgets all operations since a mark was set.
+    mutating func cut(at mark: Mark) {
+        count = mark.count
+        isOverfull = mark.isOverfull
+        namedDatabases = mark.namedDatabases
+    }
+
     /// Whether there is anything to replay.
     var isEmpty: Bool { count == LogRecord.headerSize }
 
@@ -253,15 +271,17 @@ struct LogBuffer {
     }
 
     /// A place in the record to go back to.
-    struct Mark {
+    struct OperationMark {
         fileprivate var count = LogRecord.headerSize
         fileprivate var isOverfull = false
     }
 
-    var mark: Mark { Mark(count: count, isOverfull: isOverfull) }
+    var operationMark: OperationMark {
+        OperationMark(count: count, isOverfull: isOverfull)
+    }
 
     /// Takes back operations that turned out to change nothing.
-    mutating func cut(to mark: Mark) {
+    mutating func cut(to mark: OperationMark) {
         guard isRecording else { return }
         count = mark.count
         isOverfull = mark.isOverfull

@@ -189,14 +189,14 @@ package struct Operations {
     ///
     /// - Returns: the record before, for an operation that turns out to change nothing.
     @inline(__always) @discardableResult
-    func log(_ database: Int, _ operation: (inout LogBuffer) -> Void) -> LogBuffer.Mark {
+    func log(_ database: Int, _ operation: (inout LogBuffer) -> Void) -> LogBuffer.OperationMark {
         guard let write = state.pointee.write, write.pointee.log.isRecording else {
-            return LogBuffer.Mark()
+            return LogBuffer.OperationMark()
         }
         if database > 0, let name = state.pointee.environment.pointee.databases.name(database) {
             write.pointee.log.name(database, name)
         }
-        let mark = write.pointee.log.mark
+        let mark = write.pointee.log.operationMark
         operation(&write.pointee.log)
         return mark
     }

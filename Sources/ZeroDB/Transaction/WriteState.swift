@@ -37,8 +37,10 @@ struct WriteState {
     var isCommitting = false
     /// Whether anything was changed.
     var isDirty = false
-    /// The error that broke the transaction.
+    /// The error that broke the transaction at work.
     var failure: DatabaseError?
+    /// What the transactions that are nested return to when they are taken back, outermost first.
+    var savepoints: [Savepoint] = []
 
     init(pageSize: Int) {
         frames = .allocate(capacity: 1)
@@ -107,5 +109,6 @@ struct WriteState {
         isCommitting = false
         isDirty = false
         failure = nil
+        savepoints.removeAll()
     }
 }

@@ -2,9 +2,9 @@ import Glibc
 
 /// Changing a tree: copy-on-write of the path, then insert, split, delete, merge.
 ///
-/// A page of the snapshot is copied to a frame before it changes, and its parent's reference
-/// with it, so every frame's parent is a frame. An error in the middle leaves the transaction's
-/// pages half changed; the caller then marks it broken.
+/// A page of the snapshot, or of a transaction that this one is nested in, is copied to a frame
+/// before it changes, and its parent's reference with it, so every frame's parent is a frame. An
+/// error in the middle leaves the transaction's pages half changed; the caller then marks it broken.
 struct TreeWriter {
     let source: PageSource
     let write: UnsafeMutablePointer<WriteState>
@@ -383,9 +383,13 @@ struct TreeWriter {
     /// Makes every page of the path one that may change.
     @inline(__always)
     func touchPath() throws(DatabaseError) {
-        for step in 0..<tree.pointee.depth where !path[step].reference.isFrame {
-            try touch(step)
-        }
+        for step in 0..<tree.pointee.depth where !isOwn(path[step].reference) { try touch(step) }
+    }
+
+    /// Whether a page may change in place.
+    @inline(__always)
+    private func isOwn(_ reference: PageReference) -> Bool {
+        write.pointee.frames.pointee.isOwn(reference)
     }
 
     @inline(never)
@@ -402,8 +406,8 @@ struct TreeWriter {
         }
     }
 
-    /// Gives up a tree page: at once if this transaction made it, else when no reader of the
-    /// snapshot needs it.
+    /// Gives up a tree page: at once if this transaction made it, with its commit if one that it is
+    /// nested in did, else when no reader of the snapshot needs it.
     func release(_ reference: PageReference) {
         if reference.isFrame {
             write.pointee.frames.pointee.free(reference.frameIndex)
@@ -587,7 +591,7 @@ struct TreeWriter {
 
         memcpy(scratch.page, left.base, pageSize)
         let target: Page
-        if leftReference.isFrame {
+        if isOwn(leftReference) {
             target = left
         } else {
             let (reference, page) = try newPage()
