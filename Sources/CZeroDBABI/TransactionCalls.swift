@@ -120,15 +120,25 @@ public func zdb_get(
 }
 
 /// The mode that put flags ask for.
-func putMode(_ flags: UInt32, _ function: StaticString) throws(DatabaseError) -> Operations.PutMode
-{
-    try Results.checkFlags(flags, allowed: ZDB_NOOVERWRITE | ZDB_APPEND, function)
-    switch flags {
-    case ZDB_NOOVERWRITE: return .noOverwrite
-    // A key that is there is not after the last one: appending never overwrites.
-    case ZDB_APPEND, ZDB_APPEND | ZDB_NOOVERWRITE: return .append
-    default: return .overwrite
+///
+/// - Parameter extra: flags that the caller sees to itself.
+func putMode(
+    _ flags: UInt32, extra: UInt32 = 0, _ hasDuplicates: Bool, _ function: StaticString
+) throws(DatabaseError) -> Operations.PutMode {
+    let ofPairs = ZDB_NODUPDATA | ZDB_APPENDDUP
+    try Results.checkFlags(
+        flags, allowed: ZDB_NOOVERWRITE | ZDB_APPEND | ofPairs | extra, function)
+    guard hasDuplicates || flags & ofPairs == 0 else {
+        throw DatabaseError(
+            .incompatible,
+            "\(function): ZDB_NODUPDATA and ZDB_APPENDDUP are for databases made with ZDB_DUPSORT")
     }
+    // A key that is there is not after the last one: appending never overwrites.
+    if flags & ZDB_APPEND != 0 { return .append }
+    if flags & ZDB_NOOVERWRITE != 0 { return .noOverwrite }
+    // Nor is a value that is there after the key's last one.
+    if flags & ZDB_APPENDDUP != 0 { return .appendValue }
+    return flags & ZDB_NODUPDATA != 0 ? .noPair : .overwrite
 }
 
 @_cdecl("zdb_put") @implementation
@@ -139,7 +149,8 @@ public func zdb_put(
     Handles.withTransaction(txn) { state throws(DatabaseError) in
         let key = try Results.bytes(key, "key", "zdb_put")
         let bytes = try Results.bytes(value.map { UnsafePointer($0) }, "value", "zdb_put")
-        let mode = try putMode(flags, "zdb_put")
+        let mode = try putMode(
+            flags, Operations(state).hasDuplicates(Int(db)), "zdb_put")
         if let existing = try Operations(state).put(Int(db), key, bytes, mode: mode) {
             Results.store(existing, in: value)
             return ZDB_KEYEXIST
@@ -155,11 +166,10 @@ public func zdb_del(
 ) -> Int32 {
     Handles.withTransaction(txn) { state throws(DatabaseError) in
         let key = try Results.bytes(key, "key", "zdb_del")
-        guard value == nil else {
-            throw DatabaseError(
-                .unsupported,
-                "zdb_del: deleting one of several values is not in this version; "
-                    + "pass NULL for value")
+        if let value, try Operations(state).hasDuplicates(Int(db)) {
+            let bytes = try Results.bytes(value, "value", "zdb_del")
+            return try Operations(state).delete(Int(db), key, value: bytes)
+                ? ZDB_OK : ZDB_NOT_FOUND
         }
         return try Operations(state).delete(Int(db), key) ? ZDB_OK : ZDB_NOT_FOUND
     }

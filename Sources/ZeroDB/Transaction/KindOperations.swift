@@ -123,6 +123,13 @@ extension Operations {
         }
     }
 
+    /// Whether keys may have several values.
+    @inline(__always)
+    package func hasDuplicates(_ database: Int) throws(DatabaseError) -> Bool {
+        try state.pointee.checkUsable()
+        return try state.pointee.tree(database).pointee.record.flags.contains(.duplicates)
+    }
+
     // MARK: Counts
 
     /// - Throws: `incompatible` if branches do not count their entries.

@@ -318,6 +318,18 @@ extension CursorState {
         }
     }
 
+    /// Whether keys may have several values.
+    package func hasDuplicates() throws(DatabaseError) -> Bool {
+        try Operations(transaction).hasDuplicates(database)
+    }
+
+    /// Whether all values have one size.
+    package func isFixedSize() throws(DatabaseError) -> Bool {
+        try transaction.pointee.checkUsable()
+        return try transaction.pointee.tree(database).pointee.record.flags
+            .contains(.fixedSizeDuplicates)
+    }
+
     // MARK: Seeking pairs
 
     /// Moves to a key and one of its values, or if not `exact` to the first at or after it.
