@@ -383,6 +383,15 @@ struct TreeWriter {
     /// Makes every page of the path one that may change.
     @inline(__always)
     func touchPath() throws(DatabaseError) {
+        if write.pointee.frames.pointee.level > 0 { return try touchNestedPath() }
+        for step in 0..<tree.pointee.depth where !path[step].reference.isFrame {
+            try touch(step)
+        }
+    }
+
+    /// The same where frames may be those of a transaction that this one is nested in.
+    @inline(never)
+    private func touchNestedPath() throws(DatabaseError) {
         for step in 0..<tree.pointee.depth where !isOwn(path[step].reference) { try touch(step) }
     }
 
