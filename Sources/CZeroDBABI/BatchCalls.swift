@@ -1,0 +1,36 @@
+// The names are those of zerodb.h.
+// swift-format-ignore-file: AlwaysUseLowerCamelCase
+
+import CZeroDB
+import CZeroDBPlatform
+import ZeroDB
+
+/// An array of zdb_val as the engine has it: the two structures are laid out alike.
+private func engineBytes(_ values: UnsafePointer<zdb_val>) -> UnsafePointer<zp_bytes> {
+    UnsafeRawPointer(values).assumingMemoryBound(to: zp_bytes.self)
+}
+
+private func engineBytes(
+    _ values: UnsafeMutablePointer<zdb_val>
+) -> UnsafeMutablePointer<zp_bytes> {
+    UnsafeMutableRawPointer(values).assumingMemoryBound(to: zp_bytes.self)
+}
+
+@_cdecl("zdb_get_many") @implementation
+public func zdb_get_many(
+    _ txn: OpaquePointer?, _ db: zdb_db, _ keys: UnsafePointer<zdb_val>?,
+    _ values: UnsafeMutablePointer<zdb_val>?, _ count: Int, _ found: UnsafeMutablePointer<Int>?
+) -> Int32 {
+    Handles.withTransaction(txn) { state throws(DatabaseError) in
+        guard let keys else { throw Results.null("keys", "zdb_get_many") }
+        guard let values else { throw Results.null("values", "zdb_get_many") }
+        guard count >= 0 else {
+            throw DatabaseError(
+                .badArgument, "zdb_get_many: \(UInt(bitPattern: count)) keys are too many")
+        }
+        let there = try Operations(state).getMany(
+            Int(db), keys: engineBytes(keys), values: engineBytes(values), count: count)
+        found?.pointee = there
+        return ZDB_OK
+    }
+}
