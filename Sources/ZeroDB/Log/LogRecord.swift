@@ -111,6 +111,11 @@ enum LogOperation {
     static let drop: UInt8 = 6
     /// database, name: give it another name
     static let rename: UInt8 = 7
+    /// database, which ends there are, those keys: delete from the first to before the second
+    static let deleteRange: UInt8 = 8
+
+    static let hasFrom = 1
+    static let hasTo = 2
 }
 
 /// A record being written: room for its header, then operations.
@@ -242,6 +247,17 @@ struct LogBuffer {
         append(name)
     }
 
+    mutating func deleteRange(_ database: Int, from: KeyBytes?, to: KeyBytes?) {
+        guard reserve(48 + (from?.count ?? 0) + (to?.count ?? 0)) else { return }
+        append(LogOperation.deleteRange)
+        append(number: database)
+        append(
+            number: (from == nil ? 0 : LogOperation.hasFrom)
+                | (to == nil ? 0 : LogOperation.hasTo))
+        if let from { append(from) }
+        if let to { append(to) }
+    }
+
     /// A place in the record to go back to.
     struct Mark {
         fileprivate var count = LogRecord.headerSize
@@ -276,6 +292,7 @@ struct LogOperationReader {
         case clear(database: Int)
         case drop(database: Int)
         case rename(database: Int, name: KeyBytes)
+        case deleteRange(database: Int, from: KeyBytes?, to: KeyBytes?)
     }
 
     /// - Parameter record: a whole record, header included.
@@ -309,6 +326,15 @@ struct LogOperationReader {
         case LogOperation.drop: return .drop(database: try number())
         case LogOperation.rename:
             return .rename(database: try number(), name: try run())
+        case LogOperation.deleteRange:
+            let database = try number()
+            let ends = try number()
+            guard ends & ~(LogOperation.hasFrom | LogOperation.hasTo) == 0 else {
+                throw Malformed()
+            }
+            let from = ends & LogOperation.hasFrom != 0 ? try run() : nil
+            let to = ends & LogOperation.hasTo != 0 ? try run() : nil
+            return .deleteRange(database: database, from: from, to: to)
         default: throw Malformed()
         }
     }

@@ -22,7 +22,9 @@ package struct CursorState {
     /// The key under the cursor, room for the largest.
     private(set) var key: UnsafeMutableRawPointer
     private var keyCapacity: Int
-    private var keyLength = 0
+    private(set) var keyLength = 0
+    /// Keys that `nextMany` hands out, made at its first use.
+    var batchKeys: UnsafeMutableRawPointer?
     /// The tree's changes when the path was good.
     private var changes: UInt64 = 0
 
@@ -63,6 +65,7 @@ package struct CursorState {
     package mutating func deallocate() {
         path.deallocate()
         key.deallocate()
+        batchKeys?.deallocate()
     }
 
     /// An entry, as the cursor hands it out.
@@ -98,7 +101,7 @@ package struct CursorState {
     }
 
     @inline(__always)
-    private mutating func moveChecked(
+    mutating func moveChecked(
         _ move: Move, _ tree: TreeState
     ) throws(DatabaseError) -> Entry? {
         if place == .lost, move != .first, move != .last {
@@ -157,7 +160,7 @@ package struct CursorState {
 
     /// Checks the transaction and finds the place again if the tree has changed.
     @inline(__always)
-    private mutating func begin() throws(DatabaseError) -> TreeState {
+    mutating func begin() throws(DatabaseError) -> TreeState {
         try transaction.pointee.checkUsable()
         let tree = try transaction.pointee.tree(database)
         if place == .onEntry || place == .between {
@@ -212,7 +215,7 @@ package struct CursorState {
     /// Asks for the memory that a scan will come to: an entry some steps ahead, and at the
     /// middle of a leaf the next leaf's header and slots. A scan is bound by these misses.
     @inline(__always)
-    private func prefetch(_ leaf: Page, _ index: Int, _ leafStep: Int, forward: Bool) {
+    func prefetch(_ leaf: Page, _ index: Int, _ leafStep: Int, forward: Bool) {
         let count = leaf.count
         let ahead = forward ? index + Self.prefetchDistance : index - Self.prefetchDistance
         if ahead >= 0, ahead < count {
@@ -242,7 +245,7 @@ package struct CursorState {
 
     /// The entry the path ends at.
     @inline(__always)
-    private mutating func entry(_ tree: TreeState) throws(DatabaseError) -> Entry {
+    mutating func entry(_ tree: TreeState) throws(DatabaseError) -> Entry {
         let source = transaction.pointee.source
         let step = path[tree.depth - 1]
         let leaf = Page(step.page, size: source.pageSize)
