@@ -80,26 +80,78 @@ public func zdb_cursor_put(
     _ value: UnsafeMutablePointer<zdb_val>?, _ flags: UInt32
 ) -> Int32 {
     Handles.withCursor(cursor) { cursor throws(DatabaseError) in
-        let bytes = try Results.bytes(value.map { UnsafePointer($0) }, "value", "zdb_cursor_put")
         try Results.checkFlags(
-            flags, allowed: ZDB_CURRENT | ZDB_NOOVERWRITE | ZDB_APPEND, "zdb_cursor_put")
-        if flags == ZDB_CURRENT {
-            try cursor.pointee.replaceCurrent(bytes)
-            return ZDB_OK
-        }
-        guard flags & ZDB_CURRENT == 0 else {
+            flags, allowed: ZDB_CURRENT | ZDB_NOOVERWRITE | ZDB_APPEND | ZDB_RESERVE,
+            "zdb_cursor_put")
+        let others = flags & ~ZDB_RESERVE
+        let isReserving = flags & ZDB_RESERVE != 0
+        guard others & ZDB_CURRENT == 0 || others == ZDB_CURRENT else {
             throw DatabaseError(
                 .incompatible,
                 "zdb_cursor_put: ZDB_CURRENT replaces the value under the cursor and goes with no "
-                    + "other flag")
+                    + "other flag than ZDB_RESERVE")
+        }
+        if isReserving {
+            let count = try reservedCount(value, "zdb_cursor_put")
+            if others == ZDB_CURRENT {
+                return store(try cursor.pointee.reserveCurrent(count: count), in: value)
+            }
+            let key = try Results.bytes(key, "key", "zdb_cursor_put")
+            let mode = try putMode(others, "zdb_cursor_put")
+            return store(try cursor.pointee.reserve(key, count: count, mode: mode), in: value)
+        }
+        let bytes = try Results.bytes(value.map { UnsafePointer($0) }, "value", "zdb_cursor_put")
+        if others == ZDB_CURRENT {
+            try cursor.pointee.replaceCurrent(bytes)
+            return ZDB_OK
         }
         let key = try Results.bytes(key, "key", "zdb_cursor_put")
-        let mode = try putMode(flags, "zdb_cursor_put")
+        let mode = try putMode(others, "zdb_cursor_put")
         if let existing = try cursor.pointee.put(key, bytes, mode: mode) {
             Results.store(existing, in: value)
             return ZDB_KEYEXIST
         }
         return ZDB_OK
+    }
+}
+
+@_cdecl("zdb_cursor_renew") @implementation
+public func zdb_cursor_renew(_ txn: OpaquePointer?, _ cursor: OpaquePointer?) -> Int32 {
+    Handles.withTransactionAlone(txn) { state throws(DatabaseError) in
+        let object = try Handles.cursor(cursor)
+        guard object.pointee.environment == state.pointee.environment else {
+            throw DatabaseError(
+                .incompatible,
+                "zdb_cursor_renew: the cursor is of another environment than the transaction")
+        }
+        // The database must be there for this transaction too.
+        _ = try Operations(state).statistics(object.pointee.database)
+        object.pointee.begin(
+            state, handle: Handles.number(txn), database: object.pointee.database)
+        return ZDB_OK
+    }
+}
+
+@_cdecl("zdb_cursor_txn") @implementation
+public func zdb_cursor_txn(_ cursor: OpaquePointer?) -> OpaquePointer? {
+    do throws(DatabaseError) {
+        let handle = try Handles.cursor(cursor).pointee.transactionHandle
+        let txn = Handles.pointer(handle)
+        _ = try Handles.transaction(txn)
+        return txn
+    } catch {
+        _ = Results.fail(error)
+        return nil
+    }
+}
+
+@_cdecl("zdb_cursor_db") @implementation
+public func zdb_cursor_db(_ cursor: OpaquePointer?) -> zdb_db {
+    do throws(DatabaseError) {
+        return zdb_db(try Handles.cursor(cursor).pointee.database)
+    } catch {
+        _ = Results.fail(error)
+        return zdb_db.max
     }
 }
 

@@ -125,6 +125,33 @@ func putMode(_ flags: UInt32, _ function: StaticString) throws(DatabaseError) ->
     }
 }
 
+/// How much space a caller asks for with ZDB_RESERVE.
+func reservedCount(
+    _ value: UnsafeMutablePointer<zdb_val>?, _ function: StaticString
+) throws(DatabaseError) -> Int {
+    guard let value else { throw Results.null("value", function) }
+    let size = value.pointee.size
+    guard size >= 0 else {
+        throw DatabaseError(
+            .badValueSize, "\(function): space for \(UInt(bitPattern: size)) bytes")
+    }
+    return size
+}
+
+/// Tells a caller where to write, or what is there already.
+func store(
+    _ result: Operations.ReserveResult, in value: UnsafeMutablePointer<zdb_val>?
+) -> Int32 {
+    switch result {
+    case .space(let space):
+        Results.store(UnsafeRawBufferPointer(space), in: value)
+        return ZDB_OK
+    case .exists(let existing):
+        Results.store(existing, in: value)
+        return ZDB_KEYEXIST
+    }
+}
+
 @_cdecl("zdb_put") @implementation
 public func zdb_put(
     _ txn: OpaquePointer?, _ db: zdb_db, _ key: UnsafePointer<zdb_val>?,
@@ -132,6 +159,12 @@ public func zdb_put(
 ) -> Int32 {
     Handles.withTransaction(txn) { state throws(DatabaseError) in
         let key = try Results.bytes(key, "key", "zdb_put")
+        if flags & ZDB_RESERVE != 0 {
+            let mode = try putMode(flags & ~ZDB_RESERVE, "zdb_put")
+            let count = try reservedCount(value, "zdb_put")
+            let result = try Operations(state).reserve(Int(db), key, count: count, mode: mode)
+            return store(result, in: value)
+        }
         let bytes = try Results.bytes(value.map { UnsafePointer($0) }, "value", "zdb_put")
         let mode = try putMode(flags, "zdb_put")
         if let existing = try Operations(state).put(Int(db), key, bytes, mode: mode) {

@@ -258,6 +258,14 @@ struct LogBuffer {
         if let to { append(to) }
     }
 
+    /// Puts bytes in the place of others that are in the record already.
+    mutating func overwrite(at offset: Int, with run: UnsafeRawBufferPointer) {
+        guard let start = run.baseAddress, offset >= LogRecord.headerSize, offset <= count,
+            run.count <= count - offset
+        else { return }
+        (bytes + offset).copyMemory(from: start, byteCount: run.count)
+    }
+
     /// A place in the record to go back to.
     struct Mark {
         fileprivate var count = LogRecord.headerSize

@@ -29,6 +29,8 @@ package struct CursorState {
     private var changes: UInt64 = 0
 
     package var transaction: UnsafeMutablePointer<TransactionState>
+    /// The transaction's environment: another may be the one's that has its place in memory now.
+    package private(set) var environment: UnsafeMutablePointer<EnvironmentState>
     /// The transaction's handle, by which the cursor notices that it has ended.
     package var transactionHandle: UInt64 = 0
     /// The transaction's snapshot that the path belongs to.
@@ -39,6 +41,7 @@ package struct CursorState {
 
     package init(transaction: UnsafeMutablePointer<TransactionState>) {
         self.transaction = transaction
+        environment = transaction.pointee.environment
         path = .allocate(capacity: Format.depthMax + 1)
         keyCapacity = transaction.pointee.source.pageSize / 4 + 16
         key = .allocate(byteCount: keyCapacity, alignment: 8)
@@ -49,6 +52,7 @@ package struct CursorState {
         _ transaction: UnsafeMutablePointer<TransactionState>, handle: UInt64, database: Int
     ) {
         self.transaction = transaction
+        environment = transaction.pointee.environment
         transactionHandle = handle
         self.database = database
         forkGeneration = transaction.pointee.forkGeneration
@@ -265,7 +269,7 @@ package struct CursorState {
     /// The key under the cursor.
     ///
     /// - Throws: `badCursor`.
-    private mutating func currentKey() throws(DatabaseError) -> KeyBytes {
+    mutating func currentKey() throws(DatabaseError) -> KeyBytes {
         _ = try begin()
         guard place == .onEntry else {
             throw DatabaseError(
