@@ -97,17 +97,26 @@ public func zdb_cursor_put(
     _ value: UnsafeMutablePointer<zdb_val>?, _ flags: UInt32
 ) -> Int32 {
     Handles.withCursor(cursor) { cursor throws(DatabaseError) in
-        let hasDuplicates = try cursor.pointee.hasDuplicates()
         let mode = try putMode(
-            flags, extra: ZDB_CURRENT | ZDB_MULTIPLE, hasDuplicates, "zdb_cursor_put")
-        let bytes = try Results.bytes(value.map { UnsafePointer($0) }, "value", "zdb_cursor_put")
-        if flags & ZDB_CURRENT != 0 {
-            guard flags == ZDB_CURRENT else {
-                throw DatabaseError(
-                    .incompatible,
-                    "zdb_cursor_put: ZDB_CURRENT replaces the value under the cursor and goes with "
-                        + "no other flag")
+            flags, extra: ZDB_CURRENT | ZDB_MULTIPLE | ZDB_RESERVE, "zdb_cursor_put",
+            hasDuplicates: { () throws(DatabaseError) in try cursor.pointee.hasDuplicates() })
+        let others = flags & ~ZDB_RESERVE
+        guard others & ZDB_CURRENT == 0 || others == ZDB_CURRENT else {
+            throw DatabaseError(
+                .incompatible,
+                "zdb_cursor_put: ZDB_CURRENT replaces the value under the cursor and goes with no "
+                    + "other flag than ZDB_RESERVE")
+        }
+        if flags & ZDB_RESERVE != 0 {
+            let count = try reservedCount(value, "zdb_cursor_put")
+            if others == ZDB_CURRENT {
+                return store(try cursor.pointee.reserveCurrent(count: count), in: value)
             }
+            let key = try Results.bytes(key, "key", "zdb_cursor_put")
+            return store(try cursor.pointee.reserve(key, count: count, mode: mode), in: value)
+        }
+        let bytes = try Results.bytes(value.map { UnsafePointer($0) }, "value", "zdb_cursor_put")
+        if others == ZDB_CURRENT {
             try cursor.pointee.replaceCurrent(bytes)
             return ZDB_OK
         }
@@ -152,6 +161,46 @@ private func putMultiple(
         values[1].size = index + 1
     }
     return ZDB_OK
+}
+
+@_cdecl("zdb_cursor_renew") @implementation
+public func zdb_cursor_renew(_ txn: OpaquePointer?, _ cursor: OpaquePointer?) -> Int32 {
+    Handles.withTransactionAlone(txn) { state throws(DatabaseError) in
+        let object = try Handles.cursor(cursor)
+        guard object.pointee.environment == state.pointee.environment else {
+            throw DatabaseError(
+                .incompatible,
+                "zdb_cursor_renew: the cursor is of another environment than the transaction")
+        }
+        // The database must be there for this transaction too.
+        _ = try Operations(state).statistics(object.pointee.database)
+        object.pointee.begin(
+            state, handle: Handles.number(txn), database: object.pointee.database)
+        return ZDB_OK
+    }
+}
+
+@_cdecl("zdb_cursor_txn") @implementation
+public func zdb_cursor_txn(_ cursor: OpaquePointer?) -> OpaquePointer? {
+    do throws(DatabaseError) {
+        let handle = try Handles.cursor(cursor).pointee.transactionHandle
+        let txn = Handles.pointer(handle)
+        _ = try Handles.transaction(txn)
+        return txn
+    } catch {
+        _ = Results.fail(error)
+        return nil
+    }
+}
+
+@_cdecl("zdb_cursor_db") @implementation
+public func zdb_cursor_db(_ cursor: OpaquePointer?) -> zdb_db {
+    do throws(DatabaseError) {
+        return zdb_db(try Handles.cursor(cursor).pointee.database)
+    } catch {
+        _ = Results.fail(error)
+        return zdb_db.max
+    }
 }
 
 @_cdecl("zdb_cursor_del") @implementation

@@ -131,7 +131,7 @@ public func zdb_env_close(_ env: OpaquePointer?) -> Int32 {
         let state = object.pointee.state
         let cursors = Handles.cursors
         for index in 0..<cursors.count where cursors.handle(at: index) != nil {
-            if cursors.object(at: index)?.pointee.transaction.pointee.environment == state {
+            if cursors.object(at: index)?.pointee.environment == state {
                 cursors.release(index)
             }
         }

@@ -78,6 +78,17 @@ enum Handles {
         return object
     }
 
+    /// A cursor, whether its transaction has ended or not.
+    static func cursor(
+        _ pointer: OpaquePointer?
+    ) throws(DatabaseError) -> UnsafeMutablePointer<CursorState> {
+        guard let object = cursors.resolve(number(pointer)) else { throw bad("cursor", pointer) }
+        guard object.pointee.forkGeneration == zp_fork_generation() else {
+            throw Environment.forkedError
+        }
+        return object
+    }
+
     /// Runs a body in a transaction. A write transaction admits one thread at a time.
     @inline(__always)
     static func withTransaction(

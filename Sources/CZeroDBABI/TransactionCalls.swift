@@ -122,13 +122,16 @@ public func zdb_get(
 /// The mode that put flags ask for.
 ///
 /// - Parameter extra: flags that the caller sees to itself.
+@inline(__always)
 func putMode(
-    _ flags: UInt32, extra: UInt32 = 0, _ hasDuplicates: Bool, _ function: StaticString
+    _ flags: UInt32, extra: UInt32 = 0, _ function: StaticString,
+    hasDuplicates: () throws(DatabaseError) -> Bool
 ) throws(DatabaseError) -> Operations.PutMode {
+    if flags == 0 { return .overwrite }
     let ofPairs = ZDB_NODUPDATA | ZDB_APPENDDUP
     try Results.checkFlags(
         flags, allowed: ZDB_NOOVERWRITE | ZDB_APPEND | ofPairs | extra, function)
-    guard hasDuplicates || flags & ofPairs == 0 else {
+    if flags & ofPairs != 0, try !hasDuplicates() {
         throw DatabaseError(
             .incompatible,
             "\(function): ZDB_NODUPDATA and ZDB_APPENDDUP are for databases made with ZDB_DUPSORT")
@@ -141,6 +144,33 @@ func putMode(
     return flags & ZDB_NODUPDATA != 0 ? .noPair : .overwrite
 }
 
+/// How much space a caller asks for with ZDB_RESERVE.
+func reservedCount(
+    _ value: UnsafeMutablePointer<zdb_val>?, _ function: StaticString
+) throws(DatabaseError) -> Int {
+    guard let value else { throw Results.null("value", function) }
+    let size = value.pointee.size
+    guard size >= 0 else {
+        throw DatabaseError(
+            .badValueSize, "\(function): space for \(UInt(bitPattern: size)) bytes")
+    }
+    return size
+}
+
+/// Tells a caller where to write, or what is there already.
+func store(
+    _ result: Operations.ReserveResult, in value: UnsafeMutablePointer<zdb_val>?
+) -> Int32 {
+    switch result {
+    case .space(let space):
+        Results.store(UnsafeRawBufferPointer(space), in: value)
+        return ZDB_OK
+    case .exists(let existing):
+        Results.store(existing, in: value)
+        return ZDB_KEYEXIST
+    }
+}
+
 @_cdecl("zdb_put") @implementation
 public func zdb_put(
     _ txn: OpaquePointer?, _ db: zdb_db, _ key: UnsafePointer<zdb_val>?,
@@ -148,9 +178,17 @@ public func zdb_put(
 ) -> Int32 {
     Handles.withTransaction(txn) { state throws(DatabaseError) in
         let key = try Results.bytes(key, "key", "zdb_put")
-        let bytes = try Results.bytes(value.map { UnsafePointer($0) }, "value", "zdb_put")
         let mode = try putMode(
-            flags, Operations(state).hasDuplicates(Int(db)), "zdb_put")
+            flags, extra: ZDB_RESERVE, "zdb_put",
+            hasDuplicates: { () throws(DatabaseError) in
+                try Operations(state).hasDuplicates(Int(db))
+            })
+        if flags & ZDB_RESERVE != 0 {
+            let count = try reservedCount(value, "zdb_put")
+            let result = try Operations(state).reserve(Int(db), key, count: count, mode: mode)
+            return store(result, in: value)
+        }
+        let bytes = try Results.bytes(value.map { UnsafePointer($0) }, "value", "zdb_put")
         if let existing = try Operations(state).put(Int(db), key, bytes, mode: mode) {
             Results.store(existing, in: value)
             return ZDB_KEYEXIST

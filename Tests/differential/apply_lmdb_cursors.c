@@ -373,7 +373,7 @@ static void put_current(struct lmdb *lmdb, struct lmdb_cursor *cursor, MDB_dbi d
     if (place == IN_GAP) meant(MEANT_GAP_IS_NO_ENTRY);
     MDB_val key = key_of(cursor), value = lmdb_val(operation->value);
     if (place != ON_ENTRY) {
-        set_answer(result, ANSWER_BAD_CURSOR);
+        set_answer(result, is_writer(cursor->txn) ? ANSWER_BAD_CURSOR : ANSWER_NONE);
         return;
     }
     if (has_duplicates(database_of(lmdb, cursor)) && is_writer(cursor->txn)) {
@@ -452,15 +452,15 @@ static void put(struct lmdb *lmdb, struct lmdb_cursor *cursor, MDB_dbi dbi,
 static void delete(struct lmdb *lmdb, struct lmdb_cursor *cursor, MDB_dbi dbi,
                    const struct operation *operation, struct result *result) {
     enum place place = find_place(lmdb, cursor, dbi);
+    /* Which of two errors comes first is nobody's business: ANSWER_NONE. */
     if (operation->flags != 0 && !has_duplicates(database_of(lmdb, cursor))) {
-        /* Which of two errors comes first is nobody's business. */
         meant(MEANT_DUPLICATE_FLAGS_ON_PLAIN);
         set_answer(result, place == ON_ENTRY ? ANSWER_INCOMPATIBLE : ANSWER_NONE);
         return;
     }
     if (place != ON_ENTRY) {
         if (place == IN_GAP) meant(MEANT_GAP_IS_NO_ENTRY);
-        set_answer(result, ANSWER_BAD_CURSOR);
+        set_answer(result, is_writer(cursor->txn) ? ANSWER_BAD_CURSOR : ANSWER_NONE);
         return;
     }
     set_lmdb_code(result, mdb_cursor_del(cursor->native, operation->flags));

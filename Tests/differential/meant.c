@@ -1,7 +1,7 @@
-#include "meant.h"
-
 #include <inttypes.h>
 #include <stdio.h>
+
+#include "counts.h"
 
 /* The names are those of the table in README.md. */
 static const char *const names[MEANT_COUNT] = {
@@ -36,10 +36,8 @@ static const char *const names[MEANT_COUNT] = {
     [MEANT_HANDLE_OF_DROPPED_DATABASE] = "handle-of-dropped-database",
 };
 
-static uint64_t counts[MEANT_COUNT];
-
 void meant(enum meant meant) {
-    counts[meant]++;
+    counts->meant[meant]++;
 }
 
 static enum answer answer(enum meant difference, enum answer answer) {
@@ -125,6 +123,6 @@ enum answer meant_of_open(const struct operation *operation, const struct databa
 void print_meant(void) {
     printf("\nDifferences that are meant, and how often they were met:\n");
     for (unsigned i = 0; i < MEANT_COUNT; i++) {
-        printf("  %-36s %12" PRIu64 "\n", names[i], counts[i]);
+        printf("  %-36s %12" PRIu64 "\n", names[i], counts->meant[i]);
     }
 }

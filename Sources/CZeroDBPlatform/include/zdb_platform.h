@@ -40,6 +40,13 @@ uint64_t zp_thread_id(void);
 /** Asks the processor to bring a cache line in. Any address is allowed. */
 static inline void zp_prefetch(const void *address) { __builtin_prefetch(address, 0, 3); }
 
+/** A run of bytes of a caller's array: laid out as zdb_val in zerodb.h, so that calls that take
+ *  many keys or return many entries need no copy of the array. */
+typedef struct zp_bytes {
+    const void *data;
+    size_t size;
+} zp_bytes;
+
 extern uint32_t zp_fork_generation_value;
 
 /** 0 in the process that loaded the library; one more in each child of a fork(). */

@@ -1,3 +1,5 @@
+import CZeroDBPlatform
+
 /// A position in a database of a transaction, which the compiler keeps inside that transaction.
 public struct Cursor: ~Copyable, ~Escapable {
     private let state: UnsafeMutablePointer<CursorState>
@@ -66,6 +68,12 @@ public struct Cursor: ~Copyable, ~Escapable {
     @_lifetime(&self)
     public mutating func current() throws(DatabaseError) -> Entry? {
         entry(try state.pointee.move(.current))
+    }
+
+    mutating func nextMany(
+        keys: UnsafeMutablePointer<zp_bytes>, values: UnsafeMutablePointer<zp_bytes>, capacity: Int
+    ) throws(DatabaseError) -> Int {
+        try state.pointee.nextMany(keys: keys, values: values, capacity: capacity)
     }
 
     /// Moves to exactly this key; nil if it is not there, and then the cursor is nowhere.

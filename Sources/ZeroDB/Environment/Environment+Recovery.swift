@@ -126,6 +126,8 @@ private struct Replay {
                 try operations.drop(try handle(number))
             case .rename(let number, let name):
                 _ = try operations.rename(try handle(number), to: name)
+            case .deleteRange(let number, let from, let to):
+                _ = try operations.deleteRange(try handle(number), from: from, to: to)
             }
         }
     }

@@ -113,6 +113,11 @@ enum LogOperation {
     static let rename: UInt8 = 7
     /// database, key, value: delete the pair
     static let deletePair: UInt8 = 9
+    /// database, which ends there are, those keys: delete from the first to before the second
+    static let deleteRange: UInt8 = 8
+
+    static let hasFrom = 1
+    static let hasTo = 2
 }
 
 /// A record being written: room for its header, then operations.
@@ -270,6 +275,25 @@ struct LogBuffer {
         append(name)
     }
 
+    mutating func deleteRange(_ database: Int, from: KeyBytes?, to: KeyBytes?) {
+        guard reserve(48 + (from?.count ?? 0) + (to?.count ?? 0)) else { return }
+        append(LogOperation.deleteRange)
+        append(number: database)
+        append(
+            number: (from == nil ? 0 : LogOperation.hasFrom)
+                | (to == nil ? 0 : LogOperation.hasTo))
+        if let from { append(from) }
+        if let to { append(to) }
+    }
+
+    /// Puts bytes in the place of others that are in the record already.
+    mutating func overwrite(at offset: Int, with run: UnsafeRawBufferPointer) {
+        guard let start = run.baseAddress, offset >= LogRecord.headerSize, offset <= count,
+            run.count <= count - offset
+        else { return }
+        (bytes + offset).copyMemory(from: start, byteCount: run.count)
+    }
+
     /// A place in the record to go back to.
     struct OperationMark {
         fileprivate var count = LogRecord.headerSize
@@ -307,6 +331,7 @@ struct LogOperationReader {
         case drop(database: Int)
         case rename(database: Int, name: KeyBytes)
         case deletePair(database: Int, key: KeyBytes, value: UnsafeRawBufferPointer)
+        case deleteRange(database: Int, from: KeyBytes?, to: KeyBytes?)
     }
 
     /// - Parameter record: a whole record, header included.
@@ -342,6 +367,15 @@ struct LogOperationReader {
             return .rename(database: try number(), name: try run())
         case LogOperation.deletePair:
             return .deletePair(database: try number(), key: try run(), value: try run())
+        case LogOperation.deleteRange:
+            let database = try number()
+            let ends = try number()
+            guard ends & ~(LogOperation.hasFrom | LogOperation.hasTo) == 0 else {
+                throw Malformed()
+            }
+            let from = ends & LogOperation.hasFrom != 0 ? try run() : nil
+            let to = ends & LogOperation.hasTo != 0 ? try run() : nil
+            return .deleteRange(database: database, from: from, to: to)
         default: throw Malformed()
         }
     }

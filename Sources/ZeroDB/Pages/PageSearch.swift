@@ -50,17 +50,52 @@ extension Page {
 
     @inline(__always)
     private func search(_ key: KeyBytes, from first: Int, slotShift: Int) -> PagePosition {
+        finish(searchHeads(key, from: first, slotShift: slotShift))
+    }
+
+    /// A search that has come to the one entry it has to look at, if it has to.
+    struct HeadSearch {
+        /// Where the search has ended, or the first entry whose head is the key's.
+        var index: Int
+        /// Whether it goes on there.
+        var goesOn: Bool
+        fileprivate var slots: UnsafeRawPointer
+        fileprivate var slotShift: Int
+        fileprivate var head: UInt32
+        fileprivate var suffix: UnsafeRawPointer
+        fileprivate var suffixLength: Int
+
+        /// Where in the page the entry is that the search goes on with.
+        @inline(__always)
+        var entryOffset: Int { Page.offset(slots + index << slotShift) }
+
+        @inline(__always)
+        fileprivate static func ended(_ index: Int, _ anywhere: UnsafeRawPointer) -> HeadSearch {
+            HeadSearch(
+                index: index, goesOn: false, slots: anywhere, slotShift: 0, head: 0,
+                suffix: anywhere, suffixLength: 0)
+        }
+    }
+
+    /// The part of `searchLeaf` that touches slots only.
+    @inline(__always)
+    func searchLeafHeads(_ key: KeyBytes) -> HeadSearch {
+        searchHeads(key, from: 0, slotShift: 3)
+    }
+
+    @inline(__always)
+    private func searchHeads(_ key: KeyBytes, from first: Int, slotShift: Int) -> HeadSearch {
         let count = self.count
         let prefix = prefixLength
         let slotsStart = Self.slotsOffset(prefixLength: prefix)
         guard slotsStart + count << slotShift <= size, count >= first,
             let keyStart = key.baseAddress
-        else { return .broken }
+        else { return .ended(-1, base) }
         if prefix > 0 {
             let order = memcmp(keyStart, base + Self.headerSize, min(prefix, key.count))
             if order != 0 || key.count < prefix {
                 let isAfter = order > 0
-                return PagePosition(index: isAfter ? count : first, found: false)
+                return .ended(isAfter ? count : first, base)
             }
         }
         let suffix = keyStart + prefix
@@ -81,9 +116,20 @@ extension Page {
         }
         if length == 1, Self.head(slots + low << slotShift) < head { low += 1 }
         guard low < count, Self.head(slots + low << slotShift) == head else {
-            return PagePosition(index: low, found: false)
+            return .ended(low, base)
         }
+        return HeadSearch(
+            index: low, goesOn: true, slots: slots, slotShift: slotShift, head: head,
+            suffix: suffix, suffixLength: suffixLength)
+    }
 
+    /// The rest of a search: looks at entries.
+    @inline(__always)
+    func finish(_ search: HeadSearch) -> PagePosition {
+        var low = search.index
+        guard search.goesOn else { return PagePosition(index: low, found: false) }
+        let count = self.count
+        let (slots, slotShift, head) = (search.slots, search.slotShift, search.head)
         // One entry with this head is the usual case; several are searched by whole keys.
         var high = low + 1
         if high < count, Self.head(slots + high << slotShift) == head {
@@ -97,7 +143,8 @@ extension Page {
         while low < high {
             let middle = (low + high) >> 1
             let order = compare(
-                slots + middle << slotShift, head: head, suffix: suffix, count: suffixLength)
+                slots + middle << slotShift, head: head, suffix: search.suffix,
+                count: search.suffixLength)
             if order == 0 { return PagePosition(index: middle, found: true) }
             if order == Self.impossible { return .broken }
             if order < 0 { low = middle + 1 } else { high = middle }

@@ -70,6 +70,14 @@ struct PageSource {
         for line in 0..<4 { zp_prefetch(start + line * 64) }
     }
 
+    /// Asks for what a search of a page in the map will need first.
+    @inline(__always)
+    func prefetchForSearch(_ reference: PageReference) {
+        guard reference.number < pageCount else { return }
+        zp_prefetch(verified + Int(truncatingIfNeeded: reference.number))
+        prefetch(reference)
+    }
+
     @inline(never)
     private func framePage(
         _ reference: PageReference, level: Int, layout: PageLayout

@@ -64,6 +64,7 @@ struct Commit {
 
     private mutating func run() throws(DatabaseError) -> Remainder {
         write.pointee.isCommitting = true
+        write.pointee.settle()
         let databases = transaction.pointee.dirtyDatabases()
         try storeRecords(databases)
         try takeNumbers()

@@ -76,6 +76,7 @@ extension Operations {
         _ refusal: @autoclosure () -> String
     ) throws(DatabaseError) -> UnsafeMutablePointer<WriteState> {
         guard let write = state.pointee.write else { throw DatabaseError(.readOnly, refusal()) }
+        write.pointee.settle()
         return write
     }
 

@@ -165,7 +165,7 @@ extension Operations {
     }
 
     /// Counts a range of a counted database.
-    func countRange(
+    func countedRange(
         _ database: Int, from: UnsafeRawBufferPointer?, to: UnsafeRawBufferPointer?
     ) throws(DatabaseError) -> (first: UInt64, count: UInt64) {
         var end = try record(database).entries
@@ -185,7 +185,7 @@ extension Operations {
     ) throws(DatabaseError) {
         try state.pointee.checkUsable()
         try checkCounted(try record(database), database)
-        let (first, count) = try countRange(database, from: from, to: to)
+        let (first, count) = try countedRange(database, from: from, to: to)
         guard count > 0 else { return }
         let tree = try state.pointee.tree(database).pointee
         let source = state.pointee.source

@@ -56,6 +56,7 @@ package struct Operations {
             throw DatabaseError(
                 .readOnly, "a write in a read transaction; begin one without ZDB_RDONLY")
         }
+        write.pointee.settle()
         let tree = try state.pointee.tree(database)
         return TreeWriter(
             source: state.pointee.source, write: write, tree: tree, transaction: state.pointee.id)

@@ -29,6 +29,8 @@ struct WriteState {
     var durableRoot: UInt64 = 0
     /// The transaction's log record.
     var log = LogBuffer()
+    /// A value that the caller is filling, to be logged then.
+    var reservation: Reservation?
     /// Pages the transaction may dirty, 0 for no bound.
     var pagesMax: UInt64 = 0
     /// Pages it could get numbers for, at most.
@@ -95,6 +97,7 @@ struct WriteState {
         oldestYoung = .max
         self.durableRoot = durableRoot
         log.begin(limit: logLimit)
+        reservation = nil
         frames.pointee.reset()
         catalog = TreeState()
         catalog.record = meta.catalog

@@ -24,6 +24,8 @@ package struct CursorState {
     private(set) var key: UnsafeMutableRawPointer
     private var keyCapacity: Int
     var keyLength = 0
+    /// Keys that `nextMany` hands out, made at its first use.
+    var batchKeys: UnsafeMutableRawPointer?
     /// The tree's changes when the path was good.
     var changes: UInt64 = 0
     /// Which of the key's values, where it may have several.
@@ -34,6 +36,8 @@ package struct CursorState {
     var extra: CursorExtra?
 
     package var transaction: UnsafeMutablePointer<TransactionState>
+    /// The transaction's environment: another may be the one's that has its place in memory now.
+    package private(set) var environment: UnsafeMutablePointer<EnvironmentState>
     /// The transaction's handle, by which the cursor notices that it has ended.
     package var transactionHandle: UInt64 = 0
     /// The transaction's snapshot that the path belongs to.
@@ -44,6 +48,7 @@ package struct CursorState {
 
     package init(transaction: UnsafeMutablePointer<TransactionState>) {
         self.transaction = transaction
+        environment = transaction.pointee.environment
         path = .allocate(capacity: Format.depthMax + 1)
         keyCapacity = transaction.pointee.source.pageSize / 4 + 16
         key = .allocate(byteCount: keyCapacity, alignment: 8)
@@ -54,6 +59,7 @@ package struct CursorState {
         _ transaction: UnsafeMutablePointer<TransactionState>, handle: UInt64, database: Int
     ) {
         self.transaction = transaction
+        environment = transaction.pointee.environment
         transactionHandle = handle
         self.database = database
         forkGeneration = transaction.pointee.forkGeneration
@@ -73,6 +79,7 @@ package struct CursorState {
     package mutating func deallocate() {
         path.deallocate()
         key.deallocate()
+        batchKeys?.deallocate()
         extra?.deallocate()
         extra = nil
     }
@@ -124,7 +131,7 @@ package struct CursorState {
     }
 
     @inline(__always)
-    private mutating func moveChecked(
+    mutating func moveChecked(
         _ move: Move, _ tree: TreeState
     ) throws(DatabaseError) -> Entry? {
         if place == .lost, move != .first, move != .last { throw lostError }
@@ -250,7 +257,7 @@ package struct CursorState {
     /// Asks for the memory that a scan will come to: an entry some steps ahead, and at the
     /// middle of a leaf the next leaf's header and slots. A scan is bound by these misses.
     @inline(__always)
-    private func prefetch(_ leaf: Page, _ index: Int, _ leafStep: Int, forward: Bool) {
+    func prefetch(_ leaf: Page, _ index: Int, _ leafStep: Int, forward: Bool) {
         let count = leaf.count
         let ahead = forward ? index + Self.prefetchDistance : index - Self.prefetchDistance
         if ahead >= 0, ahead < count {
@@ -311,7 +318,7 @@ package struct CursorState {
     /// several. Both are the cursor's copies.
     ///
     /// - Throws: `badCursor`.
-    private mutating func current() throws(DatabaseError) -> Entry {
+    mutating func current() throws(DatabaseError) -> Entry {
         let tree = try begin()
         if place == .lost { throw lostError }
         guard place == .onEntry else { throw nowhereError }

@@ -382,17 +382,19 @@ struct TreeWriter {
 
     /// Makes every page of the path one that may change.
     @inline(__always)
-    func touchPath() throws(DatabaseError) {
-        if write.pointee.frames.pointee.level > 0 { return try touchNestedPath() }
-        for step in 0..<tree.pointee.depth where !path[step].reference.isFrame {
-            try touch(step)
-        }
+    func touchPath() throws(DatabaseError) { try touchPath(steps: tree.pointee.depth) }
+
+    /// Makes the first pages of the path ones that may change.
+    @inline(__always)
+    func touchPath(steps: Int) throws(DatabaseError) {
+        if write.pointee.frames.pointee.level > 0 { return try touchNestedPath(steps) }
+        for step in 0..<steps where !path[step].reference.isFrame { try touch(step) }
     }
 
     /// The same where frames may be those of a transaction that this one is nested in.
     @inline(never)
-    private func touchNestedPath() throws(DatabaseError) {
-        for step in 0..<tree.pointee.depth where !isOwn(path[step].reference) { try touch(step) }
+    private func touchNestedPath(_ steps: Int) throws(DatabaseError) {
+        for step in 0..<steps where !isOwn(path[step].reference) { try touch(step) }
     }
 
     /// Whether a page may change in place.
@@ -503,15 +505,7 @@ struct TreeWriter {
     func rebalance(_ step: Int) throws(DatabaseError) {
         let page = Page(path[step].page, size: pageSize)
         if page.count == 0 {
-            countLost(page)
-            release(path[step].reference)
-            guard step > 0 else {
-                tree.pointee.record.root = .none
-                tree.pointee.record.depth = 0
-                return
-            }
-            removeChild(path[step - 1].index, of: Page(path[step - 1].page, size: pageSize))
-            try rebalance(step - 1)
+            try removePage(step)
             return
         }
         guard step > 0 else {
@@ -522,6 +516,19 @@ struct TreeWriter {
         let index = path[step - 1].index
         if try merge(step, left: index) { return }
         if index > 0 { _ = try merge(step, left: index - 1) }
+    }
+
+    /// Takes a page that has no entries any more out of the tree.
+    func removePage(_ step: Int) throws(DatabaseError) {
+        countLost(Page(path[step].page, size: pageSize))
+        release(path[step].reference)
+        guard step > 0 else {
+            tree.pointee.record.root = .none
+            tree.pointee.record.depth = 0
+            return
+        }
+        removeChild(path[step - 1].index, of: Page(path[step - 1].page, size: pageSize))
+        try rebalance(step - 1)
     }
 
     /// Lets the only child of the root be the root.

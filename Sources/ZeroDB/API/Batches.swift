@@ -1,0 +1,172 @@
+import CZeroDBPlatform
+
+/// A range of keys: from one, included, to another, not included.
+///
+/// Without a first key it begins at the beginning, without a last one it goes to the end. One
+/// whose end is not after its beginning is empty.
+public struct KeyRange: Sendable, Hashable {
+    public var from: [UInt8]?
+    public var to: [UInt8]?
+
+    /// All keys.
+    public static let all = KeyRange()
+
+    public init(from: [UInt8]? = nil, to: [UInt8]? = nil) {
+        self.from = from
+        self.to = to
+    }
+
+    public init(from: some ByteSource, to: some ByteSource) {
+        self.from = from.withBytes { Array($0) }
+        self.to = to.withBytes { Array($0) }
+    }
+
+    /// From a key to the end.
+    public init(from: some ByteSource) { self.from = from.withBytes { Array($0) } }
+
+    /// From the beginning to before a key.
+    public init(to: some ByteSource) { self.to = to.withBytes { Array($0) } }
+
+    fileprivate func withEnds<Result>(
+        _ body: (KeyBytes?, KeyBytes?) throws(DatabaseError) -> Result
+    ) throws(DatabaseError) -> Result {
+        let middle = from?.count ?? 0
+        return try ((from ?? []) + (to ?? [])).withBytes { bytes throws(DatabaseError) in
+            try body(
+                from == nil ? nil : KeyBytes(rebasing: bytes[..<middle]),
+                to == nil ? nil : KeyBytes(rebasing: bytes[middle...]))
+        }
+    }
+}
+
+extension Transaction where Self: ~Copyable {
+    /// Copies of the values of many keys, in their order; nil for a key that is not there. Their
+    /// lookups wait for memory together: faster than one after another.
+    ///
+    /// - Throws: as `value(for:in:)`.
+    public func get(
+        _ keys: some Collection<some ByteSource>, in database: Database = .main
+    ) throws(DatabaseError) -> [[UInt8]?] {
+        var bytes: [UInt8] = []
+        var ends: [Int] = []
+        ends.reserveCapacity(keys.count)
+        for key in keys {
+            key.withBytes { bytes.append(contentsOf: $0) }
+            ends.append(bytes.count)
+        }
+        let values = UnsafeMutablePointer<zp_bytes>.allocate(capacity: max(1, 2 * ends.count))
+        defer { values.deallocate() }
+        let pointers = values + ends.count
+        return try bytes.withBytes { bytes throws(DatabaseError) in
+            var start = 0
+            for (index, end) in ends.enumerated() {
+                let key = KeyBytes(rebasing: bytes[start..<end])
+                (pointers + index).initialize(to: zp_bytes(data: key.baseAddress, size: key.count))
+                start = end
+            }
+            _ = try access.operations.getMany(
+                database.handle, keys: pointers, values: values, count: ends.count)
+            var copies: [[UInt8]?] = []
+            copies.reserveCapacity(ends.count)
+            for index in 0..<ends.count {
+                let value = values[index]
+                copies.append(
+                    value.data.map { Array(UnsafeRawBufferPointer(start: $0, count: value.size)) })
+            }
+            return copies
+        }
+    }
+
+    /// Counts the entries of a range.
+    ///
+    /// - Throws: `badValueSize`, `badDatabase`, `badTransaction`, `corrupted`.
+    /// - Complexity: O(log n) in a counted database, otherwise a pass over the range's leaves.
+    public func count(
+        _ range: KeyRange = .all, in database: Database = .main
+    ) throws(DatabaseError) -> UInt64 {
+        try range.withEnds { from, to throws(DatabaseError) in
+            try access.operations.countRange(database.handle, from: from, to: to)
+        }
+    }
+
+    /// Orders two keys as a database does.
+    ///
+    /// - Returns: a number below, equal to or above 0.
+    public func compareKeys(
+        _ left: some ByteSource, _ right: some ByteSource, in database: Database = .main
+    ) throws(DatabaseError) -> Int {
+        try left.withBytes { left throws(DatabaseError) in
+            try right.withBytes { right throws(DatabaseError) in
+                try access.operations.compareKeys(database.handle, left, right)
+            }
+        }
+    }
+}
+
+extension WriteTransaction {
+    /// Deletes the entries of a range.
+    ///
+    /// - Returns: how many there were.
+    /// - Throws: as `delete(_:in:)`.
+    @discardableResult
+    public mutating func delete(
+        _ range: KeyRange, in database: Database = .main
+    ) throws(DatabaseError) -> UInt64 {
+        try range.withEnds { from, to throws(DatabaseError) in
+            try access.operations.deleteRange(database.handle, from: from, to: to)
+        }
+    }
+
+    /// Puts a key, in place of an older value, and lets a body write its value where it will lie.
+    ///
+    /// - Parameters:
+    ///   - count: bytes of the value; zeros where the body writes nothing.
+    ///   - fill: writes the value. If it throws, the entry stays, with what was written.
+    /// - Throws: as `put(_:_:in:)`; `incompatible` in a database with duplicates.
+    public mutating func put(
+        _ key: some ByteSource, reserving count: Int, in database: Database = .main,
+        _ fill: (inout MutableRawSpan) throws(DatabaseError) -> Void
+    ) throws(DatabaseError) {
+        let result = try key.withBytes { key throws(DatabaseError) in
+            try access.operations.reserve(
+                database.handle, key, count: max(0, count), mode: .overwrite)
+        }
+        guard case .space(let space) = result else { return }
+        var span = unsafe MutableRawSpan(_unsafeBytes: space)
+        try fill(&span)
+    }
+}
+
+extension Cursor {
+    /// Moves on over several entries, those after the current one or from the first, and leaves the
+    /// cursor on the last of them. Fewer calls than moving one by one.
+    ///
+    /// - Parameters:
+    ///   - count: how many at most.
+    ///   - body: gets each, in order.
+    /// - Returns: how many there were; 0 at the end.
+    @discardableResult
+    public mutating func forNext(
+        _ count: Int, _ body: (borrowing Entry) throws(DatabaseError) -> Void
+    ) throws(DatabaseError) -> Int {
+        let room = min(max(count, 0), 256)
+        let keys = UnsafeMutablePointer<zp_bytes>.allocate(capacity: 2 * max(room, 1))
+        defer { keys.deallocate() }
+        let values = keys + room
+        var done = 0
+        while done < count {
+            let found = try nextMany(keys: keys, values: values, capacity: min(room, count - done))
+            guard found > 0 else { break }
+            for index in 0..<found {
+                try body(
+                    Entry(
+                        CursorState.Entry(
+                            key: KeyBytes(start: keys[index].data, count: keys[index].size),
+                            value: UnsafeRawBufferPointer(
+                                start: values[index].data, count: values[index].size))))
+            }
+            done += found
+        }
+        return done
+    }
+}

@@ -1,0 +1,105 @@
+import CZeroDBPlatform
+
+/// Many entries in one move.
+extension CursorState {
+    /// Keys are handed out until there are so many bytes of them.
+    private static let batchKeyBytes = 64 << 10
+    /// And one more of the longest, and what copying one may write behind it.
+    private static let batchKeysSize = batchKeyBytes + Format.pageSizeMax / 4 + 16
+
+    /// Moves on over several entries: those after the current one, or from the first.
+    ///
+    /// - Parameters:
+    ///   - keys: receives copies that the cursor owns, valid until its next call; may be nil.
+    ///   - values: receives what `move` gives; may be nil.
+    ///   - capacity: room in both, at least 1.
+    /// - Returns: how many there are, 0 at the end; the cursor is on the last of them.
+    package mutating func nextMany(
+        keys: UnsafeMutablePointer<zp_bytes>?, values: UnsafeMutablePointer<zp_bytes>?,
+        capacity: Int
+    ) throws(DatabaseError) -> Int {
+        let tree = try begin()
+        let buffer: UnsafeMutableRawPointer
+        if let known = batchKeys {
+            buffer = known
+        } else {
+            buffer = .allocate(byteCount: Self.batchKeysSize, alignment: 8)
+            batchKeys = buffer
+        }
+        do throws(DatabaseError) {
+            if !tree.record.flags.isSubset(of: .counted) {
+                return try stepMany(tree, buffer, keys, values, capacity)
+            }
+            return try scanMany(tree, buffer, keys, values, capacity)
+        } catch {
+            if error.code != .badCursor { place = .lost }
+            throw Operations(transaction).inDatabase(error, database)
+        }
+    }
+
+    /// By one move after another, whatever an entry is.
+    private mutating func stepMany(
+        _ tree: TreeState, _ buffer: UnsafeMutableRawPointer,
+        _ keys: UnsafeMutablePointer<zp_bytes>?, _ values: UnsafeMutablePointer<zp_bytes>?,
+        _ capacity: Int
+    ) throws(DatabaseError) -> Int {
+        var count = 0
+        var used = 0
+        while count < capacity, used < Self.batchKeyBytes,
+            let entry = tree.record.flags.contains(.duplicates)
+                ? try movePair(.next, tree) : try moveChecked(.next, tree)
+        {
+            if let keys, let start = entry.key.baseAddress {
+                (buffer + used).copyMemory(from: start, byteCount: entry.key.count)
+                keys[count] = zp_bytes(data: buffer + used, size: entry.key.count)
+                used += entry.key.count
+            }
+            values?[count] = zp_bytes(data: entry.value.baseAddress, size: entry.value.count)
+            count += 1
+        }
+        return count
+    }
+
+    /// Leaf by leaf.
+    private mutating func scanMany(
+        _ tree: TreeState, _ buffer: UnsafeMutableRawPointer,
+        _ keys: UnsafeMutablePointer<zp_bytes>?, _ values: UnsafeMutablePointer<zp_bytes>?,
+        _ capacity: Int
+    ) throws(DatabaseError) -> Int {
+        // The first move finds the place.
+        guard try moveChecked(.next, tree) != nil else { return 0 }
+        let source = transaction.pointee.source
+        let leafStep = tree.depth - 1
+        var leaf = Page(path[leafStep].page, size: source.pageSize)
+        var count = 0
+        var used = 0
+        while true {
+            let index = path[leafStep].index
+            if let keys {
+                let length = leaf.copyKey(index, to: buffer + used)
+                guard length >= 0 else { throw source.broken(leaf) }
+                keys[count] = zp_bytes(data: buffer + used, size: length)
+                used += length
+            }
+            if let values {
+                let value = try TreeRead.value(source, leaf, index, tree.record)
+                values[count] = zp_bytes(data: value.baseAddress, size: value.count)
+            }
+            count += 1
+            guard count < capacity, used < Self.batchKeyBytes else { break }
+            if index + 1 < leaf.count {
+                path[leafStep].index = index + 1
+                prefetch(leaf, index + 1, leafStep, forward: true)
+                continue
+            }
+            guard try TreeRead.moveToNeighbor(source, tree, forward: true, path: path) else {
+                break
+            }
+            leaf = Page(path[leafStep].page, size: source.pageSize)
+            guard leaf.slotsAreInside, leaf.count > 0 else { throw source.broken(leaf) }
+        }
+        // The cursor's own copy of the key it is on.
+        if count > 1 { _ = try entry(tree) }
+        return count
+    }
+}

@@ -1,0 +1,73 @@
+/// Deleting many neighbouring entries.
+extension TreeWriter {
+    /// Deletes the entries of a range, leaf by leaf. Leaves that go as a whole are not copied.
+    ///
+    /// - Parameters:
+    ///   - from: the first key; nil for the beginning.
+    ///   - to: the key after the last, and after `from`; nil for the end. Neither lies in a page of
+    ///     the transaction.
+    /// - Returns: how many there were.
+    func deleteRange(from: KeyBytes?, to: KeyBytes?) throws(DatabaseError) -> UInt64 {
+        var deleted: UInt64 = 0
+        while tree.pointee.depth > 0, try moveToFirst(atOrAfter: from) {
+            let step = tree.pointee.depth - 1
+            let leaf = Page(path[step].page, size: pageSize)
+            let start = path[step].index
+            let end = to.map { leaf.searchLeaf($0).index } ?? leaf.count
+            guard end >= 0 else { throw source.broken(leaf) }
+            guard start < end else { break }
+            let isLast = end < leaf.count
+            deleted &+= try deleteEntries(start..<end, step)
+            if isLast { break }
+        }
+        return deleted
+    }
+
+    /// Fills the path with the way to the first entry at or after a key.
+    ///
+    /// - Returns: false if there is none.
+    private func moveToFirst(atOrAfter key: KeyBytes?) throws(DatabaseError) -> Bool {
+        guard let key else {
+            try TreeRead.descend(
+                source, tree.pointee, to: .first, path: path, from: 0,
+                reference: tree.pointee.root)
+            return true
+        }
+        let position = try TreeRead.descend(source, tree.pointee, to: key, path: path)
+        let leaf = Page(path[tree.pointee.depth - 1].page, size: pageSize)
+        guard position.index >= leaf.count else { return true }
+        return try TreeRead.moveToNeighbor(source, tree.pointee, forward: true, path: path)
+    }
+
+    /// Deletes entries of the leaf that the path leads to.
+    private func deleteEntries(
+        _ range: Range<Int>, _ step: Int
+    ) throws(DatabaseError) -> UInt64 {
+        let isWhole = range.count == Page(path[step].page, size: pageSize).count
+        try touchPath(steps: isWhole ? step : step + 1)
+        let leaf = Page(path[step].page, size: pageSize)
+        let count = TreeRead.entryCount(leaf, range, tree.pointee.record)
+        let hasDuplicates = tree.pointee.record.flags.contains(.duplicates)
+        if tree.pointee.record.overflowPages > 0 || hasDuplicates {
+            for index in range {
+                guard let value = leaf.value(index) else { throw source.broken(leaf) }
+                if value.kind == .overflow { release(OverflowPointer(at: value.bytes)) }
+                if value.kind == .tree { try releaseSet(SetTree(at: value.bytes)) }
+            }
+        }
+        if hasDuplicates {
+            TreeRecord.subtract(UInt64(range.count), from: &tree.pointee.record.keys)
+        }
+        if isCounted { changeWeights(by: 0 &- count) }
+        TreeRecord.subtract(count, from: &tree.pointee.record.entries)
+        tree.pointee.lastInsertPage = .none
+        noteChange()
+        if isWhole {
+            try removePage(step)
+        } else {
+            leaf.removeLeafEntries(range)
+            try rebalance(step)
+        }
+        return count
+    }
+}
