@@ -72,6 +72,9 @@ static void close_environment(struct lmdb *lmdb) {
 static void begin(struct lmdb *lmdb, unsigned slot, struct result *result) {
     struct lmdb_txn *txn = &lmdb->txns[slot];
     MDB_txn *parent = is_writer(slot) && slot > 0 ? lmdb->txns[slot - 1].txn : NULL;
+    for (unsigned i = 0; parent != NULL && i < lmdb->setting->databases; i++) {
+        put_aside_cursors(lmdb, i, NULL);
+    }
     set_lmdb_code(result,
                   mdb_txn_begin(lmdb->env, parent, is_writer(slot) ? 0 : MDB_RDONLY, &txn->txn));
     if (result->answer != ANSWER_OK) return;
@@ -95,12 +98,10 @@ static void end(struct lmdb *lmdb, unsigned slot, bool commits, struct result *r
         set_answer(result, ANSWER_OK);
     }
     txn->txn = NULL;
-    if (!is_writer(slot)) return;
-    if (commits && result->answer == ANSWER_OK) {
+    if (is_writer(slot) && commits && result->answer == ANSWER_OK) {
         memcpy(slot > 0 ? lmdb->txns[slot - 1].handles : lmdb->committed, txn->handles,
                sizeof(txn->handles));
     }
-    for (unsigned i = 0; i < lmdb->setting->databases; i++) disturb_cursors(lmdb, i);
 }
 
 static void apply_to_transaction(struct lmdb *lmdb, const struct operation *operation,
@@ -197,11 +198,9 @@ static void drop(struct lmdb *lmdb, const struct operation *operation, MDB_dbi d
         return;
     }
     MDB_txn *txn = lmdb->txns[operation->txn].txn;
-    bool is_refused = !is_writer(operation->txn) || has_child(lmdb, operation->txn);
-    if (deletes && !is_refused) release_cursors(lmdb, database);
+    if (is_writer(operation->txn)) put_aside_cursors(lmdb, database, NULL);
     set_lmdb_code(result, mdb_drop(txn, dbi, deletes));
     if (result->answer != ANSWER_OK) return;
-    disturb_cursors(lmdb, database);
     if (!deletes) return;
     lmdb->txns[operation->txn].handles[database].state = HANDLE_ABSENT;
     lmdb->committed[database].state = HANDLE_UNKNOWN;
@@ -217,14 +216,22 @@ static int sign(int order) {
     return (order > 0) - (order < 0);
 }
 
+enum answer lmdb_meant_of_put(struct lmdb *lmdb, MDB_dbi dbi, const struct operation *operation) {
+    enum answer answer = meant_of_put(operation, &lmdb->setting->database[operation->database]);
+    if (answer != ANSWER_BAD_SIZE) return answer;
+    MDB_stat stat = {0};
+    int code = mdb_stat(lmdb->txns[operation->txn].txn, dbi, &stat);
+    return code == 0 && stat.ms_entries > 0 ? answer : ANSWER_NONE;
+}
+
 static void put(struct lmdb *lmdb, const struct operation *operation, MDB_dbi dbi,
                 struct result *result) {
-    const struct database *database = &lmdb->setting->database[operation->database];
-    enum answer answer = meant_of_put(operation, database);
+    enum answer answer = lmdb_meant_of_put(lmdb, dbi, operation);
     if (answer != ANSWER_OK) {
         set_answer(result, answer);
         return;
     }
+    if (is_writer(operation->txn)) put_aside_cursors(lmdb, operation->database, NULL);
     MDB_val key = lmdb_val(operation->key), value = lmdb_val(operation->value);
     int code = mdb_put(lmdb->txns[operation->txn].txn, dbi, &key, &value, operation->flags);
     if (code == 0 && (operation->flags & ZDB_RESERVE)) {
@@ -235,7 +242,6 @@ static void put(struct lmdb *lmdb, const struct operation *operation, MDB_dbi db
         result->has_value = true;
         result->value = bytes_of(value);
     }
-    disturb_cursors(lmdb, operation->database);
 }
 
 static void get(struct lmdb *lmdb, const struct operation *operation, MDB_dbi dbi,
@@ -254,8 +260,8 @@ static void get(struct lmdb *lmdb, const struct operation *operation, MDB_dbi db
         result->has_value = result->answer == ANSWER_OK;
         result->value = bytes_of(value);
     } else {
+        if (is_writer(operation->txn)) put_aside_cursors(lmdb, operation->database, NULL);
         set_lmdb_code(result, mdb_del(txn, dbi, &key, operation->with_value ? &value : NULL));
-        if (result->answer == ANSWER_OK) disturb_cursors(lmdb, operation->database);
     }
 }
 

@@ -105,9 +105,10 @@ static enum place find_place(struct lmdb *lmdb, struct lmdb_cursor *cursor, MDB_
         return IN_GAP;
     }
     if (cursor->native != NULL && !cursor->is_fresh) {
-        cursor->is_in_step = native_is_at_place(lmdb, cursor);
-        if (cursor->is_in_step) return ON_ENTRY;
-        meant(MEANT_CURSOR_LOST_BY_LMDB);
+        /* It has just put the entry, or found no neighbour of it. */
+        if (!native_is_at_place(lmdb, cursor)) give_up("LMDB's cursor is not where it should be");
+        cursor->is_in_step = true;
+        return ON_ENTRY;
     }
     make_fresh(lmdb, cursor, dbi);
     if (seek_place(lmdb, cursor, cursor->native) != 0) give_up("LMDB does not find an entry again");
@@ -116,20 +117,13 @@ static enum place find_place(struct lmdb *lmdb, struct lmdb_cursor *cursor, MDB_
     return ON_ENTRY;
 }
 
-void disturb_cursors(struct lmdb *lmdb, unsigned database) {
+void put_aside_cursors(struct lmdb *lmdb, unsigned database, const struct lmdb_cursor *writing) {
     for (unsigned i = 0; i <= CURSORS; i++) {
         struct lmdb_cursor *cursor = &lmdb->cursors[i];
-        if (cursor->is_open && cursor->database == database && is_writer(cursor->txn)) {
-            cursor->is_in_step = false;
-        }
-    }
-}
-
-void release_cursors(struct lmdb *lmdb, unsigned database) {
-    for (unsigned i = 0; i <= CURSORS; i++) {
-        struct lmdb_cursor *cursor = &lmdb->cursors[i];
-        if (!cursor->is_open || cursor->has_ended) continue;
-        if (cursor->database == database && is_writer(cursor->txn)) release(cursor);
+        if (!cursor->is_open || cursor->has_ended || cursor == writing) continue;
+        if (cursor->database != database || !is_writer(cursor->txn)) continue;
+        if (cursor->is_placed && cursor->native != NULL) meant(MEANT_CURSORS_FOLLOW_WRITES);
+        release(cursor);
     }
 }
 
@@ -376,13 +370,14 @@ static void put_current(struct lmdb *lmdb, struct lmdb_cursor *cursor, MDB_dbi d
         set_answer(result, is_writer(cursor->txn) ? ANSWER_BAD_CURSOR : ANSWER_NONE);
         return;
     }
-    if (has_duplicates(database_of(lmdb, cursor)) && is_writer(cursor->txn)) {
+    bool is_duplicate = has_duplicates(database_of(lmdb, cursor)) && is_writer(cursor->txn);
+    put_aside_cursors(lmdb, cursor->database, is_duplicate ? NULL : cursor);
+    if (is_duplicate) {
         set_lmdb_code(result, put_current_duplicate(lmdb, cursor, dbi, &value));
     } else {
         set_lmdb_code(result, mdb_cursor_put(cursor->native, &key, &value, MDB_CURRENT));
     }
     if (result->answer == ANSWER_OK) place_at(lmdb, cursor, bytes_of(key), operation->value);
-    disturb_cursors(lmdb, cursor->database);
 }
 
 static int put_multiple(struct lmdb_cursor *cursor, MDB_val *key,
@@ -405,8 +400,7 @@ static int put_multiple(struct lmdb_cursor *cursor, MDB_val *key,
 static void put(struct lmdb *lmdb, struct lmdb_cursor *cursor, MDB_dbi dbi,
                 const struct operation *operation, struct result *result) {
     uint32_t flags = operation->flags;
-    const struct database *database = database_of(lmdb, cursor);
-    enum answer answer = meant_of_put(operation, database);
+    enum answer answer = lmdb_meant_of_put(lmdb, dbi, operation);
     if (answer != ANSWER_OK) {
         set_answer(result, answer);
         return;
@@ -417,6 +411,7 @@ static void put(struct lmdb *lmdb, struct lmdb_cursor *cursor, MDB_dbi dbi,
     }
     find_place(lmdb, cursor, dbi);
     if (cursor->native == NULL) make_fresh(lmdb, cursor, dbi);
+    put_aside_cursors(lmdb, cursor->database, cursor);
     MDB_val key = lmdb_val(operation->key), value = lmdb_val(operation->value);
     struct bytes last = operation->value;
     int code;
@@ -434,7 +429,6 @@ static void put(struct lmdb *lmdb, struct lmdb_cursor *cursor, MDB_dbi dbi,
         }
     }
     set_lmdb_put_code(result, code, flags);
-    disturb_cursors(lmdb, cursor->database);
     if (result->answer == ANSWER_OK) {
         place_at(lmdb, cursor, operation->key, last);
     } else if (result->answer == ANSWER_EXISTS) {
@@ -463,9 +457,9 @@ static void delete(struct lmdb *lmdb, struct lmdb_cursor *cursor, MDB_dbi dbi,
         set_answer(result, is_writer(cursor->txn) ? ANSWER_BAD_CURSOR : ANSWER_NONE);
         return;
     }
+    put_aside_cursors(lmdb, cursor->database, cursor);
     set_lmdb_code(result, mdb_cursor_del(cursor->native, operation->flags));
     release(cursor);
-    disturb_cursors(lmdb, cursor->database);
 }
 
 static void count(struct lmdb *lmdb, struct lmdb_cursor *cursor, MDB_dbi dbi,

@@ -17,6 +17,13 @@ struct drawn_txn {
     bool is_open, is_reset;
 };
 
+/* A key and a value, by their numbers. */
+struct drawn_pair {
+    unsigned key, value;
+};
+
+enum { REMEMBERED_PAIRS = 128 };
+
 struct generator {
     const struct setting *setting;
     struct random random;
@@ -27,6 +34,8 @@ struct generator {
     unsigned phase_left;
     unsigned focus_database, focus_key[DATABASES];
     unsigned next_key[DATABASES], next_value[DATABASES]; /* of what rises */
+    struct drawn_pair pairs[DATABASES][REMEMBERED_PAIRS]; /* that were put, to be met again */
+    unsigned next_pair;
     bool is_missing[DATABASES]; /* may be: what only databases that are there answer is not asked */
     unsigned opening; /* steps left of opening all databases */
     bool is_closing;  /* no more than what ends everything */

@@ -41,6 +41,25 @@ static void set_value(struct generator *generator, unsigned database, unsigned n
             : make_value(&generator->random, content, generator->value);
 }
 
+static void remember_pair(struct generator *generator, unsigned database, unsigned key,
+                          unsigned value) {
+    struct drawn_pair pair = {key, value};
+    generator->pairs[database][generator->next_pair++ % REMEMBERED_PAIRS] = pair;
+}
+
+/* A pair that has been put not long ago, half of the time. */
+static void set_known_pair(struct generator *generator, unsigned database,
+                           struct operation *operation) {
+    struct random *random = &generator->random;
+    struct drawn_pair pair = generator->pairs[database][below(random, REMEMBERED_PAIRS)];
+    if (percent(random, 50)) {
+        pair.key = draw_key_number(generator, database);
+        pair.value = draw_value_number(generator, database);
+    }
+    set_key(generator, database, pair.key, operation);
+    set_value(generator, database, pair.value, operation);
+}
+
 /* Keys, and values where they are duplicates, that both libraries refuse for their size. */
 static void spoil_key(struct generator *generator, const struct database *database,
                       struct operation *operation) {
@@ -110,6 +129,11 @@ static void set_pair(struct generator *generator, unsigned database, uint32_t fl
     if ((flags & ZDB_APPENDDUP) && percent(random, 80)) {
         value = ++generator->next_value[database];
     }
+    if ((flags & (ZDB_NOOVERWRITE | ZDB_NODUPDATA)) && percent(random, 30)) {
+        set_known_pair(generator, database, operation);
+        return;
+    }
+    remember_pair(generator, database, key, value);
     set_key(generator, database, key, operation);
     set_value(generator, database, value, operation);
 }
@@ -152,7 +176,8 @@ static void draw_multiple(struct generator *generator, unsigned database,
     }
     unsigned char *to = generator->multiple;
     for (size_t i = 0; i < operation->multiple; i++) {
-        to += make_duplicate(described, content, rises ? ++number : draw_value_number(generator, database), to);
+        number = rises ? number + 1 : draw_value_number(generator, database);
+        to += make_duplicate(described, content, number, to);
     }
     operation->value.data = generator->multiple;
     operation->value.size = (size_t)(to - generator->multiple);
@@ -192,9 +217,13 @@ static void draw_delete(struct generator *generator, unsigned txn, unsigned data
     struct random *random = &generator->random;
     bool has_values = has_duplicates(&generator->setting->database[database]);
     operation->action = DELETE;
-    draw_lookup(generator, txn, database, operation);
     /* Whole keys go rarely, so that sets of duplicates come to grow. */
     operation->with_value = has_values ? !percent(random, 4) : percent(random, 20);
+    if (operation->with_value && !once_in(random, 50)) {
+        set_known_pair(generator, database, operation);
+        return;
+    }
+    draw_lookup(generator, txn, database, operation);
     if (operation->with_value) {
         set_value(generator, database, draw_value_number(generator, database), operation);
     }
@@ -282,9 +311,7 @@ static void draw_cursor_move(struct generator *generator, const struct drawn_cur
     operation->action = CURSOR_GET;
     zdb_cursor_op move = draw_move(random, has_values);
     operation->flags = (uint32_t)move;
-    set_key(generator, cursor->database, draw_key_number(generator, cursor->database), operation);
-    set_value(generator, cursor->database, draw_value_number(generator, cursor->database),
-              operation);
+    set_known_pair(generator, cursor->database, operation);
     bool is_search = move == ZDB_SET || move == ZDB_SET_KEY || move == ZDB_SET_RANGE;
     if (is_search && !cursor->has_ended && may_spoil(generator, cursor->txn, cursor->database)) {
         spoil_key(generator, described, operation);

@@ -78,6 +78,10 @@ static inline void set_answer(struct result *result, enum answer answer) {
  *  @return ANSWER_OK, ANSWER_BAD_DATABASE, ANSWER_BAD_TRANSACTION, ANSWER_NONE. */
 enum answer lmdb_handle(struct lmdb *lmdb, unsigned txn, unsigned database, MDB_dbi *dbi);
 
+/** meant_of_put(), but for the size of the first of the duplicates that shall all have one size: whether
+ *  one that was chosen before is still known then is nobody's business, and so ANSWER_NONE. */
+enum answer lmdb_meant_of_put(struct lmdb *lmdb, MDB_dbi dbi, const struct operation *operation);
+
 /** Whether a level has a transaction nested in it that is open. */
 static inline bool has_child(const struct lmdb *lmdb, unsigned txn) {
     return is_writer(txn) && txn + 1 < WRITER_LEVELS && lmdb->txns[txn + 1].txn != NULL;
@@ -86,11 +90,9 @@ static inline bool has_child(const struct lmdb *lmdb, unsigned txn) {
 void apply_to_lmdb_cursor(struct lmdb *lmdb, const struct operation *operation,
                           struct result *result);
 
-/** Makes the cursors of a database in write transactions look for their places again. */
-void disturb_cursors(struct lmdb *lmdb, unsigned database);
-
-/** Takes LMDB's cursors away from those of a database in write transactions, which is dropped. */
-void release_cursors(struct lmdb *lmdb, unsigned database);
+/** Before a write to a database: takes LMDB's cursors away from those in write transactions, but not
+ *  from the one that writes, if one does. */
+void put_aside_cursors(struct lmdb *lmdb, unsigned database, const struct lmdb_cursor *writing);
 
 /** Before the transaction ends, and LMDB frees its cursors. */
 void end_cursors(struct lmdb *lmdb, unsigned txn);
