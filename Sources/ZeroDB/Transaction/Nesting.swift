@@ -30,7 +30,6 @@ struct Savepoint {
         write.catalog = catalog
         write.free = free
         write.log.cut(at: log)
-        write.failure = nil
     }
 }
 
