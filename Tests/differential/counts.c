@@ -41,6 +41,10 @@ void count_set(const struct operation *operation, struct bytes key, uint64_t val
     *largest = values;
 }
 
+void count_entries(uint64_t entries) {
+    if (entries > counts->largest_database) counts->largest_database = entries;
+}
+
 void print_counts(void) {
     printf("\n%-44s", "Answers");
     for (unsigned answer = 0; answer < ANSWERS; answer++) {
@@ -75,9 +79,9 @@ void print_counts(void) {
            counts->entries_compared);
     printf("largest set of duplicates met by a count: %" PRIu64 "; sets met with more than %" PRIu64
            " and later with at most %" PRIu64 ": %" PRIu64 "; deepest nested transaction: %" PRIu64
-           "\n",
+           "; largest database: %" PRIu64 " entries\n",
            counts->largest_set, large_set, small_set, counts->shrunken_sets,
-           counts->deepest_level);
+           counts->deepest_level, counts->largest_database);
 }
 
 /* ---------------------------------------------------------- what must be met */

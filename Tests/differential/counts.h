@@ -11,7 +11,7 @@ struct counts {
     uint64_t meant[MEANT_COUNT];
     uint64_t answers[ACTIONS][VARIANTS][ANSWERS];
     uint64_t operations, positions_compared, databases_compared, entries_compared;
-    uint64_t largest_set, deepest_level, shrunken_sets;
+    uint64_t largest_set, largest_database, deepest_level, shrunken_sets;
     uint64_t set_sizes[REMEMBERED_SETS]; /* the largest count seen of a key, by hash */
 };
 
@@ -24,6 +24,9 @@ void count_operation(const struct operation *operation, enum answer answer);
 
 /** A cursor has counted the values of a key. */
 void count_set(const struct operation *operation, struct bytes key, uint64_t values);
+
+/** A database has told how many entries it has. */
+void count_entries(uint64_t entries);
 
 void print_counts(void);
 

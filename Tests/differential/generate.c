@@ -20,6 +20,7 @@ void start_generator(struct generator *generator, const struct setting *setting)
         generator->next_key[i] = generator->content[i].keys;
         generator->next_value[i] = generator->content[i].values;
     }
+    generator->is_growing = percent(&generator->random, 50);
     generator->opening = setting->databases + 2;
 }
 
@@ -99,7 +100,7 @@ static bool draw_writer(struct generator *generator, struct operation *operation
         return true;
     }
     if (!once_in(random, level > 0 ? 60 : 180)) return false;
-    operation->action = percent(random, 70) ? TXN_COMMIT : TXN_ABORT;
+    operation->action = percent(random, level > 0 ? 70 : 85) ? TXN_COMMIT : TXN_ABORT;
     /* Sometimes the wrong one: a parent's end is refused. */
     operation->txn = level > 0 && percent(random, 5) ? below(random, level) : level;
     return true;
@@ -186,7 +187,7 @@ static bool draw_database(struct generator *generator, struct operation *operati
         draw_open(generator, txn, operation);
         return true;
     }
-    if (!percent(random, 12)) return false;
+    if (!percent(random, generator->is_growing ? 4 : 12)) return false;
     operation->txn = txn;
     operation->database = database;
     /* A drop in a nested transaction that aborts leaves LMDB without a handle that has the parent's
@@ -236,7 +237,10 @@ static bool draw_cursor(struct generator *generator, struct operation *operation
 
 static void draw_phase(struct generator *generator) {
     struct random *random = &generator->random;
-    generator->phase = (enum phase)below(random, PHASES);
+    static const enum phase growing[] = {PHASE_GROW, PHASE_BULK, PHASE_GROW, PHASE_BULK,
+                                         PHASE_MIX,  PHASE_READ, PHASE_SHRINK};
+    generator->phase =
+        generator->is_growing ? growing[below(random, 7)] : (enum phase)below(random, PHASES);
     generator->phase_left = between(random, 100, 1500);
     if (generator->phase == PHASE_READ) generator->phase_left /= 3;
     generator->focus_database = below(random, generator->setting->databases);

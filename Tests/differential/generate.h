@@ -30,6 +30,7 @@ struct generator {
     struct content content[DATABASES];
     struct drawn_txn txns[TRANSACTIONS];
     struct drawn_cursor cursors[CURSORS];
+    bool is_growing; /* grows more than it shrinks */
     enum phase phase;
     unsigned phase_left;
     unsigned focus_database, focus_key[DATABASES];

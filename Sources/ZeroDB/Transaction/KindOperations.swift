@@ -130,6 +130,15 @@ extension Operations {
         return try state.pointee.tree(database).pointee.record.flags.contains(.duplicates)
     }
 
+    /// - Throws: `incompatible` if keys have one value each.
+    func checkDuplicates(_ database: Int) throws(DatabaseError) {
+        guard try hasDuplicates(database) else {
+            throw DatabaseError(
+                .incompatible,
+                describe(database) + " was made without ZDB_DUPSORT: its keys have one value each")
+        }
+    }
+
     // MARK: Counts
 
     /// - Throws: `incompatible` if branches do not count their entries.
