@@ -49,6 +49,13 @@ struct MemberSet {
         return UnsafeRawBufferPointer(start: members + start, count: end - start)
     }
 
+    /// Whether every member lies in the field.
+    var isPlausible: Bool {
+        guard width == 0 else { return true }
+        for index in 0..<count where member(index) == nil { return false }
+        return true
+    }
+
     /// The first member at or after one.
     func search(_ wanted: UnsafeRawBufferPointer, reversed: Bool) -> PagePosition {
         var low = 0
@@ -243,7 +250,8 @@ struct SetTree {
         state.record.entries = entries
         state.record.branchPages = branchPages
         state.record.leafPages = leafPages
-        state.record.depth = depth
+        // A depth that no tree has is none: descending refuses it.
+        state.record.depth = Int(depth) <= Format.depthMax ? depth : 0
         state.becomeSet(in: database)
         return state
     }

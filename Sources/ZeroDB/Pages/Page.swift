@@ -163,7 +163,8 @@ struct Page {
             case .inline: true
             case .overflow:
                 count == OverflowPointer.size && OverflowPointer(at: bytes).isPlausible
-            case .set: MemberSet(UnsafeRawBufferPointer(start: bytes, count: count)) != nil
+            case .set:
+                MemberSet(UnsafeRawBufferPointer(start: bytes, count: count))?.isPlausible ?? false
             case .tree: count == SetTree.size && SetTree(at: bytes).isPlausible
             }
         }

@@ -78,6 +78,7 @@ enum TreeRead {
     ) throws(DatabaseError) -> PagePosition {
         var reference = tree.root
         let leafStep = tree.depth - 1
+        guard leafStep >= 0 else { throw emptyTree }
         let branchLayout = tree.branchLayout
         for step in 0..<leafStep {
             let page = try source.page(reference, level: leafStep - step, layout: branchLayout)
@@ -87,10 +88,28 @@ enum TreeRead {
             reference = page.child(child)
         }
         let leaf = try source.page(reference, level: 0, layout: tree.leafLayout)
+        if tree.isSet { try checkMembers(source, tree, leaf) }
         let position = tree.isSet ? leaf.searchMembers(key) : leaf.searchLeaf(key)
         guard position.index >= 0 else { throw source.broken(leaf) }
         path[leafStep] = PathStep(reference: reference, page: leaf.base, index: position.index)
         return position
+    }
+
+    /// Whether a leaf of a tree of values holds members of the size that all have.
+    @inline(never)
+    static func checkMembers(
+        _ source: PageSource, _ tree: TreeState, _ leaf: Page
+    ) throws(DatabaseError) {
+        guard leaf.width == tree.memberWidth else {
+            throw source.corrupted(
+                leaf.number, "page",
+                "its members have \(leaf.width) bytes, expected \(tree.memberWidth)")
+        }
+    }
+
+    private static var emptyTree: DatabaseError {
+        DatabaseError(
+            .corrupted, "a tree of duplicates has an impossible depth; run zerodb-check")
     }
 
     /// Which end of a tree.
@@ -106,12 +125,14 @@ enum TreeRead {
     ) throws(DatabaseError) {
         var reference = start
         let leafStep = tree.depth - 1
+        guard leafStep >= 0 else { throw emptyTree }
         for step in step...leafStep {
             let page = try source.page(
                 reference, level: leafStep - step, layout: tree.layout(level: leafStep - step))
             guard page.slotsAreInside, step == leafStep || page.count > 0 else {
                 throw source.broken(page)
             }
+            if step == leafStep, tree.isSet { try checkMembers(source, tree, page) }
             let index = end == .first ? 0 : page.count - 1
             path[step] = PathStep(reference: reference, page: page.base, index: index)
             if step < leafStep { reference = page.child(index) }

@@ -575,6 +575,10 @@ struct TreeWriter {
         let layout = tree.pointee.layout(level: level)
         let left = try source.page(leftReference, level: level, layout: layout)
         let right = try source.page(rightReference, level: level, layout: layout)
+        if tree.pointee.isSet, level == 0 {
+            try TreeRead.checkMembers(source, tree.pointee, left)
+            try TreeRead.checkMembers(source, tree.pointee, right)
+        }
         let capacity = Page.capacity(pageSize: pageSize)
         guard left.liveSize + right.liveSize - left.prefixLength - right.prefixLength <= capacity
         else { return false }
