@@ -1,8 +1,7 @@
 /* A thousand keys with a thousand values of 8 bytes each: inserts in random order, reads.
  *
  * Two kinds of database: duplicates of any size, and integers of one size. The engines insert in
- * turns of a twentieth, as in case_load.c. What the first round of loads by one transaction leaves
- * is kept for the reads. */
+ * turns of a twentieth, as in case_load.c. */
 #include "cases.h"
 #include "pairs.h"
 
@@ -10,10 +9,10 @@
 #include <string.h>
 
 #define TURNS 20
-#define BATCH 1000             /* pairs of a small transaction */
-#define BATCHED_ROUNDS 3       /* each writes some gigabytes */
+#define BATCH 1000       /* pairs of a small transaction */
+#define BATCHED_ROUNDS 3 /* each writes some gigabytes */
 #define BOTH_A_SLICE 100000
-#define COUNTS_A_SLICE 50      /* passes over all keys */
+#define COUNTS_A_SLICE 50 /* passes over all keys */
 
 struct load {
     struct subject subject;

@@ -16,8 +16,9 @@ static bool are_equal(struct bytes left, struct bytes right) {
  * before that page must be there. */
 static bool is_beginning(const struct comparison *comparison, struct bytes all,
                          struct bytes beginning) {
-    return beginning.size <= all.size && all.size - beginning.size <= comparison->setting->page_size &&
-           (beginning.size == 0 || memcmp(all.data, beginning.data, beginning.size) == 0);
+    if (beginning.size > all.size) return false;
+    if (all.size - beginning.size > comparison->setting->page_size) return false;
+    return beginning.size == 0 || memcmp(all.data, beginning.data, beginning.size) == 0;
 }
 
 /* What differs; NULL: nothing. */

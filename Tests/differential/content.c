@@ -53,7 +53,7 @@ struct database database_of_kind(unsigned kind, struct random *random) {
 
 struct content choose_content(struct random *random, const struct database *database,
                               uint64_t salt) {
-    static const unsigned key_counts[] = {3, 3, 40, 500, 500, 6000};
+    static const unsigned key_counts[] = {3, 3, 40, 500, 2000, 20000};
     static const unsigned value_counts[] = {6, 100, 3000, 3000, 20000};
     struct content content = {
         .key_style = (enum style)below(random, STYLES),
@@ -63,7 +63,7 @@ struct content choose_content(struct random *random, const struct database *data
         .has_large_values = percent(random, 40),
         .salt = salt,
     };
-    if (!has_duplicates(database) && content.keys < 500) content.keys *= 20;
+    if (!has_duplicates(database) && content.keys < 2000) content.keys *= 20;
     /* Few keys are for many duplicates. */
     if (has_duplicates(database) && content.keys < 10 && content.values < 3000) {
         content.values = 3000;

@@ -20,6 +20,11 @@ void start_generator(struct generator *generator, const struct setting *setting)
         generator->next_key[i] = generator->content[i].keys;
         generator->next_value[i] = generator->content[i].values;
     }
+    /* Trees of several levels, now and then. */
+    if (percent(&generator->random, 25)) {
+        unsigned most = percent(&generator->random, 70) ? 1500 : 6000;
+        generator->preload = below(&generator->random, most);
+    }
     generator->is_growing = percent(&generator->random, 50);
     generator->opening = setting->databases + 2;
 }
@@ -35,6 +40,12 @@ void finish(struct generator *generator) {
 /* A write transaction that opens all databases, and makes those that are not there. */
 static void draw_opening(struct generator *generator, struct operation *operation) {
     unsigned databases = generator->setting->databases;
+    if (generator->opening == 1 && generator->preload > 0) {
+        generator->preload--;
+        operation->txn = 0;
+        draw_plain_put(generator, below(&generator->random, databases), operation);
+        return;
+    }
     unsigned step = databases + 2 - generator->opening--;
     operation->txn = 0;
     if (step == 0) {
@@ -84,7 +95,6 @@ static bool draw_orphan(struct generator *generator, struct operation *operation
     return false;
 }
 
-/* A cursor is closed before the transaction that its own is nested in goes on. */
 static bool draw_writer(struct generator *generator, struct operation *operation) {
     struct random *random = &generator->random;
     unsigned level = innermost_writer(generator);
@@ -171,7 +181,7 @@ static bool draw_database(struct generator *generator, struct operation *operati
     struct random *random = &generator->random;
     unsigned level = innermost_writer(generator);
     unsigned database = below(random, generator->setting->databases);
-    if (level != TRANSACTIONS && generator->is_missing[database] && percent(random, 20)) {
+    if (level != TRANSACTIONS && generator->is_missing[database] && percent(random, 5)) {
         operation->action = DB_OPEN;
         operation->txn = level;
         operation->database = database;
@@ -187,7 +197,7 @@ static bool draw_database(struct generator *generator, struct operation *operati
         draw_open(generator, txn, operation);
         return true;
     }
-    if (!percent(random, generator->is_growing ? 4 : 12)) return false;
+    if (!percent(random, generator->is_growing ? 2 : 8)) return false;
     operation->txn = txn;
     operation->database = database;
     /* A drop in a nested transaction that aborts leaves LMDB without a handle that has the parent's
@@ -238,12 +248,19 @@ static bool draw_cursor(struct generator *generator, struct operation *operation
 static void draw_phase(struct generator *generator) {
     struct random *random = &generator->random;
     static const enum phase growing[] = {PHASE_GROW, PHASE_BULK, PHASE_GROW, PHASE_BULK,
-                                         PHASE_MIX,  PHASE_READ, PHASE_SHRINK};
+                                         PHASE_MIX,  PHASE_READ, PHASE_DRAIN};
     generator->phase =
         generator->is_growing ? growing[below(random, 7)] : (enum phase)below(random, PHASES);
     generator->phase_left = between(random, 100, 1500);
-    if (generator->phase == PHASE_READ) generator->phase_left /= 3;
     generator->focus_database = below(random, generator->setting->databases);
+    if (generator->phase == PHASE_READ) generator->phase_left /= 3;
+    if (generator->phase == PHASE_DRAIN) {
+        if (has_duplicates(&generator->setting->database[generator->focus_database])) {
+            generator->phase_left *= 3;
+        } else {
+            generator->phase = PHASE_SHRINK;
+        }
+    }
     for (unsigned i = 0; i < generator->setting->databases; i++) {
         generator->focus_key[i] = below(random, generator->content[i].keys);
     }

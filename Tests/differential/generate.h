@@ -4,8 +4,8 @@
 
 #include "content.h"
 
-/* What most operations are about for a while. */
-enum phase { PHASE_GROW, PHASE_SHRINK, PHASE_BULK, PHASE_MIX, PHASE_READ, PHASES };
+/* What most operations are about for a while. Draining takes the duplicates of one key away. */
+enum phase { PHASE_GROW, PHASE_SHRINK, PHASE_BULK, PHASE_MIX, PHASE_READ, PHASE_DRAIN, PHASES };
 
 struct drawn_cursor {
     bool is_open, has_ended;
@@ -38,6 +38,7 @@ struct generator {
     struct drawn_pair pairs[DATABASES][REMEMBERED_PAIRS]; /* that were put, to be met again */
     unsigned next_pair;
     bool is_missing[DATABASES]; /* may be: what only databases that are there answer is not asked */
+    unsigned preload; /* puts left of those that the first transaction begins with */
     unsigned opening; /* steps left of opening all databases */
     bool is_closing;  /* no more than what ends everything */
     bool reopens;     /* when all has ended */
@@ -60,6 +61,9 @@ void finish(struct generator *generator);
 
 /** The innermost write transaction, or TRANSACTIONS. */
 unsigned innermost_writer(const struct generator *generator);
+
+/** Of generate_calls.c: a put without flags. */
+void draw_plain_put(struct generator *generator, unsigned database, struct operation *operation);
 
 /** Of generate_calls.c: one call with the data in a transaction or with a cursor. */
 void draw_call(struct generator *generator, unsigned txn, struct operation *operation);

@@ -8,8 +8,9 @@
 static unsigned draw_key_number(struct generator *generator, unsigned database) {
     struct random *random = &generator->random;
     const struct content *content = &generator->content[database];
-    if (percent(random, 45)) {
-        /* Around the key that the phase is about. */
+    bool has_values = has_duplicates(&generator->setting->database[database]);
+    if (percent(random, has_values ? 45 : 10)) {
+        /* Around the key that the phase is about, where duplicates come together. */
         unsigned spread = content->keys < 10 ? 1 : 8;
         return (generator->focus_key[database] + below(random, spread)) % content->keys;
     }
@@ -138,6 +139,12 @@ static void set_pair(struct generator *generator, unsigned database, uint32_t fl
     set_value(generator, database, value, operation);
 }
 
+void draw_plain_put(struct generator *generator, unsigned database, struct operation *operation) {
+    operation->action = PUT;
+    operation->database = database;
+    set_pair(generator, database, 0, operation);
+}
+
 static void draw_put(struct generator *generator, unsigned txn, unsigned database,
                      bool with_cursor, struct operation *operation) {
     struct random *random = &generator->random;
@@ -232,7 +239,7 @@ static void draw_delete(struct generator *generator, unsigned txn, unsigned data
 static bool writes(struct generator *generator) {
     static const unsigned chances[PHASES] = {
         [PHASE_GROW] = 85, [PHASE_SHRINK] = 70, [PHASE_BULK] = 80, [PHASE_MIX] = 55,
-        [PHASE_READ] = 5,
+        [PHASE_READ] = 5, [PHASE_DRAIN] = 60,
     };
     return percent(&generator->random, chances[generator->phase]);
 }
@@ -240,7 +247,7 @@ static bool writes(struct generator *generator) {
 static bool deletes(struct generator *generator) {
     static const unsigned chances[PHASES] = {
         [PHASE_GROW] = 8, [PHASE_SHRINK] = 92, [PHASE_BULK] = 5, [PHASE_MIX] = 45,
-        [PHASE_READ] = 50,
+        [PHASE_READ] = 50, [PHASE_DRAIN] = 97,
     };
     return percent(&generator->random, chances[generator->phase]);
 }
@@ -289,9 +296,25 @@ static zdb_cursor_op draw_move(struct random *random, bool has_values) {
                                            ZDB_SET_KEY,   ZDB_SET_RANGE, ZDB_GET_CURRENT,
                                            ZDB_FIRST_DUP, ZDB_LAST_DUP};
     static const zdb_cursor_op pairs[] = {ZDB_GET_BOTH, ZDB_GET_BOTH_RANGE};
-    if (percent(random, 50)) return steps[below(random, has_values || once_in(random, 20) ? 10 : 7)];
-    if (percent(random, 60)) return places[below(random, has_values || once_in(random, 20) ? 8 : 6)];
-    return has_values || once_in(random, 20) ? pairs[below(random, 2)] : ZDB_SET_RANGE;
+    /* What is for duplicates stands last in each list, and is refused elsewhere. */
+    bool is_for_values = has_values || once_in(random, 20);
+    if (percent(random, 50)) return steps[below(random, is_for_values ? 10 : 7)];
+    if (percent(random, 60)) return places[below(random, is_for_values ? 8 : 6)];
+    return is_for_values ? pairs[below(random, 2)] : ZDB_SET_RANGE;
+}
+
+/* Among the duplicates of one key. */
+static void draw_draining_move(struct generator *generator, unsigned database,
+                               struct operation *operation) {
+    struct random *random = &generator->random;
+    unsigned chance = below(random, 100);
+    set_key(generator, database, generator->focus_key[database], operation);
+    set_value(generator, database, draw_value_number(generator, database), operation);
+    operation->action = chance < 8 ? CURSOR_COUNT : CURSOR_GET;
+    operation->flags = (uint32_t)(chance < 45   ? ZDB_NEXT_DUP
+                                  : chance < 60 ? ZDB_PREV_DUP
+                                  : chance < 90 ? ZDB_GET_BOTH_RANGE
+                                                : ZDB_SET);
 }
 
 static void draw_cursor_move(struct generator *generator, const struct drawn_cursor *cursor,
@@ -300,6 +323,11 @@ static void draw_cursor_move(struct generator *generator, const struct drawn_cur
     const struct database *described = &generator->setting->database[cursor->database];
     bool has_values = has_duplicates(described);
     unsigned chance = below(random, 100);
+    if (generator->phase == PHASE_DRAIN && cursor->database == generator->focus_database &&
+        percent(random, 90)) {
+        draw_draining_move(generator, cursor->database, operation);
+        return;
+    }
     if (chance < 5) {
         operation->action = CURSOR_COUNT;
         return;

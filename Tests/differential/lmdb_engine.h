@@ -78,8 +78,8 @@ static inline void set_answer(struct result *result, enum answer answer) {
  *  @return ANSWER_OK, ANSWER_BAD_DATABASE, ANSWER_BAD_TRANSACTION, ANSWER_NONE. */
 enum answer lmdb_handle(struct lmdb *lmdb, unsigned txn, unsigned database, MDB_dbi *dbi);
 
-/** meant_of_put(), but for the size of the first of the duplicates that shall all have one size: whether
- *  one that was chosen before is still known then is nobody's business, and so ANSWER_NONE. */
+/** meant_of_put(), but ANSWER_NONE for a size that is wrong in an empty database: whether the size
+ *  that all had before is still known then is nobody's business. */
 enum answer lmdb_meant_of_put(struct lmdb *lmdb, MDB_dbi dbi, const struct operation *operation);
 
 /** Whether a level has a transaction nested in it that is open. */
@@ -90,8 +90,8 @@ static inline bool has_child(const struct lmdb *lmdb, unsigned txn) {
 void apply_to_lmdb_cursor(struct lmdb *lmdb, const struct operation *operation,
                           struct result *result);
 
-/** Before a write to a database: takes LMDB's cursors away from those in write transactions, but not
- *  from the one that writes, if one does. */
+/** Before a write to a database: takes LMDB's cursors away from those in write transactions, but
+ *  not from the one that writes, if one does. */
 void put_aside_cursors(struct lmdb *lmdb, unsigned database, const struct lmdb_cursor *writing);
 
 /** Before the transaction ends, and LMDB frees its cursors. */

@@ -131,7 +131,7 @@ struct PageFuzzTests {
     func readsFlippedPages(pageSize: Int) throws {
         var random = SeededGenerator(seed: TestSettings.seed)
         let fixture = try PageFixture(size: pageSize)
-        try withKeyBuffer(pageSize) { buffer in
+        withKeyBuffer(pageSize) { buffer in
             for isLeaf in [true, false] {
                 for pattern in KeyPattern.allCases {
                     var entries = [PageEntry].random(
@@ -170,9 +170,7 @@ struct PageFuzzTests {
         }
     }
 
-    @Test(
-        "Flipped bits in a page of members, a leaf of sets or a counted branch are looked at without "
-            + "harm", arguments: allPageSizes)
+    @Test("Flipped bits in pages of members, sets and counts do no harm", arguments: allPageSizes)
     func readsFlippedMembers(pageSize: Int) throws {
         var random = SeededGenerator(seed: TestSettings.seed)
         let fixture = try PageFixture(size: pageSize)
