@@ -2,8 +2,8 @@
  *
  * LMDB's cursors differ from ZeroDB's once their entry has been deleted or a search has failed, and
  * 0.9.24 does damage while it keeps several in place (README.md). ZeroDB says where a cursor is in
- * each case: a function of the entry it was on last and of what is in the database now. So this half
- * keeps that entry, moves LMDB's own cursor where it is on it, and otherwise finds what ZeroDB
+ * each case: a function of the entry it was on last and of what is in the database now. So this
+ * half keeps that entry, moves LMDB's own cursor where it is on it, and otherwise finds what ZeroDB
  * should answer by searching LMDB from the entry's key and value. */
 #include <stdio.h>
 #include <stdlib.h>
