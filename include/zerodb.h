@@ -640,7 +640,8 @@ int zdb_cursor_put(zdb_cursor *cursor, const zdb_val *key, zdb_val *value, uint3
  *  @param flags  0, or ZDB_NODUPDATA to delete all values of its key. */
 int zdb_cursor_del(zdb_cursor *cursor, uint32_t flags);
 
-/** Counts the values of the current key, in O(1). */
+/** Counts the values of the current key, in O(1).
+ *  @return ZDB_OK; ZDB_BAD_CURSOR; ZDB_INCOMPATIBLE without ZDB_DUPSORT. */
 int zdb_cursor_count(zdb_cursor *cursor, uint64_t *count);
 
 /** Tells how many entries come before the one under the cursor, in O(log n).

@@ -364,16 +364,17 @@ extension CursorState {
     }
 
     /// How many values the key under the cursor has.
+    ///
+    /// - Throws: `incompatible` without duplicates; `badCursor`.
     package mutating func count() throws(DatabaseError) -> UInt64 {
         let tree = try begin()
+        guard tree.record.flags.contains(.duplicates) else { throw noDuplicates }
         if place == .lost { throw lostError }
         guard place == .onEntry else { throw nowhereError }
         switch set.kind {
         case .none, .single: return 1
         case .set: return UInt64(set.count)
-        case .tree:
-            _ = tree
-            return set.tree.record.entries
+        case .tree: return set.tree.record.entries
         }
     }
 
