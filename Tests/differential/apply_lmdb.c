@@ -159,6 +159,10 @@ static void open_database(struct lmdb *lmdb, const struct operation *operation,
     if (operation->database == NO_DATABASE) {
         const char *name = database_name(lmdb->setting, NO_DATABASE);
         set_lmdb_code(result, mdb_dbi_open(txn->txn, name, operation->flags, &dbi));
+        if (result->answer == ANSWER_INCOMPATIBLE) {
+            meant(MEANT_NAMES_BESIDE_ANY_MAIN);
+            set_answer(result, ANSWER_READ_ONLY);
+        }
         return;
     }
     const struct database *database = &lmdb->setting->database[operation->database];
