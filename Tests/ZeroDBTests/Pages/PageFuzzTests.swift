@@ -92,7 +92,7 @@ struct PageFuzzTests {
         var random = SeededGenerator(seed: TestSettings.seed)
         let fixture = try PageFixture(size: pageSize)
         withKeyBuffer(pageSize) { buffer in
-            for _ in 0..<(TestSettings.operations(usually: 20_000_000) / pageSize) {
+            for _ in 0..<TestSettings.operations(usually: 20_000_000 / pageSize) {
                 fixture.scramble(&random)
                 plausibleHeader(fixture.page, &random)
                 read(fixture.page, Self.probes, buffer)
