@@ -432,8 +432,11 @@ static void count_values(struct run *run, unsigned c) {
     pair_number place = run->places[c];
     bool is_on = place != NOWHERE && has(run->model, place);
     uint64_t count = UINT64_MAX;
-    expect_code(run, zdb_cursor_count(run->cursors[c], &count), is_on ? ZDB_OK : ZDB_BAD_CURSOR);
-    if (!is_on) return;
+    expect_code(run, zdb_cursor_count(run->cursors[c], &count),
+                !duplicates(run) ? ZDB_INCOMPATIBLE
+                : is_on          ? ZDB_OK
+                                 : ZDB_BAD_CURSOR);
+    if (!duplicates(run) || !is_on) return;
     uint32_t key = key_of(place);
     if (count != end_of_key(run->model, key) - first_of_key(run->model, key)) {
         differ(run, "the count");

@@ -8,7 +8,7 @@ else.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 import xxhash
@@ -26,9 +26,20 @@ NUMBER_LIMIT = 1 << 47
 VALUE_SIZE_MAX = 1 << 31
 
 BRANCH, LEAF, OVERFLOW = 1, 2, 3
-INLINE_VALUE, OVERFLOW_VALUE = 0, 1
+INLINE_VALUE, OVERFLOW_VALUE, SET_VALUE, TREE_VALUE = range(4)
 PENDING, YOUNG, AVAILABLE = 0, 1, 2
+SET_TREE_SIZE = 40
+
+# What a database is.
+REVERSE_KEYS, DUPLICATES, INTEGER_KEYS = 0x02, 0x04, 0x08
+FIXED_VALUES, INTEGER_VALUES, REVERSE_VALUES, COUNTED = 0x10, 0x20, 0x40, 0x80
 DATABASE_FLAGS = 0xFE
+
+# What a page is, beside its kind.
+MEMBERS, PACKED, REVERSED, COUNTED_BRANCH = 1, 2, 4, 8
+
+Value = bytes | set[bytes]
+"""What a key has: its value, or with duplicates all its values."""
 
 
 class FormatError(Exception):
@@ -69,6 +80,47 @@ class Reference:
         return cls(number=word & (1 << 48) - 1, tag=word >> 48)
 
 
+def check_flags(flags: int, what: str) -> None:
+    """Checks that the flags of a database are known and go together."""
+    require(flags & ~DATABASE_FLAGS == 0, f"{what}: flags of {flags:#x}")
+    conflicts = (REVERSE_KEYS | INTEGER_KEYS, REVERSE_VALUES | INTEGER_VALUES)
+    require(all(flags & pair != pair for pair in conflicts), f"{what}: two orders")
+    of_values = FIXED_VALUES | INTEGER_VALUES | REVERSE_VALUES
+    require(flags & DUPLICATES or not flags & of_values, f"{what}: {flags:#x} is not for one value")
+    require(flags & FIXED_VALUES or not flags & INTEGER_VALUES, f"{what}: integers of any size")
+
+
+def held_key(flags: int, key: bytes) -> bytes:
+    """A key as pages hold it, from the key as it was given, and the other way round."""
+    return key[::-1] if flags & (REVERSE_KEYS | INTEGER_KEYS) else key
+
+
+def member_key(flags: int, value: bytes) -> bytes:
+    """What orders a value of several, in a database with these flags."""
+    return value[::-1] if flags & (REVERSE_VALUES | INTEGER_VALUES) else value
+
+
+@dataclass(frozen=True)
+class SetTree:
+    """Where the values of a key are that has many, and their counts."""
+
+    root: Reference
+    entries: int
+    branch_pages: int
+    leaf_pages: int
+    depth: int
+
+    @classmethod
+    def parse(cls, data: bytes, what: str) -> SetTree:
+        """From the 40 bytes that are stored."""
+        require(len(data) == SET_TREE_SIZE, f"{what}: a record of {len(data)} bytes")
+        counts = struct.unpack_from("<3Q", data, 8)
+        require(max(counts) < 1 << 60 and counts[0] > 0, f"{what}: counts of {counts}")
+        require(not any(data[33:]), f"{what}: reserved bytes are set")
+        require(1 <= data[32] <= DEPTH_MAX, f"{what}: a depth of {data[32]}")
+        return cls(Reference.parse(u64(data, 0)), *counts, depth=data[32])
+
+
 @dataclass(frozen=True)
 class TreeRecord:
     """Where a tree is, and its counts."""
@@ -93,8 +145,13 @@ class TreeRecord:
             Reference.parse(u64(data, 0)),
             *struct.unpack_from("<5QBBHHxxQ", data, 8),
         )
-        require(record.flags & ~DATABASE_FLAGS == 0, f"{what}: flags of {record.flags:#x}")
+        check_flags(record.flags, what)
         require(record.key_width in (0, 4, 8), f"{what}: keys of {record.key_width} bytes")
+        require(record.flags & INTEGER_KEYS or not record.key_width, f"{what}: a width of keys")
+        require(record.flags & FIXED_VALUES or not record.value_width, f"{what}: one of values")
+        if record.flags & INTEGER_VALUES:
+            require(record.value_width in (0, 4, 8), f"{what}: a width of {record.value_width}")
+        require(record.flags & DUPLICATES or not record.keys, f"{what}: a count of keys")
         require(record.keys <= record.entries, f"{what}: more keys than entries")
         require(not any(data[54:56]), f"{what}: reserved bytes are set")
         require(record.depth <= DEPTH_MAX, f"{what}: a depth of {record.depth}")
@@ -189,11 +246,44 @@ class Tree:
 
     record: TreeRecord
     entries: list[tuple[bytes, bytes]] = field(default_factory=list)
+    """Pairs of key and value, as they were given, in the order of the database."""
+    keys: int = 0
+    sets: int = 0
+    """Keys with several values in their leaf."""
+    set_trees: int = 0
+    """Keys with a tree of values."""
     prefixes: list[bytes] = field(default_factory=list)
     """Of its leaves."""
     branch_pages: int = 0
     leaf_pages: int = 0
     overflow_pages: int = 0
+
+    @property
+    def flags(self) -> int:
+        """What the database is."""
+        return self.record.flags
+
+    @property
+    def value_width(self) -> int:
+        """Bytes of each value of several; 0 if they differ."""
+        return self.record.value_width if self.flags & FIXED_VALUES else 0
+
+    def values(self) -> dict[bytes, Value]:
+        """What each key has."""
+        if not self.flags & DUPLICATES:
+            return dict(self.entries)
+        found: dict[bytes, set[bytes]] = {}
+        for key, value in self.entries:
+            found.setdefault(key, set()).add(value)
+        return dict(found)
+
+
+@dataclass
+class State:
+    """Databases by their names, the main one by b"", while a log is replayed."""
+
+    flags: dict[bytes, int] = field(default_factory=dict)
+    values: dict[bytes, dict[bytes, Value]] = field(default_factory=dict)
 
 
 class Environment:
@@ -224,14 +314,15 @@ class Environment:
         require(not unused, f"pages {sorted(unused)} are reachable from nowhere")
         self.records = read_log(self.meta, log or {})
 
-    def contents(self) -> dict[bytes, dict[bytes, bytes]]:
+    def contents(self) -> dict[bytes, dict[bytes, Value]]:
         """All databases after the log has been replayed; the main one has the name b""."""
-        state = {b"": dict(self.main.entries)}
-        for name, tree in self.databases.items():
-            state[name] = dict(tree.entries)
+        state = State()
+        for name, tree in {b"": self.main, **self.databases}.items():
+            state.flags[name] = tree.flags
+            state.values[name] = tree.values()
         for record in self.records:
             record.replay(state)
-        return state
+        return state.values
 
     def use(self, number: int, what: str) -> None:
         """Notes what a page is for; every page is for one thing."""
@@ -256,10 +347,20 @@ class Environment:
         """All entries of a tree, in order."""
         tree = Tree(record)
         if record.depth > 0:
-            self.read_page(tree, name, record.root, record.depth - 1, b"", None)
-        keys = [key for key, _ in tree.entries]
-        require(all(a < b for a, b in zip(keys, keys[1:])), f"{name}: keys are not in order")
-        found = (len(keys), tree.branch_pages, tree.leaf_pages, tree.overflow_pages)
+            self.read_page(tree, name, record.root, record.depth - 1, b"", None, in_set=False)
+        flags = record.flags
+        duplicates = flags & DUPLICATES
+        pairs = [
+            (held_key(flags, key), member_key(flags, value) if duplicates else b"")
+            for key, value in tree.entries
+        ]
+        require(all(a < b for a, b in zip(pairs, pairs[1:])), f"{name}: entries are not in order")
+        keys = tree.keys if duplicates else 0
+        require(record.keys == keys, f"{name}: {record.keys} keys are counted, {keys} found")
+        if flags & INTEGER_KEYS:
+            sizes = {len(key) for key, _ in tree.entries}
+            require(sizes <= {record.key_width}, f"{name}: keys of {sizes} bytes")
+        found = (len(pairs), tree.branch_pages, tree.leaf_pages, tree.overflow_pages)
         counted = (
             record.entries,
             record.branch_pages,
@@ -277,8 +378,14 @@ class Environment:
         level: int,
         low: bytes,
         high: bytes | None,
-    ) -> None:
-        """Reads a branch or leaf whose keys must be at least `low` and below `high`."""
+        *,
+        in_set: bool,
+    ) -> list[bytes]:
+        """Reads a branch or leaf whose keys must be at least `low` and below `high`.
+
+        Adds what is in the leaves of a database to its tree. Returns the members below the page,
+        in a tree of values, which the argument `in_set` says it is.
+        """
         number = reference.number
         self.use(number, name)
         start = number * self.page_size
@@ -287,72 +394,110 @@ class Environment:
         where = f"page {number} ({name})"
         require(page[24] == (BRANCH if level else LEAF), f"{where}: kind {page[24]}")
         require(page[25] == level, f"{where}: level {page[25]}")
-        require(u16(page, 26) == 0 and u32(page, 36) == 0, f"{where}: reserved bytes are set")
-        count, prefix_length, heap_used, heap_dead = struct.unpack_from("<4H", page, 28)
-        prefix = page[HEADER_SIZE : HEADER_SIZE + prefix_length]
-        slots = HEADER_SIZE + (prefix_length + 7) // 8 * 8
-        slot_size = 16 if level else 8
-        slots_end = slots + count * slot_size
-        heap = self.page_size - heap_used
-        require(slots_end <= heap, f"{where}: slots and heap overlap")
-        require(count > 0, f"{where}: no entries")
-        require(not any(page[HEADER_SIZE + prefix_length : slots]), f"{where}: padding is set")
-        require(not any(page[slots_end:heap]), f"{where}: the gap is not clear")
-        require(prefix_length <= self.page_size // 4, f"{where}: a prefix too long")
-
-        keys: list[bytes] = []
-        ends: list[int] = []
-        live = 0
-        for index in range(count):
-            slot = page[slots + index * slot_size :][:slot_size]
-            head, offset, key_field = struct.unpack_from("<IHH", slot)
-            suffix_length = key_field & 0x3FFF
-            rest = max(0, suffix_length - 4)
-            entry_end = offset + rest if level else offset + rest + 2
-            suffix = struct.pack(">I", head)[:suffix_length]
-            if rest or not level:
-                require(offset >= heap, f"{where}: entry {index} begins before the heap")
-                require(entry_end <= self.page_size, f"{where}: entry {index} is cut off")
-                suffix += page[offset : offset + rest]
-            unused = struct.pack(">I", head)[suffix_length:]
-            require(not any(unused), f"{where}: bytes after the end of key {index}")
-            keys.append(prefix + suffix)
-            require(len(keys[-1]) <= self.page_size // 4 - 8, f"{where}: a key too long")
-            if level:
-                require(key_field >> 14 == 0, f"{where}: a separator with a value kind")
-                if index == 0:
-                    require(
-                        (head, offset, key_field) == (0, 0, 0), f"{where}: entry 0 has a key"
-                    )
-                live += rest
-            else:
-                live += rest + 2 + u16(page, entry_end - 2)
-                ends.append(entry_end)
-        require(live == heap_used - heap_dead, f"{where}: heap counts are wrong")
-
-        # A branch's first separator is not stored.
-        bounded = keys[1:] if level else keys
-        require(all(low <= key for key in bounded), f"{where}: a key before its range")
-        require(high is None or all(key < high for key in bounded), f"{where}: one after it")
-        require(all(a < b for a, b in zip(bounded, bounded[1:])), f"{where}: unordered keys")
+        layout = page_layout(tree, level, in_set)
+        require(u16(page, 26) == layout, f"{where}: flags of {u16(page, 26)}, not {layout}")
+        width = tree.value_width if layout & PACKED else 0
+        require(u16(page, 36) == width, f"{where}: a width of {u16(page, 36)}, not {width}")
+        require(u16(page, 38) == 0, f"{where}: reserved bytes are set")
+        require(u16(page, 28) > 0, f"{where}: no entries")
         if level:
             tree.branch_pages += 1
-            children = [u64(page, slots + index * 16 + 8) for index in range(count)]
-            lows = [low, *bounded]
-            highs = [*bounded, high]
-            for child, child_low, child_high in zip(children, lows, highs):
-                below = Reference.parse(child)
-                self.read_page(tree, name, below, level - 1, child_low, child_high)
-        else:
-            tree.leaf_pages += 1
-            tree.prefixes.append(prefix)
-            for index, (key, end) in enumerate(zip(keys, ends)):
-                kind = u16(page, slots + index * 8 + 6) >> 14
-                size = u16(page, end - 2)
-                require(end + size <= self.page_size, f"{where}: value {index} is cut off")
-                tree.entries.append(
-                    (key, self.read_value(tree, where, kind, page[end:][:size]))
-                )
+            return self.read_branch(tree, name, page, low, high, in_set=in_set)
+        tree.leaf_pages += 1
+        if in_set:
+            members = read_members(page, layout, where)
+            check_keys([member_key(tree.flags, m) for m in members], low, high, where)
+            return members
+        self.read_leaf(tree, name, page, low, high)
+        return []
+
+    def read_branch(
+        self,
+        tree: Tree,
+        name: str,
+        page: bytes,
+        low: bytes,
+        high: bytes | None,
+        *,
+        in_set: bool,
+    ) -> list[bytes]:
+        """Reads a branch and all below it, as `read_page`."""
+        where = f"page {u64(page, 8)} ({name})"
+        counted = bool(tree.flags & COUNTED)
+        entries = read_entries(page, where, lambda _, end: end + 8 * counted)
+        require(entries[0].slot[:4] == bytes(4), f"{where}: entry 0 has a head")
+        require(entries[0].length == 0, f"{where}: entry 0 has a key")
+        for entry in entries:
+            require(entry.kind == 0, f"{where}: a separator with a value kind")
+            in_heap = entry.end > entry.offset if entry.offset else False
+            require(in_heap or entry.offset == 0, f"{where}: an offset without bytes")
+        # The first separator is not stored.
+        separators = [entry.key for entry in entries[1:]]
+        check_keys(separators, low, high, where)
+        members: list[bytes] = []
+        bounds = zip([low, *separators], [*separators, high])
+        for entry, (child_low, child_high) in zip(entries, bounds):
+            before = len(tree.entries)
+            below = self.read_page(
+                tree,
+                name,
+                Reference.parse(u64(entry.slot, 8)),
+                page[25] - 1,
+                child_low,
+                child_high,
+                in_set=in_set,
+            )
+            members += below
+            if counted:
+                found = len(below) if in_set else len(tree.entries) - before
+                count = u64(page, entry.end - 8)
+                require(count == found, f"{where}: {count} entries counted, {found} found")
+        return members
+
+    def read_leaf(
+        self, tree: Tree, name: str, page: bytes, low: bytes, high: bytes | None
+    ) -> None:
+        """Reads a leaf of a database and the values that its entries lead to."""
+        where = f"page {u64(page, 8)} ({name})"
+        entries = read_entries(page, where, lambda data, end: end + 2 + u16(data, end))
+        keys = [entry.key for entry in entries]
+        require(all(keys), f"{where}: an empty key")
+        check_keys(keys, low, high, where)
+        tree.prefixes.append(page[HEADER_SIZE : HEADER_SIZE + u16(page, 30)])
+        for entry in entries:
+            rest = max(0, entry.length - 4)
+            stored = page[entry.offset + rest + 2 : entry.end]
+            key = held_key(tree.flags, entry.key)
+            tree.keys += 1
+            if tree.flags & DUPLICATES:
+                values = self.read_values(tree, where, entry.kind, stored)
+                sizes = {len(value) for value in values}
+                require(max(sizes) <= self.page_size // 4 - 8, f"{where}: a value too long")
+                if tree.flags & FIXED_VALUES:
+                    require(sizes == {tree.value_width}, f"{where}: values of {sizes} bytes")
+                tree.entries += [(key, value) for value in values]
+            else:
+                tree.entries.append((key, self.read_value(tree, where, entry.kind, stored)))
+
+    def read_values(self, tree: Tree, where: str, kind: int, stored: bytes) -> list[bytes]:
+        """The values that a key has, which may have several."""
+        if kind == INLINE_VALUE:
+            return [stored]
+        if kind == SET_VALUE:
+            tree.sets += 1
+            return read_set(stored, tree.value_width, where)
+        require(kind == TREE_VALUE, f"{where}: a value of kind {kind}")
+        tree.set_trees += 1
+        record = SetTree.parse(stored, where)
+        pages = (tree.branch_pages, tree.leaf_pages)
+        name = f"the values of a key in {where}"
+        members = self.read_page(
+            tree, name, record.root, record.depth - 1, b"", None, in_set=True
+        )
+        found = (len(members), tree.branch_pages - pages[0], tree.leaf_pages - pages[1])
+        counted = (record.entries, record.branch_pages, record.leaf_pages)
+        require(found == counted, f"{name}: counts are {counted}, found are {found}")
+        return members
 
     def read_value(self, tree: Tree, where: str, kind: int, stored: bytes) -> bytes:
         """The value that a leaf's entry has or leads to."""
@@ -414,6 +559,129 @@ class Environment:
                 self.use(number, what)
 
 
+def page_layout(tree: Tree, level: int, in_set: bool) -> int:
+    """The flags that a page of a tree must have."""
+    if level:
+        return COUNTED_BRANCH if tree.flags & COUNTED else 0
+    if not in_set:
+        return 0
+    packed = PACKED if tree.flags & FIXED_VALUES else 0
+    return MEMBERS | packed | (REVERSED if member_key(tree.flags, b"ab") == b"ba" else 0)
+
+
+def check_keys(keys: list[bytes], low: bytes, high: bytes | None, where: str) -> None:
+    """Checks that the keys of a page are in order and in its range."""
+    require(all(low <= key for key in keys), f"{where}: a key before its range")
+    require(high is None or all(key < high for key in keys), f"{where}: one after it")
+    require(all(a < b for a, b in zip(keys, keys[1:])), f"{where}: unordered keys")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """An entry of a branch or leaf with slots."""
+
+    slot: bytes
+    key: bytes
+    offset: int
+    length: int
+    """Bytes of the key's suffix."""
+    kind: int
+    end: int
+    """Where the entry's bytes in the heap end."""
+
+
+def read_entries(
+    page: bytes, where: str, end_of: Callable[[bytes, int], int]
+) -> list[Entry]:
+    """The entries of a branch or leaf with a prefix, slots and a heap.
+
+    `end_of` says where an entry's bytes end, from where those of its key do.
+    """
+    count, prefix_length, heap_used, heap_dead = struct.unpack_from("<4H", page, 28)
+    require(prefix_length <= len(page) // 4, f"{where}: a prefix too long")
+    prefix = page[HEADER_SIZE : HEADER_SIZE + prefix_length]
+    slots = HEADER_SIZE + (prefix_length + 7) // 8 * 8
+    require(not any(page[HEADER_SIZE + prefix_length : slots]), f"{where}: padding is set")
+    slot_size = 16 if page[25] else 8
+    heap = check_gap(page, slots + count * slot_size, where)
+    entries: list[Entry] = []
+    live = 0
+    for index in range(count):
+        slot = page[slots + index * slot_size :][:slot_size]
+        head, offset, key_field = struct.unpack_from("<IHH", slot)
+        length = key_field & 0x3FFF
+        rest = max(0, length - 4)
+        suffix = struct.pack(">I", head)
+        require(not any(suffix[length:]), f"{where}: bytes after the end of key {index}")
+        require(offset + rest <= len(page) - (0 if page[25] else 2), f"{where}: {index} cut off")
+        end = end_of(page, offset + rest)
+        if end > offset:
+            require(offset >= heap, f"{where}: entry {index} begins before the heap")
+            require(end <= len(page), f"{where}: entry {index} is cut off")
+            live += end - offset
+        key = b"" if page[25] and index == 0 else prefix + suffix[:length]
+        key += page[offset : offset + rest]
+        require(len(key) <= len(page) // 4 - 8, f"{where}: a key too long")
+        entries.append(Entry(slot, key, offset, length, key_field >> 14, end))
+    require(live == heap_used - heap_dead, f"{where}: heap counts are wrong")
+    return entries
+
+
+def check_gap(page: bytes, end: int, where: str) -> int:
+    """Checks what is between the slots, which end there, and the heap; where that begins."""
+    heap = len(page) - u16(page, 32)
+    require(end <= heap, f"{where}: slots and heap overlap")
+    require(not any(page[end:heap]), f"{where}: the gap is not clear")
+    return heap
+
+
+def read_members(page: bytes, layout: int, where: str) -> list[bytes]:
+    """The members of a leaf of a tree of values, as they were given."""
+    count, prefix_length, heap_used, heap_dead = struct.unpack_from("<4H", page, 28)
+    require(prefix_length == 0, f"{where}: members with a prefix")
+    if layout & PACKED:
+        width = u16(page, 36)
+        require(width > 0, f"{where}: members of no bytes")
+        require((heap_used, heap_dead) == (0, 0), f"{where}: packed members and a heap")
+        check_gap(page, HEADER_SIZE + count * width, where)
+        return [page[HEADER_SIZE + index * width :][:width] for index in range(count)]
+    heap = check_gap(page, HEADER_SIZE + 8 * count, where)
+    members: list[bytes] = []
+    for index in range(count):
+        head, offset, length = struct.unpack_from("<IHH", page, HEADER_SIZE + 8 * index)
+        require(length <= len(page) // 4 - 8, f"{where}: member {index} has {length} bytes")
+        if length == 0:
+            require(offset == 0, f"{where}: member {index} has no bytes and a place")
+        else:
+            require(heap <= offset <= len(page) - length, f"{where}: member {index} cut off")
+        member = page[offset : offset + length]
+        key = member[::-1] if layout & REVERSED else member
+        require(head == u32(key[:4][::-1].rjust(4, b"\0"), 0), f"{where}: head {index}")
+        members.append(member)
+    live = sum(len(member) for member in members)
+    require(live == heap_used - heap_dead, f"{where}: heap counts are wrong")
+    return members
+
+
+def read_set(stored: bytes, width: int, where: str) -> list[bytes]:
+    """The values of a key that has several, in its leaf."""
+    require(len(stored) >= 4, f"{where}: a set of {len(stored)} bytes")
+    count, stored_width = u16(stored, 0), u16(stored, 2)
+    require(count >= 2, f"{where}: a set of {count} values")
+    require(stored_width == width, f"{where}: a set of values of {stored_width}, not {width}")
+    if width:
+        ends = [width * (index + 1) for index in range(count)]
+        members = stored[4:]
+    else:
+        require(len(stored) >= 4 + 2 * count, f"{where}: a table that is cut off")
+        ends = [u16(stored, 4 + 2 * index) for index in range(count)]
+        members = stored[4 + 2 * count :]
+    starts = [0, *ends[:-1]]
+    require(all(a <= b for a, b in zip(starts, ends)), f"{where}: values end before they begin")
+    require(ends[-1] == len(members), f"{where}: a set that its values do not fill")
+    return [members[a:b] for a, b in zip(starts, ends)]
+
+
 def entry_pages(entry: PendingEntry) -> int:
     """How many pages a pending entry names."""
     return sum(pages for _, pages in entry.runs)
@@ -466,8 +734,14 @@ CAPACITY_MAX = 1 << 30
 RECORD_HEADER_SIZE = 64
 RECORD_MAGIC = b"zlog"
 TRANSACTION, END_OF_SEGMENT = 1, 2
-PUT, DELETE, NAME, CREATE, CLEAR, DROP, RENAME, DELETE_RANGE = range(1, 9)
+PUT, DELETE, NAME, CREATE, CLEAR, DROP, RENAME, DELETE_RANGE, DELETE_PAIR = range(1, 10)
 FROM_GIVEN, TO_GIVEN = 1, 2
+
+
+def as_set(value: Value) -> set[bytes]:
+    """The values of a key in a database with duplicates."""
+    require(isinstance(value, set), "a database with duplicates has a key with one value")
+    return set(value)  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True)
@@ -506,7 +780,7 @@ class LogRecord:
             operations=data[RECORD_HEADER_SIZE:length],
         )
 
-    def replay(self, state: dict[bytes, dict[bytes, bytes]]) -> None:
+    def replay(self, state: State) -> None:
         """Applies the operations to databases, by their names."""
         rest = self.operations
         names = {0: b""}
@@ -531,37 +805,52 @@ class LogRecord:
 
         while rest and rest[0] != 0:
             code, rest = rest[0], rest[1:]
-            require(code <= DELETE_RANGE, f"transaction {self.transaction}: operation {code}")
+            require(code <= DELETE_PAIR, f"transaction {self.transaction}: operation {code}")
             database = number()
             if code == NAME:
                 names[database] = run()
                 continue
             name = names[database]
             if code == CREATE:
-                flags = number()
-                require(flags & ~DATABASE_FLAGS == 0, f"flags {flags:#x} of a database")
-                state.setdefault(name, {})
-            elif code == PUT:
-                key = run()
-                state[name][key] = run()
+                require(not state.values.get(name), f"{name!r} is made and has entries")
+                state.flags[name] = number()
+                check_flags(state.flags[name], f"database {name!r}")
+                state.values[name] = {}
+                continue
+            values = state.values[name]
+            flags = state.flags[name]
+            if code == PUT:
+                key, value = run(), run()
+                if flags & DUPLICATES:
+                    values[key] = {value} | as_set(values.get(key, set()))
+                else:
+                    values[key] = value
             elif code == DELETE:
-                del state[name][run()]
+                del values[run()]
+            elif code == DELETE_PAIR:
+                key, value = run(), run()
+                left = as_set(values.pop(key))
+                require(value in left, f"{name!r}: a pair is deleted that is not there")
+                if len(left) > 1:
+                    values[key] = left - {value}
             elif code == CLEAR:
-                state[name].clear()
+                values.clear()
             elif code == DROP:
-                del state[name]
+                del state.values[name], state.flags[name]
             elif code == RENAME:
                 new_name = run()
-                require(new_name not in state, f"renamed to {new_name!r}, which is there")
-                state[new_name] = state.pop(name)
+                require(new_name not in state.values, f"{new_name!r}, renamed to, is there")
+                state.values[new_name] = state.values.pop(name)
+                state.flags[new_name] = state.flags.pop(name)
             else:
                 ends = number()
                 require(ends <= FROM_GIVEN | TO_GIVEN, f"a range with the ends {ends}")
-                low = run() if ends & FROM_GIVEN else b""
-                high = run() if ends & TO_GIVEN else None
-                for key in list(state[name]):
-                    if key >= low and (high is None or key < high):
-                        del state[name][key]
+                low = held_key(flags, run()) if ends & FROM_GIVEN else b""
+                high = held_key(flags, run()) if ends & TO_GIVEN else None
+                for key in list(values):
+                    held = held_key(flags, key)
+                    if held >= low and (high is None or held < high):
+                        del values[key]
         require(len(rest) < 8 and not any(rest), f"transaction {self.transaction}: padding")
 
 

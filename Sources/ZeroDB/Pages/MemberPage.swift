@@ -149,9 +149,9 @@ extension Page {
         for index in 0..<count {
             let slot = UnsafeRawPointer(slot(index))
             let length = Self.suffixLength(slot)
+            let offset = Self.offset(slot)
             guard length <= size / 4,
-                length == 0
-                    || (Self.offset(slot) >= heapStart && Self.offset(slot) + length <= size)
+                length == 0 ? offset == 0 : offset >= heapStart && offset + length <= size
             else { return "member \(index) reaches outside the heap" }
         }
         return nil
