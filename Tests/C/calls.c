@@ -96,6 +96,58 @@ static int call_del(zdb_txn *txn) {
     return zdb_del(txn, ZDB_MAIN_DB, &key, NULL);
 }
 
+static int call_db_flags(zdb_txn *txn) {
+    uint32_t flags;
+    return zdb_db_flags(txn, ZDB_MAIN_DB, &flags);
+}
+
+static int call_db_clear(zdb_txn *txn) {
+    return zdb_db_clear(txn, ZDB_MAIN_DB);
+}
+
+static int call_db_drop(zdb_txn *txn) {
+    return zdb_db_drop(txn, 1);
+}
+
+static int call_db_rename(zdb_txn *txn) {
+    return zdb_db_rename(txn, 1, "other", NULL);
+}
+
+static int ignore_database(void *context, const char *name, const zdb_db_stat *stat) {
+    (void)context, (void)name, (void)stat;
+    return 0;
+}
+
+static int call_db_list(zdb_txn *txn) {
+    return zdb_db_list(txn, ignore_database, NULL);
+}
+
+static int call_get_many(zdb_txn *txn) {
+    zdb_val key = text("k"), value = nothing();
+    return zdb_get_many(txn, ZDB_MAIN_DB, &key, &value, 1, NULL);
+}
+
+static int call_del_range(zdb_txn *txn) {
+    zdb_val from = text("k");
+    return zdb_del_range(txn, ZDB_MAIN_DB, &from, NULL, NULL);
+}
+
+static int call_count_range(zdb_txn *txn) {
+    uint64_t count;
+    return zdb_count_range(txn, ZDB_MAIN_DB, NULL, NULL, &count);
+}
+
+static int call_cmp(zdb_txn *txn) {
+    zdb_val left = text("k"), right = text("l");
+    int order;
+    return zdb_cmp(txn, ZDB_MAIN_DB, &left, &right, &order);
+}
+
+static int call_reserve(zdb_txn *txn) {
+    zdb_val key = text("k"), value = bytes(NULL, 5);
+    return zdb_put(txn, ZDB_MAIN_DB, &key, &value, ZDB_RESERVE);
+}
+
 static int call_cursor_open(zdb_txn *txn) {
     zdb_cursor *cursor = NULL;
     return zdb_cursor_open(txn, ZDB_MAIN_DB, &cursor);
@@ -109,6 +161,16 @@ const struct txn_call txn_calls[] = {
     {"zdb_get", call_get},
     {"zdb_put", call_put},
     {"zdb_del", call_del},
+    {"zdb_db_flags", call_db_flags},
+    {"zdb_db_clear", call_db_clear},
+    {"zdb_db_drop", call_db_drop},
+    {"zdb_db_rename", call_db_rename},
+    {"zdb_db_list", call_db_list},
+    {"zdb_get_many", call_get_many},
+    {"zdb_del_range", call_del_range},
+    {"zdb_count_range", call_count_range},
+    {"zdb_cmp", call_cmp},
+    {"zdb_put, to reserve", call_reserve},
     {"zdb_cursor_open", call_cursor_open},
     {"zdb_txn_reset", zdb_txn_reset},
     {"zdb_txn_renew", zdb_txn_renew},
@@ -143,6 +205,17 @@ static int call_cursor_put_current(zdb_cursor *cursor) {
     return zdb_cursor_put(cursor, NULL, &value, ZDB_CURRENT);
 }
 
+static int call_cursor_next_many(zdb_cursor *cursor) {
+    zdb_val key = nothing(), value = nothing();
+    size_t count;
+    return zdb_cursor_next_many(cursor, &key, &value, 1, &count);
+}
+
+static int call_cursor_reserve(zdb_cursor *cursor) {
+    zdb_val key = text("k"), value = bytes(NULL, 5);
+    return zdb_cursor_put(cursor, &key, &value, ZDB_RESERVE);
+}
+
 static int call_cursor_del(zdb_cursor *cursor) {
     return zdb_cursor_del(cursor, 0);
 }
@@ -153,6 +226,8 @@ const struct cursor_call cursor_calls[] = {
     {"zdb_cursor_get, set", call_cursor_set},
     {"zdb_cursor_put", call_cursor_put},
     {"zdb_cursor_put, current", call_cursor_put_current},
+    {"zdb_cursor_put, to reserve", call_cursor_reserve},
+    {"zdb_cursor_next_many", call_cursor_next_many},
     {"zdb_cursor_del", call_cursor_del},
     {"zdb_cursor_close", zdb_cursor_close},
 };

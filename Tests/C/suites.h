@@ -24,6 +24,8 @@ extern const struct suite recovery_suite;
 extern const struct suite system_calls_suite;
 extern const struct suite processes_suite;
 extern const struct suite readers_suite;
+extern const struct suite database_changes_suite;
+extern const struct suite batches_suite;
 
 #define DEFINE_SUITE(suite_name, tests)                                                            \
     const struct suite suite_name##_suite = {#suite_name, tests, TEST_COUNT(tests)}
