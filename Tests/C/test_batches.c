@@ -132,7 +132,9 @@ static void a_cursor_returns_runs_of_entries(void) {
         unsigned number = 0;
         size_t count = 0;
         int code;
-        while ((code = zdb_cursor_next_many(cursor, keys, values, capacities[i], &count)) == ZDB_OK) {
+        for (;;) {
+            code = zdb_cursor_next_many(cursor, keys, values, capacities[i], &count);
+            if (code != ZDB_OK) break;
             REQUIRE(count >= 1 && count <= capacities[i]);
             for (size_t j = 0; j < count; j++, number++) {
                 char key_text[KEY_BYTES], value_text[KEY_BYTES];
@@ -479,7 +481,8 @@ static void reserving_heeds_the_other_flags_and_limits(void) {
     zdb_txn *txn = begin_write(env);
     put_text(txn, ZDB_MAIN_DB, "k", "v");
     zdb_val key = text("k"), value = bytes(NULL, 10);
-    CHECK_CODE(zdb_put(txn, ZDB_MAIN_DB, &key, &value, ZDB_RESERVE | ZDB_NOOVERWRITE), ZDB_KEYEXIST);
+    CHECK_CODE(zdb_put(txn, ZDB_MAIN_DB, &key, &value, ZDB_RESERVE | ZDB_NOOVERWRITE),
+               ZDB_KEYEXIST);
     CHECK_VALUE(value, "v");
     key = text("j");
     value = bytes(NULL, 10);

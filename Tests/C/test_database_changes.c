@@ -208,7 +208,8 @@ static void a_dropped_database_is_gone_for_later_snapshots_only(void) {
 static void an_abort_takes_back_what_was_done_to_databases(void) {
     zdb_env *env = open_env("env");
     zdb_txn *txn = begin_write(env);
-    zdb_db one = create_db(txn, "one"), two = create_db(txn, "two"), three = create_db(txn, "three");
+    zdb_db one = create_db(txn, "one"), two = create_db(txn, "two");
+    zdb_db three = create_db(txn, "three");
     fill(txn, one);
     fill(txn, two);
     fill(txn, three);
@@ -262,7 +263,8 @@ static void space_of_what_is_dropped_is_used_again(void) {
 static void a_renamed_database_is_found_under_its_new_name(void) {
     zdb_env *env = open_env("env");
     zdb_txn *txn = begin_write(env);
-    zdb_db old = open_db_at(HERE, txn, "old", ZDB_CREATE | ZDB_COUNTED), other = create_db(txn, "other");
+    zdb_db old = open_db_at(HERE, txn, "old", ZDB_CREATE | ZDB_COUNTED);
+    zdb_db other = create_db(txn, "other");
     fill(txn, old);
     put_text(txn, other, "k", "other");
     commit(txn);
