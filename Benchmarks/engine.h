@@ -20,7 +20,16 @@ struct bytes {
     size_t size;
 };
 
+/** What the database of an environment is. */
+enum kind {
+    PLAIN,
+    DUPLICATES,         /* keys have many values */
+    INTEGER_DUPLICATES, /* the same, of one size and ordered as integers */
+    COUNTED             /* branches count what is below them; ZeroDB's */
+};
+
 struct env_options {
+    enum kind kind;       /* of a new environment; later the same */
     uint32_t page_size;   /* bytes, 0 for the default; engines with a fixed one ignore it */
     uint64_t max_size;    /* bytes to reserve, 0 for the default; engines that have one */
     uint64_t entries_max; /* what the environment will hold, for engines that need to know */
@@ -28,7 +37,18 @@ struct env_options {
     bool unflushed;       /* commits wait for no flush */
 };
 
-enum step { STEP_FIRST, STEP_LAST, STEP_NEXT, STEP_PREV, STEP_SEEK /* at or after the key */ };
+enum step {
+    STEP_FIRST,
+    STEP_LAST,
+    STEP_NEXT,
+    STEP_PREV,
+    STEP_SEEK, /* at or after the key */
+    /* With duplicates only: */
+    STEP_NEXT_KEY,     /* the first value of the next key */
+    STEP_BOTH,         /* this key and value */
+    STEP_MULTIPLE,     /* the current value and those after it that lie together: an array */
+    STEP_NEXT_MULTIPLE /* the array after it, of the same key */
+};
 
 struct engine {
     const char *name; /* as on the command line and in the results */
@@ -61,9 +81,26 @@ struct engine {
 
     struct bcursor *(*cursor_open)(struct btxn *txn);
     void (*cursor_close)(struct bcursor *cursor);
-    /* False at the end. *key is read by STEP_SEEK and written by all. */
+    /* False at the end. *key is read by STEP_SEEK and STEP_BOTH, *value by STEP_BOTH; what an
+     * engine does not return stays as it is. */
     bool (*cursor_move)(struct bcursor *cursor, enum step step, struct bytes *key,
                         struct bytes *value);
+
+    /* NULL where the engine has no such thing. */
+
+    /* How many values the current key has. */
+    uint64_t (*cursor_count)(struct bcursor *cursor);
+    /* Returns how many of the keys are there. */
+    size_t (*get_many)(struct btxn *txn, const struct bytes *keys, struct bytes *values,
+                       size_t count);
+    /* Returns how many entries there were, 0 at the end. */
+    size_t (*cursor_next_many)(struct bcursor *cursor, struct bytes *keys, struct bytes *values,
+                               size_t capacity);
+    /* How many entries come before a key that is there. */
+    uint64_t (*rank)(struct btxn *txn, const struct bytes *key);
+    /* Moves to the entry that has so many before it. */
+    void (*cursor_set_rank)(struct bcursor *cursor, uint64_t rank, struct bytes *key,
+                            struct bytes *value);
 };
 
 /** LMDB_WRITEMAP takes part where its way of writing matters, for information: targets are held

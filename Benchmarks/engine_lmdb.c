@@ -39,6 +39,12 @@ static const char *version(void) {
     return mdb_version(NULL, NULL, NULL);
 }
 
+static const unsigned kind_flags[] = {
+    [PLAIN] = 0,
+    [DUPLICATES] = MDB_DUPSORT,
+    [INTEGER_DUPLICATES] = MDB_DUPSORT | MDB_DUPFIXED | MDB_INTEGERDUP,
+};
+
 static struct benv *open_with(const char *directory, const struct env_options *options,
                               unsigned flags) {
     MDB_env *env;
@@ -50,9 +56,10 @@ static struct benv *open_with(const char *directory, const struct env_options *o
     check(mdb_env_open(env, directory, flags, 0600), "mdb_env_open");
 
     MDB_txn *txn;
-    check(mdb_txn_begin(env, NULL, MDB_RDONLY, &txn), "mdb_txn_begin");
-    check(mdb_dbi_open(txn, NULL, 0, &main_db), "mdb_dbi_open");
-    mdb_txn_abort(txn);
+    unsigned access = options->kind == PLAIN ? MDB_RDONLY : 0;
+    check(mdb_txn_begin(env, NULL, access, &txn), "mdb_txn_begin");
+    check(mdb_dbi_open(txn, NULL, kind_flags[options->kind], &main_db), "mdb_dbi_open");
+    check(mdb_txn_commit(txn), "mdb_txn_commit");
     return (struct benv *)env;
 }
 
@@ -144,9 +151,13 @@ static bool cursor_move(struct bcursor *cursor, enum step step, struct bytes *ke
     static const MDB_cursor_op ops[] = {
         [STEP_FIRST] = MDB_FIRST, [STEP_LAST] = MDB_LAST,      [STEP_NEXT] = MDB_NEXT,
         [STEP_PREV] = MDB_PREV,   [STEP_SEEK] = MDB_SET_RANGE,
+        [STEP_NEXT_KEY] = MDB_NEXT_NODUP,
+        [STEP_BOTH] = MDB_GET_BOTH,
+        [STEP_MULTIPLE] = MDB_GET_MULTIPLE,
+        [STEP_NEXT_MULTIPLE] = MDB_NEXT_MULTIPLE,
     };
     MDB_val k = to_val(key);
-    MDB_val v;
+    MDB_val v = step == STEP_BOTH ? to_val(value) : (MDB_val){0};
     if (!found(mdb_cursor_get((MDB_cursor *)cursor, &k, &v, ops[step]), "mdb_cursor_get")) {
         return false;
     }
@@ -155,13 +166,19 @@ static bool cursor_move(struct bcursor *cursor, enum step step, struct bytes *ke
     return true;
 }
 
+static uint64_t cursor_count(struct bcursor *cursor) {
+    size_t count;
+    check(mdb_cursor_count((MDB_cursor *)cursor, &count), "mdb_cursor_count");
+    return count;
+}
+
 /* What both have in common. */
 #define LMDB_ENGINE                                                                                \
     .data_file = "data.mdb", .version = version, .close = env_close, .used_bytes = used_bytes,     \
     .begin_read = begin_read, .begin_write = begin_write, .commit = txn_commit,                    \
     .abort = txn_abort, .reset = txn_reset, .renew = txn_renew, .get = get, .put = put,            \
     .append = append, .cursor_open = cursor_open, .cursor_close = cursor_close,                    \
-    .cursor_move = cursor_move
+    .cursor_move = cursor_move, .cursor_count = cursor_count
 
 const struct engine engine_lmdb = {
     LMDB_ENGINE, .name = "lmdb", .title = "LMDB", .flags = "MDB_NORDAHEAD", .open = env_open,

@@ -28,6 +28,22 @@ static const char *version(void) {
     return zdb_version(NULL, NULL, NULL);
 }
 
+static const uint32_t kind_flags[] = {
+    [PLAIN] = 0,
+    [DUPLICATES] = ZDB_DUPSORT,
+    [INTEGER_DUPLICATES] = ZDB_DUPSORT | ZDB_DUPFIXED | ZDB_INTEGERDUP,
+    [COUNTED] = ZDB_COUNTED,
+};
+
+/* Makes of the main database what is asked for, unless it is that already. */
+static void make_kind(zdb_env *env, enum kind kind) {
+    zdb_txn *txn;
+    zdb_db main_db;
+    check(zdb_txn_begin(env, NULL, 0, &txn), "zdb_txn_begin");
+    check(zdb_db_open(txn, NULL, ZDB_CREATE | kind_flags[kind], &main_db), "zdb_db_open");
+    check(zdb_txn_commit(txn), "zdb_txn_commit");
+}
+
 static struct benv *env_open(const char *directory, const struct env_options *options) {
     zdb_env_options env_options;
     check(zdb_env_options_init(&env_options), "zdb_env_options_init");
@@ -44,6 +60,9 @@ static struct benv *env_open(const char *directory, const struct env_options *op
     }
     zdb_env *env;
     check(zdb_env_open(directory, &env_options, &env), "zdb_env_open");
+    if (options->kind != PLAIN) {
+        make_kind(env, options->kind);
+    }
     return (struct benv *)env;
 }
 
@@ -129,15 +148,63 @@ static bool cursor_move(struct bcursor *cursor, enum step step, struct bytes *ke
     static const zdb_cursor_op ops[] = {
         [STEP_FIRST] = ZDB_FIRST, [STEP_LAST] = ZDB_LAST,      [STEP_NEXT] = ZDB_NEXT,
         [STEP_PREV] = ZDB_PREV,   [STEP_SEEK] = ZDB_SET_RANGE,
+        [STEP_NEXT_KEY] = ZDB_NEXT_NODUP,
+        [STEP_BOTH] = ZDB_GET_BOTH,
+        [STEP_MULTIPLE] = ZDB_GET_MULTIPLE,
+        [STEP_NEXT_MULTIPLE] = ZDB_NEXT_MULTIPLE,
     };
     zdb_val k = to_val(key);
-    zdb_val v;
+    zdb_val v = step == STEP_BOTH ? to_val(value) : (zdb_val){0};
     if (!found(zdb_cursor_get((zdb_cursor *)cursor, &k, &v, ops[step]), "zdb_cursor_get")) {
         return false;
     }
     *key = (struct bytes){k.data, k.size};
     *value = (struct bytes){v.data, v.size};
     return true;
+}
+
+static uint64_t cursor_count(struct bcursor *cursor) {
+    uint64_t count;
+    check(zdb_cursor_count((zdb_cursor *)cursor, &count), "zdb_cursor_count");
+    return count;
+}
+
+/* struct bytes is laid out as zdb_val. */
+_Static_assert(sizeof(struct bytes) == sizeof(zdb_val) &&
+                   offsetof(struct bytes, data) == offsetof(zdb_val, data) &&
+                   offsetof(struct bytes, size) == offsetof(zdb_val, size),
+               "arrays of struct bytes are arrays of zdb_val");
+
+static size_t get_many(struct btxn *txn, const struct bytes *keys, struct bytes *values,
+                       size_t count) {
+    size_t there;
+    check(zdb_get_many((zdb_txn *)txn, ZDB_MAIN_DB, (const zdb_val *)keys, (zdb_val *)values, count,
+                       &there),
+          "zdb_get_many");
+    return there;
+}
+
+static size_t cursor_next_many(struct bcursor *cursor, struct bytes *keys, struct bytes *values,
+                               size_t capacity) {
+    size_t count;
+    int result = zdb_cursor_next_many((zdb_cursor *)cursor, (zdb_val *)keys, (zdb_val *)values,
+                                      capacity, &count);
+    return found(result, "zdb_cursor_next_many") ? count : 0;
+}
+
+static uint64_t rank_of(struct btxn *txn, const struct bytes *key) {
+    zdb_val k = to_val(key);
+    uint64_t rank;
+    check(zdb_rank((zdb_txn *)txn, ZDB_MAIN_DB, &k, &rank), "zdb_rank");
+    return rank;
+}
+
+static void cursor_set_rank(struct bcursor *cursor, uint64_t rank, struct bytes *key,
+                            struct bytes *value) {
+    zdb_val k, v;
+    check(zdb_cursor_set_rank((zdb_cursor *)cursor, rank, &k, &v), "zdb_cursor_set_rank");
+    *key = (struct bytes){k.data, k.size};
+    *value = (struct bytes){v.data, v.size};
 }
 
 const struct engine engine_zerodb = {
@@ -163,4 +230,9 @@ const struct engine engine_zerodb = {
     .cursor_open = cursor_open,
     .cursor_close = cursor_close,
     .cursor_move = cursor_move,
+    .cursor_count = cursor_count,
+    .get_many = get_many,
+    .cursor_next_many = cursor_next_many,
+    .rank = rank_of,
+    .cursor_set_rank = cursor_set_rank,
 };

@@ -110,6 +110,7 @@ void flush_directory(const char *path) {
 struct benv *open_at(const struct config *config, const struct engine *engine, const char *path,
                      bool unflushed) {
     struct env_options options = {
+        .kind = config->kind,
         .page_size = config->page_size,
         .max_size = config->max_size,
         .entries_max = config->entries,

@@ -16,6 +16,7 @@ struct config {
     unsigned rounds;    /* measured loads of each engine */
     uint32_t page_size; /* of ZeroDB, bytes; 0 for its default */
     uint64_t max_size;  /* of ZeroDB, bytes; 0 for its default */
+    enum kind kind;     /* of the databases that a case makes */
     const char *dir;    /* where environments are made */
     const char *json;   /* results file, or NULL */
 };

@@ -54,14 +54,6 @@ static inline struct bytes key_bytes(const struct key *key) {
     return (struct bytes){key->words, KEY_SIZE};
 }
 
-/* The value's bytes that depend on the key. */
-static inline uint8_t first_byte(const uint8_t *key) {
-    return key[5];
-}
-static inline uint8_t last_byte(const uint8_t *key) {
-    return key[13];
-}
-
 struct value {
     uint8_t bytes[VALUE_SIZE];
 };
@@ -80,13 +72,6 @@ static inline struct bytes value_for(struct value *value, const struct key *key,
     value->bytes[0] = first_byte(k);
     value->bytes[VALUE_SIZE - 1] = last_byte(k);
     return (struct bytes){value->bytes, VALUE_SIZE};
-}
-
-static inline bool value_matches(const struct bytes *key, const struct bytes *value) {
-    const uint8_t *k = key->data;
-    const uint8_t *v = value->data;
-    return key->size == KEY_SIZE && value->size == VALUE_SIZE && v[0] == first_byte(k) &&
-           v[VALUE_SIZE - 1] == last_byte(k);
 }
 
 struct numbered_key {

@@ -34,6 +34,21 @@ struct key {
 
 struct key key_at(uint64_t number);
 
+/* The value's bytes that depend on the key. */
+static inline uint8_t first_byte(const uint8_t *key) {
+    return key[5];
+}
+static inline uint8_t last_byte(const uint8_t *key) {
+    return key[13];
+}
+
+static inline bool value_matches(const struct bytes *key, const struct bytes *value) {
+    const uint8_t *k = key->data;
+    const uint8_t *v = value->data;
+    return key->size == KEY_SIZE && value->size == VALUE_SIZE && v[0] == first_byte(k) &&
+           v[VALUE_SIZE - 1] == last_byte(k);
+}
+
 /** The numbers 0..<entries in the order of their keys. Free with free(). */
 uint32_t *numbers_in_key_order(uint64_t entries);
 
@@ -54,6 +69,8 @@ struct subject {
 
 /** Random gets of existing keys in subject->txn. */
 void loop_get(struct subject *subject, uint64_t count);
+/** The same, 64 keys a call; of an engine that can. */
+void loop_get_many(struct subject *subject, uint64_t count);
 /** Random gets of absent keys in subject->txn. */
 void loop_miss(struct subject *subject, uint64_t count);
 /** Begins a read transaction, gets one existing key, ends it. */
@@ -65,6 +82,12 @@ void loop_range(struct subject *subject, uint64_t count);
 /** Reads `count` whole databases in subject->txn, forward or backward. */
 void loop_scan_forward(struct subject *subject, uint64_t count);
 void loop_scan_backward(struct subject *subject, uint64_t count);
+/** Forward, 256 entries a call; of an engine that can. */
+void loop_scan_many(struct subject *subject, uint64_t count);
+/** Ranks of random existing keys in subject->txn; of a counted database. */
+void loop_rank(struct subject *subject, uint64_t count);
+/** Moves a cursor to random ranks in subject->txn; of a counted database. */
+void loop_set_rank(struct subject *subject, uint64_t count);
 
 /** Puts the keys with the numbers first..<first + count in subject->txn. */
 void loop_put(struct subject *subject, uint64_t first, uint64_t count);

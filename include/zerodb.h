@@ -53,9 +53,11 @@ const char *zdb_version(int *major, int *minor, int *patch);
 #define ZDB_KEYEXIST (-1)
 /** No such key, no such database, or a cursor at the end. */
 #define ZDB_NOT_FOUND (-2)
-/** A page failed its checksum or its structure is impossible. The message names the page. */
+/** A page failed its checksum or its structure is impossible, or the log is damaged or lacks a
+ *  part. The message names the page, or the position in the log. */
 #define ZDB_CORRUPTED (-3)
-/** The environment was written by a format version this library does not read. */
+/** The environment was written by a format version this library does not read, or is open in a
+ *  program whose library shares it in another way. */
 #define ZDB_VERSION_MISMATCH (-4)
 /** The file is not a ZeroDB environment. */
 #define ZDB_INVALID (-5)
@@ -64,7 +66,8 @@ const char *zdb_version(int *major, int *minor, int *patch);
 #define ZDB_FULL (-6)
 /** The transaction has dirtied max_txn_pages pages. It can only be aborted. */
 #define ZDB_TXN_FULL (-7)
-/** Every slot of the reader table is taken (max_readers). */
+/** Every slot of the reader table is taken (max_readers); or 1024 processes have the environment
+ *  open, or this process has 65536 transactions open. */
 #define ZDB_READERS_FULL (-8)
 /** The transaction is finished, reset, broken by an earlier error, or has a child that is open. */
 #define ZDB_BAD_TXN (-9)
@@ -161,10 +164,12 @@ typedef struct zdb_val {
 #define ZDB_DURABILITY_FULL 0x100u
 /**< its log record is on disk; no reader sees it before */
 #define ZDB_DURABILITY_RELAXED 0x200u
-/**< nothing: visible at once (unless commits before it still wait for the disk), on disk within
-     100 ms. A power cut loses only the tail */
+/**< nothing: visible at once (unless commits before it still wait for the disk), flushed within
+     100 ms, or when a checkpoint being made then is done; with ZDB_THREADS_NONE by the next
+     such commit after that. A power cut loses only the tail */
 #define ZDB_DURABILITY_NONE 0x400u
-/**< nothing, and nothing is logged: on disk with the next checkpoint. Never corrupt */
+/**< nothing, and nothing is logged: on disk with the next checkpoint. Never corrupt. Commits
+     after it are not logged either until then: a full one makes that checkpoint */
 
 /** zdb_env_options.threads: who makes checkpoints and flushes relaxed commits. */
 #define ZDB_THREADS_DEFAULT 0u /**< a thread of the library's, started when it is needed */
@@ -194,7 +199,8 @@ typedef struct zdb_env_options {
     uint32_t file_mode;      /**< permissions of the files made; default 0600. The directory
                                   gets the same and x where there is r (0700) */
     uint32_t durability;     /**< ZDB_DURABILITY_ */
-    uint64_t log_size;       /**< bytes of log after which a checkpoint is made; default 64 MiB */
+    uint64_t log_size;       /**< bytes of log after which a checkpoint is made, from 1 MiB to
+                                  1 TiB; default 64 MiB */
     uint32_t threads;        /**< ZDB_THREADS_ */
     uint32_t reserved;       /**< 0 */
     zdb_log_fn log;          /**< NULL: events are not told */
@@ -219,6 +225,7 @@ static inline int zdb_env_options_init(zdb_env_options *options) {
  *  @param env      receives the handle; set to NULL on failure.
  *  @return ZDB_OK; ZDB_BAD_ARGUMENT; ZDB_INVALID, ZDB_VERSION_MISMATCH, ZDB_CORRUPTED for what
  *  is in the files; ZDB_RECOVERY_NEEDED; ZDB_BUSY if this process has it open already;
+ *  ZDB_READERS_FULL if 1024 processes have; ZDB_PANIC if the checkpoint after a replay fails;
  *  ZDB_UNSUPPORTED on a network file system; an errno (ENOENT, EACCES, ENOSPC, ...). */
 int zdb_env_open(const char *path, const zdb_env_options *options, zdb_env **env);
 
@@ -228,7 +235,8 @@ int zdb_env_open(const char *path, const zdb_env_options *options, zdb_env **env
 int zdb_env_close(zdb_env *env);
 
 /** Waits until every commit is on disk, whatever its durability. One flush of the log, or a
- *  checkpoint if there are commits with ZDB_DURABILITY_NONE.
+ *  checkpoint if there are commits that were not logged. Does nothing in an environment opened
+ *  for reading only.
  *  @return ZDB_OK; ZDB_PANIC; an errno. */
 int zdb_env_sync(zdb_env *env);
 
@@ -259,7 +267,7 @@ typedef struct zdb_info {
     uint64_t checkpoint_txn_id;  /**< the commit that the newest meta page on disk holds */
     uint64_t pinned_pages;       /**< free pages that wait for the next checkpoint */
     uint64_t log_bytes;          /**< of log that a recovery would have to replay */
-    uint64_t recovered_records;  /**< transactions that opening replayed */
+    uint64_t recovered_records;  /**< transactions that this process replayed when it opened */
     uint64_t recovered_bytes;    /**< bytes of log they took */
     uint64_t recovery_ns;        /**< how long that took, nanoseconds */
     uint8_t environment_id[16];  /**< random, set at creation */
@@ -283,7 +291,8 @@ typedef struct zdb_reader {
 /** Called by zdb_reader_list() for each reader; *reader is valid during the call. */
 typedef void (*zdb_reader_fn)(void *context, const zdb_reader *reader);
 
-/** Lists the readers of all processes. O(readers). */
+/** Lists the readers of all processes. O(readers).
+ *  @param on_reader  called for each, on this thread; not NULL. */
 int zdb_reader_list(zdb_env *env, zdb_reader_fn on_reader, void *context);
 
 /** Frees the slots of processes that have died. Needs not be called: whoever needs a slot, or the
@@ -319,6 +328,9 @@ int zdb_env_verify(zdb_env *env, zdb_verify_fn on_problem, void *context,
 
 /* ------------------------------------------------------------- transactions */
 
+/** Levels of nested transactions below an outermost one, at most. */
+#define ZDB_MAX_NESTING 64
+
 /** Begins a transaction.
  *
  *  A read transaction (ZDB_RDONLY) sees the newest commit, unchanged for as long as it lives;
@@ -328,35 +340,41 @@ int zdb_env_verify(zdb_env *env, zdb_verify_fn on_problem, void *context,
  *  A nested transaction, one with a parent, sees what its parent has done and adds to it. Its commit
  *  gives its changes to the parent, its abort takes them back; nothing is on disk before the
  *  outermost transaction commits. While it lives, every call with its parent or the parent's
- *  cursors answers ZDB_BAD_TXN; ending an outer transaction is such a call too. It keeps a copy of
- *  each page of its parents that it changes. Cursors of the parent keep their places.
+ *  cursors answers ZDB_BAD_TXN (save zdb_cursor_close()); ending an outer transaction is such a
+ *  call too. It keeps a copy of each page of its parents that it changes. Cursors of the parent
+ *  keep their places. An error that breaks it leaves its parent as it was when it began.
  *  @param parent  NULL, or a write transaction that has no child.
  *  @param flags   0 or ZDB_RDONLY; for a write transaction, one of ZDB_DURABILITY_ in place of the
  *                 environment's. With a parent 0.
  *  @param txn     receives the handle; set to NULL on failure.
  *  @return ZDB_OK; ZDB_READ_ONLY; ZDB_READERS_FULL; ZDB_PANIC; ZDB_BUSY if this thread has a
- *  write transaction in the environment already; ZDB_FORKED; ENOMEM. With a parent: ZDB_BAD_TXN;
- *  ZDB_INCOMPATIBLE for a parent that only reads or is of another environment; ZDB_FULL beyond
- *  ZDB_MAX_NESTING levels. */
-#define ZDB_MAX_NESTING 64
+ *  write transaction in the environment already, as it would wait for itself; ZDB_INCOMPATIBLE
+ *  for two durabilities, or one with ZDB_RDONLY; ZDB_FULL if another process has let the
+ *  environment grow beyond what this one has mapped; ZDB_FORKED; an errno. With a parent:
+ *  ZDB_BAD_TXN; ZDB_INCOMPATIBLE for a parent that only reads or is of another environment;
+ *  ZDB_FULL beyond ZDB_MAX_NESTING levels. */
 int zdb_txn_begin(zdb_env *env, zdb_txn *parent, uint32_t flags, zdb_txn **txn);
 
-/** Commits and ends the transaction; the handle is dead whatever the result. A write
- *  transaction with full durability is on disk when this returns ZDB_OK: one flush of the log,
- *  shared with the other threads that commit at the time. It has not happened when this returns
- *  anything else, save ZDB_PANIC, after which nobody can tell before the environment is opened
- *  again. Committing a read transaction ends it.
- *  @return ZDB_OK; ZDB_BAD_TXN if an earlier error broke it; ZDB_FULL, ZDB_TXN_FULL;
- *  ZDB_PANIC; an errno (ENOSPC, EIO, ...). */
+/** Commits and ends the transaction; the handle is dead whatever the result, save ZDB_BAD_TXN
+ *  because of a child that is open: then nothing has happened. A write transaction with full
+ *  durability is on disk when this returns ZDB_OK: one flush of the log, shared with the other
+ *  threads that commit at the time. It has not happened when this returns anything else, save
+ *  ZDB_PANIC, after which nobody can tell before the environment is opened again. Committing a read
+ *  transaction ends it.
+ *  @return ZDB_OK; ZDB_BAD_TXN if an earlier error broke it or a child is open; ZDB_FULL,
+ *  ZDB_TXN_FULL; ZDB_PANIC; an errno (ENOSPC, EIO, ...). */
 int zdb_txn_commit(zdb_txn *txn);
 
-/** Ends the transaction and forgets its changes. NULL is allowed. */
+/** Ends the transaction and forgets its changes. NULL is allowed.
+ *  @return ZDB_OK; ZDB_BAD_TXN if a child is open, and then nothing has happened. */
 int zdb_txn_abort(zdb_txn *txn);
 
-/** Lets go of a read transaction's snapshot but keeps the handle for zdb_txn_renew(). */
+/** Lets go of a read transaction's snapshot but keeps the handle for zdb_txn_renew().
+ *  @return ZDB_OK; ZDB_INCOMPATIBLE for a write transaction. */
 int zdb_txn_reset(zdb_txn *txn);
 
-/** Gives a read transaction that was reset the newest snapshot. */
+/** Gives a read transaction that was reset the newest snapshot.
+ *  @return ZDB_OK; ZDB_BAD_TXN if it was not reset; ZDB_FULL as zdb_txn_begin(). */
 int zdb_txn_renew(zdb_txn *txn);
 
 /** The snapshot's transaction id: for a reader the newest commit it sees, for a writer the id
@@ -622,7 +640,8 @@ int zdb_cursor_put(zdb_cursor *cursor, const zdb_val *key, zdb_val *value, uint3
  *  @param flags  0, or ZDB_NODUPDATA to delete all values of its key. */
 int zdb_cursor_del(zdb_cursor *cursor, uint32_t flags);
 
-/** Counts the values of the current key, in O(1). */
+/** Counts the values of the current key, in O(1).
+ *  @return ZDB_OK; ZDB_BAD_CURSOR; ZDB_INCOMPATIBLE without ZDB_DUPSORT. */
 int zdb_cursor_count(zdb_cursor *cursor, uint64_t *count);
 
 /** Tells how many entries come before the one under the cursor, in O(log n).

@@ -63,12 +63,29 @@ public func zdb_cursor_get(
             let target = try Results.bytes(
                 key.map { UnsafePointer($0) }, "key", "zdb_cursor_get")
             entry = try cursor.pointee.seek(target, exact: op != ZDB_SET_RANGE)
+        case ZDB_FIRST_DUP: entry = try cursor.pointee.move(.firstValue)
+        case ZDB_LAST_DUP: entry = try cursor.pointee.move(.lastValue)
+        case ZDB_NEXT_DUP: entry = try cursor.pointee.move(.nextValue)
+        case ZDB_PREV_DUP: entry = try cursor.pointee.move(.previousValue)
+        case ZDB_NEXT_NODUP: entry = try cursor.pointee.move(.nextKey)
+        case ZDB_PREV_NODUP: entry = try cursor.pointee.move(.previousKey)
+        case ZDB_GET_MULTIPLE: entry = try cursor.pointee.multiple(.fromCurrent)
+        case ZDB_NEXT_MULTIPLE: entry = try cursor.pointee.multiple(.next)
+        case ZDB_PREV_MULTIPLE: entry = try cursor.pointee.multiple(.previous)
+        case ZDB_GET_BOTH, ZDB_GET_BOTH_RANGE:
+            let target = try Results.bytes(
+                key.map { UnsafePointer($0) }, "key", "zdb_cursor_get")
+            let member = try Results.bytes(
+                value.map { UnsafePointer($0) }, "value", "zdb_cursor_get")
+            entry = try cursor.pointee.seek(target, value: member, exact: op == ZDB_GET_BOTH)
         default:
             throw DatabaseError(
-                .badArgument, "zdb_cursor_get: operation \(op.rawValue) is not one of this version")
+                .badArgument, "zdb_cursor_get: there is no operation \(op.rawValue)")
         }
         guard let entry else { return ZDB_NOT_FOUND }
-        if op != ZDB_SET { Results.store(entry.key, in: key) }
+        if op != ZDB_SET, op != ZDB_GET_BOTH, op != ZDB_GET_BOTH_RANGE {
+            Results.store(entry.key, in: key)
+        }
         Results.store(entry.value, in: value)
         return ZDB_OK
     }
@@ -80,24 +97,22 @@ public func zdb_cursor_put(
     _ value: UnsafeMutablePointer<zdb_val>?, _ flags: UInt32
 ) -> Int32 {
     Handles.withCursor(cursor) { cursor throws(DatabaseError) in
-        try Results.checkFlags(
-            flags, allowed: ZDB_CURRENT | ZDB_NOOVERWRITE | ZDB_APPEND | ZDB_RESERVE,
-            "zdb_cursor_put")
+        let mode = try putMode(
+            flags, extra: ZDB_CURRENT | ZDB_MULTIPLE | ZDB_RESERVE, "zdb_cursor_put",
+            hasDuplicates: { () throws(DatabaseError) in try cursor.pointee.hasDuplicates() })
         let others = flags & ~ZDB_RESERVE
-        let isReserving = flags & ZDB_RESERVE != 0
         guard others & ZDB_CURRENT == 0 || others == ZDB_CURRENT else {
             throw DatabaseError(
                 .incompatible,
                 "zdb_cursor_put: ZDB_CURRENT replaces the value under the cursor and goes with no "
                     + "other flag than ZDB_RESERVE")
         }
-        if isReserving {
+        if flags & ZDB_RESERVE != 0 {
             let count = try reservedCount(value, "zdb_cursor_put")
             if others == ZDB_CURRENT {
                 return store(try cursor.pointee.reserveCurrent(count: count), in: value)
             }
             let key = try Results.bytes(key, "key", "zdb_cursor_put")
-            let mode = try putMode(others, "zdb_cursor_put")
             return store(try cursor.pointee.reserve(key, count: count, mode: mode), in: value)
         }
         let bytes = try Results.bytes(value.map { UnsafePointer($0) }, "value", "zdb_cursor_put")
@@ -106,13 +121,46 @@ public func zdb_cursor_put(
             return ZDB_OK
         }
         let key = try Results.bytes(key, "key", "zdb_cursor_put")
-        let mode = try putMode(others, "zdb_cursor_put")
+        if flags & ZDB_MULTIPLE != 0 {
+            return try putMultiple(cursor, key, value, mode)
+        }
         if let existing = try cursor.pointee.put(key, bytes, mode: mode) {
             Results.store(existing, in: value)
             return ZDB_KEYEXIST
         }
         return ZDB_OK
     }
+}
+
+/// Puts values that lie one after the other, all of one key.
+private func putMultiple(
+    _ cursor: UnsafeMutablePointer<CursorState>, _ key: UnsafeRawBufferPointer,
+    _ values: UnsafeMutablePointer<zdb_val>?, _ mode: Operations.PutMode
+) throws(DatabaseError) -> Int32 {
+    guard let values else { throw Results.null("value", "zdb_cursor_put") }
+    guard try cursor.pointee.isFixedSize() else {
+        throw DatabaseError(
+            .incompatible,
+            "zdb_cursor_put: ZDB_MULTIPLE is for databases made with ZDB_DUPFIXED")
+    }
+    let size = values[0].size
+    let count = values[1].size
+    guard size > 0, count >= 0, let data = values[0].data else {
+        throw DatabaseError(
+            .badValueSize,
+            "zdb_cursor_put: with ZDB_MULTIPLE value[0] is the array and the size of one value, and "
+                + "value[1].size their number")
+    }
+    values[1].size = 0
+    for index in 0..<count {
+        let value = UnsafeRawBufferPointer(start: data + index * size, count: size)
+        if let existing = try cursor.pointee.put(key, value, mode: mode) {
+            _ = existing
+            return ZDB_KEYEXIST
+        }
+        values[1].size = index + 1
+    }
+    return ZDB_OK
 }
 
 @_cdecl("zdb_cursor_renew") @implementation
@@ -158,8 +206,24 @@ public func zdb_cursor_db(_ cursor: OpaquePointer?) -> zdb_db {
 @_cdecl("zdb_cursor_del") @implementation
 public func zdb_cursor_del(_ cursor: OpaquePointer?, _ flags: UInt32) -> Int32 {
     Handles.withCursor(cursor) { cursor throws(DatabaseError) in
-        try Results.checkFlags(flags, allowed: 0, "zdb_cursor_del")
-        try cursor.pointee.delete()
+        try Results.checkFlags(flags, allowed: ZDB_NODUPDATA, "zdb_cursor_del")
+        if flags & ZDB_NODUPDATA != 0, try !cursor.pointee.hasDuplicates() {
+            throw DatabaseError(
+                .incompatible,
+                "zdb_cursor_del: ZDB_NODUPDATA is for databases made with ZDB_DUPSORT")
+        }
+        try cursor.pointee.delete(allValues: flags & ZDB_NODUPDATA != 0)
+        return ZDB_OK
+    }
+}
+
+@_cdecl("zdb_cursor_count") @implementation
+public func zdb_cursor_count(
+    _ cursor: OpaquePointer?, _ count: UnsafeMutablePointer<UInt64>?
+) -> Int32 {
+    Handles.withCursor(cursor) { cursor throws(DatabaseError) in
+        guard let count else { throw Results.null("count", "zdb_cursor_count") }
+        count.pointee = try cursor.pointee.count()
         return ZDB_OK
     }
 }

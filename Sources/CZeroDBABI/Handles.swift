@@ -117,6 +117,7 @@ enum Handles {
             let state = try transaction(pointer)
             try state.pointee.enter()
             defer { state.pointee.leave() }
+            try state.pointee.checkChildless()
             return try body(state)
         } catch {
             return Results.fail(error)

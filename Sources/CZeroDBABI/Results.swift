@@ -133,7 +133,7 @@ private func describe(_ code: DatabaseError.Code) -> StaticString {
     case .full: "the environment is full (max_size)"
     case .transactionFull: "the transaction is full (max_txn_pages)"
     case .readersFull: "the reader table is full (max_readers)"
-    case .badTransaction: "the transaction is finished, reset or broken"
+    case .badTransaction: "the transaction is finished, reset, broken, or has an open child"
     case .badHandle: "the handle is NULL, closed or no handle"
     case .badDatabase: "no such database handle in this transaction"
     case .badValueSize: "the size of a key or value is out of bounds"

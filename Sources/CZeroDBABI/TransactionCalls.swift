@@ -23,14 +23,20 @@ public func zdb_txn_begin(
                 .incompatible,
                 "zdb_txn_begin: one durability at a time, and none for a read transaction")
         }
-        guard parent == nil else {
-            throw DatabaseError(
-                .unsupported, "zdb_txn_begin: nested transactions are not in this version")
+        let claim: TransactionClaim
+        if parent != nil {
+            guard flags == 0 else {
+                throw DatabaseError(
+                    .incompatible,
+                    "zdb_txn_begin: a nested transaction takes no flags: it writes, and what its "
+                        + "commit waits for its outermost transaction says")
+            }
+            claim = try Transactions.beginNested(in: Handles.transaction(parent), environment)
+        } else if flags & ZDB_RDONLY != 0 {
+            claim = try Transactions.beginRead(environment)
+        } else {
+            claim = try Transactions.beginWrite(environment, durability: durability)
         }
-        let claim =
-            flags & ZDB_RDONLY != 0
-            ? try Transactions.beginRead(environment)
-            : try Transactions.beginWrite(environment, durability: durability)
         txn.pointee = Handles.pointer(claim.handle)
         return ZDB_OK
     }
@@ -52,7 +58,7 @@ public func zdb_txn_abort(_ txn: OpaquePointer?) -> Int32 {
     return Results.catching { () throws(DatabaseError) in
         let state = try Handles.transaction(txn)
         try state.pointee.enter()
-        Transactions.end(TransactionClaim(state, Handles.number(txn)))
+        try Transactions.abort(TransactionClaim(state, Handles.number(txn)))
         return ZDB_OK
     }
 }
@@ -114,15 +120,28 @@ public func zdb_get(
 }
 
 /// The mode that put flags ask for.
-func putMode(_ flags: UInt32, _ function: StaticString) throws(DatabaseError) -> Operations.PutMode
-{
-    try Results.checkFlags(flags, allowed: ZDB_NOOVERWRITE | ZDB_APPEND, function)
-    switch flags {
-    case ZDB_NOOVERWRITE: return .noOverwrite
-    // A key that is there is not after the last one: appending never overwrites.
-    case ZDB_APPEND, ZDB_APPEND | ZDB_NOOVERWRITE: return .append
-    default: return .overwrite
+///
+/// - Parameter extra: flags that the caller sees to itself.
+@inline(__always)
+func putMode(
+    _ flags: UInt32, extra: UInt32 = 0, _ function: StaticString,
+    hasDuplicates: () throws(DatabaseError) -> Bool
+) throws(DatabaseError) -> Operations.PutMode {
+    if flags == 0 { return .overwrite }
+    let ofPairs = ZDB_NODUPDATA | ZDB_APPENDDUP
+    try Results.checkFlags(
+        flags, allowed: ZDB_NOOVERWRITE | ZDB_APPEND | ofPairs | extra, function)
+    if flags & ofPairs != 0, try !hasDuplicates() {
+        throw DatabaseError(
+            .incompatible,
+            "\(function): ZDB_NODUPDATA and ZDB_APPENDDUP are for databases made with ZDB_DUPSORT")
     }
+    // A key that is there is not after the last one: appending never overwrites.
+    if flags & ZDB_APPEND != 0 { return .append }
+    if flags & ZDB_NOOVERWRITE != 0 { return .noOverwrite }
+    // Nor is a value that is there after the key's last one.
+    if flags & ZDB_APPENDDUP != 0 { return .appendValue }
+    return flags & ZDB_NODUPDATA != 0 ? .noPair : .overwrite
 }
 
 /// How much space a caller asks for with ZDB_RESERVE.
@@ -159,14 +178,17 @@ public func zdb_put(
 ) -> Int32 {
     Handles.withTransaction(txn) { state throws(DatabaseError) in
         let key = try Results.bytes(key, "key", "zdb_put")
+        let mode = try putMode(
+            flags, extra: ZDB_RESERVE, "zdb_put",
+            hasDuplicates: { () throws(DatabaseError) in
+                try Operations(state).hasDuplicates(Int(db))
+            })
         if flags & ZDB_RESERVE != 0 {
-            let mode = try putMode(flags & ~ZDB_RESERVE, "zdb_put")
             let count = try reservedCount(value, "zdb_put")
             let result = try Operations(state).reserve(Int(db), key, count: count, mode: mode)
             return store(result, in: value)
         }
         let bytes = try Results.bytes(value.map { UnsafePointer($0) }, "value", "zdb_put")
-        let mode = try putMode(flags, "zdb_put")
         if let existing = try Operations(state).put(Int(db), key, bytes, mode: mode) {
             Results.store(existing, in: value)
             return ZDB_KEYEXIST
@@ -182,11 +204,10 @@ public func zdb_del(
 ) -> Int32 {
     Handles.withTransaction(txn) { state throws(DatabaseError) in
         let key = try Results.bytes(key, "key", "zdb_del")
-        guard value == nil else {
-            throw DatabaseError(
-                .unsupported,
-                "zdb_del: deleting one of several values is not in this version; "
-                    + "pass NULL for value")
+        if let value, try Operations(state).hasDuplicates(Int(db)) {
+            let bytes = try Results.bytes(value, "value", "zdb_del")
+            return try Operations(state).delete(Int(db), key, value: bytes)
+                ? ZDB_OK : ZDB_NOT_FOUND
         }
         return try Operations(state).delete(Int(db), key) ? ZDB_OK : ZDB_NOT_FOUND
     }

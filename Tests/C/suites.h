@@ -12,6 +12,8 @@ extern const struct suite cursor_moves_suite;
 extern const struct suite cursor_puts_suite;
 extern const struct suite databases_suite;
 extern const struct suite transactions_suite;
+extern const struct suite nesting_suite;
+extern const struct suite kinds_suite;
 extern const struct suite limits_suite;
 extern const struct suite handles_suite;
 extern const struct suite arguments_suite;

@@ -255,19 +255,6 @@ static void a_thread_may_write_in_several_environments(void) {
     close_env(other);
 }
 
-static void nested_transactions_are_not_offered(void) {
-    zdb_env *env = open_with_one_entry();
-    zdb_txn *parent = begin_write(env), *child = parent;
-    CHECK_ERROR(zdb_txn_begin(env, parent, 0, &child), ZDB_UNSUPPORTED);
-    CHECK(child == NULL);
-    put_text(parent, ZDB_MAIN_DB, "k", "second");
-    commit(parent);
-    parent = begin_read(env);
-    CHECK_ERROR(zdb_txn_begin(env, parent, ZDB_RDONLY, &child), ZDB_UNSUPPORTED);
-    abort_txn(parent);
-    close_env(env);
-}
-
 static void wrong_arguments_of_begin_are_refused(void) {
     static const uint32_t flags[] = {0x2, 0x4, ZDB_RDONLY | 0x10, ZDB_CREATE, 0x80000000u};
     zdb_env *env = open_with_one_entry();
@@ -299,7 +286,6 @@ static const struct test tests[] = {
     TEST(a_reader_writes_nothing),
     TEST(a_thread_has_one_write_transaction_at_a_time),
     TEST(a_thread_may_write_in_several_environments),
-    TEST(nested_transactions_are_not_offered),
     TEST(wrong_arguments_of_begin_are_refused),
 };
 

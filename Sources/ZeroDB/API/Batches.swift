@@ -27,7 +27,7 @@ public struct KeyRange: Sendable, Hashable {
     /// From the beginning to before a key.
     public init(to: some ByteSource) { self.to = to.withBytes { Array($0) } }
 
-    fileprivate func withEnds<Result>(
+    func withEnds<Result>(
         _ body: (KeyBytes?, KeyBytes?) throws(DatabaseError) -> Result
     ) throws(DatabaseError) -> Result {
         let middle = from?.count ?? 0

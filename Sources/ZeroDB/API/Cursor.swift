@@ -2,7 +2,7 @@ import CZeroDBPlatform
 
 /// A position in a database of a transaction, which the compiler keeps inside that transaction.
 public struct Cursor: ~Copyable, ~Escapable {
-    private let state: UnsafeMutablePointer<CursorState>
+    let state: UnsafeMutablePointer<CursorState>
 
     @_lifetime(borrow owner)
     init<Owner: ~Copyable>(
@@ -33,7 +33,7 @@ public struct Cursor: ~Copyable, ~Escapable {
     }
 
     @_lifetime(&self)
-    private mutating func entry(_ entry: CursorState.Entry?) -> Entry? {
+    mutating func entry(_ entry: CursorState.Entry?) -> Entry? {
         guard let entry else { return nil }
         return unsafe _overrideLifetime(Entry(entry), mutating: &self)
     }

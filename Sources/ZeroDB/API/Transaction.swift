@@ -117,12 +117,36 @@ public struct WriteTransaction: ~Copyable, Transaction {
         self.environment = Unmanaged.passRetained(environment)
     }
 
+    private init(nestedIn parent: borrowing WriteTransaction) throws(DatabaseError) {
+        let state = parent.access.claim.state
+        let claim = try Transactions.beginNested(in: state, state.pointee.environment)
+        access = TransactionAccess(claim: claim)
+        environment = parent.environment.retain()
+    }
+
     deinit {
         Transactions.end(access.claim)
         environment.release()
     }
 
-    /// Commits. The changes are on disk when this returns.
+    /// Runs a body in a transaction nested in this one. It sees what this one has done and adds to
+    /// it if the body returns; if the body throws, what it did is taken back.
+    ///
+    /// - Throws: what the body throws; `full` at more than 64 levels; `badTransaction` if an
+    ///   earlier error broke this transaction. One that breaks the nested transaction leaves this
+    ///   one as it was.
+    /// - Complexity: a copy of each page of this transaction that the nested one changes.
+    public mutating func nested<Result: ~Copyable>(
+        _ body: (inout WriteTransaction) throws -> Result
+    ) throws -> Result {
+        var transaction = try WriteTransaction(nestedIn: self)
+        let result = try body(&transaction)
+        try transaction.commit()
+        return result
+    }
+
+    /// Commits. The changes are on disk when this returns; those of a nested transaction are its
+    /// parent's.
     ///
     /// - Throws: `badTransaction` if an earlier error broke the transaction; `full`; `panic`; a
     ///   system error. The transaction has not happened then, save for `panic`, after which

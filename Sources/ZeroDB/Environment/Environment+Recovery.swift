@@ -113,6 +113,8 @@ private struct Replay {
                 _ = try operations.put(try handle(number), key, value, mode: .overwrite)
             case .delete(let number, let key):
                 _ = try operations.delete(try handle(number), key)
+            case .deletePair(let number, let key, let value):
+                _ = try operations.delete(try handle(number), key, value: value)
             case .name(let number, let name):
                 names[number] = Array(name)
                 databases[number] = nil

@@ -24,7 +24,7 @@ struct Verifier: ~Copyable {
     private var reached: PageBitmap
     private(set) var report = VerifyReport()
     private let onProblem: (UInt64?, String) -> Void
-    private let keys: KeyStack
+    private var keys: KeyStack
 
     /// Counts of one tree, to compare with its record.
     private struct TreeCounts {
@@ -32,6 +32,7 @@ struct Verifier: ~Copyable {
         var branchPages: UInt64 = 0
         var leafPages: UInt64 = 0
         var overflowPages: UInt64 = 0
+        var keys: UInt64 = 0
     }
 
     init(
@@ -172,11 +173,14 @@ struct Verifier: ~Copyable {
         _ name: String, _ record: TreeRecord, check: EntryCheck
     ) {
         var counts = TreeCounts()
+        var tree = TreeState()
+        tree.record = record
         if record.depth > 0 {
-            verifyPage(
-                name, record.root, level: Int(record.depth) - 1, slot: 0, low: nil, high: nil,
-                &counts, check)
+            _ = verifyPage(
+                name, tree, record.root, level: Int(record.depth) - 1, slot: 0, low: nil,
+                high: nil, &counts, check)
         }
+        if record.flags.contains(.duplicates) { compare(name, "keys", record.keys, counts.keys) }
         compare(name, "entries", record.entries, counts.entries)
         compare(name, "branch pages", record.branchPages, counts.branchPages)
         compare(name, "leaf pages", record.leafPages, counts.leafPages)
@@ -194,10 +198,11 @@ struct Verifier: ~Copyable {
     ///   - slot: how many keys the levels above hold in `keys`.
     ///   - low: the smallest key the page may have, if bounded.
     ///   - high: the key that all of the page's must be below, if bounded.
+    /// - Returns: the entries it found below the reference.
     private mutating func verifyPage(
-        _ name: String, _ reference: PageReference, level: Int, slot: Int, low: KeyBytes?,
-        high: KeyBytes?, _ counts: inout TreeCounts, _ check: EntryCheck
-    ) {
+        _ name: String, _ tree: TreeState, _ reference: PageReference, level: Int, slot: Int,
+        low: KeyBytes?, high: KeyBytes?, _ counts: inout TreeCounts, _ check: EntryCheck
+    ) -> UInt64 {
         let number = reference.number
         guard number < meta.pageCount, reached.insert(number) else {
             problem(
@@ -205,30 +210,48 @@ struct Verifier: ~Copyable {
                 number < meta.pageCount
                     ? "page \(number) (\(name)) is also reachable from another place"
                     : "\(name) refers to page \(number), outside the environment")
-            return
+            return 0
         }
         let page: Page
         do throws(DatabaseError) {
-            page = try source.page(reference, level: level)
+            page = try source.page(reference, level: level, layout: tree.layout(level: level))
         } catch {
             problem(number, "in \(name): \(error.message)")
-            return
+            return 0
         }
         report.treePages += 1
         if level == 0 { counts.leafPages += 1 } else { counts.branchPages += 1 }
         verifyOrder(name, page, slot: slot, low: low, high: high)
+        let before = counts.entries
         if level == 0 {
-            verifyLeaf(name, page, slot: slot, &counts, check)
-            return
+            if tree.isSet {
+                counts.entries += UInt64(page.count)
+                if tree.memberWidth > 0, page.width != tree.memberWidth {
+                    problem(
+                        number,
+                        "page \(number) (leaf, \(name)): its members have \(page.width) bytes, "
+                            + "expected \(tree.memberWidth)")
+                }
+            } else {
+                verifyLeaf(name, tree, page, slot: slot, &counts, check)
+            }
+            return counts.entries - before
         }
         for index in 0..<page.count {
             let childLow = index == 0 ? low : keys.load(page, index, slot: slot)
             let childHigh =
                 index + 1 < page.count ? keys.load(page, index + 1, slot: slot + 1) : high
-            verifyPage(
-                name, page.child(index), level: level - 1, slot: slot + 2, low: childLow,
+            let found = verifyPage(
+                name, tree, page.child(index), level: level - 1, slot: slot + 2, low: childLow,
                 high: childHigh, &counts, check)
+            if page.layout.contains(.counted), page.weight(index) != found {
+                problem(
+                    number,
+                    "page \(number) (branch, \(name)): it counts \(page.weight(index)) entries "
+                        + "below child \(index); there are \(found)")
+            }
         }
+        return counts.entries - before
     }
 
     private mutating func verifyOrder(
@@ -265,16 +288,29 @@ struct Verifier: ~Copyable {
     }
 
     private mutating func verifyLeaf(
-        _ name: String, _ page: Page, slot: Int, _ counts: inout TreeCounts, _ check: EntryCheck
+        _ name: String, _ tree: TreeState, _ page: Page, slot: Int, _ counts: inout TreeCounts,
+        _ check: EntryCheck
     ) {
         for index in 0..<page.count {
-            counts.entries += 1
+            counts.keys += 1
             guard let key = keys.load(page, index, slot: slot), let field = page.value(index) else {
                 problem(
                     page.number, "page \(page.number) (leaf, \(name)): entry \(index) is broken")
                 continue
             }
             var value = UnsafeRawBufferPointer(start: field.bytes, count: field.count)
+            if tree.record.flags.contains(.duplicates) {
+                verifyValues(name, tree, page, index, field, &counts)
+                continue
+            }
+            counts.entries += 1
+            if field.kind == .set || field.kind == .tree {
+                problem(
+                    page.number,
+                    "page \(page.number) (leaf, \(name)): entry \(index) has several values in a "
+                        + "database without duplicates")
+                continue
+            }
             if field.kind == .overflow {
                 let pointer = OverflowPointer(at: field.bytes)
                 guard let bytes = verifyOverflow(name, pointer, &counts) else { continue }
@@ -283,6 +319,59 @@ struct Verifier: ~Copyable {
             if let wrong = check(key, value, page.number) {
                 problem(page.number, "page \(page.number) (leaf, \(name)): \(wrong)")
             }
+        }
+    }
+
+    /// The values of a key, where it may have several.
+    private mutating func verifyValues(
+        _ name: String, _ tree: TreeState, _ page: Page, _ index: Int, _ field: Page.ValueField,
+        _ counts: inout TreeCounts
+    ) {
+        let place = "page \(page.number) (leaf, \(name)): entry \(index)"
+        let value = UnsafeRawBufferPointer(start: field.bytes, count: field.count)
+        switch field.kind {
+        case .inline: counts.entries += 1
+        case .overflow:
+            problem(page.number, place + " has a value in an overflow run, with duplicates")
+        case .set:
+            guard let set = MemberSet(value) else {
+                problem(page.number, place + " has an impossible set of values")
+                return
+            }
+            counts.entries += UInt64(set.count)
+            var previous: UnsafeRawBufferPointer?
+            for member in 0..<set.count {
+                guard let bytes = set.member(member) else {
+                    problem(page.number, place + ", value \(member) is broken")
+                    return
+                }
+                if let previous,
+                    MemberOrder.compare(
+                        previous, bytes, reversed: tree.record.flags.reversesValues) >= 0
+                {
+                    problem(
+                        page.number, place + ", value \(member) is not after the one before it")
+                }
+                previous = bytes
+            }
+        case .tree:
+            let set = SetTree(at: field.bytes)
+            var found = TreeCounts()
+            // The keys that the levels above hold on to stay where they are.
+            let keysAbove = keys
+            keys = KeyStack(pageSize: source.pageSize)
+            _ = verifyPage(
+                name, set.state(in: tree.record), set.root, level: Int(set.depth) - 1, slot: 0,
+                low: nil, high: nil, &found
+            ) { _, _, _ in nil }
+            keys.deallocate()
+            keys = keysAbove
+            compare(name + ", the values of entry \(index) of page \(page.number)", "entries", set.entries, found.entries)
+            compare(name + ", the values of entry \(index) of page \(page.number)", "branch pages", set.branchPages, found.branchPages)
+            compare(name + ", the values of entry \(index) of page \(page.number)", "leaf pages", set.leafPages, found.leafPages)
+            counts.entries += found.entries
+            counts.branchPages += found.branchPages
+            counts.leafPages += found.leafPages
         }
     }
 

@@ -111,6 +111,8 @@ enum LogOperation {
     static let drop: UInt8 = 6
     /// database, name: give it another name
     static let rename: UInt8 = 7
+    /// database, key, value: delete the pair
+    static let deletePair: UInt8 = 9
     /// database, which ends there are, those keys: delete from the first to before the second
     static let deleteRange: UInt8 = 8
 
@@ -152,6 +154,24 @@ struct LogBuffer {
         isRecording = limit > 0
         isOverfull = false
         namedDatabases.removeAll(keepingCapacity: namedDatabases.count < 64)
+    }
+
+    /// A place that a record can be cut off at.
+    struct Mark {
+        fileprivate var count: Int
+        fileprivate var isOverfull: Bool
+        fileprivate var namedDatabases: Set<Int>
+    }
+
+    var mark: Mark {
+        Mark(count: count, isOverfull: isOverfull, namedDatabases: namedDatabases)
+    }
+
+    /// Forgets all operations since a mark was set.
+    mutating func cut(at mark: Mark) {
+        count = mark.count
+        isOverfull = mark.isOverfull
+        namedDatabases = mark.namedDatabases
     }
 
     /// Whether there is anything to replay.
@@ -211,6 +231,14 @@ struct LogBuffer {
         append(key)
     }
 
+    mutating func deletePair(_ database: Int, _ key: KeyBytes, _ value: UnsafeRawBufferPointer) {
+        guard reserve(32 + key.count + value.count) else { return }
+        append(LogOperation.deletePair)
+        append(number: database)
+        append(key)
+        append(value)
+    }
+
     /// Says which database a number stands for, once a record.
     mutating func name(_ database: Int, _ name: KeyBytes) {
         guard database > 0, isRecording, namedDatabases.insert(database).inserted,
@@ -267,15 +295,17 @@ struct LogBuffer {
     }
 
     /// A place in the record to go back to.
-    struct Mark {
+    struct OperationMark {
         fileprivate var count = LogRecord.headerSize
         fileprivate var isOverfull = false
     }
 
-    var mark: Mark { Mark(count: count, isOverfull: isOverfull) }
+    var operationMark: OperationMark {
+        OperationMark(count: count, isOverfull: isOverfull)
+    }
 
     /// Takes back operations that turned out to change nothing.
-    mutating func cut(to mark: Mark) {
+    mutating func cut(to mark: OperationMark) {
         guard isRecording else { return }
         count = mark.count
         isOverfull = mark.isOverfull
@@ -300,6 +330,7 @@ struct LogOperationReader {
         case clear(database: Int)
         case drop(database: Int)
         case rename(database: Int, name: KeyBytes)
+        case deletePair(database: Int, key: KeyBytes, value: UnsafeRawBufferPointer)
         case deleteRange(database: Int, from: KeyBytes?, to: KeyBytes?)
     }
 
@@ -334,6 +365,8 @@ struct LogOperationReader {
         case LogOperation.drop: return .drop(database: try number())
         case LogOperation.rename:
             return .rename(database: try number(), name: try run())
+        case LogOperation.deletePair:
+            return .deletePair(database: try number(), key: try run(), value: try run())
         case LogOperation.deleteRange:
             let database = try number()
             let ends = try number()

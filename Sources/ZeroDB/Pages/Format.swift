@@ -44,7 +44,9 @@ enum Format {
         static let prefixLength = 30  // u16
         static let heapUsed = 32  // u16
         static let heapDead = 34  // u16
-        // 36: u32, zero
+        /// Bytes of a member, in packed pages of members; else zero.
+        static let width = 36  // u16
+        // 38: u16, zero
     }
 
     /// Offsets in the header of an overflow run, where they differ.
@@ -62,12 +64,50 @@ enum PageKind: UInt8 {
     case meta = 4
 }
 
+/// How the entries of a branch or leaf are laid out: its header's flags. None for plain leaves and
+/// branches.
+struct PageLayout: OptionSet {
+    let rawValue: UInt16
+
+    @inline(__always)
+    init(rawValue: UInt16) { self.rawValue = rawValue }
+
+    /// A leaf of a tree of duplicates: its entries are members of the set, whole and as given.
+    static let members = PageLayout(rawValue: 1)
+    /// With `members`: all have one size and lie in an array in place of slots and heap.
+    static let packed = PageLayout(rawValue: 2)
+    /// With `members`: ordered by their bytes from the last to the first.
+    static let reversed = PageLayout(rawValue: 4)
+    /// A branch whose entries say how many entries are below them.
+    static let counted = PageLayout(rawValue: 8)
+
+    /// Whether a page of this kind can have it.
+    func isPossible(isLeaf: Bool) -> Bool {
+        guard isLeaf else { return isEmpty || self == .counted }
+        return isEmpty || (contains(.members) && !contains(.counted) && rawValue < 8)
+    }
+}
+
 /// What a leaf entry's value field holds; the top two bits of the slot's key field.
 enum ValueKind: UInt16 {
     /// The value itself.
     case inline = 0
     /// The reference (8 bytes) and length (8 bytes) of an overflow run.
     case overflow = 1
+    /// Several values of one key: a `MemberSet`.
+    case set = 2
+    /// Many values of one key: a `SetTree`.
+    case tree = 3
+
+    /// Bytes that a value field of the kind has at least.
+    var sizeMin: Int {
+        switch self {
+        case .inline: 0
+        case .overflow: OverflowPointer.size
+        case .set: MemberSet.headerSize
+        case .tree: SetTree.size
+        }
+    }
 
     static let shift: UInt16 = 14
     static let keyLengthMask: UInt16 = (1 << shift) - 1

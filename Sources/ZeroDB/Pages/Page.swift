@@ -60,7 +60,24 @@ struct Page {
     var isBranch: Bool { kindByte == PageKind.branch.rawValue }
 
     @inline(__always)
-    var slotSize: Int { isLeaf ? Self.leafSlotSize : Self.branchSlotSize }
+    var layout: PageLayout { PageLayout(rawValue: base.littleEndian(Format.Header.flags)) }
+
+    /// Kind, level and layout together: what a page must be where it is referred to.
+    @inline(__always)
+    var shape: UInt32 { base.littleEndian(Format.Header.kind) }
+
+    @inline(__always)
+    static func shape(level: Int, layout: PageLayout) -> UInt32 {
+        let kind = level == 0 ? PageKind.leaf : PageKind.branch
+        return UInt32(kind.rawValue) | UInt32(truncatingIfNeeded: level & 0xff) << 8
+            | UInt32(layout.rawValue) << 16
+    }
+
+    @inline(__always)
+    var slotSize: Int {
+        guard isLeaf else { return Self.branchSlotSize }
+        return layout.contains(.packed) ? width : Self.leafSlotSize
+    }
     @inline(__always)
     var slotsOffset: Int { Self.slotsOffset(prefixLength: prefixLength) }
 
@@ -118,6 +135,7 @@ struct Page {
     /// - Returns: the key's length, or -1 if the entry reaches outside the page.
     @inline(__always)
     func copyKey(_ index: Int, to destination: UnsafeMutableRawPointer) -> Int {
+        if layout.contains(.members) { return copyMemberKey(index, to: destination) }
         let slot = UnsafeRawPointer(slot(index))
         let prefix = prefixLength
         let suffix = Self.suffixLength(slot)
@@ -138,6 +156,18 @@ struct Page {
         var kind: ValueKind
         var bytes: UnsafeMutableRawPointer
         var count: Int
+
+        /// Whether what it holds can be what its kind says, as far as the page alone tells.
+        var isPlausible: Bool {
+            switch kind {
+            case .inline: true
+            case .overflow:
+                count == OverflowPointer.size && OverflowPointer(at: bytes).isPlausible
+            case .set:
+                MemberSet(UnsafeRawBufferPointer(start: bytes, count: count))?.isPlausible ?? false
+            case .tree: count == SetTree.size && SetTree(at: bytes).isPlausible
+            }
+        }
     }
 
     /// - Returns: nil if the entry reaches outside the page or its kind is unknown.
@@ -151,7 +181,7 @@ struct Page {
             return nil
         }
         let length = Int(base.littleEndian(start, as: UInt16.self))
-        guard start + 2 + length <= size, kind == .inline || length == OverflowPointer.size else {
+        guard start + 2 + length <= size, kind == .inline || length >= kind.sizeMin else {
             return nil
         }
         return ValueField(kind: kind, bytes: base + (start + 2), count: length)
@@ -167,6 +197,10 @@ struct Page {
 
     /// Bytes a page of this size has for prefix, slots and heap.
     static func capacity(pageSize: Int) -> Int { pageSize - headerSize }
+
+    /// Heap bytes of a branch entry besides its separator.
+    @inline(__always)
+    static func countSize(_ layout: PageLayout) -> Int { layout.contains(.counted) ? 8 : 0 }
 
     /// Bytes an entry takes, slot included, its key without the page's prefix.
     @inline(__always)
@@ -189,6 +223,9 @@ struct Page {
         }
         guard prefixLength <= size / 4 else { return "its prefix has \(prefixLength) bytes" }
         guard isLeaf || count > 0 else { return "it is a branch with no children" }
+        guard layout.isPossible(isLeaf: isLeaf) else { return "its flags are \(layout.rawValue)" }
+        if layout.contains(.members) { return memberProblem() }
+        let countSize = Self.countSize(layout)
         let heapStart = size - heapUsed
         for index in 0..<count {
             let slot = UnsafeRawPointer(slot(index))
@@ -200,12 +237,11 @@ struct Page {
                 guard Self.offset(slot) >= heapStart, let value = value(index) else {
                     return "entry \(index) reaches outside the heap"
                 }
-                guard value.kind == .inline || OverflowPointer(at: value.bytes).isPlausible else {
-                    return "entry \(index) has an impossible overflow pointer"
-                }
+                guard value.isPlausible else { return "the value of entry \(index) is impossible" }
             } else {
-                guard suffix <= 4 || Self.offset(slot) >= heapStart,
-                    suffix <= 4 || Self.offset(slot) + suffix - 4 <= size
+                let inHeap = Self.restLength(suffixLength: suffix) + countSize
+                guard inHeap == 0 || Self.offset(slot) >= heapStart,
+                    inHeap == 0 || Self.offset(slot) + inHeap <= size
                 else { return "separator \(index) reaches outside the heap" }
                 let child = child(index)
                 guard child.number >= Format.metaPageCount, !child.isFrame else {

@@ -23,11 +23,18 @@ struct LeafValue {
 extension Page {
     /// Makes this an empty page.
     ///
-    /// - Parameter prefix: what all keys to come begin with; they are appended without it.
-    func format(kind: PageKind, level: Int, prefix: UnsafeRawBufferPointer) {
+    /// - Parameters:
+    ///   - prefix: what all keys to come begin with; they are appended without it.
+    ///   - width: bytes of a member, in a packed page of members.
+    func format(
+        kind: PageKind, level: Int, prefix: UnsafeRawBufferPointer, layout: PageLayout = [],
+        width: Int = 0
+    ) {
         memset(base, 0, Self.headerSize)
         base.storeLittleEndian(kind.rawValue, at: Format.Header.kind)
         base.storeLittleEndian(UInt8(truncatingIfNeeded: level), at: Format.Header.level)
+        base.storeLittleEndian(layout.rawValue, at: Format.Header.flags)
+        set(width, at: Format.Header.width)
         if prefix.count > 0, let start = prefix.baseAddress {
             set(prefix.count, at: Format.Header.prefixLength)
             let end = slotsOffset
@@ -37,7 +44,7 @@ extension Page {
     }
 
     @inline(__always)
-    private func set(_ value: Int, at offset: Int) {
+    func set(_ value: Int, at offset: Int) {
         base.storeLittleEndian(UInt16(truncatingIfNeeded: value), at: offset)
     }
 
@@ -54,7 +61,7 @@ extension Page {
     ///
     /// - Returns: where the heap entry's bytes after the key go.
     @inline(__always)
-    private func openSlot(
+    func openSlot(
         at index: Int, suffix: UnsafeRawBufferPointer, kindBits: UInt16, extra: Int, slotSize: Int
     ) -> UnsafeMutableRawPointer {
         let count = self.count
@@ -89,15 +96,28 @@ extension Page {
     }
 
     /// Inserts a branch entry, its separator without the prefix. The caller has checked `gap`.
-    func insertBranchEntry(at index: Int, suffix: UnsafeRawBufferPointer, child: PageReference) {
-        _ = openSlot(
-            at: index, suffix: suffix, kindBits: 0, extra: 0, slotSize: Self.branchSlotSize)
+    ///
+    /// - Parameter entries: how many are below the child; kept in counted branches.
+    func insertBranchEntry(
+        at index: Int, suffix: UnsafeRawBufferPointer, child: PageReference, entries: UInt64 = 0
+    ) {
+        let countSize = Self.countSize(layout)
+        let count = openSlot(
+            at: index, suffix: suffix, kindBits: 0, extra: countSize,
+            slotSize: Self.branchSlotSize)
         setChild(index, child)
+        if countSize > 0 { count.storeLittleEndian(entries, at: 0) }
     }
 
     /// Bytes of entry `index`, slot included.
     func entrySize(_ index: Int) -> Int {
         let isLeaf = self.isLeaf
+        let layout = self.layout
+        if layout.contains(.members) { return memberEntrySize(index) }
+        if layout.contains(.counted) {
+            return Self.branchSlotSize + 8
+                + Self.restLength(suffixLength: Self.suffixLength(slot(index)))
+        }
         let valueLength = isLeaf ? value(index)?.count ?? 0 : 0
         return Self.entrySize(
             isLeaf: isLeaf, suffixLength: Self.suffixLength(slot(index)), valueLength: valueLength)

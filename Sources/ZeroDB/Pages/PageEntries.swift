@@ -31,7 +31,11 @@ struct PageEntries {
     let newKey: KeyBytes
     let newValue: LeafValue
     let newChild: PageReference
+    /// Entries below the new child, in a counted branch.
+    let newWeight: UInt64
     let scratch: PageScratch
+    let layout: PageLayout
+    private var isMembers: Bool { layout.contains(.members) }
 
     static var noValue: LeafValue {
         LeafValue(kind: .inline, bytes: UnsafeRawBufferPointer(start: nil, count: 0))
@@ -41,14 +45,16 @@ struct PageEntries {
     init(_ page: Page, scratch: PageScratch) {
         self.init(
             page, newIndex: -1, newKey: KeyBytes(start: nil, count: 0), newValue: Self.noValue,
-            newChild: .none, scratch: scratch)
+            newChild: .none, newWeight: 0, scratch: scratch)
     }
 
     init(
         _ page: Page, newIndex: Int, newKey: KeyBytes, newValue: LeafValue,
-        newChild: PageReference, scratch: PageScratch
+        newChild: PageReference, newWeight: UInt64 = 0, scratch: PageScratch
     ) {
         self.page = page
+        self.layout = page.layout
+        self.newWeight = newWeight
         self.isLeaf = page.isLeaf
         self.newIndex = newIndex
         self.newKey = newKey
@@ -82,6 +88,7 @@ struct PageEntries {
 
     /// The prefix that a page of entries `range` would have.
     func prefixLength(_ range: Range<Int>) -> Int {
+        if isMembers { return 0 }
         // Entry 0 of a branch loses its key.
         let first = isLeaf ? range.lowerBound : range.lowerBound + 1
         let last = range.upperBound - 1
@@ -94,11 +101,28 @@ struct PageEntries {
     @inline(__always)
     func size(_ index: Int, prefixLength: Int) -> Int {
         let own = pageIndex(index)
+        if isMembers {
+            return own.map { page.memberEntrySize($0) }
+                ?? Page.memberEntrySize(layout, length: newKey.count)
+        }
         let valueLength =
             isLeaf ? own.map { page.value($0)?.count ?? 0 } ?? newValue.bytes.count : 0
         return Page.entrySize(
             isLeaf: isLeaf, suffixLength: max(0, keyLength(index) - prefixLength),
-            valueLength: valueLength)
+            valueLength: valueLength) + Page.countSize(layout)
+    }
+
+    /// The entries that a page of entries `range` stands for.
+    func weight(_ range: Range<Int>) -> UInt64 {
+        var total: UInt64 = 0
+        for index in range {
+            if let own = pageIndex(index) {
+                total &+= page.weight(own)
+            } else {
+                total &+= isLeaf ? LeafValue.weight(newValue) : newWeight
+            }
+        }
+        return total
     }
 
     /// Bytes that a page of entries `range` would use.
@@ -108,7 +132,9 @@ struct PageEntries {
         for index in range {
             // The first separator of a branch is not stored.
             let isBare = !isLeaf && index == range.lowerBound
-            total += isBare ? Page.branchSlotSize : size(index, prefixLength: prefix)
+            total +=
+                isBare
+                ? Page.branchSlotSize + Page.countSize(layout) : size(index, prefixLength: prefix)
         }
         return total
     }
@@ -126,7 +152,8 @@ struct PageEntries {
             ? key(firstKeyed, in: scratch.firstKey) : KeyBytes(start: nil, count: 0)
         target.format(
             kind: isLeaf ? .leaf : .branch, level: level,
-            prefix: KeyBytes(rebasing: prefixKey.prefix(prefixLength)))
+            prefix: KeyBytes(rebasing: prefixKey.prefix(prefixLength)), layout: layout,
+            width: page.width)
         append(range, to: target)
     }
 
@@ -136,7 +163,9 @@ struct PageEntries {
         let prefixLength = target.prefixLength
         var place = target.count
         for index in range {
-            if isLeaf {
+            if isMembers {
+                target.insertMember(at: place, key: key(index, in: scratch.firstKey))
+            } else if isLeaf {
                 let value: LeafValue
                 if let own = pageIndex(index) {
                     guard let field = page.value(own) else { continue }
@@ -149,12 +178,15 @@ struct PageEntries {
                     at: place, suffix: KeyBytes(rebasing: key.dropFirst(prefixLength)),
                     value: value)
             } else {
-                let child = pageIndex(index).map { page.child($0) } ?? newChild
+                let own = pageIndex(index)
+                let child = own.map { page.child($0) } ?? newChild
+                let weight = layout.isEmpty ? 0 : own.map { page.weight($0) } ?? newWeight
                 let key =
                     place == 0
                     ? KeyBytes(start: nil, count: 0)
                     : KeyBytes(rebasing: key(index, in: scratch.firstKey).dropFirst(prefixLength))
-                target.insertBranchEntry(at: place, suffix: key, child: child)
+                target.insertBranchEntry(
+                    at: place, suffix: key, child: child, entries: weight)
             }
             place += 1
         }

@@ -31,6 +31,10 @@ public struct DatabaseFlags: OptionSet, Sendable, Hashable {
     @inline(__always)
     var reversesKeys: Bool { !isDisjoint(with: [.reverseKeys, .integerKeys]) }
 
+    /// Of the branches of a tree.
+    @inline(__always)
+    var branchLayout: PageLayout { PageLayout(rawValue: (rawValue & 0x80) >> 4) }
+
     /// The same of values.
     @inline(__always)
     var reversesValues: Bool { !isDisjoint(with: [.reverseDuplicates, .integerDuplicates]) }
@@ -41,7 +45,7 @@ public struct DatabaseFlags: OptionSet, Sendable, Hashable {
 struct TreeRecord: Equatable {
     static let size = 64
     /// No count comes near this; below it, sums of counts cannot overflow.
-    private static let countLimit: UInt64 = 1 << 60
+    static let countLimit: UInt64 = 1 << 60
 
     var root = PageReference.none
     var entries: UInt64 = 0

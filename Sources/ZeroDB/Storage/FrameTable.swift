@@ -13,6 +13,10 @@ struct PageRun: Equatable {
 /// A frame is named by its index; references to it carry `PageReference.frameBit`. Memory comes
 /// from large slabs that are kept from one transaction to the next up to a limit. Only the
 /// writer touches this.
+///
+/// In a nested transaction a page of an outer one is copied to a frame before it changes, as a page
+/// of the snapshot is. The outer one's frame stays as it is, for the nested transaction to be taken
+/// back, until its commit frees it.
 struct FrameTable {
     struct Frame {
         /// nil if the frame is free.
@@ -21,6 +25,16 @@ struct FrameTable {
         var pages: UInt64
         /// Given by commit.
         var number: UInt64
+        /// The level that made it and may change it.
+        var level: Int
+    }
+
+    /// What taking back a nested transaction, or giving it to its parent, needs to know.
+    private struct Level {
+        /// Frames that it has made, some perhaps twice, some perhaps freed again.
+        var made: [Int] = []
+        /// Frames of outer levels that it no longer reaches.
+        var replaced: [Int] = []
     }
 
     private let pageSize: Int
@@ -28,10 +42,14 @@ struct FrameTable {
     private(set) var count = 0
     private var capacity = 256
     private var freeFrames: [Int] = []
+    /// How many transactions the one at work is nested in.
+    private(set) var level = 0
+    /// Those of levels 1 to `level`.
+    private var levels: [Level] = []
 
-    /// Pages in living frames.
+    /// Pages in frames that the transaction at work reaches.
     private(set) var dirtyPages: UInt64 = 0
-    /// Frames of one page alive.
+    /// Frames of one page that it reaches.
     private(set) var singleFrames = 0
 
     private struct Slab {
@@ -85,8 +103,10 @@ struct FrameTable {
 
     private mutating func add(_ memory: UnsafeMutableRawPointer, pages: UInt64) -> Int {
         dirtyPages += pages
-        let frame = Frame(memory: memory, pages: pages, number: 0)
+        let frame = Frame(memory: memory, pages: pages, number: 0, level: level)
         if let index = freeFrames.popLast() {
+            // One of this level's that was freed is on its list already.
+            if level > 0, frames[index].level != level { levels[level - 1].made.append(index) }
             frames[index] = frame
             return index
         }
@@ -98,17 +118,28 @@ struct FrameTable {
             capacity *= 2
         }
         (frames + count).initialize(to: frame)
+        if level > 0 { levels[level - 1].made.append(count) }
         count += 1
         return count - 1
     }
 
-    /// Gives up a page that the transaction made and needs no more.
+    /// Gives up a page that the transaction made, or one it is nested in, and needs no more.
     mutating func free(_ index: Int) {
-        guard let memory = memory(index) else { return }
+        guard index < count, frames[index].memory != nil else { return }
         let pages = frames[index].pages
         dirtyPages -= pages
-        if pages == 1 {
-            singleFrames -= 1
+        if pages == 1 { singleFrames -= 1 }
+        if level > 0, frames[index].level != level {
+            levels[level - 1].replaced.append(index)
+        } else {
+            release(index)
+        }
+    }
+
+    /// Gives back the memory of a frame that has been counted out.
+    private mutating func release(_ index: Int) {
+        guard let memory = frames[index].memory else { return }
+        if frames[index].pages == 1 {
             freeMemory.append(memory)
         } else {
             Glibc.free(memory)
@@ -116,6 +147,55 @@ struct FrameTable {
         frames[index].memory = nil
         freeFrames.append(index)
     }
+
+    // MARK: Nesting
+
+    /// Whether a page is a frame that the transaction at work may change in place.
+    @inline(__always)
+    func isOwn(_ reference: PageReference) -> Bool {
+        reference.isFrame && (level == 0 || isOfLevel(reference.frameIndex))
+    }
+
+    @inline(never)
+    private func isOfLevel(_ index: Int) -> Bool { index < count && frames[index].level == level }
+
+    /// Begins a nested transaction.
+    mutating func beginLevel() {
+        levels.append(Level())
+        level += 1
+    }
+
+    /// Gives what the nested transaction has made to the one it is nested in.
+    mutating func joinLevel() {
+        guard let ended = levels.popLast() else { return }
+        level -= 1
+        for index in ended.made { frames[index].level = level }
+        if level > 0 { levels[level - 1].made += ended.made }
+        for index in ended.replaced {
+            if frames[index].level == level {
+                release(index)
+            } else {
+                levels[level - 1].replaced.append(index)
+            }
+        }
+    }
+
+    /// Takes back what the nested transaction has made and replaced.
+    mutating func dropLevel() {
+        guard let ended = levels.popLast() else { return }
+        for index in ended.made {
+            free(index)
+            // No level's: whoever takes it next puts it on its list.
+            frames[index].level = 0
+        }
+        level -= 1
+        for index in ended.replaced {
+            dirtyPages += frames[index].pages
+            if frames[index].pages == 1 { singleFrames += 1 }
+        }
+    }
+
+    // MARK: Memory
 
     private mutating func allocatePageMemory() -> UnsafeMutableRawPointer? {
         if let memory = freeMemory.popLast() { return memory }
@@ -157,6 +237,8 @@ struct FrameTable {
         count = 0
         dirtyPages = 0
         singleFrames = 0
+        level = 0
+        levels.removeAll()
         freeFrames.removeAll(keepingCapacity: freeFrames.count < 4096)
         freeMemory.removeAll(keepingCapacity: freeMemory.count < 4096)
         slab = 0

@@ -38,21 +38,27 @@ struct PageSource {
 
     /// The branch or leaf that a reference leads to.
     ///
-    /// - Parameter level: the level it must have, 0 for a leaf. As levels fall along every path,
-    ///   no damaged file can lead a search in circles.
+    /// - Parameters:
+    ///   - level: the level it must have, 0 for a leaf. As levels fall along every path, no damaged
+    ///     file can lead a search in circles.
+    ///   - layout: the layout it must have.
     /// - Throws: `corrupted`.
     @inline(__always)
-    func page(_ reference: PageReference, level: Int) throws(DatabaseError) -> Page {
+    func page(
+        _ reference: PageReference, level: Int, layout: PageLayout = []
+    ) throws(DatabaseError) -> Page {
         let number = reference.number
         guard number &- Format.metaPageCount < pageCount &- Format.metaPageCount else {
-            return try framePage(reference, level: level)
+            return try framePage(reference, level: level, layout: layout)
         }
         let page = Page(map + Int(truncatingIfNeeded: number) << pageShift, size: pageSize)
         let known = verified[Int(truncatingIfNeeded: number)].load(ordering: .relaxed)
         if known != Self.stamp(reference.transactionTag) || mode == .full {
             try meet(page, as: reference)
         }
-        guard page.level == level else { throw wrongLevel(page, reference, level: level) }
+        guard page.shape == Page.shape(level: level, layout: layout) else {
+            throw wrongShape(page, reference, level: level, layout: layout)
+        }
         return page
     }
 
@@ -73,12 +79,16 @@ struct PageSource {
     }
 
     @inline(never)
-    private func framePage(_ reference: PageReference, level: Int) throws(DatabaseError) -> Page {
+    private func framePage(
+        _ reference: PageReference, level: Int, layout: PageLayout
+    ) throws(DatabaseError) -> Page {
         guard let frames, reference.isFrame,
             let memory = frames.pointee.memory(reference.frameIndex)
         else { throw outside(reference) }
         let page = Page(memory, size: pageSize)
-        guard page.level == level else { throw wrongLevel(page, reference, level: level) }
+        guard page.shape == Page.shape(level: level, layout: layout) else {
+            throw wrongShape(page, reference, level: level, layout: layout)
+        }
         return page
     }
 
@@ -207,10 +217,15 @@ struct PageSource {
     }
 
     @inline(never)
-    private func wrongLevel(
-        _ page: Page, _ reference: PageReference, level: Int
+    private func wrongShape(
+        _ page: Page, _ reference: PageReference, level: Int, layout: PageLayout
     ) -> DatabaseError {
-        corrupted(
-            reference.number, "page", "it is of level \(page.level), expected level \(level)")
+        guard page.level == level else {
+            return corrupted(
+                reference.number, "page", "it is of level \(page.level), expected level \(level)")
+        }
+        return corrupted(
+            reference.number, "page",
+            "its flags are \(page.layout.rawValue), expected \(layout.rawValue)")
     }
 }

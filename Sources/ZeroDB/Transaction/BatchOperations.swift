@@ -34,8 +34,7 @@ extension Operations {
             }
             do throws(DatabaseError) {
                 found += try TreeRead.getGroup(
-                    source, root: tree.pointee.root, depth: tree.pointee.depth,
-                    keys: keys + start, values: values + start, count: group)
+                    source, tree.pointee.record, keys: keys + start, values: values + start, count: group)
             } catch {
                 throw inDatabase(error, database)
             }
@@ -72,20 +71,16 @@ extension Operations {
 
     // MARK: Ranges
 
-    /// Orders two keys as a database does.
-    package func compareKeys(
-        _ database: Int, _ left: KeyBytes, _ right: KeyBytes
-    ) throws(DatabaseError) -> Int {
-        _ = try record(database)
-        return ZeroDB.compareKeys(left, right)
-    }
-
     /// Whether a range has room for keys.
     private func checkRange(
         _ database: Int, _ from: KeyBytes?, _ to: KeyBytes?
     ) throws(DatabaseError) -> Bool {
-        if let from { try checkKey(from) }
-        if let to { try checkKey(to) }
+        let record = try record(database)
+        for end in [from, to] {
+            guard let end else { continue }
+            try checkKey(end)
+            _ = try heldKey(end, record)
+        }
         guard let from, let to else { return true }
         return try compareKeys(database, from, to) < 0
     }
@@ -104,21 +99,11 @@ extension Operations {
         guard try checkRange(database, from, to) else { return 0 }
         guard from != nil || to != nil else { return try clear(database) }
         let mark = log(database) { $0.deleteRange(database, from: from, to: to) }
-        // The ends may lie in pages that go.
-        let ends = UnsafeMutableRawBufferPointer.allocate(
-            byteCount: (from?.count ?? 0) + (to?.count ?? 0), alignment: 1)
-        defer { ends.deallocate() }
-        let middle = from?.count ?? 0
-        let first = from.map { from in
-            ends.copyMemory(from: from)
-            return KeyBytes(rebasing: ends[..<middle])
-        }
-        let last = to.map { to in
-            UnsafeMutableRawBufferPointer(rebasing: ends[middle...]).copyMemory(from: to)
-            return KeyBytes(rebasing: ends[middle...])
-        }
         do throws(DatabaseError) {
-            let deleted = try writer.deleteRange(from: first, to: last)
+            let record = writer.tree.pointee.record
+            let deleted = try withHeldRange(record, from, to) { from, to throws(DatabaseError) in
+                try writer.deleteRange(from: from, to: to)
+            }
             if deleted == 0 { writer.write.pointee.log.cut(to: mark) }
             return deleted
         } catch {
@@ -128,18 +113,41 @@ extension Operations {
 
     /// Counts the entries of a range, as `deleteRange` means it.
     ///
-    /// - Complexity: O(leaves of the range).
+    /// - Complexity: O(leaves of the range); O(log n) in a counted database.
     package func countRange(
         _ database: Int, from: KeyBytes?, to: KeyBytes?
     ) throws(DatabaseError) -> UInt64 {
         let record = try record(database)
         guard try checkRange(database, from, to) else { return 0 }
         guard from != nil || to != nil else { return record.entries }
+        if record.flags.contains(.counted) {
+            return try countedRange(database, from: from, to: to).count
+        }
         let tree = try state.pointee.tree(database).pointee
         do throws(DatabaseError) {
-            return try TreeRead.count(state.pointee.source, tree, from: from, to: to)
+            return try withHeldRange(record, from, to) { from, to throws(DatabaseError) in
+                try TreeRead.count(state.pointee.source, tree, from: from, to: to)
+            }
         } catch {
             throw inDatabase(error, database)
         }
+    }
+
+    /// Runs a body with copies of the ends of a range as the tree holds keys: the ends may lie in
+    /// pages that it changes.
+    private func withHeldRange(
+        _ record: TreeRecord, _ from: KeyBytes?, _ to: KeyBytes?,
+        _ body: (KeyBytes?, KeyBytes?) throws(DatabaseError) -> UInt64
+    ) throws(DatabaseError) -> UInt64 {
+        let middle = from?.count ?? 0
+        let ends = UnsafeMutableRawPointer.allocate(
+            byteCount: middle + (to?.count ?? 0) + 1, alignment: 8)
+        defer { ends.deallocate() }
+        func held(_ key: KeyBytes?, _ place: UnsafeMutableRawPointer) -> KeyBytes? {
+            guard let key else { return nil }
+            MemberOrder.copyKey(of: key, reversed: record.flags.reversesKeys, to: place)
+            return KeyBytes(start: place, count: key.count)
+        }
+        return try body(held(from, ends), held(to, ends + middle))
     }
 }

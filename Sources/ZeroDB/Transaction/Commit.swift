@@ -248,24 +248,32 @@ struct Commit {
     ) throws(DatabaseError) {
         guard tree.pointee.depth > 0 else { return }
         tree.pointee.record.root = try assign(
-            tree.pointee.root, level: tree.pointee.depth - 1)
+            tree.pointee.root, level: tree.pointee.depth - 1, tree.pointee)
     }
 
     private mutating func assign(
-        _ reference: PageReference, level: Int
+        _ reference: PageReference, level: Int, _ tree: TreeState
     ) throws(DatabaseError) -> PageReference {
         guard reference.isFrame else { return reference }
-        let page = try transaction.pointee.source.page(reference, level: level)
+        let page = try transaction.pointee.source.page(
+            reference, level: level, layout: tree.layout(level: level))
         let count = page.count
         if level > 0 {
             for index in 0..<count {
                 let child = page.child(index)
                 guard child.isFrame else { continue }
-                page.setChild(index, try assign(child, level: level - 1))
+                page.setChild(index, try assign(child, level: level - 1, tree))
             }
-        } else {
+        } else if !tree.isSet {
             for index in 0..<count {
-                guard let value = page.value(index), value.kind == .overflow else { continue }
+                guard let value = page.value(index), value.kind != .inline else { continue }
+                if value.kind == .tree {
+                    var set = SetTree(at: value.bytes)
+                    set.root = try assign(
+                        set.root, level: Int(set.depth) - 1, set.state(in: tree.record))
+                    set.store(to: value.bytes)
+                }
+                guard value.kind == .overflow else { continue }
                 var pointer = OverflowPointer(at: value.bytes)
                 guard pointer.reference.isFrame else { continue }
                 let frame = pointer.reference.frameIndex

@@ -215,7 +215,7 @@ extension Operations {
                 let length = leaf.copyKey(index, to: key)
                 guard length > 0 else { throw source.broken(leaf) }
                 let name = KeyBytes(start: key, count: length)
-                let bytes = try TreeRead.value(source, leaf, index)
+                let bytes = try TreeRead.value(source, leaf, index, catalog.record)
                 body(Array(name), try TransactionState.record(in: bytes, of: name))
             }
         } while try TreeRead.moveToNeighbor(source, catalog, forward: true, path: path)

@@ -116,7 +116,7 @@ struct FreeSpace {
         let keyBuffer = writer.write.pointee.scratch.firstKey
         let length = leaf.copyKey(step.index, to: keyBuffer)
         guard length > 0 else { throw source.broken(leaf) }
-        let value = try TreeRead.value(source, leaf, step.index)
+        let value = try TreeRead.value(source, leaf, step.index, writer.tree.pointee.record)
         guard
             let entry = Self.parse(key: KeyBytes(start: keyBuffer, count: length), value: value)
         else {

@@ -17,9 +17,9 @@ package struct Operations {
         try state.pointee.checkUsable()
         try checkKey(key)
         let tree = try state.pointee.tree(database)
+        let key = try heldKey(key, tree.pointee.record)
         do throws(DatabaseError) {
-            return try TreeRead.get(
-                state.pointee.source, root: tree.pointee.root, depth: tree.pointee.depth, key: key)
+            return try TreeRead.get(state.pointee.source, tree.pointee.record, key: key)
         } catch {
             throw inDatabase(error, database)
         }
@@ -66,6 +66,10 @@ package struct Operations {
         case overwrite
         case noOverwrite
         case append
+        /// With several values a key: the pair must be new.
+        case noPair
+        /// With several values a key: the value is after the key's others.
+        case appendValue
     }
 
     /// Checks all that a put can be refused for before it changes anything.
@@ -80,6 +84,7 @@ package struct Operations {
                 .badValueSize,
                 "the value has \(value.count) bytes; the largest has \(Format.valueSizeMax)")
         }
+        if !writer.tree.pointee.record.flags.isEmpty { try checkKinds(writer, key, value) }
         return writer
     }
 
@@ -98,6 +103,8 @@ package struct Operations {
             case .overwrite: .overwrite
             case .noOverwrite: .noOverwrite
             case .append: .append
+            case .noPair: .noPair
+            case .appendValue: .appendValue
             }
         let mark = log(database) { $0.put(database, key, value) }
         let result: TreeWriter.PutResult
@@ -108,6 +115,9 @@ package struct Operations {
         }
         switch result {
         case .stored: return nil
+        case .unchanged:
+            writer.write.pointee.log.cut(to: mark)
+            return mode == .noPair ? value : nil
         case .exists(let existing):
             writer.write.pointee.log.cut(to: mark)
             return existing
@@ -115,8 +125,10 @@ package struct Operations {
             writer.write.pointee.log.cut(to: mark)
             throw DatabaseError(
                 .notSorted,
-                "an append of a key that is not after the last key of "
-                    + state.pointee.environment.pointee.databases.describe(database))
+                mode == .appendValue
+                    ? "an append of a value that is not after the last value of its key in "
+                        + describe(database)
+                    : "an append of a key that is not after the last key of " + describe(database))
         }
     }
 
@@ -129,15 +141,29 @@ package struct Operations {
         let frames = writer.write.pointee.frames
         let keyMoves = key.baseAddress.map { frames.pointee.contains($0) } ?? false
         let valueMoves = value.baseAddress.map { frames.pointee.contains($0) } ?? false
-        guard keyMoves || valueMoves else { return try writer.put(key, value, mode: mode) }
+        guard keyMoves || valueMoves else { return try putHeld(writer, key, value, mode) }
         let copy = UnsafeMutableRawBufferPointer.allocate(
             byteCount: key.count + value.count, alignment: 1)
         defer { copy.deallocate() }
         copy.copyMemory(from: key)
         UnsafeMutableRawBufferPointer(rebasing: copy[key.count...]).copyMemory(from: value)
-        return try writer.put(
-            UnsafeRawBufferPointer(rebasing: copy[..<key.count]),
-            UnsafeRawBufferPointer(rebasing: copy[key.count...]), mode: mode)
+        return try putHeld(
+            writer, UnsafeRawBufferPointer(rebasing: copy[..<key.count]),
+            UnsafeRawBufferPointer(rebasing: copy[key.count...]), mode)
+    }
+
+    /// Puts, by the key as the tree holds it.
+    @inline(__always)
+    private func putHeld(
+        _ writer: TreeWriter, _ key: UnsafeRawBufferPointer, _ value: UnsafeRawBufferPointer,
+        _ mode: TreeWriter.PutMode
+    ) throws(DatabaseError) -> TreeWriter.PutResult {
+        let flags = writer.tree.pointee.record.flags
+        if flags.isEmpty { return try writer.put(key, value, mode: mode) }
+        let held = try heldKey(key, writer.tree.pointee.record)
+        takeWidths(writer, key, value)
+        guard flags.contains(.duplicates) else { return try writer.put(held, value, mode: mode) }
+        return try writer.putPair(held, value, mode: mode)
     }
 
     /// Deletes a key.
@@ -148,9 +174,10 @@ package struct Operations {
     ) throws(DatabaseError) -> Bool {
         let writer = try writer(database)
         try checkKey(key)
+        let held = try heldKey(key, writer.tree.pointee.record)
         let mark = log(database) { $0.delete(database, key) }
         do throws(DatabaseError) {
-            let isDeleted = try writer.delete(key)
+            let isDeleted = try writer.delete(held)
             if !isDeleted { writer.write.pointee.log.cut(to: mark) }
             return isDeleted
         } catch {
@@ -163,14 +190,14 @@ package struct Operations {
     ///
     /// - Returns: the record before, for an operation that turns out to change nothing.
     @inline(__always) @discardableResult
-    func log(_ database: Int, _ operation: (inout LogBuffer) -> Void) -> LogBuffer.Mark {
+    func log(_ database: Int, _ operation: (inout LogBuffer) -> Void) -> LogBuffer.OperationMark {
         guard let write = state.pointee.write, write.pointee.log.isRecording else {
-            return LogBuffer.Mark()
+            return LogBuffer.OperationMark()
         }
         if database > 0, let name = state.pointee.environment.pointee.databases.name(database) {
             write.pointee.log.name(database, name)
         }
-        let mark = write.pointee.log.mark
+        let mark = write.pointee.log.operationMark
         operation(&write.pointee.log)
         return mark
     }

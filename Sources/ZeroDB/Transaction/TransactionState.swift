@@ -12,6 +12,8 @@ package struct TransactionState: ~Copyable {
         case reset
         /// A write transaction that met an error it cannot recover from.
         case broken
+        /// A write transaction in which a nested one is open.
+        case nesting
     }
 
     var status = Status.ended
@@ -26,7 +28,7 @@ package struct TransactionState: ~Copyable {
     var trees: UnsafeMutablePointer<TreeState>
     private var treeCapacity: Int
     /// Of trees 0..<treesTouched some may be other than unknown.
-    private var treesTouched = 1
+    var treesTouched = 1
     /// Arrays of trees outgrown during this transaction: another thread may be looking at them.
     private var retired: [UnsafeMutablePointer<TreeState>] = []
     package var environment: UnsafeMutablePointer<EnvironmentState>
@@ -37,8 +39,12 @@ package struct TransactionState: ~Copyable {
     var durability = Durability.full
     /// What the transaction may change; nil in a read transaction.
     var write: UnsafeMutablePointer<WriteState>?
+    /// The write transaction this one is nested in, as long as it is.
+    var parent: UnsafeMutablePointer<TransactionState>?
     /// Room for one meta record.
     let metaBytes: UnsafeMutableRawPointer
+    private var keyBuffer: UnsafeMutableRawPointer?
+    private var path: Path?
     /// Whether a thread is inside a call that must be alone in the transaction.
     private let isEntered = Atomic<Bool>(false)
 
@@ -68,10 +74,15 @@ package struct TransactionState: ~Copyable {
     mutating func adoptSnapshot() {
         meta = Meta(trusted: metaBytes)
         source.pageCount = meta.pageCount
-        for index in 0..<treesTouched { trees[index] = TreeState() }
-        treesTouched = 1
+        forgetTrees()
         trees[0].record = meta.main
         trees[0].status = .present
+    }
+
+    @inline(__always)
+    mutating func forgetTrees() {
+        for index in 0..<treesTouched { trees[index] = TreeState() }
+        treesTouched = 1
     }
 
     mutating func freeRetired() {
@@ -103,6 +114,12 @@ package struct TransactionState: ~Copyable {
                 + "a larger max_size")
     }
 
+    /// - Throws: `badTransaction` if a nested transaction is open in this one.
+    @inline(__always)
+    package func checkChildless() throws(DatabaseError) {
+        guard status != .nesting else { throw unusable() }
+    }
+
     /// - Throws: `badTransaction`.
     @inline(__always)
     func checkUsable() throws(DatabaseError) {
@@ -120,9 +137,30 @@ package struct TransactionState: ~Copyable {
                 .badTransaction,
                 "an earlier error broke the transaction and it can only be aborted"
                     + (write?.pointee.failure.map { ": \($0.message)" } ?? ""))
+        case .nesting:
+            DatabaseError(
+                .badTransaction,
+                "a nested transaction is open in the transaction; commit or abort that one first")
         case .ended, .active:
             DatabaseError(.badTransaction, "the transaction has ended")
         }
+    }
+
+    /// Room for a key as a tree holds it, where that is not as it was given.
+    mutating func needKeyBuffer() -> UnsafeMutableRawPointer {
+        if let keyBuffer { return keyBuffer }
+        let made = UnsafeMutableRawPointer.allocate(
+            byteCount: Format.pageSizeMax / 4 + 16, alignment: 8)
+        keyBuffer = made
+        return made
+    }
+
+    /// A path for calls that read without a cursor.
+    mutating func needPath() -> Path {
+        if let path { return path }
+        let made = Path.allocate(capacity: Format.depthMax + 1)
+        path = made
+        return made
     }
 
     /// Marks the calling thread as inside; the second thread to come gets an error.
@@ -130,15 +168,18 @@ package struct TransactionState: ~Copyable {
     /// - Throws: `busy`.
     @inline(__always)
     package func enter() throws(DatabaseError) {
-        guard
-            isEntered.compareExchange(expected: false, desired: true, ordering: .acquiring)
-                .exchanged
-        else {
+        guard tryEnter() else {
             throw DatabaseError(
                 .busy,
                 "two threads are in one transaction at once; a transaction is used by one thread "
                     + "at a time")
         }
+    }
+
+    /// - Returns: false if another thread is inside.
+    @inline(__always)
+    func tryEnter() -> Bool {
+        isEntered.compareExchange(expected: false, desired: true, ordering: .acquiring).exchanged
     }
 
     @inline(__always)
@@ -195,8 +236,7 @@ package struct TransactionState: ~Copyable {
         let catalog = write?.pointee.catalog.record ?? meta.catalog
         treesTouched = max(treesTouched, handle + 1)
         guard
-            let bytes = try TreeRead.get(
-                source, root: catalog.root, depth: Int(catalog.depth), key: name)
+            let bytes = try TreeRead.get(source, catalog, key: name)
         else {
             trees[handle].status = .absent
             return false
@@ -247,7 +287,7 @@ package struct TransactionState: ~Copyable {
         write?.pointee.isDirty = true
     }
 
-    private mutating func reserveTrees(_ count: Int) {
+    mutating func reserveTrees(_ count: Int) {
         guard count > treeCapacity else { return }
         let capacity = max(count, treeCapacity * 2)
         let larger = UnsafeMutablePointer<TreeState>.allocate(capacity: capacity)

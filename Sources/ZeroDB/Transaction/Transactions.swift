@@ -28,7 +28,7 @@ package enum Transactions {
     }
 
     @inline(__always)
-    private static func claim(
+    static func claim(
         _ environment: UnsafeMutablePointer<EnvironmentState>
     ) throws(DatabaseError) -> (TransactionClaim, Int) {
         let hint = zp_thread_slot_hints()
@@ -172,14 +172,14 @@ package enum Transactions {
         return claim
     }
 
-    /// Ends a transaction without committing it.
+    /// Ends a transaction without committing it. None may be nested in it.
     @inline(__always)
     package static func end(_ claim: TransactionClaim) {
         let state = claim.state
         let environment = state.pointee.environment
         state.pointee.status = .ended
         if state.pointee.write != nil {
-            releaseWriter(state)
+            if state.pointee.parent != nil { takeBack(state) } else { releaseWriter(state) }
         } else if state.pointee.readerSlot >= 0 {
             environment.pointee.shared.releaseReader(state.pointee.readerSlot)
             state.pointee.readerSlot = -1
@@ -197,20 +197,43 @@ package enum Transactions {
         environment.pointee.owner.takeUnretainedValue().unlockWriter()
     }
 
-    /// Commits a transaction and ends it, whatever the outcome. The next writer begins before
-    /// this one's wait for the disk.
+    /// Forgets a transaction that was entered, and ends it.
+    ///
+    /// - Throws: `badTransaction` if one is nested in it, and then nothing happens.
+    package static func abort(_ claim: TransactionClaim) throws(DatabaseError) {
+        try checkEnding(claim)
+        end(claim)
+    }
+
+    /// Commits a transaction that was entered, and ends it, whatever the outcome. The next writer
+    /// begins before this one's wait for the disk.
+    ///
+    /// - Throws: besides the commit's own errors `badTransaction` if one is nested in it, and then
+    ///   nothing happens.
     package static func commit(_ claim: TransactionClaim) throws(DatabaseError) {
+        try checkEnding(claim)
         // The transaction counts as open until all is done: the environment cannot be closed.
         defer { end(claim) }
         let state = claim.state
         guard state.pointee.write != nil else { return }
         try state.pointee.checkUsable()
+        guard state.pointee.parent == nil else { return giveToParent(state) }
         let remainder = try Commit.run(state)
         let owner = state.pointee.environment.pointee.owner.takeUnretainedValue()
         let meta = state.pointee.meta
         state.pointee.status = .ended
         releaseWriter(state)
         try owner.finish(remainder, meta)
+    }
+
+    /// Leaves a transaction that cannot be ended.
+    private static func checkEnding(_ claim: TransactionClaim) throws(DatabaseError) {
+        do throws(DatabaseError) {
+            try claim.state.pointee.checkChildless()
+        } catch {
+            claim.state.pointee.leave()
+            throw error
+        }
     }
 
     /// Lets go of a read transaction's snapshot and keeps the rest for `renew`.

@@ -8,6 +8,15 @@ struct WriteState {
     /// Room for one overflow pointer on its way into a leaf.
     let overflowPointer: UnsafeMutableRawPointer
     let path: Path
+    /// A tree of values being changed, and the way down in it.
+    var set = TreeState()
+    let setPath: Path
+    /// The key of a value: its bytes, reversed where values are ordered so.
+    let memberKey: UnsafeMutableRawPointer
+    /// Room for the values of a key on their way into a leaf.
+    let setBuffer: UnsafeMutableRawPointer
+    /// Room for a `SetTree` on its way into a leaf.
+    let setRecord: UnsafeMutableRawPointer
     var catalog = TreeState()
     var free = TreeState()
     /// Pages of the snapshot that this transaction no longer reaches. The durable root may.
@@ -30,8 +39,10 @@ struct WriteState {
     var isCommitting = false
     /// Whether anything was changed.
     var isDirty = false
-    /// The error that broke the transaction.
+    /// The error that broke the transaction at work.
     var failure: DatabaseError?
+    /// What the transactions that are nested return to when they are taken back, outermost first.
+    var savepoints: [Savepoint] = []
 
     init(pageSize: Int) {
         frames = .allocate(capacity: 1)
@@ -43,6 +54,10 @@ struct WriteState {
         )
         overflowPointer = .allocate(byteCount: OverflowPointer.size, alignment: 8)
         path = .allocate(capacity: Format.depthMax + 1)
+        setPath = .allocate(capacity: Format.depthMax + 1)
+        memberKey = .allocate(byteCount: keySize, alignment: 8)
+        setBuffer = .allocate(byteCount: 2 * pageSize, alignment: 8)
+        setRecord = .allocate(byteCount: SetTree.size, alignment: 8)
     }
 
     mutating func deallocate() {
@@ -55,6 +70,10 @@ struct WriteState {
         overflowPointer.deallocate()
         log.deallocate()
         path.deallocate()
+        setPath.deallocate()
+        memberKey.deallocate()
+        setBuffer.deallocate()
+        setRecord.deallocate()
     }
 
     /// Gives up pages of the snapshot.
@@ -93,5 +112,6 @@ struct WriteState {
         isCommitting = false
         isDirty = false
         failure = nil
+        savepoints.removeAll()
     }
 }

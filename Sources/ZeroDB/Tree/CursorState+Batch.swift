@@ -27,7 +27,7 @@ extension CursorState {
             batchKeys = buffer
         }
         do throws(DatabaseError) {
-            if tree.record.flags.contains(.duplicates) {
+            if !tree.record.flags.isSubset(of: .counted) {
                 return try stepMany(tree, buffer, keys, values, capacity)
             }
             return try scanMany(tree, buffer, keys, values, capacity)
@@ -46,7 +46,8 @@ extension CursorState {
         var count = 0
         var used = 0
         while count < capacity, used < Self.batchKeyBytes,
-            let entry = try moveChecked(.next, tree)
+            let entry = tree.record.flags.contains(.duplicates)
+                ? try movePair(.next, tree) : try moveChecked(.next, tree)
         {
             if let keys, let start = entry.key.baseAddress {
                 (buffer + used).copyMemory(from: start, byteCount: entry.key.count)
@@ -81,7 +82,7 @@ extension CursorState {
                 used += length
             }
             if let values {
-                let value = try TreeRead.value(source, leaf, index)
+                let value = try TreeRead.value(source, leaf, index, tree.record)
                 values[count] = zp_bytes(data: value.baseAddress, size: value.count)
             }
             count += 1

@@ -19,7 +19,7 @@ extension CursorState {
     package mutating func reserveCurrent(
         count: Int
     ) throws(DatabaseError) -> Operations.ReserveResult {
-        let key = try currentKey()
+        let key = try current().key
         return try Operations(transaction).reserve(database, key, count: count, mode: .overwrite)
     }
 }

@@ -1,4 +1,5 @@
 import CZeroDBPlatform
+import Glibc
 
 /// A position in a database of a transaction.
 ///
@@ -22,11 +23,17 @@ package struct CursorState {
     /// The key under the cursor, room for the largest.
     private(set) var key: UnsafeMutableRawPointer
     private var keyCapacity: Int
-    private(set) var keyLength = 0
+    var keyLength = 0
     /// Keys that `nextMany` hands out, made at its first use.
     var batchKeys: UnsafeMutableRawPointer?
     /// The tree's changes when the path was good.
-    private var changes: UInt64 = 0
+    var changes: UInt64 = 0
+    /// Which of the key's values, where it may have several.
+    var set = SetPosition()
+    /// Bytes of the copy of the value under the cursor.
+    var memberLength = 0
+    /// Memory that only some kinds of databases need.
+    var extra: CursorExtra?
 
     package var transaction: UnsafeMutablePointer<TransactionState>
     /// The transaction's environment: another may be the one's that has its place in memory now.
@@ -58,11 +65,14 @@ package struct CursorState {
         forkGeneration = transaction.pointee.forkGeneration
         snapshots = transaction.pointee.snapshots
         place = .nowhere
+        set = SetPosition()
         let needed = transaction.pointee.source.pageSize / 4 + 16
         if needed > keyCapacity {
             key.deallocate()
             key = .allocate(byteCount: needed, alignment: 8)
             keyCapacity = needed
+            extra?.deallocate()
+            extra = nil
         }
     }
 
@@ -70,6 +80,16 @@ package struct CursorState {
         path.deallocate()
         key.deallocate()
         batchKeys?.deallocate()
+        extra?.deallocate()
+        extra = nil
+    }
+
+    /// Memory that only databases with duplicates or with keys held in reverse need.
+    mutating func needExtra() -> CursorExtra {
+        if let extra { return extra }
+        let made = CursorExtra(keySize: keyCapacity)
+        extra = made
+        return made
     }
 
     /// An entry, as the cursor hands it out.
@@ -78,6 +98,11 @@ package struct CursorState {
         package var key: UnsafeRawBufferPointer
         /// As `Operations.get`.
         package var value: UnsafeRawBufferPointer
+
+        init(key: UnsafeRawBufferPointer, value: UnsafeRawBufferPointer) {
+            self.key = key
+            self.value = value
+        }
     }
 
     // MARK: Moves
@@ -97,6 +122,7 @@ package struct CursorState {
     package mutating func move(_ move: Move) throws(DatabaseError) -> Entry? {
         let tree = try begin()
         do throws(DatabaseError) {
+            if tree.record.flags.contains(.duplicates) { return try movePair(move, tree) }
             return try moveChecked(move, tree)
         } catch {
             if error.code != .badCursor { place = .lost }
@@ -108,10 +134,7 @@ package struct CursorState {
     mutating func moveChecked(
         _ move: Move, _ tree: TreeState
     ) throws(DatabaseError) -> Entry? {
-        if place == .lost, move != .first, move != .last {
-            throw DatabaseError(
-                .badCursor, "an error lost the cursor's place; move it to a key or an end first")
-        }
+        if place == .lost, move != .first, move != .last { throw lostError }
         switch move {
         case .next:
             if place != .nowhere { return try step(tree, forward: true) }
@@ -122,15 +145,22 @@ package struct CursorState {
         case .first: return try moveToEnd(.first, tree)
         case .last: return try moveToEnd(.last, tree)
         case .current:
-            guard place == .onEntry else {
-                throw DatabaseError(
-                    .badCursor,
-                    place == .nowhere
-                        ? "the cursor is on no entry yet; move it first"
-                        : "the entry under the cursor has been deleted; move it on")
-            }
+            guard place == .onEntry else { throw nowhereError }
             return try entry(tree)
         }
+    }
+
+    var lostError: DatabaseError {
+        DatabaseError(
+            .badCursor, "an error lost the cursor's place; move it to a key or an end first")
+    }
+
+    var nowhereError: DatabaseError {
+        DatabaseError(
+            .badCursor,
+            place == .nowhere
+                ? "the cursor is on no entry yet; move it first"
+                : "the entry under the cursor has been deleted; move it on")
     }
 
     /// Moves to a key, or if not `exact` to the first key at or after it.
@@ -141,6 +171,7 @@ package struct CursorState {
     ) throws(DatabaseError) -> Entry? {
         let tree = try begin()
         try Operations(transaction).checkKey(target)
+        let target = try Operations(transaction).heldKey(target, tree.record)
         place = .nowhere
         guard tree.depth > 0 else { return nil }
         do throws(DatabaseError) {
@@ -155,6 +186,7 @@ package struct CursorState {
                     guard moved else { return nil }
                 }
             }
+            if tree.record.flags.contains(.duplicates) { return try enterKey(tree, .first) }
             return try entry(tree)
         } catch {
             place = .lost
@@ -181,15 +213,21 @@ package struct CursorState {
     }
 
     @inline(never)
-    private mutating func findAgain(_ tree: TreeState) throws(DatabaseError) {
+    mutating func findAgain(_ tree: TreeState) throws(DatabaseError) {
         guard tree.depth > 0 else {
             place = .between
+            set.kind = .none
             return
         }
         place = .lost
         let position = try TreeRead.descend(
             transaction.pointee.source, tree, to: KeyBytes(start: key, count: keyLength),
             path: path)
+        if position.found, tree.record.flags.contains(.duplicates) {
+            try findValueAgain(tree)
+            return
+        }
+        set.kind = .none
         place = position.found ? .onEntry : .between
     }
 
@@ -237,13 +275,14 @@ package struct CursorState {
         }
     }
 
-    private mutating func moveToEnd(
+    mutating func moveToEnd(
         _ end: TreeRead.End, _ tree: TreeState
     ) throws(DatabaseError) -> Entry? {
         place = .nowhere
         guard tree.depth > 0 else { return nil }
         try TreeRead.descend(
             transaction.pointee.source, tree, to: end, path: path, from: 0, reference: tree.root)
+        if tree.record.flags.contains(.duplicates) { return try enterKey(tree, end) }
         return try entry(tree)
     }
 
@@ -259,31 +298,56 @@ package struct CursorState {
         let length = leaf.copyKey(step.index, to: key)
         guard length >= 0 else { throw source.broken(leaf) }
         keyLength = length
-        let value = try TreeRead.value(source, leaf, step.index)
+        let value = try TreeRead.value(source, leaf, step.index, tree.record)
         place = .onEntry
+        if tree.record.flags.reversesKeys { return Entry(key: givenKey(), value: value) }
         return Entry(key: UnsafeRawBufferPointer(start: key, count: length), value: value)
+    }
+
+    /// The key under the cursor as it was given, where it is held in reverse.
+    @inline(never)
+    mutating func givenKey() -> UnsafeRawBufferPointer {
+        let given = needExtra().givenKey
+        MemberOrder.copyKey(of: KeyBytes(start: key, count: keyLength), reversed: true, to: given)
+        return UnsafeRawBufferPointer(start: given, count: keyLength)
     }
 
     // MARK: Writes
 
-    /// The key under the cursor.
+    /// The entry under the cursor as it was given: its key, and its value where the key may have
+    /// several. Both are the cursor's copies.
     ///
     /// - Throws: `badCursor`.
-    mutating func currentKey() throws(DatabaseError) -> KeyBytes {
-        _ = try begin()
-        guard place == .onEntry else {
-            throw DatabaseError(
-                .badCursor, "the cursor is on no entry to change; move it to one first")
-        }
-        return KeyBytes(start: key, count: keyLength)
+    mutating func current() throws(DatabaseError) -> Entry {
+        let tree = try begin()
+        if place == .lost { throw lostError }
+        guard place == .onEntry else { throw nowhereError }
+        let held = KeyBytes(start: key, count: keyLength)
+        return Entry(
+            key: tree.record.flags.reversesKeys ? givenKey() : held, value: currentMember)
     }
 
-    /// Replaces the value of the entry under the cursor.
+    /// Replaces the value of the entry under the cursor. Where the key has several, the new one goes
+    /// where it belongs among them, and the cursor with it.
     package mutating func replaceCurrent(
         _ value: UnsafeRawBufferPointer
     ) throws(DatabaseError) {
-        let key = try currentKey()
-        _ = try Operations(transaction).put(database, key, value, mode: .overwrite)
+        let entry = try current()
+        let operations = Operations(transaction)
+        let writer = try operations.checkPut(database, entry.key, value)
+        guard writer.tree.pointee.record.flags.contains(.duplicates) else {
+            _ = try operations.put(database, entry.key, value, mode: .overwrite)
+            return
+        }
+        // Copied: it may lie in a page that the deletion changes, or be this cursor's own.
+        let copy = Array(value)
+        _ = try operations.delete(database, entry.key, value: entry.value)
+        let key = Array(entry.key)
+        try key.withBytes { key throws(DatabaseError) in
+            try copy.withBytes { value throws(DatabaseError) in
+                _ = try put(key, value, mode: .overwrite)
+            }
+        }
     }
 
     /// Puts an entry and stands on it.
@@ -292,26 +356,38 @@ package struct CursorState {
     package mutating func put(
         _ target: KeyBytes, _ value: UnsafeRawBufferPointer, mode: Operations.PutMode
     ) throws(DatabaseError) -> UnsafeRawBufferPointer? {
-        try Operations(transaction).checkPut(database, target, value)
+        _ = try begin()
+        let writer = try Operations(transaction).checkPut(database, target, value)
+        let flags = writer.tree.pointee.record.flags
         // Refused for its order, an append leaves the cursor where it was.
-        let before = (
-            place: place, key: mode == .append ? Array(KeyBytes(start: key, count: keyLength)) : []
-        )
+        let mayRefuse = mode == .append || mode == .appendValue
+        let before = mayRefuse ? remember() : nil
         // The key may lie in a page that the put moves, or be this cursor's own: copy it first.
         place = .lost
-        if let start = target.baseAddress { key.copyMemory(from: start, byteCount: target.count) }
+        if flags.reversesKeys {
+            let given = needExtra().givenKey
+            if let start = target.baseAddress { memmove(given, start, target.count) }
+            MemberOrder.copyKey(
+                of: KeyBytes(start: given, count: target.count), reversed: true, to: key)
+        } else if let start = target.baseAddress {
+            memmove(key, start, target.count)
+        }
         keyLength = target.count
+        if flags.contains(.duplicates) { holdMember(value) }
         let existing: UnsafeRawBufferPointer?
         do throws(DatabaseError) {
             existing = try Operations(transaction).put(
-                database, KeyBytes(start: key, count: keyLength), value, mode: mode)
+                database,
+                flags.reversesKeys
+                    ? KeyBytes(start: needExtra().givenKey, count: keyLength)
+                    : KeyBytes(start: key, count: keyLength),
+                flags.contains(.duplicates) ? currentMember : value, mode: mode)
         } catch {
-            if error.code == .notSorted {
-                place = before.place
-                keyLength = before.key.count
-                key.copyMemory(from: before.key, byteCount: keyLength)
-            }
+            if error.code == .notSorted, let before { restore(before) }
             throw error
+        }
+        if mode == .noOverwrite, let existing, flags.contains(.duplicates) {
+            holdMember(existing)
         }
         let tree = try transaction.pointee.tree(database)
         try findAgain(tree.pointee)
@@ -321,8 +397,17 @@ package struct CursorState {
     }
 
     /// Deletes the entry under the cursor, which then stands before the entry after it.
-    package mutating func delete() throws(DatabaseError) {
-        let key = try currentKey()
-        _ = try Operations(transaction).delete(database, key)
+    ///
+    /// - Parameter allValues: delete its key with all values.
+    package mutating func delete(allValues: Bool = false) throws(DatabaseError) {
+        let entry = try current()
+        let operations = Operations(transaction)
+        let hasDuplicates = try transaction.pointee.tree(database).pointee.record.flags
+            .contains(.duplicates)
+        if hasDuplicates, !allValues {
+            _ = try operations.delete(database, entry.key, value: entry.value)
+        } else {
+            _ = try operations.delete(database, entry.key)
+        }
     }
 }

@@ -25,20 +25,20 @@ extension TreeRead {
     ///   - values: receives as many; no data and a size of 0 for a key that is not there.
     /// - Returns: how many are there.
     static func getGroup(
-        _ source: PageSource, root: PageReference, depth: Int, keys: UnsafePointer<zp_bytes>,
+        _ source: PageSource, _ tree: borrowing TreeRecord, keys: UnsafePointer<zp_bytes>,
         values: UnsafeMutablePointer<zp_bytes>, count: Int
     ) throws(DatabaseError) -> Int {
-        guard depth > 0 else {
+        guard tree.depth > 0 else {
             for index in 0..<count { values[index] = zp_bytes(data: nil, size: 0) }
             return 0
         }
+        let tree = copy tree
         let result = withUnsafeTemporaryAllocation(of: Lookup.self, capacity: groupMax) {
             lookups -> Result<Int, DatabaseError> in
             do throws(DatabaseError) {
                 return .success(
                     try getGroup(
-                        source, root: root, depth: depth, keys: keys, values: values,
-                        count: count, lookups))
+                        source, tree, keys: keys, values: values, count: count, lookups))
             } catch {
                 return .failure(error)
             }
@@ -53,16 +53,18 @@ extension TreeRead {
 
     @inline(__always)
     private static func getGroup(
-        _ source: PageSource, root: PageReference, depth: Int, keys: UnsafePointer<zp_bytes>,
+        _ source: PageSource, _ tree: borrowing TreeRecord, keys: UnsafePointer<zp_bytes>,
         values: UnsafeMutablePointer<zp_bytes>, count: Int,
         _ lookups: UnsafeMutableBufferPointer<Lookup>
     ) throws(DatabaseError) -> Int {
         guard let lookups = lookups.baseAddress else { return 0 }
-        for index in 0..<count { lookups[index].reference = root }
-        var level = depth - 1
+        for index in 0..<count { lookups[index].reference = tree.root }
+        var level = Int(tree.depth) - 1
+        let layout = tree.flags.branchLayout
         while level > 0 {
             for index in 0..<count {
-                let page = try source.page(lookups[index].reference, level: level)
+                let page = try source.page(
+                    lookups[index].reference, level: level, layout: layout)
                 let child = page.searchBranch(key(keys, index))
                 guard child >= 0 else { throw source.broken(page) }
                 lookups[index].reference = page.child(child)
@@ -90,7 +92,7 @@ extension TreeRead {
                 values[index] = zp_bytes(data: nil, size: 0)
                 continue
             }
-            let value = try value(source, leaf, position.index)
+            let value = try value(source, leaf, position.index, tree)
             values[index] = zp_bytes(data: value.baseAddress, size: value.count)
             found += 1
         }

@@ -28,7 +28,7 @@ extension TreeRead {
             let leaf = Page(path[leafStep].page, size: source.pageSize)
             let isLast = path[leafStep].reference == end[leafStep].reference
             let stop = isLast ? endIndex : leaf.count
-            if start < stop { total &+= entryCount(leaf, start..<stop) }
+            if start < stop { total &+= entryCount(leaf, start..<stop, tree.record) }
             guard !isLast, try moveToNeighbor(source, tree, forward: true, path: path) else {
                 return total
             }
@@ -50,5 +50,12 @@ extension TreeRead {
     }
 
     /// Pairs of key and value that entries of a leaf hold.
-    static func entryCount(_ leaf: Page, _ range: Range<Int>) -> UInt64 { UInt64(range.count) }
+    static func entryCount(
+        _ leaf: Page, _ range: Range<Int>, _ tree: borrowing TreeRecord
+    ) -> UInt64 {
+        guard tree.flags.contains(.duplicates) else { return UInt64(range.count) }
+        var total: UInt64 = 0
+        for index in range { total &+= leaf.weight(index) }
+        return total
+    }
 }

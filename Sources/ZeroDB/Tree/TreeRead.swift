@@ -6,13 +6,14 @@ enum TreeRead {
     /// - Complexity: one page a level; the last is the only one not usually in the cache.
     @inline(__always)
     static func get(
-        _ source: PageSource, root: PageReference, depth: Int, key: KeyBytes
+        _ source: PageSource, _ tree: borrowing TreeRecord, key: KeyBytes
     ) throws(DatabaseError) -> UnsafeRawBufferPointer? {
-        var level = depth - 1
+        var level = Int(tree.depth) - 1
         guard level >= 0 else { return nil }
-        var reference = root
+        var reference = tree.root
+        let layout = tree.flags.branchLayout
         while level > 0 {
-            let page = try source.page(reference, level: level)
+            let page = try source.page(reference, level: level, layout: layout)
             let child = page.searchBranch(key)
             guard child >= 0 else { throw source.broken(page) }
             reference = page.child(child)
@@ -24,19 +25,48 @@ enum TreeRead {
             if position.index < 0 { throw source.broken(leaf) }
             return nil
         }
-        return try value(source, leaf, position.index)
+        return try value(source, leaf, position.index, tree)
     }
 
-    /// The value of a leaf's entry.
+    /// The value of a leaf's entry; the first, if it has several.
     @inline(__always)
     static func value(
-        _ source: PageSource, _ leaf: Page, _ index: Int
+        _ source: PageSource, _ leaf: Page, _ index: Int, _ tree: borrowing TreeRecord
     ) throws(DatabaseError) -> UnsafeRawBufferPointer {
         guard let field = leaf.value(index) else { throw source.broken(leaf) }
         if field.kind == .inline {
             return UnsafeRawBufferPointer(start: field.bytes, count: field.count)
         }
-        return try source.overflow(OverflowPointer(at: field.bytes))
+        return try largeValue(source, leaf, field, tree)
+    }
+
+    @inline(never)
+    private static func largeValue(
+        _ source: PageSource, _ leaf: Page, _ field: Page.ValueField, _ tree: borrowing TreeRecord
+    ) throws(DatabaseError) -> UnsafeRawBufferPointer {
+        switch field.kind {
+        case .inline: return UnsafeRawBufferPointer(start: field.bytes, count: field.count)
+        case .overflow: return try source.overflow(OverflowPointer(at: field.bytes))
+        case .set:
+            let bytes = UnsafeRawBufferPointer(start: field.bytes, count: field.count)
+            guard let member = MemberSet(bytes)?.member(0) else { throw source.broken(leaf) }
+            return member
+        case .tree:
+            return try firstMember(source, SetTree(at: field.bytes).state(in: copy tree))
+        }
+    }
+
+    /// The first value of a key that has a tree of them.
+    private static func firstMember(
+        _ source: PageSource, _ set: TreeState
+    ) throws(DatabaseError) -> UnsafeRawBufferPointer {
+        var reference = set.root
+        for level in stride(from: set.depth - 1, to: 0, by: -1) {
+            reference = try source.page(reference, level: level, layout: set.branchLayout).child(0)
+        }
+        let leaf = try source.page(reference, level: 0, layout: set.leafLayout)
+        guard leaf.count > 0, let member = leaf.member(0) else { throw source.broken(leaf) }
+        return member
     }
 
     /// Fills a path with the way to a key.
@@ -48,18 +78,38 @@ enum TreeRead {
     ) throws(DatabaseError) -> PagePosition {
         var reference = tree.root
         let leafStep = tree.depth - 1
+        guard leafStep >= 0 else { throw emptyTree }
+        let branchLayout = tree.branchLayout
         for step in 0..<leafStep {
-            let page = try source.page(reference, level: leafStep - step)
+            let page = try source.page(reference, level: leafStep - step, layout: branchLayout)
             let child = page.searchBranch(key)
             guard child >= 0 else { throw source.broken(page) }
             path[step] = PathStep(reference: reference, page: page.base, index: child)
             reference = page.child(child)
         }
-        let leaf = try source.page(reference, level: 0)
-        let position = leaf.searchLeaf(key)
+        let leaf = try source.page(reference, level: 0, layout: tree.leafLayout)
+        if tree.isSet { try checkMembers(source, tree, leaf) }
+        let position = tree.isSet ? leaf.searchMembers(key) : leaf.searchLeaf(key)
         guard position.index >= 0 else { throw source.broken(leaf) }
         path[leafStep] = PathStep(reference: reference, page: leaf.base, index: position.index)
         return position
+    }
+
+    /// Whether a leaf of a tree of values holds members of the size that all have.
+    @inline(never)
+    static func checkMembers(
+        _ source: PageSource, _ tree: TreeState, _ leaf: Page
+    ) throws(DatabaseError) {
+        guard leaf.width == tree.memberWidth else {
+            throw source.corrupted(
+                leaf.number, "page",
+                "its members have \(leaf.width) bytes, expected \(tree.memberWidth)")
+        }
+    }
+
+    private static var emptyTree: DatabaseError {
+        DatabaseError(
+            .corrupted, "a tree of duplicates has an impossible depth; run zerodb-check")
     }
 
     /// Which end of a tree.
@@ -75,11 +125,14 @@ enum TreeRead {
     ) throws(DatabaseError) {
         var reference = start
         let leafStep = tree.depth - 1
+        guard leafStep >= 0 else { throw emptyTree }
         for step in step...leafStep {
-            let page = try source.page(reference, level: leafStep - step)
+            let page = try source.page(
+                reference, level: leafStep - step, layout: tree.layout(level: leafStep - step))
             guard page.slotsAreInside, step == leafStep || page.count > 0 else {
                 throw source.broken(page)
             }
+            if step == leafStep, tree.isSet { try checkMembers(source, tree, page) }
             let index = end == .first ? 0 : page.count - 1
             path[step] = PathStep(reference: reference, page: page.base, index: index)
             if step < leafStep { reference = page.child(index) }
@@ -100,7 +153,8 @@ enum TreeRead {
                 guard page.slotsAreInside else { throw source.broken(page) }
                 let child = page.child(index)
                 // Descend before the path changes, so that an error leaves it as it was.
-                _ = try source.page(child, level: tree.depth - 2 - step)
+                let level = tree.depth - 2 - step
+                _ = try source.page(child, level: level, layout: tree.layout(level: level))
                 path[step].index = index
                 try descend(
                     source, tree, to: forward ? .first : .last, path: path, from: step + 1,

@@ -18,6 +18,32 @@ struct TreeState {
     var lastInsertPage = PageReference.none
     var lastInsertIndex = -1
 
+    /// Of its leaves; members, in a tree of duplicates.
+    var leafLayout = PageLayout()
+    /// Bytes of a member, where all have one size.
+    var memberWidth = 0
+
+    var isSet: Bool { leafLayout.contains(.members) }
+
+    /// Of its branches.
+    @inline(__always)
+    var branchLayout: PageLayout { record.flags.branchLayout }
+
+    @inline(__always)
+    func layout(level: Int) -> PageLayout { level == 0 ? leafLayout : branchLayout }
+
+    /// Makes it a tree of the values of a key.
+    mutating func becomeSet(in database: TreeRecord) {
+        status = .present
+        record.flags = database.flags.intersection(.counted)
+        leafLayout = .members
+        if database.flags.reversesValues { leafLayout.insert(.reversed) }
+        if database.flags.contains(.fixedSizeDuplicates), database.valueWidth > 0 {
+            leafLayout.insert(.packed)
+            memberWidth = Int(database.valueWidth)
+        }
+    }
+
     var root: PageReference { record.root }
     var depth: Int { Int(record.depth) }
 }

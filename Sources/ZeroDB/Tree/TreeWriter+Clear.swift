@@ -9,7 +9,7 @@ extension TreeWriter {
         guard record.depth > 0 else { return }
         var freed = FreedPages(durableRoot: write.pointee.durableRoot)
         try freePages(
-            record.root, level: Int(record.depth) - 1,
+            record.root, level: Int(record.depth) - 1, tree.pointee,
             readingLeaves: record.overflowPages > 0 || record.flags.contains(.duplicates), &freed)
         freed.hand(to: write)
         var empty = TreeRecord()
@@ -24,14 +24,15 @@ extension TreeWriter {
     ///
     /// As levels fall along every path, the recursion is as deep as the tree at most.
     private func freePages(
-        _ reference: PageReference, level: Int, readingLeaves: Bool, _ freed: inout FreedPages
+        _ reference: PageReference, level: Int, _ tree: TreeState, readingLeaves: Bool,
+        _ freed: inout FreedPages
     ) throws(DatabaseError) {
         if level > 0 {
-            let page = try source.page(reference, level: level)
+            let page = try source.page(reference, level: level, layout: tree.branchLayout)
             guard page.slotsAreInside else { throw source.broken(page) }
             for index in 0..<page.count {
                 try freePages(
-                    page.child(index), level: level - 1, readingLeaves: readingLeaves, &freed)
+                    page.child(index), level: level - 1, tree, readingLeaves: readingLeaves, &freed)
             }
         } else if readingLeaves {
             let leaf = try source.page(reference, level: 0)
@@ -48,6 +49,12 @@ extension TreeWriter {
     private func freePages(
         below value: Page.ValueField, _ freed: inout FreedPages
     ) throws(DatabaseError) {
+        if value.kind == .tree {
+            let set = SetTree(at: value.bytes)
+            try freePages(
+                set.root, level: Int(set.depth) - 1, set.state(in: tree.pointee.record),
+                readingLeaves: false, &freed)
+        }
         guard value.kind == .overflow else { return }
         let pointer = OverflowPointer(at: value.bytes)
         guard !pointer.reference.isFrame else {

@@ -46,13 +46,19 @@ extension TreeWriter {
         let isWhole = range.count == Page(path[step].page, size: pageSize).count
         try touchPath(steps: isWhole ? step : step + 1)
         let leaf = Page(path[step].page, size: pageSize)
-        let count = TreeRead.entryCount(leaf, range)
-        if tree.pointee.record.overflowPages > 0 {
+        let count = TreeRead.entryCount(leaf, range, tree.pointee.record)
+        let hasDuplicates = tree.pointee.record.flags.contains(.duplicates)
+        if tree.pointee.record.overflowPages > 0 || hasDuplicates {
             for index in range {
                 guard let value = leaf.value(index) else { throw source.broken(leaf) }
                 if value.kind == .overflow { release(OverflowPointer(at: value.bytes)) }
+                if value.kind == .tree { try releaseSet(SetTree(at: value.bytes)) }
             }
         }
+        if hasDuplicates {
+            TreeRecord.subtract(UInt64(range.count), from: &tree.pointee.record.keys)
+        }
+        if isCounted { changeWeights(by: 0 &- count) }
         TreeRecord.subtract(count, from: &tree.pointee.record.entries)
         tree.pointee.lastInsertPage = .none
         noteChange()

@@ -2,16 +2,36 @@ import Glibc
 
 /// Changing a tree: copy-on-write of the path, then insert, split, delete, merge.
 ///
-/// A page of the snapshot is copied to a frame before it changes, and its parent's reference
-/// with it, so every frame's parent is a frame. An error in the middle leaves the transaction's
-/// pages half changed; the caller then marks it broken.
+/// A page of the snapshot, or of a transaction that this one is nested in, is copied to a frame
+/// before it changes, and its parent's reference with it, so every frame's parent is a frame. An
+/// error in the middle leaves the transaction's pages half changed; the caller then marks it broken.
 struct TreeWriter {
     let source: PageSource
     let write: UnsafeMutablePointer<WriteState>
     let tree: UnsafeMutablePointer<TreeState>
     let transaction: UInt64
+    let path: Path
 
-    var path: Path { write.pointee.path }
+    init(
+        source: PageSource, write: UnsafeMutablePointer<WriteState>,
+        tree: UnsafeMutablePointer<TreeState>, transaction: UInt64
+    ) {
+        self.source = source
+        self.write = write
+        self.tree = tree
+        self.transaction = transaction
+        path = write.pointee.path
+    }
+
+    /// Of a tree of values, beside the path to the key they belong to.
+    init(of key: TreeWriter, set: UnsafeMutablePointer<TreeState>) {
+        source = key.source
+        write = key.write
+        tree = set
+        transaction = key.transaction
+        path = key.write.pointee.setPath
+    }
+
     var pageSize: Int { source.pageSize }
 
     enum PutMode {
@@ -19,10 +39,16 @@ struct TreeWriter {
         case noOverwrite
         /// The key is after all others.
         case append
+        /// With several values a key: the pair is new.
+        case noPair
+        /// The value is after the key's others.
+        case appendValue
     }
 
     enum PutResult {
         case stored
+        /// The pair of key and value was there.
+        case unchanged
         case exists(UnsafeRawBufferPointer)
         case notSorted
     }
@@ -40,22 +66,12 @@ struct TreeWriter {
             return .stored
         }
         let leafStep = tree.pointee.depth - 1
-        let position: PagePosition
-        if mode == .append {
-            try TreeRead.descend(
-                source, tree.pointee, to: .last, path: path, from: 0,
-                reference: tree.pointee.root)
-            let leaf = Page(path[leafStep].page, size: pageSize)
-            let search = leaf.searchLeaf(key)
-            guard search.index == leaf.count else { return .notSorted }
-            position = PagePosition(index: leaf.count, found: false)
-            path[leafStep].index = leaf.count
-        } else {
-            position = try TreeRead.descend(source, tree.pointee, to: key, path: path)
-        }
+        guard let position = try find(key, mode) else { return .notSorted }
         if position.found, mode == .noOverwrite {
             let leaf = Page(path[leafStep].page, size: pageSize)
-            return .exists(try TreeRead.value(source, leaf, position.index))
+            if tree.pointee.isSet { return .unchanged }
+            return .exists(
+                try TreeRead.value(source, leaf, position.index, tree.pointee.record))
         }
         try touchPath()
         let stored = try store(value, keyLength: key.count)
@@ -63,12 +79,10 @@ struct TreeWriter {
         if position.found {
             guard let old = leaf.value(position.index) else { throw source.broken(leaf) }
             let overflow = old.kind == .overflow ? OverflowPointer(at: old.bytes) : nil
-            if !leaf.overwriteValue(position.index, with: stored) {
-                leaf.removeEntry(position.index)
-                try insertLeafEntry(key, stored)
-            }
+            try replace(key, stored)
             if let overflow { release(overflow) }
         } else {
+            if isCounted { changeWeights(by: 1) }
             try insertLeafEntry(key, stored)
             TreeRecord.add(1, to: &tree.pointee.record.entries)
         }
@@ -76,17 +90,54 @@ struct TreeWriter {
         return .stored
     }
 
-    private func putFirst(
+    /// Fills the path with the way to where a key is or would be.
+    ///
+    /// - Returns: nil if it is to be appended and is not after the last key.
+    @inline(__always)
+    func find(_ key: KeyBytes, _ mode: PutMode) throws(DatabaseError) -> PagePosition? {
+        guard mode == .append else {
+            return try TreeRead.descend(source, tree.pointee, to: key, path: path)
+        }
+        try TreeRead.descend(
+            source, tree.pointee, to: .last, path: path, from: 0, reference: tree.pointee.root)
+        let leafStep = tree.pointee.depth - 1
+        let leaf = Page(path[leafStep].page, size: pageSize)
+        let search = tree.pointee.isSet ? leaf.searchMembers(key) : leaf.searchLeaf(key)
+        guard search.index == leaf.count else { return nil }
+        path[leafStep].index = leaf.count
+        return PagePosition(index: leaf.count, found: false)
+    }
+
+    /// Replaces the value of the entry the path leads to. The path has been touched.
+    @inline(__always)
+    func replace(_ key: KeyBytes, _ stored: LeafValue) throws(DatabaseError) {
+        let step = path[tree.pointee.depth - 1]
+        let leaf = Page(step.page, size: pageSize)
+        if leaf.overwriteValue(step.index, with: stored) { return }
+        leaf.removeEntry(step.index)
+        try insertLeafEntry(key, stored)
+    }
+
+    func putFirst(
         _ key: KeyBytes, _ value: UnsafeRawBufferPointer
     ) throws(DatabaseError) {
-        let stored = try store(value, keyLength: key.count)
+        try putFirst(key, stored: try store(value, keyLength: key.count))
+    }
+
+    func putFirst(_ key: KeyBytes, stored: LeafValue) throws(DatabaseError) {
         let (reference, page) = try newPage()
-        page.format(kind: .leaf, level: 0, prefix: KeyBytes(start: nil, count: 0))
-        page.insertLeafEntry(at: 0, suffix: key, value: stored)
+        page.format(
+            kind: .leaf, level: 0, prefix: KeyBytes(start: nil, count: 0),
+            layout: tree.pointee.leafLayout, width: tree.pointee.memberWidth)
+        if tree.pointee.isSet {
+            page.insertMember(at: 0, key: key)
+        } else {
+            page.insertLeafEntry(at: 0, suffix: key, value: stored)
+        }
         tree.pointee.record.root = reference
         tree.pointee.record.depth = 1
-        tree.pointee.record.leafPages = 1
-        tree.pointee.record.entries = 1
+        TreeRecord.add(1, to: &tree.pointee.record.leafPages)
+        TreeRecord.add(1, to: &tree.pointee.record.entries)
         noteChange()
     }
 
@@ -137,11 +188,17 @@ struct TreeWriter {
     }
 
     @inline(__always)
-    private func insertLeafEntry(_ key: KeyBytes, _ value: LeafValue) throws(DatabaseError) {
+    func insertLeafEntry(_ key: KeyBytes, _ value: LeafValue) throws(DatabaseError) {
         let step = tree.pointee.depth - 1
         let page = Page(path[step].page, size: pageSize)
         let index = path[step].index
-        if page.sharesPrefix(key) {
+        if tree.pointee.isSet {
+            if page.gap >= Page.memberEntrySize(tree.pointee.leafLayout, length: key.count) {
+                page.insertMember(at: index, key: key)
+                noteInsert(path[step].reference, index)
+                return
+            }
+        } else if page.sharesPrefix(key) {
             let suffix = KeyBytes(rebasing: key.dropFirst(page.prefixLength))
             let size = Page.entrySize(
                 isLeaf: true, suffixLength: suffix.count, valueLength: value.bytes.count)
@@ -166,7 +223,8 @@ struct TreeWriter {
     /// the prefix anew if that makes room, else after splitting the page.
     @inline(never)
     private func rebuildOrSplit(
-        _ step: Int, at index: Int, key: KeyBytes, value: LeafValue, child: PageReference
+        _ step: Int, at index: Int, key: KeyBytes, value: LeafValue, child: PageReference,
+        weight: UInt64 = 0
     ) throws(DatabaseError) {
         let page = Page(path[step].page, size: pageSize)
         let level = page.level
@@ -174,7 +232,7 @@ struct TreeWriter {
         memcpy(scratch.page, page.base, pageSize)
         let entries = PageEntries(
             Page(scratch.page, size: pageSize), newIndex: index, newKey: key, newValue: value,
-            newChild: child, scratch: scratch)
+            newChild: child, newWeight: weight, scratch: scratch)
         let count = entries.count
         if entries.fits(0..<count) {
             entries.write(0..<count, to: page, level: level)
@@ -197,7 +255,10 @@ struct TreeWriter {
         } else {
             TreeRecord.add(1, to: &tree.pointee.record.branchPages)
         }
-        try insertInParent(step, separator: separator, child: rightReference)
+        let rightWeight = isCounted ? entries.weight(cut..<count) : 0
+        try insertInParent(
+            step, separator: separator, child: rightReference, weight: rightWeight,
+            leftWeight: isCounted ? entries.weight(0..<cut) : 0)
     }
 
     /// A cut that leaves full pages behind a run of ascending or descending keys.
@@ -239,37 +300,48 @@ struct TreeWriter {
     }
 
     private func insertInParent(
-        _ step: Int, separator: KeyBytes, child: PageReference
+        _ step: Int, separator: KeyBytes, child: PageReference, weight: UInt64, leftWeight: UInt64
     ) throws(DatabaseError) {
         guard step > 0 else {
-            try growRoot(separator: separator, right: child)
+            try growRoot(
+                separator: separator, right: child, weight: weight, leftWeight: leftWeight)
             return
         }
         let parent = Page(path[step - 1].page, size: pageSize)
         let index = path[step - 1].index + 1
+        if isCounted { parent.setWeight(index - 1, leftWeight) }
         if parent.sharesPrefix(separator) {
             let suffix = KeyBytes(rebasing: separator.dropFirst(parent.prefixLength))
-            let size = Page.entrySize(isLeaf: false, suffixLength: suffix.count, valueLength: 0)
+            let size =
+                Page.entrySize(isLeaf: false, suffixLength: suffix.count, valueLength: 0)
+                + Page.countSize(tree.pointee.branchLayout)
             if parent.gap >= size {
-                parent.insertBranchEntry(at: index, suffix: suffix, child: child)
+                parent.insertBranchEntry(
+                    at: index, suffix: suffix, child: child, entries: weight)
                 return
             }
         }
         try rebuildOrSplit(
-            step - 1, at: index, key: separator, value: PageEntries.noValue, child: child)
+            step - 1, at: index, key: separator, value: PageEntries.noValue, child: child,
+            weight: weight)
     }
 
-    private func growRoot(separator: KeyBytes, right: PageReference) throws(DatabaseError) {
+    private func growRoot(
+        separator: KeyBytes, right: PageReference, weight: UInt64, leftWeight: UInt64
+    ) throws(DatabaseError) {
         let depth = tree.pointee.depth
         guard depth < Format.depthMax else {
             throw DatabaseError(
                 .full, "the tree has reached its largest depth, \(Format.depthMax) levels")
         }
         let (reference, page) = try newPage()
-        page.format(kind: .branch, level: depth, prefix: KeyBytes(start: nil, count: 0))
+        page.format(
+            kind: .branch, level: depth, prefix: KeyBytes(start: nil, count: 0),
+            layout: tree.pointee.branchLayout)
         page.insertBranchEntry(
-            at: 0, suffix: KeyBytes(start: nil, count: 0), child: tree.pointee.root)
-        page.insertBranchEntry(at: 1, suffix: separator, child: right)
+            at: 0, suffix: KeyBytes(start: nil, count: 0), child: tree.pointee.root,
+            entries: leftWeight)
+        page.insertBranchEntry(at: 1, suffix: separator, child: right, entries: weight)
         tree.pointee.record.root = reference
         tree.pointee.record.depth += 1
         TreeRecord.add(1, to: &tree.pointee.record.branchPages)
@@ -277,7 +349,7 @@ struct TreeWriter {
 
     // MARK: Pages
 
-    private func checkLimits(_ pages: UInt64) throws(DatabaseError) {
+    func checkLimits(_ pages: UInt64) throws(DatabaseError) {
         guard !write.pointee.isCommitting else { return }
         let dirty = write.pointee.frames.pointee.dirtyPages + pages
         let pagesMax = write.pointee.pagesMax
@@ -315,7 +387,20 @@ struct TreeWriter {
     /// Makes the first pages of the path ones that may change.
     @inline(__always)
     func touchPath(steps: Int) throws(DatabaseError) {
+        if write.pointee.frames.pointee.level > 0 { return try touchNestedPath(steps) }
         for step in 0..<steps where !path[step].reference.isFrame { try touch(step) }
+    }
+
+    /// The same where frames may be those of a transaction that this one is nested in.
+    @inline(never)
+    private func touchNestedPath(_ steps: Int) throws(DatabaseError) {
+        for step in 0..<steps where !isOwn(path[step].reference) { try touch(step) }
+    }
+
+    /// Whether a page may change in place.
+    @inline(__always)
+    private func isOwn(_ reference: PageReference) -> Bool {
+        write.pointee.frames.pointee.isOwn(reference)
     }
 
     @inline(never)
@@ -332,8 +417,8 @@ struct TreeWriter {
         }
     }
 
-    /// Gives up a tree page: at once if this transaction made it, else when no reader of the
-    /// snapshot needs it.
+    /// Gives up a tree page: at once if this transaction made it, with its commit if one that it is
+    /// nested in did, else when no reader of the snapshot needs it.
     func release(_ reference: PageReference) {
         if reference.isFrame {
             write.pointee.frames.pointee.free(reference.frameIndex)
@@ -367,16 +452,50 @@ struct TreeWriter {
         let position = try TreeRead.descend(source, tree.pointee, to: key, path: path)
         guard position.found else { return false }
         try touchPath()
+        try removeFound()
+        return true
+    }
+
+    /// Deletes the entry the path leads to, with all its values. The path has been touched.
+    func removeFound() throws(DatabaseError) {
         let step = tree.pointee.depth - 1
         let leaf = Page(path[step].page, size: pageSize)
-        guard let value = leaf.value(position.index) else { throw source.broken(leaf) }
-        if value.kind == .overflow { release(OverflowPointer(at: value.bytes)) }
-        leaf.removeEntry(position.index)
-        TreeRecord.subtract(1, from: &tree.pointee.record.entries)
+        let index = path[step].index
+        var weight: UInt64 = 1
+        if !tree.pointee.isSet {
+            guard let value = leaf.value(index) else { throw source.broken(leaf) }
+            switch value.kind {
+            case .inline: break
+            case .overflow: release(OverflowPointer(at: value.bytes))
+            case .set: weight = LeafValue.weight(LeafValue(value))
+            case .tree:
+                weight = LeafValue.weight(LeafValue(value))
+                try releaseSet(SetTree(at: value.bytes))
+            }
+        }
+        if tree.pointee.record.flags.contains(.duplicates) {
+            TreeRecord.subtract(1, from: &tree.pointee.record.keys)
+        }
+        if isCounted { changeWeights(by: 0 &- weight) }
+        leaf.removeEntry(index)
+        TreeRecord.subtract(weight, from: &tree.pointee.record.entries)
         tree.pointee.lastInsertPage = .none
         noteChange()
         try rebalance(step)
-        return true
+    }
+
+    /// Whether branches count what is below them.
+    @inline(__always)
+    var isCounted: Bool { tree.pointee.record.flags.contains(.counted) }
+
+    /// Adds to the counts of all branches on the path. It has been touched.
+    @inline(never)
+    func changeWeights(by change: UInt64) {
+        for step in 0..<(tree.pointee.depth - 1) {
+            let page = Page(path[step].page, size: pageSize)
+            let index = path[step].index
+            page.setWeight(index, page.weight(index) &+ change)
+        }
     }
 
     /// Pages emptier than this are merged with a neighbour if both fit in one.
@@ -416,7 +535,8 @@ struct TreeWriter {
     private func shrinkRoot() throws(DatabaseError) {
         while tree.pointee.depth > 1 {
             let root = tree.pointee.root
-            let page = try source.page(root, level: tree.pointee.depth - 1)
+            let page = try source.page(
+                root, level: tree.pointee.depth - 1, layout: tree.pointee.branchLayout)
             guard page.count == 1 else { return }
             tree.pointee.record.root = page.child(0)
             tree.pointee.record.depth -= 1
@@ -440,6 +560,7 @@ struct TreeWriter {
         }
         // The first entry has no separator: the second's child takes its place.
         parent.setChild(0, parent.child(1))
+        if isCounted { parent.setWeight(0, parent.weight(1)) }
         parent.removeEntry(1)
     }
 
@@ -451,8 +572,13 @@ struct TreeWriter {
         let level = parent.level - 1
         let leftReference = parent.child(index)
         let rightReference = parent.child(index + 1)
-        let left = try source.page(leftReference, level: level)
-        let right = try source.page(rightReference, level: level)
+        let layout = tree.pointee.layout(level: level)
+        let left = try source.page(leftReference, level: level, layout: layout)
+        let right = try source.page(rightReference, level: level, layout: layout)
+        if tree.pointee.isSet, level == 0 {
+            try TreeRead.checkMembers(source, tree.pointee, left)
+            try TreeRead.checkMembers(source, tree.pointee, right)
+        }
         let capacity = Page.capacity(pageSize: pageSize)
         guard left.liveSize + right.liveSize - left.prefixLength - right.prefixLength <= capacity
         else { return false }
@@ -471,7 +597,7 @@ struct TreeWriter {
         let last =
             isLeaf || right.count > 1
             ? rightEntries.key(right.count - 1, in: scratch.secondKey) : separator
-        let prefixLength = commonPrefixLength(first, last)
+        let prefixLength = tree.pointee.isSet && isLeaf ? 0 : commonPrefixLength(first, last)
         var size = Page.slotsOffset(prefixLength: prefixLength) - Page.headerSize
         for entry in 0..<left.count {
             size += leftEntries.size(entry, prefixLength: prefixLength)
@@ -485,7 +611,7 @@ struct TreeWriter {
 
         memcpy(scratch.page, left.base, pageSize)
         let target: Page
-        if leftReference.isFrame {
+        if isOwn(leftReference) {
             target = left
         } else {
             let (reference, page) = try newPage()
@@ -495,7 +621,8 @@ struct TreeWriter {
         }
         target.format(
             kind: isLeaf ? .leaf : .branch, level: level,
-            prefix: KeyBytes(rebasing: first.prefix(prefixLength)))
+            prefix: KeyBytes(rebasing: first.prefix(prefixLength)), layout: layout,
+            width: tree.pointee.memberWidth)
         let copy = PageEntries(Page(scratch.page, size: pageSize), scratch: scratch)
         copy.append(0..<copy.count, to: target)
         if isLeaf {
@@ -503,8 +630,11 @@ struct TreeWriter {
         } else {
             target.insertBranchEntry(
                 at: target.count, suffix: KeyBytes(rebasing: separator.dropFirst(prefixLength)),
-                child: right.child(0))
+                child: right.child(0), entries: right.weight(0))
             rightEntries.append(1..<right.count, to: target)
+        }
+        if isCounted {
+            parent.setWeight(index, parent.weight(index) &+ parent.weight(index + 1))
         }
         countLost(right)
         release(rightReference)

@@ -166,6 +166,30 @@ struct SwiftAPITests {
         }
     }
 
+    @Test("A nested transaction is kept if its body returns and taken back if it throws")
+    func nests() throws {
+        struct Regret: Error {}
+        try environment.write { transaction throws in
+            try transaction.put("key", "outer")
+            let length = try transaction.nested { nested throws in
+                try nested.put("key", "nested")
+                #expect(throws: Regret.self) {
+                    try nested.nested { inner throws in
+                        try inner.put("key", "inner")
+                        try inner.put("other", "inner")
+                        throw Regret()
+                    }
+                }
+                return try nested.get("key")?.count
+            }
+            #expect(length == 6)
+        }
+        try environment.read { reader throws in
+            #expect(try reader.get("key") == Array("nested".utf8))
+            #expect(try reader.statistics().entries == 1)
+        }
+    }
+
     @Test("Counts are kept")
     func counts() throws {
         try environment.write { transaction throws in

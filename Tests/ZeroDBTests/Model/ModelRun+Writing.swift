@@ -7,14 +7,7 @@ extension ModelRun {
         var transaction = try environment.beginWrite(durability: durability)
         let id = transaction.id
         var draft = committed
-        var cursors: [ModelCursor] = []
-        let operations = transactionSize()
-        let start = operationsDone
-        while operationsDone < start + operations {
-            let database = random.below(draft.count)
-            try ensureExists(database, &transaction, &draft)
-            try change(database, &transaction, &draft, &cursors)
-        }
+        try makeChanges(transactionSize(), &transaction, &draft)
         if random.chance(phase == .shrinking ? 3 : 0) {
             try empty(random.below(draft.count), &transaction, &draft)
         }
@@ -32,6 +25,23 @@ extension ModelRun {
         try expect(
             info.fileSize >= info.pageCount * UInt64(info.pageSize),
             "the file has \(info.fileSize) bytes for \(info.pageCount) pages")
+    }
+
+    /// So many operations in a transaction, some of them in others nested in it.
+    func makeChanges(
+        _ operations: Int, _ transaction: inout WriteTransaction, _ draft: inout Databases,
+        depth: Int = 0
+    ) throws {
+        var cursors: [ModelCursor] = []
+        let end = operationsDone + operations
+        while operationsDone < end {
+            if depth < scenario.nestingMax, random.below(scenario.nestingRarity) == 0 {
+                try runNested(end - operationsDone, &transaction, &draft, depth: depth + 1)
+            }
+            let database = random.below(draft.count)
+            try ensureExists(database, &transaction, &draft)
+            try change(database, &transaction, &draft, &cursors)
+        }
     }
 
     private func transactionSize() -> Int {

@@ -22,6 +22,9 @@ final class ModelRun {
     private let directory: TemporaryDirectory?
     private let memory = MemoryFileSystem()
     private(set) var reopenings = 0
+    private(set) var replayedRecords: UInt64 = 0
+    /// How deep transactions have been nested.
+    var nestedMost = 0
     private var opened: Environment?
 
     init(_ scenario: ModelScenario) throws {
@@ -127,9 +130,23 @@ final class ModelRun {
             path: directory?.path ?? "memory", options: options, fileSystem: fileSystem)
     }
 
+    /// Opens the environment as the death of the process would leave it, which replays the log, and
+    /// checks all there is in it.
+    private func replay() throws {
+        var options = EnvironmentOptions()
+        options.maxSize = UInt64(MemoryContents.capacity)
+        options.usesThread = false
+        let copy = try Environment(path: "memory", options: options, fileSystem: memory.copy())
+        replayedRecords += copy.recoveryReport.records
+        try HeldReader(copy, committed).compareAll(self, "after a replay")
+        try expect(try copy.verify().problems == 0, "a replay leaves problems")
+        try copy.close()
+    }
+
     /// Closes and opens the environment, and checks all there is in it.
     private func reopen() throws {
         while !readers.isEmpty { try releaseReader() }
+        if scenario.isReplayed { try replay() }
         try environment.close()
         opened = nil
         try open()

@@ -14,6 +14,9 @@ struct ModelScenario: Sendable, CustomStringConvertible {
     var transactionMax = 2000
     /// Entries in all databases at which the workload turns to deleting.
     var entriesMax = 20_000
+    /// How deep transactions are nested, and how often: before one in so many operations.
+    var nestingMax = 2
+    var nestingRarity = 60
     var checksumMode = ChecksumMode.fast
     /// What commits wait for, one picked for each.
     var durabilities = [Durability.full]
@@ -22,6 +25,9 @@ struct ModelScenario: Sendable, CustomStringConvertible {
     var usesThread = false
     /// On disk, with all flushes, instead of in memory.
     var isOnDisk = false
+    /// Whether a copy is opened that was not closed, before each reopening. In memory, and with full
+    /// durability only.
+    var isReplayed = false
 
     var description: String { name }
 }

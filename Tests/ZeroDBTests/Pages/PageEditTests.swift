@@ -145,27 +145,38 @@ struct PageEditTests {
         "A branch with one more separator splits into two that hold all children",
         arguments: KeyPattern.allCases, allPageSizes)
     func splitsBranch(_ pattern: KeyPattern, pageSize: Int) throws {
+        try splitBranch(pattern, pageSize, isCounted: false)
+        try splitBranch(pattern, pageSize, isCounted: true)
+    }
+
+    private func splitBranch(_ pattern: KeyPattern, _ pageSize: Int, isCounted: Bool) throws {
         var random = SeededGenerator(seed: TestSettings.seed)
         let fixture = try PageFixture(size: pageSize)
         let other = try PageFixture(size: pageSize)
         let scratch = PageScratch(pageSize: pageSize)
         defer { scratch.deallocate() }
         for _ in 0..<10 {
-            var entries = [PageEntry].random(pattern, pageSize: pageSize, isLeaf: false, &random)
+            var entries = [PageEntry].random(
+                pattern, pageSize: pageSize, isLeaf: false, isCounted: isCounted, &random)
             guard entries.count > 3 else { continue }
             entries[0].key = []
             let index = random.within(1...(entries.count - 1))
             let new = entries.remove(at: index)
-            fixture.write(entries, isLeaf: false)
+            fixture.write(entries, isLeaf: false, isCounted: isCounted)
+            try #require(fixture.page.structuralProblem() == nil)
             entries.insert(new, at: index)
             try new.key.withUnsafeBytes { key in
                 let all = PageEntries(
                     fixture.page, newIndex: index, newKey: key, newValue: PageEntries.noValue,
-                    newChild: new.child, scratch: scratch)
+                    newChild: new.child, newWeight: new.weight, scratch: scratch)
                 for cut in [1, entries.count / 2, entries.count - 1] {
                     all.write(0..<cut, to: other.page, level: 1)
                     #expect(other.page.structuralProblem() == nil)
                     #expect(try other.entries() == Array(entries[..<cut]))
+                    #expect(
+                        other.page.weight
+                            == entries[..<cut].reduce(0) { $0 &+ (isCounted ? $1.weight : 0) })
+                    #expect(all.weight(0..<cut) == other.page.weight)
                     all.write(cut..<entries.count, to: other.page, level: 1)
                     #expect(other.page.structuralProblem() == nil)
                     // The separator between the two moves up.
@@ -215,6 +226,79 @@ struct PageEditTests {
         let start = page.slotsOffset + page.count * page.slotSize
         for offset in start..<(page.size - page.heapUsed) {
             #expect(page.base.load(fromByteOffset: offset, as: UInt8.self) == 0)
+        }
+    }
+
+    @Test(
+        "A counted branch keeps each child's count through inserts, removals and changes",
+        arguments: KeyPattern.allCases, allPageSizes)
+    func editsCountedBranch(_ pattern: KeyPattern, pageSize: Int) throws {
+        var random = SeededGenerator(seed: TestSettings.seed)
+        var maker = KeyMaker(pattern, keySizeMax: Format.keySizeMax(pageSize: pageSize))
+        let fixture = try PageFixture(size: pageSize)
+        let scratch = PageScratch(pageSize: pageSize)
+        defer { scratch.deallocate() }
+        let page = fixture.page
+        var model = [PageEntry(key: [], child: PageReference(number: 9, transaction: 1), weight: 3)]
+        fixture.write(model, isLeaf: false, isCounted: true)
+        for round in 0..<800 {
+            let index = random.below(model.count)
+            switch random.below(4) {
+            case 0 where index > 0:
+                page.removeEntry(index)
+                model.remove(at: index)
+            case 1:
+                model[index].weight = random.next()
+                page.setWeight(index, model[index].weight)
+            default:
+                let new = PageEntry(
+                    key: maker.next(&random),
+                    child: PageReference(number: random.next() >> 20, transaction: 7),
+                    weight: random.next() >> 8)
+                let place = model.search(new.key)
+                guard !place.found, place.index > 0 else { continue }
+                if insert(new, at: place.index, page, scratch) {
+                    model.insert(new, at: place.index)
+                }
+            }
+            if round % 20 == 0 {
+                try #require(page.structuralProblem() == nil)
+                try #require(try fixture.entries() == model, "\(TestSettings.rerun)")
+                let before = random.within(0...model.count)
+                #expect(
+                    page.weight(before: before)
+                        == model[..<before].reduce(0) { $0 &+ $1.weight })
+                #expect(page.gap + page.liveSize + page.heapDead == Page.capacity(pageSize: pageSize))
+            }
+        }
+        #expect(try fixture.entries() == model, "\(TestSettings.rerun)")
+    }
+
+    /// Inserts an entry into a counted branch, which is built anew if it has no gap for it.
+    ///
+    /// - Returns: false if it does not fit.
+    private func insert(
+        _ new: PageEntry, at index: Int, _ page: Page, _ scratch: PageScratch
+    ) -> Bool {
+        new.key.withUnsafeBytes { key in
+            if page.sharesPrefix(key) {
+                let suffix = KeyBytes(rebasing: key.dropFirst(page.prefixLength))
+                let size =
+                    Page.entrySize(isLeaf: false, suffixLength: suffix.count, valueLength: 0) + 8
+                if page.gap >= size {
+                    page.insertBranchEntry(
+                        at: index, suffix: suffix, child: new.child, entries: new.weight)
+                    return true
+                }
+            }
+            scratch.page.copyMemory(from: page.base, byteCount: page.size)
+            let all = PageEntries(
+                Page(scratch.page, size: page.size), newIndex: index, newKey: key,
+                newValue: PageEntries.noValue, newChild: new.child, newWeight: new.weight,
+                scratch: scratch)
+            guard all.fits(0..<all.count) else { return false }
+            all.write(0..<all.count, to: page, level: 1)
+            return true
         }
     }
 }

@@ -28,7 +28,9 @@ final class PageFixture {
     }
 
     /// Fills the page with entries and the prefix they share.
-    func write(_ entries: [PageEntry], isLeaf: Bool = true) {
+    ///
+    /// - Parameter isCounted: whether a branch's entries have their weights.
+    func write(_ entries: [PageEntry], isLeaf: Bool = true, isCounted: Bool = false) {
         let keyed = isLeaf ? entries[...] : entries.dropFirst()
         var prefix = keyed.first?.key ?? []
         if let last = keyed.last?.key, keyed.count > 1 {
@@ -40,7 +42,9 @@ final class PageFixture {
             prefix = []
         }
         prefix.withUnsafeBytes {
-            page.format(kind: isLeaf ? .leaf : .branch, level: isLeaf ? 0 : 1, prefix: $0)
+            page.format(
+                kind: isLeaf ? .leaf : .branch, level: isLeaf ? 0 : 1, prefix: $0,
+                layout: isCounted ? .counted : [])
         }
         for (index, entry) in entries.enumerated() {
             let suffix = !isLeaf && index == 0 ? [] : Array(entry.key.dropFirst(prefix.count))
@@ -52,7 +56,8 @@ final class PageFixture {
                         )
                     }
                 } else {
-                    page.insertBranchEntry(at: index, suffix: suffix, child: entry.child)
+                    page.insertBranchEntry(
+                        at: index, suffix: suffix, child: entry.child, entries: entry.weight)
                 }
             }
         }
@@ -63,7 +68,9 @@ final class PageFixture {
         try #require(page.slotsAreInside)
         return try (0..<page.count).map { index in
             let key = !page.isLeaf && index == 0 ? [] : try key(index)
-            guard page.isLeaf else { return PageEntry(key: key, child: page.child(index)) }
+            guard page.isLeaf else {
+                return PageEntry(key: key, child: page.child(index), weight: page.weight(index))
+            }
             let field = try #require(page.value(index))
             return PageEntry(
                 key: key,
@@ -71,7 +78,7 @@ final class PageFixture {
         }
     }
 
-    private func key(_ index: Int) throws -> [UInt8] {
+    func key(_ index: Int) throws -> [UInt8] {
         let buffer = UnsafeMutableRawBufferPointer.allocate(
             byteCount: page.size / 4 + 16, alignment: 8)
         defer { buffer.deallocate() }
@@ -82,11 +89,13 @@ final class PageFixture {
     }
 }
 
-/// An entry of a leaf (key and value) or of a branch (separator and child).
+/// An entry of a leaf (key and value) or of a branch (separator, child, and if it is counted the
+/// entries below).
 struct PageEntry: Equatable {
     var key: [UInt8]
     var value: [UInt8] = []
     var child = PageReference.none
+    var weight: UInt64 = 0
 
     /// Bytes it takes with nothing saved by a prefix.
     func size(isLeaf: Bool) -> Int {
@@ -103,7 +112,8 @@ extension [PageEntry] {
 
     /// Random sorted entries that fill most of a page.
     static func random(
-        _ pattern: KeyPattern, pageSize: Int, isLeaf: Bool, _ random: inout SeededGenerator
+        _ pattern: KeyPattern, pageSize: Int, isLeaf: Bool, isCounted: Bool = false,
+        _ random: inout SeededGenerator
     ) -> Self {
         var maker = KeyMaker(pattern, keySizeMax: Format.keySizeMax(pageSize: pageSize))
         var entries: Self = []
@@ -114,8 +124,9 @@ extension [PageEntry] {
             guard !place.found else { continue }
             let entry = PageEntry(
                 key: key, value: isLeaf ? random.bytes(random.below(30)) : [],
-                child: isLeaf ? .none : PageReference(number: random.next() >> 20, transaction: 7))
-            room -= entry.size(isLeaf: isLeaf)
+                child: isLeaf ? .none : PageReference(number: random.next() >> 20, transaction: 7),
+                weight: isCounted ? random.next() >> 8 : 0)
+            room -= entry.size(isLeaf: isLeaf) + (isCounted ? 8 : 0)
             if room > 0 { entries.insert(entry, at: place.index) }
         }
         return entries

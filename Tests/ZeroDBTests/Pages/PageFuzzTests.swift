@@ -9,6 +9,10 @@ struct PageFuzzTests {
     /// Does with a page all that a reader does once it is loaded.
     private func read(_ page: Page, _ keys: [[UInt8]], _ buffer: UnsafeMutableRawPointer) {
         let isSound = page.structuralProblem() == nil
+        if page.isLeaf, page.layout.contains(.members) {
+            readMembers(page, keys, buffer, isSound: isSound)
+            return
+        }
         for key in keys {
             key.withUnsafeBytes { key in
                 let position = page.searchLeaf(key)
@@ -25,11 +29,47 @@ struct PageFuzzTests {
             if page.isLeaf {
                 let value = page.value(index)
                 if isSound { #expect(value != nil) }
+                if let value, value.kind == .set { readSet(value) }
             } else if isSound {
                 #expect(page.child(index).number >= Format.metaPageCount)
             }
+            _ = page.weight(index)
         }
         _ = page.gap + page.liveSize
+    }
+
+    private func readSet(_ value: Page.ValueField) {
+        let bytes = UnsafeRawBufferPointer(start: value.bytes, count: value.count)
+        guard let set = MemberSet(bytes) else { return }
+        for index in 0..<set.count { touch(set.member(index)) }
+    }
+
+    private func readMembers(
+        _ page: Page, _ keys: [[UInt8]], _ buffer: UnsafeMutableRawPointer, isSound: Bool
+    ) {
+        for key in keys {
+            let position = key.withUnsafeBytes { page.searchMembers($0) }
+            #expect(position.index <= page.count)
+            if isSound { #expect(position.index >= 0) }
+        }
+        guard page.slotsAreInside else { return }
+        for index in 0..<page.count {
+            let member = page.member(index)
+            touch(member)
+            let length = page.copyKey(index, to: buffer)
+            #expect(length <= page.size / 4)
+            if isSound { #expect(length >= 0 && length == member?.count) }
+        }
+        if page.layout.contains(.packed), page.count > 0 {
+            touch(page.packedMembers(0..<page.count))
+        }
+        #expect(page.weight == UInt64(page.count))
+    }
+
+    /// Reads the first and the last byte, either of which may lie where nobody may read.
+    private func touch(_ bytes: UnsafeRawBufferPointer?) {
+        guard let bytes, let first = bytes.first, let last = bytes.last else { return }
+        withExtendedLifetime(first ^ last) {}
     }
 
     private func withKeyBuffer(_ pageSize: Int, _ body: (UnsafeMutableRawPointer) throws -> Void)
@@ -65,6 +105,14 @@ struct PageFuzzTests {
             let isLeaf = random.chance(50)
             base.storeLittleEndian(UInt8(isLeaf ? 2 : 1), at: Format.Header.kind)
             base.storeLittleEndian(UInt8(isLeaf ? 0 : 3), at: Format.Header.level)
+            if random.chance(90) {
+                let flags: [UInt16] = isLeaf ? [0, 0, 1, 3, 5, 7] : [0, 8]
+                base.storeLittleEndian(random.pick(flags), at: Format.Header.flags)
+            }
+        }
+        if random.chance(80) {
+            let width = random.chance(50) ? random.within(1...16) : random.below(page.size)
+            base.storeLittleEndian(UInt16(width), at: Format.Header.width)
         }
         if random.chance(80) {
             base.storeLittleEndian(UInt16(random.below(page.size / 8)), at: Format.Header.count)
@@ -83,7 +131,7 @@ struct PageFuzzTests {
     func readsFlippedPages(pageSize: Int) throws {
         var random = SeededGenerator(seed: TestSettings.seed)
         let fixture = try PageFixture(size: pageSize)
-        try withKeyBuffer(pageSize) { buffer in
+        withKeyBuffer(pageSize) { buffer in
             for isLeaf in [true, false] {
                 for pattern in KeyPattern.allCases {
                     var entries = [PageEntry].random(
@@ -95,25 +143,108 @@ struct PageFuzzTests {
                         UnsafeRawBufferPointer(start: fixture.page.base, count: pageSize))
                     let probes = Self.probes + entries.prefix(5).map(\.key).filter { !$0.isEmpty }
                     for _ in 0..<(2_000_000 / pageSize) {
-                        for _ in 0..<random.within(1...4) {
-                            // Most of them where offsets and lengths are.
-                            let limit = random.chance(70) ? min(400, pageSize) : pageSize
-                            let offset = random.within(24...(limit - 1))
-                            let byte: UInt8 = fixture.page.base.littleEndian(offset)
-                            fixture.page.base.storeLittleEndian(
-                                byte ^ (1 << UInt8(random.below(8))), at: offset)
-                        }
+                        flip(fixture, &random)
                         read(fixture.page, probes, buffer)
-                        try #require(
-                            good.withUnsafeBytes { $0.count } == pageSize)
-                        good.withUnsafeBytes { image in
-                            UnsafeMutableRawBufferPointer(
-                                start: fixture.page.base, count: pageSize
-                            ).copyMemory(from: image)
-                        }
+                        restore(fixture, good)
                     }
                 }
             }
+        }
+    }
+
+    private func flip(_ fixture: PageFixture, _ random: inout SeededGenerator) {
+        for _ in 0..<random.within(1...4) {
+            // Most of them where offsets and lengths are.
+            let limit = random.chance(70) ? 400 : fixture.page.size
+            let offset = random.within(24...(limit - 1))
+            let byte: UInt8 = fixture.page.base.littleEndian(offset)
+            fixture.page.base.storeLittleEndian(
+                byte ^ (1 << UInt8(random.below(8))), at: offset)
+        }
+    }
+
+    private func restore(_ fixture: PageFixture, _ good: [UInt8]) {
+        good.withUnsafeBytes {
+            UnsafeMutableRawBufferPointer(start: fixture.page.base, count: fixture.page.size)
+                .copyMemory(from: $0)
+        }
+    }
+
+    @Test("Flipped bits in pages of members, sets and counts do no harm", arguments: allPageSizes)
+    func readsFlippedMembers(pageSize: Int) throws {
+        var random = SeededGenerator(seed: TestSettings.seed)
+        let fixture = try PageFixture(size: pageSize)
+        withKeyBuffer(pageSize) { buffer in
+            for kind in MemberKind.all {
+                writeMembers(kind, fixture, &random)
+                readFlipped(fixture, buffer, &random)
+                writeSets(kind, fixture, &random)
+                readFlipped(fixture, buffer, &random)
+            }
+            for pattern in KeyPattern.allCases {
+                var entries = [PageEntry].random(
+                    pattern, pageSize: pageSize, isLeaf: false, isCounted: true, &random)
+                guard !entries.isEmpty else { continue }
+                entries[0].key = []
+                fixture.write(entries, isLeaf: false, isCounted: true)
+                readFlipped(fixture, buffer, &random)
+            }
+        }
+    }
+
+    private func readFlipped(
+        _ fixture: PageFixture, _ buffer: UnsafeMutableRawPointer, _ random: inout SeededGenerator
+    ) {
+        #expect(fixture.page.structuralProblem() == nil)
+        let good = Array(
+            UnsafeRawBufferPointer(start: fixture.page.base, count: fixture.page.size))
+        for _ in 0..<(2_000_000 / fixture.page.size) {
+            flip(fixture, &random)
+            read(fixture.page, Self.probes, buffer)
+            restore(fixture, good)
+        }
+    }
+
+    /// Fills a page with members, in no order: a search need only end.
+    private func writeMembers(
+        _ kind: MemberKind, _ fixture: PageFixture, _ random: inout SeededGenerator
+    ) {
+        var maker = KeyMaker(.clustered, keySizeMax: Format.keySizeMax(pageSize: fixture.page.size))
+        fixture.page.format(
+            kind: .leaf, level: 0, prefix: KeyBytes(start: nil, count: 0), layout: kind.layout,
+            width: kind.width)
+        while true {
+            let member = kind.make(&maker, &random)
+            guard fixture.page.gap >= Page.memberEntrySize(kind.layout, length: member.count) else {
+                return
+            }
+            member.withUnsafeBytes { fixture.page.insertMember(at: 0, key: $0) }
+        }
+    }
+
+    /// Fills a leaf with keys of two values each.
+    private func writeSets(
+        _ kind: MemberKind, _ fixture: PageFixture, _ random: inout SeededGenerator
+    ) {
+        var maker = KeyMaker(.clustered, keySizeMax: Format.keySizeMax(pageSize: fixture.page.size))
+        fixture.write([])
+        let buffer = UnsafeMutableRawPointer.allocate(byteCount: 2048, alignment: 8)
+        defer { buffer.deallocate() }
+        while true {
+            let members = [kind.make(&maker, &random), kind.make(&maker, &random)]
+            let size = members[0].withUnsafeBytes { first in
+                members[1].withUnsafeBytes {
+                    MemberSet.store(first, $0, width: kind.width, to: buffer)
+                }
+            }
+            let key = random.bytes(6)
+            guard
+                fixture.page.gap
+                    >= Page.entrySize(isLeaf: true, suffixLength: key.count, valueLength: size)
+            else { return }
+            let value = LeafValue(
+                kind: .set, bytes: UnsafeRawBufferPointer(start: buffer, count: size))
+            key.withUnsafeBytes { fixture.page.insertLeafEntry(at: 0, suffix: $0, value: value) }
         }
     }
 

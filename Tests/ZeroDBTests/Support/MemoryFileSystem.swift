@@ -17,6 +17,15 @@ final class MemoryFileSystem: FileSystem {
         files.withLock { $0[path] = contents }
     }
 
+    /// Files with the same bytes, as another process would find them if this one died now.
+    func copy() -> MemoryFileSystem {
+        let copy = MemoryFileSystem()
+        for (path, contents) in files.withLock({ $0 }) {
+            copy.setContents(path, MemoryContents(contents.bytes))
+        }
+        return copy
+    }
+
     func open(_ path: String, access: FileAccess, create: Bool, mode: UInt32)
         throws(DatabaseError) -> any StorageFile
     {

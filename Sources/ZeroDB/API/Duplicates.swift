@@ -1,0 +1,163 @@
+/// Databases made with `DatabaseFlags.duplicates`, whose keys have several values in order. An entry
+/// is a pair of key and value there; `put` adds one, `value(for:in:)` gives a key's first value.
+extension WriteTransaction {
+    /// Adds a value to a key's.
+    ///
+    /// - Returns: false if the key has it already, and then nothing has changed.
+    /// - Throws: `incompatible` without duplicates; `badValueSize`; otherwise as `put(_:_:in:)`.
+    @discardableResult
+    public mutating func insertPair(
+        _ key: some ByteSource, _ value: some ByteSource, in database: Database = .main
+    ) throws(DatabaseError) -> Bool {
+        try putPair(key, value, in: database, mode: .noPair)
+    }
+
+    /// Adds a value that is after all others of its key.
+    ///
+    /// - Throws: `notSorted` if it is not; otherwise as `insertPair(_:_:in:)`.
+    public mutating func appendPair(
+        _ key: some ByteSource, _ value: some ByteSource, in database: Database = .main
+    ) throws(DatabaseError) {
+        _ = try putPair(key, value, in: database, mode: .appendValue)
+    }
+
+    private mutating func putPair(
+        _ key: some ByteSource, _ value: some ByteSource, in database: Database,
+        mode: Operations.PutMode
+    ) throws(DatabaseError) -> Bool {
+        try access.operations.checkDuplicates(database.handle)
+        return try key.withBytes { key throws(DatabaseError) in
+            try value.withBytes { value throws(DatabaseError) in
+                try access.operations.put(database.handle, key, value, mode: mode) == nil
+            }
+        }
+    }
+
+    /// Deletes one value of a key.
+    ///
+    /// - Returns: whether it was there.
+    /// - Throws: `incompatible` without duplicates; otherwise as `delete(_:in:)`.
+    @discardableResult
+    public mutating func deletePair(
+        _ key: some ByteSource, _ value: some ByteSource, in database: Database = .main
+    ) throws(DatabaseError) -> Bool {
+        try access.operations.checkDuplicates(database.handle)
+        return try key.withBytes { key throws(DatabaseError) in
+            try value.withBytes { value throws(DatabaseError) in
+                try access.operations.delete(database.handle, key, value: value)
+            }
+        }
+    }
+}
+
+extension Transaction where Self: ~Copyable {
+    /// Copies of all values of a key, in their order; none if it is not there.
+    ///
+    /// - Throws: `badValueSize`, `badDatabase`, `badTransaction`, `corrupted`.
+    public func values(
+        for key: some ByteSource, in database: Database = .main
+    ) throws(DatabaseError) -> [[UInt8]] {
+        var values: [[UInt8]] = []
+        var cursor = try cursor(in: database)
+        if let first = try cursor.seek(to: key) {
+            values.append(first.value.withUnsafeBytes { Array($0) })
+        } else {
+            return []
+        }
+        guard try flags(of: database).contains(.duplicates) else { return values }
+        while let next = try cursor.nextValue() {
+            values.append(next.value.withUnsafeBytes { Array($0) })
+        }
+        return values
+    }
+
+    /// Orders two values of a key as a database does.
+    ///
+    /// - Returns: a number below, equal to or above 0.
+    /// - Throws: `incompatible` without duplicates; `badValueSize`.
+    public func compareValues(
+        _ left: some ByteSource, _ right: some ByteSource, in database: Database = .main
+    ) throws(DatabaseError) -> Int {
+        try left.withBytes { left throws(DatabaseError) in
+            try right.withBytes { right throws(DatabaseError) in
+                try access.operations.compareValues(database.handle, left, right)
+            }
+        }
+    }
+}
+
+extension Cursor {
+    /// Moves to the first value of the current key.
+    ///
+    /// - Throws: `incompatible` without duplicates; `badCursor` on no entry.
+    @_lifetime(&self)
+    public mutating func firstValue() throws(DatabaseError) -> Entry? {
+        entry(try state.pointee.move(.firstValue))
+    }
+
+    /// Moves to the last value of the current key.
+    @_lifetime(&self)
+    public mutating func lastValue() throws(DatabaseError) -> Entry? {
+        entry(try state.pointee.move(.lastValue))
+    }
+
+    /// Moves to the next value of the current key; nil after the last.
+    @_lifetime(&self)
+    public mutating func nextValue() throws(DatabaseError) -> Entry? {
+        entry(try state.pointee.move(.nextValue))
+    }
+
+    /// Moves to the value before, of the current key; nil before the first.
+    @_lifetime(&self)
+    public mutating func previousValue() throws(DatabaseError) -> Entry? {
+        entry(try state.pointee.move(.previousValue))
+    }
+
+    /// Moves to the first value of the next key; the first key if the cursor is nowhere.
+    @_lifetime(&self)
+    public mutating func nextKey() throws(DatabaseError) -> Entry? {
+        entry(try state.pointee.move(.nextKey))
+    }
+
+    /// Moves to the last value of the key before; the last key if the cursor is nowhere.
+    @_lifetime(&self)
+    public mutating func previousKey() throws(DatabaseError) -> Entry? {
+        entry(try state.pointee.move(.previousKey))
+    }
+
+    /// Moves to exactly this key and value; nil if they are not there, and then the cursor is
+    /// nowhere.
+    ///
+    /// - Throws: `incompatible` without duplicates; `badValueSize`.
+    @_lifetime(&self)
+    public mutating func seek(
+        to key: some ByteSource, value: some ByteSource
+    ) throws(DatabaseError) -> Entry? {
+        entry(try seekPair(key, value, exact: true))
+    }
+
+    /// Moves to exactly this key, and its first value at or after this one.
+    @_lifetime(&self)
+    public mutating func seek(
+        to key: some ByteSource, valueAtOrAfter value: some ByteSource
+    ) throws(DatabaseError) -> Entry? {
+        entry(try seekPair(key, value, exact: false))
+    }
+
+    private mutating func seekPair(
+        _ key: some ByteSource, _ value: some ByteSource, exact: Bool
+    ) throws(DatabaseError) -> CursorState.Entry? {
+        try key.withBytes { key throws(DatabaseError) in
+            try value.withBytes { value throws(DatabaseError) in
+                try state.pointee.seek(key, value: value, exact: exact)
+            }
+        }
+    }
+
+    /// How many values the current key has.
+    ///
+    /// - Throws: `badCursor` on no entry.
+    public mutating func valueCount() throws(DatabaseError) -> UInt64 {
+        try state.pointee.count()
+    }
+}

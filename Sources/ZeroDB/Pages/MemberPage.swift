@@ -1,0 +1,240 @@
+import Glibc
+
+/// Leaves of a tree of duplicates. Their entries are the values of one key, the *members* of its
+/// set, and nothing else. Members lie in the page whole and as they were given, so that a reader
+/// gets a pointer to them; where they are ordered from the last byte to the first, what is searched
+/// for and what branches hold is a member's *key*, its bytes reversed.
+///
+/// A packed page holds members of one size as an array. The others have slots with the first four
+/// bytes of the member's key, the member's length and place; all of it is in the heap.
+extension Page {
+    /// Bytes of a member of a packed page.
+    @inline(__always)
+    var width: Int { Int(base.littleEndian(Format.Header.width, as: UInt16.self)) }
+
+    /// The member of entry `index`.
+    ///
+    /// - Returns: nil if it reaches outside the page.
+    @inline(__always)
+    func member(_ index: Int) -> UnsafeRawBufferPointer? {
+        let slot = UnsafeRawPointer(slot(index))
+        if layout.contains(.packed) {
+            return UnsafeRawBufferPointer(start: slot, count: width)
+        }
+        let offset = Self.offset(slot)
+        let length = Self.suffixLength(slot)
+        guard offset + length <= size else { return nil }
+        return UnsafeRawBufferPointer(start: base + offset, count: length)
+    }
+
+    /// The members from entry `index` to the last, or the first to it: they lie one after the other
+    /// in a packed page.
+    func packedMembers(_ range: Range<Int>) -> UnsafeRawBufferPointer {
+        UnsafeRawBufferPointer(start: slot(range.lowerBound), count: range.count * width)
+    }
+
+    /// As `copyKey`, of a page of members.
+    func copyMemberKey(_ index: Int, to destination: UnsafeMutableRawPointer) -> Int {
+        guard let member = member(index), member.count <= size / 4 else { return -1 }
+        MemberOrder.copyKey(
+            of: member, reversed: layout.contains(.reversed), to: destination)
+        return member.count
+    }
+
+    /// The first member whose key is at or after one.
+    func searchMembers(_ key: KeyBytes) -> PagePosition {
+        guard slotsAreInside else { return .broken }
+        let layout = self.layout
+        let isReversed = layout.contains(.reversed)
+        let isPacked = layout.contains(.packed)
+        if isPacked, isReversed, key.count == width, width == 8 || width == 4 {
+            return searchIntegers(key)
+        }
+        let head = key.baseAddress.map { Self.head(of: $0, count: key.count) } ?? 0
+        var low = 0
+        var high = count
+        while low < high {
+            let middle = (low + high) >> 1
+            if !isPacked {
+                let probe = Self.head(slot(middle))
+                if probe != head {
+                    if probe < head { low = middle + 1 } else { high = middle }
+                    continue
+                }
+            }
+            guard let member = member(middle) else { return .broken }
+            let order = MemberOrder.compare(member, toKey: key, reversed: isReversed)
+            if order == 0 { return PagePosition(index: middle, found: true) }
+            if order < 0 { low = middle + 1 } else { high = middle }
+        }
+        return PagePosition(index: low, found: false)
+    }
+
+    /// The same of integers, without jumps that depend on them.
+    private func searchIntegers(_ key: KeyBytes) -> PagePosition {
+        guard let start = key.baseAddress else { return .broken }
+        let members = UnsafeRawPointer(base + slotsOffset)
+        let count = self.count
+        let width = self.width
+        let wanted = MemberOrder.bigEndian(start, width: width)
+        var low = 0
+        var length = count
+        while length > 1 {
+            let half = length >> 1
+            let probe = MemberOrder.littleEndian(members + (low + half - 1) * width, width: width)
+            low += probe < wanted ? half : 0
+            length -= half
+        }
+        guard length == 1 else { return PagePosition(index: low, found: false) }
+        let last = MemberOrder.littleEndian(members + low * width, width: width)
+        if last < wanted { return PagePosition(index: low + 1, found: false) }
+        return PagePosition(index: low, found: last == wanted)
+    }
+
+    // MARK: Edits
+
+    /// Bytes that a member takes, slot included.
+    @inline(__always)
+    static func memberEntrySize(_ layout: PageLayout, length: Int) -> Int {
+        layout.contains(.packed) ? length : leafSlotSize + length
+    }
+
+    func memberEntrySize(_ index: Int) -> Int {
+        layout.contains(.packed)
+            ? width : Self.leafSlotSize + Self.suffixLength(UnsafeRawPointer(slot(index)))
+    }
+
+    /// Inserts a member, given by its key. The caller has checked `gap`.
+    func insertMember(at index: Int, key: KeyBytes) {
+        let layout = self.layout
+        let isReversed = layout.contains(.reversed)
+        if layout.contains(.packed) {
+            let width = self.width
+            let count = self.count
+            let place = slot(index)
+            if index < count { memmove(place + width, place, (count - index) * width) }
+            MemberOrder.copyKey(of: key, reversed: isReversed, to: place)
+            set(count + 1, at: Format.Header.count)
+            return
+        }
+        let count = self.count
+        let place = slot(index)
+        if index < count {
+            memmove(place + Self.leafSlotSize, place, (count - index) * Self.leafSlotSize)
+        }
+        let used = heapUsed + key.count
+        let offset = size - used
+        let head = key.baseAddress.map { Self.head(of: $0, count: key.count) } ?? 0
+        place.storeLittleEndian(head, at: 0)
+        place.storeLittleEndian(UInt16(truncatingIfNeeded: key.count > 0 ? offset : 0), at: 4)
+        place.storeLittleEndian(UInt16(truncatingIfNeeded: key.count), at: 6)
+        MemberOrder.copyKey(of: key, reversed: isReversed, to: base + offset)
+        set(count + 1, at: Format.Header.count)
+        set(used, at: Format.Header.heapUsed)
+    }
+
+    // MARK: Structure
+
+    /// What is wrong with the entries of a page of members, or nil.
+    func memberProblem() -> String? {
+        guard prefixLength == 0 else { return "it has members and a prefix" }
+        if layout.contains(.packed) {
+            guard width > 0, heapUsed == 0 else { return "its members have \(width) bytes" }
+            return nil
+        }
+        let heapStart = size - heapUsed
+        for index in 0..<count {
+            let slot = UnsafeRawPointer(slot(index))
+            let length = Self.suffixLength(slot)
+            guard length <= size / 4,
+                length == 0
+                    || (Self.offset(slot) >= heapStart && Self.offset(slot) + length <= size)
+            else { return "member \(index) reaches outside the heap" }
+        }
+        return nil
+    }
+}
+
+/// The order of members, and of keys that are held in reverse.
+enum MemberOrder {
+    /// A member's key from the member, or the member from its key.
+    @inline(__always)
+    static func copyKey(
+        of bytes: UnsafeRawBufferPointer, reversed: Bool, to destination: UnsafeMutableRawPointer
+    ) {
+        guard let start = bytes.baseAddress else { return }
+        guard reversed else {
+            memcpy(destination, start, bytes.count)
+            return
+        }
+        if bytes.count == 8 {
+            destination.storeBytes(
+                of: start.loadUnaligned(as: UInt64.self).byteSwapped, as: UInt64.self)
+            return
+        }
+        var back = bytes.count
+        for index in 0..<bytes.count {
+            back -= 1
+            destination.storeBytes(of: bytes[back], toByteOffset: index, as: UInt8.self)
+        }
+    }
+
+    /// Orders a member against a key.
+    @inline(__always)
+    static func compare(
+        _ member: UnsafeRawBufferPointer, toKey key: KeyBytes, reversed: Bool
+    ) -> Int {
+        let common = min(member.count, key.count)
+        guard let left = member.baseAddress, let right = key.baseAddress, common > 0 else {
+            return member.count - key.count
+        }
+        if !reversed {
+            let order = memcmp(left, right, common)
+            return order != 0 ? Int(order) : member.count - key.count
+        }
+        for index in 0..<common {
+            let byte = member[member.count - 1 - index]
+            if byte != key[index] { return byte < key[index] ? -1 : 1 }
+        }
+        return member.count - key.count
+    }
+
+    /// Orders two members.
+    @inline(__always)
+    static func compare(
+        _ left: UnsafeRawBufferPointer, _ right: UnsafeRawBufferPointer, reversed: Bool
+    ) -> Int {
+        let common = min(left.count, right.count)
+        guard let leftStart = left.baseAddress, let rightStart = right.baseAddress, common > 0
+        else { return left.count - right.count }
+        if !reversed {
+            let order = memcmp(leftStart, rightStart, common)
+            return order != 0 ? Int(order) : left.count - right.count
+        }
+        if left.count == 8, right.count == 8 {
+            let first = littleEndian(leftStart, width: 8)
+            let second = littleEndian(rightStart, width: 8)
+            return first == second ? 0 : first < second ? -1 : 1
+        }
+        for index in 1...common {
+            let byte = left[left.count - index]
+            let other = right[right.count - index]
+            if byte != other { return byte < other ? -1 : 1 }
+        }
+        return left.count - right.count
+    }
+
+    @inline(__always)
+    static func littleEndian(_ bytes: UnsafeRawPointer, width: Int) -> UInt64 {
+        width == 8
+            ? UInt64(littleEndian: bytes.loadUnaligned(as: UInt64.self))
+            : UInt64(UInt32(littleEndian: bytes.loadUnaligned(as: UInt32.self)))
+    }
+
+    @inline(__always)
+    static func bigEndian(_ bytes: UnsafeRawPointer, width: Int) -> UInt64 {
+        width == 8
+            ? UInt64(bigEndian: bytes.loadUnaligned(as: UInt64.self))
+            : UInt64(UInt32(bigEndian: bytes.loadUnaligned(as: UInt32.self)))
+    }
+}

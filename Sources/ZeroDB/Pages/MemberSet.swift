@@ -1,0 +1,258 @@
+import Glibc
+
+/// The values of a key that has several, in the value field of its leaf entry.
+///
+/// ```
+/// 0  count u16   members
+/// 2  width u16   bytes of each if all have one size, else 0
+/// 4  ends        if width is 0: for each member, where it ends (u16), from the first's beginning
+///    members     in their order, one after the other, whole
+/// ```
+struct MemberSet {
+    static let headerSize = 4
+
+    let count: Int
+    let width: Int
+    private let ends: UnsafeRawPointer
+    private let members: UnsafeRawPointer
+    /// Bytes of all members.
+    private let size: Int
+
+    /// - Returns: nil if the members do not fill the field exactly.
+    init?(_ field: UnsafeRawBufferPointer) {
+        guard let start = field.baseAddress, field.count >= Self.headerSize else { return nil }
+        count = Int(start.littleEndian(0, as: UInt16.self))
+        width = Int(start.littleEndian(2, as: UInt16.self))
+        ends = start + Self.headerSize
+        let table = width == 0 ? 2 * count : 0
+        guard count > 0, Self.headerSize + table <= field.count else { return nil }
+        members = ends + table
+        size = field.count - Self.headerSize - table
+        if width > 0 {
+            guard size == count * width else { return nil }
+        } else {
+            guard Int(ends.littleEndian(2 * (count - 1), as: UInt16.self)) == size else {
+                return nil
+            }
+        }
+    }
+
+    /// - Returns: nil if the field is damaged.
+    @inline(__always)
+    func member(_ index: Int) -> UnsafeRawBufferPointer? {
+        if width > 0 {
+            return UnsafeRawBufferPointer(start: members + index * width, count: width)
+        }
+        let start = index == 0 ? 0 : Int(ends.littleEndian(2 * (index - 1), as: UInt16.self))
+        let end = Int(ends.littleEndian(2 * index, as: UInt16.self))
+        guard start <= end, end <= size else { return nil }
+        return UnsafeRawBufferPointer(start: members + start, count: end - start)
+    }
+
+    /// Whether every member lies in the field.
+    var isPlausible: Bool {
+        guard width == 0 else { return true }
+        for index in 0..<count where member(index) == nil { return false }
+        return true
+    }
+
+    /// The first member at or after one.
+    func search(_ wanted: UnsafeRawBufferPointer, reversed: Bool) -> PagePosition {
+        var low = 0
+        var high = count
+        while low < high {
+            let middle = (low + high) >> 1
+            guard let member = member(middle) else { return .broken }
+            let order = MemberOrder.compare(member, wanted, reversed: reversed)
+            if order == 0 { return PagePosition(index: middle, found: true) }
+            if order < 0 { low = middle + 1 } else { high = middle }
+        }
+        return PagePosition(index: low, found: false)
+    }
+
+    /// Members `range` of a set of fixed-size members.
+    func packedMembers(_ range: Range<Int>) -> UnsafeRawBufferPointer {
+        UnsafeRawBufferPointer(start: members + range.lowerBound * width, count: range.count * width)
+    }
+
+    // MARK: Making one
+
+    /// Bytes of a field of so many members.
+    @inline(__always)
+    static func fieldSize(count: Int, bytes: Int, width: Int) -> Int {
+        headerSize + (width == 0 ? 2 * count : 0) + bytes
+    }
+
+    /// Bytes of this one with a member of `length` bytes more.
+    func fieldSize(adding length: Int) -> Int {
+        Self.fieldSize(count: count + 1, bytes: size + length, width: width)
+    }
+
+    /// Writes a copy with a member more.
+    ///
+    /// - Parameter destination: room for `fieldSize(adding:)`; not this set's own bytes.
+    /// - Returns: the bytes written.
+    func copy(
+        inserting member: UnsafeRawBufferPointer, at index: Int,
+        to destination: UnsafeMutableRawPointer
+    ) -> Int {
+        let start = self.start(index)
+        let newCount = count + 1
+        Self.storeHeader(count: newCount, width: width, to: destination)
+        var place = destination + Self.headerSize
+        if width == 0 {
+            memcpy(place, ends, 2 * index)
+            for old in index..<newCount {
+                let end =
+                    old == index
+                    ? start : Int(ends.littleEndian(2 * (old - 1), as: UInt16.self))
+                place.storeLittleEndian(
+                    UInt16(truncatingIfNeeded: end + member.count), at: 2 * old)
+            }
+            place += 2 * newCount
+        }
+        memcpy(place, members, start)
+        if let bytes = member.baseAddress { memcpy(place + start, bytes, member.count) }
+        memcpy(place + start + member.count, members + start, size - start)
+        return fieldSize(adding: member.count)
+    }
+
+    /// Writes a copy without a member.
+    ///
+    /// - Returns: the bytes written.
+    func copy(removing index: Int, to destination: UnsafeMutableRawPointer) -> Int {
+        let start = self.start(index)
+        let end = self.start(index + 1)
+        let newCount = count - 1
+        Self.storeHeader(count: newCount, width: width, to: destination)
+        var place = destination + Self.headerSize
+        if width == 0 {
+            memcpy(place, ends, 2 * index)
+            for old in (index + 1)..<max(count, index + 1) {
+                let oldEnd = Int(ends.littleEndian(2 * old, as: UInt16.self))
+                place.storeLittleEndian(
+                    UInt16(truncatingIfNeeded: oldEnd - (end - start)), at: 2 * (old - 1))
+            }
+            place += 2 * newCount
+        }
+        memcpy(place, members, start)
+        memcpy(place + start, members + end, size - end)
+        return Self.fieldSize(count: newCount, bytes: size - (end - start), width: width)
+    }
+
+    /// Where a member begins; `index` may be `count`. Bounded by `size` whatever the table says.
+    private func start(_ index: Int) -> Int {
+        if width > 0 { return index * width }
+        return index == 0
+            ? 0 : min(size, Int(ends.littleEndian(2 * (index - 1), as: UInt16.self)))
+    }
+
+    /// Writes a set of two.
+    ///
+    /// - Returns: the bytes written.
+    static func store(
+        _ first: UnsafeRawBufferPointer, _ second: UnsafeRawBufferPointer, width: Int,
+        to destination: UnsafeMutableRawPointer
+    ) -> Int {
+        storeHeader(count: 2, width: width, to: destination)
+        var place = destination + headerSize
+        if width == 0 {
+            place.storeLittleEndian(UInt16(truncatingIfNeeded: first.count), at: 0)
+            place.storeLittleEndian(UInt16(truncatingIfNeeded: first.count + second.count), at: 2)
+            place += 4
+        }
+        if let bytes = first.baseAddress { memcpy(place, bytes, first.count) }
+        if let bytes = second.baseAddress { memcpy(place + first.count, bytes, second.count) }
+        return fieldSize(count: 2, bytes: first.count + second.count, width: width)
+    }
+
+    private static func storeHeader(
+        count: Int, width: Int, to destination: UnsafeMutableRawPointer
+    ) {
+        destination.storeLittleEndian(UInt16(truncatingIfNeeded: count), at: 0)
+        destination.storeLittleEndian(UInt16(truncatingIfNeeded: width), at: 2)
+    }
+
+    /// Writes a set of members that lie in a page of members.
+    ///
+    /// - Returns: the bytes written; nil if a member is damaged.
+    static func store(
+        _ page: Page, width: Int, to destination: UnsafeMutableRawPointer
+    ) -> Int? {
+        let count = page.count
+        storeHeader(count: count, width: width, to: destination)
+        let table = destination + headerSize
+        var place = table + (width == 0 ? 2 * count : 0)
+        var bytes = 0
+        for index in 0..<count {
+            guard let member = page.member(index) else { return nil }
+            if let start = member.baseAddress { memcpy(place, start, member.count) }
+            place += member.count
+            bytes += member.count
+            if width == 0 {
+                table.storeLittleEndian(UInt16(truncatingIfNeeded: bytes), at: 2 * index)
+            }
+        }
+        return fieldSize(count: count, bytes: bytes, width: width)
+    }
+}
+
+/// The tree of a key's values, in the value field of its leaf entry, where they are too many to
+/// lie in the leaf.
+struct SetTree {
+    static let size = 40
+
+    var root: PageReference
+    /// Members.
+    var entries: UInt64
+    var branchPages: UInt64
+    var leafPages: UInt64
+    var depth: UInt8
+
+    init(at bytes: UnsafeRawPointer) {
+        root = PageReference(raw: bytes.littleEndian(0))
+        entries = bytes.littleEndian(8)
+        branchPages = bytes.littleEndian(16)
+        leafPages = bytes.littleEndian(24)
+        depth = bytes.littleEndian(32)
+    }
+
+    init(_ record: TreeRecord) {
+        root = record.root
+        entries = record.entries
+        branchPages = record.branchPages
+        leafPages = record.leafPages
+        depth = record.depth
+    }
+
+    func store(to bytes: UnsafeMutableRawPointer) {
+        bytes.initializeMemory(as: UInt8.self, repeating: 0, count: Self.size)
+        bytes.storeLittleEndian(root.raw, at: 0)
+        bytes.storeLittleEndian(entries, at: 8)
+        bytes.storeLittleEndian(branchPages, at: 16)
+        bytes.storeLittleEndian(leafPages, at: 24)
+        bytes.storeLittleEndian(depth, at: 32)
+    }
+
+    /// Whether it can be one on disk.
+    var isPlausible: Bool {
+        depth > 0 && Int(depth) <= Format.depthMax && !root.isFrame
+            && root.number >= Format.metaPageCount && entries > 0
+            && max(entries, branchPages, leafPages) < TreeRecord.countLimit
+    }
+
+    /// The tree as a transaction works with it.
+    ///
+    /// - Parameter database: the record of the database it belongs to.
+    func state(in database: TreeRecord) -> TreeState {
+        var state = TreeState()
+        state.record.root = root
+        state.record.entries = entries
+        state.record.branchPages = branchPages
+        state.record.leafPages = leafPages
+        // A depth that no tree has is none: descending refuses it.
+        state.record.depth = Int(depth) <= Format.depthMax ? depth : 0
+        state.becomeSet(in: database)
+        return state
+    }
+}

@@ -1,0 +1,267 @@
+/// What operations do for databases that are not plain: keys held in reverse or of one size,
+/// several values a key, counts.
+extension Operations {
+    @inline(never)
+    func describe(_ database: Int) -> String {
+        state.pointee.environment.pointee.databases.describe(database)
+    }
+
+    /// A key as the tree holds it: its bytes, reversed where that is what orders them.
+    ///
+    /// - Returns: the key itself, or a copy valid until the transaction's next call.
+    /// - Throws: `badValueSize` for an integer key of another size than the tree's.
+    @inline(__always)
+    func heldKey(
+        _ key: KeyBytes, _ record: borrowing TreeRecord
+    ) throws(DatabaseError) -> KeyBytes {
+        guard record.flags.reversesKeys else { return key }
+        return try reversedKey(key, record)
+    }
+
+    @inline(never)
+    private func reversedKey(
+        _ key: KeyBytes, _ record: borrowing TreeRecord
+    ) throws(DatabaseError) -> KeyBytes {
+        if record.flags.contains(.integerKeys) {
+            let width = record.entries > 0 ? Int(record.keyWidth) : 0
+            guard key.count == 4 || key.count == 8, width == 0 || width == key.count else {
+                throw badInteger("key", key.count, width)
+            }
+        }
+        let copy = state.pointee.needKeyBuffer()
+        MemberOrder.copyKey(of: key, reversed: true, to: copy)
+        return KeyBytes(start: copy, count: key.count)
+    }
+
+    private func badInteger(_ what: String, _ size: Int, _ width: Int) -> DatabaseError {
+        DatabaseError(
+            .badValueSize,
+            "the \(what) has \(size) bytes; in a database of integers it has "
+                + (width > 0 ? "\(width), as the others there" : "4 or 8"))
+    }
+
+    /// Checks what the kind of the database demands of a put.
+    @inline(never)
+    func checkKinds(
+        _ writer: TreeWriter, _ key: KeyBytes, _ value: UnsafeRawBufferPointer
+    ) throws(DatabaseError) {
+        let record = writer.tree.pointee.record
+        _ = try heldKey(key, record)
+        if record.flags.contains(.duplicates) { try checkMember(value, record) }
+    }
+
+    /// Checks the size of a value where a key may have several.
+    ///
+    /// - Throws: `badValueSize`.
+    func checkMember(
+        _ value: UnsafeRawBufferPointer, _ record: borrowing TreeRecord
+    ) throws(DatabaseError) {
+        let limit = Format.keySizeMax(pageSize: state.pointee.source.pageSize)
+        guard value.count <= limit else {
+            throw DatabaseError(
+                .badValueSize,
+                "the value has \(value.count) bytes; with ZDB_DUPSORT and pages of "
+                    + "\(state.pointee.source.pageSize) bytes the largest has \(limit)")
+        }
+        guard record.flags.contains(.fixedSizeDuplicates) else { return }
+        let width = record.entries > 0 ? Int(record.valueWidth) : 0
+        if record.flags.contains(.integerDuplicates) {
+            guard value.count == 4 || value.count == 8, width == 0 || width == value.count else {
+                throw badInteger("value", value.count, width)
+            }
+            return
+        }
+        guard value.count > 0, width == 0 || value.count == width else {
+            throw DatabaseError(
+                .badValueSize,
+                "the value has \(value.count) bytes; with ZDB_DUPFIXED it has "
+                    + (width > 0 ? "\(width), as the others there" : "1 or more"))
+        }
+    }
+
+    /// Lets the first entry decide on the sizes of all.
+    func takeWidths(_ writer: TreeWriter, _ key: KeyBytes, _ value: UnsafeRawBufferPointer) {
+        let record = withUnsafeMutablePointer(to: &writer.tree.pointee.record) { $0 }
+        guard record.pointee.entries == 0 else { return }
+        if record.pointee.flags.contains(.integerKeys) {
+            record.pointee.keyWidth = UInt8(truncatingIfNeeded: key.count)
+        }
+        if record.pointee.flags.contains(.fixedSizeDuplicates) {
+            record.pointee.valueWidth = UInt16(truncatingIfNeeded: value.count)
+        }
+    }
+
+    /// Deletes one value of a key; without duplicates the key, whatever its value.
+    ///
+    /// - Returns: whether it was there.
+    package func delete(
+        _ database: Int, _ key: UnsafeRawBufferPointer, value: UnsafeRawBufferPointer
+    ) throws(DatabaseError) -> Bool {
+        let writer = try writer(database)
+        guard writer.tree.pointee.record.flags.contains(.duplicates) else {
+            return try delete(database, key)
+        }
+        try checkKey(key)
+        try checkMember(value, writer.tree.pointee.record)
+        // Copied: either may lie in a page that the deletion changes.
+        let copy = UnsafeMutableRawBufferPointer.allocate(
+            byteCount: key.count + value.count + 1, alignment: 1)
+        defer { copy.deallocate() }
+        copy.copyMemory(from: key)
+        UnsafeMutableRawBufferPointer(rebasing: copy[key.count...]).copyMemory(from: value)
+        let keyCopy = UnsafeRawBufferPointer(rebasing: copy[..<key.count])
+        let valueCopy = UnsafeRawBufferPointer(
+            rebasing: copy[key.count..<(key.count + value.count)])
+        let held = try heldKey(keyCopy, writer.tree.pointee.record)
+        let mark = log(database) { $0.deletePair(database, keyCopy, valueCopy) }
+        do throws(DatabaseError) {
+            let isDeleted = try writer.deletePair(held, valueCopy)
+            if !isDeleted { writer.write.pointee.log.cut(to: mark) }
+            return isDeleted
+        } catch {
+            throw breaking(error, database)
+        }
+    }
+
+    /// Whether keys may have several values.
+    @inline(__always)
+    package func hasDuplicates(_ database: Int) throws(DatabaseError) -> Bool {
+        try state.pointee.checkUsable()
+        return try state.pointee.tree(database).pointee.record.flags.contains(.duplicates)
+    }
+
+    /// - Throws: `incompatible` if keys have one value each.
+    func checkDuplicates(_ database: Int) throws(DatabaseError) {
+        guard try hasDuplicates(database) else {
+            throw DatabaseError(
+                .incompatible,
+                describe(database) + " was made without ZDB_DUPSORT: its keys have one value each")
+        }
+    }
+
+    // MARK: Counts
+
+    /// - Throws: `incompatible` if branches do not count their entries.
+    func checkCounted(
+        _ record: borrowing TreeRecord, _ database: Int
+    ) throws(DatabaseError) {
+        guard record.flags.contains(.counted) else {
+            throw DatabaseError(
+                .incompatible,
+                describe(database) + " was made without ZDB_COUNTED: it does not know its ranks")
+        }
+    }
+
+    /// The entries before a key, and whether it is there.
+    ///
+    /// - Complexity: O(log n).
+    package func rank(
+        _ database: Int, _ key: UnsafeRawBufferPointer
+    ) throws(DatabaseError) -> (rank: UInt64, found: Bool) {
+        try state.pointee.checkUsable()
+        try checkKey(key)
+        let tree = try state.pointee.tree(database).pointee
+        try checkCounted(tree.record, database)
+        let key = try heldKey(key, tree.record)
+        guard tree.depth > 0 else { return (0, false) }
+        do throws(DatabaseError) {
+            let path = state.pointee.needPath()
+            let position = try TreeRead.descend(state.pointee.source, tree, to: key, path: path)
+            return (TreeRead.rank(state.pointee.source, tree, path: path), position.found)
+        } catch {
+            throw inDatabase(error, database)
+        }
+    }
+
+    /// Counts a range of a counted database.
+    func countedRange(
+        _ database: Int, from: UnsafeRawBufferPointer?, to: UnsafeRawBufferPointer?
+    ) throws(DatabaseError) -> (first: UInt64, count: UInt64) {
+        var end = try record(database).entries
+        if let to { end = try rank(database, to).rank }
+        var first: UInt64 = 0
+        if let from { first = try rank(database, from).rank }
+        return (first, end > first ? end - first : 0)
+    }
+
+    /// Divides a range into parts of equal numbers of entries.
+    ///
+    /// - Parameter onPart: called with the first key of each part but the first; returns whether to
+    ///   go on.
+    package func splitRange(
+        _ database: Int, from: UnsafeRawBufferPointer?, to: UnsafeRawBufferPointer?, parts: Int,
+        onPart: (UnsafeRawBufferPointer) -> Bool
+    ) throws(DatabaseError) {
+        try state.pointee.checkUsable()
+        try checkCounted(try record(database), database)
+        let (first, count) = try countedRange(database, from: from, to: to)
+        guard count > 0 else { return }
+        let tree = try state.pointee.tree(database).pointee
+        let source = state.pointee.source
+        let path = state.pointee.needPath()
+        let keySize = source.pageSize / 4 + 16
+        let buffer = UnsafeMutableRawPointer.allocate(byteCount: 3 * keySize, alignment: 8)
+        defer { buffer.deallocate() }
+        let (key, given) = (buffer, buffer + 2 * keySize)
+        var last = buffer + keySize
+        var lastLength = -1
+        var current = key
+        do throws(DatabaseError) {
+            for part in 0..<max(1, parts) {
+                let (high, low) = count.multipliedFullWidth(by: UInt64(part))
+                let rank = first &+ UInt64(parts).dividingFullWidth((high, low)).quotient
+                guard try TreeRead.descend(source, tree, toRank: rank, path: path) != nil else {
+                    return
+                }
+                let step = path[tree.depth - 1]
+                let leaf = Page(step.page, size: source.pageSize)
+                let length = leaf.copyKey(step.index, to: current)
+                guard length >= 0 else { throw source.broken(leaf) }
+                let keyBytes = KeyBytes(start: current, count: length)
+                // A key with many values is not divided: it may be the first of several parts.
+                if part == 0 || ZeroDB.compareKeys(KeyBytes(start: last, count: lastLength), keyBytes) != 0
+                {
+                    if part > 0 {
+                        var shown = keyBytes
+                        if tree.record.flags.reversesKeys {
+                            MemberOrder.copyKey(of: keyBytes, reversed: true, to: given)
+                            shown = KeyBytes(start: given, count: length)
+                        }
+                        guard onPart(shown) else { return }
+                    }
+                    lastLength = length
+                    swap(&last, &current)
+                }
+            }
+        } catch {
+            throw inDatabase(error, database)
+        }
+    }
+
+    // MARK: Order
+
+    /// Orders two keys as a database does.
+    package func compareKeys(
+        _ database: Int, _ left: UnsafeRawBufferPointer, _ right: UnsafeRawBufferPointer
+    ) throws(DatabaseError) -> Int {
+        let flags = try record(database).flags
+        try checkKey(left)
+        try checkKey(right)
+        return MemberOrder.compare(left, right, reversed: flags.reversesKeys)
+    }
+
+    /// Orders two values of a key.
+    package func compareValues(
+        _ database: Int, _ left: UnsafeRawBufferPointer, _ right: UnsafeRawBufferPointer
+    ) throws(DatabaseError) -> Int {
+        let record = try record(database)
+        guard record.flags.contains(.duplicates) else {
+            throw DatabaseError(
+                .incompatible,
+                describe(database) + " was made without ZDB_DUPSORT: its values have no order")
+        }
+        try checkMember(left, record)
+        try checkMember(right, record)
+        return MemberOrder.compare(left, right, reversed: record.flags.reversesValues)
+    }
+}

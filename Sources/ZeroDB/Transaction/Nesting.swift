@@ -1,0 +1,133 @@
+import CZeroDBPlatform
+import Glibc
+
+/// Where a write transaction stood when one was nested in it: what the nested one changes outside
+/// frames and its own tree records.
+struct Savepoint {
+    private let freed: Int
+    private let freedYoung: Int
+    private let oldestYoung: UInt64
+    private let isDirty: Bool
+    private let catalog: TreeState
+    private let free: TreeState
+    private let log: LogBuffer.Mark
+
+    init(_ write: borrowing WriteState) {
+        freed = write.freed.count
+        freedYoung = write.freedYoung.count
+        oldestYoung = write.oldestYoung
+        isDirty = write.isDirty
+        catalog = write.catalog
+        free = write.free
+        log = write.log.mark
+    }
+
+    func restore(_ write: inout WriteState) {
+        write.freed.removeLast(write.freed.count - freed)
+        write.freedYoung.removeLast(write.freedYoung.count - freedYoung)
+        write.oldestYoung = oldestYoung
+        write.isDirty = isDirty
+        write.catalog = catalog
+        write.free = free
+        write.log.cut(at: log)
+    }
+}
+
+/// Nested transactions.
+///
+/// All transactions that are nested in one another share the write state; each has tree records of
+/// its own, which begin as its parent's. It copies the pages of outer transactions before it changes
+/// them (`FrameTable`), so that taking it back is to forget its frames and records. Its commit is to
+/// hand both to its parent. In between the parent is `nesting`: all it has stays as it is, the paths
+/// of its cursors included.
+extension Transactions {
+    /// How deep transactions can be nested in an outermost one.
+    package static let nestingMax = 64
+
+    /// Begins a transaction nested in a write transaction, which waits until it has ended.
+    ///
+    /// - Throws: `incompatible` if the parent only reads or is of another environment;
+    ///   `badTransaction` if it cannot be used; `full` if it is nested `nestingMax` deep; `busy` if
+    ///   another thread is in the parent.
+    package static func beginNested(
+        in parent: UnsafeMutablePointer<TransactionState>,
+        _ environment: UnsafeMutablePointer<EnvironmentState>
+    ) throws(DatabaseError) -> TransactionClaim {
+        try parent.pointee.enter()
+        defer { parent.pointee.leave() }
+        guard parent.pointee.environment == environment else {
+            throw DatabaseError(
+                .incompatible, "the parent is a transaction of another environment")
+        }
+        guard let write = parent.pointee.write else {
+            throw DatabaseError(
+                .incompatible, "a transaction can be nested in a write transaction only")
+        }
+        try parent.pointee.checkUsable()
+        guard write.pointee.savepoints.count < nestingMax else {
+            throw DatabaseError(
+                .full,
+                "the transaction is nested \(nestingMax) deep already; commit or abort it first")
+        }
+        let (claim, _) = try claim(environment)
+        claim.state.pointee.beginNested(in: parent)
+        write.pointee.savepoints.append(Savepoint(write.pointee))
+        write.pointee.frames.pointee.beginLevel()
+        parent.pointee.status = .nesting
+        return claim
+    }
+
+    /// Commits a nested transaction: its changes are its parent's.
+    static func giveToParent(_ state: UnsafeMutablePointer<TransactionState>) {
+        leaveParent(state) { parent, write in
+            parent.pointee.adoptTrees(of: state)
+            write.pointee.savepoints.removeLast()
+            write.pointee.frames.pointee.joinLevel()
+        }
+    }
+
+    /// Aborts a nested transaction: its parent is as it was when it began.
+    static func takeBack(_ state: UnsafeMutablePointer<TransactionState>) {
+        leaveParent(state) { _, write in
+            write.pointee.savepoints.removeLast().restore(&write.pointee)
+            write.pointee.frames.pointee.dropLevel()
+        }
+    }
+
+    private static func leaveParent(
+        _ state: UnsafeMutablePointer<TransactionState>,
+        _ end: (UnsafeMutablePointer<TransactionState>, UnsafeMutablePointer<WriteState>) -> Void
+    ) {
+        guard let parent = state.pointee.parent, let write = state.pointee.write else { return }
+        // A thread that calls the parent by mistake is sent away at once.
+        while !parent.pointee.tryEnter() { sched_yield() }
+        end(parent, write)
+        state.pointee.parent = nil
+        state.pointee.write = nil
+        parent.pointee.status = .active
+        parent.pointee.leave()
+    }
+}
+
+extension TransactionState {
+    /// Takes over all that a parent sees and writes with.
+    mutating func beginNested(in parent: UnsafeMutablePointer<TransactionState>) {
+        self.parent = parent
+        write = parent.pointee.write
+        source = parent.pointee.source
+        meta = parent.pointee.meta
+        id = parent.pointee.id
+        durability = parent.pointee.durability
+        forgetTrees()
+        adoptTrees(of: parent)
+        status = .active
+    }
+
+    /// Takes over the records of the trees of a transaction of the same family.
+    mutating func adoptTrees(of other: UnsafeMutablePointer<TransactionState>) {
+        let count = other.pointee.treesTouched
+        reserveTrees(count)
+        trees.update(from: other.pointee.trees, count: count)
+        treesTouched = max(treesTouched, count)
+    }
+}

@@ -1,0 +1,547 @@
+import Glibc
+
+/// Which value of a key a cursor is on.
+struct SetPosition {
+    enum Kind {
+        /// Not in a key: a key that has been deleted, or a database without duplicates.
+        case none
+        /// The key's only value.
+        case single
+        case set
+        case tree
+    }
+
+    var kind = Kind.none
+    /// In a `MemberSet`.
+    var index = 0
+    /// Of a `MemberSet`.
+    var count = 0
+    var tree = TreeState()
+}
+
+/// Memory of a cursor in a database with duplicates or with keys held in reverse.
+struct CursorExtra {
+    /// The key under the cursor as it was given.
+    let givenKey: UnsafeMutableRawPointer
+    /// The value under the cursor of a write transaction, or one being put.
+    let member: UnsafeMutableRawPointer
+    /// The key of a value being looked for.
+    let memberKey: UnsafeMutableRawPointer
+    /// The way to a value in a tree of values.
+    let path: Path
+
+    init(keySize: Int) {
+        givenKey = .allocate(byteCount: 3 * keySize, alignment: 8)
+        member = givenKey + keySize
+        memberKey = member + keySize
+        path = .allocate(capacity: Format.depthMax + 1)
+    }
+
+    func deallocate() {
+        givenKey.deallocate()
+        path.deallocate()
+    }
+}
+
+/// Cursors in databases with duplicates. An entry is a pair of key and value there.
+extension CursorState {
+    /// A move among the values of a key, or from key to key.
+    package enum SetMove {
+        case firstValue
+        case lastValue
+        case nextValue
+        case previousValue
+        case nextKey
+        case previousKey
+    }
+
+    /// - Returns: nil if there is nothing further in that direction; the cursor stays where it was.
+    /// - Throws: `incompatible` without duplicates; `badCursor`; `corrupted`.
+    package mutating func move(_ move: SetMove) throws(DatabaseError) -> Entry? {
+        let tree = try begin()
+        guard tree.record.flags.contains(.duplicates) else {
+            switch move {
+            case .nextKey: return try self.move(.next)
+            case .previousKey: return try self.move(.previous)
+            default: throw noDuplicates
+            }
+        }
+        do throws(DatabaseError) {
+            return try moveInSets(move, tree)
+        } catch {
+            if error.code != .badCursor { place = .lost }
+            throw Operations(transaction).inDatabase(error, database)
+        }
+    }
+
+    var noDuplicates: DatabaseError {
+        DatabaseError(
+            .incompatible,
+            Operations(transaction).describe(database)
+                + " was made without ZDB_DUPSORT: its keys have one value each")
+    }
+
+    private mutating func moveInSets(
+        _ move: SetMove, _ tree: TreeState
+    ) throws(DatabaseError) -> Entry? {
+        if place == .lost { throw lostError }
+        if place == .nowhere {
+            switch move {
+            case .nextKey: return try moveToEnd(.first, tree)
+            case .previousKey: return try moveToEnd(.last, tree)
+            default: throw nowhereError
+            }
+        }
+        switch move {
+        case .nextKey: return try stepKey(tree, forward: true)
+        case .previousKey: return try stepKey(tree, forward: false)
+        case .firstValue, .lastValue:
+            guard place == .onEntry else { throw nowhereError }
+            return try enterKey(tree, move == .firstValue ? .first : .last)
+        case .nextValue: return try stepValue(tree, forward: true)
+        case .previousValue: return try stepValue(tree, forward: false)
+        }
+    }
+
+    /// `move` in a database with duplicates.
+    @inline(never)
+    mutating func movePair(_ move: Move, _ tree: TreeState) throws(DatabaseError) -> Entry? {
+        if place == .lost, move != .first, move != .last { throw lostError }
+        switch move {
+        case .first: return try moveToEnd(.first, tree)
+        case .last: return try moveToEnd(.last, tree)
+        case .next:
+            if place == .nowhere { return try moveToEnd(.first, tree) }
+            if let entry = try stepValue(tree, forward: true) { return entry }
+            return try stepKey(tree, forward: true)
+        case .previous:
+            if place == .nowhere { return try moveToEnd(.last, tree) }
+            if let entry = try stepValue(tree, forward: false) { return entry }
+            return try stepKey(tree, forward: false)
+        case .current:
+            guard place == .onEntry else { throw nowhereError }
+            return try pairEntry(tree)
+        }
+    }
+
+    // MARK: Steps
+
+    private mutating func stepKey(
+        _ tree: TreeState, forward: Bool
+    ) throws(DatabaseError) -> Entry? {
+        guard tree.depth > 0 else { return nil }
+        let source = transaction.pointee.source
+        let leafStep = tree.depth - 1
+        let leaf = Page(path[leafStep].page, size: source.pageSize)
+        // From where a key was, forward is where the path leads already.
+        let isBetweenKeys = place == .between && set.kind == .none
+        let index = path[leafStep].index + (forward ? (isBetweenKeys ? 0 : 1) : -1)
+        if index >= 0, index < leaf.count {
+            path[leafStep].index = index
+        } else if try !TreeRead.moveToNeighbor(source, tree, forward: forward, path: path) {
+            return nil
+        }
+        return try enterKey(tree, forward ? .first : .last)
+    }
+
+    private mutating func stepValue(
+        _ tree: TreeState, forward: Bool
+    ) throws(DatabaseError) -> Entry? {
+        // From where a value was, forward is where the position is already.
+        let isBetween = place == .between
+        switch set.kind {
+        case .none: return nil
+        case .single:
+            // Between, the only value is before or after the one that was deleted.
+            guard isBetween, forward == (set.index == 0) else { return nil }
+        case .set:
+            let index = set.index + (forward ? (isBetween ? 0 : 1) : -1)
+            guard index >= 0, index < set.count else { return nil }
+            set.index = index
+        case .tree:
+            guard let path = extra?.path else { throw lostError }
+            let source = transaction.pointee.source
+            let leafStep = set.tree.depth - 1
+            let leaf = Page(path[leafStep].page, size: source.pageSize)
+            let index = path[leafStep].index + (forward ? (isBetween ? 0 : 1) : -1)
+            if index >= 0, index < leaf.count {
+                path[leafStep].index = index
+            } else if try !TreeRead.moveToNeighbor(source, set.tree, forward: forward, path: path) {
+                return nil
+            }
+            // The key is what it was: only the value is new.
+            if !transaction.pointee.isWrite, place == .onEntry {
+                return Entry(key: heldKey(tree), value: try member())
+            }
+        }
+        return try pairEntry(tree)
+    }
+
+    private mutating func heldKey(_ tree: TreeState) -> UnsafeRawBufferPointer {
+        tree.record.flags.reversesKeys
+            ? givenKey() : UnsafeRawBufferPointer(start: key, count: keyLength)
+    }
+
+    // MARK: Positions
+
+    /// Goes to the first or last value of the key that the path leads to.
+    mutating func enterKey(
+        _ tree: TreeState, _ end: TreeRead.End
+    ) throws(DatabaseError) -> Entry {
+        try loadSet(tree)
+        switch set.kind {
+        case .none, .single: break
+        case .set: set.index = end == .first ? 0 : set.count - 1
+        case .tree:
+            try TreeRead.descend(
+                transaction.pointee.source, set.tree, to: end, path: needExtra().path, from: 0,
+                reference: set.tree.root)
+        }
+        return try pairEntry(tree)
+    }
+
+    /// Learns how the values of the key that the path leads to are held.
+    mutating func loadSet(_ tree: TreeState) throws(DatabaseError) {
+        let source = transaction.pointee.source
+        let step = path[tree.depth - 1]
+        let leaf = Page(step.page, size: source.pageSize)
+        guard leaf.slotsAreInside, step.index >= 0, step.index < leaf.count,
+            let field = leaf.value(step.index)
+        else { throw source.broken(leaf) }
+        set.index = 0
+        switch field.kind {
+        case .inline, .overflow: set.kind = .single
+        case .set:
+            let bytes = UnsafeRawBufferPointer(start: field.bytes, count: field.count)
+            guard let members = MemberSet(bytes) else { throw source.broken(leaf) }
+            set.kind = .set
+            set.count = members.count
+        case .tree:
+            set.kind = .tree
+            set.tree = SetTree(at: field.bytes).state(in: tree.record)
+            guard set.tree.depth > 0 else { throw source.broken(leaf) }
+        }
+    }
+
+    /// The value that the position is of.
+    @inline(__always)
+    private func member() throws(DatabaseError) -> UnsafeRawBufferPointer {
+        let source = transaction.pointee.source
+        guard let path = extra?.path else { throw lostError }
+        let step = path[set.tree.depth - 1]
+        let leaf = Page(step.page, size: source.pageSize)
+        guard leaf.slotsAreInside, step.index >= 0, step.index < leaf.count,
+            let member = leaf.member(step.index)
+        else { throw source.broken(leaf) }
+        return member
+    }
+
+    /// The pair that path and position lead to.
+    private mutating func pairEntry(_ tree: TreeState) throws(DatabaseError) -> Entry {
+        let source = transaction.pointee.source
+        let step = path[tree.depth - 1]
+        let leaf = Page(step.page, size: source.pageSize)
+        guard leaf.slotsAreInside, step.index >= 0, step.index < leaf.count else {
+            throw source.broken(leaf)
+        }
+        let length = leaf.copyKey(step.index, to: key)
+        guard length >= 0 else { throw source.broken(leaf) }
+        keyLength = length
+        let value: UnsafeRawBufferPointer
+        switch set.kind {
+        case .none, .single:
+            value = try TreeRead.value(source, leaf, step.index, tree.record)
+        case .set:
+            guard let field = leaf.value(step.index), field.kind == .set,
+                let members = MemberSet(
+                    UnsafeRawBufferPointer(start: field.bytes, count: field.count)),
+                set.index < members.count, let member = members.member(set.index)
+            else { throw source.broken(leaf) }
+            value = member
+        case .tree: value = try member()
+        }
+        place = .onEntry
+        // Changes of the tree would take the value away; the cursor finds its place by it.
+        if transaction.pointee.isWrite { holdMember(value) }
+        return Entry(key: heldKey(tree), value: value)
+    }
+
+    /// Keeps a copy of a value.
+    mutating func holdMember(_ value: UnsafeRawBufferPointer) {
+        let extra = needExtra()
+        if let start = value.baseAddress { memmove(extra.member, start, value.count) }
+        memberLength = value.count
+    }
+
+    /// The copy of the value under the cursor.
+    var currentMember: UnsafeRawBufferPointer {
+        UnsafeRawBufferPointer(start: extra.map { UnsafeRawPointer($0.member) }, count: memberLength)
+    }
+
+    /// Finds the value under the cursor again among those of its key, which the path leads to.
+    mutating func findValueAgain(_ tree: TreeState) throws(DatabaseError) {
+        let isFound = try seekValue(currentMember, tree)
+        place = isFound ? .onEntry : .between
+    }
+
+    /// Moves the position to the first value at or after one.
+    ///
+    /// - Returns: whether it is that one; if not, the position may be behind the last.
+    private mutating func seekValue(
+        _ value: UnsafeRawBufferPointer, _ tree: TreeState
+    ) throws(DatabaseError) -> Bool {
+        try loadSet(tree)
+        let source = transaction.pointee.source
+        let isReversed = tree.record.flags.reversesValues
+        let step = path[tree.depth - 1]
+        let leaf = Page(step.page, size: source.pageSize)
+        guard let field = leaf.value(step.index) else { throw source.broken(leaf) }
+        let bytes = UnsafeRawBufferPointer(start: field.bytes, count: field.count)
+        switch set.kind {
+        case .none, .single:
+            let order = MemberOrder.compare(bytes, value, reversed: isReversed)
+            set.index = order < 0 ? 1 : 0
+            return order == 0
+        case .set:
+            guard let members = MemberSet(bytes) else { throw source.broken(leaf) }
+            let position = members.search(value, reversed: isReversed)
+            guard position.index >= 0 else { throw source.broken(leaf) }
+            set.index = position.index
+            return position.found
+        case .tree:
+            let extra = needExtra()
+            MemberOrder.copyKey(of: value, reversed: isReversed, to: extra.memberKey)
+            return try TreeRead.descend(
+                source, set.tree, to: KeyBytes(start: extra.memberKey, count: value.count),
+                path: extra.path
+            ).found
+        }
+    }
+
+    /// Whether keys may have several values.
+    package func hasDuplicates() throws(DatabaseError) -> Bool {
+        try Operations(transaction).hasDuplicates(database)
+    }
+
+    /// Whether all values have one size.
+    package func isFixedSize() throws(DatabaseError) -> Bool {
+        try transaction.pointee.checkUsable()
+        return try transaction.pointee.tree(database).pointee.record.flags
+            .contains(.fixedSizeDuplicates)
+    }
+
+    // MARK: Seeking pairs
+
+    /// Moves to a key and one of its values, or if not `exact` to the first at or after it.
+    ///
+    /// - Returns: nil if there is none, and then the cursor is nowhere.
+    package mutating func seek(
+        _ target: KeyBytes, value: UnsafeRawBufferPointer, exact: Bool
+    ) throws(DatabaseError) -> Entry? {
+        let tree = try begin()
+        guard tree.record.flags.contains(.duplicates) else { throw noDuplicates }
+        let operations = Operations(transaction)
+        try operations.checkKey(target)
+        try operations.checkMember(value, tree.record)
+        let target = try operations.heldKey(target, tree.record)
+        place = .nowhere
+        guard tree.depth > 0 else { return nil }
+        do throws(DatabaseError) {
+            let source = transaction.pointee.source
+            guard try TreeRead.descend(source, tree, to: target, path: path).found else {
+                return nil
+            }
+            if try seekValue(value, tree) { return try pairEntry(tree) }
+            if exact { return nil }
+            place = .between
+            let entry = try stepValue(tree, forward: true)
+            if entry == nil { place = .nowhere }
+            return entry
+        } catch {
+            place = .lost
+            throw operations.inDatabase(error, database)
+        }
+    }
+
+    /// How many values the key under the cursor has.
+    ///
+    /// - Throws: `incompatible` without duplicates; `badCursor`.
+    package mutating func count() throws(DatabaseError) -> UInt64 {
+        let tree = try begin()
+        guard tree.record.flags.contains(.duplicates) else { throw noDuplicates }
+        if place == .lost { throw lostError }
+        guard place == .onEntry else { throw nowhereError }
+        switch set.kind {
+        case .none, .single: return 1
+        case .set: return UInt64(set.count)
+        case .tree: return set.tree.record.entries
+        }
+    }
+
+    // MARK: Many at once
+
+    /// Which values of a key of fixed-size values `multiple` gives.
+    package enum Multiple {
+        case fromCurrent
+        case next
+        case previous
+    }
+
+    /// As many values of the current key as lie together, one after the other.
+    ///
+    /// - Returns: nil if there are none further; the cursor is then where it was. Otherwise it is on
+    ///   the last of them, for `previous` on the first.
+    package mutating func multiple(_ which: Multiple) throws(DatabaseError) -> Entry? {
+        let tree = try begin()
+        guard tree.record.flags.contains(.fixedSizeDuplicates) else {
+            throw DatabaseError(
+                .incompatible,
+                Operations(transaction).describe(database)
+                    + " was made without ZDB_DUPFIXED: its values do not lie together")
+        }
+        if place == .lost { throw lostError }
+        do throws(DatabaseError) {
+            switch which {
+            case .fromCurrent:
+                guard place == .onEntry else { throw nowhereError }
+                return try values(tree, forward: true)
+            case .next:
+                guard place != .nowhere else { throw nowhereError }
+                guard try stepValue(tree, forward: true) != nil else { return nil }
+                return try values(tree, forward: true)
+            case .previous:
+                guard place != .nowhere else { throw nowhereError }
+                return try previousValues(tree)
+            }
+        } catch {
+            if error.code != .badCursor { place = .lost }
+            throw Operations(transaction).inDatabase(error, database)
+        }
+    }
+
+    /// The values before those that lie together with the current one.
+    private mutating func previousValues(_ tree: TreeState) throws(DatabaseError) -> Entry? {
+        guard set.kind == .tree, let path = extra?.path else {
+            // All that there are lie together: before the first there are none.
+            guard place == .between, set.kind != .none else { return nil }
+            guard try stepValue(tree, forward: false) != nil else { return nil }
+            return try values(tree, forward: false)
+        }
+        let source = transaction.pointee.source
+        let isMoved: Bool
+        if place == .between {
+            isMoved = try stepValue(tree, forward: false) != nil
+        } else {
+            isMoved = try TreeRead.moveToNeighbor(source, set.tree, forward: false, path: path)
+        }
+        return isMoved ? try values(tree, forward: false) : nil
+    }
+
+    /// The values from the position to the end of what lies together, or from its beginning.
+    private mutating func values(
+        _ tree: TreeState, forward: Bool
+    ) throws(DatabaseError) -> Entry {
+        let source = transaction.pointee.source
+        let step = path[tree.depth - 1]
+        let leaf = Page(step.page, size: source.pageSize)
+        let array: UnsafeRawBufferPointer
+        switch set.kind {
+        case .none, .single: return try pairEntry(tree)
+        case .set:
+            guard let field = leaf.value(step.index), field.kind == .set,
+                let members = MemberSet(
+                    UnsafeRawBufferPointer(start: field.bytes, count: field.count)),
+                members.width > 0, set.index < members.count
+            else { throw source.broken(leaf) }
+            array = members.packedMembers(
+                forward ? set.index..<members.count : 0..<(set.index + 1))
+            set.index = forward ? members.count - 1 : 0
+        case .tree:
+            guard let path = extra?.path else { throw lostError }
+            let leafStep = set.tree.depth - 1
+            let members = Page(path[leafStep].page, size: source.pageSize)
+            let index = path[leafStep].index
+            guard members.slotsAreInside, members.layout.contains(.packed), index >= 0,
+                index < members.count
+            else { throw source.broken(members) }
+            array = members.packedMembers(forward ? index..<members.count : 0..<(index + 1))
+            path[leafStep].index = forward ? members.count - 1 : 0
+        }
+        let entry = try pairEntry(tree)
+        return Entry(key: entry.key, value: array)
+    }
+
+    // MARK: Ranks
+
+    /// The entries before the one under the cursor.
+    ///
+    /// - Throws: `incompatible` in a database that is not counted; `badCursor`.
+    package mutating func rank() throws(DatabaseError) -> UInt64 {
+        let tree = try begin()
+        try Operations(transaction).checkCounted(tree.record, database)
+        if place == .lost { throw lostError }
+        guard place == .onEntry else { throw nowhereError }
+        let source = transaction.pointee.source
+        let rank = TreeRead.rank(source, tree, path: path)
+        switch set.kind {
+        case .none, .single: return rank
+        case .set: return rank &+ UInt64(set.index)
+        case .tree:
+            guard let path = extra?.path else { throw lostError }
+            return rank &+ TreeRead.rank(source, set.tree, path: path)
+        }
+    }
+
+    /// Moves to the entry before which there are `rank` others.
+    ///
+    /// - Returns: nil if there are not so many, and then the cursor is nowhere.
+    package mutating func seek(rank: UInt64) throws(DatabaseError) -> Entry? {
+        let tree = try begin()
+        try Operations(transaction).checkCounted(tree.record, database)
+        place = .nowhere
+        do throws(DatabaseError) {
+            let source = transaction.pointee.source
+            guard let left = try TreeRead.descend(source, tree, toRank: rank, path: path) else {
+                return nil
+            }
+            guard tree.record.flags.contains(.duplicates) else { return try entry(tree) }
+            try loadSet(tree)
+            switch set.kind {
+            case .none, .single: break
+            case .set: set.index = Int(left)
+            case .tree:
+                let setPath = needExtra().path
+                guard
+                    try TreeRead.descend(source, set.tree, toRank: left, path: setPath) != nil
+                else { throw source.broken(Page(path[tree.depth - 1].page, size: source.pageSize)) }
+            }
+            return try pairEntry(tree)
+        } catch {
+            place = .lost
+            throw Operations(transaction).inDatabase(error, database)
+        }
+    }
+
+    // MARK: Going back
+
+    /// Where a cursor was.
+    struct Remembered {
+        var place: Place
+        var key: [UInt8]
+        var member: [UInt8]
+    }
+
+    mutating func remember() -> Remembered {
+        Remembered(
+            place: place, key: Array(KeyBytes(start: key, count: keyLength)),
+            member: Array(currentMember))
+    }
+
+    /// Puts the cursor back; the tree has not changed since.
+    mutating func restore(_ before: Remembered) {
+        place = before.place
+        keyLength = before.key.count
+        key.copyMemory(from: before.key, byteCount: keyLength)
+        before.member.withUnsafeBytes { if extra != nil { holdMember($0) } }
+    }
+}

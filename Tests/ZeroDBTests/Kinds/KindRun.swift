@@ -1,0 +1,206 @@
+@testable import ZeroDB
+
+/// Runs a random workload on databases of all kinds and on sorted lists of pairs at once, and fails
+/// at the first difference.
+final class KindRun {
+    /// What the databases hold, the main one first; nil for one that does not exist.
+    typealias Databases = [PairModel?]
+
+    let scenario: KindScenario
+    var random = SeededGenerator(seed: TestSettings.seed)
+    /// What has been committed.
+    private(set) var committed: Databases
+    private var readers: [PairReader] = []
+    private var makers: [PairMaker]
+    private(set) var operationsDone = 0
+    private let operations: Int
+    private let memory = MemoryFileSystem()
+    private(set) var replayedRecords: UInt64 = 0
+    /// The most values that a key has had.
+    var valuesMost = 0
+    /// Whether there are more pairs than shall be, and fewer are being made.
+    private(set) var isShrinking = false
+    private var opened: Environment?
+
+    init(_ scenario: KindScenario) {
+        self.scenario = scenario
+        operations = TestSettings.operations(usually: scenario.operations)
+        committed = scenario.kinds.map { _ in nil }
+        makers = scenario.kinds.enumerated().map { number, kind in
+            PairMaker(
+                kind, number: number, pageSize: scenario.pageSize, keysOfSets: scenario.keysOfSets)
+        }
+    }
+
+    // MARK: Failing
+
+    func failure(_ what: String) -> ModelFailure {
+        let operations = TestSettings.operations.map { " ZERODB_OPERATIONS=\($0)" } ?? ""
+        return ModelFailure(
+            description: "after \(operationsDone) operations of \"\(scenario.name)\": \(what); "
+                + "\(TestSettings.rerun)\(operations)")
+    }
+
+    func expect(_ condition: Bool, _ what: @autoclosure () -> String) throws {
+        if !condition { throw failure(what()) }
+    }
+
+    /// Runs a call that must fail with a code.
+    func expectError(
+        _ code: DatabaseError.Code, _ what: String, _ body: () throws(DatabaseError) -> Void
+    ) throws {
+        do throws(DatabaseError) {
+            try body()
+        } catch {
+            try expect(error.code == code, "\(what) failed with \(error.code): \(error)")
+            return
+        }
+        throw failure("\(what) succeeded, expected \(code)")
+    }
+
+    // MARK: The workload
+
+    var environment: Environment {
+        get throws {
+            guard let opened else { throw failure("the environment is not open") }
+            return opened
+        }
+    }
+
+    func run() throws {
+        do {
+            try open()
+            while operationsDone < operations { try step() }
+            try reopen()
+        } catch let error as DatabaseError {
+            throw failure("an unexpected error: \(error.code): \(error)")
+        }
+    }
+
+    private func step() throws {
+        let pairs = committed.reduce(0) { $0 + ($1?.count ?? 0) }
+        if pairs > scenario.pairsMax { isShrinking = true }
+        if pairs < scenario.pairsMax / 10 { isShrinking = false }
+        switch random.below(100) {
+        case 0..<85: try runTransaction()
+        case 85..<91: if readers.count < 4 { readers.append(try PairReader(environment, self)) }
+        case 91..<97: try releaseReader()
+        case 97: try environment.checkpoint()
+        case 98: try verify(environment, "in between")
+        default: if random.chance(60) { try reopen() }
+        }
+    }
+
+    func count(_ operations: Int = 1) { operationsDone += operations }
+
+    func name(_ database: Int) -> String { "database \(database)" }
+
+    func newKey(_ database: Int) -> [UInt8] { makers[database].key(&random) }
+
+    func newValue(_ database: Int) -> [UInt8] { makers[database].value(&random) }
+
+    /// A key that is there, or any.
+    func someKey(_ database: Int, _ model: PairModel, known percent: Int) -> [UInt8] {
+        if !model.isEmpty, random.chance(percent) { return model[random.below(model.count)].key }
+        return newKey(database)
+    }
+
+    /// One of the values of a key, or any.
+    func someValue(_ database: Int, _ model: PairModel, _ key: [UInt8]) -> [UInt8] {
+        if model.kind.hasDuplicates, random.chance(50) {
+            let first = model.rank(key)
+            let end = model.rank(after: key)
+            if first < end { return model[random.within(first...(end - 1))].value }
+        }
+        return newValue(database)
+    }
+
+    private func runTransaction() throws {
+        var transaction = try environment.beginWrite(durability: random.pick(scenario.durabilities))
+        var draft = committed
+        let size = random.chance(80) ? random.within(1...30) : random.within(30...600)
+        try makeChanges(size, &transaction, &draft, depth: 0)
+        guard random.chance(85) else {
+            transaction.abort()
+            return
+        }
+        try transaction.commit()
+        committed = draft
+    }
+
+    // MARK: Reading
+
+    /// Ends one of the readers, after making sure that nothing in its snapshot has changed.
+    private func releaseReader() throws {
+        guard !readers.isEmpty else { return }
+        try readers.remove(at: random.below(readers.count)).compareAll(self, "in an old snapshot")
+    }
+
+    // MARK: Opening
+
+    private var options: EnvironmentOptions {
+        var options = EnvironmentOptions()
+        options.pageSize = scenario.pageSize
+        options.maxSize = UInt64(MemoryContents.capacity)
+        options.maxTransactionPages = 0
+        options.logSize = scenario.logSize
+        options.usesThread = false
+        return options
+    }
+
+    private func open() throws {
+        opened = try Environment(path: "memory", options: options, fileSystem: memory)
+    }
+
+    /// Opens the environment as the death of the process would leave it, which replays the log, and
+    /// checks all there is in it.
+    private func replay() throws {
+        let copy = try Environment(path: "memory", options: options, fileSystem: memory.copy())
+        replayedRecords += copy.recoveryReport.records
+        try PairReader(copy, self).compareAll(self, "after a replay")
+        try verify(copy, "after a replay")
+        try copy.close()
+    }
+
+    /// Closes and opens the environment, and checks all there is in it.
+    private func reopen() throws {
+        while !readers.isEmpty { try releaseReader() }
+        if scenario.isReplayed { try replay() }
+        try environment.close()
+        opened = nil
+        try open()
+        try verify(environment, "after reopening")
+        try PairReader(environment, self).compareAll(self, "after reopening")
+    }
+
+    private func verify(_ environment: Environment, _ when: String) throws {
+        var problems: [String] = []
+        let report = try environment.verify { _, problem in problems.append(problem) }
+        try expect(
+            report.problems == 0, "verify \(when): \(problems.prefix(5).joined(separator: "; "))")
+        let pairs = committed.reduce(0) { $0 + ($1?.count ?? 0) }
+        try expect(
+            report.entries == UInt64(pairs),
+            "verify counts \(report.entries) entries \(when), expected \(pairs)")
+    }
+
+    // MARK: Comparing
+
+    func isPair(_ entry: CursorState.Entry, _ pair: PairModel.Pair) -> Bool {
+        entry.key.elementsEqual(pair.key) && entry.value.elementsEqual(pair.value)
+    }
+
+    func show(_ entry: CursorState.Entry?) -> String {
+        entry.map { show(PairModel.Pair(key: Array($0.key), value: Array($0.value))) } ?? "nothing"
+    }
+
+    func show(_ pair: PairModel.Pair?) -> String {
+        pair.map { "\(show($0.key)) → \(show($0.value))" } ?? "nowhere"
+    }
+
+    func show(_ bytes: [UInt8]?) -> String { ZeroDBTests.show(bytes) }
+
+    func split(_ bytes: [UInt8], width: Int) -> [[UInt8]] {
+        stride(from: 0, to: bytes.count, by: width).map { Array(bytes[$0..<min($0 + width, bytes.count)]) }
+    }
+}

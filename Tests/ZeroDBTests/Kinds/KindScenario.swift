@@ -1,0 +1,88 @@
+@testable import ZeroDB
+
+/// A random workload on databases of several kinds.
+struct KindScenario: Sendable, CustomStringConvertible {
+    var name: String
+    /// The first is that of the main database.
+    var kinds: [DatabaseKind]
+    var pageSize = 4096
+    /// In an ordinary run.
+    var operations = 60_000
+    /// Pairs in all databases at which the workload turns to deleting.
+    var pairsMax = 30_000
+    /// Different keys that databases with duplicates have at most.
+    var keysOfSets = 60
+    /// Bytes of log after which a checkpoint is made.
+    var logSize: UInt64 = 4 << 20
+    var durabilities = [Durability.full]
+    /// Whether a copy is opened that was not closed, before each reopening.
+    var isReplayed = true
+
+    var description: String { name }
+}
+
+/// Makes keys and values for a database of some kind.
+struct PairMaker {
+    private let kind: DatabaseKind
+    private let sizeMax: Int
+    private let pageSize: Int
+    /// Different keys that databases with duplicates have.
+    private let keysOfSets: Int
+    private var keys: KeyMaker
+    private var values: KeyMaker
+    private var counter: UInt64 = 1 << 20
+
+    init(_ kind: DatabaseKind, number: Int, pageSize: Int, keysOfSets: Int) {
+        self.kind = kind
+        self.pageSize = pageSize
+        self.keysOfSets = keysOfSets
+        sizeMax = Format.keySizeMax(pageSize: pageSize)
+        let patterns = KeyPattern.allCases
+        keys = KeyMaker(patterns[number % patterns.count], keySizeMax: sizeMax)
+        values = KeyMaker(patterns[(number + 3) % patterns.count], keySizeMax: sizeMax)
+    }
+
+    mutating func key(_ random: inout SeededGenerator) -> [UInt8] {
+        if kind.keyWidth > 0 {
+            let number =
+                kind.hasDuplicates
+                ? UInt64(random.below(keysOfSets)) &* 0x0101_0101_0101
+                : random.chance(50) ? UInt64(random.below(5000)) : random.next()
+            return ModelOrder.bytes(of: number, width: kind.keyWidth)
+        }
+        guard kind.hasDuplicates else { return keys.next(&random) }
+        // Few keys, short ones and some of the largest size.
+        let number = random.below(keysOfSets)
+        guard number % 10 == 9 else { return Array("key \(number)".utf8) }
+        return [UInt8](repeating: UInt8(number), count: sizeMax - number % 3)
+    }
+
+    mutating func value(_ random: inout SeededGenerator) -> [UInt8] {
+        if !kind.hasDuplicates {
+            let size = random.chance(3) ? random.below(3 * pageSize) : random.below(120)
+            return random.bytes(size)
+        }
+        if kind.flags.contains(.integerDuplicates) {
+            counter &+= UInt64(random.below(5))
+            let number =
+                switch random.below(4) {
+                case 0: UInt64(random.below(3000))
+                case 1: random.next()
+                default: counter
+                }
+            return ModelOrder.bytes(of: number, width: kind.valueWidth)
+        }
+        if kind.valueWidth > 0 {
+            var value = random.bytes(kind.valueWidth)
+            if random.chance(70) {
+                for index in 2..<value.count { value[index] = 7 }
+            }
+            return value
+        }
+        switch random.below(100) {
+        case 0: return []
+        case 1: return random.bytes(sizeMax)
+        default: return values.next(&random)
+        }
+    }
+}

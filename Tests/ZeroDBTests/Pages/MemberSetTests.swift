@@ -1,0 +1,185 @@
+import Testing
+
+@testable import ZeroDB
+
+@Suite("Sets of values in a leaf")
+struct MemberSetTests {
+    private static let capacity = 8192
+
+    /// The members of a field, read back.
+    private func read(_ field: UnsafeRawBufferPointer) throws -> [[UInt8]] {
+        let set = try #require(MemberSet(field))
+        return try (0..<set.count).map { Array(try #require(set.member($0))) }
+    }
+
+    @Test("Inserting and removing keep a set what a sorted array is", arguments: MemberKind.all)
+    func edits(_ kind: MemberKind) throws {
+        for pattern in KeyPattern.allCases {
+            var random = SeededGenerator(seed: TestSettings.seed)
+            var maker = KeyMaker(pattern, keySizeMax: 100)
+            // Guarded memory, used from its end: a write behind the field ends the process.
+            let buffers = [
+                try PageFixture(size: Self.capacity), try PageFixture(size: Self.capacity),
+            ]
+            var members = try firstTwo(kind, &maker, &random)
+            var current = 0
+            var size = MemberSet.fieldSize(
+                count: 2, bytes: members[0].count + members[1].count, width: kind.width)
+            var field = place(buffers[current], size)
+            let written = members[0].withUnsafeBytes { first in
+                members[1].withUnsafeBytes { second in
+                    MemberSet.store(first, second, width: kind.width, to: field)
+                }
+            }
+            #expect(written == size)
+            for round in 0..<500 {
+                let set = try #require(MemberSet(UnsafeRawBufferPointer(start: field, count: size)))
+                let member = random.chance(30) ? random.pick(members) : kind.make(&maker, &random)
+                let found = member.withUnsafeBytes { set.search($0, reversed: kind.isReversed) }
+                let expected = search(members, member, kind)
+                try #require(
+                    found.index == expected.index && found.found == expected.found,
+                    "search for \(show(member)); \(TestSettings.rerun)")
+                let next = 1 - current
+                if expected.found {
+                    guard members.count > 2 else { continue }
+                    let newSize = MemberSet.fieldSize(
+                        count: members.count - 1,
+                        bytes: members.reduce(0) { $0 + $1.count } - member.count,
+                        width: kind.width)
+                    let target = place(buffers[next], newSize)
+                    #expect(set.copy(removing: expected.index, to: target) == newSize)
+                    members.remove(at: expected.index)
+                    (current, field, size) = (next, target, newSize)
+                } else {
+                    let newSize = set.fieldSize(adding: member.count)
+                    guard newSize <= Self.capacity / 2 || round > 400 && newSize <= Self.capacity
+                    else { continue }
+                    let target = place(buffers[next], newSize)
+                    let written = member.withUnsafeBytes {
+                        set.copy(inserting: $0, at: expected.index, to: target)
+                    }
+                    #expect(written == newSize)
+                    members.insert(member, at: expected.index)
+                    (current, field, size) = (next, target, newSize)
+                }
+                try #require(
+                    try read(UnsafeRawBufferPointer(start: field, count: size)) == members,
+                    "\(TestSettings.rerun)")
+                if kind.width > 0 {
+                    let set = try #require(
+                        MemberSet(UnsafeRawBufferPointer(start: field, count: size)))
+                    let from = random.below(members.count)
+                    #expect(
+                        Array(set.packedMembers(from..<members.count))
+                            == members[from...].flatMap { $0 })
+                }
+            }
+        }
+    }
+
+    private func firstTwo(
+        _ kind: MemberKind, _ maker: inout KeyMaker, _ random: inout SeededGenerator
+    ) throws -> [[UInt8]] {
+        let first = kind.make(&maker, &random)
+        var second = first
+        while second == first { second = kind.make(&maker, &random) }
+        return keyOrder(kind.key(first), kind.key(second)) < 0 ? [first, second] : [second, first]
+    }
+
+    private func search(
+        _ members: [[UInt8]], _ member: [UInt8], _ kind: MemberKind
+    ) -> (index: Int, found: Bool) {
+        let key = kind.key(member)
+        let index = members.firstIndex { keyOrder(kind.key($0), key) >= 0 } ?? members.count
+        return (index, index < members.count && members[index] == member)
+    }
+
+    /// The last bytes of guarded memory.
+    private func place(_ buffer: PageFixture, _ size: Int) -> UnsafeMutableRawPointer {
+        buffer.page.base + (buffer.page.size - size)
+    }
+
+    @Test("A page of members becomes a set", arguments: MemberKind.all)
+    func storesPage(_ kind: MemberKind) throws {
+        var random = SeededGenerator(seed: TestSettings.seed)
+        var maker = KeyMaker(.few, keySizeMax: 100)
+        let fixture = try PageFixture(size: 4096)
+        let target = try PageFixture(size: Self.capacity)
+        fixture.page.format(
+            kind: .leaf, level: 0, prefix: KeyBytes(start: nil, count: 0), layout: kind.layout,
+            width: kind.width)
+        var members: [[UInt8]] = []
+        for _ in 0..<10 {
+            let member = kind.make(&maker, &random)
+            let place = search(members, member, kind)
+            if place.found { continue }
+            kind.key(member).withUnsafeBytes { fixture.page.insertMember(at: place.index, key: $0) }
+            members.insert(member, at: place.index)
+        }
+        let size = MemberSet.fieldSize(
+            count: members.count, bytes: members.reduce(0) { $0 + $1.count }, width: kind.width)
+        let field = place(target, size)
+        #expect(MemberSet.store(fixture.page, width: kind.width, to: field) == size)
+        #expect(try read(UnsafeRawBufferPointer(start: field, count: size)) == members)
+    }
+
+    /// Invariant 4: whatever the bytes of a set are, using it neither traps nor reads or writes
+    /// outside it and what is provided for the result.
+    @Test("Random bytes as a set are looked at without harm")
+    func readsRandomBytes() throws {
+        var random = SeededGenerator(seed: TestSettings.seed)
+        let fixture = try PageFixture(size: 4096)
+        // As much as a write transaction provides.
+        let target = try PageFixture(size: 8192)
+        let wanted = random.bytes(5)
+        var sound = 0
+        for _ in 0..<TestSettings.operations(usually: 200_000) {
+            let size = random.chance(50) ? random.below(40) : random.below(2020)
+            let field = place(fixture, size)
+            for offset in 0..<size {
+                field.storeBytes(of: random.byte(), toByteOffset: offset, as: UInt8.self)
+            }
+            if size >= 8, random.chance(90) { plausible(field, size, &random) }
+            let bytes = UnsafeRawBufferPointer(start: field, count: size)
+            guard let set = MemberSet(bytes) else { continue }
+            sound += 1
+            for index in 0..<set.count {
+                guard let member = set.member(index), let start = member.baseAddress else { continue }
+                #expect(start >= UnsafeRawPointer(field) && start + member.count <= field + size)
+            }
+            wanted.withUnsafeBytes { wanted in
+                for isReversed in [false, true] {
+                    #expect(set.search(wanted, reversed: isReversed).index <= set.count)
+                }
+                let index = random.below(set.count)
+                let newSize = set.fieldSize(adding: wanted.count)
+                #expect(newSize <= 8192)
+                let written = set.copy(
+                    inserting: wanted, at: index, to: target.page.base + (8192 - newSize))
+                #expect(written == newSize)
+                _ = set.copy(removing: index, to: target.page.base)
+            }
+        }
+        #expect(sound > 1000)
+    }
+
+    /// A header and a table that let the rest be looked at.
+    private func plausible(
+        _ field: UnsafeMutableRawPointer, _ size: Int, _ random: inout SeededGenerator
+    ) {
+        if random.chance(30) {
+            let width = random.within(1...max(1, (size - 4) / 2))
+            field.storeLittleEndian(UInt16((size - 4) / width), at: 0)
+            field.storeLittleEndian(UInt16(width), at: 2)
+            return
+        }
+        let count = random.within(1...((size - 4) / 2))
+        field.storeLittleEndian(UInt16(count), at: 0)
+        field.storeLittleEndian(UInt16(0), at: 2)
+        field.storeLittleEndian(UInt16(size - 4 - 2 * count), at: 4 + 2 * (count - 1))
+        for entry in 0..<(count - 1) where random.chance(80) {
+            field.storeLittleEndian(UInt16(random.below(size)), at: 4 + 2 * entry)
+        }
+    }
+}
