@@ -476,6 +476,40 @@ static void ranges_and_reserved_values_are_replayed_from_the_log(void) {
     close_env(env);
 }
 
+static void reserve_in_nested_and_leave(void *argument) {
+    (void)argument;
+    zdb_env *env = open_env("env");
+    zdb_txn *txn = begin_write(env), *child = NULL;
+    fill_pattern(reserve(txn, "outer", 100000), 100000, 1);
+    REQUIRE_OK(zdb_txn_begin(env, txn, 0, &child));
+    fill_pattern(reserve(child, "kept", 3000), 3000, 2);
+    commit(child);
+    REQUIRE_OK(zdb_txn_begin(env, txn, 0, &child));
+    fill_pattern(reserve(child, "taken back", 200000), 200000, 3);
+    abort_txn(child);
+    fill_pattern(reserve(txn, "last", 60), 60, 4);
+    REQUIRE_OK(zdb_txn_begin(env, txn, 0, &child));
+    fill_pattern(reserve(child, "last", 70), 70, 5);
+    abort_txn(child);
+    commit(txn);
+    fflush(NULL);
+    _exit(check_failures() == 0 ? 0 : 1);
+}
+
+static void values_reserved_in_nested_transactions_are_replayed(void) {
+    run_in_process(reserve_in_nested_and_leave, NULL);
+    zdb_env *env = open_env("env");
+    zdb_txn *txn = begin_read(env);
+    expect_pattern(txn, "outer", 100000, 1);
+    expect_pattern(txn, "kept", 3000, 2);
+    expect_absent(txn, ZDB_MAIN_DB, "taken back");
+    expect_pattern(txn, "last", 60, 4);
+    CHECK_NUMBER(entries(txn, ZDB_MAIN_DB), 3);
+    abort_txn(txn);
+    expect_sound(env);
+    close_env(env);
+}
+
 static void reserving_heeds_the_other_flags_and_limits(void) {
     zdb_env *env = open_env("env");
     zdb_txn *txn = begin_write(env);
@@ -617,6 +651,7 @@ static const struct test tests[] = {
     TEST(keys_are_compared_as_the_database_orders_them),
     TEST(a_value_can_be_written_where_it_will_lie),
     TEST(ranges_and_reserved_values_are_replayed_from_the_log),
+    TEST(values_reserved_in_nested_transactions_are_replayed),
     TEST(reserving_heeds_the_other_flags_and_limits),
     TEST(a_cursor_reserves_too),
     TEST(a_cursor_can_be_given_to_another_transaction),
