@@ -279,7 +279,7 @@ def test_the_log_goes_on_from_segment_to_segment(path: Path) -> None:
 class Calls:
     """Functions of zerodb.h in a write transaction, by their names without zdb_."""
 
-    def __init__(self, txn: zerodb.WriteTransaction) -> None:
+    def __init__(self, txn: zerodb.Transaction) -> None:
         self._library = ctypes.CDLL(_ffi.library_path)
         self._txn = ctypes.c_void_p(txn._state.handle)
 
