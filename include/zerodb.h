@@ -164,20 +164,24 @@ typedef struct zdb_val {
 #define ZDB_DURABILITY_FULL 0x100u
 /**< its log record is on disk; no reader sees it before */
 #define ZDB_DURABILITY_RELAXED 0x200u
-/**< nothing: visible at once (unless commits before it still wait for the disk), flushed within
-     100 ms, or when a checkpoint being made then is done; with ZDB_THREADS_NONE by the next
-     such commit after that. A power cut loses only the tail */
+/**< nothing: visible at once (unless commits before it still wait for the disk); its flush begins
+     within 100 ms, with ZDB_THREADS_NONE in the next such commit after that. A power cut loses
+     only the tail */
 #define ZDB_DURABILITY_NONE 0x400u
 /**< nothing, and nothing is logged: on disk with the next checkpoint. Never corrupt. Commits
      after it are not logged either until then: a full one makes that checkpoint */
 
 /** zdb_env_options.threads: who makes checkpoints and flushes relaxed commits. */
-#define ZDB_THREADS_DEFAULT 0u /**< a thread of the library's, started when it is needed */
+#define ZDB_THREADS_DEFAULT 0u /**< two threads of the library's, started when needed */
 #define ZDB_THREADS_NONE 1u    /**< commits do, for programs that forbid library threads */
 
-/** How much an event matters. */
+/** zdb_log_fn, level: a recovery that replayed the log to its end. */
 #define ZDB_LOG_INFORMATION 1u
+/** zdb_log_fn, level: recovery cut off a record that does not check, torn in a crash or damaged
+ *  since; or the library failed to recycle the log or to make its next segment in advance, and
+ *  will try again. */
 #define ZDB_LOG_WARNING 2u
+/** zdb_log_fn, level: a flush failed; the environment refuses to write, see ZDB_PANIC. */
 #define ZDB_LOG_ERROR 3u
 
 /** Called for what the library does by itself: recovery, failures of background work. From any
@@ -226,7 +230,9 @@ static inline int zdb_env_options_init(zdb_env_options *options) {
  *  @return ZDB_OK; ZDB_BAD_ARGUMENT; ZDB_INVALID, ZDB_VERSION_MISMATCH, ZDB_CORRUPTED for what
  *  is in the files; ZDB_RECOVERY_NEEDED; ZDB_BUSY if this process has it open already;
  *  ZDB_READERS_FULL if 1024 processes have; ZDB_PANIC if the checkpoint after a replay fails;
- *  ZDB_UNSUPPORTED on a network file system; an errno (ENOENT, EACCES, ENOSPC, ...). */
+ *  ZDB_UNSUPPORTED on a network file system; an errno (ENOENT, EACCES, ENOSPC, ...), such as EIO
+ *  if a flush fails before anything is replayed. No failure to open leaves anything that another
+ *  try could take for written: it reads, replays, writes and flushes anew. */
 int zdb_env_open(const char *path, const zdb_env_options *options, zdb_env **env);
 
 /** Closes the environment. All its cursors are closed with it.

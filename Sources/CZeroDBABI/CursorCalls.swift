@@ -154,10 +154,10 @@ private func putMultiple(
     values[1].size = 0
     for index in 0..<count {
         let value = UnsafeRawBufferPointer(start: data + index * size, count: size)
-        if let existing = try cursor.pointee.put(key, value, mode: mode) {
-            _ = existing
-            return ZDB_KEYEXIST
-        }
+        // What is asked of the key holds before the first value.
+        let ofKey = mode == .noOverwrite || mode == .append
+        let valueMode = ofKey && index > 0 ? .overwrite : mode
+        if try cursor.pointee.put(key, value, mode: valueMode) != nil { return ZDB_KEYEXIST }
         values[1].size = index + 1
     }
     return ZDB_OK

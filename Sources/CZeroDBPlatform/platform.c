@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <sys/random.h>
+#include <sys/resource.h>
 #include <sys/statfs.h>
 #include <unistd.h>
 
@@ -117,7 +118,20 @@ int zp_fill_random(void *buffer, size_t size) {
     return 0;
 }
 
+uint64_t zp_file_size_limit(void) {
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_FSIZE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return UINT64_MAX;
+    return limit.rlim_cur;
+}
+
 uint64_t zp_file_system_type(int fd) {
     struct statfs info;
     return fstatfs(fd, &info) == 0 ? (uint64_t)info.f_type : 0;
+}
+
+/* There in a process that runs LeakSanitizer. */
+__attribute__((weak)) void __lsan_register_root_region(const void *start, size_t size);
+
+void zp_declare_roots(const void *start, size_t size) {
+    if (__lsan_register_root_region) __lsan_register_root_region(start, size);
 }

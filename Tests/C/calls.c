@@ -96,6 +96,16 @@ static int call_del(zdb_txn *txn) {
     return zdb_del(txn, ZDB_MAIN_DB, &key, NULL);
 }
 
+static int call_get_many(zdb_txn *txn) {
+    zdb_val key = text("k"), value = nothing();
+    return zdb_get_many(txn, ZDB_MAIN_DB, &key, &value, 1, NULL);
+}
+
+static int call_reserve(zdb_txn *txn) {
+    zdb_val key = text("k"), value = bytes(NULL, 5);
+    return zdb_put(txn, ZDB_MAIN_DB, &key, &value, ZDB_RESERVE);
+}
+
 static int call_db_flags(zdb_txn *txn) {
     uint32_t flags;
     return zdb_db_flags(txn, ZDB_MAIN_DB, &flags);
@@ -106,11 +116,11 @@ static int call_db_clear(zdb_txn *txn) {
 }
 
 static int call_db_drop(zdb_txn *txn) {
-    return zdb_db_drop(txn, 1);
+    return zdb_db_drop(txn, ZDB_MAIN_DB);
 }
 
 static int call_db_rename(zdb_txn *txn) {
-    return zdb_db_rename(txn, 1, "other", NULL);
+    return zdb_db_rename(txn, ZDB_MAIN_DB, "renamed", NULL);
 }
 
 static int ignore_database(void *context, const char *name, const zdb_db_stat *stat) {
@@ -122,14 +132,20 @@ static int call_db_list(zdb_txn *txn) {
     return zdb_db_list(txn, ignore_database, NULL);
 }
 
-static int call_get_many(zdb_txn *txn) {
-    zdb_val key = text("k"), value = nothing();
-    return zdb_get_many(txn, ZDB_MAIN_DB, &key, &value, 1, NULL);
+static int call_cmp(zdb_txn *txn) {
+    zdb_val key = text("k");
+    int order;
+    return zdb_cmp(txn, ZDB_MAIN_DB, &key, &key, &order);
+}
+
+static int call_dcmp(zdb_txn *txn) {
+    zdb_val value = text("v");
+    int order;
+    return zdb_dcmp(txn, ZDB_MAIN_DB, &value, &value, &order);
 }
 
 static int call_del_range(zdb_txn *txn) {
-    zdb_val from = text("k");
-    return zdb_del_range(txn, ZDB_MAIN_DB, &from, NULL, NULL);
+    return zdb_del_range(txn, ZDB_MAIN_DB, NULL, NULL, NULL);
 }
 
 static int call_count_range(zdb_txn *txn) {
@@ -137,15 +153,19 @@ static int call_count_range(zdb_txn *txn) {
     return zdb_count_range(txn, ZDB_MAIN_DB, NULL, NULL, &count);
 }
 
-static int call_cmp(zdb_txn *txn) {
-    zdb_val left = text("k"), right = text("l");
-    int order;
-    return zdb_cmp(txn, ZDB_MAIN_DB, &left, &right, &order);
+static int call_rank(zdb_txn *txn) {
+    zdb_val key = text("k");
+    uint64_t rank;
+    return zdb_rank(txn, ZDB_MAIN_DB, &key, &rank);
 }
 
-static int call_reserve(zdb_txn *txn) {
-    zdb_val key = text("k"), value = bytes(NULL, 5);
-    return zdb_put(txn, ZDB_MAIN_DB, &key, &value, ZDB_RESERVE);
+static int ignore_part(void *context, const zdb_val *key) {
+    (void)context, (void)key;
+    return 0;
+}
+
+static int call_split_range(zdb_txn *txn) {
+    return zdb_split_range(txn, ZDB_MAIN_DB, NULL, NULL, 2, ignore_part, NULL);
 }
 
 static int call_cursor_open(zdb_txn *txn) {
@@ -161,16 +181,19 @@ const struct txn_call txn_calls[] = {
     {"zdb_get", call_get},
     {"zdb_put", call_put},
     {"zdb_del", call_del},
+    {"zdb_get_many", call_get_many},
+    {"zdb_put, to reserve", call_reserve},
     {"zdb_db_flags", call_db_flags},
     {"zdb_db_clear", call_db_clear},
     {"zdb_db_drop", call_db_drop},
     {"zdb_db_rename", call_db_rename},
     {"zdb_db_list", call_db_list},
-    {"zdb_get_many", call_get_many},
+    {"zdb_cmp", call_cmp},
+    {"zdb_dcmp", call_dcmp},
     {"zdb_del_range", call_del_range},
     {"zdb_count_range", call_count_range},
-    {"zdb_cmp", call_cmp},
-    {"zdb_put, to reserve", call_reserve},
+    {"zdb_rank", call_rank},
+    {"zdb_split_range", call_split_range},
     {"zdb_cursor_open", call_cursor_open},
     {"zdb_txn_reset", zdb_txn_reset},
     {"zdb_txn_renew", zdb_txn_renew},
@@ -205,8 +228,13 @@ static int call_cursor_put_current(zdb_cursor *cursor) {
     return zdb_cursor_put(cursor, NULL, &value, ZDB_CURRENT);
 }
 
+static int call_cursor_both(zdb_cursor *cursor) {
+    zdb_val key = text("k"), value = text("v");
+    return zdb_cursor_get(cursor, &key, &value, ZDB_GET_BOTH);
+}
+
 static int call_cursor_next_many(zdb_cursor *cursor) {
-    zdb_val key = nothing(), value = nothing();
+    zdb_val key, value;
     size_t count;
     return zdb_cursor_next_many(cursor, &key, &value, 1, &count);
 }
@@ -214,6 +242,24 @@ static int call_cursor_next_many(zdb_cursor *cursor) {
 static int call_cursor_reserve(zdb_cursor *cursor) {
     zdb_val key = text("k"), value = bytes(NULL, 5);
     return zdb_cursor_put(cursor, &key, &value, ZDB_RESERVE);
+}
+
+static int call_cursor_count(zdb_cursor *cursor) {
+    uint64_t count;
+    return zdb_cursor_count(cursor, &count);
+}
+
+static int call_cursor_rank(zdb_cursor *cursor) {
+    uint64_t rank;
+    return zdb_cursor_rank(cursor, &rank);
+}
+
+static int call_cursor_set_rank(zdb_cursor *cursor) {
+    return zdb_cursor_set_rank(cursor, 0, NULL, NULL);
+}
+
+static int call_cursor_del_all(zdb_cursor *cursor) {
+    return zdb_cursor_del(cursor, ZDB_NODUPDATA);
 }
 
 static int call_cursor_del(zdb_cursor *cursor) {
@@ -227,8 +273,13 @@ const struct cursor_call cursor_calls[] = {
     {"zdb_cursor_put", call_cursor_put},
     {"zdb_cursor_put, current", call_cursor_put_current},
     {"zdb_cursor_put, to reserve", call_cursor_reserve},
-    {"zdb_cursor_next_many", call_cursor_next_many},
     {"zdb_cursor_del", call_cursor_del},
+    {"zdb_cursor_del, all values", call_cursor_del_all},
+    {"zdb_cursor_get, both", call_cursor_both},
+    {"zdb_cursor_next_many", call_cursor_next_many},
+    {"zdb_cursor_count", call_cursor_count},
+    {"zdb_cursor_rank", call_cursor_rank},
+    {"zdb_cursor_set_rank", call_cursor_set_rank},
     {"zdb_cursor_close", zdb_cursor_close},
 };
 const size_t cursor_call_count = sizeof(cursor_calls) / sizeof(cursor_calls[0]);

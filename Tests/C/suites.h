@@ -28,6 +28,7 @@ extern const struct suite processes_suite;
 extern const struct suite readers_suite;
 extern const struct suite database_changes_suite;
 extern const struct suite batches_suite;
+extern const struct suite file_sizes_suite;
 
 #define DEFINE_SUITE(suite_name, tests)                                                            \
     const struct suite suite_name##_suite = {#suite_name, tests, TEST_COUNT(tests)}

@@ -235,16 +235,50 @@ static void key_and_value_may_be_null_where_they_are_not_needed(void) {
     close_env(env);
 }
 
+static void operations_on_several_values_need_several(void) {
+    static const zdb_cursor_op ops[] = {
+        ZDB_FIRST_DUP, ZDB_LAST_DUP,       ZDB_NEXT_DUP,     ZDB_PREV_DUP,
+        ZDB_GET_BOTH,  ZDB_GET_BOTH_RANGE, ZDB_GET_MULTIPLE, ZDB_NEXT_MULTIPLE,
+        ZDB_PREV_MULTIPLE};
+    zdb_env *env = open_with_three_entries();
+    zdb_txn *txn = begin_read(env);
+    zdb_cursor *cursor = open_cursor(txn, ZDB_MAIN_DB);
+    expect_entry(cursor, ZDB_FIRST, "b");
+    for (size_t i = 0; i < sizeof(ops) / sizeof(ops[0]); i++) {
+        zdb_val key = text("d"), value = text("dd");
+        CHECK_ERROR(zdb_cursor_get(cursor, &key, &value, ops[i]), ZDB_INCOMPATIBLE);
+    }
+    expect_entry(cursor, ZDB_GET_CURRENT, "b");
+    close_cursor(cursor);
+    abort_txn(txn);
+    close_env(env);
+}
+
+static void without_several_values_the_next_key_is_the_next_entry(void) {
+    zdb_env *env = open_with_three_entries();
+    zdb_txn *txn = begin_read(env);
+    zdb_cursor *cursor = open_cursor(txn, ZDB_MAIN_DB);
+    expect_entry(cursor, ZDB_NEXT_NODUP, "b");
+    expect_entry(cursor, ZDB_NEXT_NODUP, "d");
+    expect_entry(cursor, ZDB_NEXT_NODUP, "f");
+    expect_entry(cursor, ZDB_NEXT_NODUP, NULL);
+    expect_entry(cursor, ZDB_PREV_NODUP, "d");
+    expect_entry(cursor, ZDB_PREV_NODUP, "b");
+    expect_entry(cursor, ZDB_PREV_NODUP, NULL);
+    close_cursor(cursor);
+    abort_txn(txn);
+    close_env(env);
+}
+
 static void unknown_operations_are_refused(void) {
-    static const int ops[] = {1, 2, 3, 5, 7, 18, 31};
+    static const int ops[] = {-1, 19, 31, 1000};
     zdb_env *env = open_with_three_entries();
     zdb_txn *txn = begin_read(env);
     zdb_cursor *cursor = open_cursor(txn, ZDB_MAIN_DB);
     expect_entry(cursor, ZDB_FIRST, "b");
     for (size_t i = 0; i < sizeof(ops) / sizeof(ops[0]); i++) {
         zdb_val key = text("d"), value = nothing();
-        CHECK_EITHER(zdb_cursor_get(cursor, &key, &value, (zdb_cursor_op)ops[i]), ZDB_BAD_ARGUMENT,
-                     ZDB_UNSUPPORTED);
+        CHECK_ERROR(zdb_cursor_get(cursor, &key, &value, (zdb_cursor_op)ops[i]), ZDB_BAD_ARGUMENT);
     }
     expect_entry(cursor, ZDB_GET_CURRENT, "b");
     close_cursor(cursor);
@@ -440,6 +474,8 @@ static const struct test tests[] = {
     TEST(an_empty_database_has_no_entries_to_move_to),
     TEST(set_leaves_the_key_alone_and_set_key_returns_the_stored_one),
     TEST(key_and_value_may_be_null_where_they_are_not_needed),
+    TEST(operations_on_several_values_need_several),
+    TEST(without_several_values_the_next_key_is_the_next_entry),
     TEST(unknown_operations_are_refused),
     TEST(keys_returned_are_copies_that_outlive_writes),
     TEST(the_key_a_cursor_returned_can_be_given_back_to_it),

@@ -602,6 +602,24 @@ static void a_recovery_is_told(void) {
     CHECK_NUMBER(events.count, 0);
 }
 
+static void a_record_that_was_cut_off_is_warned_of_once(void) {
+    char path[PATH_BYTES];
+    struct events events;
+    /* Behind others, and alone. */
+    for (unsigned left = 3; left >= 1; left--) {
+        leave_to_recover(left);
+        uint64_t offset = find_in_log(path, left - 1);
+        flip_byte(path, offset);
+        close_env(open_noting(&events));
+        CHECK_NUMBER(events.count, 1);
+        CHECK_NUMBER(events.level, ZDB_LOG_WARNING);
+        CHECK_CONTAINS(events.message, "cut off");
+        close_env(open_noting(&events));
+        CHECK_NUMBER(events.count, 0);
+        remove_tree("env");
+    }
+}
+
 static const struct test tests[] = {
     TEST(what_a_killed_process_committed_is_replayed_and_counted),
     TEST(what_was_put_from_the_transactions_own_pages_is_replayed),
@@ -621,6 +639,7 @@ static const struct test tests[] = {
     TEST(a_damaged_record_with_good_ones_behind_it_is_reported),
     TEST(what_does_not_belong_to_the_log_does_no_harm),
     TEST(a_recovery_is_told),
+    TEST(a_record_that_was_cut_off_is_warned_of_once),
 };
 
 DEFINE_SUITE(recovery, tests);

@@ -159,6 +159,10 @@ static void open_database(struct lmdb *lmdb, const struct operation *operation,
     if (operation->database == NO_DATABASE) {
         const char *name = database_name(lmdb->setting, NO_DATABASE);
         set_lmdb_code(result, mdb_dbi_open(txn->txn, name, operation->flags, &dbi));
+        if (result->answer == ANSWER_INCOMPATIBLE) {
+            meant(MEANT_NAMES_BESIDE_ANY_MAIN);
+            set_answer(result, ANSWER_READ_ONLY);
+        }
         return;
     }
     const struct database *database = &lmdb->setting->database[operation->database];
@@ -330,6 +334,12 @@ static void apply(void *state, const struct operation *operation, struct result 
     if (is_unguarded && has_child(lmdb, operation->txn)) {
         meant(MEANT_PARENT_OF_CHILD);
         answer = ANSWER_BAD_TRANSACTION;
+    }
+    bool writes = operation->action == PUT || operation->action == DELETE ||
+                  operation->action == DB_CLEAR || operation->action == DB_DROP;
+    if (answer == ANSWER_BAD_DATABASE && writes && !is_writer(operation->txn)) {
+        /* Which of two errors comes first is nobody's business. */
+        answer = ANSWER_NONE;
     }
     if (answer != ANSWER_OK) {
         set_answer(result, answer);

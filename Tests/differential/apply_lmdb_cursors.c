@@ -265,6 +265,11 @@ static void move(struct lmdb *lmdb, struct lmdb_cursor *cursor, MDB_dbi dbi,
             meant(MEANT_FIRST_DUP_RETURNS_KEY);
             key = key_of(cursor);
         }
+        if (move == ZDB_FIRST_DUP) {
+            /* Having been on the last entry, LMDB's cursor keeps to it that there is no next. */
+            meant(MEANT_LAST_KEY_KEEPS_ITS_VALUES);
+            release(cursor);
+        }
         result->key = bytes_of(key);
         result->value = bytes_of(value);
     } else if (result->answer == ANSWER_NOT_FOUND && is_search(move)) {
@@ -273,7 +278,9 @@ static void move(struct lmdb *lmdb, struct lmdb_cursor *cursor, MDB_dbi dbi,
         cursor->is_placed = false;
     } else {
         /* The place is the one before; LMDB's cursor may be somewhere else. */
-        if (place == ON_ENTRY && result->answer == ANSWER_NOT_FOUND) {
+        bool at_end = move == ZDB_NEXT_NODUP && has_duplicates(database_of(lmdb, cursor));
+        if (at_end && place == ON_ENTRY) meant(MEANT_LAST_KEY_KEEPS_ITS_VALUES);
+        if (place == ON_ENTRY && result->answer == ANSWER_NOT_FOUND && !at_end) {
             cursor->is_in_step = false;
         } else {
             release(cursor);
@@ -387,6 +394,8 @@ static int put_multiple(struct lmdb_cursor *cursor, MDB_val *key,
                          {operation->multiple, NULL}};
     int code = mdb_cursor_put(cursor->native, key, values, operation->flags);
     *put = (int64_t)values[1].mv_size;
+    /* LMDB counts there from the first value that it has put. */
+    if (code != 0 && values[1].mv_size == operation->multiple) *put = 0;
     if (code != 0 || values[1].mv_size == operation->multiple) return code;
     meant(MEANT_MULTIPLE_STOPS_EARLY);
     const char *data = operation->value.data;
@@ -415,13 +424,15 @@ static void put(struct lmdb *lmdb, struct lmdb_cursor *cursor, MDB_dbi dbi,
     MDB_val key = lmdb_val(operation->key), value = lmdb_val(operation->value);
     struct bytes last = operation->value;
     int code;
+    int64_t put = 0;
     if (flags & ZDB_MULTIPLE) {
-        int64_t put = 0;
         code = put_multiple(cursor, &key, operation, &put);
         result->has_number = code == 0;
         result->number = put;
         last.size = operation->value.size / operation->multiple;
-        last.data = (const char *)operation->value.data + operation->value.size - last.size;
+        /* The last that was put; or the one that was there. */
+        size_t index = (size_t)put - (code == MDB_KEYEXIST && !(flags & ZDB_APPENDDUP) ? 0 : 1);
+        last.data = (const char *)operation->value.data + index * last.size;
     } else {
         code = mdb_cursor_put(cursor->native, &key, &value, flags);
         if (code == 0 && (flags & ZDB_RESERVE)) {
@@ -436,6 +447,8 @@ static void put(struct lmdb *lmdb, struct lmdb_cursor *cursor, MDB_dbi dbi,
             result->has_value = true;
             result->value = last = bytes_of(value);
         }
+        place_at(lmdb, cursor, operation->key, last);
+    } else if (put > 0) {
         place_at(lmdb, cursor, operation->key, last);
     } else {
         meant(MEANT_FAILED_PUT_LEAVES_CURSOR);

@@ -461,6 +461,8 @@ def find_page_size(data: bytes) -> int:
 LOG_HEADER_SIZE = 4096
 LOG_HEADER_USED = 64
 LOG_MAGIC = b"\x89zdblseg"
+LOG_BASE_FIRST = 4096
+CAPACITY_MAX = 1 << 30
 RECORD_HEADER_SIZE = 64
 RECORD_MAGIC = b"zlog"
 TRANSACTION, END_OF_SEGMENT = 1, 2
@@ -572,22 +574,28 @@ class Segment:
     records: bytes
 
     @classmethod
-    def parse(cls, base: int, data: bytes, meta: Meta) -> Segment | None:
-        """From a file's bytes; None if its header is not that of this place in this log."""
+    def parse(cls, base: int, data: bytes, meta: Meta) -> Segment:
+        """From the bytes of a file that must be whole."""
+        what = f"log segment {base:016x}"
         used = data[:LOG_HEADER_USED]
-        if len(used) < LOG_HEADER_USED or used[8:16] != LOG_MAGIC:
-            return None
+        require(len(used) == LOG_HEADER_USED, f"{what}: the header is cut off")
+        require(used[8:16] == LOG_MAGIC, f"{what}: no magic number")
         seed = int.from_bytes(LOG_MAGIC, "little")
-        if xxhash.xxh3_64_intdigest(used[8:], seed=seed) != u64(used, 0):
-            return None
-        if used[24:40] != meta.environment_id or u64(used, 40) != base:
-            return None
-        require(u32(used, 16) == FORMAT_VERSION, "a log segment of another version")
-        require(not any(used[20:24]) and not any(used[56:]), "reserved bytes are set")
-        require(not any(data[LOG_HEADER_USED:LOG_HEADER_SIZE]), "reserved bytes are set")
+        computed = xxhash.xxh3_64_intdigest(used[8:], seed=seed)
+        require(u64(used, 0) == computed, f"{what}: a wrong checksum")
+        require(u32(used, 16) == FORMAT_VERSION, f"{what}: format version {u32(used, 16)}")
+        require(used[24:40] == meta.environment_id, f"{what}: of another environment")
+        require(u64(used, 40) == base, f"{what}: the base {u64(used, 40)} in its header")
+        require(not any(used[20:24]) and not any(used[56:]), f"{what}: reserved bytes are set")
+        reserved = data[LOG_HEADER_USED:LOG_HEADER_SIZE]
+        require(not any(reserved), f"{what}: reserved bytes are set")
         capacity = u64(used, 48)
-        records = data[LOG_HEADER_SIZE : LOG_HEADER_SIZE + capacity]
-        return cls(base, capacity, records.ljust(capacity, b"\0"))
+        require(
+            RECORD_HEADER_SIZE <= capacity <= CAPACITY_MAX, f"{what}: a capacity of {capacity}"
+        )
+        size = LOG_HEADER_SIZE + capacity
+        require(len(data) >= size, f"{what}: {len(data)} bytes of {size}")
+        return cls(base, capacity, data[LOG_HEADER_SIZE:size])
 
     @property
     def end(self) -> int:
@@ -598,29 +606,49 @@ class Segment:
         """The record at a position, if there is one."""
         return LogRecord.parse(self.records[position - self.base :], position, seed)
 
-    def records_from(self, position: int, seed: int) -> Iterator[tuple[int, LogRecord]]:
-        """All records at or after a position, whatever lies between."""
-        offset = self.records.find(RECORD_MAGIC, max(0, position - self.base))
-        while offset >= 0:
-            place = self.base + offset - 8
-            record = self.record(place, seed) if offset >= 8 and offset % 8 == 0 else None
-            if record is not None and place >= position:
-                yield place, record
-            offset = self.records.find(RECORD_MAGIC, offset + 1)
+
+def is_whole(base: int, data: bytes, meta: Meta) -> bool:
+    """Whether a file is a segment of this log at this base."""
+    try:
+        Segment.parse(base, data, meta)
+    except FormatError:
+        return False
+    return True
+
+
+def find_records(records: bytes, base: int, seed: int) -> Iterator[tuple[int, LogRecord]]:
+    """All records in a part of the log that begins at a position, whatever lies between."""
+    offset = records.find(RECORD_MAGIC)
+    while offset >= 0:
+        start = offset - 8
+        record = None
+        if start >= 0 and start % 8 == 0:
+            record = LogRecord.parse(records[start:], base + start, seed)
+        if record is not None:
+            yield base + start, record
+        offset = records.find(RECORD_MAGIC, offset + 1)
 
 
 def read_log(meta: Meta, files: Mapping[int, bytes]) -> list[LogRecord]:
     """The transactions in the log after a state, in order."""
-    parsed = [Segment.parse(base, data, meta) for base, data in files.items()]
-    segments = {segment.base: segment for segment in parsed if segment is not None}
+
+    def enter(base: int) -> Segment | None:
+        return Segment.parse(base, files[base], meta) if base in files else None
+
     position, previous = meta.log_end, meta.log_checksum
-    segment = segments.get(meta.log_segment) if position else None
-    if segment is None:
-        position = (position or 1) + 4095 & ~4095
-        segment = segments.get(position)
+    segment = enter(meta.log_segment) if position else None
+    if segment is not None:
+        require(segment.base <= position <= segment.end, f"no position {position} in the log")
+    else:
+        aligned = (position or 1) + 4095 & ~4095
+        segment = enter(aligned)
+        lost = segment is None and position > 0 and bool(files)
+        require(not lost, f"the log lacks the segment {meta.log_segment:016x}")
+        if segment is not None:
+            position = aligned
     found: list[LogRecord] = []
     transaction = meta.transaction
-    while segment is not None and segment.base <= position <= segment.end:
+    while segment is not None:
         record = None
         if segment.end - position >= RECORD_HEADER_SIZE:
             record = segment.record(position, meta.seed)
@@ -629,7 +657,7 @@ def read_log(meta: Meta, files: Mapping[int, bytes]) -> list[LogRecord]:
             if record.transaction != transaction + 1:
                 break
         if record is None or record.kind == END_OF_SEGMENT:
-            following = segments.get(segment.end)
+            following = enter(segment.end)
             if following is None:
                 break
             previous = record.checksum if record else previous
@@ -639,11 +667,33 @@ def read_log(meta: Meta, files: Mapping[int, bytes]) -> list[LogRecord]:
         previous = record.checksum
         position += record.length
         transaction = record.transaction
-    for other in segments.values():
-        for place, later in other.records_from(position, meta.seed):
+    check_end(meta, files, segment, position, transaction)
+    return found
+
+
+def check_end(
+    meta: Meta,
+    files: Mapping[int, bytes],
+    segment: Segment | None,
+    position: int,
+    transaction: int,
+) -> None:
+    """Checks that nothing behind the end of the log proves that it went on there.
+
+    :param segment: the one that the log ends in, if there is one.
+    """
+    parts = [(base, data[LOG_HEADER_SIZE:]) for base, data in files.items() if base > position]
+    if segment is not None:
+        parts.append((position, segment.records[position - segment.base :]))
+    for start, records in parts:
+        for place, later in find_records(records, start, meta.seed):
             problem = f"transaction {later.transaction} at position {place} was written"
             require(
                 later.transaction <= transaction or later.flushed <= position,
                 f"the log is damaged at {position}: {problem} after that was on disk",
             )
-    return found
+    following = LOG_BASE_FIRST if segment is None else segment.end
+    for base, data in files.items():
+        is_proof = base > max(position, following) and is_whole(base, data, meta)
+        problem = f"segment {base:016x} was made after that was on disk"
+        require(not is_proof, f"the log is damaged at {position}: {problem}")

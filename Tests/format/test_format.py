@@ -9,6 +9,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+import xxhash
 from format_reader import (
     LOG_HEADER_SIZE,
     META_RECORD_SIZE,
@@ -389,6 +390,83 @@ def test_a_damaged_record_before_a_flushed_one_is_damage(path: Path, number: int
         read(copied)
     with pytest.raises(zerodb.CorruptedError):
         zerodb.open(copied)
+
+
+def several_segments(path: Path) -> tuple[Path, list[Path]]:
+    """A copy of an environment with a checkpoint and four segments of the log, and those."""
+    with zerodb.open(path, threads=False, log_size=4 << 20) as env:
+        for number in range(12):
+            with env.begin(write=True) as txn:
+                txn[b"%d" % number] = bytes([number]) * 300_000
+            if number == 0:
+                env.checkpoint()
+        copied = copy(path)
+    segments = sorted((copied / "log").glob("*.log"))
+    assert len(segments) == 4
+    assert len(read(copied).records) == 11
+    return copied, segments
+
+
+def agree_on(path: Path) -> int | None:
+    """How many transactions reader and library replay; None if both call the log damaged."""
+    try:
+        replayed = len(read(path).records)
+    except FormatError:
+        with pytest.raises((zerodb.CorruptedError, zerodb.VersionMismatchError)):
+            zerodb.open(path)
+        return None
+    with zerodb.open(path) as env:
+        assert env.info().recovered_records == replayed
+    return replayed
+
+
+@pytest.mark.parametrize("number", range(4))
+def test_a_missing_segment_is_damage_unless_it_is_the_last(path: Path, number: int) -> None:
+    copied, segments = several_segments(path)
+    segments[number].unlink()
+    replayed = agree_on(copied)
+    assert replayed is None if number < 3 else replayed in range(1, 11)
+
+
+@pytest.mark.parametrize("number", range(4))
+@pytest.mark.parametrize("damage", ["header", "version", "cut", "older", "short"])
+def test_a_segment_that_is_not_whole_is_damage(path: Path, number: int, damage: str) -> None:
+    copied, segments = several_segments(path)
+    data = bytearray(segments[number].read_bytes())
+    if damage == "header":
+        data[30] ^= 1
+    elif damage == "version":
+        data[16] += 1
+        seed = int.from_bytes(data[8:16], "little")
+        data[:8] = xxhash.xxh3_64_intdigest(data[8:64], seed=seed).to_bytes(8, "little")
+    elif damage == "cut":
+        del data[-1]
+    elif damage == "older":
+        data = bytearray(segments[number - 1].read_bytes())
+    else:
+        del data[10:]
+    segments[number].write_bytes(data)
+    assert agree_on(copied) is None
+
+
+@pytest.mark.parametrize("is_gap", [False, True])
+def test_a_whole_segment_behind_a_missing_one_is_proof_of_damage(
+    path: Path, is_gap: bool
+) -> None:
+    copied, segments = several_segments(path)
+    data = segments[3].read_bytes()
+    segments[3].write_bytes(data[:LOG_HEADER_SIZE].ljust(len(data), b"\0"))
+    if is_gap:
+        segments[2].unlink()
+    replayed = agree_on(copied)
+    assert replayed is None if is_gap else replayed in range(1, 11)
+
+
+def test_foreign_files_with_names_of_segments_do_no_harm(path: Path) -> None:
+    copied, _ = several_segments(path)
+    (copied / "log" / "ffffffffffffffff.log").write_bytes(b"text")
+    (copied / "log" / "3fffffffffffffff.log").write_bytes(b"zlog" * 4000)
+    assert agree_on(copied) == 11
 
 
 # What is chosen at open -------------------------------------------------------------------

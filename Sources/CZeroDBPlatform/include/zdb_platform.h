@@ -82,7 +82,15 @@ int zp_open(const char *path, int flags, unsigned mode);
 /** Fills a buffer from the kernel's random source. Returns 0 or an errno. */
 int zp_fill_random(void *buffer, size_t size);
 
+/** How many bytes a file may have that this process writes to: RLIMIT_FSIZE, or UINT64_MAX. */
+uint64_t zp_file_size_limit(void);
+
 /** The file system's magic number of statfs(), or 0. */
 uint64_t zp_file_system_type(int fd);
+
+/** Tells LeakSanitizer, where the host program runs under it, that mapped memory holds pointers to
+ *  allocated memory. It looks for them in the heap, on stacks and in globals only, and would call
+ *  what is kept from nowhere else a leak. The memory must never be unmapped. */
+void zp_declare_roots(const void *start, size_t size);
 
 #endif

@@ -30,7 +30,10 @@ extension Environment {
         do throws(DatabaseError) {
             try log.recycle(before: meta.logEnd, active: meta.logSegment)
         } catch {
-            // The log is longer than it need be; the next checkpoint tries again.
+            report(
+                .warning,
+                "\(error.message); the log of \(path) is longer than it need be until the next "
+                    + "checkpoint, which tries again")
         }
     }
 
@@ -51,6 +54,9 @@ extension Environment {
     /// Makes sure, once, that the meta page all began from is on disk: a process that died while
     /// it wrote it may have left it in the page cache only, and after a failed flush the kernel
     /// may take it for written. A mark in `lock.zdb` spares clean closes this.
+    ///
+    /// A flush that fails here poisons nothing: nobody has written yet, and whoever opens next does
+    /// all of this again, writing the page anew.
     func confirmRoot() throws(DatabaseError) {
         let shared = state.pointee.shared
         guard !shared.isRootConfirmed else { return }
@@ -197,14 +203,22 @@ extension Environment {
     }
 
     /// Writes the next segment of the log in advance. If that fails, the commit that needs it
-    /// does it, and reports why it cannot.
+    /// tries again.
     func prepareSegment() {
         let shared = state.pointee.shared
-        try? log.prepareSpare(
-            Meta.read { shared.copyTipMeta(to: $0) }, name: "spare.\(state.pointee.process.raw)")
+        do throws(DatabaseError) {
+            try log.prepareSpare(
+                Meta.read { shared.copyTipMeta(to: $0) },
+                name: "spare.\(state.pointee.process.raw)")
+        } catch {
+            report(
+                .warning,
+                "\(error.message); commits to \(path) fail when they need the next segment of the "
+                    + "log, unless it can be made then")
+        }
     }
 
-    /// Without a thread, relaxed commits are flushed by the first commit after their time is up.
+    /// Without threads, relaxed commits are flushed by the first commit after their time is up.
     private func flushIfDue() throws(DatabaseError) {
         let now = fileSystem.now()
         let due = relaxedSince.withLock { since -> Bool in

@@ -14,9 +14,11 @@ extension Environment {
 
     /// Replays the log after the newest meta page. Only the first opener does, alone.
     ///
+    /// - Parameter wasClean: whether the last writer to close had left nothing to replay.
     /// - Throws: `recoveryNeeded` in an environment opened for reading only; `corrupted` for a
-    ///   record that was damaged after it had been on disk.
-    func recover() throws(DatabaseError) {
+    ///   record or segment that was damaged or lost after it had been on disk; `versionMismatch`
+    ///   for a segment of another version.
+    func recover(wasClean: Bool) throws(DatabaseError) {
         let began = fileSystem.now()
         let meta = Meta.read { state.pointee.shared.copyTipMeta(to: $0) }
         var reader = try LogReader(after: meta, path: path, fileSystem: fileSystem)
@@ -51,22 +53,33 @@ extension Environment {
         if let proof = try reader.findProofOfDamage() {
             throw DatabaseError(
                 .corrupted,
-                "the log of \(path) is damaged at position \(reader.position): the record there "
-                    + "does not check, but transaction \(proof.transaction) at position "
-                    + "\(proof.position) was written when it was known to be on disk; run "
-                    + "zerodb-check")
+                "the log of \(path) is damaged at position \(reader.position): \(proof); restore "
+                    + "what is damaged or missing, or run zerodb-check")
         }
-        guard report.records > 0 else { return }
+        guard report.records > 0 else {
+            // What is behind the end of a log that was closed cleanly has been told of before.
+            if reader.hasTail, !wasClean {
+                self.report(
+                    .warning,
+                    "recovery of \(path): nothing to replay; \(Self.tailWarning(reader.position))")
+            }
+            return
+        }
         try makeCheckpoint(holding: state.pointee.shared.tip)
         report.nanoseconds = fileSystem.now() &- began
         recovery.withLock { $0 = report }
         self.report(
-            .information,
+            reader.hasTail ? .warning : .information,
             "recovery of \(path): replayed \(report.records) transactions, \(report.bytes) bytes of "
                 + "log from position \(meta.logEnd) to \(reader.position), in "
                 + "\(report.nanoseconds / 1_000_000) ms; transaction "
                 + "\(state.pointee.shared.tip) is the newest"
-                + (reader.hasTail ? "; a record behind it that was not complete was cut off" : ""))
+                + (reader.hasTail ? "; \(Self.tailWarning(reader.position))" : ""))
+    }
+
+    private static func tailWarning(_ position: UInt64) -> String {
+        "a record at position \(position) that does not check was cut off: it did not reach the disk "
+            + "before the power went, or is damaged, and nothing behind it tells which"
     }
 
     /// What the last opening by this process had to replay.

@@ -21,17 +21,17 @@ public final class Environment: @unchecked Sendable {
     /// What transactions work with; nil once closed.
     private let stateStorage: UnsafeMutablePointer<EnvironmentState>
     private let isOpen = Atomic<Bool>(true)
-    private let handles = Mutex<[[UInt8]: Int]>([:])
+    private let handles = Lock<[[UInt8]: Int]>([:])
     /// Held while a checkpoint is made.
     private let checkpointMutex: UnsafeMutablePointer<pthread_mutex_t>
     let log: Log
-    /// The library's own thread, if it may have one.
+    /// The library's own threads, if it may have any.
     private(set) var worker: Worker?
     /// When the first relaxed commit was made that no thread will flush; 0 if there is none.
-    let relaxedSince = Mutex<UInt64>(0)
-    private let readersGrowth = Mutex(())
+    let relaxedSince = Lock<UInt64>(0)
+    private let readersGrowth = Lock(())
     /// What opening had to replay.
-    let recovery = Mutex(RecoveryReport())
+    let recovery = Lock(RecoveryReport())
     /// Held by the write transaction of this process; any thread may give it back.
     private let writerSemaphore: UnsafeMutablePointer<sem_t>
 
@@ -94,12 +94,13 @@ public final class Environment: @unchecked Sendable {
                 transactionPagesMax: options.maxTransactionPages,
                 isReadOnly: options.isReadOnly, process: parts.process,
                 owner: Unmanaged.passUnretained(self)))
+        let wasClean = parts.shared.isRootConfirmed
         do throws(DatabaseError) {
             if !options.isReadOnly {
                 try confirmRoot()
                 state.pointee.shared.markClean(nil)
             }
-            if parts.isFirst { try recover() }
+            if parts.isFirst { try recover(wasClean: wasClean) }
             if let lockFile {
                 _ = try lockFile.lock(byte: LockByte.live, .shared, wait: true)
                 if !options.isReadOnly {

@@ -40,7 +40,7 @@ struct OpenIdentities {
         if forkGeneration == zp_fork_generation() { identities.remove(identity) }
     }
 
-    static let shared = Mutex(OpenIdentities())
+    static let shared = Lock(OpenIdentities())
 }
 
 /// The steps of opening, so that a failure in the middle can undo those before it.

@@ -31,7 +31,7 @@ public struct EnvironmentOptions: Sendable {
 
     /// What commits wait for unless their transaction says otherwise.
     public var durability = Durability.full
-    /// Whether the library may run a thread of its own, for checkpoints and relaxed flushes. If
+    /// Whether the library may run threads of its own, for checkpoints and relaxed flushes. If
     /// not, commits do that work.
     public var usesThread = true
     /// Bytes of log after which a checkpoint is made.

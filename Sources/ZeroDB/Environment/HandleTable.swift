@@ -1,3 +1,4 @@
+import CZeroDBPlatform
 import Glibc
 import Synchronization
 
@@ -32,10 +33,12 @@ package struct HandleTable<Object: ~Copyable>: @unchecked Sendable {
         highWater = .allocate(capacity: 1)
         highWater.initialize(to: Atomic(0))
         // Pages of the table come into being when they are touched.
+        let size = self.capacity * Self.slotSize
         let memory = mmap(
-            nil, self.capacity * Self.slotSize, PROT_READ | PROT_WRITE,
+            nil, size, PROT_READ | PROT_WRITE,
             MAP_PRIVATE | Int32(MAP_ANONYMOUS) | Int32(MAP_NORESERVE), -1, 0)
         slots = memory == MAP_FAILED ? nil : memory
+        if let slots { zp_declare_roots(slots, size) }
     }
 
     /// A slot's word: generation << 1 | in use.

@@ -1,5 +1,4 @@
 import Glibc
-import Synchronization
 
 /// The redo log of an environment, as this process writes and flushes it.
 ///
@@ -13,7 +12,7 @@ final class Log: @unchecked Sendable {
     /// Bytes of the largest segments.
     private let capacityMax: UInt64
     /// The segments this process has open, by base.
-    private let segments = Mutex<[UInt64: LogSegment]>([:])
+    private let segments = Lock<[UInt64: LogSegment]>([:])
     private let lockFile: (any StorageFile)?
     /// Held while files of the log are made, renamed or removed.
     private let segmentsMutex: UnsafeMutablePointer<pthread_mutex_t>
@@ -204,7 +203,7 @@ final class Log: @unchecked Sendable {
             position = (position + 4095) & ~4095
         } else {
             // Position 0 means that there is no log; the first begins behind it.
-            position = 4096
+            position = LogSegment.firstBase
         }
         let needed = (length + 4095) & ~4095
         try lockSegments()

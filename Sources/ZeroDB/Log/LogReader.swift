@@ -1,3 +1,5 @@
+import Glibc
+
 /// Reads the log from a position on, as recovery does.
 struct LogReader: ~Copyable {
     private let path: String
@@ -13,6 +15,8 @@ struct LogReader: ~Copyable {
     /// The checksum of the record read last.
     private(set) var previous: UInt64
     private var transaction: UInt64
+    /// The base of a segment in which the log would go on, if it was there.
+    private var missingSegment: UInt64?
 
     /// - Parameter meta: the state to begin after.
     init(
@@ -27,8 +31,17 @@ struct LogReader: ~Copyable {
         transaction = meta.transaction
         // Where the log was never begun, or a copy of the data file alone goes on, the first
         // segment begins a page on.
-        let aligned = position == 0 ? 4096 : (position + 4095) & ~4095
-        if position > 0, try enter(base: segmentBase) { return }
+        let aligned = position == 0 ? LogSegment.firstBase : (position + 4095) & ~4095
+        if position > 0, try enter(base: segmentBase) {
+            guard let segment, position >= segment.base, position <= segment.end else {
+                throw DatabaseError(
+                    .corrupted,
+                    "the log of \(path) goes on at position \(position) by the newest meta page, "
+                        + "outside the segment \(LogSegment.name(base: segmentBase)) that it names; "
+                        + "restore that, or run zerodb-check")
+            }
+            return
+        }
         if try enter(base: aligned) {
             position = aligned
             return
@@ -60,10 +73,14 @@ struct LogReader: ~Copyable {
         guard
             let next = try LogSegment.open(
                 base: base, in: path, meta: meta, fileSystem: fileSystem, access: .readOnly)
-        else { return false }
+        else {
+            missingSegment = base
+            return false
+        }
         leave()
+        missingSegment = nil
         segment = next
-        bytes = .allocate(byteCount: Int(min(next.capacity, 1 << 30)), alignment: 8)
+        bytes = .allocate(byteCount: Int(next.capacity), alignment: 8)
         let count = try next.file.read(into: bytes, at: UInt64(LogSegment.headerSize))
         if count < bytes.count {
             // A file that was cut off holds nothing behind its end.
@@ -78,7 +95,6 @@ struct LogReader: ~Copyable {
     /// - Returns: nil where the log ends.
     mutating func next() throws(DatabaseError) -> (LogRecord, UnsafeRawBufferPointer)? {
         while let segment {
-            guard position >= segment.base, position <= segment.end else { return nil }
             if segment.end - position < UInt64(LogRecord.headerSize) {
                 guard try enter(base: segment.end) else { return nil }
                 position = segment.end
@@ -104,14 +120,87 @@ struct LogReader: ~Copyable {
         return nil
     }
 
-    /// Looks behind the end for a record that proves it to be damage: one that was written when
-    /// the log was known to be on disk beyond it.
-    mutating func findProofOfDamage() throws(DatabaseError) -> LogRecord? {
-        let end = position
+    /// Looks behind the end for what proves it to be damage: that what does not count there was known
+    /// to be on disk once.
+    ///
+    /// A record written later says so; and a segment behind the next is only made when all before it
+    /// is on disk. (The next one itself may be there too soon: a writer died between making it and
+    /// writing to it, and the record of another fitted where that one's did not.)
+    ///
+    /// - Returns: what is wrong and how it is known, in words; nil if the log may have ended here.
+    mutating func findProofOfDamage() throws(DatabaseError) -> String? {
         noteTail()
-        if let found = scan(from: end, end: end) { return found }
-        while let next = segment?.end, try enter(base: next) {
-            if let found = scan(from: next, end: end) { return found }
+        let what =
+            missingSegment.map { "the segment \(LogSegment.name(base: $0)) is missing" }
+            ?? "the record there does not check"
+        if let segment {
+            let rest = UnsafeRawBufferPointer(
+                rebasing: bytes[Int(position - segment.base)...])
+            if let witness = findWitness(rest, from: position) { return "\(what), but \(witness)" }
+        }
+        let nextBase = segment?.end ?? LogSegment.firstBase
+        let names = try fileSystem.list(LogSegment.directory(of: path))
+        for base in names.compactMap({ LogSegment.base(ofName: $0) }).sorted()
+        where base > position && base <= LogSegment.baseMax {
+            if let witness = try findWitness(inSegment: base, nextBase: nextBase) {
+                return "\(what), but \(witness)"
+            }
+        }
+        return nil
+    }
+
+    /// Looks for proof in a file that is named as a segment and that replay has not come to. As
+    /// records prove themselves, they count even if the file is not whole; other files with such a
+    /// name do no harm.
+    private func findWitness(
+        inSegment base: UInt64, nextBase: UInt64
+    ) throws(DatabaseError) -> String? {
+        let name = LogSegment.name(base: base)
+        let file: any StorageFile
+        do throws(DatabaseError) {
+            file = try fileSystem.open(
+                LogSegment.directory(of: path) + "/" + name, access: .readOnly, create: false,
+                mode: 0)
+        } catch {
+            if error.systemError == ENOENT { return nil }
+            throw error
+        }
+        defer { file.close() }
+        let size = try file.size()
+        guard size > UInt64(LogSegment.headerSize) else { return nil }
+        let records = UnsafeMutableRawBufferPointer.allocate(
+            byteCount: Int(min(size - UInt64(LogSegment.headerSize), LogSegment.capacityLimit)),
+            alignment: 8)
+        defer { records.deallocate() }
+        let count = try file.read(into: records, at: UInt64(LogSegment.headerSize))
+        let found = UnsafeRawBufferPointer(rebasing: records[..<count])
+        if let witness = findWitness(found, from: base) { return witness }
+        guard base > nextBase, try LogSegment.isWhole(file, base: base, meta: meta) else {
+            return nil
+        }
+        return "segment \(name) was made when that was known to be on disk"
+    }
+
+    /// Looks for a record that was written when the log was known to be on disk beyond its end.
+    ///
+    /// - Parameters:
+    ///   - bytes: of the log.
+    ///   - start: the position of the first of them, a multiple of 8.
+    private func findWitness(_ bytes: UnsafeRawBufferPointer, from start: UInt64) -> String? {
+        var offset = 0
+        while offset + LogRecord.headerSize <= bytes.count {
+            defer { offset += 8 }
+            let rest = UnsafeRawBufferPointer(rebasing: bytes[offset...])
+            // Before the checksum, which takes longer: most records in recycled space are older.
+            guard let header = rest.baseAddress,
+                header.littleEndian(8, as: UInt32.self) == LogRecord.magic,
+                header.littleEndian(40, as: UInt64.self) > transaction,
+                header.littleEndian(56, as: UInt64.self) > position,
+                let record = LogRecord(
+                    rest, position: start + UInt64(offset), seed: meta.checksumSeed)
+            else { continue }
+            return "transaction \(record.transaction) at position \(record.position) was "
+                + "written when that was known to be on disk"
         }
         return nil
     }
@@ -122,30 +211,12 @@ struct LogReader: ~Copyable {
 
     /// Notes whether the log ends in the middle of a record.
     private mutating func noteTail() {
-        guard let segment, position >= segment.base,
-            segment.end - position >= UInt64(LogRecord.headerSize), let memory = bytes.baseAddress
+        guard let segment, segment.end - position >= UInt64(LogRecord.headerSize),
+            let memory = bytes.baseAddress
         else { return }
         let start = UnsafeRawPointer(memory + Int(position - segment.base))
-        hasTail = start.littleEndian(8) == LogRecord.magic && start.littleEndian(24) == position
-    }
-
-    private func scan(from start: UInt64, end: UInt64) -> LogRecord? {
-        guard let segment, start >= segment.base, start < segment.end,
-            let memory = bytes.baseAddress
-        else { return nil }
-        var offset = Int(start - segment.base + 7) & ~7
-        while offset + LogRecord.headerSize <= bytes.count {
-            let magic: UInt32 = (memory + offset).littleEndian(8)
-            if magic == LogRecord.magic {
-                let rest = UnsafeRawBufferPointer(rebasing: bytes[offset...])
-                let record = LogRecord(
-                    rest, position: segment.base + UInt64(offset), seed: meta.checksumSeed)
-                if let record, record.flushed > end, record.transaction > transaction {
-                    return record
-                }
-            }
-            offset += 8
-        }
-        return nil
+        hasTail =
+            missingSegment == nil && start.littleEndian(8) == LogRecord.magic
+            && start.littleEndian(24) == position
     }
 }

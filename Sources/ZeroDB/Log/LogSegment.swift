@@ -24,6 +24,11 @@ struct LogSegment {
     private static let magic: UInt64 = 0x6765_736c_6264_7a89
     static let capacityMin: UInt64 = 1 << 20
     static let capacityMax: UInt64 = 16 << 20
+    /// No segment is larger, whatever record it was made for.
+    static let capacityLimit: UInt64 = 1 << 30
+    static let baseMax: UInt64 = 1 << 62
+    /// The base of a log's first segment: position 0 stands for no log.
+    static let firstBase: UInt64 = 4096
     private static let zerosSize = 64 << 10
 
     /// The byte of the file that holds a position of the log.
@@ -70,7 +75,8 @@ struct LogSegment {
     /// Opens a segment by its base.
     ///
     /// - Returns: nil if there is no such file.
-    /// - Throws: `corrupted` if it is not this environment's segment at this base, whole.
+    /// - Throws: `corrupted` if it is not this environment's segment at this base, whole;
+    ///   `versionMismatch` if another version wrote it.
     static func open(
         base: UInt64, in environment: String, meta: Meta, fileSystem: any FileSystem,
         access: FileAccess
@@ -83,34 +89,65 @@ struct LogSegment {
             if error.systemError == ENOENT { return nil }
             throw error
         }
-        let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: headerUsed, alignment: 8)
-        defer { buffer.deallocate() }
         do throws(DatabaseError) {
-            // The header is on disk before the file gets its name.
-            guard let bytes = buffer.baseAddress,
-                try file.read(into: buffer, at: 0) == headerUsed,
-                bytes.littleEndian(0)
-                    == Checksum.compute(
-                        UnsafeRawBufferPointer(start: bytes + 8, count: headerUsed - 8),
-                        seed: magic),
-                bytes.littleEndian(8) == magic, bytes.littleEndian(40) == base,
-                bytes.littleEndian(24) == meta.environmentID.0,
-                bytes.littleEndian(32) == meta.environmentID.1
-            else { throw damaged(path, "its header does not check") }
-            let capacity: UInt64 = bytes.littleEndian(48)
-            guard capacity >= UInt64(LogRecord.headerSize), capacity <= 1 << 40, base <= 1 << 62
-            else { throw damaged(path, "its header says that it holds \(capacity) bytes") }
-            let size = try file.size()
-            guard size >= UInt64(headerSize) + capacity else {
-                throw damaged(
-                    path, "it has \(size) bytes of \(UInt64(headerSize) + capacity): it was cut off"
-                )
-            }
+            let capacity = try check(file, path: path, base: base, meta: meta)
             return LogSegment(file: file, base: base, capacity: capacity)
         } catch {
             file.close()
             throw error
         }
+    }
+
+    /// Whether a file is this environment's segment at a base, and nothing of it is missing.
+    static func isWhole(
+        _ file: any StorageFile, base: UInt64, meta: Meta
+    ) throws(DatabaseError) -> Bool {
+        do throws(DatabaseError) {
+            _ = try check(file, path: file.name, base: base, meta: meta)
+            return true
+        } catch {
+            guard error.code == .corrupted || error.code == .versionMismatch else { throw error }
+            return false
+        }
+    }
+
+    /// Checks that a file is this environment's segment at a base, whole.
+    ///
+    /// - Returns: its capacity.
+    /// - Throws: `corrupted`; `versionMismatch` if another version wrote it.
+    private static func check(
+        _ file: any StorageFile, path: String, base: UInt64, meta: Meta
+    ) throws(DatabaseError) -> UInt64 {
+        let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: headerUsed, alignment: 8)
+        defer { buffer.deallocate() }
+        // The header is on disk before the file gets its name.
+        guard let bytes = buffer.baseAddress,
+            try file.read(into: buffer, at: 0) == headerUsed,
+            bytes.littleEndian(0)
+                == Checksum.compute(
+                    UnsafeRawBufferPointer(start: bytes + 8, count: headerUsed - 8),
+                    seed: magic),
+            bytes.littleEndian(8) == magic
+        else { throw damaged(path, "its header does not check") }
+        let version: UInt32 = bytes.littleEndian(16)
+        guard version == Format.version else {
+            throw DatabaseError(
+                .versionMismatch,
+                "log segment \(path) has format version \(version), this library reads "
+                    + "\(Format.version); open the environment with the library that wrote it")
+        }
+        guard bytes.littleEndian(40) == base, bytes.littleEndian(24) == meta.environmentID.0,
+            bytes.littleEndian(32) == meta.environmentID.1
+        else { throw damaged(path, "its header is that of another place or environment") }
+        let capacity: UInt64 = bytes.littleEndian(48)
+        guard capacity >= UInt64(LogRecord.headerSize), capacity <= capacityLimit, base <= baseMax
+        else { throw damaged(path, "its header says that it holds \(capacity) bytes") }
+        let size = try file.size()
+        guard size >= UInt64(headerSize) + capacity else {
+            throw damaged(
+                path, "it has \(size) bytes of \(UInt64(headerSize) + capacity): it was cut off")
+        }
+        return capacity
     }
 
     private static func damaged(_ path: String, _ problem: String) -> DatabaseError {

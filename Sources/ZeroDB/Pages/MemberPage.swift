@@ -139,9 +139,12 @@ extension Page {
     func memberProblem() -> String? {
         guard prefixLength == 0 else { return "it has members and a prefix" }
         if layout.contains(.packed) {
-            guard width > 0, heapUsed == 0 else { return "its members have \(width) bytes" }
+            guard width > 0, width <= size / 4, heapUsed == 0 else {
+                return "its members have \(width) bytes"
+            }
             return nil
         }
+        guard width == 0 else { return "its members have \(width) bytes and slots" }
         let heapStart = size - heapUsed
         for index in 0..<count {
             let slot = UnsafeRawPointer(slot(index))

@@ -77,6 +77,8 @@ final class PosixFile: StorageFile {
     private let descriptor: Int32
     private let isAbandoned = Atomic<Bool>(false)
     private let isClosed = Atomic<Bool>(false)
+    /// How far into the file writes have been within the limit on the size of files.
+    private let allowedEnd = Atomic<UInt64>(0)
 
     init(descriptor: Int32, name: String) {
         self.descriptor = descriptor
@@ -110,6 +112,7 @@ final class PosixFile: StorageFile {
         var index = 0
         var skip = 0
         var position = offset
+        try checkLimit(offset + UInt64(buffers.reduce(0) { $0 + $1.count }))
         while index < buffers.count {
             if skip == buffers[index].count {
                 index += 1
@@ -153,6 +156,23 @@ final class PosixFile: StorageFile {
         }
     }
 
+    /// Refuses a write that the kernel would answer with SIGXFSZ, which ends a host program that
+    /// does not expect it. That is any write beyond the limit, within a longer file too. The limit
+    /// may change, so it is asked for whenever a write goes farther than all before.
+    ///
+    /// - Parameter end: the byte behind the last to be written.
+    private func checkLimit(_ end: UInt64) throws(DatabaseError) {
+        guard end > allowedEnd.load(ordering: .relaxed) else { return }
+        let limit = zp_file_size_limit()
+        guard end <= limit else {
+            throw DatabaseError(
+                systemError: EFBIG,
+                "write up to byte \(end) of \(name), as RLIMIT_FSIZE limits files of this process to "
+                    + "\(limit) bytes")
+        }
+        allowedEnd.max(end, ordering: .relaxed)
+    }
+
     func read(into buffer: UnsafeMutableRawBufferPointer, at offset: UInt64)
         throws(DatabaseError) -> Int
     {
@@ -184,6 +204,8 @@ final class PosixFile: StorageFile {
     }
 
     func truncate(to size: UInt64) throws(DatabaseError) {
+        // Making a file shorter is never refused.
+        if try size > self.size() { try checkLimit(size) }
         let result = SystemCall.retryingInterrupts { Int(ftruncate(descriptor, off_t(size))) }
         guard result >= 0 else {
             throw DatabaseError(

@@ -19,6 +19,24 @@ struct SetPosition {
     var tree = TreeState()
 }
 
+/// The leaf of a tree of values that a cursor of a read transaction stands in: what the next value
+/// needs, in one place.
+struct MemberRun {
+    /// nil if there is none.
+    var leaf: UnsafeMutableRawPointer?
+    /// Of the array, or of the slots.
+    var start: UnsafeMutableRawPointer?
+    var index = 0
+    var count = 0
+    /// Of values of one size; 0 if they have slots.
+    var width = 0
+    var pageSize = 0
+    /// Where the path says which value it is.
+    var step: Path?
+    /// The key as it is handed out.
+    var key = UnsafeRawBufferPointer(start: nil, count: 0)
+}
+
 /// Memory of a cursor in a database with duplicates or with keys held in reverse.
 struct CursorExtra {
     /// The key under the cursor as it was given.
@@ -57,7 +75,14 @@ extension CursorState {
 
     /// - Returns: nil if there is nothing further in that direction; the cursor stays where it was.
     /// - Throws: `incompatible` without duplicates; `badCursor`; `corrupted`.
+    @inline(__always)
     package mutating func move(_ move: SetMove) throws(DatabaseError) -> Entry? {
+        if move == .nextValue, let entry = nextAtHand() { return entry }
+        return try moveSlowly(move)
+    }
+
+    @inline(never)
+    private mutating func moveSlowly(_ move: SetMove) throws(DatabaseError) -> Entry? {
         let tree = try begin()
         guard tree.record.flags.contains(.duplicates) else {
             switch move {
@@ -79,6 +104,48 @@ extension CursorState {
             .incompatible,
             Operations(transaction).describe(database)
                 + " was made without ZDB_DUPSORT: its keys have one value each")
+    }
+
+    /// The next value of the current key, if it is in the leaf where the cursor of a read transaction
+    /// stands: a load or two.
+    @inline(__always)
+    mutating func nextAtHand() -> Entry? {
+        let next = run.index + 1
+        guard next < run.count, place == .onEntry, let leaf = run.leaf, let start = run.start,
+            snapshots == transaction.pointee.snapshots, transaction.pointee.isActive
+        else { return nil }
+        let value: UnsafeRawBufferPointer
+        if run.width > 0 {
+            value = UnsafeRawBufferPointer(start: start + next * run.width, count: run.width)
+        } else {
+            let slot = UnsafeRawPointer(start + next * Page.leafSlotSize)
+            let offset = Page.offset(slot)
+            let length = Page.suffixLength(slot)
+            guard offset + length <= run.pageSize else { return nil }
+            value = UnsafeRawBufferPointer(start: leaf + offset, count: length)
+        }
+        run.index = next
+        run.step?.pointee.index = next
+        return Entry(key: run.key, value: value)
+    }
+
+    /// Notes what the values after the current one need.
+    private mutating func beginRun(_ tree: TreeState) {
+        run.leaf = nil
+        run.count = 0
+        guard set.kind == .tree, !transaction.pointee.isWrite, let path = extra?.path else {
+            return
+        }
+        let step = path + (set.tree.depth - 1)
+        let leaf = Page(step.pointee.page, size: transaction.pointee.source.pageSize)
+        run.leaf = leaf.base
+        run.start = leaf.base + leaf.slotsOffset
+        run.index = step.pointee.index
+        run.count = leaf.count
+        run.width = set.tree.memberWidth
+        run.pageSize = leaf.size
+        run.step = step
+        run.key = heldKey(tree)
     }
 
     private mutating func moveInSets(
@@ -169,10 +236,6 @@ extension CursorState {
             } else if try !TreeRead.moveToNeighbor(source, set.tree, forward: forward, path: path) {
                 return nil
             }
-            // The key is what it was: only the value is new.
-            if !transaction.pointee.isWrite, place == .onEntry {
-                return Entry(key: heldKey(tree), value: try member())
-            }
         }
         return try pairEntry(tree)
     }
@@ -213,7 +276,11 @@ extension CursorState {
         case .inline, .overflow: set.kind = .single
         case .set:
             let bytes = UnsafeRawBufferPointer(start: field.bytes, count: field.count)
-            guard let members = MemberSet(bytes) else { throw source.broken(leaf) }
+            let width = tree.record.flags.contains(.fixedSizeDuplicates)
+                ? Int(tree.record.valueWidth) : 0
+            guard let members = MemberSet(bytes), members.width == width else {
+                throw source.broken(leaf)
+            }
             set.kind = .set
             set.count = members.count
         case .tree:
@@ -260,10 +327,16 @@ extension CursorState {
             value = member
         case .tree: value = try member()
         }
+        // What the memory for a copy of the value has room for.
+        guard value.count <= source.pageSize / 4 else { throw source.broken(leaf) }
         place = .onEntry
         // Changes of the tree would take the value away; the cursor finds its place by it.
-        if transaction.pointee.isWrite { holdMember(value) }
-        return Entry(key: heldKey(tree), value: value)
+        if transaction.pointee.isWrite {
+            holdMember(value)
+            return Entry(key: heldKey(tree), value: value)
+        }
+        beginRun(tree)
+        return Entry(key: run.leaf == nil ? heldKey(tree) : run.key, value: value)
     }
 
     /// Keeps a copy of a value.
@@ -410,7 +483,7 @@ extension CursorState {
                 guard try stepValue(tree, forward: true) != nil else { return nil }
                 return try values(tree, forward: true)
             case .previous:
-                guard place != .nowhere else { throw nowhereError }
+                guard place == .onEntry else { throw nowhereError }
                 return try previousValues(tree)
             }
         } catch {
@@ -421,20 +494,12 @@ extension CursorState {
 
     /// The values before those that lie together with the current one.
     private mutating func previousValues(_ tree: TreeState) throws(DatabaseError) -> Entry? {
-        guard set.kind == .tree, let path = extra?.path else {
-            // All that there are lie together: before the first there are none.
-            guard place == .between, set.kind != .none else { return nil }
-            guard try stepValue(tree, forward: false) != nil else { return nil }
-            return try values(tree, forward: false)
-        }
-        let source = transaction.pointee.source
-        let isMoved: Bool
-        if place == .between {
-            isMoved = try stepValue(tree, forward: false) != nil
-        } else {
-            isMoved = try TreeRead.moveToNeighbor(source, set.tree, forward: false, path: path)
-        }
-        return isMoved ? try values(tree, forward: false) : nil
+        // Other than in a tree, all that there are lie together.
+        guard set.kind == .tree, let path = extra?.path,
+            try TreeRead.moveToNeighbor(
+                transaction.pointee.source, set.tree, forward: false, path: path)
+        else { return nil }
+        return try values(tree, forward: false)
     }
 
     /// The values from the position to the end of what lies together, or from its beginning.

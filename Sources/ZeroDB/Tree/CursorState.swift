@@ -30,6 +30,8 @@ package struct CursorState {
     var changes: UInt64 = 0
     /// Which of the key's values, where it may have several.
     var set = SetPosition()
+    /// The values after it, in a read transaction.
+    var run = MemberRun()
     /// Bytes of the copy of the value under the cursor.
     var memberLength = 0
     /// Memory that only some kinds of databases need.
@@ -66,6 +68,7 @@ package struct CursorState {
         snapshots = transaction.pointee.snapshots
         place = .nowhere
         set = SetPosition()
+        run = MemberRun()
         let needed = transaction.pointee.source.pageSize / 4 + 16
         if needed > keyCapacity {
             key.deallocate()
@@ -120,6 +123,7 @@ package struct CursorState {
     /// - Throws: `badCursor` for `current` of no entry; `badTransaction`; `corrupted`.
     @inline(__always)
     package mutating func move(_ move: Move) throws(DatabaseError) -> Entry? {
+        if move == .next, let entry = nextAtHand() { return entry }
         let tree = try begin()
         do throws(DatabaseError) {
             if tree.record.flags.contains(.duplicates) { return try movePair(move, tree) }

@@ -27,6 +27,7 @@ extension TreeRead {
         for step in 0..<tree.depth {
             let level = tree.depth - 1 - step
             let page = try source.page(reference, level: level, layout: tree.layout(level: level))
+            if level == 0, tree.isSet { try checkMembers(source, tree, page) }
             let isLeafOfOnes =
                 level == 0 && (tree.isSet || !tree.record.flags.contains(.duplicates))
             var index = 0

@@ -65,6 +65,7 @@ enum TreeRead {
             reference = try source.page(reference, level: level, layout: set.branchLayout).child(0)
         }
         let leaf = try source.page(reference, level: 0, layout: set.leafLayout)
+        try checkMembers(source, set, leaf)
         guard leaf.count > 0, let member = leaf.member(0) else { throw source.broken(leaf) }
         return member
     }

@@ -83,10 +83,13 @@ extension TreeWriter {
         let bytes = UnsafeRawBufferPointer(start: field.bytes, count: field.count)
         switch field.kind {
         case .inline:
+            guard width == 0 || bytes.count == width else { throw source.broken(leaf) }
             let order = MemberOrder.compare(bytes, value, reversed: isReversed)
             return MemberPlace(index: order < 0 ? 1 : 0, found: order == 0, count: 1)
         case .set:
-            guard let set = MemberSet(bytes) else { throw source.broken(leaf) }
+            guard let set = MemberSet(bytes), set.width == width else {
+                throw source.broken(leaf)
+            }
             let position = set.search(value, reversed: isReversed)
             guard position.index >= 0 else { throw source.broken(leaf) }
             return MemberPlace(index: position.index, found: position.found, count: set.count)
@@ -204,6 +207,10 @@ extension TreeWriter {
         setState.pointee.becomeSet(in: tree.pointee.record)
         let writer = TreeWriter(of: self, set: setState)
         for member in members {
+            // What the memory for a value's key has room for.
+            guard member.count <= pageSize / 4 else {
+                throw corruptedLeaf("a value of several has \(member.count) bytes")
+            }
             _ = try writer.put(
                 memberKey(of: member), PageEntries.noValue.bytes, mode: .append)
         }
@@ -279,6 +286,9 @@ extension TreeWriter {
     ) throws(DatabaseError) {
         let before = setState.pointee.record
         _ = try TreeWriter(of: self, set: setState).delete(memberKey(of: value))
+        guard setState.pointee.depth > 0 else {
+            throw corruptedLeaf("a tree of values has fewer than its record counts")
+        }
         if try moveToLeaf(key, before) { return }
         countPages(from: before)
         SetTree(setState.pointee.record).store(to: field.bytes)
@@ -289,8 +299,13 @@ extension TreeWriter {
         guard setState.pointee.depth == 1 else { return false }
         let root = setState.pointee.root
         let page = try source.page(root, level: 0, layout: setState.pointee.leafLayout)
-        let members = page.layout.contains(.packed)
-            ? page.count * page.width : page.heapUsed - page.heapDead
+        try TreeRead.checkMembers(source, setState.pointee, page)
+        // Summed up: in a damaged page members may lie on one another.
+        var members = 0
+        for index in 0..<page.count {
+            members += page.memberEntrySize(index)
+            if !page.layout.contains(.packed) { members -= Page.leafSlotSize }
+        }
         let size = Page.entrySize(
             isLeaf: true, suffixLength: key.count,
             valueLength: MemberSet.fieldSize(count: page.count, bytes: members, width: width))
@@ -313,6 +328,12 @@ extension TreeWriter {
         countPages(from: before)
         try replace(key, stored)
         return true
+    }
+
+    /// An error about the leaf that the path leads to.
+    private func corruptedLeaf(_ problem: String) -> DatabaseError {
+        let leaf = Page(path[tree.pointee.depth - 1].page, size: pageSize)
+        return source.corrupted(leaf.number, "leaf", problem)
     }
 
     /// Gives up the pages of a tree of values.

@@ -1,5 +1,4 @@
 import Glibc
-import Synchronization
 
 @testable import ZeroDB
 
@@ -36,7 +35,7 @@ final class SimulatedProgram: @unchecked Sendable {
     let history: AttemptHistory
     private(set) var promises = Promises()
     /// Guards `history` and `promises`.
-    let mutex = Mutex<Void>(())
+    let mutex = Lock<Void>(())
     var random: SeededGenerator
     var flushRandom: SeededGenerator
     /// Whether this is in the middle of a flush.

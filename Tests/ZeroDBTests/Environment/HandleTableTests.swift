@@ -16,9 +16,18 @@ struct HandleTableTests {
         return pointer
     }
 
+    /// A table that is kept for as long as the process lives, as all tables are.
+    private func makeTable(kind: UInt64 = 5, capacity: Int) -> HandleTable<Object> {
+        let table = HandleTable<Object>(kind: kind, capacity: capacity)
+        Self.tables.withLock { $0.append(table) }
+        return table
+    }
+
+    private static let tables = Lock<[HandleTable<Object>]>([])
+
     @Test("A handle leads to its object until it is released")
     func resolves() throws {
-        let table = HandleTable<Object>(kind: 5, capacity: 16)
+        let table = makeTable(capacity: 16)
         let claim = try #require(table.claim(hint: 0))
         table.setObject(object(1), at: claim.index)
         #expect(table.resolve(claim.handle)?.pointee.number == 1)
@@ -31,7 +40,7 @@ struct HandleTableTests {
 
     @Test("A slot used again has another handle and keeps its object")
     func changesGenerations() throws {
-        let table = HandleTable<Object>(kind: 5, capacity: 1)
+        let table = makeTable(capacity: 1)
         var seen: Set<UInt64> = []
         for round in 0..<1000 {
             let claim = try #require(table.claim(hint: 0))
@@ -46,7 +55,7 @@ struct HandleTableTests {
 
     @Test("A full table refuses, and takes again what was released")
     func refusesWhenFull() throws {
-        let table = HandleTable<Object>(kind: 5, capacity: 100)
+        let table = makeTable(capacity: 100)
         var claims: [HandleTable<Object>.Claim] = []
         for _ in 0..<100 { claims.append(try #require(table.claim(hint: 3))) }
         #expect(Set(claims.map(\.index)).count == 100)
@@ -58,7 +67,7 @@ struct HandleTableTests {
 
     @Test("Numbers that are no handles lead nowhere")
     func refusesGarbage() throws {
-        let table = HandleTable<Object>(kind: 5, capacity: 64)
+        let table = makeTable(capacity: 64)
         var good: Set<UInt64> = []
         for _ in 0..<40 {
             let claim = try #require(table.claim(hint: 0))
@@ -80,8 +89,8 @@ struct HandleTableTests {
 
     @Test("Handles of another kind lead nowhere")
     func tellsKindsApart() throws {
-        let first = HandleTable<Object>(kind: 1, capacity: 4)
-        let second = HandleTable<Object>(kind: 2, capacity: 4)
+        let first = makeTable(kind: 1, capacity: 4)
+        let second = makeTable(kind: 2, capacity: 4)
         let firstClaim = try #require(first.claim(hint: 0))
         let secondClaim = try #require(second.claim(hint: 0))
         first.setObject(object(1), at: firstClaim.index)
@@ -92,7 +101,7 @@ struct HandleTableTests {
 
     @Test("Tags count the slots in use of one owner")
     func countsTags() throws {
-        let table = HandleTable<Object>(kind: 5, capacity: 16)
+        let table = makeTable(capacity: 16)
         let claims = try (0..<6).map { _ in try #require(table.claim(hint: 0)) }
         for (place, claim) in claims.enumerated() {
             table.setTag(place < 4 ? 1 : 2, at: claim.index)
@@ -107,7 +116,7 @@ struct HandleTableTests {
 
     @Test("No two threads get one slot")
     func claimsFromManyThreads() {
-        let table = HandleTable<Object>(kind: 5, capacity: 64)
+        let table = makeTable(capacity: 64)
         let owners = (0..<64).map { _ in Owner() }
         let rounds = TestSettings.operations(usually: 20_000)
         onThreads(6) { thread in

@@ -80,7 +80,7 @@ extension KindRun {
         _ model: inout PairModel, _ cursors: inout [KindCursor]
     ) throws {
         let here = cursors.filter { $0.database == database }
-        if here.count < 3, cursors.count < 20, here.isEmpty || random.chance(20) {
+        if here.isEmpty || (here.count < 3 && random.chance(20)) {
             cursors.append(KindCursor(transaction.access.claim, database, handle))
         }
         let cursor = random.pick(cursors.filter { $0.database == database })
@@ -179,6 +179,12 @@ extension KindRun {
     }
 
     private func countValues(_ cursor: KindCursor, _ model: PairModel) throws {
+        guard model.kind.hasDuplicates else {
+            try expectError(.incompatible, "a count without duplicates") { () throws(DatabaseError) in
+                _ = try cursor.state.count()
+            }
+            return
+        }
         guard let pair = cursor.pair, model.find(pair.key, pair.value) != nil else {
             try expectError(.badCursor, "a count of no entry") { () throws(DatabaseError) in
                 _ = try cursor.state.count()

@@ -23,7 +23,9 @@ extension KindRun {
                 } catch is TakenBack {}
             }
             let database = random.below(draft.count)
-            if try makeDatabase(database, &transaction, &draft) { cursors.removeAll() }
+            if try makeDatabase(database, &transaction, &draft, depth: depth) {
+                cursors.removeAll()
+            }
             try change(database, &transaction, &draft, &cursors)
         }
     }
@@ -32,12 +34,13 @@ extension KindRun {
     ///
     /// - Returns: whether a database was deleted, and cursors in it are none any more.
     private func makeDatabase(
-        _ database: Int, _ transaction: inout WriteTransaction, _ draft: inout Databases
+        _ database: Int, _ transaction: inout WriteTransaction, _ draft: inout Databases, depth: Int
     ) throws -> Bool {
         let kind = scenario.kinds[database]
         if draft[database] != nil, random.below(3000) == 0 {
             let handle = try handle(database, transaction)
-            if database == 0 || random.chance(30) {
+            // Cursors of the transactions that this one is nested in go on.
+            if database == 0 || depth > 0 || random.chance(30) {
                 try transaction.clear(handle)
                 draft[database] = PairModel(kind)
                 return false

@@ -221,7 +221,7 @@ struct MemberPageTests {
         #expect(problem([.members, .packed], width: 8) == nil)
         #expect(problem(.counted, width: 0, kind: .branch) == nil)
         #expect(problem([.members, .packed], width: 0) != nil)
-        #expect(problem([.members, .packed], width: 4096 / 4 - 7) != nil)
+        #expect(problem([.members, .packed], width: 4096 / 4 + 1) != nil)
         #expect(problem(.members, width: 8) != nil)
         #expect(problem(.packed, width: 8) != nil)
         #expect(problem(.reversed, width: 0) != nil)

@@ -1,6 +1,7 @@
 import Glibc
-import Synchronization
 import Testing
+
+@testable import ZeroDB
 
 /// Runs a body on several threads at once and waits for all of them.
 ///
@@ -47,7 +48,7 @@ func onThreads(_ count: Int, _ body: @escaping @Sendable (Int) throws -> Void) {
 
 /// What went wrong on other threads, which belong to no test and so cannot record it themselves.
 final class Failures: Sendable {
-    private let messages = Mutex<[String]>([])
+    private let messages = Lock<[String]>([])
 
     var all: [String] { messages.withLock { $0 } }
 

@@ -43,7 +43,10 @@ struct ValueRecipe: Equatable, Sendable {
     }
 
     var bytes: [UInt8] {
-        Array(unsafeUninitializedCapacity: Int(count)) { buffer, initialized in
+        // With a capacity of 0 this would store a count in the empty array that all threads share,
+        // which ThreadSanitizer reports.
+        guard count > 0 else { return [] }
+        return Array(unsafeUninitializedCapacity: Int(count)) { buffer, initialized in
             _ = write(to: UnsafeMutableRawBufferPointer(buffer))
             initialized = Int(count)
         }

@@ -88,7 +88,7 @@ def open_environment(
         (to be on disk), "relaxed" (nothing; on disk within 100 ms) or "none" (nothing; on disk
         with the next checkpoint).
     :param log_size: bytes of log after which a checkpoint is made. Default: 64 MiB.
-    :param threads: whether the library may start a thread, which makes checkpoints and flushes
+    :param threads: whether the library may start threads, which make checkpoints and flush
         relaxed commits. If not, commits do that work.
     :param on_event: called with a level ("information", "warning" or "error") and a message
         for what the library does by itself: recovery, failures of background work. It is called
