@@ -37,7 +37,8 @@ DEMO_ENVIRONMENT := build/demo.zdb
 # The command-line programs to build and install, by their SwiftPM product names.
 TOOLS :=
 
-.PHONY: all help lib stage install uninstall demo test test-swift test-c test-python test-format \
+.PHONY: all help lib stage install uninstall demo test test-swift test-c test-differential \
+	test-python test-format differential \
 	crash-test stress check-exports test-tsan test-asan test-valgrind bench readpath lint lint-headers \
 	lint-python lint-shell lint-swift format clean deps-test deps-demo
 
@@ -161,12 +162,12 @@ deps-demo:
 
 # ------------------------------------------------------------------- testing
 
-test: deps-test test-swift test-c test-python test-format check-exports ## run every test
+test: deps-test test-swift test-c test-differential test-python test-format check-exports ## run every test
 	@echo
-	@echo 'All tests passed: Swift, C, Python, file format, exported symbols.'
+	@echo 'All tests passed: Swift, C, LMDB compared, Python, file format, exported symbols.'
 
 deps-test:
-	@scripts/deps.sh build c python demo
+	@scripts/deps.sh build c differential python demo
 
 test-swift: ## the tests of the engine and the Swift API
 	@scripts/deps.sh build
@@ -175,6 +176,10 @@ test-swift: ## the tests of the engine and the Swift API
 test-c: stage ## the tests of the C API, as C11 and as C++17
 	@scripts/deps.sh c
 	$(MAKE) -C Tests/C test STAGE='$(CURDIR)/$(STAGE)'
+
+test-differential: stage ## the same random operations on LMDB, compared
+	@scripts/deps.sh differential
+	$(MAKE) -C Tests/differential run STAGE='$(CURDIR)/$(STAGE)'
 
 test-python: $(VENV)/.zerodb $(VENV)/.test ## the tests of the Python package
 	$(PYTHON) -m pytest bindings/python/tests
@@ -207,6 +212,12 @@ crash-test: ## thousands of simulated power cuts; WORKLOADS=N for more
 		-Xswiftc -enable-testing --scratch-path .build-test --filter Simulation
 
 WORKLOADS = 2000
+
+differential: stage ## five million operations compared with LMDB; OPERATIONS=N for more
+	@scripts/deps.sh differential
+	$(MAKE) -C Tests/differential long STAGE='$(CURDIR)/$(STAGE)' OPERATIONS=$(OPERATIONS)
+
+OPERATIONS = 5000000
 
 stress: stage ## real processes killed at random moments; KILLS=N for more
 	@scripts/deps.sh c

@@ -22,6 +22,7 @@ packages_of() {
     case $1 in
     build) echo gcc g++ libxxhash-dev ;;
     c) echo gcc g++ pkg-config ;;
+    differential) echo gcc pkg-config liblmdb-dev ;;
     python) echo gcc libffi-dev python3-dev python3-venv ;;
     demo) echo gcc pkg-config unicode-data wamerican-huge ;;
     lint) echo gcc g++ python3-venv ;;

@@ -239,6 +239,11 @@ static int call_cursor_next_many(zdb_cursor *cursor) {
     return zdb_cursor_next_many(cursor, &key, &value, 1, &count);
 }
 
+static int call_cursor_reserve(zdb_cursor *cursor) {
+    zdb_val key = text("k"), value = bytes(NULL, 5);
+    return zdb_cursor_put(cursor, &key, &value, ZDB_RESERVE);
+}
+
 static int call_cursor_count(zdb_cursor *cursor) {
     uint64_t count;
     return zdb_cursor_count(cursor, &count);
@@ -267,6 +272,7 @@ const struct cursor_call cursor_calls[] = {
     {"zdb_cursor_get, set", call_cursor_set},
     {"zdb_cursor_put", call_cursor_put},
     {"zdb_cursor_put, current", call_cursor_put_current},
+    {"zdb_cursor_put, to reserve", call_cursor_reserve},
     {"zdb_cursor_del", call_cursor_del},
     {"zdb_cursor_del, all values", call_cursor_del_all},
     {"zdb_cursor_get, both", call_cursor_both},

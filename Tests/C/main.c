@@ -26,7 +26,7 @@ static const struct suite *const suites[] = {
     &limits_suite,       &handles_suite,      &arguments_suite,    &figures_suite,
     &durability_suite,   &recovery_suite,     &damage_suite,       &threads_suite,
     &fork_suite,         &system_calls_suite, &processes_suite,    &readers_suite,
-    &file_sizes_suite,
+    &batches_suite,      &database_changes_suite, &file_sizes_suite,
 };
 
 enum { SUITE_COUNT = sizeof(suites) / sizeof(suites[0]) };

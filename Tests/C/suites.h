@@ -28,6 +28,8 @@ extern const struct suite recovery_suite;
 extern const struct suite system_calls_suite;
 extern const struct suite processes_suite;
 extern const struct suite readers_suite;
+extern const struct suite database_changes_suite;
+extern const struct suite batches_suite;
 extern const struct suite file_sizes_suite;
 
 #define DEFINE_SUITE(suite_name, tests)                                                            \

@@ -86,6 +86,64 @@ static void what_a_killed_process_committed_is_replayed_and_counted(void) {
     close_env(env);
 }
 
+enum { COPIES = 400 };
+
+/* Puts values, and deletes keys, that lie in pages of the transaction, which the change moves. */
+static void put_from_own_pages_and_die(void *argument) {
+    (void)argument;
+    zdb_env *env = open_env("env");
+    zdb_txn *txn = begin_write(env);
+    char key_text[KEY_BYTES], value_text[KEY_BYTES];
+    for (unsigned i = 0; i < COPIES; i++) {
+        zdb_val key = numbered(key_text, "key", i), value = numbered(value_text, "key", i);
+        REQUIRE_OK(zdb_put(txn, ZDB_MAIN_DB, &key, &value, 0));
+    }
+    for (unsigned i = 0; i < COPIES; i++) {
+        zdb_val key = numbered(key_text, "key", i), value = nothing();
+        REQUIRE_OK(zdb_get(txn, ZDB_MAIN_DB, &key, &value));
+        zdb_val copy = numbered(key_text, "copy", i);
+        REQUIRE_OK(zdb_put(txn, ZDB_MAIN_DB, &copy, &value, 0));
+        if (i % 2 == 0) {
+            key = numbered(key_text, "key", i);
+            REQUIRE_OK(zdb_get(txn, ZDB_MAIN_DB, &key, &value));
+            REQUIRE_OK(zdb_del(txn, ZDB_MAIN_DB, &value, NULL));
+        }
+    }
+    /* A key in an overflow run that goes with it. */
+    void *memory = new_pattern(100000, 1);
+    zdb_val whole = bytes(memory, 100000), part, value = nothing();
+    zdb_val key = bytes(memory, 1000);
+    REQUIRE_OK(zdb_put(txn, ZDB_MAIN_DB, &key, &whole, 0));
+    REQUIRE_OK(zdb_get(txn, ZDB_MAIN_DB, &key, &value));
+    part = bytes(value.data, 1000);
+    REQUIRE_OK(zdb_del(txn, ZDB_MAIN_DB, &part, NULL));
+    free(memory);
+    commit(txn);
+    die();
+}
+
+static void what_was_put_from_the_transactions_own_pages_is_replayed(void) {
+    run_until_killed(put_from_own_pages_and_die, NULL);
+    zdb_env *env = open_env("env");
+    CHECK_NUMBER(info_of(env).recovered_records, 1);
+    zdb_txn *txn = begin_read(env);
+    CHECK_NUMBER(entries(txn, ZDB_MAIN_DB), COPIES + COPIES / 2);
+    for (unsigned i = 0; i < COPIES; i++) {
+        char copy_text[KEY_BYTES], key_text[KEY_BYTES];
+        numbered(copy_text, "copy", i);
+        numbered(key_text, "key", i);
+        expect_text(txn, ZDB_MAIN_DB, copy_text, key_text);
+        if (i % 2 == 0) {
+            expect_absent(txn, ZDB_MAIN_DB, key_text);
+        } else {
+            expect_text(txn, ZDB_MAIN_DB, key_text, key_text);
+        }
+    }
+    abort_txn(txn);
+    expect_sound(env);
+    close_env(env);
+}
+
 static void after_a_clean_close_there_is_nothing_to_replay(void) {
     zdb_env *env = open_env("env");
     commit_each(env, 5);
@@ -564,6 +622,7 @@ static void a_record_that_was_cut_off_is_warned_of_once(void) {
 
 static const struct test tests[] = {
     TEST(what_a_killed_process_committed_is_replayed_and_counted),
+    TEST(what_was_put_from_the_transactions_own_pages_is_replayed),
     TEST(after_a_clean_close_there_is_nothing_to_replay),
     TEST(what_was_recovered_need_not_be_recovered_again),
     TEST(each_of_many_deaths_leaves_its_commit),

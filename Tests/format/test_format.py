@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import random
 import re
 import shutil
@@ -9,17 +10,12 @@ from pathlib import Path
 
 import pytest
 import xxhash
-from format_reader import (
-    LOG_HEADER_SIZE,
-    META_RECORD_SIZE,
-    PAGE_SIZES,
-    Environment,
-    FormatError,
-    Tree,
-    newest_meta,
-)
+from format_log import LOG_HEADER_SIZE
+from format_reader import Environment, Tree
+from format_records import META_RECORD_SIZE, PAGE_SIZES, FormatError, newest_meta
 
 import zerodb
+from zerodb import _ffi
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "FORMAT.md"
 
@@ -273,6 +269,68 @@ def test_the_log_goes_on_from_segment_to_segment(path: Path) -> None:
         copied = copy(path)
     assert len(list((copied / "log").glob("*.log"))) > 2
     assert len(check_copy(copied, {MAIN: entries}).records) == 60
+
+
+class Calls:
+    """Functions of zerodb.h in a write transaction, by their names without zdb_."""
+
+    def __init__(self, txn: zerodb.Transaction) -> None:
+        self._library = ctypes.CDLL(_ffi.library_path)
+        self._txn = ctypes.c_void_p(txn._state.handle)
+
+    def __call__(self, name: str, *arguments: object) -> None:
+        code = getattr(self._library, f"zdb_{name}")(self._txn, *arguments)
+        assert code == 0, f"zdb_{name} returned {code}"
+
+    def open(self, name: bytes | None, flags: int = 0) -> int:
+        """The handle of a database, made if it is not there."""
+        db = ctypes.c_uint32()
+        self("db_open", name, _ffi.CREATE | flags, ctypes.byref(db))
+        return db.value
+
+    def delete_range(self, db: int, start: bytes | None, stop: bytes | None) -> None:
+        """Deletes from one key to before another."""
+        ends = [
+            end if end is None else ctypes.byref(_ffi.InputVal(end, len(end)))
+            for end in (start, stop)
+        ]
+        self("del_range", db, *ends, None)
+
+
+def test_the_log_tells_what_happened_to_whole_databases(path: Path) -> None:
+    numbers = {b"%03d" % number: b"%d" % number for number in range(300)}
+    model: Databases = {name: dict(numbers) for name in (MAIN, b"a", b"b", b"c", b"d")}
+    with zerodb.open(path, threads=False) as env:
+        with env.begin(write=True) as txn:
+            for name, entries in model.items():
+                db = None if name == MAIN else txn.db(name, create=True)
+                for key, value in entries.items():
+                    txn.put(key, value, db=db)
+        with env.begin(write=True) as txn:
+            call = Calls(txn)
+            call("db_clear", call.open(b"a"))
+            model[b"a"] = {}
+            call("db_drop", call.open(b"b"))
+            del model[b"b"]
+            call("db_rename", call.open(b"c"), b"b", None)
+            model[b"b"] = model.pop(b"c")
+            txn.put(b"x", b"y", db=txn.db(b"b"))
+            model[b"b"][b"x"] = b"y"
+            for name, start, stop in (
+                (b"d", b"100", b"200"), (b"d", None, b"050"), (b"d", b"250", None),
+                (b"b", None, None),
+            ):  # fmt: skip
+                call.delete_range(call.open(name), start, stop)
+                for key in list(model[name]):
+                    if (start is None or key >= start) and (stop is None or key < stop):
+                        del model[name][key]
+            call("db_clear", 0)
+            model[MAIN] = {}
+            # A name that is free again.
+            call.open(b"c")
+            model[b"c"] = {}
+        found = check_copy(copy(path), model)
+        assert len(found.records) == 2
 
 
 def test_a_transaction_too_large_for_the_log_is_in_the_meta_page(path: Path) -> None:

@@ -71,6 +71,7 @@ extension Transactions {
         }
         let (claim, _) = try claim(environment)
         claim.state.pointee.beginNested(in: parent)
+        write.pointee.settle()
         write.pointee.savepoints.append(Savepoint(write.pointee))
         write.pointee.frames.pointee.beginLevel()
         parent.pointee.status = .nesting
@@ -80,6 +81,7 @@ extension Transactions {
     /// Commits a nested transaction: its changes are its parent's.
     static func giveToParent(_ state: UnsafeMutablePointer<TransactionState>) {
         leaveParent(state) { parent, write in
+            write.pointee.settle()
             parent.pointee.adoptTrees(of: state)
             write.pointee.savepoints.removeLast()
             write.pointee.frames.pointee.joinLevel()
@@ -89,6 +91,7 @@ extension Transactions {
     /// Aborts a nested transaction: its parent is as it was when it began.
     static func takeBack(_ state: UnsafeMutablePointer<TransactionState>) {
         leaveParent(state) { _, write in
+            write.pointee.reservation = nil
             write.pointee.savepoints.removeLast().restore(&write.pointee)
             write.pointee.frames.pointee.dropLevel()
         }

@@ -7,7 +7,7 @@ extension TreeWriter {
     func clear() throws(DatabaseError) {
         let record = tree.pointee.record
         guard record.depth > 0 else { return }
-        var freed = FreedPages()
+        var freed = FreedPages(durableRoot: write.pointee.durableRoot)
         try freePages(
             record.root, level: Int(record.depth) - 1, tree.pointee,
             readingLeaves: record.overflowPages > 0 || record.flags.contains(.duplicates), &freed)
@@ -103,36 +103,48 @@ extension TreeWriter {
     }
 }
 
-/// Pages being given up, old and young (as `WriteState.free` tells them apart), joined with their
-/// neighbours.
+/// Pages being given up, joined with their neighbours as far as both are old or both young
+/// (`WriteState.free` tells them apart).
 private struct FreedPages {
     private struct Run {
         var pages: PageRun
+        /// The oldest writer.
         var birth: UInt64
     }
 
+    private let durableRoot: UInt64
     private var runs: [Run] = []
     private(set) var pages: UInt64 = 0
 
+    init(durableRoot: UInt64) { self.durableRoot = durableRoot }
+
     mutating func add(_ run: PageRun, birth: UInt64) {
         pages &+= run.count
-        runs.append(Run(pages: run, birth: birth))
+        let run = Run(pages: run, birth: birth)
+        // Transactions give their pages numbers in this order: most join at once.
+        if let last = runs.indices.last, Self.join(&runs[last], run, durableRoot) { return }
+        runs.append(run)
     }
 
-    func hand(to write: UnsafeMutablePointer<WriteState>) {
-        let root = write.pointee.durableRoot
-        var joined: Run?
-        for run in runs.sorted(by: { $0.pages.start < $1.pages.start }) {
-            if let last = joined {
-                if last.pages.end == run.pages.start, (last.birth > root) == (run.birth > root) {
-                    joined?.pages.count += run.pages.count
-                    joined?.birth = min(last.birth, run.birth)
-                    continue
-                }
-                write.pointee.free(last.pages, birth: last.birth)
-            }
+    /// Adds a run to the one that ends where it begins.
+    ///
+    /// - Returns: false if it does not, and then nothing has changed.
+    private static func join(_ first: inout Run, _ second: Run, _ durableRoot: UInt64) -> Bool {
+        guard first.pages.end == second.pages.start,
+            (first.birth > durableRoot) == (second.birth > durableRoot)
+        else { return false }
+        first.pages.count += second.pages.count
+        first.birth = min(first.birth, second.birth)
+        return true
+    }
+
+    mutating func hand(to write: UnsafeMutablePointer<WriteState>) {
+        runs.sort { $0.pages.start < $1.pages.start }
+        guard var joined = runs.first else { return }
+        for run in runs.dropFirst() where !Self.join(&joined, run, durableRoot) {
+            write.pointee.free(joined.pages, birth: joined.birth)
             joined = run
         }
-        if let joined { write.pointee.free(joined.pages, birth: joined.birth) }
+        write.pointee.free(joined.pages, birth: joined.birth)
     }
 }

@@ -143,7 +143,8 @@ final class DatabaseModelRun {
                 }
                 let key = entry.key.withUnsafeBytes { Array($0) }
                 let isRight = entry.value.withUnsafeBytes { model[place].value.matches($0) }
-                if key != model[place].key { wrong = "\(show(key)) is not \(show(model[place].key))" }
+                let expected = model[place].key
+                if key != expected { wrong = "\(show(key)) is not \(show(expected))" }
                 if !isRight { wrong = "\(show(key)) has another value" }
                 index = model.next(place)
             }

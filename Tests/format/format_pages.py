@@ -1,0 +1,122 @@
+"""The entries of single pages of ZeroDB's files, from docs/FORMAT.md alone."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from format_records import HEADER_SIZE, PACKED, REVERSED, require, u16, u32
+
+
+def check_keys(keys: list[bytes], low: bytes, high: bytes | None, where: str) -> None:
+    """Checks that the keys of a page are in order and in its range."""
+    require(all(low <= key for key in keys), f"{where}: a key before its range")
+    require(high is None or all(key < high for key in keys), f"{where}: one after it")
+    require(all(a < b for a, b in zip(keys, keys[1:])), f"{where}: unordered keys")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """An entry of a branch or leaf with slots."""
+
+    slot: bytes
+    key: bytes
+    offset: int
+    length: int
+    """Bytes of the key's suffix."""
+    kind: int
+    end: int
+    """Where the entry's bytes in the heap end."""
+
+
+def read_entries(
+    page: bytes, where: str, end_of: Callable[[bytes, int], int]
+) -> list[Entry]:
+    """The entries of a branch or leaf with a prefix, slots and a heap.
+
+    `end_of` says where an entry's bytes end, from where those of its key do.
+    """
+    count, prefix_length, heap_used, heap_dead = struct.unpack_from("<4H", page, 28)
+    require(prefix_length <= len(page) // 4, f"{where}: a prefix too long")
+    prefix = page[HEADER_SIZE : HEADER_SIZE + prefix_length]
+    slots = HEADER_SIZE + (prefix_length + 7) // 8 * 8
+    require(not any(page[HEADER_SIZE + prefix_length : slots]), f"{where}: padding is set")
+    slot_size = 16 if page[25] else 8
+    heap = check_gap(page, slots + count * slot_size, where)
+    entries: list[Entry] = []
+    live = 0
+    for index in range(count):
+        slot = page[slots + index * slot_size :][:slot_size]
+        head, offset, key_field = struct.unpack_from("<IHH", slot)
+        length = key_field & 0x3FFF
+        rest = max(0, length - 4)
+        suffix = struct.pack(">I", head)
+        require(not any(suffix[length:]), f"{where}: bytes after the end of key {index}")
+        require(offset + rest <= len(page) - (0 if page[25] else 2), f"{where}: {index} cut off")
+        end = end_of(page, offset + rest)
+        if end > offset:
+            require(offset >= heap, f"{where}: entry {index} begins before the heap")
+            require(end <= len(page), f"{where}: entry {index} is cut off")
+            live += end - offset
+        key = b"" if page[25] and index == 0 else prefix + suffix[:length]
+        key += page[offset : offset + rest]
+        require(len(key) <= len(page) // 4 - 8, f"{where}: a key too long")
+        entries.append(Entry(slot, key, offset, length, key_field >> 14, end))
+    require(live == heap_used - heap_dead, f"{where}: heap counts are wrong")
+    return entries
+
+
+def check_gap(page: bytes, end: int, where: str) -> int:
+    """Checks what is between the slots, which end there, and the heap; where that begins."""
+    heap = len(page) - u16(page, 32)
+    require(end <= heap, f"{where}: slots and heap overlap")
+    require(not any(page[end:heap]), f"{where}: the gap is not clear")
+    return heap
+
+
+def read_members(page: bytes, layout: int, where: str) -> list[bytes]:
+    """The members of a leaf of a tree of values, as they were given."""
+    count, prefix_length, heap_used, heap_dead = struct.unpack_from("<4H", page, 28)
+    require(prefix_length == 0, f"{where}: members with a prefix")
+    if layout & PACKED:
+        width = u16(page, 36)
+        require(width > 0, f"{where}: members of no bytes")
+        require((heap_used, heap_dead) == (0, 0), f"{where}: packed members and a heap")
+        check_gap(page, HEADER_SIZE + count * width, where)
+        return [page[HEADER_SIZE + index * width :][:width] for index in range(count)]
+    heap = check_gap(page, HEADER_SIZE + 8 * count, where)
+    members: list[bytes] = []
+    for index in range(count):
+        head, offset, length = struct.unpack_from("<IHH", page, HEADER_SIZE + 8 * index)
+        require(length <= len(page) // 4 - 8, f"{where}: member {index} has {length} bytes")
+        if length == 0:
+            require(offset == 0, f"{where}: member {index} has no bytes and a place")
+        else:
+            require(heap <= offset <= len(page) - length, f"{where}: member {index} cut off")
+        member = page[offset : offset + length]
+        key = member[::-1] if layout & REVERSED else member
+        require(head == u32(key[:4][::-1].rjust(4, b"\0"), 0), f"{where}: head {index}")
+        members.append(member)
+    live = sum(len(member) for member in members)
+    require(live == heap_used - heap_dead, f"{where}: heap counts are wrong")
+    return members
+
+
+def read_set(stored: bytes, width: int, where: str) -> list[bytes]:
+    """The values of a key that has several, in its leaf."""
+    require(len(stored) >= 4, f"{where}: a set of {len(stored)} bytes")
+    count, stored_width = u16(stored, 0), u16(stored, 2)
+    require(count >= 2, f"{where}: a set of {count} values")
+    require(stored_width == width, f"{where}: a set of values of {stored_width}, not {width}")
+    if width:
+        ends = [width * (index + 1) for index in range(count)]
+        members = stored[4:]
+    else:
+        require(len(stored) >= 4 + 2 * count, f"{where}: a table that is cut off")
+        ends = [u16(stored, 4 + 2 * index) for index in range(count)]
+        members = stored[4 + 2 * count :]
+    starts = [0, *ends[:-1]]
+    require(all(a <= b for a, b in zip(starts, ends)), f"{where}: values end before they begin")
+    require(ends[-1] == len(members), f"{where}: a set that its values do not fill")
+    return [members[a:b] for a, b in zip(starts, ends)]

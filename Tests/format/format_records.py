@@ -1,0 +1,261 @@
+"""What ZeroDB's files are made of, from docs/FORMAT.md alone: numbers, records, metas."""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from typing import Union
+
+import xxhash
+
+MAGIC = b"\x89ZERODB\n"
+FORMAT_VERSION = 1
+PAGE_SIZES = (4096, 8192, 16384, 32768, 65536)
+
+META_PAGES = 2
+META_RECORD_SIZE = 448
+TREE_RECORD_SIZE = 64
+HEADER_SIZE = 40
+DEPTH_MAX = 32
+NUMBER_LIMIT = 1 << 47
+VALUE_SIZE_MAX = 1 << 31
+
+BRANCH, LEAF, OVERFLOW = 1, 2, 3
+INLINE_VALUE, OVERFLOW_VALUE, SET_VALUE, TREE_VALUE = range(4)
+PENDING, YOUNG, AVAILABLE = 0, 1, 2
+SET_TREE_SIZE = 40
+
+# What a database is.
+REVERSE_KEYS, DUPLICATES, INTEGER_KEYS = 0x02, 0x04, 0x08
+FIXED_VALUES, INTEGER_VALUES, REVERSE_VALUES, COUNTED = 0x10, 0x20, 0x40, 0x80
+DATABASE_FLAGS = 0xFE
+
+# What a page is, beside its kind.
+MEMBERS, PACKED, REVERSED, COUNTED_BRANCH = 1, 2, 4, 8
+
+Value = Union[bytes, set[bytes]]
+"""What a key has: its value, or with duplicates all its values."""
+
+
+class FormatError(Exception):
+    """The file is not what docs/FORMAT.md says."""
+
+
+def require(holds: bool, problem: str) -> None:
+    """Raises unless something holds."""
+    if not holds:
+        raise FormatError(problem)
+
+
+def u16(data: bytes, offset: int) -> int:
+    """The little-endian number of 16 bits at an offset."""
+    return int(struct.unpack_from("<H", data, offset)[0])
+
+
+def u32(data: bytes, offset: int) -> int:
+    """The little-endian number of 32 bits at an offset."""
+    return int(struct.unpack_from("<I", data, offset)[0])
+
+
+def u64(data: bytes, offset: int) -> int:
+    """The little-endian number of 64 bits at an offset."""
+    return int(struct.unpack_from("<Q", data, offset)[0])
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A page number and the low bits of the transaction that wrote the page."""
+
+    number: int
+    tag: int
+
+    @classmethod
+    def parse(cls, word: int) -> Reference:
+        """From the 64 bits that are stored."""
+        return cls(number=word & (1 << 48) - 1, tag=word >> 48)
+
+
+def check_flags(flags: int, what: str) -> None:
+    """Checks that the flags of a database are known and go together."""
+    require(flags & ~DATABASE_FLAGS == 0, f"{what}: flags of {flags:#x}")
+    conflicts = (REVERSE_KEYS | INTEGER_KEYS, REVERSE_VALUES | INTEGER_VALUES)
+    require(all(flags & pair != pair for pair in conflicts), f"{what}: two orders")
+    of_values = FIXED_VALUES | INTEGER_VALUES | REVERSE_VALUES
+    require(flags & DUPLICATES or not flags & of_values, f"{what}: {flags:#x} is not for one value")
+    require(flags & FIXED_VALUES or not flags & INTEGER_VALUES, f"{what}: integers of any size")
+
+
+def held_key(flags: int, key: bytes) -> bytes:
+    """A key as pages hold it, from the key as it was given, and the other way round."""
+    return key[::-1] if flags & (REVERSE_KEYS | INTEGER_KEYS) else key
+
+
+def member_key(flags: int, value: bytes) -> bytes:
+    """What orders a value of several, in a database with these flags."""
+    return value[::-1] if flags & (REVERSE_VALUES | INTEGER_VALUES) else value
+
+
+@dataclass(frozen=True)
+class SetTree:
+    """Where the values of a key are that has many, and their counts."""
+
+    root: Reference
+    entries: int
+    branch_pages: int
+    leaf_pages: int
+    depth: int
+
+    @classmethod
+    def parse(cls, data: bytes, what: str) -> SetTree:
+        """From the 40 bytes that are stored."""
+        require(len(data) == SET_TREE_SIZE, f"{what}: a record of {len(data)} bytes")
+        counts = struct.unpack_from("<3Q", data, 8)
+        require(max(counts) < 1 << 60 and counts[0] > 0, f"{what}: counts of {counts}")
+        require(not any(data[33:]), f"{what}: reserved bytes are set")
+        require(1 <= data[32] <= DEPTH_MAX, f"{what}: a depth of {data[32]}")
+        return cls(Reference.parse(u64(data, 0)), *counts, depth=data[32])
+
+
+@dataclass(frozen=True)
+class TreeRecord:
+    """Where a tree is, and its counts."""
+
+    root: Reference
+    entries: int
+    branch_pages: int
+    leaf_pages: int
+    overflow_pages: int
+    created: int
+    depth: int
+    key_width: int
+    flags: int
+    value_width: int
+    keys: int
+
+    @classmethod
+    def parse(cls, data: bytes, what: str) -> TreeRecord:
+        """From the 64 bytes that are stored."""
+        require(len(data) == TREE_RECORD_SIZE, f"{what}: a tree record of {len(data)} bytes")
+        record = cls(
+            Reference.parse(u64(data, 0)),
+            *struct.unpack_from("<5QBBHHxxQ", data, 8),
+        )
+        check_flags(record.flags, what)
+        require(record.key_width in (0, 4, 8), f"{what}: keys of {record.key_width} bytes")
+        require(record.flags & INTEGER_KEYS or not record.key_width, f"{what}: a width of keys")
+        require(record.flags & FIXED_VALUES or not record.value_width, f"{what}: one of values")
+        if record.flags & INTEGER_VALUES:
+            require(record.value_width in (0, 4, 8), f"{what}: a width of {record.value_width}")
+        require(record.flags & DUPLICATES or not record.keys, f"{what}: a count of keys")
+        require(record.keys <= record.entries, f"{what}: more keys than entries")
+        require(not any(data[54:56]), f"{what}: reserved bytes are set")
+        require(record.depth <= DEPTH_MAX, f"{what}: a depth of {record.depth}")
+        require((u64(data, 0) == 0) == (record.depth == 0), f"{what}: root and depth disagree")
+        counts = (record.entries, record.branch_pages, record.leaf_pages, record.overflow_pages)
+        require(max(counts) < 1 << 60, f"{what}: counts of {counts}")
+        return record
+
+
+@dataclass(frozen=True)
+class Meta:
+    """One record of a meta page: a state of the environment."""
+
+    page_size: int
+    environment_id: bytes
+    transaction: int
+    page_count: int
+    available_pages: int
+    pending_pages: int
+    allocation_cursor: int
+    wall_clock: int
+    young_pages: int
+    log_end: int
+    log_checksum: int
+    log_segment: int
+    logged_transaction: int
+    main: TreeRecord
+    catalog: TreeRecord
+    free: TreeRecord
+    page: int
+    pinned_total: int
+
+    @classmethod
+    def parse(cls, data: bytes) -> Meta:
+        """From the 448 bytes that are stored."""
+        require(len(data) == META_RECORD_SIZE, "the file ends before it")
+        require(data[8:16] == MAGIC, "no magic number")
+        computed = xxhash.xxh3_64_intdigest(data[8:], seed=int.from_bytes(MAGIC, "little"))
+        require(u64(data, 0) == computed, "a wrong checksum")
+        require(u32(data, 16) == FORMAT_VERSION, f"format version {u32(data, 16)}")
+        require(u32(data, 20) in PAGE_SIZES, f"a page size of {u32(data, 20)}")
+        require(not any(data[336:]), "reserved bytes are set")
+        meta = cls(
+            page_size=u32(data, 20),
+            environment_id=data[24:40],
+            transaction=u64(data, 40),
+            page_count=u64(data, 48),
+            available_pages=u64(data, 56),
+            pending_pages=u64(data, 64),
+            allocation_cursor=u64(data, 72),
+            wall_clock=u64(data, 80),
+            young_pages=u64(data, 88),
+            log_end=u64(data, 96),
+            log_checksum=u64(data, 104),
+            log_segment=u64(data, 112),
+            logged_transaction=u64(data, 120),
+            main=TreeRecord.parse(data[128:192], "the main database"),
+            catalog=TreeRecord.parse(data[192:256], "the catalog"),
+            free=TreeRecord.parse(data[256:320], "free space"),
+            page=u64(data, 320),
+            pinned_total=u64(data, 328),
+        )
+        require(META_PAGES <= meta.page_count < NUMBER_LIMIT, f"{meta.page_count} pages")
+        require(meta.available_pages <= meta.page_count, "more available pages than pages")
+        require(meta.pending_pages <= meta.page_count, "more pending pages than pages")
+        require(meta.young_pages <= meta.pending_pages, "more young pages than pending ones")
+        require(meta.transaction < 1 << 62, f"a transaction id of {meta.transaction}")
+        require(meta.log_segment <= meta.log_end < 1 << 62, "an impossible place in the log")
+        return meta
+
+    @property
+    def seed(self) -> int:
+        """What the checksums of pages and log records are seeded with."""
+        first, second = struct.unpack("<2Q", self.environment_id)
+        return int(first ^ second)
+
+
+def newest_meta(data: bytes) -> Meta:
+    """The state that a file is in: the newest record, if both meta pages are usable."""
+    page_size = find_page_size(data)
+    records: list[Meta] = []
+    for number in range(META_PAGES):
+        usable: list[Meta] = []
+        problems: list[str] = []
+        for copy in range(2):
+            offset = number * page_size + copy * page_size // 2
+            try:
+                record = Meta.parse(data[offset : offset + META_RECORD_SIZE])
+                require(record.page_size == page_size, f"a page size of {record.page_size}")
+                require(record.page == number, f"the record of meta page {record.page}")
+                usable.append(record)
+            except FormatError as error:
+                problems.append(str(error))
+        require(bool(usable), f"meta page {number}: both copies are damaged: {problems}")
+        records += usable
+    newest = max(records, key=lambda record: record.transaction)
+    in_use = newest.page_count * page_size
+    require(in_use <= len(data), f"the file has {len(data)} bytes, {in_use} are in use")
+    return newest
+
+
+def find_page_size(data: bytes) -> int:
+    """The page size, by the first record that is whole."""
+    offsets = [0]
+    for page_size in PAGE_SIZES:
+        offsets += [page_size // 2, page_size, page_size + page_size // 2]
+    for offset in offsets:
+        try:
+            return Meta.parse(data[offset : offset + META_RECORD_SIZE]).page_size
+        except FormatError:
+            continue
+    raise FormatError("no record of a meta page is whole")
