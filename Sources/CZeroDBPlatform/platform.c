@@ -88,6 +88,15 @@ int zp_lock_range(int fd, int mode, off_t start, off_t length, int wait) {
     return 0;
 }
 
+int zp_write_out(int fd, off_t start, off_t length, int wait) {
+    unsigned flags = wait ? SYNC_FILE_RANGE_WAIT_BEFORE : SYNC_FILE_RANGE_WRITE;
+    while (sync_file_range(fd, start, length, flags) != 0) {
+        if (errno == ENOSYS || errno == EINVAL || errno == ESPIPE) return 0;
+        if (errno != EINTR) return errno;
+    }
+    return 0;
+}
+
 int zp_range_is_locked(int fd, off_t start, off_t length) {
     struct flock lock = {0};
     lock.l_type = F_WRLCK;

@@ -14,6 +14,8 @@ extern const struct suite databases_suite;
 extern const struct suite transactions_suite;
 extern const struct suite nesting_suite;
 extern const struct suite kinds_suite;
+extern const struct suite orders_suite;
+extern const struct suite ranks_suite;
 extern const struct suite duplicates_suite;
 extern const struct suite kind_errors_suite;
 extern const struct suite limits_suite;

@@ -1,10 +1,11 @@
 #ifndef _GNU_SOURCE
-#define _GNU_SOURCE /* RTLD_NEXT, pwritev() */
+#define _GNU_SOURCE /* RTLD_NEXT, pwritev(), sync_file_range() */
 #endif
 #include "system_calls.h"
 
 #include <dlfcn.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
@@ -26,7 +27,8 @@ void hook_system_calls(system_call_hook hook, void *context) {
 }
 
 bool is_flush(const char *name) {
-    return strcmp(name, "fdatasync") == 0 || strcmp(name, "fsync") == 0;
+    return strcmp(name, "fdatasync") == 0 || strcmp(name, "fsync") == 0 ||
+           strcmp(name, "sync_file_range") == 0;
 }
 
 static bool is_refused(const char *name) {
@@ -54,6 +56,12 @@ int fdatasync(int file) {
 
 int fsync(int file) {
     CALL_NEXT(fsync, file_call, (file));
+}
+
+typedef int (*range_call)(int, off_t, off_t, unsigned);
+
+int sync_file_range(int file, off_t start, off_t length, unsigned flags) {
+    CALL_NEXT(sync_file_range, range_call, (file, start, length, flags));
 }
 
 int unlink(const char *path) NO_THROW {

@@ -12,7 +12,7 @@ typedef int (*system_call_hook)(void *context, const char *name);
 /** Sets the hook; NULL: none. Not while other threads are in the library. */
 void hook_system_calls(system_call_hook hook, void *context);
 
-/** Whether a call flushes. */
+/** Whether a call flushes, or reports what a flush would and would then not report again. */
 bool is_flush(const char *name);
 
 #endif /* SYSTEM_CALLS_H */

@@ -31,7 +31,9 @@ from format_records import (
     OVERFLOW,
     OVERFLOW_VALUE,
     PACKED,
+    PAGE_NUMBERS,
     PENDING,
+    REGION_PAGES,
     REVERSED,
     SET_VALUE,
     TREE_VALUE,
@@ -339,12 +341,11 @@ class Environment:
     def read_free_space(self) -> None:
         """Reads the entries of the free-space tree."""
         for key, value in self.free.entries:
+            if key[0] == AVAILABLE and len(key) == 9:
+                self.read_available(int.from_bytes(key[1:], "big"), value)
+                continue
             require(len(value) % 8 == 0, f"free space: a value of {len(value)} bytes")
             words = [word for (word,) in struct.iter_unpack("<Q", value)]
-            if key[0] == AVAILABLE and len(key) == 9:
-                require(len(words) == 1, f"available space of {words}")
-                self.available.append((int.from_bytes(key[1:], "big"), words[0]))
-                continue
             require(key[0] in (PENDING, YOUNG) and len(key) == 13, f"a free-space key {key!r}")
             transaction, sequence = struct.unpack_from(">QI", key, 1)
             birth = words.pop(0) if key[0] == YOUNG else None
@@ -363,6 +364,16 @@ class Environment:
         available = sum(pages for _, pages in self.available)
         counted = (self.meta.young_pages, self.meta.pending_pages, self.meta.available_pages)
         require((young, pending, available) == counted, f"free pages: {counted} are counted")
+
+    def read_available(self, region: int, bitmap: bytes) -> None:
+        """Reads which pages of a region are available."""
+        require(region < PAGE_NUMBERS // REGION_PAGES, f"free space: region {region}")
+        require(len(bitmap) * 8 == REGION_PAGES, f"a bitmap of {len(bitmap)} bytes")
+        require(any(bitmap), f"free space: region {region} has no available page")
+        first = region * REGION_PAGES
+        for page in range(REGION_PAGES):
+            if bitmap[page // 8] >> page % 8 & 1:
+                self.available.append((first + page, 1))
 
     def use_free_runs(self, runs: list[tuple[int, int]], what: str) -> None:
         """Notes that pages are free."""

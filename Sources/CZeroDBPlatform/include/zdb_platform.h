@@ -76,6 +76,11 @@ int zp_lock_range(int fd, int mode, off_t start, off_t length, int wait);
  *  range: 1, 0, or a negated errno. */
 int zp_range_is_locked(int fd, off_t start, off_t length);
 
+/** Has the system begin to write out what was written in [start, start + length); with `wait`,
+ *  waits instead until what it has begun there is done. Flushes nothing. Returns 0 or the errno that
+ *  a flush would have reported; 0 too where the file system or kernel cannot do it. */
+int zp_write_out(int fd, off_t start, off_t length, int wait);
+
 /** open() with O_CLOEXEC; returns a descriptor or a negated errno. */
 int zp_open(const char *path, int flags, unsigned mode);
 

@@ -20,6 +20,7 @@ extension Environment {
         let meta = Meta.read { shared.beginCheckpoint(copyingTo: $0) }
         let page = 1 - shared.metaPage
         do throws(DatabaseError) {
+            try dataFile.writeOut()
             try dataFile.sync()
             try MetaPages.write(meta, page: page, to: dataFile)
             try dataFile.sync()

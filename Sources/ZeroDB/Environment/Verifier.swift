@@ -100,9 +100,9 @@ struct Verifier: ~Copyable {
         var pending: UInt64 = 0
         verifyTree("free space", meta.free) { key, value, page in
             switch FreeSpace.parse(key: key, value: value) {
-            case .available(let run):
-                available &+= run.count
-                runs.append((run, page))
+            case .available(let region):
+                available &+= region.count
+                for run in region.runs { runs.append((run, page)) }
             case .pending(_, _, _, let pendingRuns):
                 for run in pendingRuns {
                     pending &+= run.count

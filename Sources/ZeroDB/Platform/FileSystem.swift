@@ -69,6 +69,12 @@ protocol StorageFile: AnyObject, Sendable {
     /// Waits until what was written, and the size it needs, is on stable storage.
     func sync() throws(DatabaseError)
 
+    /// Lets the disk write what was written, a little at a time, so that flushes of other files
+    /// need not queue behind all of it. Makes nothing durable, but leaves a `sync` little to do.
+    ///
+    /// - Throws: what a `sync` would, and would then not report again.
+    func writeOut() throws(DatabaseError)
+
     func truncate(to size: UInt64) throws(DatabaseError)
 
     /// Maps `length` bytes from the start, shared, for reading and, if asked, writing. The map
@@ -101,6 +107,8 @@ extension FileSystem {
 
 extension StorageFile {
     func networkFileSystem() throws(DatabaseError) -> String? { nil }
+
+    func writeOut() throws(DatabaseError) {}
 
     /// Writes one buffer.
     func write(_ buffer: UnsafeRawBufferPointer, at offset: UInt64) throws(DatabaseError) {

@@ -203,6 +203,30 @@ final class PosixFile: StorageFile {
         }
     }
 
+    /// Bytes of the file among which `writeOut` looks for what to write before it waits.
+    private static let writeOutBytes: UInt64 = 1 << 20
+    /// In a large file that much more, for it not to take too many calls.
+    private static let writeOutPartsMax: UInt64 = 4096
+
+    func writeOut() throws(DatabaseError) {
+        let end = try size()
+        let part = max(Self.writeOutBytes, end / Self.writeOutPartsMax)
+        var start: UInt64 = 0
+        while start < end {
+            // The part before is waited for when this one's writes are in the queue.
+            try writeOut(from: start, length: part, wait: false)
+            if start > 0 { try writeOut(from: start - part, length: part, wait: true) }
+            start += part
+        }
+    }
+
+    private func writeOut(
+        from start: UInt64, length: UInt64, wait: Bool
+    ) throws(DatabaseError) {
+        let error = zp_write_out(descriptor, off_t(start), off_t(length), wait ? 1 : 0)
+        guard error == 0 else { throw DatabaseError(systemError: error, "write out \(name)") }
+    }
+
     func truncate(to size: UInt64) throws(DatabaseError) {
         // Making a file shorter is never refused.
         if try size > self.size() { try checkLimit(size) }

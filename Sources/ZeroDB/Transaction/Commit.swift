@@ -14,14 +14,18 @@ struct Commit {
     private let environment: UnsafeMutablePointer<EnvironmentState>
     private let pageSize: Int
 
-    /// Page numbers taken for frames, handed out in order.
+    /// Page numbers taken for frames.
     private var numbers: [PageRun] = []
     private var numbersTaken: UInt64 = 0
-    private var nextRun = 0
+    /// The same, handed out in order: those for branches and those for all else.
+    private var branchNumbers = PageNumbers()
+    private var leafNumbers = PageNumbers()
 
     /// Bytes in one write call: larger ones make the kernel keep the file in large folios, in
     /// which later page-sized writes are slow.
     private static let writeBytesMax = 64 << 10
+    /// A commit that writes as many pages or more is a large one.
+    private static let manyPages: UInt64 = 256
     /// Rounds of giving numbers to pages that giving numbers has changed. Each round changes
     /// only what the one before did not; a few are enough.
     private static let roundsMax = 100
@@ -134,7 +138,7 @@ struct Commit {
         defer { space.deallocate() }
         let wanted = frames.pointee.dirtyPages + 16
         let horizon = horizon()
-        if meta.pointee.availablePages < wanted { try space.mature(horizon, wanted: 2 * wanted) }
+        try space.mature(horizon, wanted: toBeAvailable(wanted))
         for index in 0..<frames.pointee.count where frames.pointee.frames[index].memory != nil {
             let pages = frames.pointee.frames[index].pages
             guard pages > 1 else { continue }
@@ -155,7 +159,8 @@ struct Commit {
             }
             let needed = UInt64(frames.pointee.singleFrames)
             if needed > numbersTaken {
-                let runs = try space.take(needed - numbersTaken)
+                let runs = try space.take(
+                    needed - numbersTaken, mayGrow: needed >= Self.manyPages)
                 numbersTaken = needed
                 numbers += runs
                 continue
@@ -171,6 +176,19 @@ struct Commit {
         }
         throw DatabaseError(
             .corrupted, "the free space of the environment does not settle; run zerodb-check")
+    }
+
+    /// How many pages should be available for a commit that needs some; 0 if there are enough.
+    ///
+    /// A commit that needs many has more of them made available than it takes: the more there is to
+    /// choose from, the longer are the runs. One that needs few leaves that to every few commits,
+    /// but keeps young entries few: the ends of their range are then in one page of the tree.
+    private func toBeAvailable(_ wanted: UInt64) -> UInt64 {
+        let meta = transaction.pointee.meta
+        let isDue =
+            wanted >= Self.manyPages || meta.availablePages < wanted
+            || meta.youngPages > 4 * wanted
+        return isDue ? meta.availablePages + 2 * wanted : 0
     }
 
     /// What may still need freed pages, after dead readers have been cleared away.
@@ -207,23 +225,9 @@ struct Commit {
         }
     }
 
-    private mutating func nextNumber() throws(DatabaseError) -> UInt64 {
-        while nextRun < numbers.count {
-            if numbers[nextRun].count > 0 {
-                let number = numbers[nextRun].start
-                numbers[nextRun].start += 1
-                numbers[nextRun].count -= 1
-                return number
-            }
-            nextRun += 1
-        }
-        throw DatabaseError(
-            .corrupted, "a commit ran out of the page numbers it had counted; run zerodb-check")
-    }
-
     /// Gives every frame its number, leaves in key order, and puts the references to them right.
     private mutating func assignNumbers(_ databases: [Int]) throws(DatabaseError) {
-        numbers.sort { $0.start < $1.start }
+        divideNumbers()
         let trees = transaction.pointee.trees
         let catalog = Self.catalog(of: write)
         let free = Self.free(of: write)
@@ -241,6 +245,36 @@ struct Commit {
         transaction.pointee.meta.main = trees[0].record
         transaction.pointee.meta.catalog = catalog.pointee.record
         transaction.pointee.meta.free = free.pointee.record
+    }
+
+    /// Sets numbers aside for the branches.
+    ///
+    /// Most branches that a large transaction writes are soon written again, few of its leaves
+    /// are. Side by side they are freed together and leave long runs to those that come after.
+    private mutating func divideNumbers() {
+        var branches: UInt64 = 0
+        for index in 0..<frames.pointee.count {
+            guard let memory = frames.pointee.frames[index].memory,
+                frames.pointee.frames[index].pages == 1
+            else { continue }
+            if memory.load(fromByteOffset: Format.Header.kind, as: UInt8.self)
+                == PageKind.branch.rawValue
+            {
+                branches += 1
+            }
+        }
+        var rest = numbers[...]
+        while branches > 0, let run = rest.popFirst() {
+            let count = min(run.count, branches)
+            branchNumbers.runs.append(PageRun(start: run.start, count: count))
+            branches -= count
+            if count < run.count {
+                leafNumbers.runs.append(PageRun(start: run.start + count, count: run.count - count))
+            }
+        }
+        leafNumbers.runs += rest
+        branchNumbers.sort()
+        leafNumbers.sort()
     }
 
     private mutating func assign(
@@ -278,7 +312,7 @@ struct Commit {
                 guard pointer.reference.isFrame else { continue }
                 let frame = pointer.reference.frameIndex
                 if frames.pointee.frames[frame].pages == 1 {
-                    let number = try nextNumber()
+                    let number = try leafNumbers.next()
                     frames.pointee.setNumber(number, of: frame)
                 }
                 pointer.reference = numbered(frame)
@@ -286,7 +320,7 @@ struct Commit {
             }
         }
         let frame = reference.frameIndex
-        let number = try nextNumber()
+        let number = try level > 0 ? branchNumbers.next() : leafNumbers.next()
         frames.pointee.setNumber(number, of: frame)
         return numbered(frame)
     }
@@ -418,5 +452,27 @@ struct Commit {
             if durability == .none { return .nothing }
             return isLogged ? .flushSoon : .checkpointSoon
         }
+    }
+}
+
+/// Page numbers that are handed out one after the other.
+private struct PageNumbers {
+    var runs: [PageRun] = []
+    private var current = 0
+
+    mutating func sort() { runs.sort { $0.start < $1.start } }
+
+    mutating func next() throws(DatabaseError) -> UInt64 {
+        while current < runs.count {
+            if runs[current].count > 0 {
+                let number = runs[current].start
+                runs[current].start += 1
+                runs[current].count -= 1
+                return number
+            }
+            current += 1
+        }
+        throw DatabaseError(
+            .corrupted, "a commit ran out of the page numbers it had counted; run zerodb-check")
     }
 }

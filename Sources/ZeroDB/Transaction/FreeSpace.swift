@@ -4,20 +4,22 @@
 ///   the snapshots before it may still need them, and so may the durable root.
 /// - **young** `01 | transaction u64 | sequence u32` → the oldest writer of these pages, and runs
 ///   that were written after the durable root and freed again: only readers can need them.
-/// - **available** `02 | first page u64` → a number of pages that nobody needs.
+/// - **available** `02 | region u64` → which pages of a `FreeRegion` nobody needs.
 ///
 /// (Numbers in keys are big-endian, so that they sort.) A page written by transaction `b` and
 /// freed by `t` belongs to the snapshots from `b` to before `t`. It becomes available when no
-/// reader's and no durable snapshot is among those (invariant 1), and only as many pages at a
-/// time as are wanted, so that a commit's work does not grow with the amount of free space. Available
-/// runs are coalesced and handed out by next fit: a commit's pages lie next to each other, and
-/// so do the changes to this tree.
+/// reader's and no durable snapshot is among those (invariant 1), and only in proportion to the
+/// pages that are wanted, so that a commit's work does not grow with the amount of free space.
+///
+/// Available space is kept as bitmaps because random overwrites leave it in runs of a page or
+/// two, in every part of the file: as entries of their own, they would make a commit change more
+/// pages of this tree than of the branches of its data.
 struct FreeSpace {
-    private let writer: TreeWriter
-    private let meta: UnsafeMutablePointer<Meta>
-    private let pagesMax: UInt64
+    let writer: TreeWriter
+    let meta: UnsafeMutablePointer<Meta>
+    let pagesMax: UInt64
     /// A key and a value on their way into the tree.
-    private let buffer: UnsafeMutableRawPointer
+    let buffer: UnsafeMutableRawPointer
     private var sequence: UInt32 = 0
 
     private static let pendingTag: UInt8 = 0
@@ -28,16 +30,14 @@ struct FreeSpace {
     /// A run in a pending entry: 48 bits of page number, 16 of length.
     private static let runSize = 8
     private static let runLengthMax: UInt64 = 0xffff
-    /// How many available runs a search for a long one looks at before it extends the file.
-    private static let searchMax = 512
-    private static let valueOffset = 16
+    static let valueOffset = 16
     /// What a young entry has in front of its runs.
     private static let birthSize = 8
 
     enum Entry {
         /// `birth` is nil for pages that the durable root may need.
         case pending(transaction: UInt64, sequence: UInt32, birth: UInt64?, runs: [PageRun])
-        case available(PageRun)
+        case available(FreeRegion)
     }
 
     /// - Parameter meta: the state being made; its counts and page count are kept up to date.
@@ -52,8 +52,8 @@ struct FreeSpace {
 
     func deallocate() { buffer.deallocate() }
 
-    private var source: PageSource { writer.source }
-    private var path: Path { writer.path }
+    var source: PageSource { writer.source }
+    var path: Path { writer.path }
 
     // MARK: Entries
 
@@ -66,9 +66,9 @@ struct FreeSpace {
         return KeyBytes(start: buffer, count: 13)
     }
 
-    private func availableKey(_ start: UInt64) -> KeyBytes {
+    func availableKey(_ region: UInt64) -> KeyBytes {
         buffer.storeBytes(of: Self.availableTag, as: UInt8.self)
-        buffer.storeBytes(of: start.bigEndian, toByteOffset: 1, as: UInt64.self)
+        buffer.storeBytes(of: region.bigEndian, toByteOffset: 1, as: UInt64.self)
         return KeyBytes(start: buffer, count: 9)
     }
 
@@ -81,13 +81,8 @@ struct FreeSpace {
         let number = UInt64(bigEndian: keyStart.loadUnaligned(fromByteOffset: 1, as: UInt64.self))
         switch (key[0], key.count) {
         case (availableTag, 9):
-            guard value.count == 8 else { return nil }
-            let count: UInt64 = valueStart.littleEndian(0)
-            // Beyond this the sums of pages would not hold.
-            guard number < PageReference.numberLimit, count < PageReference.numberLimit else {
-                return nil
-            }
-            return .available(PageRun(start: number, count: count))
+            guard let region = FreeRegion(number: number, at: value) else { return nil }
+            return .available(region)
         case (pendingTag, 13), (youngTag, 13):
             let isYoung = key[0] == youngTag
             guard value.count % runSize == 0, value.count >= runSize || !isYoung else {
@@ -110,7 +105,7 @@ struct FreeSpace {
     }
 
     /// The entry a path ends at.
-    private func entry(at path: Path) throws(DatabaseError) -> Entry {
+    func entry(at path: Path) throws(DatabaseError) -> Entry {
         let step = path[writer.tree.pointee.depth - 1]
         let leaf = Page(step.page, size: source.pageSize)
         let keyBuffer = writer.write.pointee.scratch.firstKey
@@ -125,7 +120,7 @@ struct FreeSpace {
         return entry
     }
 
-    private func entry(atOrAfter key: KeyBytes) throws(DatabaseError) -> Entry? {
+    func entry(atOrAfter key: KeyBytes) throws(DatabaseError) -> Entry? {
         let tree = writer.tree.pointee
         guard tree.depth > 0 else { return nil }
         let position = try TreeRead.descend(source, tree, to: key, path: path)
@@ -138,68 +133,11 @@ struct FreeSpace {
         return try entry(at: path)
     }
 
-    /// The first available run that starts at or after a page.
-    private func available(atOrAfter start: UInt64) throws(DatabaseError) -> PageRun? {
-        guard case .available(let run) = try entry(atOrAfter: availableKey(start)) else {
-            return nil
-        }
-        return run
-    }
-
-    /// The last available run that starts before a page.
-    private func available(before start: UInt64) throws(DatabaseError) -> PageRun? {
-        let tree = writer.tree.pointee
-        guard tree.depth > 0 else { return nil }
-        let position = try TreeRead.descend(source, tree, to: availableKey(start), path: path)
-        if position.index > 0 {
-            path[tree.depth - 1].index = position.index - 1
-        } else if try !TreeRead.moveToNeighbor(source, tree, forward: false, path: path) {
-            return nil
-        }
-        guard case .available(let run) = try entry(at: path) else { return nil }
-        return run
-    }
-
-    private func putAvailable(_ run: PageRun) throws(DatabaseError) {
-        let key = availableKey(run.start)
-        (buffer + Self.valueOffset).storeLittleEndian(run.count, at: 0)
-        _ = try writer.put(
-            key, UnsafeRawBufferPointer(start: buffer + Self.valueOffset, count: 8),
-            mode: .overwrite)
-    }
-
-    private func deleteAvailable(_ start: UInt64) throws(DatabaseError) {
-        _ = try writer.delete(availableKey(start))
-    }
-
-    private func impossible(_ run: PageRun, _ problem: String) -> DatabaseError {
+    func impossible(_ run: PageRun, _ problem: String) -> DatabaseError {
         DatabaseError(
             .corrupted, page: run.start,
             "corrupted free space: pages \(run.start) to \(run.end &- 1) \(problem); run "
                 + "zerodb-check")
-    }
-
-    /// Adds a run, joined with its neighbours.
-    private func insert(_ run: PageRun) throws(DatabaseError) {
-        var run = run
-        let pageCount = meta.pointee.pageCount
-        guard run.start >= Format.metaPageCount, run.count > 0, run.count <= pageCount,
-            run.start <= pageCount - run.count
-        else { throw impossible(run, "are outside the file") }
-        if let next = try available(atOrAfter: run.start) {
-            guard next.start >= run.end else { throw impossible(next, "are free twice") }
-            if next.start == run.end {
-                try deleteAvailable(next.start)
-                run.count += next.count
-            }
-        }
-        if let before = try available(before: run.start) {
-            guard before.end <= run.start else { throw impossible(before, "are free twice") }
-            if before.end == run.start {
-                run = PageRun(start: before.start, count: before.count + run.count)
-            }
-        }
-        try putAvailable(run)
     }
 
     // MARK: Pending
@@ -276,6 +214,7 @@ struct FreeSpace {
 
     /// Moves pending runs to available space until `wanted` pages are there.
     mutating func mature(_ horizon: Horizon, wanted: UInt64) throws(DatabaseError) {
+        var released: [PageRun] = []
         for isYoung in [true, false] {
             while meta.pointee.availablePages < wanted {
                 guard
@@ -285,6 +224,7 @@ struct FreeSpace {
                 else { break }
                 if horizon.allows(transaction: transaction, birth: birth) {
                     try release(transaction, sequence, isYoung: isYoung, runs)
+                    released += runs
                 } else if isYoung {
                     // A checkpoint has come between the writing and the freeing of these pages:
                     // they wait for the next like all others, and hold up none behind them.
@@ -294,14 +234,15 @@ struct FreeSpace {
                 }
             }
         }
+        try insert(released)
     }
 
+    /// Removes a pending entry whose runs are about to become available.
     private mutating func release(
         _ transaction: UInt64, _ sequence: UInt32, isYoung: Bool, _ runs: [PageRun]
     ) throws(DatabaseError) {
         _ = try writer.delete(pendingKey(transaction, sequence, isYoung: isYoung))
         for run in runs {
-            try insert(run)
             try countPending(run, isYoung: isYoung)
             meta.pointee.pendingPages -= run.count
             meta.pointee.availablePages += run.count
@@ -331,95 +272,5 @@ struct FreeSpace {
             !isYoung || meta.pointee.youngPages >= run.count
         else { throw impossible(run, "are more than the meta page counts") }
         if isYoung { meta.pointee.youngPages -= run.count }
-    }
-
-    // MARK: Allocation
-
-    /// Takes single pages: available ones next to the last that were taken, then new ones at the
-    /// end of the file.
-    ///
-    /// - Throws: `full`.
-    func take(_ count: UInt64) throws(DatabaseError) -> [PageRun] {
-        var needed = count
-        var taken: [PageRun] = []
-        while needed > 0 {
-            var run = try available(atOrAfter: meta.pointee.allocationCursor)
-            if run == nil { run = try available(atOrAfter: 0) }
-            guard let run else { break }
-            let length = min(run.count, needed)
-            try remove(length, from: run)
-            taken.append(PageRun(start: run.start, count: length))
-            needed -= length
-        }
-        if needed > 0 { taken.append(try extendFile(by: needed)) }
-        return taken
-    }
-
-    /// Takes pages that follow one another. Where available space has no such run, more of the
-    /// pending is made available and joined with it before the file grows.
-    ///
-    /// - Throws: `full`.
-    mutating func takeRun(of count: UInt64, _ horizon: Horizon) throws(DatabaseError) -> PageRun {
-        var more = max(count * 4, 64)
-        while true {
-            if let run = try findAnywhere(count) {
-                try remove(count, from: run)
-                return PageRun(start: run.start, count: count)
-            }
-            let before = meta.pointee.availablePages
-            try mature(horizon, wanted: before + more)
-            guard meta.pointee.availablePages > before else { return try extendFile(by: count) }
-            more *= 4
-        }
-    }
-
-    private func findAnywhere(_ count: UInt64) throws(DatabaseError) -> PageRun? {
-        guard meta.pointee.availablePages >= count else { return nil }
-        if let run = try find(count, from: meta.pointee.allocationCursor) { return run }
-        return try find(count, from: 0)
-    }
-
-    private func find(_ count: UInt64, from start: UInt64) throws(DatabaseError) -> PageRun? {
-        guard try available(atOrAfter: start) != nil else { return nil }
-        let tree = writer.tree.pointee
-        for _ in 0..<Self.searchMax {
-            guard case .available(let run) = try entry(at: path) else { return nil }
-            if run.count >= count { return run }
-            // The next search goes on from here: in time all runs are looked at.
-            meta.pointee.allocationCursor = run.end
-            let step = tree.depth - 1
-            if path[step].index + 1 < Page(path[step].page, size: source.pageSize).count {
-                path[step].index += 1
-            } else if try !TreeRead.moveToNeighbor(source, tree, forward: true, path: path) {
-                return nil
-            }
-        }
-        return nil
-    }
-
-    private func remove(_ count: UInt64, from run: PageRun) throws(DatabaseError) {
-        guard run.start >= Format.metaPageCount, run.count <= meta.pointee.pageCount,
-            run.start <= meta.pointee.pageCount - run.count,
-            meta.pointee.availablePages >= count
-        else { throw impossible(run, "cannot be free") }
-        try deleteAvailable(run.start)
-        if run.count > count {
-            try putAvailable(PageRun(start: run.start + count, count: run.count - count))
-        }
-        meta.pointee.availablePages -= count
-        meta.pointee.allocationCursor = run.start + count
-    }
-
-    private func extendFile(by count: UInt64) throws(DatabaseError) -> PageRun {
-        let start = meta.pointee.pageCount
-        guard start <= pagesMax, count <= pagesMax - start else {
-            throw DatabaseError(
-                .full,
-                "the transaction needs \(count) new pages of \(source.pageSize) bytes, but the "
-                    + "environment has \(start) of the \(pagesMax) that max_size allows; open it "
-                    + "with a larger max_size")
-        }
-        meta.pointee.pageCount = start + count
-        return PageRun(start: start, count: count)
     }
 }

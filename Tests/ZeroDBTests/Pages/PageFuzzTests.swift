@@ -256,9 +256,13 @@ struct PageFuzzTests {
         for _ in 0..<100_000 {
             var key = random.bytes(random.below(16))
             if !key.isEmpty, random.chance(80) { key[0] = UInt8(random.below(3)) }
-            let value = random.bytes(random.below(40))
+            let value = random.bytes(random.chance(30) ? FreeRegion.size : random.below(80))
             key.withUnsafeBytes { key in
-                value.withUnsafeBytes { _ = FreeSpace.parse(key: key, value: $0) }
+                value.withUnsafeBytes {
+                    guard case .available(let region) = FreeSpace.parse(key: key, value: $0)
+                    else { return }
+                    #expect(region.runs.reduce(0) { $0 + $1.count } == region.count)
+                }
             }
         }
     }

@@ -40,6 +40,9 @@ struct SpaceTests {
         Load(name: "values near the limit of a leaf", sizes: [900, 1000, 1020]),
         Load(name: "large values", sizes: [20_000], keys: 60, transactionSize: 6),
         Load(name: "values of all sizes", sizes: [10, 1000, 5000, 30_000, 100], keys: 200),
+        Load(
+            name: "values larger than a region of free space", sizes: [3 << 20], keys: 4,
+            transactionSize: 1),
         Load(name: "one put a transaction", sizes: [100], transactionSize: 1),
         Load(
             name: "everything in each transaction", sizes: [100, 6000], keys: 200,

@@ -1,0 +1,256 @@
+/* Key orders: bytes, bytes from the last to the first, integers; and how values are ordered. */
+#include <stdlib.h>
+
+#include "kinds.h"
+#include "suites.h"
+
+static void little_endian(unsigned char out[8], uint64_t number, size_t size) {
+    for (size_t i = 0; i < size; i++) out[i] = (unsigned char)(number >> (8 * i));
+}
+
+static int sign(int order) {
+    return (order > 0) - (order < 0);
+}
+
+/* The keys put in the order of `keys` come back in it, however they were put. */
+static void expect_order(uint32_t flags, const zdb_val *keys, size_t count, bool backward) {
+    zdb_env *env = open_env("env");
+    zdb_txn *txn = begin_write(env);
+    zdb_db db = create_kind(txn, "ordered", flags);
+    zdb_val value = text("v"), key = nothing();
+    for (size_t i = 0; i < count; i++) {
+        key = keys[backward ? count - 1 - i : i];
+        REQUIRE_OK(zdb_put(txn, db, &key, &value, 0));
+    }
+    commit(txn);
+    txn = begin_read(env);
+    zdb_cursor *cursor = open_cursor(txn, db);
+    for (size_t i = 0; i < count; i++) {
+        REQUIRE_OK(zdb_cursor_get(cursor, &key, NULL, ZDB_NEXT));
+        CHECK_BYTES(key, keys[i].data, keys[i].size);
+        CHECK_CODE(zdb_get(txn, db, &keys[i], NULL), ZDB_OK);
+        key = keys[i];
+        REQUIRE_OK(zdb_cursor_get(cursor, &key, NULL, ZDB_SET_RANGE));
+        CHECK_BYTES(key, keys[i].data, keys[i].size);
+        for (size_t j = 0; j < count; j++) {
+            int order = 99;
+            REQUIRE_OK(zdb_cmp(txn, db, &keys[i], &keys[j], &order));
+            CHECK(sign(order) == (i > j) - (i < j));
+        }
+    }
+    CHECK_CODE(zdb_cursor_get(cursor, NULL, NULL, ZDB_NEXT), ZDB_NOT_FOUND);
+    for (size_t i = 0; i < count; i++) {
+        for (size_t j = 0; j < count; j++) {
+            uint64_t entries_between = 99;
+            REQUIRE_OK(zdb_count_range(txn, db, &keys[i], &keys[j], &entries_between));
+            CHECK_NUMBER(entries_between, j > i ? j - i : 0);
+        }
+    }
+    close_cursor(cursor);
+    abort_txn(txn);
+    expect_sound(env);
+    close_env(env);
+    remove_tree("env");
+}
+
+static void keys_are_ordered_by_their_bytes(void) {
+    const zdb_val keys[] = {bytes("\0", 1), bytes("\0\0", 2), bytes("\0\1", 2), text("a"),
+                            text("aa"),     text("ab"),       text("b"),        bytes("\xff", 1),
+                            bytes("\xff\0", 2)};
+    for (unsigned i = 0; i < 2; i++) expect_order(0, keys, 9, i == 1);
+}
+
+static void reversed_keys_are_ordered_from_their_last_byte(void) {
+    const zdb_val keys[] = {bytes("\0", 1),  bytes("\0\0", 2), bytes("\1\0", 2),
+                            text("a"),       text("aa"),       text("xa"),
+                            text("ab"),      text("bb"),       text("aaac"),
+                            bytes("z\xff", 2)};
+    for (unsigned i = 0; i < 2; i++) {
+        expect_order(ZDB_REVERSEKEY, keys, 10, i == 1);
+        expect_order(ZDB_REVERSEKEY | ZDB_COUNTED, keys, 10, i == 1);
+    }
+}
+
+static void integer_keys_are_ordered_as_numbers(void) {
+    static const uint64_t numbers[] = {0,          1,          255,         256,         65535,
+                                       65536,      0x01000000, 0x7fffffff,  0x80000000,  0xffffffff,
+                                       UINT64_C(0x100000000),  UINT64_C(0x7fffffffffffffff),
+                                       UINT64_C(0x8000000000000000),        UINT64_MAX};
+    /* One byte off, so that no key is aligned. */
+    static unsigned char memory[14 * 9];
+    zdb_val keys[14];
+    for (size_t size = 4; size <= 8; size += 4) {
+        size_t count = size == 4 ? 10 : 14;
+        for (size_t i = 0; i < count; i++) {
+            little_endian(memory + 9 * i + 1, numbers[i], size);
+            keys[i] = bytes(memory + 9 * i + 1, size);
+        }
+        for (unsigned i = 0; i < 2; i++) {
+            expect_order(ZDB_INTEGERKEY, keys, count, i == 1);
+            expect_order(ZDB_INTEGERKEY | ZDB_DUPSORT, keys, count, i == 1);
+        }
+    }
+}
+
+/* Values of one key, as expect_order() of keys. */
+static void expect_value_order(uint32_t flags, const zdb_val *values, size_t count) {
+    zdb_env *env = open_env("env");
+    zdb_txn *txn = begin_write(env);
+    zdb_db db = create_kind(txn, "ordered", flags);
+    zdb_val key = text("key"), value = nothing();
+    for (size_t i = 0; i < count; i++) {
+        value = values[(i * 7 + 3) % count];
+        REQUIRE_OK(zdb_put(txn, db, &key, &value, 0));
+    }
+    CHECK_NUMBER(entries(txn, db), count);
+    zdb_cursor *cursor = open_cursor(txn, db);
+    for (size_t i = 0; i < count; i++) {
+        REQUIRE_OK(zdb_cursor_get(cursor, NULL, &value, ZDB_NEXT));
+        CHECK_BYTES(value, values[i].data, values[i].size);
+        value = values[i];
+        REQUIRE_OK(zdb_cursor_get(cursor, &key, &value, ZDB_GET_BOTH_RANGE));
+        CHECK_BYTES(value, values[i].data, values[i].size);
+        for (size_t j = 0; j < count; j++) {
+            int order = 99;
+            REQUIRE_OK(zdb_dcmp(txn, db, &values[i], &values[j], &order));
+            CHECK(sign(order) == (i > j) - (i < j));
+        }
+        value = values[i];
+        bool is_last = i + 1 == count;
+        if (!is_last) CHECK_ERROR(zdb_put(txn, db, &key, &value, ZDB_APPENDDUP), ZDB_NOT_SORTED);
+    }
+    close_cursor(cursor);
+    commit(txn);
+    expect_sound(env);
+    close_env(env);
+    remove_tree("env");
+}
+
+static void values_are_ordered_as_the_database_says(void) {
+    const zdb_val by_bytes[] = {nothing(), bytes("\0", 1), text("a"), text("ab"), bytes("\xff", 1)};
+    const zdb_val reversed[] = {nothing(), bytes("\0", 1), text("a"), text("ba"), text("ab")};
+    expect_value_order(ZDB_DUPSORT, by_bytes, 5);
+    expect_value_order(ZDB_DUPSORT | ZDB_REVERSEDUP, reversed, 5);
+    expect_value_order(ZDB_DUPSORT | ZDB_REVERSEKEY | ZDB_REVERSEDUP, reversed, 5);
+    const zdb_val fixed[] = {text("aaz"), text("aba"), text("baa"), text("bab"), text("zaa")};
+    const zdb_val fixed_reversed[] = {text("baa"), text("zaa"), text("aba"), text("bab"),
+                                      text("aaz")};
+    expect_value_order(ZDB_DUPSORT | ZDB_DUPFIXED, fixed, 5);
+    expect_value_order(ZDB_DUPSORT | ZDB_DUPFIXED | ZDB_REVERSEDUP, fixed_reversed, 5);
+
+    static const uint64_t numbers[] = {0, 255, 256, 0x80000000, 0xffffffff};
+    unsigned char memory[5][8];
+    zdb_val integers[5];
+    for (size_t size = 4; size <= 8; size += 4) {
+        for (size_t i = 0; i < 5; i++) {
+            little_endian(memory[i], numbers[i], size);
+            integers[i] = bytes(memory[i], size);
+        }
+        expect_value_order(ZDB_DUPSORT | ZDB_DUPFIXED | ZDB_INTEGERDUP, integers, 5);
+    }
+}
+
+/* Many keys, so that the order also decides in branches. */
+static void a_large_database_keeps_its_order(void) {
+    static const uint32_t orders[] = {0, ZDB_REVERSEKEY, ZDB_INTEGERKEY,
+                                      ZDB_INTEGERKEY | ZDB_COUNTED, ZDB_REVERSEKEY | ZDB_COUNTED};
+    const uint32_t count = 7 * repetitions(3000);
+    char key_bytes[NUMBER_BYTES];
+    for (size_t k = 0; k < sizeof(orders) / sizeof(orders[0]); k++) {
+        const uint32_t flags = orders[k];
+        zdb_env *env = open_env("env");
+        zdb_txn *txn = begin_write(env);
+        zdb_db db = create_kind(txn, "large", flags);
+        for (uint32_t i = 0; i < count; i++) {
+            uint32_t number = (uint32_t)((uint64_t)i * 7919 % count) * 5;
+            put_pair(txn, db, flags, number, number);
+        }
+        commit(txn);
+        close_env(env);
+
+        env = open_env("env");
+        txn = begin_write(env);
+        db = open_db(txn, "large");
+        zdb_cursor *cursor = open_cursor(txn, db);
+        for (uint32_t i = 0; i < count; i++) {
+            expect_pair(cursor, ZDB_NEXT, flags, i * 5, i * 5);
+        }
+        for (uint32_t i = 0; i < count * 5 - 5; i += 113) {
+            zdb_val key = kind_key(key_bytes, flags, i), value = nothing();
+            CHECK_CODE(zdb_get(txn, db, &key, &value), i % 5 == 0 ? ZDB_OK : ZDB_NOT_FOUND);
+            REQUIRE_OK(zdb_cursor_get(cursor, &key, &value, ZDB_SET_RANGE));
+            expect_pair(cursor, ZDB_GET_CURRENT, flags, (i + 4) / 5 * 5, (i + 4) / 5 * 5);
+        }
+        zdb_val key = kind_key(key_bytes, flags, count * 5 - 6), value = text("v");
+        CHECK_ERROR(zdb_put(txn, db, &key, &value, ZDB_APPEND), ZDB_NOT_SORTED);
+        key = kind_key(key_bytes, flags, count * 5);
+        CHECK_CODE(zdb_put(txn, db, &key, &value, ZDB_APPEND), ZDB_OK);
+        char low_bytes[NUMBER_BYTES];
+        zdb_val low = kind_key(low_bytes, flags, 500);
+        key = kind_key(key_bytes, flags, count * 5 - 500);
+        uint64_t deleted = 0;
+        REQUIRE_OK(zdb_del_range(txn, db, &low, &key, &deleted));
+        CHECK_NUMBER(deleted, count - 200);
+        CHECK_NUMBER(entries(txn, db), 201);
+        close_cursor(cursor);
+        commit(txn);
+        expect_sound(env);
+        close_env(env);
+        remove_tree("env");
+    }
+}
+
+static void reversed_keys_may_be_as_long_as_others(void) {
+    static unsigned char memory[2][1017];
+    zdb_env *env = open_env("env");
+    zdb_txn *txn = begin_write(env);
+    zdb_db db = create_kind(txn, "reversed", ZDB_REVERSEKEY);
+    zdb_cursor *cursor = open_cursor(txn, db);
+    for (size_t size = 1; size <= 1016; size++) {
+        fill_pattern(memory[0], size, size);
+        zdb_val key = bytes(memory[0], size), value = bytes(memory[0], size);
+        REQUIRE_OK(zdb_cursor_put(cursor, &key, &value, 0));
+        zdb_val found = nothing();
+        REQUIRE_OK(zdb_cursor_get(cursor, &found, NULL, ZDB_GET_CURRENT));
+        CHECK_BYTES(found, memory[0], size);
+    }
+    zdb_val key = bytes(memory[1], 1017), value = text("v");
+    CHECK_ERROR(zdb_put(txn, db, &key, &value, 0), ZDB_BAD_VALSIZE);
+    for (size_t size = 1; size <= 1016; size++) {
+        fill_pattern(memory[0], size, size);
+        key = bytes(memory[0], size);
+        REQUIRE_OK(zdb_get(txn, db, &key, &value));
+        CHECK_BYTES(value, memory[0], size);
+    }
+    close_cursor(cursor);
+    commit(txn);
+    expect_sound(env);
+    close_env(env);
+}
+
+static void comparisons_need_their_arguments(void) {
+    zdb_env *env = open_env("env");
+    zdb_txn *txn = begin_read(env);
+    zdb_val key = text("k");
+    int order;
+    CHECK_ERROR(zdb_cmp(txn, ZDB_MAIN_DB, NULL, &key, &order), ZDB_BAD_ARGUMENT);
+    CHECK_ERROR(zdb_cmp(txn, ZDB_MAIN_DB, &key, NULL, &order), ZDB_BAD_ARGUMENT);
+    CHECK_ERROR(zdb_cmp(txn, ZDB_MAIN_DB, &key, &key, NULL), ZDB_BAD_ARGUMENT);
+    CHECK_ERROR(zdb_dcmp(txn, ZDB_MAIN_DB, &key, &key, NULL), ZDB_BAD_ARGUMENT);
+    CHECK_CODE(zdb_cmp(txn, ZDB_MAIN_DB, &key, &key, &order), ZDB_OK);
+    CHECK(order == 0);
+    abort_txn(txn);
+    close_env(env);
+}
+
+static const struct test tests[] = {
+    TEST(keys_are_ordered_by_their_bytes),
+    TEST(reversed_keys_are_ordered_from_their_last_byte),
+    TEST(integer_keys_are_ordered_as_numbers),
+    TEST(values_are_ordered_as_the_database_says),
+    TEST(a_large_database_keeps_its_order),
+    TEST(reversed_keys_may_be_as_long_as_others),
+    TEST(comparisons_need_their_arguments),
+};
+
+DEFINE_SUITE(orders, tests);

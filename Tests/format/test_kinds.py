@@ -1,0 +1,371 @@
+"""docs/FORMAT.md is true of databases of all kinds: orders, duplicates, counts."""
+
+from __future__ import annotations
+
+import random
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import xxhash
+from format_reader import Environment
+from format_records import (
+    COUNTED,
+    DUPLICATES,
+    FIXED_VALUES,
+    INTEGER_KEYS,
+    INTEGER_VALUES,
+    REVERSE_KEYS,
+    REVERSE_VALUES,
+    FormatError,
+    TreeRecord,
+    Value,
+    u64,
+)
+from library import CREATE, Library, Transaction
+
+import zerodb
+
+Databases = dict[bytes, dict[bytes, Value]]
+FIXED = DUPLICATES | FIXED_VALUES
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What a database is, and how many bytes its keys and values have."""
+
+    flags: int
+    key_width: int = 0
+    value_width: int = 0
+
+    def key(self, rng: random.Random, keys: int) -> bytes:
+        """One of so many keys."""
+        number = rng.randrange(keys)
+        if self.key_width:
+            return (number * 0x010203).to_bytes(self.key_width, "little")
+        return b"%d" % number * (1 + number % 60)
+
+    def value(self, rng: random.Random) -> bytes:
+        """A value of the right size."""
+        if self.value_width:
+            return rng.randrange(2000).to_bytes(self.value_width, "little")
+        if not self.flags & DUPLICATES:
+            return rng.randbytes(rng.choice([0, 10, 100, 3000]))
+        return rng.choice([b"", rng.randbytes(3), rng.randbytes(rng.randrange(1016)), b"x" * 90])
+
+
+SINGLE = [
+    Kind(0),
+    Kind(REVERSE_KEYS),
+    Kind(INTEGER_KEYS, 4),
+    Kind(INTEGER_KEYS, 8),
+    Kind(COUNTED),
+    Kind(COUNTED | REVERSE_KEYS),
+    Kind(COUNTED | INTEGER_KEYS, 8),
+]
+SEVERAL = [
+    Kind(DUPLICATES),
+    Kind(DUPLICATES | REVERSE_VALUES | REVERSE_KEYS),
+    Kind(FIXED, 0, 3),
+    Kind(FIXED, 0, 200),
+    Kind(FIXED | REVERSE_VALUES | INTEGER_KEYS, 4, 9),
+    Kind(FIXED | INTEGER_VALUES, 0, 4),
+    Kind(FIXED | INTEGER_VALUES | INTEGER_KEYS, 8, 8),
+]
+KINDS = [
+    *SINGLE,
+    *SEVERAL,
+    *(Kind(k.flags | COUNTED, k.key_width, k.value_width) for k in SEVERAL),
+]
+
+
+def name(kind: Kind) -> bytes:
+    """The name of a database of some kind."""
+    return f"{kind.flags:#x} {kind.key_width} {kind.value_width}".encode()
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """Where an environment can be made."""
+    return tmp_path / "environment"
+
+
+def read(path: Path) -> Environment:
+    """What the independent reader finds in an environment that nobody has open."""
+    segments = sorted((path / "log").glob("*.log"))
+    log = {int(segment.stem, 16): segment.read_bytes() for segment in segments}
+    return Environment((path / "data.zdb").read_bytes(), log)
+
+
+def copy(path: Path) -> Path:
+    """A copy of an environment that is open and nobody is changing."""
+    target = path.with_name("copy")
+    shutil.rmtree(target, ignore_errors=True)
+    shutil.copytree(path, target)
+    return target
+
+
+def change(
+    txn: Transaction, kind: Kind, model: dict[bytes, Value], rng: random.Random, keys: int
+) -> None:
+    """Some puts and deletes in a database of some kind."""
+    database = txn.open(name(kind), CREATE | kind.flags)
+    for _ in range(300):
+        key = kind.key(rng, keys)
+        if rng.random() < 0.85:
+            value = kind.value(rng)
+            txn.put(database, key, value)
+            if kind.flags & DUPLICATES:
+                model[key] = {value} | values_of(model, key)
+            else:
+                model[key] = value
+        elif key in model and rng.random() < 0.1:
+            txn.delete(database, key)
+            del model[key]
+        elif key in model and kind.flags & DUPLICATES:
+            delete_value(txn, database, model, key, rng)
+
+
+def values_of(model: dict[bytes, Value], key: bytes) -> set[bytes]:
+    """The values of a key in a database with duplicates."""
+    values = model.get(key, set())
+    assert isinstance(values, set)
+    return values
+
+
+def delete_value(
+    txn: Transaction, database: int, model: dict[bytes, Value], key: bytes, rng: random.Random
+) -> None:
+    """Deletes one value of a key, which goes with its last."""
+    values = values_of(model, key)
+    value = rng.choice(sorted(values))
+    txn.delete(database, key, value)
+    if len(values) > 1:
+        model[key] = values - {value}
+    else:
+        del model[key]
+
+
+def check(path: Path, expected: Databases) -> Environment:
+    """Checks that reader, library and model agree on an environment closed by everybody."""
+    found = read(path)
+    assert found.contents() == {b"": {}, **expected}
+    with zerodb.open(path, create=False) as env:
+        report = env.verify()
+        assert report.problems == 0, report.first_problem
+    found = read(path)
+    assert found.contents() == {b"": {}, **expected}
+    with Library(path) as library, library.transaction() as txn:
+        for database, tree in found.databases.items():
+            assert list(txn.items(txn.open(database))) == tree.entries
+    return found
+
+
+@pytest.mark.parametrize("keys", [5, 300])
+def test_reader_finds_what_was_written_in_every_kind(path: Path, keys: int) -> None:
+    rng = random.Random(keys)
+    model: Databases = {name(kind): {} for kind in KINDS}
+    for _ in range(4):
+        with Library(path) as library, library.transaction() as txn:
+            for kind in KINDS:
+                change(txn, kind, model[name(kind)], rng, keys)
+        found = check(path, model)
+    several = [found.databases[name(kind)] for kind in KINDS if kind.flags & DUPLICATES]
+    assert any(tree.sets for tree in several)
+    assert any(tree.set_trees for tree in several)
+    assert keys > 5 or any(tree.set_trees and tree.branch_pages for tree in several)
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=name)
+def test_the_log_tells_every_kind(path: Path, kind: Kind) -> None:
+    rng = random.Random(7)
+    model: dict[bytes, Value] = {}
+    with Library(path) as library:
+        for transactions in range(1, 4):
+            with library.transaction() as txn:
+                change(txn, kind, model, rng, 20)
+            copied = copy(path)
+            assert len(read(copied).records) == transactions
+            check(copied, {name(kind): model})
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=name)
+def test_ranges_go_by_the_order_of_the_database(path: Path, kind: Kind) -> None:
+    rng = random.Random(9)
+    model: dict[bytes, Value] = {}
+    with Library(path) as library:
+        with library.transaction() as txn:
+            change(txn, kind, model, rng, 40)
+            pairs = list(txn.items(txn.open(name(kind))))
+        keys = list(dict.fromkeys(key for key, _ in pairs))
+        low, high = keys[len(keys) // 4], keys[len(keys) // 2]
+        with library.transaction() as txn:
+            txn.delete_range(txn.open(name(kind)), low, high)
+        for key in keys[len(keys) // 4 : len(keys) // 2]:
+            del model[key]
+        copied = copy(path)
+        check(copied, {name(kind): model})
+    check(path, {name(kind): model})
+
+
+def test_the_main_database_may_be_of_any_kind(path: Path) -> None:
+    with Library(path) as library, library.transaction() as txn:
+        main = txn.open(None, CREATE | DUPLICATES | COUNTED)
+        for number in range(3000):
+            txn.put(main, b"%d" % (number % 3), b"%d" % number)
+    found = read(path)
+    assert found.main.flags == DUPLICATES | COUNTED
+    assert found.main.set_trees == 3
+    assert len(found.main.entries) == 3000
+    values = found.contents()[b""]
+    assert values[b"1"] == {b"%d" % number for number in range(1, 3000, 3)}
+
+
+def test_values_move_to_a_tree_where_the_document_says(path: Path) -> None:
+    # An entry of 8 bytes of slot, 2 of length, and a set: 4, 2 and 98 for each value.
+    fitting = ((4096 - 40) // 2 - 8 - 8 - 2 - 4) // 100
+    for count, trees in ((fitting, 0), (fitting + 1, 1)):
+        with Library(path) as library, library.transaction() as txn:
+            database = txn.open(b"d", CREATE | DUPLICATES)
+            for number in range(count):
+                txn.put(database, b"key", b"%098d" % number)
+        tree = read(path).databases[b"d"]
+        assert (tree.sets, tree.set_trees) == (1 - trees, trees)
+        assert tree.leaf_pages == 1 + trees
+
+
+def test_a_long_value_of_a_long_key_has_a_tree_of_its_own(path: Path) -> None:
+    key, value = b"k" * 1016, b"v" * 1016
+    with Library(path) as library, library.transaction() as txn:
+        txn.put(txn.open(b"d", CREATE | DUPLICATES), key, value)
+    tree = check(path, {b"d": {key: {value}}}).databases[b"d"]
+    assert (tree.set_trees, tree.leaf_pages, tree.overflow_pages) == (1, 2, 0)
+
+
+# What the reader must not believe ----------------------------------------------------------
+
+
+@dataclass
+class Damaged:
+    """A data file that is changed and has its checksums put right."""
+
+    data: bytearray
+    found: Environment
+
+    def pages(self, kind: int, flags: int) -> list[int]:
+        """Where pages in use of a kind with some flags begin."""
+        starts = (page * 4096 for page in sorted(self.found.uses) if page > 1)
+        wanted = bytes([kind]), flags
+        return [
+            start
+            for start in starts
+            if "freed" not in self.found.uses[start // 4096]
+            and self.found.uses[start // 4096] != "available"
+            and (bytes(self.data[start + 24 : start + 25]), self.data[start + 26]) == wanted
+        ]
+
+    def seal(self, start: int) -> None:
+        """Puts the checksum of a page right."""
+        digest = xxhash.xxh3_64_intdigest(
+            bytes(self.data[start + 8 : start + 4096]), seed=self.found.seed
+        )
+        self.data[start : start + 8] = digest.to_bytes(8, "little")
+
+
+@pytest.fixture
+def damaged(path: Path) -> Damaged:
+    """A file with counted databases of packed and of other members."""
+    with Library(path) as library, library.transaction() as txn:
+        for database, flags in ((b"fixed", FIXED), (b"any", DUPLICATES)):
+            handle = txn.open(database, CREATE | COUNTED | flags)
+            for number in range(2000):
+                txn.put(handle, b"%d" % (number % 2), b"%08d" % number)
+            txn.put(handle, b"set", b"00000001")
+            txn.put(handle, b"set", b"00000002")
+    return Damaged(bytearray((path / "data.zdb").read_bytes()), read(path))
+
+
+def swap(data: bytearray, first: int, second: int, size: int) -> None:
+    """Lets two stretches of bytes change places."""
+    one, other = data[first : first + size], data[second : second + size]
+    data[first : first + size], data[second : second + size] = other, one
+
+
+def wrong_count(file: Damaged) -> None:
+    start = file.pages(1, 8)[0]
+    count = file.data[start + 4096 - 8 : start + 4096]
+    file.data[start + 4096 - 8] ^= 1
+    assert count != file.data[start + 4096 - 8 : start + 4096]
+    file.seal(start)
+
+
+def packed_disorder(file: Damaged) -> None:
+    start = file.pages(2, 3)[0]
+    swap(file.data, start + 40, start + 48, 8)
+    file.seal(start)
+
+
+def disorder(file: Damaged) -> None:
+    start = file.pages(2, 1)[0]
+    swap(file.data, start + 40, start + 48, 8)
+    file.seal(start)
+
+
+def wrong_width(file: Damaged) -> None:
+    start = file.pages(2, 3)[0]
+    file.data[start + 36] = 4
+    file.seal(start)
+
+
+def wrong_flags(file: Damaged) -> None:
+    start = file.pages(2, 1)[0]
+    file.data[start + 26] = 5
+    file.seal(start)
+
+
+def wrong_values_count(file: Damaged) -> None:
+    # The record of a tree of values with 1000 of them, in a leaf.
+    leaf = next(s for s in file.pages(2, 0) if (1000).to_bytes(8, "little") in file.data[s:][:4096])
+    place = file.data.index((1000).to_bytes(8, "little"), leaf)
+    assert u64(bytes(file.data), place) == 1000
+    file.data[place] ^= 1
+    file.seal(leaf)
+
+
+def set_disorder(file: Damaged) -> None:
+    place = file.data.index(b"0000000100000002")
+    swap(file.data, place, place + 8, 8)
+    file.seal(place // 4096 * 4096)
+
+
+@pytest.mark.parametrize(
+    ("harm", "problem"),
+    [
+        (wrong_count, "counted"),
+        (packed_disorder, "unordered keys"),
+        (disorder, "unordered keys|head"),
+        (wrong_width, "a width of 4"),
+        (wrong_flags, "flags of 5"),
+        (wrong_values_count, "counts are"),
+        (set_disorder, "not in order"),
+    ],
+)
+def test_what_is_wrong_is_noticed(
+    path: Path, damaged: Damaged, harm: Callable[[Damaged], None], problem: str
+) -> None:
+    harm(damaged)
+    with pytest.raises(FormatError, match=problem):
+        Environment(bytes(damaged.data))
+    (path / "data.zdb").write_bytes(damaged.data)
+    with zerodb.open(path) as env:
+        assert env.verify().problems > 0
+
+
+@pytest.mark.parametrize("flags", [0x01, 0x0A, 0x10, 0x24, 0x74, 0x40, 0x100])
+def test_flags_that_do_not_go_together_are_refused(flags: int) -> None:
+    record = bytearray(64)
+    record[50:52] = flags.to_bytes(2, "little")
+    with pytest.raises(FormatError):
+        TreeRecord.parse(bytes(record), "a database")
