@@ -97,6 +97,135 @@ static void a_parent_takes_back_what_its_children_gave_it(void) {
     close_env(env);
 }
 
+/* Puts what only the library's log can bring back: space that is filled after the call. */
+static void put_reserved(zdb_txn *txn, const char *key_text, size_t size, uint64_t seed) {
+    zdb_val key = text(key_text), value = bytes(NULL, size);
+    REQUIRE_OK(zdb_put(txn, ZDB_MAIN_DB, &key, &value, ZDB_RESERVE));
+    fill_pattern((void *)value.data, size, seed);
+}
+
+static void expect_pattern(zdb_txn *txn, const char *key_text, size_t size, uint64_t seed) {
+    zdb_val key = text(key_text), value = nothing();
+    REQUIRE_OK(zdb_get(txn, ZDB_MAIN_DB, &key, &value));
+    CHECK(value.size == size && has_pattern(value.data, size, seed));
+}
+
+static void reserve_and_die(void *argument) {
+    (void)argument;
+    zdb_env *env = open_env("env");
+    zdb_txn *parent = begin_write(env);
+    put_reserved(parent, "small", 100, 1);
+    zdb_txn *child = begin_nested(env, parent);
+    abort_txn(child);
+    put_reserved(parent, "large", 100000, 2);
+    child = begin_nested(env, parent);
+    put_text(child, ZDB_MAIN_DB, "small", "taken back");
+    put_reserved(child, "large", 200000, 3);
+    abort_txn(child);
+    child = begin_nested(env, parent);
+    put_reserved(child, "child's", 50000, 4);
+    commit(child);
+    commit(parent);
+    _exit(check_failures() == 0 ? 0 : 1);
+}
+
+static void a_replay_brings_back_space_that_was_filled(void) {
+    run_in_process(reserve_and_die, NULL);
+    zdb_env *env = open_env("env");
+    zdb_txn *reader = begin_read(env);
+    expect_pattern(reader, "small", 100, 1);
+    expect_pattern(reader, "large", 100000, 2);
+    expect_pattern(reader, "child's", 50000, 4);
+    CHECK_NUMBER(entries(reader, ZDB_MAIN_DB), 3);
+    abort_txn(reader);
+    expect_sound(env);
+    close_env(env);
+}
+
+static void put_many_values(zdb_txn *txn, zdb_db db, const char *key_text, unsigned count) {
+    char buffer[KEY_BYTES];
+    for (unsigned i = 0; i < count; i++) {
+        zdb_val key = text(key_text), value = numbered(buffer, "value", i);
+        REQUIRE_OK(zdb_put(txn, db, &key, &value, 0));
+    }
+}
+
+/* In one transaction or in ones nested in it: databases cleared, dropped, renamed, made anew, and
+ * thousands of values of one key, which have a tree of their own. */
+static void turn_databases_over(zdb_txn *txn, const zdb_db db[3]) {
+    zdb_db made;
+    put_many_values(txn, db[0], "k", 3000);
+    zdb_val key = text("k"), value = text("value00000007");
+    REQUIRE_OK(zdb_del(txn, db[0], &key, &value));
+    REQUIRE_OK(zdb_db_clear(txn, db[1]));
+    put_text(txn, db[1], "k", "after clearing");
+    REQUIRE_OK(zdb_db_drop(txn, db[2]));
+    REQUIRE_OK(zdb_db_rename(txn, db[1], "renamed", NULL));
+    REQUIRE_OK(zdb_db_open(txn, "second", ZDB_CREATE, &made));
+    put_text(txn, made, "k", "another database");
+    REQUIRE_OK(zdb_del_range(txn, ZDB_MAIN_DB, NULL, NULL, NULL));
+}
+
+static void expect_turned_over(zdb_txn *txn, const zdb_db db[3]) {
+    CHECK_NUMBER(entries(txn, db[0]), 2999);
+    expect_text(txn, open_db(txn, "renamed"), "k", "after clearing");
+    expect_text(txn, db[1], "k", "another database");
+    zdb_val key = text("k");
+    CHECK_ERROR(zdb_get(txn, db[2], &key, NULL), ZDB_BAD_DB);
+    CHECK_NUMBER(entries(txn, ZDB_MAIN_DB), 0);
+}
+
+static void databases_are_turned_over_and_taken_back(void) {
+    zdb_env *env = open_env("env");
+    zdb_txn *parent = begin_write(env);
+    zdb_db db[3];
+    REQUIRE_OK(zdb_db_open(parent, "first", ZDB_CREATE | ZDB_DUPSORT, &db[0]));
+    db[1] = create_db(parent, "second");
+    db[2] = create_db(parent, "third");
+    put_numbered(parent, ZDB_MAIN_DB, 5000);
+    put_many_values(parent, db[0], "k", 2000);
+    put_numbered(parent, db[1], 5000);
+    put_numbered(parent, db[2], 5000);
+    commit(parent);
+    parent = begin_write(env);
+    put_many_values(parent, db[0], "l", 2000);
+    zdb_cursor *cursor = open_cursor(parent, db[1]);
+    expect_entry(cursor, ZDB_FIRST, "key00000000");
+
+    for (unsigned round = 0; round < 3; round++) {
+        zdb_txn *child = begin_nested(env, parent), *grandchild = begin_nested(env, child);
+        turn_databases_over(grandchild, db);
+        commit(grandchild);
+        zdb_val key = text("l");
+        REQUIRE_OK(zdb_del(child, db[0], &key, NULL));
+        expect_turned_over(child, db);
+        abort_txn(child);
+        CHECK_NUMBER(entries(parent, db[0]), 4000);
+        expect_numbered(parent, ZDB_MAIN_DB, 5000);
+        expect_numbered(parent, db[1], 5000);
+        expect_numbered(parent, db[2], 5000);
+        zdb_db renamed;
+        CHECK_ERROR(zdb_db_open(parent, "renamed", 0, &renamed), ZDB_NOT_FOUND);
+    }
+    expect_entry(cursor, ZDB_NEXT, "key00000001");
+    zdb_txn *child = begin_nested(env, parent);
+    turn_databases_over(child, db);
+    zdb_val key = text("l");
+    REQUIRE_OK(zdb_del(child, db[0], &key, NULL));
+    commit(child);
+    expect_turned_over(parent, db);
+    /* In what its handle stands for now there is one key, before the one it was on. */
+    expect_entry(cursor, ZDB_NEXT, NULL);
+    expect_entry(cursor, ZDB_PREV, "k");
+    close_cursor(cursor);
+    commit(parent);
+    expect_sound(env);
+    zdb_txn *reader = begin_read(env);
+    expect_turned_over(reader, db);
+    abort_txn(reader);
+    close_env(env);
+}
+
 /* A program that dies after its outermost commit leaves the log to be replayed. */
 static void commit_and_die(void *argument) {
     (void)argument;
@@ -431,6 +560,8 @@ static const struct test tests[] = {
     TEST(what_a_child_did_is_taken_back),
     TEST(a_parent_takes_back_what_its_children_gave_it),
     TEST(a_replay_brings_back_what_was_not_taken_back),
+    TEST(a_replay_brings_back_space_that_was_filled),
+    TEST(databases_are_turned_over_and_taken_back),
     TEST(a_parent_answers_nothing_while_it_has_a_child),
     TEST(an_environment_with_a_child_open_is_not_closed),
     TEST(a_child_that_has_ended_is_no_handle),

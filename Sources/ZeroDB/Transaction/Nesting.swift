@@ -30,6 +30,7 @@ struct Savepoint {
         write.catalog = catalog
         write.free = free
         write.log.cut(at: log)
+        write.reservation = nil
     }
 }
 
@@ -71,6 +72,7 @@ extension Transactions {
         }
         let (claim, _) = try claim(environment)
         claim.state.pointee.beginNested(in: parent)
+        // What the parent's caller has filled is the parent's, whatever becomes of the nested one.
         write.pointee.settle()
         write.pointee.savepoints.append(Savepoint(write.pointee))
         write.pointee.frames.pointee.beginLevel()
