@@ -149,8 +149,11 @@ static void cursor_close(struct bcursor *cursor) {
 static bool cursor_move(struct bcursor *cursor, enum step step, struct bytes *key,
                         struct bytes *value) {
     static const MDB_cursor_op ops[] = {
-        [STEP_FIRST] = MDB_FIRST, [STEP_LAST] = MDB_LAST,      [STEP_NEXT] = MDB_NEXT,
-        [STEP_PREV] = MDB_PREV,   [STEP_SEEK] = MDB_SET_RANGE,
+        [STEP_FIRST] = MDB_FIRST,
+        [STEP_LAST] = MDB_LAST,
+        [STEP_NEXT] = MDB_NEXT,
+        [STEP_PREV] = MDB_PREV,
+        [STEP_SEEK] = MDB_SET_RANGE,
         [STEP_NEXT_KEY] = MDB_NEXT_NODUP,
         [STEP_BOTH] = MDB_GET_BOTH,
         [STEP_MULTIPLE] = MDB_GET_MULTIPLE,

@@ -182,6 +182,8 @@ static bool cursor_move(struct bcursor *cursor, enum step step, struct bytes *ke
     case STEP_SEEK:
         rocksdb_iter_seek(iterator, key->data, key->size);
         break;
+    default:
+        die("rocksdb: a key has one value");
     }
     if (!rocksdb_iter_valid(iterator)) {
         char *error = NULL;

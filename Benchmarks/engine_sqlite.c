@@ -197,6 +197,9 @@ static bool cursor_move(struct bcursor *cursor, enum step step, struct bytes *ke
         [STEP_LAST] = BACKWARD,
         [STEP_SEEK] = FROM_KEY,
     };
+    if (step > STEP_SEEK) {
+        die("sqlite: a key has one value");
+    }
     if (step != STEP_NEXT && step != STEP_PREV) {
         sqlite3_reset(cursor->statements[cursor->direction]);
         cursor->direction = directions[step];

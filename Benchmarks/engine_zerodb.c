@@ -146,8 +146,11 @@ static void cursor_close(struct bcursor *cursor) {
 static bool cursor_move(struct bcursor *cursor, enum step step, struct bytes *key,
                         struct bytes *value) {
     static const zdb_cursor_op ops[] = {
-        [STEP_FIRST] = ZDB_FIRST, [STEP_LAST] = ZDB_LAST,      [STEP_NEXT] = ZDB_NEXT,
-        [STEP_PREV] = ZDB_PREV,   [STEP_SEEK] = ZDB_SET_RANGE,
+        [STEP_FIRST] = ZDB_FIRST,
+        [STEP_LAST] = ZDB_LAST,
+        [STEP_NEXT] = ZDB_NEXT,
+        [STEP_PREV] = ZDB_PREV,
+        [STEP_SEEK] = ZDB_SET_RANGE,
         [STEP_NEXT_KEY] = ZDB_NEXT_NODUP,
         [STEP_BOTH] = ZDB_GET_BOTH,
         [STEP_MULTIPLE] = ZDB_GET_MULTIPLE,

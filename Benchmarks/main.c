@@ -7,11 +7,8 @@
 #include "cases.h"
 
 const struct engine *const engines[ENGINES] = {
-    [ZERODB] = &engine_zerodb,
-    [LMDB] = &engine_lmdb,
-    [LMDB_WRITEMAP] = &engine_lmdb_writemap,
-    [ROCKSDB] = &engine_rocksdb,
-    [SQLITE] = &engine_sqlite,
+    [ZERODB] = &engine_zerodb,   [LMDB] = &engine_lmdb,     [LMDB_WRITEMAP] = &engine_lmdb_writemap,
+    [ROCKSDB] = &engine_rocksdb, [SQLITE] = &engine_sqlite,
 };
 
 /* Which engines take part in a case. */

@@ -34,9 +34,12 @@ struct row {
     struct target targets[TARGETS_MAX];
 };
 
-#define RATIO(limit, engine) {RATIO_AT_MOST, limit, engine}
-#define AT_MOST(limit) {VALUE_AT_MOST, limit, LMDB}
-#define AT_LEAST(limit) {VALUE_AT_LEAST, limit, LMDB}
+#define RATIO(limit, engine)                                                                       \
+    { RATIO_AT_MOST, limit, engine }
+#define AT_MOST(limit)                                                                             \
+    { VALUE_AT_MOST, limit, LMDB }
+#define AT_LEAST(limit)                                                                            \
+    { VALUE_AT_LEAST, limit, LMDB }
 
 /* Ratios are ZeroDB's figure by the other's. Below 1 is ZeroDB faster or smaller, except for
  * scaling. */
@@ -70,11 +73,15 @@ static const struct row rows[] = {
     {"pairs.any.scan", "full scan of pairs", "ns/pair", {RATIO(1.00, LMDB)}},
     {"pairs.any.both", "random get of a pair", "ns", {RATIO(1.00, LMDB)}},
     {"pairs.any.count", "next key, count of its values", "ns/key", {RATIO(1.00, LMDB)}},
-    {"pairs.integer.insert", "integer pairs, one transaction, total", "ns/put",
+    {"pairs.integer.insert",
+     "integer pairs, one transaction, total",
+     "ns/put",
      {RATIO(1.00, LMDB)}},
     {"pairs.integer.insert.puts", "  of it the puts", "ns/put", {{0}}},
     {"pairs.integer.insert.commit", "  of it the commit", "ns/put", {{0}}},
-    {"pairs.integer.batches", "integer pairs, 1000 a commit, not flushed", "ns/put",
+    {"pairs.integer.batches",
+     "integer pairs, 1000 a commit, not flushed",
+     "ns/put",
      {RATIO(1.00, LMDB)}},
     {"pairs.integer.batches.puts", "  of it the puts", "ns/put", {{0}}},
     {"pairs.integer.batches.commit", "  of it the commits", "ns/put", {{0}}},
@@ -109,14 +116,18 @@ static const struct row rows[] = {
     {"open.big", "open + begin + get + close, big", "us", {{0}}},
     {"open.small", "open + begin + get + close, 10 entries", "us", {{0}}},
     {"open.growth", "  big / 10 entries", "x", {AT_MOST(1.50)}},
-    {"commit.one", "durable commit of one new key", "us",
+    {"commit.one",
+     "durable commit of one new key",
+     "us",
      {RATIO(0.65, LMDB), RATIO(1.10, SQLITE), RATIO(1.30, MACHINE)}},
     {"commit.one.mean", "  mean, with all that is left to write", "us", {{0}}},
     {"commit.1000", "durable commit of 1000 new keys", "ms", {RATIO(0.20, LMDB)}},
     {"commit.1000.mean", "  mean, with all that is left to write", "ms", {{0}}},
     {"commit.overwrite", "durable commit of 1000 overwrites", "ms", {RATIO(0.20, LMDB)}},
     {"commit.overwrite.mean", "  mean, with all that is left to write", "ms", {{0}}},
-    {"writers.8", "8 threads, durable commits of one key", "us",
+    {"writers.8",
+     "8 threads, durable commits of one key",
+     "us",
      {RATIO(0.20, LMDB), RATIO(1.00, ROCKSDB)}},
     {"writers.8.mean", "  mean, with all that is left to write", "us", {{0}}},
     {"commit.unflushed", "commit of one new key, not flushed", "us", {RATIO(1.00, LMDB)}},

@@ -32,8 +32,7 @@ void expect_pair_at(struct place place, zdb_cursor *cursor, zdb_cursor_op op, ui
                     uint32_t key, uint32_t value);
 
 #define create_kind(txn, name, flags) create_kind_at(HERE, (txn), (name), (flags))
-#define put_pair(txn, db, flags, key, value)                                                       \
-    put_pair_at(HERE, (txn), (db), (flags), (key), (value))
+#define put_pair(txn, db, flags, key, value) put_pair_at(HERE, (txn), (db), (flags), (key), (value))
 #define set_pair(cursor, flags, key, value) set_pair_at(HERE, (cursor), (flags), (key), (value))
 #define expect_pair(cursor, op, flags, key, value)                                                 \
     expect_pair_at(HERE, (cursor), (op), (flags), (key), (value))

@@ -236,10 +236,9 @@ static void key_and_value_may_be_null_where_they_are_not_needed(void) {
 }
 
 static void operations_on_several_values_need_several(void) {
-    static const zdb_cursor_op ops[] = {
-        ZDB_FIRST_DUP, ZDB_LAST_DUP,       ZDB_NEXT_DUP,     ZDB_PREV_DUP,
-        ZDB_GET_BOTH,  ZDB_GET_BOTH_RANGE, ZDB_GET_MULTIPLE, ZDB_NEXT_MULTIPLE,
-        ZDB_PREV_MULTIPLE};
+    static const zdb_cursor_op ops[] = {ZDB_FIRST_DUP,    ZDB_LAST_DUP,      ZDB_NEXT_DUP,
+                                        ZDB_PREV_DUP,     ZDB_GET_BOTH,      ZDB_GET_BOTH_RANGE,
+                                        ZDB_GET_MULTIPLE, ZDB_NEXT_MULTIPLE, ZDB_PREV_MULTIPLE};
     zdb_env *env = open_with_three_entries();
     zdb_txn *txn = begin_read(env);
     zdb_cursor *cursor = open_cursor(txn, ZDB_MAIN_DB);

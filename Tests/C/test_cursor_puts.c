@@ -204,7 +204,8 @@ static void deleting_needs_an_entry_under_the_cursor(void) {
     zdb_cursor *cursor = open_cursor(txn, ZDB_MAIN_DB);
     CHECK_ERROR(zdb_cursor_del(cursor, 0), ZDB_BAD_CURSOR);
     set_cursor(cursor, 1);
-    CHECK_ERROR(zdb_cursor_del(cursor, 0x20), ZDB_BAD_ARGUMENT);
+    CHECK_ERROR(zdb_cursor_del(cursor, 0x1), ZDB_BAD_ARGUMENT);
+    CHECK_ERROR(zdb_cursor_del(cursor, ZDB_NODUPDATA), ZDB_INCOMPATIBLE);
     CHECK_CODE(zdb_cursor_del(cursor, 0), ZDB_OK);
     CHECK_ERROR(zdb_cursor_del(cursor, 0), ZDB_BAD_CURSOR);
     CHECK_NUMBER(entries(txn, ZDB_MAIN_DB), 2);

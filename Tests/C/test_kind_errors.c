@@ -21,35 +21,7 @@ static int put_sizes(zdb_txn *txn, zdb_db db, size_t key_size, size_t value_size
 
 /* ----------------------------------------------------------------------- flags */
 
-static void flags_that_do_not_go_together_are_refused(void) {
-    static const uint32_t wrong[] = {
-        ZDB_DUPFIXED,
-        ZDB_INTEGERDUP,
-        ZDB_REVERSEDUP,
-        ZDB_DUPFIXED | ZDB_INTEGERDUP,
-        ZDB_DUPSORT | ZDB_INTEGERDUP,
-        INTEGERS | ZDB_REVERSEDUP,
-        ZDB_REVERSEKEY | ZDB_INTEGERKEY,
-    };
-    zdb_env *env = open_env("env");
-    zdb_txn *txn = begin_write(env);
-    zdb_db db;
-    for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
-        CHECK_ERROR(zdb_db_open(txn, "n", ZDB_CREATE | wrong[i], &db), ZDB_INCOMPATIBLE);
-        CHECK_ERROR(zdb_db_open(txn, NULL, ZDB_CREATE | wrong[i], &db), ZDB_INCOMPATIBLE);
-    }
-    CHECK_ERROR(zdb_db_open(txn, "n", ZDB_CREATE | ZDB_DUPSORT | 0x100u, &db), ZDB_BAD_ARGUMENT);
-    CHECK_CODE(zdb_db_open(txn, "n", ZDB_DUPSORT, &db), ZDB_NOT_FOUND);
-    CHECK_NUMBER(entries(txn, ZDB_MAIN_DB), 0);
-    zdb_db_stat stat;
-    get_stat(txn, ZDB_MAIN_DB, &stat);
-    CHECK_NUMBER(stat.flags, 0);
-    commit(txn);
-    expect_sound(env);
-    close_env(env);
-}
-
-static void what_a_database_is_is_recorded_and_compared(void) {
+static void every_kind_is_recorded_and_told_from_all_others(void) {
     zdb_env *env = open_env("env");
     zdb_txn *txn = begin_write(env);
     char name[16];
@@ -444,7 +416,8 @@ static void pairs_beyond_the_page_limit_fail_the_transaction_whole(void) {
         int code = ZDB_OK;
         char key_bytes[NUMBER_BYTES], value_bytes[NUMBER_BYTES];
         for (uint32_t i = 0; code == ZDB_OK && i < 1000000; i++) {
-            zdb_val key = kind_key(key_bytes, flags, i % 5), value = kind_value(value_bytes, flags, i);
+            zdb_val key = kind_key(key_bytes, flags, i % 5),
+                    value = kind_value(value_bytes, flags, i);
             code = zdb_cursor_put(cursor, &key, &value, 0);
         }
         CHECK_CODE(code, ZDB_TXN_FULL);
@@ -470,8 +443,7 @@ static void pairs_beyond_the_page_limit_fail_the_transaction_whole(void) {
 }
 
 static const struct test tests[] = {
-    TEST(flags_that_do_not_go_together_are_refused),
-    TEST(what_a_database_is_is_recorded_and_compared),
+    TEST(every_kind_is_recorded_and_told_from_all_others),
     TEST(the_main_database_becomes_what_is_asked_for_while_it_is_empty),
     TEST(duplicates_are_as_large_as_keys_and_may_be_empty),
     TEST(values_of_one_size_are_all_of_one_size),

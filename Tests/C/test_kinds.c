@@ -4,70 +4,11 @@
 #include <stdlib.h>
 
 #include "kinds.h"
+#include "pair_model.h"
 #include "suites.h"
 
 /* Keys are numbered in threes, so that there is space between them. */
-enum { KEY_STEP = 3, CURSORS = 6, PAIRS_MAX = 1 << 14, BATCH_KEYS = 20 };
-
-/* A pair is a number: key, then value. */
-typedef uint64_t pair_number;
-
-static const pair_number NOWHERE = UINT64_MAX;
-
-static pair_number pair_of(uint32_t key, uint32_t value) {
-    return (pair_number)key << 32 | value;
-}
-static uint32_t key_of(pair_number pair) {
-    return (uint32_t)(pair >> 32);
-}
-static uint32_t value_of(pair_number pair) {
-    return (uint32_t)pair;
-}
-
-struct model {
-    pair_number pairs[PAIRS_MAX];
-    size_t count;
-};
-
-/* Pairs before this one. */
-static size_t rank_of(const struct model *model, pair_number pair) {
-    size_t low = 0, high = model->count;
-    while (low < high) {
-        size_t middle = (low + high) / 2;
-        if (model->pairs[middle] < pair) {
-            low = middle + 1;
-        } else {
-            high = middle;
-        }
-    }
-    return low;
-}
-
-static bool has(const struct model *model, pair_number pair) {
-    size_t rank = rank_of(model, pair);
-    return rank < model->count && model->pairs[rank] == pair;
-}
-
-static void model_insert(struct model *model, pair_number pair) {
-    size_t rank = rank_of(model, pair);
-    REQUIRE(model->count < PAIRS_MAX);
-    memmove(model->pairs + rank + 1, model->pairs + rank,
-            (model->count - rank) * sizeof(pair_number));
-    model->pairs[rank] = pair;
-    model->count++;
-}
-
-static void model_remove(struct model *model, size_t from, size_t to) {
-    memmove(model->pairs + from, model->pairs + to, (model->count - to) * sizeof(pair_number));
-    model->count -= to - from;
-}
-
-static size_t first_of_key(const struct model *model, uint32_t key) {
-    return rank_of(model, pair_of(key, 0));
-}
-static size_t end_of_key(const struct model *model, uint32_t key) {
-    return rank_of(model, pair_of(key + 1, 0));
-}
+enum { KEY_STEP = 3, CURSORS = 6, BATCH_KEYS = 20 };
 
 /* One database, its model, and cursors with where they must be: on a pair, where a pair was that
  * is no longer there, or NOWHERE. */
@@ -75,7 +16,7 @@ struct run {
     uint32_t flags;
     zdb_txn *txn;
     zdb_db db;
-    struct model *model;
+    struct pair_model *model;
     zdb_cursor *cursors[CURSORS];
     pair_number places[CURSORS];
     uint32_t keys;
@@ -149,12 +90,13 @@ static void put_one(struct run *run, unsigned c, bool through_cursor) {
     char key_bytes[NUMBER_BYTES], value_bytes[NUMBER_BYTES];
     zdb_val key = kind_key(key_bytes, run->flags, key_of(pair));
     zdb_val value = kind_value(value_bytes, run->flags, value_of(pair));
-    static const uint32_t put_flags[] = {0, 0, 0, 0, ZDB_NOOVERWRITE, ZDB_NODUPDATA,
-                                         ZDB_APPENDDUP, ZDB_APPEND};
+    static const uint32_t put_flags[] = {
+        0, 0, 0, 0, ZDB_NOOVERWRITE, ZDB_NODUPDATA, ZDB_APPENDDUP, ZDB_APPEND};
     uint32_t flag = put_flags[random_below(run, 8)];
     if (!duplicates(run) && (flag == ZDB_NODUPDATA || flag == ZDB_APPENDDUP)) flag = 0;
 
-    size_t first = first_of_key(run->model, key_of(pair)), end = end_of_key(run->model, key_of(pair));
+    size_t first = first_of_key(run->model, key_of(pair)),
+           end = end_of_key(run->model, key_of(pair));
     int expected = ZDB_OK;
     pair_number existing = pair;
     if (flag == ZDB_NOOVERWRITE && first < end) {
@@ -250,7 +192,8 @@ static void delete_range(struct run *run) {
     run->doing = "deletion of a range";
     uint32_t low = random_below(run, run->keys * KEY_STEP), high = low + random_below(run, 4);
     char low_bytes[NUMBER_BYTES], high_bytes[NUMBER_BYTES];
-    zdb_val from = kind_key(low_bytes, run->flags, low), to = kind_key(high_bytes, run->flags, high);
+    zdb_val from = kind_key(low_bytes, run->flags, low),
+            to = kind_key(high_bytes, run->flags, high);
     size_t first = first_of_key(run->model, low), end = first_of_key(run->model, high);
     uint64_t deleted = UINT64_MAX;
     expect_code(run, zdb_del_range(run->txn, run->db, &from, &to, &deleted), ZDB_OK);
@@ -259,55 +202,6 @@ static void delete_range(struct run *run) {
 }
 
 /* -------------------------------------------------------------------- moves */
-
-/* Where a move from `place` ends in the model: a rank, or SIZE_MAX for ZDB_NOT_FOUND. */
-static size_t model_next(const struct run *run, pair_number place, bool forward) {
-    size_t rank = rank_of(run->model, place);
-    if (forward) {
-        rank += has(run->model, place);
-        return rank < run->model->count ? rank : SIZE_MAX;
-    }
-    return rank > 0 ? rank - 1 : SIZE_MAX;
-}
-
-static size_t within_key(const struct run *run, size_t rank, uint32_t key) {
-    bool inside = rank != SIZE_MAX && key_of(run->model->pairs[rank]) == key;
-    return inside ? rank : SIZE_MAX;
-}
-
-static size_t model_move(const struct run *run, pair_number place, zdb_cursor_op op) {
-    const struct model *model = run->model;
-    uint32_t key = key_of(place);
-    size_t rank;
-    switch (op) {
-    case ZDB_FIRST:
-        return model->count > 0 ? 0 : SIZE_MAX;
-    case ZDB_LAST:
-        return model->count > 0 ? model->count - 1 : SIZE_MAX;
-    case ZDB_NEXT:
-        return place == NOWHERE ? model_move(run, place, ZDB_FIRST) : model_next(run, place, true);
-    case ZDB_PREV:
-        return place == NOWHERE ? model_move(run, place, ZDB_LAST) : model_next(run, place, false);
-    case ZDB_NEXT_NODUP:
-        if (place == NOWHERE) return model_move(run, place, ZDB_FIRST);
-        rank = end_of_key(model, key);
-        return rank < model->count ? rank : SIZE_MAX;
-    case ZDB_PREV_NODUP:
-        if (place == NOWHERE) return model_move(run, place, ZDB_LAST);
-        rank = first_of_key(model, key);
-        return rank > 0 ? rank - 1 : SIZE_MAX;
-    case ZDB_NEXT_DUP:
-        return within_key(run, model_next(run, place, true), key);
-    case ZDB_PREV_DUP:
-        return within_key(run, model_next(run, place, false), key);
-    case ZDB_FIRST_DUP:
-        return first_of_key(model, key);
-    case ZDB_LAST_DUP:
-        return end_of_key(model, key) - 1;
-    default:
-        return rank_of(model, place); /* ZDB_GET_CURRENT */
-    }
-}
 
 static bool needs_entry(zdb_cursor_op op) {
     return op == ZDB_GET_CURRENT || op == ZDB_FIRST_DUP || op == ZDB_LAST_DUP;
@@ -330,7 +224,7 @@ static void move(struct run *run, unsigned c, zdb_cursor_op op) {
     } else if ((needs_entry(op) && !is_on) || (is_of_values(op) && place == NOWHERE)) {
         expect_code(run, code, ZDB_BAD_CURSOR);
     } else {
-        size_t rank = model_move(run, place, op);
+        size_t rank = model_move(run->model, place, op);
         expect_code(run, code, rank == SIZE_MAX ? ZDB_NOT_FOUND : ZDB_OK);
         if (rank == SIZE_MAX) {
             if (op == ZDB_FIRST || op == ZDB_LAST) run->places[c] = NOWHERE;
@@ -347,13 +241,14 @@ static void seek(struct run *run, unsigned c) {
                                         ZDB_GET_BOTH_RANGE};
     zdb_cursor_op op = ops[random_below(run, duplicates(run) ? 5 : 3)];
     run->doing = "seek";
-    pair_number pair = pair_of(random_below(run, run->keys * KEY_STEP), random_below(run, run->values));
+    pair_number pair =
+        pair_of(random_below(run, run->keys * KEY_STEP), random_below(run, run->values));
     char key_bytes[NUMBER_BYTES], value_bytes[NUMBER_BYTES];
     zdb_val key = kind_key(key_bytes, run->flags, key_of(pair));
     zdb_val value = kind_value(value_bytes, run->flags, value_of(pair));
-    size_t rank = rank_of(run->model, op == ZDB_GET_BOTH || op == ZDB_GET_BOTH_RANGE
-                                          ? pair
-                                          : pair_of(key_of(pair), 0));
+    size_t rank =
+        rank_of(run->model,
+                op == ZDB_GET_BOTH || op == ZDB_GET_BOTH_RANGE ? pair : pair_of(key_of(pair), 0));
     bool there = rank < run->model->count;
     if (op == ZDB_GET_BOTH) {
         there = has(run->model, pair);
@@ -401,7 +296,7 @@ static void get_multiple(struct run *run, unsigned c) {
         return;
     }
     size_t rank = op == ZDB_GET_MULTIPLE ? rank_of(run->model, place)
-                                         : model_move(run, place, ZDB_NEXT_DUP);
+                                         : model_move(run->model, place, ZDB_NEXT_DUP);
     expect_code(run, code, rank == SIZE_MAX ? ZDB_NOT_FOUND : ZDB_OK);
     if (rank == SIZE_MAX) return;
     expect_array(run, value, rank, true, c);
@@ -413,7 +308,7 @@ static void next_many(struct run *run, unsigned c) {
     run->doing = "next many";
     zdb_val keys[CAPACITY], values[CAPACITY];
     size_t count = 99, capacity = 1 + random_below(run, CAPACITY);
-    size_t rank = model_move(run, run->places[c], ZDB_NEXT);
+    size_t rank = model_move(run->model, run->places[c], ZDB_NEXT);
     int code = zdb_cursor_next_many(run->cursors[c], keys, values, capacity, &count);
     expect_code(run, code, rank == SIZE_MAX ? ZDB_NOT_FOUND : ZDB_OK);
     size_t left = rank == SIZE_MAX ? 0 : run->model->count - rank;
@@ -491,9 +386,11 @@ static void rank_of_key(struct run *run) {
 
 static void count_range(struct run *run) {
     run->doing = "count of a range";
-    uint32_t low = random_below(run, run->keys * KEY_STEP), high = random_below(run, run->keys * KEY_STEP);
+    uint32_t low = random_below(run, run->keys * KEY_STEP),
+             high = random_below(run, run->keys * KEY_STEP);
     char low_bytes[NUMBER_BYTES], high_bytes[NUMBER_BYTES];
-    zdb_val from = kind_key(low_bytes, run->flags, low), to = kind_key(high_bytes, run->flags, high);
+    zdb_val from = kind_key(low_bytes, run->flags, low),
+            to = kind_key(high_bytes, run->flags, high);
     size_t first = first_of_key(run->model, low), end = first_of_key(run->model, high);
     uint64_t count = UINT64_MAX;
     expect_code(run, zdb_count_range(run->txn, run->db, &from, &to, &count), ZDB_OK);
@@ -563,9 +460,9 @@ static void write_once(struct run *run, bool growing) {
 
 static void read_once(struct run *run) {
     static const zdb_cursor_op ops[] = {
-        ZDB_FIRST,     ZDB_LAST,     ZDB_NEXT,     ZDB_PREV,       ZDB_NEXT_DUP, ZDB_PREV_DUP,
-        ZDB_FIRST_DUP, ZDB_LAST_DUP, ZDB_NEXT,     ZDB_NEXT_NODUP, ZDB_PREV,     ZDB_PREV_NODUP,
-        ZDB_NEXT_DUP,  ZDB_PREV_DUP, ZDB_GET_CURRENT};
+        ZDB_FIRST,    ZDB_LAST,       ZDB_NEXT,     ZDB_PREV,     ZDB_NEXT_DUP,
+        ZDB_PREV_DUP, ZDB_FIRST_DUP,  ZDB_LAST_DUP, ZDB_NEXT,     ZDB_NEXT_NODUP,
+        ZDB_PREV,     ZDB_PREV_NODUP, ZDB_NEXT_DUP, ZDB_PREV_DUP, ZDB_GET_CURRENT};
     unsigned c = random_below(run, CURSORS), choice = random_below(run, 24);
     if (choice < 15) {
         move(run, c, ops[choice]);
@@ -603,9 +500,8 @@ static void check_all_cursors(struct run *run) {
     for (unsigned i = 0; i < CURSORS; i++) move(run, i, ZDB_GET_CURRENT);
 }
 
-static void run_kind(zdb_env *env, uint32_t flags, uint32_t keys, uint32_t values,
-                     unsigned steps) {
-    static struct model model;
+static void run_kind(zdb_env *env, uint32_t flags, uint32_t keys, uint32_t values, unsigned steps) {
+    static struct pair_model model;
     struct run run;
     memset(&run, 0, sizeof(run));
     model.count = 0;

@@ -54,17 +54,16 @@ static void expect_order(uint32_t flags, const zdb_val *keys, size_t count, bool
 }
 
 static void keys_are_ordered_by_their_bytes(void) {
-    const zdb_val keys[] = {bytes("\0", 1), bytes("\0\0", 2), bytes("\0\1", 2), text("a"),
-                            text("aa"),     text("ab"),       text("b"),        bytes("\xff", 1),
-                            bytes("\xff\0", 2)};
+    const zdb_val keys[] = {bytes("\0", 1), bytes("\0\0", 2), bytes("\0\1", 2),
+                            text("a"),      text("aa"),       text("ab"),
+                            text("b"),      bytes("\xff", 1), bytes("\xff\0", 2)};
     for (unsigned i = 0; i < 2; i++) expect_order(0, keys, 9, i == 1);
 }
 
 static void reversed_keys_are_ordered_from_their_last_byte(void) {
-    const zdb_val keys[] = {bytes("\0", 1),  bytes("\0\0", 2), bytes("\1\0", 2),
-                            text("a"),       text("aa"),       text("xa"),
-                            text("ab"),      text("bb"),       text("aaac"),
-                            bytes("z\xff", 2)};
+    const zdb_val keys[] = {bytes("\0", 1), bytes("\0\0", 2), bytes("\1\0", 2), text("a"),
+                            text("aa"),     text("xa"),       text("ab"),       text("bb"),
+                            text("aaac"),   bytes("z\xff", 2)};
     for (unsigned i = 0; i < 2; i++) {
         expect_order(ZDB_REVERSEKEY, keys, 10, i == 1);
         expect_order(ZDB_REVERSEKEY | ZDB_COUNTED, keys, 10, i == 1);
@@ -72,10 +71,20 @@ static void reversed_keys_are_ordered_from_their_last_byte(void) {
 }
 
 static void integer_keys_are_ordered_as_numbers(void) {
-    static const uint64_t numbers[] = {0,          1,          255,         256,         65535,
-                                       65536,      0x01000000, 0x7fffffff,  0x80000000,  0xffffffff,
-                                       UINT64_C(0x100000000),  UINT64_C(0x7fffffffffffffff),
-                                       UINT64_C(0x8000000000000000),        UINT64_MAX};
+    static const uint64_t numbers[] = {0,
+                                       1,
+                                       255,
+                                       256,
+                                       65535,
+                                       65536,
+                                       0x01000000,
+                                       0x7fffffff,
+                                       0x80000000,
+                                       0xffffffff,
+                                       UINT64_C(0x100000000),
+                                       UINT64_C(0x7fffffffffffffff),
+                                       UINT64_C(0x8000000000000000),
+                                       UINT64_MAX};
     /* One byte off, so that no key is aligned. */
     static unsigned char memory[14 * 9];
     zdb_val keys[14];
@@ -244,12 +253,9 @@ static void comparisons_need_their_arguments(void) {
 }
 
 static const struct test tests[] = {
-    TEST(keys_are_ordered_by_their_bytes),
-    TEST(reversed_keys_are_ordered_from_their_last_byte),
-    TEST(integer_keys_are_ordered_as_numbers),
-    TEST(values_are_ordered_as_the_database_says),
-    TEST(a_large_database_keeps_its_order),
-    TEST(reversed_keys_may_be_as_long_as_others),
+    TEST(keys_are_ordered_by_their_bytes),     TEST(reversed_keys_are_ordered_from_their_last_byte),
+    TEST(integer_keys_are_ordered_as_numbers), TEST(values_are_ordered_as_the_database_says),
+    TEST(a_large_database_keeps_its_order),    TEST(reversed_keys_may_be_as_long_as_others),
     TEST(comparisons_need_their_arguments),
 };
 

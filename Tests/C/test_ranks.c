@@ -4,8 +4,8 @@
 #include "kinds.h"
 #include "suites.h"
 
-static uint64_t rank_at(struct place place, zdb_txn *txn, zdb_db db, uint32_t flags, uint32_t number,
-                        int expected) {
+static uint64_t rank_at(struct place place, zdb_txn *txn, zdb_db db, uint32_t flags,
+                        uint32_t number, int expected) {
     char key_bytes[NUMBER_BYTES];
     zdb_val key = kind_key(key_bytes, flags, number);
     uint64_t rank = UINT64_MAX;

@@ -371,7 +371,7 @@ static void append_takes_keys_in_order_only(void) {
 }
 
 static void flags_that_do_not_fit_are_refused(void) {
-    static const uint32_t flags[] = {0x1, 0x2, ZDB_CREATE, 0x80000000u, UINT32_MAX};
+    static const uint32_t flags[] = {0x1, 0x2, 0x100, 0x80000000u, UINT32_MAX};
     zdb_env *env = open_env("env");
     zdb_txn *txn = begin_write(env);
     zdb_cursor *cursor = open_cursor(txn, ZDB_MAIN_DB);

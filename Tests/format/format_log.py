@@ -6,10 +6,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 import xxhash
-
 from format_records import (
     DUPLICATES,
     FORMAT_VERSION,
+    FormatError,
     Meta,
     Value,
     check_flags,

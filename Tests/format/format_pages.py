@@ -30,9 +30,7 @@ class Entry:
     """Where the entry's bytes in the heap end."""
 
 
-def read_entries(
-    page: bytes, where: str, end_of: Callable[[bytes, int], int]
-) -> list[Entry]:
+def read_entries(page: bytes, where: str, end_of: Callable[[bytes, int], int]) -> list[Entry]:
     """The entries of a branch or leaf with a prefix, slots and a heap.
 
     `end_of` says where an entry's bytes end, from where those of its key do.
@@ -53,7 +51,9 @@ def read_entries(
         rest = max(0, length - 4)
         suffix = struct.pack(">I", head)
         require(not any(suffix[length:]), f"{where}: bytes after the end of key {index}")
-        require(offset + rest <= len(page) - (0 if page[25] else 2), f"{where}: {index} cut off")
+        # In a leaf the length of the value follows, which is needed to know the end.
+        behind = 0 if page[25] else 2
+        require(offset + rest + behind <= len(page), f"{where}: entry {index} is cut off")
         end = end_of(page, offset + rest)
         if end > offset:
             require(offset >= heap, f"{where}: entry {index} begins before the heap")

@@ -12,7 +12,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import xxhash
-
 from format_log import State, read_log
 from format_pages import check_keys, read_entries, read_members, read_set
 from format_records import (
@@ -169,7 +168,7 @@ class Environment:
             (held_key(flags, key), member_key(flags, value) if duplicates else b"")
             for key, value in tree.entries
         ]
-        require(all(a < b for a, b in zip(pairs, pairs[1:])), f"{name}: entries are not in order")
+        require(all(a < b for a, b in zip(pairs, pairs[1:])), f"{name}: pairs are not in order")
         keys = tree.keys if duplicates else 0
         require(record.keys == keys, f"{name}: {record.keys} keys are counted, {keys} found")
         if flags & INTEGER_KEYS:
@@ -198,8 +197,8 @@ class Environment:
     ) -> list[bytes]:
         """Reads a branch or leaf whose keys must be at least `low` and below `high`.
 
-        Adds what is in the leaves of a database to its tree. Returns the members below the page,
-        in a tree of values, which the argument `in_set` says it is.
+        Adds what is in the leaves of a database to its tree. In a tree of values, as `in_set`
+        says, returns the members below the page.
         """
         number = reference.number
         self.use(number, name)

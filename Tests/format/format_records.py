@@ -43,7 +43,7 @@ class FormatError(Exception):
     """The file is not what docs/FORMAT.md says."""
 
 
-def require(holds: bool, problem: str) -> None:
+def require(holds: object, problem: str) -> None:
     """Raises unless something holds."""
     if not holds:
         raise FormatError(problem)
@@ -83,7 +83,7 @@ def check_flags(flags: int, what: str) -> None:
     conflicts = (REVERSE_KEYS | INTEGER_KEYS, REVERSE_VALUES | INTEGER_VALUES)
     require(all(flags & pair != pair for pair in conflicts), f"{what}: two orders")
     of_values = FIXED_VALUES | INTEGER_VALUES | REVERSE_VALUES
-    require(flags & DUPLICATES or not flags & of_values, f"{what}: {flags:#x} is not for one value")
+    require(flags & DUPLICATES or not flags & of_values, f"{what}: {flags:#x} of one value")
     require(flags & FIXED_VALUES or not flags & INTEGER_VALUES, f"{what}: integers of any size")
 
 
@@ -115,7 +115,9 @@ class SetTree:
         require(max(counts) < 1 << 60 and counts[0] > 0, f"{what}: counts of {counts}")
         require(not any(data[33:]), f"{what}: reserved bytes are set")
         require(1 <= data[32] <= DEPTH_MAX, f"{what}: a depth of {data[32]}")
-        return cls(Reference.parse(u64(data, 0)), *counts, depth=data[32])
+        entries, branch_pages, leaf_pages = counts
+        root = Reference.parse(u64(data, 0))
+        return cls(root, entries, branch_pages, leaf_pages, depth=data[32])
 
 
 @dataclass(frozen=True)

@@ -299,6 +299,12 @@ struct Verifier: ~Copyable {
                 continue
             }
             var value = UnsafeRawBufferPointer(start: field.bytes, count: field.count)
+            if tree.record.flags.contains(.integerKeys), key.count != Int(tree.record.keyWidth) {
+                problem(
+                    page.number,
+                    "page \(page.number) (leaf, \(name)): key \(index) has \(key.count) bytes in a "
+                        + "database of integers of \(tree.record.keyWidth)")
+            }
             if tree.record.flags.contains(.duplicates) {
                 verifyValues(name, tree, page, index, field, &counts)
                 continue
@@ -329,8 +335,15 @@ struct Verifier: ~Copyable {
     ) {
         let place = "page \(page.number) (leaf, \(name)): entry \(index)"
         let value = UnsafeRawBufferPointer(start: field.bytes, count: field.count)
+        let isFixedSize = tree.record.flags.contains(.fixedSizeDuplicates)
+        let width = isFixedSize ? Int(tree.record.valueWidth) : 0
+        let sizes = isFixedSize ? width...width : 0...Format.keySizeMax(pageSize: source.pageSize)
         switch field.kind {
-        case .inline: counts.entries += 1
+        case .inline:
+            counts.entries += 1
+            if !sizes.contains(value.count) {
+                problem(page.number, place + " has a value of \(value.count) bytes")
+            }
         case .overflow:
             problem(page.number, place + " has a value in an overflow run, with duplicates")
         case .set:
@@ -339,11 +352,21 @@ struct Verifier: ~Copyable {
                 return
             }
             counts.entries += UInt64(set.count)
+            if set.width != width {
+                problem(
+                    page.number,
+                    place + " has values of \(set.width) bytes each, expected \(width) (0: any)")
+            }
+            if set.count < 2 { problem(page.number, place + " has a set of one value") }
             var previous: UnsafeRawBufferPointer?
             for member in 0..<set.count {
                 guard let bytes = set.member(member) else {
                     problem(page.number, place + ", value \(member) is broken")
                     return
+                }
+                if !isFixedSize, !sizes.contains(bytes.count) {
+                    problem(
+                        page.number, place + ", value \(member) has \(bytes.count) bytes")
                 }
                 if let previous,
                     MemberOrder.compare(
@@ -366,9 +389,10 @@ struct Verifier: ~Copyable {
             ) { _, _, _ in nil }
             keys.deallocate()
             keys = keysAbove
-            compare(name + ", the values of entry \(index) of page \(page.number)", "entries", set.entries, found.entries)
-            compare(name + ", the values of entry \(index) of page \(page.number)", "branch pages", set.branchPages, found.branchPages)
-            compare(name + ", the values of entry \(index) of page \(page.number)", "leaf pages", set.leafPages, found.leafPages)
+            let values = name + ", the values of entry \(index) of page \(page.number)"
+            compare(values, "entries", set.entries, found.entries)
+            compare(values, "branch pages", set.branchPages, found.branchPages)
+            compare(values, "leaf pages", set.leafPages, found.leafPages)
             counts.entries += found.entries
             counts.branchPages += found.branchPages
             counts.leafPages += found.leafPages

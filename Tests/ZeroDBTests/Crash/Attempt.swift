@@ -17,12 +17,28 @@ struct Attempt: Sendable {
         /// Different keys of each database.
         var keys = 500
         /// Databases besides the main one.
-        var namedDatabases = 2
+        var namedDatabases = 5
+        /// Of 100 operations, how many clear, drop or rename a database.
+        var structurePercent = 1
+        /// Before how many of 100 operations a nested transaction begins.
+        var nestedPercent = 3
     }
 
     enum Operation {
         case put(database: Int, key: [UInt8], ValueRecipe)
         case delete(database: Int, key: [UInt8])
+        /// In a database with duplicates.
+        case putPair(database: Int, key: [UInt8], value: [UInt8])
+        case deletePair(database: Int, key: [UInt8], value: [UInt8])
+        case clear(database: Int)
+        /// If it is there.
+        case drop(database: Int)
+        /// If it is there, and no database has the other name.
+        case rename(database: Int, to: Int)
+        /// What follows is in a transaction nested in the one so far.
+        case begin
+        /// The nested transaction is over, committed or aborted.
+        case end(isKept: Bool)
     }
 
     var number: Int
@@ -41,6 +57,27 @@ struct Attempt: Sendable {
 
     static func name(ofDatabase index: Int) -> String { "database \(index)" }
 
+    /// What a database is. The first and the last are alike, so that one can get the other's name.
+    static func flags(ofDatabase index: Int) -> DatabaseFlags {
+        switch index {
+        case 2: [.duplicates, .fixedSizeDuplicates, .integerDuplicates, .counted]
+        case 3: .duplicates
+        case 4: .counted
+        default: []
+        }
+    }
+
+    static func hasDuplicates(_ index: Int) -> Bool {
+        flags(ofDatabase: index).contains(.duplicates)
+    }
+
+    /// A pair as one key, by which pairs are in the order of their database.
+    static func pairKey(_ database: Int, _ key: [UInt8], _ value: [UInt8]) -> [UInt8] {
+        // No key has a zero byte. The last byte of an integer is its highest.
+        let isInteger = flags(ofDatabase: database).contains(.integerDuplicates)
+        return key + [0] + (isInteger ? value.reversed() : value)
+    }
+
     static func bytes(ofNumber number: Int) -> [UInt8] {
         withUnsafeBytes(of: UInt64(number).littleEndian) { Array($0) }
     }
@@ -54,15 +91,30 @@ struct Attempt: Sendable {
     func perform(_ body: (Operation) throws -> Void) rethrows {
         var random = SeededGenerator(seed: seed)
         let count = random.within(0...shape.operationsMax)
+        var depth = 0
         for _ in 0..<count {
+            if depth < 3, random.chance(shape.nestedPercent) {
+                try body(.begin)
+                depth += 1
+            } else if depth > 0, random.chance(20) {
+                try body(.end(isKept: random.chance(60)))
+                depth -= 1
+            }
             let database = random.below(shape.namedDatabases + 1)
-            let key = Self.key(random.below(shape.keys))
-            if random.chance(25) {
-                try body(.delete(database: database, key: key))
+            if random.chance(shape.structurePercent) {
+                try changeDatabase(database, &random, body)
+            } else if Self.hasDuplicates(database) {
+                try changePairs(database, &random, body)
             } else {
-                try body(.put(database: database, key: key, recipe(&random)))
+                let key = Self.key(random.below(shape.keys))
+                if random.chance(25) {
+                    try body(.delete(database: database, key: key))
+                } else {
+                    try body(.put(database: database, key: key, recipe(&random)))
+                }
             }
         }
+        for _ in 0..<depth { try body(.end(isKept: random.chance(60))) }
         guard isGiant else { return }
         for _ in 0..<3 {
             let recipe = ValueRecipe(
@@ -70,6 +122,50 @@ struct Attempt: Sendable {
             )
             try body(.put(database: 0, key: Self.key(random.below(8)), recipe))
         }
+    }
+
+    private func changeDatabase(
+        _ database: Int, _ random: inout SeededGenerator, _ body: (Operation) throws -> Void
+    ) rethrows {
+        switch random.below(3) {
+        case 0: try body(.clear(database: database))
+        case 1 where database > 0: try body(.drop(database: database))
+        case 2 where database == 1: try body(.rename(database: 1, to: 5))
+        case 2 where database == 5: try body(.rename(database: 5, to: 1))
+        default: break
+        }
+    }
+
+    /// Few keys, so that they come to have many values.
+    private func changePairs(
+        _ database: Int, _ random: inout SeededGenerator, _ body: (Operation) throws -> Void
+    ) rethrows {
+        let key = Self.key(random.below(6))
+        let values = shape.keys
+        switch random.below(100) {
+        case 0..<4: try body(.delete(database: database, key: key))
+        case 4..<30:
+            try body(
+                .deletePair(
+                    database: database, key: key,
+                    value: Self.value(database, random.below(values))))
+        case 30..<36:
+            // Values that follow one another.
+            let first = random.below(values)
+            for number in first..<(first + random.within(10...min(300, 10 * shape.operationsMax))) {
+                try body(
+                    .putPair(database: database, key: key, value: Self.value(database, number)))
+            }
+        default:
+            try body(
+                .putPair(
+                    database: database, key: key,
+                    value: Self.value(database, random.below(values))))
+        }
+    }
+
+    private static func value(_ database: Int, _ number: Int) -> [UInt8] {
+        flags(ofDatabase: database).contains(.integerDuplicates) ? bytes(ofNumber: number) : key(number)
     }
 
     private func recipe(_ random: inout SeededGenerator) -> ValueRecipe {

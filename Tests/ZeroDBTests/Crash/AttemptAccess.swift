@@ -17,22 +17,90 @@ struct CrashFailure: Error, CustomStringConvertible {
 extension WriteTransaction {
     /// Does what an attempt does.
     mutating func perform(_ attempt: Attempt) throws {
+        var operations: [Attempt.Operation] = []
+        attempt.perform { operations.append($0) }
+        var rest = operations[...]
+        _ = try perform(&rest)
+        try put(Attempt.numberKey, Attempt.bytes(ofNumber: attempt.number))
+    }
+
+    private struct TakenBack: Error {}
+
+    /// Does operations up to the end of this transaction.
+    ///
+    /// - Returns: whether it is to be kept.
+    private mutating func perform(_ rest: inout ArraySlice<Attempt.Operation>) throws -> Bool {
         var handles: [Int: Database] = [0: .main]
-        func handle(_ index: Int, _ transaction: inout WriteTransaction) throws -> Database {
-            if let known = handles[index] { return known }
-            let new = try transaction.createDatabase(Attempt.name(ofDatabase: index))
-            handles[index] = new
-            return new
-        }
-        try attempt.perform { operation in
+        while let operation = rest.popFirst() {
             switch operation {
-            case .put(let database, let key, let value):
-                try put(key, value.bytes, in: try handle(database, &self))
-            case .delete(let database, let key):
-                try delete(key, in: try handle(database, &self))
+            case .begin:
+                do {
+                    try nested { transaction throws in
+                        guard try transaction.perform(&rest) else { throw TakenBack() }
+                    }
+                } catch is TakenBack {}
+                handles = [0: .main]
+            case .end(let isKept): return isKept
+            case .drop, .rename:
+                try changeName(operation)
+                handles = [0: .main]
+            default: try change(operation, &handles)
             }
         }
-        try put(Attempt.numberKey, Attempt.bytes(ofNumber: attempt.number))
+        return true
+    }
+
+    private mutating func change(
+        _ operation: Attempt.Operation, _ handles: inout [Int: Database]
+    ) throws {
+        switch operation {
+        case .put(let database, let key, let value):
+            try put(key, value.bytes, in: try handle(database, &handles))
+        case .delete(let database, let key):
+            try delete(key, in: try handle(database, &handles))
+        case .putPair(let database, let key, let value):
+            try put(key, value, in: try handle(database, &handles))
+        case .deletePair(let database, let key, let value):
+            let handle = try handle(database, &handles).handle
+            _ = try key.withBytes { key throws(DatabaseError) in
+                try value.withBytes { value throws(DatabaseError) in
+                    try access.operations.delete(handle, key, value: value)
+                }
+            }
+        case .clear(let database): try clear(try handle(database, &handles))
+        case .drop, .rename, .begin, .end: break
+        }
+    }
+
+    private mutating func handle(
+        _ index: Int, _ handles: inout [Int: Database]
+    ) throws -> Database {
+        if let known = handles[index] { return known }
+        let new = try createDatabase(
+            Attempt.name(ofDatabase: index), flags: Attempt.flags(ofDatabase: index))
+        handles[index] = new
+        return new
+    }
+
+    private mutating func changeName(_ operation: Attempt.Operation) throws {
+        switch operation {
+        case .drop(let database):
+            guard let handle = try existing(database) else { return }
+            try drop(handle)
+        case .rename(let database, let other):
+            guard let handle = try existing(database), try existing(other) == nil else { return }
+            _ = try rename(handle, to: Attempt.name(ofDatabase: other))
+        default: break
+        }
+    }
+
+    private func existing(_ index: Int) throws -> Database? {
+        do throws(DatabaseError) {
+            return try database(Attempt.name(ofDatabase: index))
+        } catch {
+            guard error.code == .notFound else { throw error }
+            return nil
+        }
     }
 }
 
@@ -60,11 +128,31 @@ extension ReadTransaction {
             if entries != model.count {
                 return "\(name) has \(entries) entries instead of \(model.count)"
             }
-            if let problem = try difference(from: model, in: handle, isNumbered) {
-                return "in \(name), \(problem)"
-            }
+            let problem =
+                Attempt.hasDuplicates(index)
+                ? try difference(inPairsOf: index, from: model, in: handle)
+                : try difference(from: model, in: handle, isNumbered)
+            if let problem { return "in \(name), \(problem)" }
         }
         return nil
+    }
+
+    private func difference(
+        inPairsOf index: Int, from model: SortedModel, in handle: Database
+    ) throws -> String? {
+        var cursor = try cursor(in: handle)
+        for expected in model.chunks.joined() {
+            guard let entry = try cursor.next() else {
+                return "no pair comes where \(show(expected.key)) should"
+            }
+            let pair = Attempt.pairKey(
+                index, entry.key.withUnsafeBytes { Array($0) },
+                entry.value.withUnsafeBytes { Array($0) })
+            guard pair == expected.key else {
+                return "the pair \(show(pair)) comes where \(show(expected.key)) should"
+            }
+        }
+        return try cursor.next() == nil ? nil : "a pair comes after the last"
     }
 
     private func difference(

@@ -14,9 +14,44 @@ final class AttemptHistory {
             databases[database]?.put(key, value)
         }
 
+        /// Does an operation, but for those that begin and end nested transactions.
+        mutating func perform(_ operation: Attempt.Operation) {
+            switch operation {
+            case .put(let database, let key, let value): put(database, key, value)
+            case .delete(let database, let key): delete(database, key)
+            case .putPair(let database, let key, let value):
+                put(database, Attempt.pairKey(database, key, value), ValueRecipe(seed: 0, count: 0))
+            case .deletePair(let database, let key, let value):
+                create(database)
+                _ = databases[database]?.delete(Attempt.pairKey(database, key, value))
+            case .clear(let database):
+                create(database)
+                databases[database] = SortedModel()
+            case .drop(let database):
+                if database < databases.count { databases[database] = nil }
+            case .rename(let database, let other):
+                guard database < databases.count, let model = databases[database],
+                    other >= databases.count || databases[other] == nil
+                else { return }
+                create(other)
+                databases[other] = model
+                databases[database] = nil
+            case .begin, .end: break
+            }
+        }
+
         mutating func delete(_ database: Int, _ key: [UInt8]) {
             create(database)
-            _ = databases[database]?.delete(key)
+            guard Attempt.hasDuplicates(database) else {
+                _ = databases[database]?.delete(key)
+                return
+            }
+            let start = key + [0]
+            while let pair = databases[database]?.entry(atOrAfter: start)?.key,
+                pair.starts(with: start)
+            {
+                _ = databases[database]?.delete(pair)
+            }
         }
 
         private mutating func create(_ database: Int) {
@@ -66,10 +101,14 @@ final class AttemptHistory {
         }
         var contents = known[next] ?? Contents()
         for number in missing.reversed() {
+            // What the transactions that an operation is nested in have left.
+            var outer: [Contents] = []
             attempts[number].perform { operation in
                 switch operation {
-                case .put(let database, let key, let value): contents.put(database, key, value)
-                case .delete(let database, let key): contents.delete(database, key)
+                case .begin: outer.append(contents)
+                case .end(let isKept):
+                    if let before = outer.popLast(), !isKept { contents = before }
+                default: contents.perform(operation)
                 }
             }
             known[number] = contents

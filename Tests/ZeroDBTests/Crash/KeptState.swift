@@ -40,7 +40,8 @@ struct KeptState {
             lines.append(
                 "attempt \(attempt.base) \(attempt.durability.rawValue) \(attempt.seed) "
                     + "\(attempt.isGiant ? 1 : 0) \(shape.operationsMax) \(shape.valueMax) "
-                    + "\(shape.overflowPercent) \(shape.keys) \(shape.namedDatabases)")
+                    + "\(shape.overflowPercent) \(shape.keys) \(shape.namedDatabases) "
+                    + "\(shape.structurePercent) \(shape.nestedPercent)")
         }
         lines += promises.durable.sorted().map { "durable \($0)" }
         lines += promises.undone.sorted().map { "undone \($0)" }
@@ -113,14 +114,15 @@ struct KeptState {
         case ("environment", 2):
             pageSize = Int(numbers[0])
             seed = numbers[1]
-        case ("attempt", 9):
+        case ("attempt", 11):
             guard let durability = Durability(rawValue: UInt32(numbers[1])) else {
                 throw CrashFailure("\(numbers[1]) is no durability")
             }
             let shape = Attempt.Shape(
                 operationsMax: Int(numbers[4]), valueMax: Int(numbers[5]),
                 overflowPercent: Int(numbers[6]), keys: Int(numbers[7]),
-                namedDatabases: Int(numbers[8]))
+                namedDatabases: Int(numbers[8]), structurePercent: Int(numbers[9]),
+                nestedPercent: Int(numbers[10]))
             _ = history.begin(
                 after: Int(numbers[0]), durability, shape, seed: numbers[2],
                 isGiant: numbers[3] == 1)

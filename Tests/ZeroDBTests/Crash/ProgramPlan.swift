@@ -60,7 +60,9 @@ struct ProgramPlan: Sendable {
         shape.valueMax = random.pick([20, 200, 1500])
         shape.overflowPercent = random.pick([0, 2, 10])
         shape.keys = random.pick([30, 300, 2000])
-        shape.namedDatabases = random.pick([0, 1, 5])
+        shape.namedDatabases = random.pick([0, 1, 5, 5])
+        shape.structurePercent = random.pick([0, 1, 8])
+        shape.nestedPercent = random.pick([0, 3, 20])
         switch random.below(20) {
         case 0:
             // Many entries.

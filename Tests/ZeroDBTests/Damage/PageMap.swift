@@ -45,8 +45,14 @@ struct PageMap {
                 try walk(file, page.child(index), level: level - 1, entry)
                 continue
             }
+            guard !page.layout.contains(.members) else { continue }
             try entry(page, index)
-            guard let value = page.value(index), value.kind == .overflow else { continue }
+            guard let value = page.value(index) else { continue }
+            if value.kind == .tree {
+                let set = SetTree(at: value.bytes)
+                try walk(file, set.root, level: Int(set.depth) - 1) { _, _ in }
+            }
+            guard value.kind == .overflow else { continue }
             let pointer = OverflowPointer(at: value.bytes)
             var left = Page.headerSize + Int(pointer.length)
             var place = Int(pointer.reference.number)

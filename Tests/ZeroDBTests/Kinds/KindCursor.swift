@@ -290,7 +290,7 @@ extension KindRun {
             return
         }
         let isThere = cursor.pair.map { model.find($0.key, $0.value) != nil } == true
-        guard let pair = cursor.pair, isThere || which != .fromCurrent else {
+        guard let pair = cursor.pair, isThere || which == .next else {
             try expectError(.badCursor, "several values of no entry") { () throws(DatabaseError) in
                 _ = try cursor.state.multiple(which)
             }

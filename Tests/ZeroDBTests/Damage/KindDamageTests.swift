@@ -1,0 +1,259 @@
+import Testing
+
+@testable import ZeroDB
+
+/// As `DamageTests` and `HostileFileTests`, of databases with duplicates, other orders and counts.
+@Suite("Damage to databases of all kinds")
+struct KindDamageTests {
+    private func check(
+        _ findings: DamageFixture.Findings, matters: Bool, _ what: @autoclosure () -> String
+    ) throws {
+        if let wrong = findings.wrong.first {
+            throw ModelFailure(description: "\(what()): \(wrong)")
+        }
+        if let error = findings.errors.first(where: { !DamageFixture.isAboutDamage($0) }) {
+            throw ModelFailure(description: "\(what()): \(error.code): \(error)")
+        }
+        if matters, !findings.isNoticed {
+            throw ModelFailure(description: "\(what()): verify notices nothing")
+        }
+    }
+
+    @Test("The fixture has pages of all layouts, and nothing is wrong with it")
+    func isWhole() throws {
+        let fixture = try KindDamageFixture()
+        try check(fixture.look(), matters: false, "undamaged")
+        #expect(fixture.look().errors.isEmpty && fixture.look().problems == 0)
+        #expect(!fixture.pages(.members).isEmpty)
+        #expect(!fixture.pages([.members, .packed, .reversed]).isEmpty)
+        #expect(!fixture.pages(.counted, kind: .branch).isEmpty)
+        #expect(!fixture.pages([], kind: .branch).isEmpty)
+    }
+
+    @Test("No flipped byte leads to a wrong value")
+    func flipsBytes() throws {
+        let fixture = try KindDamageFixture()
+        var random = SeededGenerator(seed: TestSettings.seed)
+        let pageSize = fixture.map.pageSize
+        for offset in (2 * pageSize)..<fixture.file.count where fixture.map.matters(offset) {
+            // Headers and the first slots or members, and some of the rest.
+            guard offset % pageSize < 96 || random.below(24) == 0 else { continue }
+            fixture.file[offset] ^= 1 << UInt8(random.below(8))
+            try check(fixture.look(), matters: true, "byte \(offset)")
+            fixture.file[offset] = fixture.image[offset]
+        }
+    }
+
+    @Test("Flipped bytes without checksums do no harm to the process")
+    func flipsWithoutChecksums() throws {
+        let fixture = try KindDamageFixture()
+        var random = SeededGenerator(seed: TestSettings.seed)
+        for offset in (2 * 4096)..<fixture.file.count where fixture.map.matters(offset) {
+            guard offset % 4096 < 160 || random.below(16) == 0 else { continue }
+            fixture.file[offset] ^= 1 << UInt8(random.below(8))
+            _ = fixture.look(mode: .none)
+            if random.chance(10) {
+                fixture.write(&random, mode: .none)
+                fixture.restore()
+            }
+            fixture.file[offset] = fixture.image[offset]
+        }
+    }
+
+    @Test("Pages changed by somebody who puts their checksums right do no harm to the process")
+    func readsResealedPages() throws {
+        let fixture = try KindDamageFixture()
+        var random = SeededGenerator(seed: TestSettings.seed)
+        for _ in 0..<TestSettings.operations(usually: 4000) {
+            for _ in 0..<random.within(1...2) {
+                let page = random.within(2...(fixture.map.pageCount - 1))
+                guard !fixture.map.isFree(page) else { continue }
+                change(fixture.file.base + page * 4096, &random)
+                fixture.reseal(page)
+            }
+            _ = fixture.look()
+            fixture.write(&random, mode: .fast)
+            fixture.restore()
+        }
+    }
+
+    /// Puts numbers that hurt where they may hurt most.
+    private func change(_ page: UnsafeMutableRawPointer, _ random: inout SeededGenerator) {
+        for _ in 0..<random.within(1...3) {
+            let heap = random.chance(50)
+            let offset = heap ? random.within(300...4088) : random.within(26...300)
+            switch random.below(7) {
+            case 0: page.storeLittleEndian(UInt16.max, at: offset)
+            case 1: page.storeLittleEndian(UInt64.max, at: offset)
+            case 2: page.storeLittleEndian(UInt64(1) << UInt64(random.below(64)), at: offset)
+            case 3: page.storeLittleEndian(UInt16(random.below(4096)), at: offset)
+            case 4: page.storeLittleEndian(UInt64(0), at: offset)
+            case 5: page.storeLittleEndian(UInt16(random.below(20)), at: offset)
+            default: page.storeLittleEndian(random.byte(), at: offset)
+            }
+        }
+    }
+
+    // MARK: One thing wrong
+
+    /// Damages what a body damages, and wants verifying to tell of it in some words, and neither
+    /// reading nor writing to do harm.
+    private func expectProblem(
+        _ words: String, _ fixture: KindDamageFixture, _ page: Page, _ what: String
+    ) {
+        fixture.reseal(Int(page.number))
+        var problems: [String] = []
+        _ = fixture.look { problems.append($0) }
+        #expect(problems.contains { $0.contains(words) }, "\(what): \(problems)")
+        var random = SeededGenerator(seed: TestSettings.seed)
+        for _ in 0..<20 {
+            // Writes put the file right or make it worse; what is wrong is put back.
+            let damaged = fixture.file.bytes
+            fixture.write(&random, mode: .fast)
+            fixture.file.restore(damaged)
+        }
+        fixture.restore()
+    }
+
+    @Test("Wrong counts in branches are named", arguments: [0, 1, UInt64.max, 1 << 63, 77])
+    func namesWrongCounts(_ count: UInt64) throws {
+        let fixture = try KindDamageFixture()
+        for number in fixture.pages(.counted, kind: .branch).indices {
+            let page = fixture.pages(.counted, kind: .branch)[number]
+            for index in 0..<page.count where page.weight(index) != count {
+                page.setWeight(index, count)
+                expectProblem("entries below child", fixture, page, "child \(index)")
+            }
+        }
+    }
+
+    @Test("Members that are not in order are named")
+    func namesDisorder() throws {
+        let fixture = try KindDamageFixture()
+        for layout: PageLayout in [.members, [.members, .packed, .reversed]] {
+            for page in fixture.pages(layout) where page.count > 1 {
+                let size = page.slotSize
+                let first = Array(UnsafeRawBufferPointer(start: page.slot(0), count: size))
+                page.slot(0).copyMemory(from: page.slot(1), byteCount: size)
+                page.slot(1).copyMemory(from: first, byteCount: size)
+                expectProblem("is not after the one before it", fixture, page, "\(layout)")
+            }
+        }
+    }
+
+    @Test("A member that is there twice is named")
+    func namesRepetition() throws {
+        let fixture = try KindDamageFixture()
+        for layout: PageLayout in [.members, [.members, .packed, .reversed]] {
+            let page = try #require(fixture.pages(layout).first)
+            page.slot(1).copyMemory(from: page.slot(0), byteCount: page.slotSize)
+            expectProblem("is not after the one before it", fixture, page, "\(layout)")
+        }
+    }
+
+    @Test("Another width of a page's members is named", arguments: [1, 2, 4, 7, 9, 16, 1024])
+    func namesWrongWidth(_ width: Int) throws {
+        let fixture = try KindDamageFixture()
+        for page in fixture.pages([.members, .packed, .reversed]) {
+            page.set(width, at: Format.Header.width)
+            page.set(min(page.count, 4000 / width), at: Format.Header.count)
+            expectProblem("bytes", fixture, page, "a width of \(width)")
+        }
+        let page = try #require(fixture.pages(.members).first)
+        page.set(width, at: Format.Header.width)
+        expectProblem("bytes and slots", fixture, page, "a width of \(width)")
+    }
+
+    /// The entries of leaves whose value is of a kind, one after the other.
+    private func forEachValue(
+        _ kind: ValueKind, _ fixture: KindDamageFixture, _ body: (Page, Page.ValueField) throws -> Void
+    ) throws {
+        var found = 0
+        for number in fixture.pages([]).indices {
+            let page = fixture.pages([])[number]
+            for index in 0..<page.count {
+                guard let value = page.value(index), value.kind == kind else { continue }
+                found += 1
+                try body(page, value)
+            }
+        }
+        #expect(found > 0)
+    }
+
+    @Test("A set that claims another count is refused", arguments: [0, 1, 1000, 65535])
+    func namesWrongSetCount(_ count: Int) throws {
+        let fixture = try KindDamageFixture()
+        try forEachValue(.set, fixture) { page, value in
+            value.bytes.storeLittleEndian(UInt16(count), at: 0)
+            expectProblem("impossible", fixture, page, "a set of \(count)")
+        }
+    }
+
+    @Test("A set of another width, or in another order, is named")
+    func namesWrongSets() throws {
+        let fixture = try KindDamageFixture()
+        try forEachValue(.set, fixture) { page, value in
+            let set = try #require(
+                MemberSet(UnsafeRawBufferPointer(start: value.bytes, count: value.count)))
+            guard set.width > 1 else {
+                // The second value ends before the first.
+                value.bytes.storeLittleEndian(UInt16(0), at: 6)
+                expectProblem("value", fixture, page, "an end before the beginning")
+                return
+            }
+            let (first, second) = (Array(try #require(set.member(0))), Array(try #require(set.member(1))))
+            (value.bytes + 4).copyMemory(from: second + first, byteCount: 2 * set.width)
+            expectProblem("is not after the one before it", fixture, page, "a set out of order")
+            value.bytes.storeLittleEndian(UInt16(set.count * 2), at: 0)
+            value.bytes.storeLittleEndian(UInt16(set.width / 2), at: 2)
+            expectProblem("bytes", fixture, page, "a set of half the width")
+        }
+    }
+
+    @Test("A tree of values that claims other counts is named", arguments: [1, 2, 100_000, 1 << 59])
+    func namesWrongTreeCounts(_ count: UInt64) throws {
+        let fixture = try KindDamageFixture()
+        try forEachValue(.tree, fixture) { page, value in
+            for field in [8, 16, 24] {
+                value.bytes.storeLittleEndian(count + 3, at: field)
+                expectProblem("counts", fixture, page, "a count of \(count + 3) at \(field)")
+            }
+        }
+    }
+
+    @Test("A tree of values that leads elsewhere is named")
+    func namesLoops() throws {
+        let fixture = try KindDamageFixture()
+        try forEachValue(.tree, fixture) { page, value in
+            let tree = SetTree(at: value.bytes)
+            let roots = fixture.pages([]) + fixture.pages(.members)
+                + fixture.pages(.counted, kind: .branch) + fixture.pages([], kind: .branch)
+            for root in roots where root.number != tree.root.number {
+                for depth in [UInt8(root.level + 1), 1, 32] {
+                    // The leaf itself, other databases' leaves, others' trees.
+                    value.bytes.storeLittleEndian(
+                        PageReference(number: root.number, transaction: root.transaction).raw, at: 0)
+                    value.bytes.storeLittleEndian(depth, at: 32)
+                    fixture.reseal(Int(page.number))
+                    let findings = fixture.look()
+                    #expect(findings.problems > 0, "page \(root.number) as a tree of values")
+                    var random = SeededGenerator(seed: root.number)
+                    fixture.write(&random, mode: .fast)
+                    fixture.restore()
+                }
+            }
+        }
+    }
+
+    @Test("A branch whose children are all the same is named, and neither read nor freed for ever")
+    func namesRepeatedChildren() throws {
+        let fixture = try KindDamageFixture()
+        for layout: PageLayout in [.counted, []] {
+            for number in fixture.pages(layout, kind: .branch).indices {
+                let page = fixture.pages(layout, kind: .branch)[number]
+                for index in 1..<page.count { page.setChild(index, page.child(0)) }
+                expectProblem("also reachable from another place", fixture, page, "\(layout)")
+            }
+        }
+    }
+}
