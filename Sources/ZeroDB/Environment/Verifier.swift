@@ -366,9 +366,15 @@ struct Verifier: ~Copyable {
             ) { _, _, _ in nil }
             keys.deallocate()
             keys = keysAbove
-            compare(name + ", the values of entry \(index) of page \(page.number)", "entries", set.entries, found.entries)
-            compare(name + ", the values of entry \(index) of page \(page.number)", "branch pages", set.branchPages, found.branchPages)
-            compare(name + ", the values of entry \(index) of page \(page.number)", "leaf pages", set.leafPages, found.leafPages)
+            compare(
+                name + ", the values of entry \(index) of page \(page.number)", "entries",
+                set.entries, found.entries)
+            compare(
+                name + ", the values of entry \(index) of page \(page.number)", "branch pages",
+                set.branchPages, found.branchPages)
+            compare(
+                name + ", the values of entry \(index) of page \(page.number)", "leaf pages",
+                set.leafPages, found.leafPages)
             counts.entries += found.entries
             counts.branchPages += found.branchPages
             counts.leafPages += found.leafPages
