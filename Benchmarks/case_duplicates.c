@@ -7,6 +7,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #define TURNS 20
 #define BATCH 1000       /* pairs of a small transaction */
@@ -112,7 +113,7 @@ static void load_rounds(const struct config *config, unsigned rounds, bool batch
 }
 
 static void report(const char *kind_name, const char *what, const struct series series[ENGINES]) {
-    char id[64];
+    char id[128];
     snprintf(id, sizeof id, "pairs.%s.%s", kind_name, what);
     report_row(id, series);
 }

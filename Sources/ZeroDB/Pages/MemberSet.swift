@@ -72,7 +72,8 @@ struct MemberSet {
 
     /// Members `range` of a set of fixed-size members.
     func packedMembers(_ range: Range<Int>) -> UnsafeRawBufferPointer {
-        UnsafeRawBufferPointer(start: members + range.lowerBound * width, count: range.count * width)
+        UnsafeRawBufferPointer(
+            start: members + range.lowerBound * width, count: range.count * width)
     }
 
     // MARK: Making one

@@ -34,7 +34,8 @@ extension Operations {
             }
             do throws(DatabaseError) {
                 found += try TreeRead.getGroup(
-                    source, tree.pointee.record, keys: keys + start, values: values + start, count: group)
+                    source, tree.pointee.record, keys: keys + start, values: values + start,
+                    count: group)
             } catch {
                 throw inDatabase(error, database)
             }

@@ -219,7 +219,8 @@ extension Operations {
                 guard length >= 0 else { throw source.broken(leaf) }
                 let keyBytes = KeyBytes(start: current, count: length)
                 // A key with many values is not divided: it may be the first of several parts.
-                if part == 0 || ZeroDB.compareKeys(KeyBytes(start: last, count: lastLength), keyBytes) != 0
+                if part == 0
+                    || ZeroDB.compareKeys(KeyBytes(start: last, count: lastLength), keyBytes) != 0
                 {
                     if part > 0 {
                         var shown = keyBytes

@@ -276,7 +276,8 @@ extension CursorState {
         case .inline, .overflow: set.kind = .single
         case .set:
             let bytes = UnsafeRawBufferPointer(start: field.bytes, count: field.count)
-            let width = tree.record.flags.contains(.fixedSizeDuplicates)
+            let width =
+                tree.record.flags.contains(.fixedSizeDuplicates)
                 ? Int(tree.record.valueWidth) : 0
             guard let members = MemberSet(bytes), members.width == width else {
                 throw source.broken(leaf)
@@ -348,7 +349,8 @@ extension CursorState {
 
     /// The copy of the value under the cursor.
     var currentMember: UnsafeRawBufferPointer {
-        UnsafeRawBufferPointer(start: extra.map { UnsafeRawPointer($0.member) }, count: memberLength)
+        UnsafeRawBufferPointer(
+            start: extra.map { UnsafeRawPointer($0.member) }, count: memberLength)
     }
 
     /// Finds the value under the cursor again among those of its key, which the path leads to.

@@ -101,11 +101,6 @@ package struct CursorState {
         package var key: UnsafeRawBufferPointer
         /// As `Operations.get`.
         package var value: UnsafeRawBufferPointer
-
-        init(key: UnsafeRawBufferPointer, value: UnsafeRawBufferPointer) {
-            self.key = key
-            self.value = value
-        }
     }
 
     // MARK: Moves

@@ -180,7 +180,8 @@ extension KindRun {
 
     private func countValues(_ cursor: KindCursor, _ model: PairModel) throws {
         guard model.kind.hasDuplicates else {
-            try expectError(.incompatible, "a count without duplicates") { () throws(DatabaseError) in
+            try expectError(.incompatible, "a count without duplicates") {
+                () throws(DatabaseError) in
                 _ = try cursor.state.count()
             }
             return

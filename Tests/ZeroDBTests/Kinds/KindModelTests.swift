@@ -8,7 +8,8 @@ import Testing
 struct KindModelTests {
     static let scenarios = [
         KindScenario(name: "one value a key, all orders", kinds: DatabaseKind.single),
-        KindScenario(name: "several values a key", kinds: DatabaseKind.several, operations: 120_000),
+        KindScenario(
+            name: "several values a key", kinds: DatabaseKind.several, operations: 120_000),
         KindScenario(
             name: "several values a key, counted", kinds: DatabaseKind.severalCounted,
             operations: 120_000),
@@ -21,14 +22,16 @@ struct KindModelTests {
             name: "few keys with thousands of values",
             kinds: [
                 DatabaseKind(
-                    [.duplicates, .fixedSizeDuplicates, .integerDuplicates, .counted], valueWidth: 8),
+                    [.duplicates, .fixedSizeDuplicates, .integerDuplicates, .counted], valueWidth: 8
+                ),
                 DatabaseKind([.duplicates, .counted]),
             ], operations: 100_000, pairsMax: 60_000, keysOfSets: 4),
         KindScenario(
             name: "all kinds, 16 KiB pages",
             kinds: DatabaseKind.severalCounted + DatabaseKind.single, pageSize: 16384),
         KindScenario(
-            name: "all kinds, 64 KiB pages", kinds: DatabaseKind.several + DatabaseKind.severalCounted,
+            name: "all kinds, 64 KiB pages",
+            kinds: DatabaseKind.several + DatabaseKind.severalCounted,
             pageSize: 65536),
     ]
 

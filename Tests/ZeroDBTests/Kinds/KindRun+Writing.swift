@@ -147,7 +147,8 @@ extension KindRun {
             }
             try put(
                 isAppending ? .appendValue : .overwrite,
-                model.kind.hasDuplicates ? key : newKey(database), value, operations, handle, &model)
+                model.kind.hasDuplicates ? key : newKey(database), value, operations, handle, &model
+            )
             count()
         }
         valuesMost = max(valuesMost, model.rank(after: key) - model.rank(key))
@@ -181,7 +182,9 @@ extension KindRun {
         _ database: Int, _ operations: Operations, _ handle: Database, _ model: inout PairModel
     ) throws {
         let key = someKey(database, model, known: 70)
-        if model.rank(after: key) - model.rank(key) > 200, !isShrinking, random.chance(80) { return }
+        if model.rank(after: key) - model.rank(key) > 200, !isShrinking, random.chance(80) {
+            return
+        }
         let wasThere = try key.withBytes { key throws(DatabaseError) in
             try operations.delete(handle.handle, key)
         }
@@ -205,7 +208,9 @@ extension KindRun {
             let rank =
                 from == 0
                 ? range.lowerBound
-                : from == 1 ? range.upperBound - 1 : random.within(range.lowerBound...(range.upperBound - 1))
+                : from == 1
+                    ? range.upperBound - 1
+                    : random.within(range.lowerBound...(range.upperBound - 1))
             try deletePair(key, model[rank].value, operations, handle, &model)
             count()
             steps += 1
@@ -329,7 +334,8 @@ extension KindRun {
         case 0: key = []
         case 1: key = [UInt8](repeating: 1, count: limit + 1)
         case 2 where model.kind.keyWidth > 0:
-            key += random.chance(50) || model.isEmpty
+            key +=
+                random.chance(50) || model.isEmpty
                 ? [0] : [UInt8](repeating: 0, count: key.count == 4 ? 4 : 1)
         case 3 where model.kind.hasDuplicates:
             value =

@@ -201,6 +201,8 @@ final class KindRun {
     func show(_ bytes: [UInt8]?) -> String { ZeroDBTests.show(bytes) }
 
     func split(_ bytes: [UInt8], width: Int) -> [[UInt8]] {
-        stride(from: 0, to: bytes.count, by: width).map { Array(bytes[$0..<min($0 + width, bytes.count)]) }
+        stride(from: 0, to: bytes.count, by: width).map {
+            Array(bytes[$0..<min($0 + width, bytes.count)])
+        }
     }
 }

@@ -38,7 +38,8 @@ struct DatabaseKind: Sendable, CustomStringConvertible {
             DatabaseKind([.duplicates, .reverseDuplicates, .reverseKeys]),
             DatabaseKind(fixed, valueWidth: 3),
             DatabaseKind(fixed, valueWidth: 200),
-            DatabaseKind(fixed.union([.reverseDuplicates, .integerKeys]), keyWidth: 4, valueWidth: 9),
+            DatabaseKind(
+                fixed.union([.reverseDuplicates, .integerKeys]), keyWidth: 4, valueWidth: 9),
             DatabaseKind(fixed.union(.integerDuplicates), valueWidth: 4),
             DatabaseKind(
                 fixed.union([.integerDuplicates, .integerKeys]), keyWidth: 8, valueWidth: 8),

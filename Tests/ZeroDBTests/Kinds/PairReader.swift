@@ -22,7 +22,8 @@ final class PairReader {
             }
             let handle = try run.handle(number, transaction)
             let cursor = KindCursor(transaction.access.claim, number, handle)
-            let place = "\(when), in \(number == 0 ? "the main database" : run.name(number)) "
+            let place =
+                "\(when), in \(number == 0 ? "the main database" : run.name(number)) "
                 + "(\(model.kind))"
             try comparePairs(run, cursor, model, place)
             try compareKeys(run, cursor, model, place)
@@ -139,7 +140,8 @@ final class PairReader {
             try run.expect(
                 entry.map { run.isPair($0, model[rank]) } == true,
                 "rank \(rank) is \(run.show(entry)), expected \(run.show(model[rank])), \(place)")
-            try run.expect(try cursor.state.rank() == UInt64(rank), "the rank of rank \(rank) \(place)")
+            try run.expect(
+                try cursor.state.rank() == UInt64(rank), "the rank of rank \(rank) \(place)")
         }
         try run.expect(
             try cursor.state.seek(rank: UInt64(model.count)) == nil, "a rank too many \(place)")

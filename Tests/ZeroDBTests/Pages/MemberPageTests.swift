@@ -183,7 +183,9 @@ struct MemberPageTests {
         }
     }
 
-    @Test("The free space of a page of members is cleared before it is written", arguments: MemberKind.all)
+    @Test(
+        "The free space of a page of members is cleared before it is written",
+        arguments: MemberKind.all)
     func clearsGap(_ kind: MemberKind) throws {
         var random = SeededGenerator(seed: TestSettings.seed)
         let leaf = try Leaf(kind, pageSize: 4096)

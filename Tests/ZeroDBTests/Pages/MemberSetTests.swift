@@ -145,7 +145,9 @@ struct MemberSetTests {
             guard let set = MemberSet(bytes) else { continue }
             sound += 1
             for index in 0..<set.count {
-                guard let member = set.member(index), let start = member.baseAddress else { continue }
+                guard let member = set.member(index), let start = member.baseAddress else {
+                    continue
+                }
                 #expect(start >= UnsafeRawPointer(field) && start + member.count <= field + size)
             }
             wanted.withUnsafeBytes { wanted in

@@ -268,7 +268,8 @@ struct PageEditTests {
                 #expect(
                     page.weight(before: before)
                         == model[..<before].reduce(0) { $0 &+ $1.weight })
-                #expect(page.gap + page.liveSize + page.heapDead == Page.capacity(pageSize: pageSize))
+                #expect(
+                    page.gap + page.liveSize + page.heapDead == Page.capacity(pageSize: pageSize))
             }
         }
         #expect(try fixture.entries() == model, "\(TestSettings.rerun)")
