@@ -38,9 +38,9 @@ DEMO_ENVIRONMENT := build/demo.zdb
 TOOLS :=
 
 .PHONY: all help lib stage install uninstall demo test test-swift test-c test-differential \
-	test-python test-format differential \
+	test-python test-format differential docs \
 	crash-test stress check-exports test-tsan test-asan test-valgrind bench readpath lint lint-headers \
-	lint-python lint-shell lint-swift format clean deps-test deps-demo
+	lint-man lint-python lint-shell lint-swift format clean deps-test deps-demo
 
 all: lib
 
@@ -160,6 +160,11 @@ demo: deps-demo stage $(VENV)/.zerodb ## load real data from C, explore it from 
 deps-demo:
 	@scripts/deps.sh build python demo
 
+# ------------------------------------------------------------- documentation
+
+docs: $(LIBRARY) ## build the Swift documentation into build/docs
+	@scripts/docs.sh .build/release build/docs
+
 # ------------------------------------------------------------------- testing
 
 test: deps-test test-swift test-c test-differential test-python test-format check-exports ## run every test
@@ -238,15 +243,20 @@ readpath: stage ## what a read does: system calls, locks, allocations
 # ------------------------------------------------------------ lint and format
 
 SWIFT_FILES := Package.swift $(wildcard Sources Tests examples/swift)
-PYTHON_FILES := bindings/python examples/python Tests/format
+PYTHON_FILES := bindings/python examples/python Tests/format scripts/lint-man.py
 RUFF = $(PYTHON) -m ruff
 
-lint: lint-headers lint-swift lint-python lint-shell ## check style, types and headers
+lint: lint-headers lint-man lint-swift lint-python lint-shell ## check style, types and headers
 	@echo 'Lint: no complaints.'
 
 lint-headers:
 	@scripts/deps.sh lint
 	@scripts/lint-headers.sh
+
+# mandoc is welcome, not required.
+lint-man: $(VENV)/.created
+	@$(PYTHON) scripts/lint-man.py
+	@if command -v mandoc >/dev/null; then mandoc -T lint -W warning man/zerodb.3; fi
 
 lint-swift:
 	@scripts/deps.sh build

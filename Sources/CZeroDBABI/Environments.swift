@@ -106,6 +106,7 @@ public func zdb_env_open(
         guard let path else { throw Results.null("path", "zdb_env_open") }
         guard let env else { throw Results.null("env", "zdb_env_open") }
         let engineOptions = try engineOptions(options)
+        Handles.prepare()
         let environment = try Environment(path: String(cString: path), options: engineOptions)
         guard let claim = Handles.environments.claim(hint: 0) else {
             throw DatabaseError(.busy, "4096 environments are open in this process; close some")

@@ -16,8 +16,21 @@ struct EnvironmentHandle {
 /// From C's opaque pointers to the objects they name, and back. No pointer is ever followed
 /// that is not one of the library's own.
 enum Handles {
-    static let environments = HandleTable<EnvironmentHandle>(kind: 1, capacity: 1 << 12)
-    static let cursors = HandleTable<CursorState>(kind: 3, capacity: 1 << 20)
+    @inline(__always)
+    static var environments: HandleTable<EnvironmentHandle> {
+        HandleTable(zp_handle_table_of(UInt64(ZP_ENVIRONMENTS)))
+    }
+
+    @inline(__always)
+    static var cursors: HandleTable<CursorState> {
+        HandleTable(zp_handle_table_of(UInt64(ZP_CURSORS)))
+    }
+
+    /// Makes the tables, before the first environment is opened.
+    static func prepare() {
+        environments.make(kind: UInt64(ZP_ENVIRONMENTS), capacity: 1 << 12)
+        cursors.make(kind: UInt64(ZP_CURSORS), capacity: 1 << 20)
+    }
 
     @inline(__always)
     static func number(_ pointer: OpaquePointer?) -> UInt64 {

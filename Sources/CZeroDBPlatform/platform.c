@@ -18,6 +18,8 @@ zp_slot_hints *zp_thread_slot_hints(void) { return &thread_hints; }
 
 uint64_t zp_thread_id(void) { return (uint64_t)(uintptr_t)&thread_hints; }
 
+struct zp_handle_table zp_handle_tables[4];
+
 uint32_t zp_fork_generation_value;
 static pthread_once_t fork_once = PTHREAD_ONCE_INIT;
 static int fork_watch_result;

@@ -3,6 +3,7 @@
 #ifndef ZDB_PLATFORM_H
 #define ZDB_PLATFORM_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -97,5 +98,37 @@ uint64_t zp_file_system_type(int fd);
  *  allocated memory. It looks for them in the heap, on stacks and in globals only, and would call
  *  what is kept from nowhere else a leak. The memory must never be unmapped. */
 void zp_declare_roots(const void *start, size_t size);
+
+/** A table of handles. Those of the process are globals here, which code reaches without asking
+ *  whether they have been made: before they are, they have no slots. */
+struct zp_handle_table {
+    void *slots;
+    int64_t capacity;
+    uint64_t kind;
+    /** Slots that have ever been used are below. Atomic. */
+    int64_t high_water;
+};
+
+/** Kinds of handles. */
+enum { ZP_ENVIRONMENTS = 1, ZP_TRANSACTIONS = 2, ZP_CURSORS = 3 };
+
+extern struct zp_handle_table zp_handle_tables[4];
+
+/** The process's table of a kind. */
+static inline struct zp_handle_table *zp_handle_table_of(uint64_t kind) {
+    return &zp_handle_tables[kind & 3];
+}
+
+/** NULL if the table has not been made. */
+static inline void *zp_handle_slots(const struct zp_handle_table *table) {
+    return __atomic_load_n(&table->slots, __ATOMIC_ACQUIRE);
+}
+
+/** Gives a table its slots. Returns false if it had some. */
+static inline bool zp_set_handle_slots(struct zp_handle_table *table, void *slots) {
+    void *none = NULL;
+    return __atomic_compare_exchange_n(&table->slots, &none, slots, false, __ATOMIC_ACQ_REL,
+                                       __ATOMIC_ACQUIRE);
+}
 
 #endif

@@ -5,17 +5,21 @@ import CZeroDBPlatform
 /// Without a first key it begins at the beginning, without a last one it goes to the end. One
 /// whose end is not after its beginning is empty.
 public struct KeyRange: Sendable, Hashable {
+    /// The first key; nil for the beginning of the database.
     public var from: [UInt8]?
+    /// The key after the last; nil for the end of the database.
     public var to: [UInt8]?
 
     /// All keys.
     public static let all = KeyRange()
 
+    /// From a key or the beginning to before a key or to the end.
     public init(from: [UInt8]? = nil, to: [UInt8]? = nil) {
         self.from = from
         self.to = to
     }
 
+    /// From a key to before another.
     public init(from: some ByteSource, to: some ByteSource) {
         self.from = from.withBytes { Array($0) }
         self.to = to.withBytes { Array($0) }
@@ -43,7 +47,8 @@ extension Transaction where Self: ~Copyable {
     /// Copies of the values of many keys, in their order; nil for a key that is not there. Their
     /// lookups wait for memory together: faster than one after another.
     ///
-    /// - Throws: as `value(for:in:)`.
+    /// - Throws: as `value(for:in:)`, for the first key that cannot be looked up.
+    /// - Complexity: a descent of the tree a key; the copies.
     public func get(
         _ keys: some Collection<some ByteSource>, in database: Database = .main
     ) throws(DatabaseError) -> [[UInt8]?] {
@@ -79,8 +84,10 @@ extension Transaction where Self: ~Copyable {
 
     /// Counts the entries of a range.
     ///
-    /// - Throws: `badValueSize`, `badDatabase`, `badTransaction`, `corrupted`.
-    /// - Complexity: O(log n) in a counted database, otherwise a pass over the range's leaves.
+    /// - Throws: `badValueSize` for an end that can be no key; `badDatabase`, `badTransaction`,
+    ///   `corrupted`.
+    /// - Complexity: O(1) for all entries and O(log n) in a counted database, otherwise a pass over
+    ///   the range's leaves.
     public func count(
         _ range: KeyRange = .all, in database: Database = .main
     ) throws(DatabaseError) -> UInt64 {
@@ -92,6 +99,7 @@ extension Transaction where Self: ~Copyable {
     /// Orders two keys as a database does.
     ///
     /// - Returns: a number below, equal to or above 0.
+    /// - Throws: `badValueSize`, `badDatabase`, `badTransaction`.
     public func compareKeys(
         _ left: some ByteSource, _ right: some ByteSource, in database: Database = .main
     ) throws(DatabaseError) -> Int {
@@ -107,7 +115,8 @@ extension WriteTransaction {
     /// Deletes the entries of a range.
     ///
     /// - Returns: how many there were.
-    /// - Throws: as `delete(_:in:)`.
+    /// - Throws: `badValueSize` for an end that can be no key; otherwise as `put(_:_:in:)`.
+    /// - Complexity: O(log n) a leaf of the range; leaves that go whole are freed, not copied.
     @discardableResult
     public mutating func delete(
         _ range: KeyRange, in database: Database = .main
@@ -120,13 +129,16 @@ extension WriteTransaction {
     /// Puts a key, in place of an older value, and lets a body write its value where it will lie.
     ///
     /// - Parameters:
+    ///   - key: the key.
     ///   - count: bytes of the value; zeros where the body writes nothing.
+    ///   - database: where to.
     ///   - fill: writes the value. If it throws, the entry stays, with what was written.
-    /// - Throws: as `put(_:_:in:)`; `incompatible` in a database with duplicates.
+    /// - Throws: as `put(_:_:in:)`, and what the body throws; `incompatible` in a database with
+    ///   duplicates.
     public mutating func put(
         _ key: some ByteSource, reserving count: Int, in database: Database = .main,
-        _ fill: (inout MutableRawSpan) throws(DatabaseError) -> Void
-    ) throws(DatabaseError) {
+        _ fill: (inout MutableRawSpan) throws -> Void
+    ) throws {
         let result = try key.withBytes { key throws(DatabaseError) in
             try access.operations.reserve(
                 database.handle, key, count: max(0, count), mode: .overwrite)
@@ -143,12 +155,13 @@ extension Cursor {
     ///
     /// - Parameters:
     ///   - count: how many at most.
-    ///   - body: gets each, in order.
+    ///   - body: gets each, in order. If it throws, the cursor may be some entries further.
     /// - Returns: how many there were; 0 at the end.
+    /// - Throws: as `next()`, and what the body throws.
     @discardableResult
     public mutating func forNext(
-        _ count: Int, _ body: (borrowing Entry) throws(DatabaseError) -> Void
-    ) throws(DatabaseError) -> Int {
+        _ count: Int, _ body: (borrowing Entry) throws -> Void
+    ) throws -> Int {
         let room = min(max(count, 0), 256)
         let keys = UnsafeMutablePointer<zp_bytes>.allocate(capacity: 2 * max(room, 1))
         defer { keys.deallocate() }

@@ -8,6 +8,7 @@ public protocol ByteSource {
 }
 
 extension ByteSource where Self: Collection, Element == UInt8 {
+    /// Runs a body with the collection's own storage where it is in one piece, otherwise with a copy.
     @inlinable
     public func withBytes<Result, Failure: Error>(
         _ body: (UnsafeRawBufferPointer) throws(Failure) -> Result
@@ -33,6 +34,7 @@ extension Substring.UTF8View: ByteSource {}
 extension String.UTF8View: ByteSource {}
 
 extension String: ByteSource {
+    /// Runs a body with the string's UTF-8.
     @inlinable
     public func withBytes<Result, Failure: Error>(
         _ body: (UnsafeRawBufferPointer) throws(Failure) -> Result
@@ -42,6 +44,7 @@ extension String: ByteSource {
 }
 
 extension UnsafeRawBufferPointer: ByteSource {
+    /// Runs a body with the buffer itself.
     @inlinable
     public func withBytes<Result, Failure: Error>(
         _ body: (UnsafeRawBufferPointer) throws(Failure) -> Result

@@ -1,6 +1,15 @@
 import CZeroDBPlatform
 
 /// A position in a database of a transaction, which the compiler keeps inside that transaction.
+///
+/// What it hands out is valid until it moves: while an entry is in scope, the compiler lets nobody
+/// ask the cursor for anything else. In a write transaction it cannot outlive the next change: begin
+/// another with `cursor(in:)` and `seek(to:)` where you were. Used by one thread at a time, like its
+/// transaction.
+///
+/// All moves throw `badTransaction` if an earlier error broke the transaction, `badCursor` if one
+/// lost the cursor's place (move to a key or an end then), and `corrupted`. Those that find nothing
+/// return nil.
 public struct Cursor: ~Copyable, ~Escapable {
     let state: UnsafeMutablePointer<CursorState>
 
@@ -21,7 +30,9 @@ public struct Cursor: ~Copyable, ~Escapable {
 
     /// An entry, in place: valid until the cursor moves.
     public struct Entry: ~Escapable {
+        /// The key: a copy that the cursor owns.
         public let key: RawSpan
+        /// The value, in place: no copy is made.
         public let value: RawSpan
 
         /// The caller bounds the lifetime.
@@ -50,19 +61,25 @@ public struct Cursor: ~Copyable, ~Escapable {
         entry(try state.pointee.move(.last))
     }
 
-    /// Moves to the next entry, the first if the cursor is nowhere; nil at the end.
+    /// Moves to the next entry, the first if the cursor is nowhere; nil at the end, and then the
+    /// cursor stays on the last.
+    ///
+    /// - Complexity: O(1), save a step to another page.
     @_lifetime(&self)
     public mutating func next() throws(DatabaseError) -> Entry? {
         entry(try state.pointee.move(.next))
     }
 
-    /// Moves to the entry before, the last if the cursor is nowhere; nil at the beginning.
+    /// Moves to the entry before, the last if the cursor is nowhere; nil at the beginning, and then
+    /// the cursor stays on the first.
+    ///
+    /// - Complexity: O(1), save a step to another page.
     @_lifetime(&self)
     public mutating func previous() throws(DatabaseError) -> Entry? {
         entry(try state.pointee.move(.previous))
     }
 
-    /// The entry under the cursor.
+    /// The entry under the cursor; never nil.
     ///
     /// - Throws: `badCursor` if it is on none.
     @_lifetime(&self)
@@ -77,6 +94,9 @@ public struct Cursor: ~Copyable, ~Escapable {
     }
 
     /// Moves to exactly this key; nil if it is not there, and then the cursor is nowhere.
+    ///
+    /// - Throws: `badValueSize` for what can be no key.
+    /// - Complexity: O(log n).
     @_lifetime(&self)
     public mutating func seek(to key: some ByteSource) throws(DatabaseError) -> Entry? {
         let found = try key.withBytes { key throws(DatabaseError) in
@@ -85,7 +105,11 @@ public struct Cursor: ~Copyable, ~Escapable {
         return entry(found)
     }
 
-    /// Moves to the first key at or after this one; nil if there is none.
+    /// Moves to the first key at or after this one; nil if there is none, and then the cursor is
+    /// nowhere.
+    ///
+    /// - Throws: `badValueSize` for what can be no key.
+    /// - Complexity: O(log n).
     @_lifetime(&self)
     public mutating func seek(atOrAfter key: some ByteSource) throws(DatabaseError) -> Entry? {
         let found = try key.withBytes { key throws(DatabaseError) in

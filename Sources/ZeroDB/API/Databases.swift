@@ -12,9 +12,12 @@ public struct ListedDatabase: Sendable, Equatable {
 extension Transaction where Self: ~Copyable {
     /// Opens a named database that exists.
     ///
-    /// - Parameter flags: what it must be; empty for whatever it is.
+    /// - Parameters:
+    ///   - name: 1 to 511 bytes.
+    ///   - flags: what it must be; empty for whatever it is.
+    /// - Returns: a handle for all transactions of the environment, the same for the same name.
     /// - Throws: `notFound`; `incompatible` if it is something else, or flags do not go together;
-    ///   `badArgument`.
+    ///   `badArgument` for the name; `badTransaction`.
     public func database(
         _ name: some ByteSource, flags: DatabaseFlags = []
     ) throws(DatabaseError) -> Database {
@@ -47,10 +50,16 @@ extension Transaction where Self: ~Copyable {
 extension WriteTransaction {
     /// Opens a named database, making it if it is not there.
     ///
-    /// - Parameter flags: what it is made as, or must be if it is there; empty for a plain one, or
-    ///   whatever it is.
+    /// If the transaction aborts, a database that it has made is gone. Its handle then throws
+    /// `badDatabase` until somebody makes a database of that name.
+    ///
+    /// - Parameters:
+    ///   - name: 1 to 511 bytes.
+    ///   - flags: what it is made as, or must be if it is there; empty for a plain one, or whatever
+    ///     it is.
+    /// - Returns: a handle for all transactions of the environment, the same for the same name.
     /// - Throws: `incompatible` if it is something else, or flags do not go together;
-    ///   `badArgument`.
+    ///   `badArgument` for the name; `badTransaction`.
     public mutating func createDatabase(
         _ name: some ByteSource, flags: DatabaseFlags = []
     ) throws(DatabaseError) -> Database {

@@ -1,7 +1,8 @@
-/// Databases made with `DatabaseFlags.duplicates`, whose keys have several values in order. An entry
-/// is a pair of key and value there; `put` adds one, `value(for:in:)` gives a key's first value.
+// Databases made with `DatabaseFlags.duplicates`, whose keys have several values in order. An entry
+// is a pair of key and value there; `put` adds one, `value(for:in:)` gives a key's first value.
+
 extension WriteTransaction {
-    /// Adds a value to a key's.
+    /// Adds a value to those of a key. As `put(_:_:in:)` there, but tells whether it was new.
     ///
     /// - Returns: false if the key has it already, and then nothing has changed.
     /// - Throws: `incompatible` without duplicates; `badValueSize`; otherwise as `put(_:_:in:)`.
@@ -51,9 +52,11 @@ extension WriteTransaction {
 }
 
 extension Transaction where Self: ~Copyable {
-    /// Copies of all values of a key, in their order; none if it is not there.
+    /// Copies of all values of a key, in their order; none if it is not there. Without duplicates
+    /// that is one at most.
     ///
     /// - Throws: `badValueSize`, `badDatabase`, `badTransaction`, `corrupted`.
+    /// - Complexity: O(log n), and the copies.
     public func values(
         for key: some ByteSource, in database: Database = .main
     ) throws(DatabaseError) -> [[UInt8]] {
@@ -74,7 +77,8 @@ extension Transaction where Self: ~Copyable {
     /// Orders two values of a key as a database does.
     ///
     /// - Returns: a number below, equal to or above 0.
-    /// - Throws: `incompatible` without duplicates; `badValueSize`.
+    /// - Throws: `incompatible` without duplicates; `badValueSize`, `badDatabase`,
+    ///   `badTransaction`.
     public func compareValues(
         _ left: some ByteSource, _ right: some ByteSource, in database: Database = .main
     ) throws(DatabaseError) -> Int {
@@ -96,30 +100,38 @@ extension Cursor {
     }
 
     /// Moves to the last value of the current key.
+    ///
+    /// - Throws: `incompatible` without duplicates; `badCursor` on no entry.
     @_lifetime(&self)
     public mutating func lastValue() throws(DatabaseError) -> Entry? {
         entry(try state.pointee.move(.lastValue))
     }
 
-    /// Moves to the next value of the current key; nil after the last.
+    /// Moves to the next value of the current key; nil after the last, where the cursor stays.
+    ///
+    /// - Throws: `incompatible` without duplicates; `badCursor` on no entry.
     @_lifetime(&self)
     public mutating func nextValue() throws(DatabaseError) -> Entry? {
         entry(try state.pointee.move(.nextValue))
     }
 
-    /// Moves to the value before, of the current key; nil before the first.
+    /// Moves to the value before, of the current key; nil before the first, where the cursor stays.
+    ///
+    /// - Throws: `incompatible` without duplicates; `badCursor` on no entry.
     @_lifetime(&self)
     public mutating func previousValue() throws(DatabaseError) -> Entry? {
         entry(try state.pointee.move(.previousValue))
     }
 
-    /// Moves to the first value of the next key; the first key if the cursor is nowhere.
+    /// Moves to the first value of the next key, of the first if the cursor is nowhere; nil after
+    /// the last key. Without duplicates as `next()`.
     @_lifetime(&self)
     public mutating func nextKey() throws(DatabaseError) -> Entry? {
         entry(try state.pointee.move(.nextKey))
     }
 
-    /// Moves to the last value of the key before; the last key if the cursor is nowhere.
+    /// Moves to the last value of the key before, of the last if the cursor is nowhere; nil before
+    /// the first key. Without duplicates as `previous()`.
     @_lifetime(&self)
     public mutating func previousKey() throws(DatabaseError) -> Entry? {
         entry(try state.pointee.move(.previousKey))
@@ -129,6 +141,7 @@ extension Cursor {
     /// nowhere.
     ///
     /// - Throws: `incompatible` without duplicates; `badValueSize`.
+    /// - Complexity: O(log n).
     @_lifetime(&self)
     public mutating func seek(
         to key: some ByteSource, value: some ByteSource
@@ -136,7 +149,11 @@ extension Cursor {
         entry(try seekPair(key, value, exact: true))
     }
 
-    /// Moves to exactly this key, and its first value at or after this one.
+    /// Moves to exactly this key, and its first value at or after this one; nil if there is none,
+    /// and then the cursor is nowhere.
+    ///
+    /// - Throws: `incompatible` without duplicates; `badValueSize`.
+    /// - Complexity: O(log n).
     @_lifetime(&self)
     public mutating func seek(
         to key: some ByteSource, valueAtOrAfter value: some ByteSource
@@ -156,7 +173,8 @@ extension Cursor {
 
     /// How many values the current key has.
     ///
-    /// - Throws: `badCursor` on no entry.
+    /// - Throws: `incompatible` without duplicates; `badCursor` on no entry.
+    /// - Complexity: O(1).
     public mutating func valueCount() throws(DatabaseError) -> UInt64 {
         try state.pointee.count()
     }

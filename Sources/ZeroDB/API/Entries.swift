@@ -19,7 +19,8 @@ public struct Entries: ~Copyable, ~Escapable {
 
     /// The next entry, valid until the next call; nil at the end of the range.
     ///
-    /// - Throws: `badTransaction`, `badValueSize` for an end that can be no key, `corrupted`.
+    /// - Throws: `badTransaction`, `corrupted`.
+    /// - Complexity: O(1), save a step to another page; the first call O(log n).
     @_lifetime(&self)
     public mutating func next() throws(DatabaseError) -> Cursor.Entry? {
         guard !isAtEnd else { return nil }
@@ -64,15 +65,35 @@ public struct Entries: ~Copyable, ~Escapable {
 }
 
 extension Transaction where Self: ~Copyable {
-    /// The entries of a range of keys, in their order or from the last to the first.
+    /// The entries of a range of keys, in their order or from the last to the first. In a database
+    /// with duplicates these are pairs: reversed, they begin with the last value of the last key.
     ///
-    /// - Throws: `badDatabase`, `badTransaction`.
+    /// They live no longer than the transaction, and in a write transaction until its next change.
+    ///
+    /// - Throws: `badDatabase`, `badTransaction`; `badValueSize` for an end that can be no key.
     @_lifetime(borrow self)
     public func entries(
         in range: KeyRange = .all, of database: Database = .main, reversed: Bool = false
     ) throws(DatabaseError) -> Entries {
-        let flags = try access.operations.flags(of: database.handle)
+        let operations = access.operations
+        try range.withEnds { from, to throws(DatabaseError) in
+            try operations.checkEnd(from, of: database.handle)
+            try operations.checkEnd(to, of: database.handle)
+        }
+        let flags = try operations.flags(of: database.handle)
         return Entries(
             try cursor(in: database), range, reversed: reversed, reversesKeys: flags.reversesKeys)
+    }
+}
+
+extension Operations {
+    /// Ends that are only compared with keys must be such as the database could hold, too: integers
+    /// of another size have no place in its order.
+    ///
+    /// - Throws: `badValueSize`.
+    fileprivate func checkEnd(_ end: KeyBytes?, of database: Int) throws(DatabaseError) {
+        guard let end else { return }
+        try checkKey(end)
+        _ = try heldKey(end, try record(database))
     }
 }

@@ -1,4 +1,5 @@
-/// Databases made with `DatabaseFlags.counted`, which know how many entries come before a key.
+// Databases made with `DatabaseFlags.counted`, which know how many entries come before a key.
+
 extension Transaction where Self: ~Copyable {
     /// The entries before a key, whether it is there or not.
     ///
@@ -15,6 +16,10 @@ extension Transaction where Self: ~Copyable {
     /// Divides a range into parts with equal numbers of entries, for parallel work. Keys with
     /// several values are not divided; where there are fewer keys than parts, there are fewer parts.
     ///
+    /// Parts are ranges of keys, and keep their meaning in other transactions: each thread can read
+    /// its own in a read transaction of its own.
+    ///
+    /// - Returns: the parts, in order, at least one. Together they are the range.
     /// - Throws: `incompatible` if the database is not counted; `badValueSize`.
     /// - Complexity: O(parts × log n).
     public func split(
@@ -42,7 +47,8 @@ extension Cursor {
     /// - Complexity: O(log n).
     public mutating func rank() throws(DatabaseError) -> UInt64 { try state.pointee.rank() }
 
-    /// Moves to the entry before which there are so many others; nil if there are not so many.
+    /// Moves to the entry before which there are so many others; nil if there are not so many, and
+    /// then the cursor is nowhere.
     ///
     /// - Throws: `incompatible` if the database is not counted.
     /// - Complexity: O(log n).

@@ -66,16 +66,20 @@ extension Transaction where Self: ~Copyable {
         }
     }
 
-    /// Figures of a database, in O(1).
+    /// Figures of a database.
+    ///
+    /// - Throws: `badDatabase`, `badTransaction`.
+    /// - Complexity: O(1).
     public func statistics(
         of database: Database = .main
     ) throws(DatabaseError) -> DatabaseStatistics {
         try access.operations.statistics(database.handle)
     }
 
-    /// A cursor on no entry yet.
+    /// A cursor on no entry yet. It lives no longer than the transaction, and in a write
+    /// transaction until its next change.
     ///
-    /// - Throws: `badDatabase`.
+    /// - Throws: `badDatabase`, `badTransaction`.
     @_lifetime(borrow self)
     public func cursor(in database: Database = .main) throws(DatabaseError) -> Cursor {
         _ = try access.operations.statistics(database.handle)
@@ -86,7 +90,9 @@ extension Transaction where Self: ~Copyable {
 /// A snapshot of an environment: the newest commit at its beginning, unchanged while it lives.
 ///
 /// Used by one thread at a time. Beginning and ending one takes no lock and makes no system call.
+/// While it lives, the space that its snapshot uses is not reused: end it soon where others write.
 public struct ReadTransaction: ~Copyable, Transaction {
+    /// The engine's side of the transaction.
     public let access: TransactionAccess
     /// Retained: the environment stays in memory as long as the transaction.
     private let environment: Unmanaged<Environment>
@@ -104,8 +110,13 @@ public struct ReadTransaction: ~Copyable, Transaction {
     }
 }
 
-/// The write transaction of an environment. There is one at a time.
+/// The write transaction of an environment. There is one at a time, in all processes together.
+///
+/// Used by one thread at a time. It sees its own changes; others see them when it has committed.
+/// After an error that breaks it (`transactionFull`, `full`, `corrupted`, a lack of memory) all it
+/// can do is abort.
 public struct WriteTransaction: ~Copyable, Transaction {
+    /// The engine's side of the transaction.
     public let access: TransactionAccess
     /// Retained: the environment stays in memory as long as the transaction.
     private let environment: Unmanaged<Environment>
@@ -136,6 +147,7 @@ public struct WriteTransaction: ~Copyable, Transaction {
     ///   earlier error broke this transaction. One that breaks the nested transaction leaves this
     ///   one as it was.
     /// - Complexity: a copy of each page of this transaction that the nested one changes.
+    @discardableResult
     public mutating func nested<Result: ~Copyable>(
         _ body: (inout WriteTransaction) throws -> Result
     ) throws -> Result {
@@ -161,12 +173,13 @@ public struct WriteTransaction: ~Copyable, Transaction {
         try Transactions.commit(claim)
     }
 
-    /// Forgets all changes.
+    /// Ends the transaction and forgets all its changes, as going out of scope does.
     public consuming func abort() {}
 
-    /// Puts a key and its value, in place of an older value.
+    /// Puts a key and its value, in place of an older value; in a database with duplicates beside
+    /// the key's other values.
     ///
-    /// - Throws: `badValueSize`, `badDatabase`; and, after which the transaction can only be
+    /// - Throws: `badValueSize`, `badDatabase`, `badTransaction`; and, after which the transaction can only be
     ///   aborted, `transactionFull`, `full`, `corrupted` or a lack of memory.
     public mutating func put(
         _ key: some ByteSource, _ value: some ByteSource, in database: Database = .main
@@ -177,15 +190,18 @@ public struct WriteTransaction: ~Copyable, Transaction {
     /// Puts a key that is not there yet.
     ///
     /// - Returns: false if the key is there, and then nothing has changed.
+    /// - Throws: as `put(_:_:in:)`.
+    @discardableResult
     public mutating func insert(
         _ key: some ByteSource, _ value: some ByteSource, in database: Database = .main
     ) throws(DatabaseError) -> Bool {
         try put(key, value, in: database, mode: .noOverwrite)
     }
 
-    /// Puts a key that is after all others.
+    /// Puts a key that is after all others. Skips the search for its place.
     ///
-    /// - Throws: `notSorted` if it is not.
+    /// - Throws: `notSorted` if it is not, and then nothing has changed; otherwise as
+    ///   `put(_:_:in:)`.
     public mutating func append(
         _ key: some ByteSource, _ value: some ByteSource, in database: Database = .main
     ) throws(DatabaseError) {
@@ -203,9 +219,10 @@ public struct WriteTransaction: ~Copyable, Transaction {
         }
     }
 
-    /// Deletes a key.
+    /// Deletes a key, with all its values.
     ///
     /// - Returns: whether it was there.
+    /// - Throws: as `put(_:_:in:)`.
     @discardableResult
     public mutating func delete(
         _ key: some ByteSource, in database: Database = .main
@@ -217,13 +234,18 @@ public struct WriteTransaction: ~Copyable, Transaction {
 }
 
 extension Environment {
-    /// Begins a read transaction, which ends when it goes out of scope.
+    /// Begins a read transaction, which ends when it goes out of scope. It sees the newest commit.
+    ///
+    /// - Throws: `readersFull`; `full` if another process has let the environment grow beyond what
+    ///   this one has mapped; `badHandle` if it has been closed; `forked`.
     public func beginRead() throws(DatabaseError) -> ReadTransaction { try ReadTransaction(self) }
 
     /// Begins the write transaction, after waiting for the one before it. If it goes out of scope
     /// without `commit()`, its changes are forgotten.
     ///
     /// - Parameter durability: what its commit waits for; the environment's if nil.
+    /// - Throws: `busy` if this thread has a write transaction in the environment already, as it
+    ///   would wait for itself; `readOnly`; `panic`; as `beginRead()`; a system error.
     public func beginWrite(
         durability: Durability? = nil
     ) throws(DatabaseError) -> WriteTransaction {
@@ -231,6 +253,8 @@ extension Environment {
     }
 
     /// Runs a body in a read transaction.
+    ///
+    /// - Throws: what the body throws; as `beginRead()`.
     public func read<Result: ~Copyable>(
         _ body: (borrowing ReadTransaction) throws -> Result
     ) throws -> Result {
@@ -238,7 +262,12 @@ extension Environment {
         return try body(transaction)
     }
 
-    /// Runs a body in a write transaction, and commits if it returns.
+    /// Runs a body in a write transaction, and commits if it returns; if it throws, nothing has
+    /// changed.
+    ///
+    /// - Throws: what the body throws; as `beginWrite(durability:)` and
+    ///   ``WriteTransaction/commit()``.
+    @discardableResult
     public func write<Result: ~Copyable>(
         _ body: (inout WriteTransaction) throws -> Result
     ) throws -> Result {

@@ -52,6 +52,7 @@ public final class Environment: @unchecked Sendable {
         path: String, options: EnvironmentOptions, fileSystem: any FileSystem
     ) throws(DatabaseError) {
         try options.validate()
+        Transactions.prepare()
         let forkWatch = zp_watch_forks()
         guard forkWatch == 0 else {
             throw DatabaseError(systemError: forkWatch, "watch for forks")

@@ -13,44 +13,72 @@ import Synchronization
 /// handle: generation 40 | index 20 | kind 4
 /// ```
 package struct HandleTable<Object: ~Copyable>: @unchecked Sendable {
-    private let slots: UnsafeMutableRawPointer?
-    private let capacity: Int
-    private let kind: UInt64
-    private let highWater: UnsafeMutablePointer<Atomic<Int>>
+    @usableFromInline let table: UnsafeMutablePointer<zp_handle_table>
 
-    private static var slotSize: Int { 64 }
-    private static var indexBits: UInt64 { 20 }
-    private static var kindBits: UInt64 { 4 }
+    @usableFromInline static var slotSize: Int { 64 }
+    @usableFromInline static var indexBits: UInt64 { 20 }
+    @usableFromInline static var kindBits: UInt64 { 4 }
 
     package struct Claim {
         package var index: Int
         package var handle: UInt64
     }
 
+    /// A table of the process, `make` or not.
+    @inlinable @inline(__always)
+    package init(_ table: UnsafeMutablePointer<zp_handle_table>) { self.table = table }
+
+    /// A table of its own, for ever.
     package init(kind: UInt64, capacity: Int) {
-        self.kind = kind
-        self.capacity = min(capacity, 1 << Int(Self.indexBits))
-        highWater = .allocate(capacity: 1)
-        highWater.initialize(to: Atomic(0))
+        table = .allocate(capacity: 1)
+        table.initialize(to: zp_handle_table())
+        make(kind: kind, capacity: capacity)
+    }
+
+    /// Makes the table's slots, if there are none. Without memory for them nothing can be claimed.
+    package func make(kind: UInt64, capacity: Int) {
+        guard slots == nil else { return }
+        let capacity = min(capacity, 1 << Int(Self.indexBits))
         // Pages of the table come into being when they are touched.
-        let size = self.capacity * Self.slotSize
+        let size = capacity * Self.slotSize
         let memory = mmap(
             nil, size, PROT_READ | PROT_WRITE,
             MAP_PRIVATE | Int32(MAP_ANONYMOUS) | Int32(MAP_NORESERVE), -1, 0)
-        slots = memory == MAP_FAILED ? nil : memory
-        if let slots { zp_declare_roots(slots, size) }
+        guard let memory, memory != MAP_FAILED else { return }
+        // The same by all who come at once.
+        table.pointee.kind = kind
+        table.pointee.capacity = Int64(capacity)
+        guard zp_set_handle_slots(table, memory) else {
+            munmap(memory, size)
+            return
+        }
+        zp_declare_roots(memory, size)
+    }
+
+    @inlinable @inline(__always)
+    var slots: UnsafeMutableRawPointer? { zp_handle_slots(table) }
+
+    @inlinable @inline(__always)
+    var kind: UInt64 { table.pointee.kind }
+
+    private var capacity: Int { Int(table.pointee.capacity) }
+
+    @inlinable @inline(__always)
+    var highWater: UnsafeMutablePointer<Atomic<Int>> {
+        // Its last field.
+        (UnsafeMutableRawPointer(table) + 24).assumingMemoryBound(to: Atomic<Int>.self)
     }
 
     /// A slot's word: generation << 1 | in use.
-    @inline(__always)
-    private func word(
+    @inlinable @inline(__always)
+    func word(
         _ slots: UnsafeMutableRawPointer, _ index: Int
     ) -> UnsafeMutablePointer<Atomic<UInt64>> {
         (slots + index * Self.slotSize).assumingMemoryBound(to: Atomic<UInt64>.self)
     }
 
-    @inline(__always)
-    private func objectWord(
+    @inlinable @inline(__always)
+    func objectWord(
         _ slots: UnsafeMutableRawPointer, _ index: Int
     ) -> UnsafeMutablePointer<Atomic<UInt>> {
         (slots + (index * Self.slotSize + 8)).assumingMemoryBound(to: Atomic<UInt>.self)
@@ -68,8 +96,8 @@ package struct HandleTable<Object: ~Copyable>: @unchecked Sendable {
         return Claim(index: index, handle: handle(index, value))
     }
 
-    @inline(__always)
-    private func handle(_ index: Int, _ word: UInt64) -> UInt64 {
+    @inlinable @inline(__always)
+    func handle(_ index: Int, _ word: UInt64) -> UInt64 {
         (word >> 1) << (Self.indexBits + Self.kindBits) | UInt64(index) << Self.kindBits | kind
     }
 
@@ -141,7 +169,7 @@ package struct HandleTable<Object: ~Copyable>: @unchecked Sendable {
     }
 
     /// The object that a slot keeps, from this owner or one before.
-    @inline(__always)
+    @inlinable @inline(__always)
     package func object(at index: Int) -> UnsafeMutablePointer<Object>? {
         guard let slots else { return nil }
         let address = objectWord(slots, index).pointee.load(ordering: .acquiring)
@@ -153,13 +181,13 @@ package struct HandleTable<Object: ~Copyable>: @unchecked Sendable {
         objectWord(slots, index).pointee.store(UInt(bitPattern: object), ordering: .releasing)
     }
 
-    @inline(__always)
+    @inlinable @inline(__always)
     package static func index(of handle: UInt64) -> Int {
         Int(truncatingIfNeeded: handle >> kindBits) & (1 << Int(indexBits) - 1)
     }
 
     /// The object a handle names; nil if the handle is dead or never was one.
-    @inline(__always)
+    @inlinable @inline(__always)
     package func resolve(_ handle: UInt64) -> UnsafeMutablePointer<Object>? {
         guard let slots else { return nil }
         let index = Self.index(of: handle)

@@ -38,7 +38,7 @@ package struct TransactionState: ~Copyable {
     /// What a write transaction's commit waits for.
     var durability = Durability.full
     /// What the transaction may change; nil in a read transaction.
-    var write: UnsafeMutablePointer<WriteState>?
+    @usableFromInline var write: UnsafeMutablePointer<WriteState>?
     /// The write transaction this one is nested in, as long as it is.
     var parent: UnsafeMutablePointer<TransactionState>?
     /// Room for one meta record.
@@ -91,6 +91,7 @@ package struct TransactionState: ~Copyable {
         retired.removeAll()
     }
 
+    @inlinable @inline(__always)
     package var isWrite: Bool { write != nil }
     package var isActive: Bool { status == .active }
 

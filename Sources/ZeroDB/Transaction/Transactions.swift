@@ -20,7 +20,15 @@ package struct TransactionClaim {
 /// and allocates only the first time a slot is used.
 package enum Transactions {
     /// All transactions of the process, of all environments.
-    package static let table = HandleTable<TransactionState>(kind: 2, capacity: 1 << 16)
+    @inlinable @inline(__always)
+    package static var table: HandleTable<TransactionState> {
+        HandleTable(zp_handle_table_of(UInt64(ZP_TRANSACTIONS)))
+    }
+
+    /// Makes the table, before the first environment can be used.
+    static func prepare() {
+        table.make(kind: UInt64(ZP_TRANSACTIONS), capacity: 1 << 16)
+    }
 
     /// Open transactions of an environment.
     static func count(in environment: UnsafeMutablePointer<EnvironmentState>) -> Int {

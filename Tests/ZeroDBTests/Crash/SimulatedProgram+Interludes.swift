@@ -57,9 +57,17 @@ extension SimulatedProgram {
         let seat = flushRandom.pick(seats)
         guard let environment = seat.environment, !plan.usesThread else { return }
         var durabilities = plan.durabilities
+        var shape = plan.shape
         if disk.isHeld(anyOf: [LockByte.checkpoint]) {
             let shared = environment.state.pointee.shared
-            let meta = Meta.read { shared.copyTipMeta(to: $0) }
+            // A commit after which the next checkpoint is due waits for this one. So it is small,
+            // and where a few pages or bytes of log more would be too many there is none.
+            shape.operationsMax = min(shape.operationsMax, 20)
+            shape.overflowPercent = 0
+            shape.structurePercent = 0
+            var meta = Meta.read { shared.copyTipMeta(to: $0) }
+            meta.logEnd += plan.options.logSize / 4
+            meta.pinnedTotal += UInt64((4 << 20) / plan.pageSize)
             guard !environment.needsCheckpoint(meta) else { return }
             if shared.unlogged > shared.checkpoint {
                 guard shared.visible == shared.tip else { return }
@@ -71,6 +79,6 @@ extension SimulatedProgram {
         }
         newestOfInterlude = try tryOnce(
             environment, in: seat.process, flushRandom.pick(durabilities), expecting: nil,
-            seed: flushRandom.next())
+            seed: flushRandom.next(), shape: shape)
     }
 }

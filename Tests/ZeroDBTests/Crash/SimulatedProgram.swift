@@ -136,6 +136,12 @@ final class SimulatedProgram: @unchecked Sendable {
         for seat in seats { try close(seat) }
     }
 
+    /// Nobody can tell what a process that died took with it, not even one that was closing.
+    private func forgetNewest() {
+        newest = nil
+        newestOfInterlude = nil
+    }
+
     private func act(_ seat: Seat, _ step: Int) throws {
         guard let environment = seat.environment else { return }
         // Relaxed commits are flushed after 100 ms.
@@ -167,6 +173,7 @@ final class SimulatedProgram: @unchecked Sendable {
             try changeReaders(seat, environment)
         } else if falls(plan.reopenPercent) {
             try close(seat)
+            if seat.process.isDead { forgetNewest() }
             seat.process = nextProcess()
             try open(seat)
         } else {
@@ -222,12 +229,13 @@ final class SimulatedProgram: @unchecked Sendable {
 
     /// Runs one transaction.
     ///
+    /// - Parameter shape: of another one than the plan's transactions.
     /// - Returns: the number of the newest transaction after it.
     @discardableResult
     func tryOnce(
         _ environment: Environment, in process: SimulatedProcess, _ durability: Durability,
-        expecting base: Int?, seed: UInt64, isGiant: Bool = false, isAborted: Bool = false,
-        midway: () throws -> Void = {}
+        expecting base: Int?, seed: UInt64, shape: Attempt.Shape? = nil, isGiant: Bool = false,
+        isAborted: Bool = false, midway: () throws -> Void = {}
     ) throws -> Int {
         var transaction = try environment.beginWrite(durability: durability)
         let found = try transaction.lastAttempt()
@@ -237,7 +245,7 @@ final class SimulatedProgram: @unchecked Sendable {
         let (attempt, problem) = mutex.withLock { _ in
             let problem = promises.problem(with: found, history)
             let attempt = history.begin(
-                after: found, durability, plan.shape, seed: seed, isGiant: isGiant)
+                after: found, durability, shape ?? plan.shape, seed: seed, isGiant: isGiant)
             return (attempt, problem)
         }
         if let problem { throw CrashFailure("without a power cut, \(problem)") }
