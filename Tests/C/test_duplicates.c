@@ -463,7 +463,7 @@ static void arrays_hold_all_values_of_a_key_in_order(void) {
     CHECK_NUMBER(array.size, 8);
     CHECK_CODE(zdb_cursor_get(cursor, &key, &array, ZDB_NEXT_MULTIPLE), ZDB_NOT_FOUND);
     REQUIRE_OK(zdb_cursor_get(cursor, NULL, NULL, ZDB_NEXT_NODUP));
-    uint32_t number = 0, arrays = 0;
+    uint32_t number = 0, arrays = 0, last = 0, read_back = 0;
     zdb_cursor_op op = ZDB_GET_MULTIPLE;
     while (zdb_cursor_get(cursor, &key, &array, op) == ZDB_OK) {
         REQUIRE(array.size % 8 == 0 && array.size > 0);
@@ -472,15 +472,22 @@ static void arrays_hold_all_values_of_a_key_in_order(void) {
             CHECK(memcmp((const char *)array.data + i, expected.data, 8) == 0);
         }
         expect_pair(cursor, ZDB_GET_CURRENT, flags, 1, number - 1);
+        last = (uint32_t)(array.size / 8); /* the values of the array that is the last */
         op = ZDB_NEXT_MULTIPLE;
         arrays++;
     }
     CHECK_NUMBER(number, COUNT);
     CHECK(arrays < COUNT / 100);
     while (zdb_cursor_get(cursor, &key, &array, ZDB_PREV_MULTIPLE) == ZDB_OK) {
-        REQUIRE(array.size % 8 == 0 && array.size > 0 && array.size / 8 < number);
+        REQUIRE(array.size % 8 == 0 && array.size > 0 &&
+                array.size / 8 <= number - last - read_back);
+        for (size_t i = array.size; i > 0; i -= 8) {
+            zdb_val expected = kind_value(value_bytes, flags, number - last - ++read_back);
+            CHECK(memcmp((const char *)array.data + i - 8, expected.data, 8) == 0);
+        }
         arrays--;
     }
+    CHECK_NUMBER(read_back + last, number);
     /* Back on the first array, from whose first value there is nothing before. */
     CHECK_NUMBER(arrays, 1);
     expect_pair(cursor, ZDB_GET_CURRENT, flags, 1, 0);

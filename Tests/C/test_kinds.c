@@ -303,6 +303,35 @@ static void get_multiple(struct run *run, unsigned c) {
     expect_key(run, key, run->places[c]);
 }
 
+/* Where the page before ends only the library knows: the array must be of values before the
+ * current one, one after the other, the cursor on the first of them. */
+static void get_multiple_before(struct run *run, unsigned c) {
+    if ((run->flags & ZDB_DUPFIXED) == 0) return;
+    run->doing = "multiple before";
+    pair_number place = run->places[c];
+    zdb_val key = nothing(), array = nothing();
+    int code = zdb_cursor_get(run->cursors[c], &key, &array, ZDB_PREV_MULTIPLE);
+    if (place == NOWHERE || !has(run->model, place)) {
+        expect_code(run, code, ZDB_BAD_CURSOR);
+        return;
+    }
+    size_t first = first_of_key(run->model, key_of(place)), rank = rank_of(run->model, place);
+    if (rank == first || code != ZDB_OK) {
+        expect_code(run, code, ZDB_NOT_FOUND);
+        return;
+    }
+    char buffer[NUMBER_BYTES];
+    size_t size = kind_value(buffer, run->flags, 0).size;
+    zdb_val last = bytes((const char *)array.data + array.size - size, size);
+    while (rank > first &&
+           !same(last, kind_value(buffer, run->flags, value_of(run->model->pairs[rank - 1])))) {
+        rank--;
+    }
+    if (rank == first) differ(run, "the last value of the array");
+    expect_array(run, array, rank - 1, false, c);
+    expect_key(run, key, run->places[c]);
+}
+
 static void next_many(struct run *run, unsigned c) {
     enum { CAPACITY = 50 };
     run->doing = "next many";
@@ -470,6 +499,7 @@ static void read_once(struct run *run) {
         seek(run, c);
     } else if (choice < 19) {
         get_multiple(run, c);
+        get_multiple_before(run, c);
     } else if (choice == 19) {
         next_many(run, c);
     } else if (choice == 20) {

@@ -165,7 +165,8 @@ struct Attempt: Sendable {
     }
 
     private static func value(_ database: Int, _ number: Int) -> [UInt8] {
-        flags(ofDatabase: database).contains(.integerDuplicates) ? bytes(ofNumber: number) : key(number)
+        flags(ofDatabase: database).contains(.integerDuplicates)
+            ? bytes(ofNumber: number) : key(number)
     }
 
     private func recipe(_ random: inout SeededGenerator) -> ValueRecipe {

@@ -78,7 +78,8 @@ final class KindDamageFixture {
         guard kind.hasDuplicates else {
             return (0..<150).map { _ in
                 let number = UInt64(random.below(400))
-                let key = ModelOrder.bytes(of: number, width: kind.keyWidth == 0 ? 6 : kind.keyWidth)
+                let key = ModelOrder.bytes(
+                    of: number, width: kind.keyWidth == 0 ? 6 : kind.keyWidth)
                 return PairModel.Pair(key: key, value: random.bytes(random.below(20)))
             }
         }

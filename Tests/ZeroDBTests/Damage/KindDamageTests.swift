@@ -166,7 +166,8 @@ struct KindDamageTests {
 
     /// The entries of leaves whose value is of a kind, one after the other.
     private func forEachValue(
-        _ kind: ValueKind, _ fixture: KindDamageFixture, _ body: (Page, Page.ValueField) throws -> Void
+        _ kind: ValueKind, _ fixture: KindDamageFixture,
+        _ body: (Page, Page.ValueField) throws -> Void
     ) throws {
         var found = 0
         for number in fixture.pages([]).indices {
@@ -201,7 +202,9 @@ struct KindDamageTests {
                 expectProblem("value", fixture, page, "an end before the beginning")
                 return
             }
-            let (first, second) = (Array(try #require(set.member(0))), Array(try #require(set.member(1))))
+            let (first, second) = (
+                Array(try #require(set.member(0))), Array(try #require(set.member(1)))
+            )
             (value.bytes + 4).copyMemory(from: second + first, byteCount: 2 * set.width)
             expectProblem("is not after the one before it", fixture, page, "a set out of order")
             value.bytes.storeLittleEndian(UInt16(set.count * 2), at: 0)
@@ -210,7 +213,8 @@ struct KindDamageTests {
         }
     }
 
-    @Test("A tree of values that claims other counts is named", arguments: [1, 2, 100_000, 1 << 59])
+    @Test(
+        "A tree of values that claims other counts is named", arguments: [1, 2, 100_000, 1 << 59])
     func namesWrongTreeCounts(_ count: UInt64) throws {
         let fixture = try KindDamageFixture()
         try forEachValue(.tree, fixture) { page, value in
@@ -226,13 +230,15 @@ struct KindDamageTests {
         let fixture = try KindDamageFixture()
         try forEachValue(.tree, fixture) { page, value in
             let tree = SetTree(at: value.bytes)
-            let roots = fixture.pages([]) + fixture.pages(.members)
+            let roots =
+                fixture.pages([]) + fixture.pages(.members)
                 + fixture.pages(.counted, kind: .branch) + fixture.pages([], kind: .branch)
             for root in roots where root.number != tree.root.number {
                 for depth in [UInt8(root.level + 1), 1, 32] {
                     // The leaf itself, other databases' leaves, others' trees.
                     value.bytes.storeLittleEndian(
-                        PageReference(number: root.number, transaction: root.transaction).raw, at: 0)
+                        PageReference(number: root.number, transaction: root.transaction).raw, at: 0
+                    )
                     value.bytes.storeLittleEndian(depth, at: 32)
                     fixture.reseal(Int(page.number))
                     let findings = fixture.look()

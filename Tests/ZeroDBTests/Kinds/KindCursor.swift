@@ -85,6 +85,16 @@ extension KindRun {
         }
         let cursor = random.pick(cursors.filter { $0.database == database })
         switch random.below(100) {
+        case 0..<88: try look(cursor, model)
+        case 88..<93: try put(cursor, &model)
+        case 93..<96: try replace(cursor, &model)
+        default: try delete(cursor, &model)
+        }
+    }
+
+    /// One use of a cursor that changes nothing.
+    func look(_ cursor: KindCursor, _ model: PairModel) throws {
+        switch random.below(88) {
         case 0..<40:
             let moves: [CursorState.Move] = [
                 .next, .next, .next, .previous, .previous, .previous, .current, .first, .last,
@@ -100,10 +110,7 @@ extension KindRun {
         case 68..<76: try seekPair(cursor, model)
         case 76..<80: try countValues(cursor, model)
         case 80..<84: try rank(cursor, model)
-        case 84..<88: try takeMultiple(cursor, model)
-        case 88..<93: try put(cursor, &model)
-        case 93..<96: try replace(cursor, &model)
-        default: try delete(cursor, &model)
+        default: try takeMultiple(cursor, model)
         }
     }
 

@@ -31,6 +31,8 @@ final class PairReader {
                 try compareMultiple(run, cursor, model, place)
             }
             if model.kind.isCounted { try compareRanks(run, cursor, model, place) }
+            let wanderer = KindCursor(transaction.access.claim, number, handle)
+            for _ in 0..<300 { try run.look(wanderer, model) }
         }
     }
 
