@@ -599,8 +599,8 @@ typedef enum zdb_cursor_op {
     ZDB_SET = 15,           /**< to exactly this key; leaves *key alone */
     ZDB_SET_KEY = 16,       /**< to exactly this key; returns the stored key too */
     ZDB_SET_RANGE = 17,     /**< to the first key at or after this one */
-    ZDB_PREV_MULTIPLE = 18  /**< as ZDB_NEXT_MULTIPLE, the values before, of the page before. The
-                                 cursor is then on the first of them */
+    ZDB_PREV_MULTIPLE = 18  /**< as ZDB_NEXT_MULTIPLE, the values before, of the page before. Needs
+                                 an entry under the cursor, which is then on the first of them */
 } zdb_cursor_op;
 
 /** Opens a cursor, on no entry yet. Close it with zdb_cursor_close(), before or after its
