@@ -51,7 +51,10 @@ public func zdb_cursor_get(
     _ cursor: OpaquePointer?, _ key: UnsafeMutablePointer<zdb_val>?,
     _ value: UnsafeMutablePointer<zdb_val>?, _ op: zdb_cursor_op
 ) -> Int32 {
-    Handles.withCursor(cursor) { cursor throws(DatabaseError) in
+    if op == ZDB_NEXT || op == ZDB_NEXT_DUP, Handles.moveAtHand(cursor, key, value) {
+        return ZDB_OK
+    }
+    return Handles.withCursor(cursor) { cursor throws(DatabaseError) in
         let entry: CursorState.Entry?
         switch op {
         case ZDB_NEXT: entry = try cursor.pointee.move(.next)

@@ -42,6 +42,45 @@ enum Handles {
         OpaquePointer(bitPattern: UInt(handle))
     }
 
+    // Straight from C's inline function: a generic of another module would be called.
+
+    @inline(__always)
+    private static func transaction(_ handle: UInt64) -> UnsafeMutablePointer<TransactionState>? {
+        zp_resolve_handle(zp_handle_table_of(UInt64(ZP_TRANSACTIONS)), handle)?
+            .assumingMemoryBound(to: TransactionState.self)
+    }
+
+    @inline(__always)
+    private static func liveCursor(_ handle: UInt64) -> UnsafeMutablePointer<CursorState>? {
+        zp_resolve_handle(zp_handle_table_of(UInt64(ZP_CURSORS)), handle)?
+            .assumingMemoryBound(to: CursorState.self)
+    }
+
+    /// Moves a cursor to the next value of its key, if it stands in a tree of values in a read
+    /// transaction and the value is in the same leaf.
+    ///
+    /// - Returns: false if that is not so, and then nothing has changed.
+    @inline(__always)
+    static func moveAtHand(
+        _ pointer: OpaquePointer?, _ key: UnsafeMutablePointer<zdb_val>?,
+        _ value: UnsafeMutablePointer<zdb_val>?
+    ) -> Bool {
+        guard let cursor = liveCursor(number(pointer)), cursor.pointee.run.count > 0,
+            // Patterns: `==` of another module's type would be called.
+            case .onEntry = cursor.pointee.place,
+            let state = transaction(cursor.pointee.transactionHandle),
+            case .active = state.pointee.status,
+            state.pointee.snapshots == cursor.pointee.snapshots,
+            state.pointee.forkGeneration == zp_fork_generation()
+        else { return false }
+        var bytes = zp_bytes()
+        guard zp_next_member(&cursor.pointee.run, &bytes) else { return false }
+        key?.pointee = zdb_val(
+            data: cursor.pointee.run.key, size: Int(cursor.pointee.run.key_size))
+        value?.pointee = zdb_val(data: bytes.data, size: bytes.size)
+        return true
+    }
+
     @inline(never)
     private static func bad(_ kind: String, _ pointer: OpaquePointer?) -> DatabaseError {
         DatabaseError(
@@ -82,7 +121,7 @@ enum Handles {
     static func transaction(
         _ pointer: OpaquePointer?
     ) throws(DatabaseError) -> UnsafeMutablePointer<TransactionState> {
-        guard let object = Transactions.table.resolve(number(pointer)) else {
+        guard let object = Handles.transaction(number(pointer)) else {
             throw bad("transaction", pointer)
         }
         guard object.pointee.forkGeneration == zp_fork_generation() else {
@@ -144,12 +183,8 @@ enum Handles {
         _ body: (UnsafeMutablePointer<CursorState>) throws(DatabaseError) -> Int32
     ) -> Int32 {
         do throws(DatabaseError) {
-            guard let cursor = cursors.resolve(number(pointer)) else {
-                throw bad("cursor", pointer)
-            }
-            guard
-                let state = Transactions.table.resolve(cursor.pointee.transactionHandle)
-            else {
+            guard let cursor = liveCursor(number(pointer)) else { throw bad("cursor", pointer) }
+            guard let state = transaction(cursor.pointee.transactionHandle) else {
                 throw DatabaseError(
                     .badCursor, "the cursor's transaction has ended; close the cursor")
             }

@@ -124,6 +124,63 @@ static inline void *zp_handle_slots(const struct zp_handle_table *table) {
     return __atomic_load_n(&table->slots, __ATOMIC_ACQUIRE);
 }
 
+/** What a handle is made of: generation, index of its slot, kind. */
+enum { ZP_HANDLE_KIND_BITS = 4, ZP_HANDLE_INDEX_BITS = 20, ZP_HANDLE_SLOT_SIZE = 64 };
+
+/** The object a handle names; NULL if the handle is dead or never was one. Here, to be compiled into
+ *  its callers in all modules. A slot begins with a word (generation << 1 | in use) and the object. */
+static inline void *zp_resolve_handle(const struct zp_handle_table *table, uint64_t handle) {
+    const char *slots = (const char *)zp_handle_slots(table);
+    if (slots == NULL) return NULL;
+    int64_t index = (int64_t)(handle >> ZP_HANDLE_KIND_BITS & ((1 << ZP_HANDLE_INDEX_BITS) - 1));
+    if (index >= __atomic_load_n(&table->high_water, __ATOMIC_RELAXED)) return NULL;
+    const char *slot = slots + index * ZP_HANDLE_SLOT_SIZE;
+    uint64_t word = __atomic_load_n((const uint64_t *)(const void *)slot, __ATOMIC_ACQUIRE);
+    uint64_t named = word >> 1 << (ZP_HANDLE_INDEX_BITS + ZP_HANDLE_KIND_BITS) |
+                     (uint64_t)index << ZP_HANDLE_KIND_BITS | table->kind;
+    if ((word & 1) == 0 || named != handle) return NULL;
+    return (void *)__atomic_load_n((const uintptr_t *)(const void *)(slot + 8), __ATOMIC_ACQUIRE);
+}
+
+/** The leaf of a tree of values that a cursor of a read transaction stands in: what the next value
+ *  needs, in one place. Without a leaf all is zero. */
+struct zp_member_run {
+    const char *leaf;
+    /** Of the array, or of the slots. */
+    const char *start;
+    int64_t index;
+    int64_t count;
+    /** Of values of one size; 0 if they have slots. */
+    int64_t width;
+    int64_t page_size;
+    /** Where the cursor's path says which value it is on. */
+    int64_t *path_index;
+    /** The key as it is handed out. */
+    const void *key;
+    int64_t key_size;
+};
+
+/** Moves to the next value of the leaf. Returns false, and stays, if there is none. */
+__attribute__((always_inline)) static inline bool
+zp_next_member(struct zp_member_run *run, struct zp_bytes *value) {
+    int64_t next = run->index + 1;
+    if (next >= run->count) return false;
+    if (run->width > 0) {
+        value->data = run->start + next * run->width;
+        value->size = run->width;
+    } else {
+        const unsigned char *slot = (const unsigned char *)run->start + next * 8;
+        int64_t offset = slot[4] | slot[5] << 8;
+        int64_t length = (slot[6] | slot[7] << 8) & 0x3fff;
+        if (offset + length > run->page_size) return false;
+        value->data = run->leaf + offset;
+        value->size = length;
+    }
+    run->index = next;
+    *run->path_index = next;
+    return true;
+}
+
 /** Gives a table its slots. Returns false if it had some. */
 static inline bool zp_set_handle_slots(struct zp_handle_table *table, void *slots) {
     void *none = NULL;

@@ -13,11 +13,11 @@ import Synchronization
 /// handle: generation 40 | index 20 | kind 4
 /// ```
 package struct HandleTable<Object: ~Copyable>: @unchecked Sendable {
-    @usableFromInline let table: UnsafeMutablePointer<zp_handle_table>
+    package let table: UnsafeMutablePointer<zp_handle_table>
 
-    @usableFromInline static var slotSize: Int { 64 }
-    @usableFromInline static var indexBits: UInt64 { 20 }
-    @usableFromInline static var kindBits: UInt64 { 4 }
+    private static var slotSize: Int { Int(ZP_HANDLE_SLOT_SIZE) }
+    private static var indexBits: UInt64 { UInt64(ZP_HANDLE_INDEX_BITS) }
+    private static var kindBits: UInt64 { UInt64(ZP_HANDLE_KIND_BITS) }
 
     package struct Claim {
         package var index: Int
@@ -25,7 +25,7 @@ package struct HandleTable<Object: ~Copyable>: @unchecked Sendable {
     }
 
     /// A table of the process, `make` or not.
-    @inlinable @inline(__always)
+    @inline(__always)
     package init(_ table: UnsafeMutablePointer<zp_handle_table>) { self.table = table }
 
     /// A table of its own, for ever.
@@ -55,29 +55,29 @@ package struct HandleTable<Object: ~Copyable>: @unchecked Sendable {
         zp_declare_roots(memory, size)
     }
 
-    @inlinable @inline(__always)
+    @inline(__always)
     var slots: UnsafeMutableRawPointer? { zp_handle_slots(table) }
 
-    @inlinable @inline(__always)
+    @inline(__always)
     var kind: UInt64 { table.pointee.kind }
 
     private var capacity: Int { Int(table.pointee.capacity) }
 
-    @inlinable @inline(__always)
+    @inline(__always)
     var highWater: UnsafeMutablePointer<Atomic<Int>> {
         // Its last field.
         (UnsafeMutableRawPointer(table) + 24).assumingMemoryBound(to: Atomic<Int>.self)
     }
 
     /// A slot's word: generation << 1 | in use.
-    @inlinable @inline(__always)
+    @inline(__always)
     func word(
         _ slots: UnsafeMutableRawPointer, _ index: Int
     ) -> UnsafeMutablePointer<Atomic<UInt64>> {
         (slots + index * Self.slotSize).assumingMemoryBound(to: Atomic<UInt64>.self)
     }
 
-    @inlinable @inline(__always)
+    @inline(__always)
     func objectWord(
         _ slots: UnsafeMutableRawPointer, _ index: Int
     ) -> UnsafeMutablePointer<Atomic<UInt>> {
@@ -96,7 +96,7 @@ package struct HandleTable<Object: ~Copyable>: @unchecked Sendable {
         return Claim(index: index, handle: handle(index, value))
     }
 
-    @inlinable @inline(__always)
+    @inline(__always)
     func handle(_ index: Int, _ word: UInt64) -> UInt64 {
         (word >> 1) << (Self.indexBits + Self.kindBits) | UInt64(index) << Self.kindBits | kind
     }
@@ -169,7 +169,7 @@ package struct HandleTable<Object: ~Copyable>: @unchecked Sendable {
     }
 
     /// The object that a slot keeps, from this owner or one before.
-    @inlinable @inline(__always)
+    @inline(__always)
     package func object(at index: Int) -> UnsafeMutablePointer<Object>? {
         guard let slots else { return nil }
         let address = objectWord(slots, index).pointee.load(ordering: .acquiring)
@@ -181,20 +181,15 @@ package struct HandleTable<Object: ~Copyable>: @unchecked Sendable {
         objectWord(slots, index).pointee.store(UInt(bitPattern: object), ordering: .releasing)
     }
 
-    @inlinable @inline(__always)
+    @inline(__always)
     package static func index(of handle: UInt64) -> Int {
         Int(truncatingIfNeeded: handle >> kindBits) & (1 << Int(indexBits) - 1)
     }
 
     /// The object a handle names; nil if the handle is dead or never was one.
-    @inlinable @inline(__always)
+    @inline(__always)
     package func resolve(_ handle: UInt64) -> UnsafeMutablePointer<Object>? {
-        guard let slots else { return nil }
-        let index = Self.index(of: handle)
-        guard index < highWater.pointee.load(ordering: .relaxed) else { return nil }
-        let word = word(slots, index).pointee.load(ordering: .acquiring)
-        guard word & 1 == 1, self.handle(index, word) == handle else { return nil }
-        return object(at: index)
+        zp_resolve_handle(table, handle)?.assumingMemoryBound(to: Object.self)
     }
 
     /// The handle of a slot in use, nil if it is free.

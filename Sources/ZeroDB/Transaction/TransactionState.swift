@@ -5,7 +5,7 @@ import Synchronization
 /// never given back, so that a stale handle finds a generation that does not match instead of
 /// something else's bytes.
 package struct TransactionState: ~Copyable {
-    enum Status {
+    package enum Status {
         case ended
         case active
         /// A read transaction without a snapshot.
@@ -16,14 +16,14 @@ package struct TransactionState: ~Copyable {
         case nesting
     }
 
-    var status = Status.ended
+    package var status = Status.ended
     var source: PageSource
     /// The snapshot's state; a writer's is advanced by its commit.
     var meta = Meta()
     /// The snapshot's id; for a writer the id its commit will have.
     package var id: UInt64 = 0
     /// Counts renewals, so that a cursor notices that its snapshot has gone.
-    var snapshots: UInt64 = 0
+    package var snapshots: UInt64 = 0
     /// Main database at 0, then the named ones by handle.
     var trees: UnsafeMutablePointer<TreeState>
     private var treeCapacity: Int
@@ -38,7 +38,10 @@ package struct TransactionState: ~Copyable {
     /// What a write transaction's commit waits for.
     var durability = Durability.full
     /// What the transaction may change; nil in a read transaction.
-    @usableFromInline var write: UnsafeMutablePointer<WriteState>?
+    var write: UnsafeMutablePointer<WriteState>? {
+        didSet { isWrite = write != nil }
+    }
+    package private(set) var isWrite = false
     /// The write transaction this one is nested in, as long as it is.
     var parent: UnsafeMutablePointer<TransactionState>?
     /// Room for one meta record.
@@ -91,8 +94,6 @@ package struct TransactionState: ~Copyable {
         retired.removeAll()
     }
 
-    @inlinable @inline(__always)
-    package var isWrite: Bool { write != nil }
     package var isActive: Bool { status == .active }
 
     // MARK: Checks

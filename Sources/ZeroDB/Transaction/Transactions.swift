@@ -20,7 +20,7 @@ package struct TransactionClaim {
 /// and allocates only the first time a slot is used.
 package enum Transactions {
     /// All transactions of the process, of all environments.
-    @inlinable @inline(__always)
+    @inline(__always)
     package static var table: HandleTable<TransactionState> {
         HandleTable(zp_handle_table_of(UInt64(ZP_TRANSACTIONS)))
     }

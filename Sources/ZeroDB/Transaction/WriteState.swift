@@ -1,6 +1,5 @@
 /// What a write transaction has besides a snapshot. One of these serves all write transactions
 /// of an environment, one after the other.
-@usableFromInline
 struct WriteState {
     var frames: UnsafeMutablePointer<FrameTable>
     let scratch: PageScratch

@@ -1,3 +1,4 @@
+import CZeroDBPlatform
 import Glibc
 
 /// Which value of a key a cursor is on.
@@ -17,24 +18,6 @@ struct SetPosition {
     /// Of a `MemberSet`.
     var count = 0
     var tree = TreeState()
-}
-
-/// The leaf of a tree of values that a cursor of a read transaction stands in: what the next value
-/// needs, in one place.
-struct MemberRun {
-    /// nil if there is none.
-    var leaf: UnsafeMutableRawPointer?
-    /// Of the array, or of the slots.
-    var start: UnsafeMutableRawPointer?
-    var index = 0
-    var count = 0
-    /// Of values of one size; 0 if they have slots.
-    var width = 0
-    var pageSize = 0
-    /// Where the path says which value it is.
-    var step: Path?
-    /// The key as it is handed out.
-    var key = UnsafeRawBufferPointer(start: nil, count: 0)
 }
 
 /// Memory of a cursor in a database with duplicates or with keys held in reverse.
@@ -110,42 +93,36 @@ extension CursorState {
     /// stands: a load or two.
     @inline(__always)
     mutating func nextAtHand() -> Entry? {
-        let next = run.index + 1
-        guard next < run.count, place == .onEntry, let leaf = run.leaf, let start = run.start,
-            snapshots == transaction.pointee.snapshots, transaction.pointee.isActive
+        guard run.count > 0, place == .onEntry, snapshots == transaction.pointee.snapshots,
+            transaction.pointee.isActive
         else { return nil }
-        let value: UnsafeRawBufferPointer
-        if run.width > 0 {
-            value = UnsafeRawBufferPointer(start: start + next * run.width, count: run.width)
-        } else {
-            let slot = UnsafeRawPointer(start + next * Page.leafSlotSize)
-            let offset = Page.offset(slot)
-            let length = Page.suffixLength(slot)
-            guard offset + length <= run.pageSize else { return nil }
-            value = UnsafeRawBufferPointer(start: leaf + offset, count: length)
-        }
-        run.index = next
-        run.step?.pointee.index = next
-        return Entry(key: run.key, value: value)
+        var value = zp_bytes()
+        guard zp_next_member(&run, &value) else { return nil }
+        return Entry(
+            key: UnsafeRawBufferPointer(start: run.key, count: Int(run.key_size)),
+            value: UnsafeRawBufferPointer(start: value.data, count: value.size))
     }
 
     /// Notes what the values after the current one need.
     private mutating func beginRun(_ tree: TreeState) {
-        run.leaf = nil
-        run.count = 0
+        run = zp_member_run()
         guard set.kind == .tree, !transaction.pointee.isWrite, let path = extra?.path else {
             return
         }
         let step = path + (set.tree.depth - 1)
         let leaf = Page(step.pointee.page, size: transaction.pointee.source.pageSize)
-        run.leaf = leaf.base
-        run.start = leaf.base + leaf.slotsOffset
-        run.index = step.pointee.index
-        run.count = leaf.count
-        run.width = set.tree.memberWidth
-        run.pageSize = leaf.size
-        run.step = step
-        run.key = heldKey(tree)
+        let key = heldKey(tree)
+        run.leaf = UnsafeRawPointer(leaf.base).assumingMemoryBound(to: CChar.self)
+        run.start = UnsafeRawPointer(leaf.base + leaf.slotsOffset)
+            .assumingMemoryBound(to: CChar.self)
+        run.index = Int64(step.pointee.index)
+        run.count = Int64(leaf.count)
+        run.width = Int64(set.tree.memberWidth)
+        run.page_size = Int64(leaf.size)
+        run.path_index = (UnsafeMutableRawPointer(step) + PathStep.indexOffset)
+            .assumingMemoryBound(to: Int64.self)
+        run.key = key.baseAddress
+        run.key_size = Int64(key.count)
     }
 
     private mutating func moveInSets(
@@ -337,7 +314,10 @@ extension CursorState {
             return Entry(key: heldKey(tree), value: value)
         }
         beginRun(tree)
-        return Entry(key: run.leaf == nil ? heldKey(tree) : run.key, value: value)
+        let key =
+            run.leaf == nil
+            ? heldKey(tree) : UnsafeRawBufferPointer(start: run.key, count: Int(run.key_size))
+        return Entry(key: key, value: value)
     }
 
     /// Keeps a copy of a value.

@@ -7,7 +7,7 @@ import Glibc
 /// change under it; the cursor keeps its key and finds its place again when the tree's count of
 /// changes has moved.
 package struct CursorState {
-    enum Place {
+    package enum Place {
         /// On no entry yet.
         case nowhere
         /// On the entry with the key in `key`.
@@ -18,7 +18,7 @@ package struct CursorState {
         case lost
     }
 
-    var place = Place.nowhere
+    package var place = Place.nowhere
     let path: Path
     /// The key under the cursor, room for the largest.
     private(set) var key: UnsafeMutableRawPointer
@@ -31,7 +31,7 @@ package struct CursorState {
     /// Which of the key's values, where it may have several.
     var set = SetPosition()
     /// The values after it, in a read transaction.
-    var run = MemberRun()
+    package var run = zp_member_run()
     /// Bytes of the copy of the value under the cursor.
     var memberLength = 0
     /// Memory that only some kinds of databases need.
@@ -43,7 +43,7 @@ package struct CursorState {
     /// The transaction's handle, by which the cursor notices that it has ended.
     package var transactionHandle: UInt64 = 0
     /// The transaction's snapshot that the path belongs to.
-    var snapshots: UInt64 = 0
+    package var snapshots: UInt64 = 0
     package var database = 0
     /// `zp_fork_generation()` of the process that opened the cursor.
     package private(set) var forkGeneration: UInt32 = 0
@@ -68,7 +68,7 @@ package struct CursorState {
         snapshots = transaction.pointee.snapshots
         place = .nowhere
         set = SetPosition()
-        run = MemberRun()
+        run = zp_member_run()
         let needed = transaction.pointee.source.pageSize / 4 + 16
         if needed > keyCapacity {
             key.deallocate()

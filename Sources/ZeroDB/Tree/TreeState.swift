@@ -54,6 +54,9 @@ struct PathStep {
     var page: UnsafeMutableRawPointer
     /// The child taken in a branch, the entry in a leaf.
     var index: Int
+
+    /// Where `index` lies in a step: behind two words.
+    static let indexOffset = 16
 }
 
 /// A path from the root down: step 0 is the root, step `depth - 1` the leaf.
