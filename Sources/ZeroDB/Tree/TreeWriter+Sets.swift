@@ -339,7 +339,10 @@ extension TreeWriter {
     /// Gives up the pages of a tree of values.
     func releaseSet(_ set: SetTree) throws(DatabaseError) {
         let state = set.state(in: tree.pointee.record)
-        var left = set.leafPages &+ set.branchPages
+        // No tree has more pages than there are, whatever a damaged one claims.
+        var left = min(
+            set.leafPages &+ set.branchPages,
+            source.pageCount &+ write.pointee.frames.pointee.dirtyPages)
         try releasePages(state.root, level: state.depth - 1, state, &left)
         TreeRecord.subtract(set.leafPages, from: &tree.pointee.record.leafPages)
         TreeRecord.subtract(set.branchPages, from: &tree.pointee.record.branchPages)
