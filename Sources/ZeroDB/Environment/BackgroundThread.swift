@@ -92,7 +92,14 @@ final class BackgroundThread: @unchecked Sendable {
         if let running { pthread_join(running, nil) }
     }
 
+    /// `SCHED_BATCH`, which is a macro that Swift does not see where it depends on `_GNU_SOURCE`.
+    private static let batchScheduling: Int32 = 3
+
     private func run() {
+        // A thread that wakes up must not take the processor from one that reads; what it does can
+        // wait for the next turn. Of the calling thread only; where it is refused, all is as before.
+        var parameter = sched_param(sched_priority: 0)
+        _ = sched_setscheduler(0, Self.batchScheduling, &parameter)
         pthread_mutex_lock(mutex)
         defer { pthread_mutex_unlock(mutex) }
         while !isStopping {
