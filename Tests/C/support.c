@@ -78,6 +78,13 @@ zdb_env *open_env_at(struct place place, const char *path, const zdb_env_options
     return env;
 }
 
+zdb_env *open_env_to_leave_at(struct place place, const char *path) {
+    zdb_env_options options;
+    zdb_env_options_init(&options);
+    options.threads = ZDB_THREADS_NONE;
+    return open_env_at(place, path, &options);
+}
+
 void close_env_at(struct place place, zdb_env *env) {
     require_code(place, zdb_env_close(env), ZDB_OK, "zdb_env_close");
 }

@@ -67,6 +67,7 @@ void default_options(zdb_env_options *options);
 zdb_val numbered_value(char buffer[KEY_BYTES], unsigned number);
 
 zdb_env *open_env_at(struct place place, const char *path, const zdb_env_options *options);
+zdb_env *open_env_to_leave_at(struct place place, const char *path);
 void close_env_at(struct place place, zdb_env *env);
 zdb_txn *begin_at(struct place place, zdb_env *env, uint32_t flags);
 void commit_at(struct place place, zdb_txn *txn);
@@ -88,6 +89,9 @@ void get_info_at(struct place place, zdb_env *env, zdb_info *info);
 void get_stat_at(struct place place, zdb_txn *txn, zdb_db db, zdb_db_stat *stat);
 
 #define open_env(path) open_env_at(HERE, (path), NULL)
+/* In a process that leaves it open: without threads of the library's, which would still be running
+   then, and memcheck asks for their stacks. */
+#define open_env_to_leave(path) open_env_to_leave_at(HERE, (path))
 #define open_env_with(path, options) open_env_at(HERE, (path), (options))
 #define close_env(env) close_env_at(HERE, (env))
 #define begin_read(env) begin_at(HERE, (env), ZDB_RDONLY)

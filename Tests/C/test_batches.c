@@ -423,7 +423,7 @@ static void a_value_can_be_written_where_it_will_lie(void) {
 /* Ends with the environment open, as a crash would. */
 static void change_and_leave(void *argument) {
     (void)argument;
-    zdb_env *env = open_env("env");
+    zdb_env *env = open_env_to_leave("env");
     zdb_txn *txn = begin_write(env);
     delete_between(txn, "key00000100", "key00000200");
     delete_between(txn, "key00003900", NULL);
@@ -478,7 +478,7 @@ static void ranges_and_reserved_values_are_replayed_from_the_log(void) {
 
 static void reserve_in_nested_and_leave(void *argument) {
     (void)argument;
-    zdb_env *env = open_env("env");
+    zdb_env *env = open_env_to_leave("env");
     zdb_txn *txn = begin_write(env), *child = NULL;
     fill_pattern(reserve(txn, "outer", 100000), 100000, 1);
     REQUIRE_OK(zdb_txn_begin(env, txn, 0, &child));

@@ -363,7 +363,7 @@ static void databases_are_listed_in_the_order_of_their_names(void) {
 
 static void change_and_leave(void *argument) {
     (void)argument;
-    zdb_env *env = open_env("env");
+    zdb_env *env = open_env_to_leave("env");
     zdb_txn *txn = begin_write(env);
     zdb_db a = open_db(txn, "a"), b = open_db(txn, "b"), c = open_db(txn, "c");
     zdb_db renamed, main_db;

@@ -112,7 +112,7 @@ static void expect_pattern(zdb_txn *txn, const char *key_text, size_t size, uint
 
 static void reserve_and_die(void *argument) {
     (void)argument;
-    zdb_env *env = open_env("env");
+    zdb_env *env = open_env_to_leave("env");
     zdb_txn *parent = begin_write(env);
     put_reserved(parent, "small", 100, 1);
     zdb_txn *child = begin_nested(env, parent);
@@ -229,7 +229,7 @@ static void databases_are_turned_over_and_taken_back(void) {
 /* A program that dies after its outermost commit leaves the log to be replayed. */
 static void commit_and_die(void *argument) {
     (void)argument;
-    zdb_env *env = open_env("env");
+    zdb_env *env = open_env_to_leave("env");
     zdb_txn *parent = begin_write(env);
     zdb_txn *child = begin_nested(env, parent);
     put_text(child, ZDB_MAIN_DB, "lost", "child");
