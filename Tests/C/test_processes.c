@@ -280,6 +280,70 @@ static void *write_from_thread(void *argument) {
     return NULL;
 }
 
+/* While one process alone has the environment open, it writes without the lock that the kernel
+ * keeps. Who comes then waits for it all the same. */
+static void add_one_slowly(struct partner *partner) {
+    zdb_env *env = open_env("env");
+    zdb_txn *txn = begin_write(env);
+    unsigned counter = read_counter(txn);
+    partner_done(partner);
+    partner_wait(partner);
+    write_counter(txn, counter + 1);
+    commit(txn);
+    partner_wait(partner);
+    close_env(env);
+}
+
+static void *add_one_from_thread(void *argument) {
+    zdb_txn *txn = begin_write((zdb_env *)argument);
+    write_counter(txn, read_counter(txn) + 1);
+    commit(txn);
+    return NULL;
+}
+
+static void who_comes_waits_for_a_process_that_writes_alone(void) {
+    for (unsigned i = 0; i < 5; i++) {
+        struct partner partner;
+        start_partner(&partner, add_one_slowly, NULL);
+        await_partner(&partner);
+        zdb_env *env = open_env("env");
+        pthread_t thread = start_thread(add_one_from_thread, env);
+        /* Time enough to get in, for one that does not wait. */
+        struct timespec pause = {.tv_nsec = 20000000};
+        nanosleep(&pause, NULL);
+        tell_partner(&partner);
+        join_thread(thread);
+        add_one_from_thread(env);
+        zdb_txn *txn = begin_read(env);
+        CHECK_NUMBER(read_counter(txn), 3 * (i + 1));
+        abort_txn(txn);
+        tell_partner(&partner);
+        finish_partner(&partner);
+        /* Alone again, with all that the other wrote. */
+        abort_txn(begin_write(env));
+        expect_sound(env);
+        close_env(env);
+    }
+}
+
+static void who_waits_for_a_lone_writer_goes_on_when_that_is_killed(void) {
+    struct partner holder;
+    start_partner(&holder, leave_a_write_unfinished, NULL);
+    await_partner(&holder);
+    zdb_env *env = open_env("env");
+    pthread_t thread = start_thread(write_from_thread, env);
+    struct timespec pause = {.tv_nsec = 20000000};
+    nanosleep(&pause, NULL);
+    kill_partner(&holder);
+    join_thread(thread);
+    zdb_txn *txn = begin_read(env);
+    expect_text(txn, ZDB_MAIN_DB, "l", "after the wait");
+    CHECK_NUMBER(entries(txn, ZDB_MAIN_DB), 1);
+    abort_txn(txn);
+    expect_sound(env);
+    close_env(env);
+}
+
 static void who_waits_for_a_writer_goes_on_when_that_is_killed(void) {
     struct partner holder, waiting;
     zdb_env *env = open_env("env");
@@ -417,6 +481,8 @@ static const struct test tests[] = {
     TEST(processes_take_turns_at_writing),
     TEST(commits_of_many_threads_and_processes_are_seen_when_they_return),
     TEST(who_waits_for_a_writer_goes_on_when_that_is_killed),
+    TEST(who_comes_waits_for_a_process_that_writes_alone),
+    TEST(who_waits_for_a_lone_writer_goes_on_when_that_is_killed),
     TEST(a_checkpoint_counts_for_all_processes),
     TEST(the_commits_of_the_killed_are_the_survivors),
     TEST(whoever_closes_last_leaves_nothing_to_replay),

@@ -17,12 +17,15 @@ extension Environment {
         try checkPoison()
         try settleCheckpoint()
         // From now on no page of it is reused, by anybody (`FreeSpace.Horizon`).
-        let meta = Meta.read { shared.beginCheckpoint(copyingTo: $0) }
+        let stock = PageStock.allocate()
+        defer { stock.deallocate() }
+        let meta = Meta.read { shared.beginCheckpoint(copyingTo: $0, stock) }
         let page = 1 - shared.metaPage
         do throws(DatabaseError) {
             try dataFile.writeOut()
+            try MetaPages.writeStock(stock, of: meta, page: page, to: dataFile)
             try dataFile.sync()
-            try MetaPages.write(meta, page: page, to: dataFile)
+            try MetaPages.write(meta, stock, page: page, to: dataFile)
             try dataFile.sync()
         } catch {
             throw poison(error)
@@ -66,8 +69,11 @@ extension Environment {
         guard !shared.isRootConfirmed else { return }
         try settleCheckpoint()
         let loaded = try MetaPages.load(from: dataFile)
+        let stock = PageStock.allocate()
+        defer { stock.deallocate() }
+        try MetaPages.loadStock(into: stock, of: loaded, from: dataFile)
         try dataFile.sync()
-        try MetaPages.write(loaded.meta, page: loaded.page, to: dataFile)
+        try MetaPages.write(loaded.meta, stock, page: loaded.page, to: dataFile)
         try dataFile.sync()
         try fileSystem.syncDirectory(path)
         try fileSystem.syncDirectory(EnvironmentOpening.parent(of: path))
@@ -115,8 +121,7 @@ extension Environment {
         let logBytes = meta.logEnd - min(meta.logEnd, shared.checkpointLogEnd)
         if logBytes > options.logSize * factor { return true }
         // Of the pages in use, not of the file: free pages must not make room for more of them.
-        let free = meta.availablePages + meta.pendingPages
-        let used = meta.pageCount - min(meta.pageCount, free)
+        let used = meta.pageCount - min(meta.pageCount, meta.freePages)
         let pinnedMax = max(UInt64(8 << 20) / UInt64(pageSize), used / 6)
         return pinnedPages(meta) > pinnedMax * factor && shared.checkpoint < meta.transaction
     }
@@ -139,7 +144,7 @@ extension Environment {
         let meta = Meta.read { shared.copyTipMeta(to: $0) }
         let pagesMax = state.pointee.pagesMax
         let unused = pagesMax > meta.pageCount ? pagesMax - meta.pageCount : 0
-        guard unused + meta.availablePages < pagesMax / 8, pinnedPages(meta) > 0 else { return }
+        guard unused + meta.takablePages < pagesMax / 8, pinnedPages(meta) > 0 else { return }
         try makeCheckpoint(holding: meta.transaction)
     }
 

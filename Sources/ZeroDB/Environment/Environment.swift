@@ -116,7 +116,10 @@ public final class Environment: @unchecked Sendable {
             release()
             throw error
         }
-        if options.usesThread && !options.isReadOnly { worker = Worker(self) }
+        guard !options.isReadOnly else { return }
+        state.pointee.shared.countWriter()
+        state.pointee.isCountedWriter = true
+        if options.usesThread { worker = Worker(self) }
     }
 
     // MARK: Close
@@ -165,6 +168,11 @@ public final class Environment: @unchecked Sendable {
     private func release() {
         guard isOpen.exchange(false, ordering: .sequentiallyConsistent) else { return }
         let state = state
+        if state.pointee.isCountedWriter,
+            state.pointee.forkGeneration == zp_fork_generation()
+        {
+            state.pointee.shared.discountWriter()
+        }
         if let lockFile {
             lockFile.unmap(state.pointee.shared.base, length: lockMapLength)
         } else {
@@ -225,26 +233,43 @@ public final class Environment: @unchecked Sendable {
     // MARK: The writer's lock
 
     /// Waits for the writer before this one, in this process and in others. Either lock may be
-    /// given back by another thread, and the kernel drops the file's lock if its holder dies.
+    /// given back by another thread, and the kernel drops the file's lock if its holder dies. It is
+    /// asked for that only if another process may write.
     func lockWriter() throws(DatabaseError) {
         while sem_wait(writerSemaphore) != 0 {
             guard errno == EINTR else {
                 throw DatabaseError(systemError: errno, "wait for the writer of \(path)")
             }
         }
+        state.pointee.writesAlone = state.pointee.shared.beginAlone(state.pointee.process)
+        if state.pointee.writesAlone { return }
         do throws(DatabaseError) {
             _ = try lockFile?.lock(byte: LockByte.writer, .exclusive, wait: true)
         } catch {
             unlockWriter()
             throw error
         }
+        // One that was alone until this process came ends its transaction first.
+        while state.pointee.shared.hasLoneWriter(isLocked: isAlive) { usleep(100) }
     }
 
     func unlockWriter() {
         state.pointee.writerThread.store(0, ordering: .relaxed)
-        // An unlock of a lock that is held does not fail.
-        _ = try? lockFile?.lock(byte: LockByte.writer, .unlocked, wait: false)
+        if state.pointee.writesAlone {
+            state.pointee.writesAlone = false
+            state.pointee.shared.endAlone()
+        } else {
+            // An unlock of a lock that is held does not fail.
+            _ = try? lockFile?.lock(byte: LockByte.writer, .unlocked, wait: false)
+        }
         sem_post(writerSemaphore)
+    }
+
+    /// Whether the process of an entry lives. Where the kernel cannot be asked, it is taken to.
+    func isAlive(entry: Int) -> Bool {
+        // Of its own locks the kernel does not tell.
+        if entry == state.pointee.process.entry { return true }
+        return (try? lockFile?.isLocked(byte: LockByte.firstProcess + UInt64(entry))) ?? true
     }
 
     func lockCheckpoint() throws(DatabaseError) {
@@ -299,12 +324,9 @@ public final class Environment: @unchecked Sendable {
     /// - Returns: how many there were.
     @discardableResult
     func reapReaders() -> Int {
-        guard let lockFile else { return 0 }
-        return state.pointee.shared.reapReaders(reaper: state.pointee.process) { entry in
-            // Where the kernel cannot be asked, a reader is taken to live.
-            let byte = LockByte.firstProcess + UInt64(entry)
-            return (try? lockFile.isLocked(byte: byte)) ?? true
-        }
+        guard lockFile != nil else { return 0 }
+        return state.pointee.shared.reapReaders(
+            reaper: state.pointee.process, isLocked: isAlive)
     }
 
     /// Notes a failure after which what is on disk is unknown (invariant 3).

@@ -64,7 +64,7 @@ extension Environment {
         return EnvironmentInfo(
             formatVersion: Format.version, pageSize: pageSize,
             maxSize: UInt64(state.pointee.mapLength), fileSize: try dataFile.size(),
-            pageCount: meta.pageCount, freePages: meta.availablePages + meta.pendingPages,
+            pageCount: meta.pageCount, freePages: meta.freePages,
             lastTransaction: meta.transaction, oldestReader: oldestReader,
             maxReaders: shared.readersMax, readers: shared.readerCount(),
             maxTransactionPages: state.pointee.transactionPagesMax, maxKeySize: maxKeySize,

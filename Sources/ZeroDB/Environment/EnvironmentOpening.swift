@@ -103,8 +103,14 @@ struct EnvironmentOpening {
         try register(identity)
         let loaded = try MetaPages.load(from: file)
         let meta = loaded.meta
+        let stock = PageStock.allocate()
+        defer { stock.deallocate() }
+        // Only the first to open needs it. For others the page may be changing.
+        if isFirst || lockFile == nil {
+            try MetaPages.loadStock(into: stock, of: loaded, from: file)
+        }
         let (mapped, mapLength) = try mapData(file, meta: meta)
-        let shared = try openShared(loaded, isFirst: isFirst)
+        let shared = try openShared(loaded, stock, isFirst: isFirst)
         guard let verifiedMap, let sharedMap else { return }
         parts = Parts(
             dataFile: file, lockFile: lockFile, identity: identity, meta: meta, map: mapped,
@@ -242,7 +248,7 @@ struct EnvironmentOpening {
     }
 
     private mutating func openShared(
-        _ loaded: MetaPages.Loaded, isFirst: Bool
+        _ loaded: MetaPages.Loaded, _ stock: PageStock, isFirst: Bool
     ) throws(DatabaseError) -> SharedState {
         let meta = loaded.meta
         // The map is as long as the table may ever get; the file grows.
@@ -257,7 +263,7 @@ struct EnvironmentOpening {
                 throw DatabaseError(systemError: errno, "reserve a reader table")
             }
             sharedMap = (address, length)
-            return setUp(address, readers: readersInitial, loaded)
+            return setUp(address, readers: readersInitial, loaded, stock)
         }
         if isFirst {
             let isClean = try hasCleanMark(lockFile, of: meta)
@@ -266,7 +272,7 @@ struct EnvironmentOpening {
             let length = SharedState.byteCount(readers: options.maxReaders)
             let address = try lockFile.map(length: length, writable: true)
             sharedMap = (address, length)
-            let shared = setUp(address, readers: readersInitial, loaded)
+            let shared = setUp(address, readers: readersInitial, loaded, stock)
             shared.isRootConfirmed = isClean
             return shared
         }
@@ -309,12 +315,13 @@ struct EnvironmentOpening {
     }
 
     private func setUp(
-        _ address: UnsafeMutableRawPointer, readers: Int, _ loaded: MetaPages.Loaded
+        _ address: UnsafeMutableRawPointer, readers: Int, _ loaded: MetaPages.Loaded,
+        _ stock: PageStock
     ) -> SharedState {
         let meta = loaded.meta
         let shared = SharedState(base: address, readersMax: options.maxReaders)
         shared.initialize(environmentID: meta.environmentID, readers: readers)
-        shared.publishTip(meta)
+        shared.publishTip(meta, stock)
         shared.raiseVisible(to: meta.transaction)
         shared.checkpoint = meta.transaction
         shared.checkpointLogEnd = meta.logEnd

@@ -24,6 +24,10 @@ package struct EnvironmentState: ~Copyable {
     let isClosing = Atomic<Bool>(false)
     /// The thread whose write transaction is open, 0 if none.
     let writerThread = Atomic<UInt64>(0)
+    /// Whether the writer holds the lock in memory only. Its own, while it writes.
+    var writesAlone = false
+    /// Whether the process is among the writers that `shared` counts.
+    var isCountedWriter = false
 
     init(
         source: PageSource, shared: SharedState, mapLength: Int, pagesMax: UInt64,

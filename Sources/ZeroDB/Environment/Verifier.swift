@@ -21,6 +21,7 @@ public struct VerifyReport: Sendable, Equatable {
 struct Verifier: ~Copyable {
     private let source: PageSource
     private let meta: Meta
+    private let stock: PageStock
     private var reached: PageBitmap
     private(set) var report = VerifyReport()
     private let onProblem: (UInt64?, String) -> Void
@@ -36,7 +37,7 @@ struct Verifier: ~Copyable {
     }
 
     init(
-        _ transaction: UnsafeMutablePointer<TransactionState>,
+        _ transaction: UnsafeMutablePointer<TransactionState>, _ stock: PageStock,
         onProblem: @escaping (UInt64?, String) -> Void
     ) {
         // Full checks whatever the environment's mode: what was checked before may have changed.
@@ -46,6 +47,7 @@ struct Verifier: ~Copyable {
             seed: known.seed, mode: .full, verified: known.verified, pageCount: known.pageCount,
             frames: nil)
         meta = transaction.pointee.meta
+        self.stock = stock
         reached = PageBitmap(count: meta.pageCount)
         keys = KeyStack(pageSize: known.pageSize)
         self.onProblem = onProblem
@@ -114,8 +116,9 @@ struct Verifier: ~Copyable {
             return nil
         }
         for (run, page) in runs {
-            markFree(run, namedBy: page)
+            markFree(run, namedBy: "page \(page) (leaf, free space)", page)
         }
+        verifyStock()
         if available != meta.availablePages {
             problem(
                 nil,
@@ -129,13 +132,28 @@ struct Verifier: ~Copyable {
         }
     }
 
-    private mutating func markFree(_ run: PageRun, namedBy page: UInt64) {
+    private mutating func verifyStock() {
+        let place = "the stock of free pages"
+        for run in stock.availableRuns { markFree(run, namedBy: place, nil) }
+        var pending: [PageRun] = []
+        stock.forEachPending { run, _ in pending.append(run) }
+        for run in pending { markFree(run, namedBy: place, nil) }
+        let counted = (UInt64(meta.stockAvailable), UInt64(meta.stockPending))
+        if counted != (stock.availablePages, stock.pendingPages) {
+            problem(
+                nil,
+                "the meta page counts \(counted.0) available and \(counted.1) pending pages in "
+                    + "\(place); there are \(stock.availablePages) and \(stock.pendingPages)")
+        }
+    }
+
+    private mutating func markFree(_ run: PageRun, namedBy place: String, _ page: UInt64?) {
         guard run.count > 0, run.count <= meta.pageCount, run.start >= Format.metaPageCount,
             run.start <= meta.pageCount - run.count
         else {
             problem(
                 page,
-                "page \(page) (leaf, free space) names \(run.count) free pages from \(run.start), "
+                "\(place) names \(run.count) free pages from \(run.start), "
                     + "outside the \(meta.pageCount) pages of the environment")
             return
         }
@@ -485,13 +503,30 @@ extension Environment {
         onProblem: @escaping (UInt64?, String) -> Void = { _, _ in }
     ) throws(DatabaseError) -> VerifyReport {
         try checkOpen()
-        let claim = try Transactions.beginRead(state)
+        let stock = PageStock.allocate()
+        defer { stock.deallocate() }
+        let claim = try beginRead(withStock: stock)
         defer { Transactions.end(claim) }
-        var verifier = Verifier(claim.state, onProblem: onProblem)
+        var verifier = Verifier(claim.state, stock, onProblem: onProblem)
         for (page, problem) in try MetaPages.damagedCopies(in: dataFile, pageSize: pageSize) {
+            verifier.problem(page, problem)
+        }
+        for (page, problem) in try MetaPages.damagedStocks(in: dataFile) {
             verifier.problem(page, problem)
         }
         verifier.run()
         return verifier.report
+    }
+
+    /// Begins a read transaction on the newest commit whose stock is known.
+    private func beginRead(withStock stock: PageStock) throws(DatabaseError) -> TransactionClaim {
+        while true {
+            let claim = try Transactions.beginRead(state)
+            if state.pointee.shared.copyStock(of: claim.state.pointee.id, to: stock) {
+                return claim
+            }
+            // Sixty commits between two lines: the next snapshot is newer.
+            Transactions.end(claim)
+        }
     }
 }

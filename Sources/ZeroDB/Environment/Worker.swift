@@ -9,10 +9,14 @@ final class Worker: Sendable {
     private let checkpointer: BackgroundThread
 
     init(_ environment: Environment) {
-        // It stops its threads before it goes.
-        unowned let environment = environment
-        flusher = BackgroundThread(delay: Self.relaxedDelay) { _ in try? environment.flushLog() }
+        // It stops its threads before it goes, but a thread may begin its work when it is about to
+        // stop them: a checked reference would not outlive the last strong one.
+        let reference = Unmanaged.passUnretained(environment)
+        flusher = BackgroundThread(delay: Self.relaxedDelay) { _ in
+            try? reference.takeUnretainedValue().flushLog()
+        }
         checkpointer = BackgroundThread(delay: 0) { work in
+            let environment = reference.takeUnretainedValue()
             if work.contains(.segment) { environment.prepareSegment() }
             if work.contains(.sureCheckpoint) {
                 let tip = environment.state.pointee.shared.tip

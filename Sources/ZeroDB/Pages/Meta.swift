@@ -3,7 +3,8 @@ import Glibc
 /// One consistent state of an environment: what a meta page records.
 ///
 /// A meta page holds its record twice, at offset 0 and at half the page, so that one damaged
-/// sector neither loses the state nor passes for a write that was cut off.
+/// sector neither loses the state nor passes for a write that was cut off. Behind each is the
+/// `PageStock` of the state.
 struct Meta: Equatable {
     static let size = 448
 
@@ -13,9 +14,14 @@ struct Meta: Equatable {
     var transaction: UInt64 = 0
     /// Pages in use or free; all page numbers are below.
     var pageCount: UInt64 = 0
-    /// Pages in free space, by its two parts.
+    /// Pages in the tree of free space, by its two parts.
     var availablePages: UInt64 = 0
     var pendingPages: UInt64 = 0
+    /// Pages in the stock, by its two parts.
+    var stockAvailable: UInt32 = 0
+    var stockPending: UInt32 = 0
+    /// Of the stock's bytes on disk. Only in records read from there or about to go there.
+    var stockChecksum: UInt64 = 0
     /// Where the next search of available space starts.
     var allocationCursor: UInt64 = 0
     /// Nanoseconds since 1970 of the commit.
@@ -47,11 +53,20 @@ struct Meta: Equatable {
             && left.pendingPages == right.pendingPages
     }
 
+    /// Pages that can be taken without waiting for anybody.
+    var takablePages: UInt64 { availablePages + UInt64(stockAvailable) }
+
+    /// Pages that belong to no tree.
+    var freePages: UInt64 { takablePages + pendingPages + UInt64(stockPending) }
+
     /// What the checksums of this environment's pages are seeded with.
     var checksumSeed: UInt64 { environmentID.0 ^ environmentID.1 }
 
     /// Where the second copy is in a meta page.
     static func copyOffset(_ copy: Int, pageSize: Int) -> Int { copy * pageSize / 2 }
+
+    /// Where the stock is behind its record: in sectors of its own.
+    static let stockOffset = 512
 
     private enum Field {
         static let checksum = 0
@@ -75,7 +90,10 @@ struct Meta: Equatable {
         static let free = 256
         static let page = 320
         static let pinnedTotal = 328
-        // 336...447: zero
+        static let stockChecksum = 336
+        static let stockAvailable = 344
+        static let stockPending = 348
+        // 352...447: zero
     }
 
     /// Why a record in a meta page cannot be used.
@@ -102,6 +120,9 @@ struct Meta: Equatable {
         wallClock = bytes.littleEndian(Field.wallClock)
         youngPages = bytes.littleEndian(Field.youngPages)
         pinnedTotal = bytes.littleEndian(Field.pinnedTotal)
+        stockChecksum = bytes.littleEndian(Field.stockChecksum)
+        stockAvailable = bytes.littleEndian(Field.stockAvailable)
+        stockPending = bytes.littleEndian(Field.stockPending)
         logEnd = bytes.littleEndian(Field.logEnd)
         logChecksum = bytes.littleEndian(Field.logChecksum)
         logSegment = bytes.littleEndian(Field.logSegment)
@@ -137,6 +158,7 @@ struct Meta: Equatable {
         }
         guard pageCount >= Format.metaPageCount, pageCount < PageReference.numberLimit,
             availablePages <= pageCount, pendingPages <= pageCount, youngPages <= pendingPages,
+            UInt64(stockAvailable) <= pageCount, UInt64(stockPending) <= pageCount,
             logEnd < 1 << 62, logSegment <= logEnd, transaction < 1 << 62,
             main.isPlausible, catalog.isPlausible, free.isPlausible
         else { throw .damaged("counts that cannot be") }
@@ -160,6 +182,9 @@ struct Meta: Equatable {
         bytes.storeLittleEndian(wallClock, at: Field.wallClock)
         bytes.storeLittleEndian(youngPages, at: Field.youngPages)
         bytes.storeLittleEndian(pinnedTotal, at: Field.pinnedTotal)
+        bytes.storeLittleEndian(stockChecksum, at: Field.stockChecksum)
+        bytes.storeLittleEndian(stockAvailable, at: Field.stockAvailable)
+        bytes.storeLittleEndian(stockPending, at: Field.stockPending)
         bytes.storeLittleEndian(logEnd, at: Field.logEnd)
         bytes.storeLittleEndian(logChecksum, at: Field.logChecksum)
         bytes.storeLittleEndian(logSegment, at: Field.logSegment)
@@ -173,12 +198,22 @@ struct Meta: Equatable {
         bytes.storeLittleEndian(checksum, at: Field.checksum)
     }
 
-    /// Fills a whole meta page: both copies, zeros between.
-    func fill(page: UnsafeMutableRawPointer, number: UInt64) {
+    /// Fills a whole meta page: both copies of record and stock, zeros between.
+    func fill(page: UnsafeMutableRawPointer, number: UInt64, stock: PageStock) {
         let pageSize = Int(pageSize)
         memset(page, 0, pageSize)
+        var record = self
         for copy in 0..<2 {
-            store(to: page + Self.copyOffset(copy, pageSize: pageSize), page: number)
+            let start = page + Self.copyOffset(copy, pageSize: pageSize)
+            stock.store(to: start + Self.stockOffset)
+            record.stockChecksum = Self.checksum(ofStock: start + Self.stockOffset)
+            record.store(to: start, page: number)
         }
+    }
+
+    /// Of a stock as it is on disk.
+    static func checksum(ofStock bytes: UnsafeRawPointer) -> UInt64 {
+        Checksum.compute(
+            UnsafeRawBufferPointer(start: bytes, count: PageStock.size), seed: Format.magic)
     }
 }

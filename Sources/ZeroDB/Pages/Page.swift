@@ -114,6 +114,32 @@ struct Page {
         PageReference(raw: slot(index).littleEndian(8))
     }
 
+    /// The first entry from `index` on whose child is a frame; `count` if there is none.
+    func firstFrameChild(from index: Int) -> Int {
+        var slot = UnsafeRawPointer(slot(index))
+        let size = slotSize
+        let count = count
+        var index = index
+        while index < count, !PageReference(raw: slot.littleEndian(8)).isFrame {
+            index += 1
+            slot += size
+        }
+        return index
+    }
+
+    /// The first entry from `index` on whose value is not inline; `count` if there is none.
+    func firstOutsideValue(from index: Int) -> Int {
+        var slot = UnsafeRawPointer(slot(index))
+        let size = slotSize
+        let count = count
+        var index = index
+        while index < count, Self.keyField(slot) >> ValueKind.shift == 0 {
+            index += 1
+            slot += size
+        }
+        return index
+    }
+
     @inline(__always)
     func setChild(_ index: Int, _ child: PageReference) {
         slot(index).storeLittleEndian(child.raw, at: 8)

@@ -107,8 +107,6 @@ final class PosixFile: StorageFile {
     func write(_ buffers: UnsafeBufferPointer<UnsafeRawBufferPointer>, at offset: UInt64)
         throws(DatabaseError)
     {
-        // IOV_MAX is 1024 on Linux; callers pass far fewer.
-        let vectorsMax = 64
         var index = 0
         var skip = 0
         var position = offset
@@ -119,22 +117,10 @@ final class PosixFile: StorageFile {
                 skip = 0
                 continue
             }
-            let written = withUnsafeTemporaryAllocation(of: iovec.self, capacity: vectorsMax) {
-                vectors -> Int in
-                var count = 0
-                while count < vectorsMax, index + count < buffers.count {
-                    let buffer = buffers[index + count]
-                    let from = count == 0 ? skip : 0
-                    vectors[count] = iovec(
-                        iov_base: UnsafeMutableRawPointer(
-                            mutating: buffer.baseAddress.map { $0 + from }),
-                        iov_len: buffer.count - from)
-                    count += 1
-                }
-                return SystemCall.retryingInterrupts {
-                    pwritev(descriptor, vectors.baseAddress, Int32(count), off_t(position))
-                }
-            }
+            let written =
+                index == buffers.count - 1
+                ? writeSome(buffers[index], from: skip, at: position)
+                : writeSome(UnsafeBufferPointer(rebasing: buffers[index...]), skip, at: position)
             guard written > 0 else {
                 // A write of no bytes to a full device has no errno of its own.
                 let error = written == 0 ? ENOSPC : Int32(truncatingIfNeeded: -written)
@@ -152,6 +138,37 @@ final class PosixFile: StorageFile {
                     skip += left
                     left = 0
                 }
+            }
+        }
+    }
+
+    /// One call for the rest of one buffer: it costs the kernel less than one for several.
+    private func writeSome(
+        _ buffer: UnsafeRawBufferPointer, from: Int, at position: UInt64
+    ) -> Int {
+        SystemCall.retryingInterrupts {
+            pwrite(
+                descriptor, buffer.baseAddress.map { $0 + from }, buffer.count - from,
+                off_t(position))
+        }
+    }
+
+    /// One call for several buffers, the first without what is written of it.
+    private func writeSome(
+        _ buffers: UnsafeBufferPointer<UnsafeRawBufferPointer>, _ skip: Int, at position: UInt64
+    ) -> Int {
+        // IOV_MAX is 1024 on Linux; callers pass far fewer.
+        let count = min(buffers.count, 64)
+        return withUnsafeTemporaryAllocation(of: iovec.self, capacity: count) { vectors -> Int in
+            for index in 0..<count {
+                let from = index == 0 ? skip : 0
+                vectors[index] = iovec(
+                    iov_base: UnsafeMutableRawPointer(
+                        mutating: buffers[index].baseAddress.map { $0 + from }),
+                    iov_len: buffers[index].count - from)
+            }
+            return SystemCall.retryingInterrupts {
+                pwritev(descriptor, vectors.baseAddress, Int32(count), off_t(position))
             }
         }
     }

@@ -171,16 +171,110 @@ enum MetaPages {
     }
 
     /// Writes a meta page. Checkpoints alternate, so that the page of the state before is never
-    /// touched.
+    /// touched. The stock has been written, and flushed, by `writeStock`: only the records change,
+    /// each within a sector.
     static func write(
-        _ meta: Meta, page number: UInt64, to file: any StorageFile
+        _ meta: Meta, _ stock: PageStock, page number: UInt64, to file: any StorageFile
     ) throws(DatabaseError) {
         let pageSize = Int(meta.pageSize)
         let page = UnsafeMutableRawBufferPointer.allocate(byteCount: pageSize, alignment: 64)
         defer { page.deallocate() }
         guard let start = page.baseAddress else { return }
-        meta.fill(page: start, number: number)
+        meta.fill(page: start, number: number, stock: stock)
         try file.write(UnsafeRawBufferPointer(page), at: number * UInt64(pageSize))
+    }
+
+    /// Writes the stock of a state to the meta page that is to hold it, whose records stay as they
+    /// are: they are of an older state than the other page's, which nobody goes back to.
+    static func writeStock(
+        _ stock: PageStock, of meta: Meta, page: UInt64, to file: any StorageFile
+    ) throws(DatabaseError) {
+        let bytes = UnsafeMutableRawBufferPointer.allocate(
+            byteCount: PageStock.size, alignment: 64)
+        defer { bytes.deallocate() }
+        guard let start = bytes.baseAddress else { return }
+        stock.store(to: start)
+        for copy in 0..<2 {
+            try file.write(
+                UnsafeRawBufferPointer(bytes),
+                at: stockOffset(page: page, copy: copy, pageSize: Int(meta.pageSize)))
+        }
+    }
+
+    /// Where a copy of a stock is in the file.
+    private static func stockOffset(page: UInt64, copy: Int, pageSize: Int) -> UInt64 {
+        page * UInt64(pageSize)
+            + UInt64(Meta.copyOffset(copy, pageSize: pageSize) + Meta.stockOffset)
+    }
+
+    /// Reads the stock of a state. While nobody else writes meta pages.
+    ///
+    /// - Throws: `corrupted`, or a system error.
+    static func loadStock(
+        into stock: PageStock, of loaded: Loaded, from file: any StorageFile
+    ) throws(DatabaseError) {
+        var problems: [String] = []
+        for copy in 0..<2 {
+            guard let problem = try loadStock(into: stock, of: loaded, copy: copy, from: file)
+            else { return }
+            problems.append(problem)
+        }
+        throw DatabaseError(
+            .corrupted, page: loaded.page,
+            "corrupted page \(loaded.page) (meta) of \(file.name): both copies of its stock of free "
+                + "pages are damaged (\(problems.joined(separator: "; "))); run zerodb-check")
+    }
+
+    /// Reads one copy of a stock.
+    ///
+    /// - Returns: what is wrong with it.
+    private static func loadStock(
+        into stock: PageStock, of loaded: Loaded, copy: Int, from file: any StorageFile
+    ) throws(DatabaseError) -> String? {
+        let bytes = UnsafeMutableRawBufferPointer.allocate(
+            byteCount: PageStock.size, alignment: 64)
+        defer { bytes.deallocate() }
+        let meta = loaded.meta
+        let offset = stockOffset(page: loaded.page, copy: copy, pageSize: Int(meta.pageSize))
+        guard try file.read(into: bytes, at: offset) == PageStock.size,
+            let start = bytes.baseAddress
+        else { return "the file ends before byte \(offset)" }
+        let computed = Meta.checksum(ofStock: start)
+        guard computed == meta.stockChecksum else {
+            return "byte \(offset): checksum 0x\(String(computed, radix: 16)), expected "
+                + "0x\(String(meta.stockChecksum, radix: 16))"
+        }
+        guard stock.load(from: start, pageCount: meta.pageCount),
+            stock.availablePages == UInt64(meta.stockAvailable),
+            stock.pendingPages == UInt64(meta.stockPending)
+        else { return "byte \(offset): free pages that cannot be" }
+        return nil
+    }
+
+    /// The copies of the newest state's stock that cannot be used, with what is wrong.
+    static func damagedStocks(
+        in file: any StorageFile
+    ) throws(DatabaseError) -> [(page: UInt64, problem: String)] {
+        var damaged: [(page: UInt64, problem: String)] = []
+        let stock = PageStock.allocate()
+        defer { stock.deallocate() }
+        // Somebody may be writing the page: what is damage stays.
+        for _ in 0..<4 {
+            let loaded = try load(from: file)
+            damaged = []
+            for copy in 0..<2 {
+                guard let problem = try loadStock(into: stock, of: loaded, copy: copy, from: file)
+                else { continue }
+                damaged.append(
+                    (
+                        loaded.page,
+                        "page \(loaded.page) (meta): a copy of its stock of free pages in "
+                            + "\(file.name) is damaged (\(problem))"
+                    ))
+            }
+            if damaged.isEmpty { break }
+        }
+        return damaged
     }
 
     /// Makes the file of an empty environment: complete under another name first, so that a
@@ -208,9 +302,11 @@ enum MetaPages {
         try fileSystem.remove(temporary)
         let file = try fileSystem.open(temporary, access: .readWrite, create: true, mode: mode)
         defer { file.close() }
+        let stock = PageStock.allocate()
+        defer { stock.deallocate() }
         for transaction in 0..<Format.metaPageCount {
             meta.transaction = transaction
-            try write(meta, page: transaction, to: file)
+            try write(meta, stock, page: transaction, to: file)
         }
         try file.sync()
         try fileSystem.rename(temporary, to: path)

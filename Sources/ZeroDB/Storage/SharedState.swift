@@ -20,11 +20,14 @@ import Synchronization
 /// 192   poisoned: errno of a flush that failed, or 0
 /// 200   flushed: the log is on disk up to here
 /// 208   whether the meta page of `checkpoint` is known to be durable
+/// 216   writers: processes that have the environment open for writing
+/// 224   lone writer: the process that writes without the file's lock, or 0
 /// 256   reader slots ever used
 /// 264   reader slots there are; the file has room for them
 /// 4096  the metas of the last 64 commits, 512 bytes each
-/// 36864 generations of processes, 8 bytes each
-/// 45056 reader slots, 64 bytes each
+/// 36864 their stocks, 1536 bytes each
+/// 135168 generations of processes, 8 bytes each
+/// 143360 reader slots, 64 bytes each
 /// ```
 ///
 /// Publication: a commit stores its meta in ring entry `id % 64`, then `tip`, and when it is
@@ -38,14 +41,15 @@ struct SharedState {
     /// Reader slots there may ever be. The map is long enough for them, the file need not be.
     let readersMax: Int
 
-    static let layoutVersion: UInt32 = 2
+    static let layoutVersion: UInt32 = 3
     static let magic: UInt64 = 0x6b63_6f6c_5f62_647a  // "zdb_lock"
     private static let ringOffset = 4096
     private static let ringEntries: UInt64 = 64
     private static let ringEntrySize = 512
-    private static let processesOffset = 36864
+    private static let stocksOffset = 36864
+    private static let processesOffset = 135168
     static let processesMax = 1024
-    private static let readersOffset = 45056
+    private static let readersOffset = 143360
     private static let readerSlotSize = 64
 
     /// A snapshot field that pins nothing.
@@ -73,7 +77,10 @@ struct SharedState {
     // MARK: Header
 
     func initialize(environmentID: (UInt64, UInt64), readers: Int) {
-        memset(base, 0, Self.byteCount(readers: readers))
+        memset(base, 0, Self.ringOffset)
+        memset(
+            base + Self.processesOffset, 0,
+            Self.byteCount(readers: readers) - Self.processesOffset)
         word(264).pointee.store(UInt64(readers), ordering: .relaxed)
         base.storeLittleEndian(Self.layoutVersion, at: 8)
         base.storeLittleEndian(UInt32(readersMax), at: 12)
@@ -199,7 +206,11 @@ struct SharedState {
 
     /// Makes a commit the one that the next writer starts from. Only the holder of the writer's
     /// lock does this.
-    func publishTip(_ meta: Meta) {
+    func publishTip(_ meta: Meta, _ stock: PageStock) {
+        let words = stockEntry(meta.transaction)
+        PageStock.forEachUsedWord(first: stock.words[0]) { index in
+            words[index].store(stock.words[index], ordering: .relaxed)
+        }
         withUnsafeTemporaryAllocation(byteCount: Meta.size, alignment: 8) { buffer in
             guard let bytes = buffer.baseAddress else { return }
             meta.store(to: bytes)
@@ -210,6 +221,36 @@ struct SharedState {
             }
         }
         word(72).pointee.store(meta.transaction, ordering: .sequentiallyConsistent)
+    }
+
+    @inline(__always)
+    private func stockEntry(_ transaction: UInt64) -> UnsafeMutablePointer<Atomic<UInt64>> {
+        word(Self.stocksOffset + Int(transaction % Self.ringEntries) * PageStock.size)
+    }
+
+    /// Copies the stock of a commit; only good if the tip has not gone a ring ahead afterwards.
+    private func copyStock(_ transaction: UInt64, to stock: PageStock) {
+        let words = stockEntry(transaction)
+        let first = words[0].load(ordering: .relaxed)
+        stock.words[0] = first
+        PageStock.forEachUsedWord(first: first) { index in
+            stock.words[index] = words[index].load(ordering: .relaxed)
+        }
+        // Another commit may have changed it.
+        stock.words[0] = first
+        atomicMemoryFence(ordering: .acquiring)
+    }
+
+    /// Copies the stock of the newest commit. With the writer's lock.
+    func copyTipStock(to stock: PageStock) { copyStock(tip, to: stock) }
+
+    /// Copies the stock of a commit.
+    ///
+    /// - Returns: false if it is too old to be known.
+    func copyStock(of transaction: UInt64, to stock: PageStock) -> Bool {
+        copyStock(transaction, to: stock)
+        // The commit that overwrites the entry does so before it is the tip.
+        return tip < transaction + Self.ringEntries - 1
     }
 
     @inline(__always)
@@ -235,7 +276,8 @@ struct SharedState {
         while true {
             let transaction = tip
             copyMeta(transaction, to: bytes)
-            if tip < transaction + Self.ringEntries { return }
+            // The commit that overwrites the entry does so before it is the tip.
+            if tip < transaction + Self.ringEntries - 1 { return }
         }
     }
 
@@ -246,6 +288,45 @@ struct SharedState {
             copyMeta(transaction, to: bytes)
             if visible == transaction { return }
         }
+    }
+
+    // MARK: Writers
+
+    /// Processes that have the environment open for writing. One that died is counted on, until
+    /// all have closed it: the writer's lock then takes a little longer.
+    private var writers: UnsafeMutablePointer<Atomic<UInt64>> { word(216) }
+
+    private var loneWriter: UnsafeMutablePointer<Atomic<UInt64>> { word(224) }
+
+    func countWriter() { writers.pointee.add(1, ordering: .sequentiallyConsistent) }
+
+    func discountWriter() { writers.pointee.subtract(1, ordering: .sequentiallyConsistent) }
+
+    /// Lets a process write that is the only one that could, without the lock that the kernel
+    /// keeps: a process that comes counts itself before it looks for a lone writer, a lone writer
+    /// names itself before it looks at the count, so one of them sees the other.
+    ///
+    /// - Returns: false if it is not the only one.
+    func beginAlone(_ process: Owner) -> Bool {
+        guard writers.pointee.load(ordering: .relaxed) == 1 else { return false }
+        loneWriter.pointee.store(process.raw, ordering: .sequentiallyConsistent)
+        if writers.pointee.load(ordering: .sequentiallyConsistent) == 1 { return true }
+        endAlone()
+        return false
+    }
+
+    func endAlone() { loneWriter.pointee.store(0, ordering: .sequentiallyConsistent) }
+
+    /// Whether a process writes without the kernel's lock. Ends its transaction if it has died.
+    ///
+    /// - Parameter isLocked: asks the kernel whether an entry's process lives.
+    func hasLoneWriter(isLocked: (Int) -> Bool) -> Bool {
+        let value = loneWriter.pointee.load(ordering: .sequentiallyConsistent)
+        guard value != 0 else { return false }
+        let process = Owner(raw: value)
+        if !isSuperseded(process), isLocked(process.entry) { return true }
+        endAlone()
+        return false
     }
 
     // MARK: Processes
@@ -426,11 +507,12 @@ struct SharedState {
     ///
     /// A commit after it is published after the mark, as the tip is still the same then; so
     /// whoever could reuse what that commit freed sees the mark.
-    func beginCheckpoint(copyingTo bytes: UnsafeMutableRawPointer) {
+    func beginCheckpoint(copyingTo bytes: UnsafeMutableRawPointer, _ stock: PageStock) {
         while true {
             let transaction = tip
             checkpointing = transaction
             copyMeta(transaction, to: bytes)
+            copyStock(transaction, to: stock)
             if tip == transaction { return }
         }
     }

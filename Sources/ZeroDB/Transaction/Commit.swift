@@ -13,6 +13,7 @@ struct Commit {
     private let frames: UnsafeMutablePointer<FrameTable>
     private let environment: UnsafeMutablePointer<EnvironmentState>
     private let pageSize: Int
+    private let stock: PageStock
 
     /// Page numbers taken for frames.
     private var numbers: [PageRun] = []
@@ -26,6 +27,10 @@ struct Commit {
     private static let writeBytesMax = 64 << 10
     /// A commit that writes as many pages or more is a large one.
     private static let manyPages: UInt64 = 256
+    /// Pages that a commit which goes to the free-space tree takes for those after it.
+    private static let stockTarget: UInt64 = 64
+    /// Available pages in stock, beyond which a commit gives them to the tree.
+    private static let stockMax: UInt64 = 256
     /// Rounds of giving numbers to pages that giving numbers has changed. Each round changes
     /// only what the one before did not; a few are enough.
     private static let roundsMax = 100
@@ -62,6 +67,7 @@ struct Commit {
         self.transaction = transaction
         self.write = write
         frames = write.pointee.frames
+        stock = write.pointee.stock
         environment = transaction.pointee.environment
         pageSize = transaction.pointee.source.pageSize
     }
@@ -128,17 +134,78 @@ struct Commit {
 
     // MARK: Page numbers
 
-    /// Takes a number for every frame and records what was freed. Both change the free-space
-    /// tree, which needs frames and frees pages itself, so it goes on until nothing is left.
+    /// Takes a number for every frame and records what was freed: from the stock and in it, if it
+    /// has enough and has room, else from and in the free-space tree.
     private mutating func takeNumbers() throws(DatabaseError) {
         let meta = withUnsafeMutablePointer(to: &transaction.pointee.meta) { $0 }
+        environment.pointee.shared.copyTipStock(to: stock)
+        let horizon = horizon()
+        stock.mature(horizon)
+        if try !takeFromStock() { try takeFromTree(horizon) }
+        meta.pointee.stockAvailable = UInt32(truncatingIfNeeded: stock.availablePages)
+        meta.pointee.stockPending = UInt32(truncatingIfNeeded: stock.pendingPages)
+    }
+
+    /// Takes all numbers from the stock, or from the end of the file if there is no free space.
+    ///
+    /// - Returns: whether that could be done. If not, nothing has changed.
+    private mutating func takeFromStock() throws(DatabaseError) -> Bool {
+        let needed = UInt64(frames.pointee.singleFrames)
+        let freed = write.pointee.freed[...]
+        let freedYoung = write.pointee.freedYoung[...]
+        guard frames.pointee.dirtyPages == needed, needed < Self.manyPages,
+            stock.hasRoom(old: freed, young: freedYoung)
+        else { return false }
+        let available = stock.availablePages
+        guard available <= Self.stockMax else { return false }
+        if available < needed {
+            let meta = withUnsafeMutablePointer(to: &transaction.pointee.meta) { $0 }
+            guard meta.pointee.availablePages == 0, meta.pointee.pendingPages == 0 else {
+                return false
+            }
+            numbers.append(
+                try FreeSpace.extendFile(
+                    by: needed - available, meta, pagesMax: environment.pointee.pagesMax))
+        }
+        _ = stock.take(min(needed, available), into: &numbers)
+        numbersTaken = needed
+        hold(freed, freedYoung)
+        return true
+    }
+
+    /// Keeps freed runs in the stock, which has room for them.
+    private func hold(_ freed: ArraySlice<PageRun>, _ freedYoung: ArraySlice<PageRun>) {
+        let id = transaction.pointee.id
+        stock.hold(freed, transaction: id, birth: nil)
+        stock.hold(freedYoung, transaction: id, birth: write.pointee.oldestYoung)
+        countPinned(freed)
+    }
+
+    private func countPinned(_ freed: ArraySlice<PageRun>) {
+        for run in freed { transaction.pointee.meta.pinnedTotal &+= run.count }
+    }
+
+    /// Takes numbers from the free-space tree, and some more to have in stock; records what the
+    /// stock holds of freed pages. That changes the tree, which needs frames and frees pages itself,
+    /// so it goes on until nothing is left.
+    private mutating func takeFromTree(_ horizon: FreeSpace.Horizon) throws(DatabaseError) {
         var space = FreeSpace(
-            writer: writer(Self.free(of: write)), meta: meta,
+            writer: writer(Self.free(of: write)),
+            meta: withUnsafeMutablePointer(to: &transaction.pointee.meta) { $0 },
             pagesMax: environment.pointee.pagesMax)
         defer { space.deallocate() }
+        let isLarge = frames.pointee.dirtyPages >= Self.manyPages
+        try spillFreed(&space)
+        if isLarge || frames.pointee.dirtyPages > UInt64(frames.pointee.singleFrames)
+            || stock.availablePages > Self.stockMax
+        {
+            let runs = stock.availableRuns
+            stock.clearAvailable()
+            try space.release(runs)
+        }
         let wanted = frames.pointee.dirtyPages + 16
-        let horizon = horizon()
-        try space.mature(horizon, wanted: toBeAvailable(wanted))
+        try space.mature(
+            horizon, wanted: toBeAvailable(isLarge ? wanted : wanted + Self.stockTarget))
         for index in 0..<frames.pointee.count where frames.pointee.frames[index].memory != nil {
             let pages = frames.pointee.frames[index].pages
             guard pages > 1 else { continue }
@@ -151,18 +218,19 @@ struct Commit {
         for _ in 0..<Self.roundsMax {
             let freed = write.pointee.freed[recorded...]
             recorded = write.pointee.freed.count
-            if !freed.isEmpty { try space.recordPending(freed, birth: nil) }
             let freedYoung = write.pointee.freedYoung[recordedYoung...]
             recordedYoung = write.pointee.freedYoung.count
-            if !freedYoung.isEmpty {
+            if stock.hasRoom(old: freed, young: freedYoung) {
+                hold(freed, freedYoung)
+            } else {
+                countPinned(freed)
+                try space.recordPending(freed, birth: nil)
                 try space.recordPending(freedYoung, birth: write.pointee.oldestYoung)
             }
             let needed = UInt64(frames.pointee.singleFrames)
             if needed > numbersTaken {
-                let runs = try space.take(
-                    needed - numbersTaken, mayGrow: needed >= Self.manyPages)
+                try take(needed - numbersTaken, isLarge: isLarge, space)
                 numbersTaken = needed
-                numbers += runs
                 continue
             }
             if recorded < write.pointee.freed.count
@@ -176,6 +244,48 @@ struct Commit {
         }
         throw DatabaseError(
             .corrupted, "the free space of the environment does not settle; run zerodb-check")
+    }
+
+    /// Moves the freed runs of the stock to the free-space tree.
+    private func spillFreed(_ space: inout FreeSpace) throws(DatabaseError) {
+        var old: [PageRun] = []
+        var young: [PageRun] = []
+        var oldest = UInt64.max
+        stock.forEachPending { run, birth in
+            if let birth {
+                young.append(run)
+                oldest = min(oldest, birth)
+            } else {
+                old.append(run)
+            }
+        }
+        stock.clearPending()
+        try space.recordPending(old[...], birth: nil)
+        try space.recordPending(young[...], birth: oldest)
+    }
+
+    /// Takes single pages: from the stock and then from the tree, with some for the stock.
+    private mutating func take(
+        _ count: UInt64, isLarge: Bool, _ space: FreeSpace
+    ) throws(DatabaseError) {
+        var needed = count - stock.take(count, into: &numbers)
+        guard needed > 0 else { return }
+        // A large commit leaves some behind for its own changes of the tree only.
+        let extra = min(isLarge ? 16 : Self.stockTarget, UInt64(stock.room))
+        for run in try space.take(needed, extra: extra, mayGrow: isLarge) {
+            let part = min(run.count, needed)
+            if part > 0 { numbers.append(PageRun(start: run.start, count: part)) }
+            needed -= part
+            if part < run.count {
+                giveToStock(PageRun(start: run.start + part, count: run.count - part))
+            }
+        }
+    }
+
+    /// Makes a run available to the commits after this one.
+    private func giveToStock(_ run: PageRun) {
+        guard !stock.give(run) else { return }
+        write.pointee.free(run, birth: transaction.pointee.id)
     }
 
     /// How many pages should be available for a commit that needs some; 0 if there are enough.
@@ -216,8 +326,7 @@ struct Commit {
                 // The end of the file, taken a moment ago: it need not grow that far.
                 transaction.pointee.meta.pageCount = last.end
             } else {
-                write.pointee.free(
-                    PageRun(start: last.end, count: part), birth: transaction.pointee.id)
+                giveToStock(PageRun(start: last.end, count: part))
             }
             if last.count > 0 { numbers.append(last) }
             left -= part
@@ -293,13 +402,16 @@ struct Commit {
             reference, level: level, layout: tree.layout(level: level))
         let count = page.count
         if level > 0 {
-            for index in 0..<count {
-                let child = page.child(index)
-                guard child.isFrame else { continue }
-                page.setChild(index, try assign(child, level: level - 1, tree))
+            var index = page.firstFrameChild(from: 0)
+            while index < count {
+                page.setChild(index, try assign(page.child(index), level: level - 1, tree))
+                index = page.firstFrameChild(from: index + 1)
             }
         } else if !tree.isSet {
-            for index in 0..<count {
+            var next = page.firstOutsideValue(from: 0)
+            while next < count {
+                let index = next
+                next = page.firstOutsideValue(from: index + 1)
                 guard let value = page.value(index), value.kind != .inline else { continue }
                 if value.kind == .tree {
                     var set = SetTree(at: value.bytes)
@@ -411,10 +523,21 @@ struct Commit {
             }
         }
         try flush()
+        try growFile(beyond: sealed)
         for page in sealed {
             transaction.pointee.source.remember(
                 PageReference(number: page.number, transaction: transaction.pointee.id))
         }
+    }
+
+    /// Makes the file as long as its pages, if the last of them are in stock and not written.
+    private func growFile(beyond sealed: [Sealed]) throws(DatabaseError) {
+        let pageCount = transaction.pointee.meta.pageCount
+        guard pageCount > transaction.pointee.source.pageCount else { return }
+        if let last = sealed.last, last.number + last.pages == pageCount { return }
+        let file = environment.pointee.owner.takeUnretainedValue().dataFile
+        let size = pageCount * UInt64(pageSize)
+        if try file.size() < size { try file.truncate(to: size) }
     }
 
     /// Logs the transaction if it is to be logged, and moves the tip.
@@ -439,7 +562,7 @@ struct Commit {
         // Whether every commit before this one is visible, and so as durable as it was to be.
         let isNext = shared.visible == id - 1
         let hasUnloggedBefore = unloggedBefore > shared.visible
-        shared.publishTip(meta.pointee)
+        shared.publishTip(meta.pointee, stock)
         switch (durability, isLogged) {
         case (.full, true): return .flush(meta.pointee.logEnd)
         case (.full, false): return .checkpoint(id)

@@ -7,6 +7,9 @@ extension FreeSpace {
     /// the file is extended.
     private static let searchMax: UInt64 = 64
 
+    /// The part of a file's pages that it grows by at once.
+    private static let growthShare: UInt64 = 32
+
     /// Of the pages in use, how many hundredths may be free and the file still grow for long runs.
     private static let slackPercent: UInt64 = 50
 
@@ -118,13 +121,20 @@ extension FreeSpace {
     /// Takes single pages: available ones from the emptiest regions at hand, where runs are
     /// longest, then new ones at the end of the file.
     ///
-    /// - Parameter mayGrow: whether new pages may come first, as long as a modest part of the
-    ///   file is free: the more of it is, the longer are the runs.
+    /// - Parameters:
+    ///   - extra: how many more to take, if there are as many: of new pages only a small part of
+    ///     what the file has.
+    ///   - mayGrow: whether new pages may come first, as long as a modest part of the file is free:
+    ///     the more of it is, the longer are the runs.
+    /// - Returns: at least `count` pages, those that are needed first.
     /// - Throws: `full`.
-    func take(_ count: UInt64, mayGrow: Bool) throws(DatabaseError) -> [PageRun] {
-        var needed = count
+    func take(
+        _ count: UInt64, extra: UInt64 = 0, mayGrow: Bool
+    ) throws(DatabaseError) -> [PageRun] {
+        let available = meta.pointee.availablePages
+        var needed = count + min(extra, available - min(available, count))
         var taken: [PageRun] = []
-        let free = meta.pointee.availablePages + meta.pointee.pendingPages
+        let free = meta.pointee.freePages
         let used = meta.pointee.pageCount - min(meta.pointee.pageCount, free)
         if mayGrow, free + count < used / 100 * Self.slackPercent,
             meta.pointee.pageCount + count < pagesMax / 2
@@ -138,7 +148,11 @@ extension FreeSpace {
                 needed -= try take(needed, from: region, &taken)
             }
         }
-        if needed > 0 { taken.append(try extendFile(by: needed)) }
+        if needed > 0 {
+            let slack = min(extra, meta.pointee.pageCount / Self.growthShare)
+            let isRoom = meta.pointee.pageCount + needed + slack < pagesMax / 2
+            taken.append(try extendFile(by: isRoom ? needed + slack : needed))
+        }
         return taken
     }
 
@@ -259,11 +273,20 @@ extension FreeSpace {
     }
 
     private func extendFile(by count: UInt64) throws(DatabaseError) -> PageRun {
+        try Self.extendFile(by: count, meta, pagesMax: pagesMax)
+    }
+
+    /// Takes new pages at the end of the file.
+    ///
+    /// - Throws: `full`.
+    static func extendFile(
+        by count: UInt64, _ meta: UnsafeMutablePointer<Meta>, pagesMax: UInt64
+    ) throws(DatabaseError) -> PageRun {
         let start = meta.pointee.pageCount
         guard start <= pagesMax, count <= pagesMax - start else {
             throw DatabaseError(
                 .full,
-                "the transaction needs \(count) new pages of \(source.pageSize) bytes, but the "
+                "the transaction needs \(count) new pages of \(meta.pointee.pageSize) bytes, but the "
                     + "environment has \(start) of the \(pagesMax) that max_size allows; open it "
                     + "with a larger max_size")
         }

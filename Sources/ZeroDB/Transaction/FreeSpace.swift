@@ -1,7 +1,9 @@
-/// The pages no transaction needs, kept in a tree of their own with three kinds of entry:
+/// The pages no transaction needs, kept in a tree of their own with three kinds of entry (some
+/// more are in the `PageStock`):
 ///
-/// - **pending** `00 | transaction u64 | sequence u32` → runs that transaction freed. Readers of
-///   the snapshots before it may still need them, and so may the durable root.
+/// - **pending** `00 | transaction u64 | sequence u32` → runs that transaction freed, or one before
+///   it whose stock had room for them. Readers of the snapshots before it may still need them, and
+///   so may the durable root.
 /// - **young** `01 | transaction u64 | sequence u32` → the oldest writer of these pages, and runs
 ///   that were written after the durable root and freed again: only readers can need them.
 /// - **available** `02 | region u64` → which pages of a `FreeRegion` nobody needs.
@@ -142,13 +144,14 @@ struct FreeSpace {
 
     // MARK: Pending
 
-    /// Records runs that this transaction freed.
+    /// Records runs that this transaction freed, or a commit before it.
     ///
     /// - Parameter birth: the oldest writer of young pages; nil for pages that the durable root
-    ///   may need.
+    ///   may need, which have been counted as pinned.
     mutating func recordPending(
         _ runs: ArraySlice<PageRun>, birth: UInt64?
     ) throws(DatabaseError) {
+        guard !runs.isEmpty else { return }
         let start = buffer + (Self.valueOffset + (birth == nil ? 0 : Self.birthSize))
         var count = 0
         for run in runs {
@@ -158,11 +161,7 @@ struct FreeSpace {
                 start.storeLittleEndian(length << 48 | rest.start, at: count * Self.runSize)
                 rest = PageRun(start: rest.start + length, count: rest.count - length)
                 meta.pointee.pendingPages += length
-                if birth != nil {
-                    meta.pointee.youngPages += length
-                } else {
-                    meta.pointee.pinnedTotal &+= length
-                }
+                if birth != nil { meta.pointee.youngPages += length }
                 count += 1
                 if count == Self.runsPerEntry {
                     try putPending(writer.transaction, count, birth: birth)
@@ -235,6 +234,12 @@ struct FreeSpace {
             }
         }
         try insert(released)
+    }
+
+    /// Makes runs available that the stock had.
+    func release(_ runs: [PageRun]) throws(DatabaseError) {
+        try insert(runs)
+        for run in runs { meta.pointee.availablePages += run.count }
     }
 
     /// Removes a pending entry whose runs are about to become available.

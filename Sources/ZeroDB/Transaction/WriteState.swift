@@ -29,6 +29,8 @@ struct WriteState {
     var durableRoot: UInt64 = 0
     /// The transaction's log record.
     var log = LogBuffer()
+    /// Free pages at hand: the snapshot's, then the commit's.
+    let stock = PageStock.allocate()
     /// A value that the caller is filling, to be logged then.
     var reservation: Reservation?
     /// Pages the transaction may dirty, 0 for no bound.
@@ -69,6 +71,7 @@ struct WriteState {
         separators.1.deallocate()
         overflowPointer.deallocate()
         log.deallocate()
+        stock.deallocate()
         path.deallocate()
         setPath.deallocate()
         memberKey.deallocate()
@@ -108,7 +111,7 @@ struct WriteState {
         freed.removeAll(keepingCapacity: freed.count < 4096)
         self.pagesMax = pagesMax
         let unused = environmentPagesMax > meta.pageCount ? environmentPagesMax - meta.pageCount : 0
-        spacePages = unused + meta.availablePages + meta.pendingPages
+        spacePages = unused + meta.freePages
         isCommitting = false
         isDirty = false
         failure = nil

@@ -56,10 +56,12 @@ extension SimulatedProgram {
         }
         let seat = flushRandom.pick(seats)
         guard let environment = seat.environment, !plan.usesThread else { return }
+        // One that writes alone holds no lock of the disk.
+        let shared = environment.state.pointee.shared
+        guard !shared.hasLoneWriter(isLocked: environment.isAlive) else { return }
         var durabilities = plan.durabilities
         var shape = plan.shape
         if disk.isHeld(anyOf: [LockByte.checkpoint]) {
-            let shared = environment.state.pointee.shared
             // A commit after which the next checkpoint is due waits for this one. So it is small,
             // and where a few pages or bytes of log more would be too many there is none.
             shape.operationsMax = min(shape.operationsMax, 20)

@@ -1,0 +1,351 @@
+import Glibc
+
+/// Free pages at hand: some that a commit may take, and some that commits freed lately. They are
+/// kept beside the meta record instead of in the free-space tree, so that a small commit changes
+/// no page of that tree: it would change more pages there than in its data.
+///
+/// Commits that find too little here, or no room for what they free, exchange a larger number of
+/// pages with the tree (`FreeSpace`), whose rules hold here too: a page moves from the freed to the
+/// available ones when no reader and no durable root needs it (invariant 1).
+///
+/// 192 words, in a meta page, in the memory that processes share and in a writer's own memory:
+///
+/// ```
+/// 0    bits 0-31: available runs; bits 32-63: words of the groups
+/// 1    available runs, each 48 bits of page number and 16 of length
+/// 96   groups of freed runs: the transaction that freed them, or a later one; the oldest that
+///      wrote them, 0 if the durable root may need them; the number of runs; runs
+/// ```
+struct PageStock {
+    let words: UnsafeMutablePointer<UInt64>
+
+    static let wordCount = 192
+    /// Bytes on disk.
+    static let size = wordCount * 8
+    private static let runsStart = 1
+    private static let groupsStart = 96
+    static let runsMax = groupsStart - runsStart
+    private static let groupWordsMax = wordCount - groupsStart
+    /// Transaction, birth and number of runs.
+    private static let groupHeaderSize = 3
+    /// Groups of young pages, after which freed pages join the newest group.
+    private static let youngGroupsMax = 8
+    private static let runLengthMax: UInt64 = 0xffff
+    /// Pages of a freed run at most: longer ones are of use in the tree, where runs are looked for.
+    private static let freedLengthMax: UInt64 = 8
+
+    /// An empty stock in memory of its own.
+    static func allocate() -> PageStock {
+        let stock = PageStock(words: .allocate(capacity: wordCount))
+        stock.words.initialize(repeating: 0, count: wordCount)
+        return stock
+    }
+
+    func deallocate() { words.deallocate() }
+
+    func clear() { words[0] = 0 }
+
+    // MARK: Words
+
+    /// Available runs.
+    private(set) var runCount: Int {
+        get { Int(words[0] & 0xffff_ffff) }
+        nonmutating set { words[0] = (words[0] & ~0xffff_ffff) | UInt64(newValue) }
+    }
+
+    /// Words that the groups take.
+    private var groupWords: Int {
+        get { Int(words[0] >> 32) }
+        nonmutating set { words[0] = (words[0] & 0xffff_ffff) | (UInt64(newValue) << 32) }
+    }
+
+    private static func run(_ word: UInt64) -> PageRun {
+        PageRun(start: word & PageReference.numberMask, count: word >> 48)
+    }
+
+    private static func word(_ run: PageRun) -> UInt64 { run.count << 48 | run.start }
+
+    /// Calls `body` for each word that says something, by where it is.
+    @inline(__always)
+    static func forEachUsedWord(first: UInt64, _ body: (Int) -> Void) {
+        let runs = min(Int(first & 0xffff_ffff), runsMax)
+        let groups = min(Int(first >> 32), groupWordsMax)
+        for index in 0..<(runsStart + runs) { body(index) }
+        for index in groupsStart..<(groupsStart + groups) { body(index) }
+    }
+
+    // MARK: Available
+
+    /// Pages that a commit may take.
+    var availablePages: UInt64 {
+        var pages: UInt64 = 0
+        for index in 0..<runCount { pages += words[Self.runsStart + index] >> 48 }
+        return pages
+    }
+
+    var availableRuns: [PageRun] {
+        (0..<runCount).map { Self.run(words[Self.runsStart + $0]) }
+    }
+
+    /// Takes available pages: from the shortest run that has as many, or else whole runs, the
+    /// longest first, so that a commit writes in few places.
+    ///
+    /// - Returns: how many there were.
+    func take(_ count: UInt64, into taken: inout [PageRun]) -> UInt64 {
+        var needed = count
+        while needed > 0, runCount > 0 {
+            let slot = bestFit(needed)
+            let run = Self.run(words[slot])
+            let part = PageRun(start: run.start, count: min(run.count, needed))
+            taken.append(part)
+            needed -= part.count
+            if part.count == run.count {
+                remove(slot)
+            } else {
+                words[slot] = Self.word(
+                    PageRun(start: part.end, count: run.count - part.count))
+            }
+        }
+        return count - needed
+    }
+
+    /// The word of the shortest run of so many pages, or of the longest if none has as many.
+    private func bestFit(_ count: UInt64) -> Int {
+        var best = Self.runsStart
+        var bestLength = words[best] >> 48
+        for slot in Self.runsStart..<(Self.runsStart + runCount) {
+            let length = words[slot] >> 48
+            if bestLength < count ? length > bestLength : length >= count && length < bestLength {
+                best = slot
+                bestLength = length
+            }
+        }
+        return best
+    }
+
+    private func remove(_ slot: Int) {
+        let end = Self.runsStart + runCount
+        memmove(words + slot, words + slot + 1, (end - slot - 1) * 8)
+        runCount -= 1
+    }
+
+    /// Makes a run available. Runs are kept in their order and joined.
+    ///
+    /// - Returns: false if there is no room.
+    func give(_ run: PageRun) -> Bool {
+        guard run.count <= Self.runLengthMax else { return false }
+        let end = Self.runsStart + runCount
+        var slot = Self.runsStart
+        var high = end
+        while slot < high {
+            let middle = (slot + high) / 2
+            if words[middle] & PageReference.numberMask < run.start {
+                slot = middle + 1
+            } else {
+                high = middle
+            }
+        }
+        if slot > Self.runsStart {
+            let before = Self.run(words[slot - 1])
+            if before.end == run.start, before.count + run.count <= Self.runLengthMax {
+                var joined = PageRun(start: before.start, count: before.count + run.count)
+                if slot < end {
+                    let after = Self.run(words[slot])
+                    if joined.end == after.start, joined.count + after.count <= Self.runLengthMax {
+                        joined.count += after.count
+                        remove(slot)
+                    }
+                }
+                words[slot - 1] = Self.word(joined)
+                return true
+            }
+        }
+        if slot < end {
+            let after = Self.run(words[slot])
+            if run.end == after.start, run.count + after.count <= Self.runLengthMax {
+                words[slot] = Self.word(
+                    PageRun(start: run.start, count: run.count + after.count))
+                return true
+            }
+        }
+        guard runCount < Self.runsMax else { return false }
+        memmove(words + slot + 1, words + slot, (end - slot) * 8)
+        words[slot] = Self.word(run)
+        runCount += 1
+        return true
+    }
+
+    /// Runs for which there is room.
+    var room: Int { Self.runsMax - runCount }
+
+    // MARK: Freed
+
+    /// Runs that were freed together.
+    private struct Group {
+        /// Where it begins.
+        var offset: Int
+        /// The transaction that freed them, or a later one.
+        var transaction: UInt64
+        /// The oldest writer of young pages; nil for pages that the durable root may need.
+        var birth: UInt64?
+        var runs: Int
+        var end: Int { offset + PageStock.groupHeaderSize + runs }
+        var firstRun: Int { offset + PageStock.groupHeaderSize }
+    }
+
+    private func group(at offset: Int) -> Group {
+        let birth = words[offset + 1]
+        return Group(
+            offset: offset, transaction: words[offset], birth: birth == 0 ? nil : birth,
+            runs: Int(words[offset + 2]))
+    }
+
+    /// The newest group of old or of young pages, and how many of the kind there are.
+    private func newestGroup(isYoung: Bool) -> (group: Group?, count: Int) {
+        var newest: Group?
+        var count = 0
+        var offset = Self.groupsStart
+        while offset < Self.groupsStart + groupWords {
+            let group = group(at: offset)
+            if (group.birth != nil) == isYoung {
+                newest = group
+                count += 1
+            }
+            offset = group.end
+        }
+        return (newest, count)
+    }
+
+    /// Pages freed and not available yet.
+    var pendingPages: UInt64 {
+        var pages: UInt64 = 0
+        forEachPending { run, _ in pages += run.count }
+        return pages
+    }
+
+    /// Calls `body` for each freed run, with the oldest writer of young pages.
+    func forEachPending(_ body: (PageRun, UInt64?) -> Void) {
+        var offset = Self.groupsStart
+        while offset < Self.groupsStart + groupWords {
+            let group = group(at: offset)
+            for index in group.firstRun..<group.end { body(Self.run(words[index]), group.birth) }
+            offset = group.end
+        }
+    }
+
+    /// Forgets all freed runs: they are in the free-space tree now.
+    func clearPending() { groupWords = 0 }
+
+    /// The same of the available runs.
+    func clearAvailable() { runCount = 0 }
+
+    /// Whether runs that a commit frees find room.
+    func hasRoom(old: ArraySlice<PageRun>, young: ArraySlice<PageRun>) -> Bool {
+        let headers = (old.isEmpty ? 0 : 1) + (young.isEmpty ? 0 : 1)
+        let size = old.count + young.count + headers * Self.groupHeaderSize
+        return groupWords + size <= Self.groupWordsMax
+            && old.allSatisfy { $0.count <= Self.freedLengthMax }
+            && young.allSatisfy { $0.count <= Self.freedLengthMax }
+    }
+
+    /// Keeps runs that a transaction freed; `hasRoom` has said that there is room.
+    ///
+    /// Pages that the durable root may need are all of one group, which counts as freed by the last
+    /// of their transactions: none of them is needed any more after the next checkpoint. Young pages
+    /// are free as soon as nobody reads, and so in groups of their own, as long as these are few.
+    ///
+    /// - Parameter birth: the oldest writer of young pages; nil for pages that the durable root
+    ///   may need.
+    func hold(_ runs: ArraySlice<PageRun>, transaction: UInt64, birth: UInt64?) {
+        guard !runs.isEmpty else { return }
+        let (newest, count) = newestGroup(isYoung: birth != nil)
+        let end = Self.groupsStart + groupWords
+        guard let group = newest, count >= (birth == nil ? 1 : Self.youngGroupsMax) else {
+            words[end] = transaction
+            words[end + 1] = birth ?? 0
+            words[end + 2] = UInt64(runs.count)
+            store(runs, at: end + Self.groupHeaderSize)
+            groupWords += Self.groupHeaderSize + runs.count
+            return
+        }
+        memmove(
+            words + group.end + runs.count, words + group.end,
+            (end - group.end) * MemoryLayout<UInt64>.size)
+        store(runs, at: group.end)
+        words[group.offset] = transaction
+        if let birth, let known = group.birth { words[group.offset + 1] = min(birth, known) }
+        words[group.offset + 2] = UInt64(group.runs + runs.count)
+        groupWords += runs.count
+    }
+
+    private func store(_ runs: ArraySlice<PageRun>, at offset: Int) {
+        for (index, run) in runs.enumerated() { words[offset + index] = Self.word(run) }
+    }
+
+    /// Makes runs available that nobody needs any more, as far as there is room.
+    func mature(_ horizon: FreeSpace.Horizon) {
+        var read = Self.groupsStart
+        var write = read
+        let end = Self.groupsStart + groupWords
+        while read < end {
+            let group = group(at: read)
+            let isFree = horizon.allows(transaction: group.transaction, birth: group.birth)
+            var kept = 0
+            for index in group.firstRun..<group.end {
+                let word = words[index]
+                if isFree, give(Self.run(word)) { continue }
+                words[write + Self.groupHeaderSize + kept] = word
+                kept += 1
+            }
+            if kept > 0 {
+                words[write] = group.transaction
+                words[write + 1] = group.birth ?? 0
+                words[write + 2] = UInt64(kept)
+                write += Self.groupHeaderSize + kept
+            }
+            read = group.end
+        }
+        groupWords = write - Self.groupsStart
+    }
+
+    // MARK: Disk
+
+    /// Writes the stock as it is on disk.
+    func store(to bytes: UnsafeMutableRawPointer) {
+        memset(bytes, 0, Self.size)
+        Self.forEachUsedWord(first: words[0]) { bytes.storeLittleEndian(words[$0], at: $0 * 8) }
+    }
+
+    /// Takes over a stock from disk whose checksum is right, if it can be one.
+    ///
+    /// - Parameter pageCount: of the state it belongs to.
+    /// - Returns: whether it can; else the stock is empty.
+    func load(from bytes: UnsafeRawPointer, pageCount: UInt64) -> Bool {
+        for index in 0..<Self.wordCount { words[index] = bytes.littleEndian(index * 8) }
+        if isPlausible(pageCount: pageCount) { return true }
+        clear()
+        return false
+    }
+
+    private func isPlausible(pageCount: UInt64) -> Bool {
+        guard runCount <= Self.runsMax, groupWords <= Self.groupWordsMax else { return false }
+        var runs = availableRuns
+        var offset = Self.groupsStart
+        let end = offset + groupWords
+        while offset < end {
+            guard offset + Self.groupHeaderSize < end, words[offset + 2] > 0,
+                words[offset + 2] <= UInt64(end - offset - Self.groupHeaderSize)
+            else { return false }
+            let group = group(at: offset)
+            runs += (group.firstRun..<group.end).map { Self.run(words[$0]) }
+            offset = group.end
+        }
+        runs.sort { $0.start < $1.start }
+        var last = Format.metaPageCount
+        for run in runs {
+            guard run.start >= last, run.count > 0, run.end <= pageCount else { return false }
+            last = run.end
+        }
+        return true
+    }
+}
