@@ -73,12 +73,12 @@ extension Transaction where Self: ~Copyable {
     /// - Throws: `badDatabase`, `badTransaction`; `badValueSize` for an end that can be no key.
     @_lifetime(borrow self)
     public func entries(
-        in range: KeyRange = .all, of database: Database = .main, reversed: Bool = false
+        _ range: KeyRange = .all, in database: Database = .main, reversed: Bool = false
     ) throws(DatabaseError) -> Entries {
         let operations = access.operations
         try range.withEnds { from, to throws(DatabaseError) in
-            try operations.checkEnd(from, of: database.handle)
-            try operations.checkEnd(to, of: database.handle)
+            try operations.checkEnd(from, in: database.handle)
+            try operations.checkEnd(to, in: database.handle)
         }
         let flags = try operations.flags(of: database.handle)
         return Entries(
@@ -91,7 +91,7 @@ extension Operations {
     /// of another size have no place in its order.
     ///
     /// - Throws: `badValueSize`.
-    fileprivate func checkEnd(_ end: KeyBytes?, of database: Int) throws(DatabaseError) {
+    fileprivate func checkEnd(_ end: KeyBytes?, in database: Int) throws(DatabaseError) {
         guard let end else { return }
         try checkKey(end)
         _ = try heldKey(end, try record(database))
