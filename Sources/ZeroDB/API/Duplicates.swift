@@ -77,8 +77,8 @@ extension Transaction where Self: ~Copyable {
     /// Orders two values of a key as a database does.
     ///
     /// - Returns: a number below, equal to or above 0.
-    /// - Throws: `incompatible` without duplicates; `badValueSize`, `badDatabase`,
-    ///   `badTransaction`.
+    /// - Throws: `incompatible` without duplicates; `badValueSize` as `compareKeys(_:_:in:)`, for
+    ///   values; `badDatabase`, `badTransaction`.
     public func compareValues(
         _ left: some ByteSource, _ right: some ByteSource, in database: Database = .main
     ) throws(DatabaseError) -> Int {
