@@ -355,7 +355,7 @@ package struct CursorState {
     package mutating func put(
         _ target: KeyBytes, _ value: UnsafeRawBufferPointer, mode: Operations.PutMode
     ) throws(DatabaseError) -> UnsafeRawBufferPointer? {
-        _ = try begin()
+        // No look for the cursor's old place: it goes where the entry is put.
         let writer = try Operations(transaction).checkPut(database, target, value)
         let flags = writer.tree.pointee.record.flags
         // Refused for its order, an append leaves the cursor where it was.
