@@ -48,6 +48,7 @@ static void run_in_child(const struct test *test, const char *directory) {
     setpgid(0, 0);
     signal(SIGINT, SIG_DFL);
     signal(SIGTERM, SIG_DFL);
+    signal(SIGHUP, SIG_DFL);
     alarm(tests_run_slowly() ? HANG_SECONDS_SLOW : HANG_SECONDS);
     if (chdir(directory) != 0) {
         fprintf(stderr, "cannot enter %s: %s\n", directory, strerror(errno));
@@ -115,6 +116,7 @@ int main(int argument_count, char **arguments) {
 
     signal(SIGINT, interrupt);
     signal(SIGTERM, interrupt);
+    signal(SIGHUP, interrupt);
     const char *parent = getenv("TMPDIR");
     char base[PATH_BYTES], directory[PATH_BYTES + 16];
     int length = snprintf(base, sizeof(base), "%s/zerodb-c-test-XXXXXX",
