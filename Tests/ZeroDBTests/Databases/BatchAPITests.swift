@@ -9,9 +9,7 @@ struct BatchAPITests {
 
     init() throws {
         directory = try TemporaryDirectory()
-        var options = EnvironmentOptions()
-        options.maxSize = 64 << 20
-        environment = try Environment(path: directory.path, options: options)
+        environment = try directory.open()
         try environment.write { writer throws in
             for number in 100..<900 { try writer.put("\(number)", "value \(number)") }
         }

@@ -2,7 +2,7 @@
 
 /// Runs a random workload on databases of all kinds and on sorted lists of pairs at once, and fails
 /// at the first difference.
-final class KindRun {
+final class KindRun: ModelTest {
     /// What the databases hold, the main one first; nil for one that does not exist.
     typealias Databases = [PairModel?]
 
@@ -32,31 +32,7 @@ final class KindRun {
         }
     }
 
-    // MARK: Failing
-
-    func failure(_ what: String) -> ModelFailure {
-        let operations = TestSettings.operations.map { " ZERODB_OPERATIONS=\($0)" } ?? ""
-        return ModelFailure(
-            description: "after \(operationsDone) operations of \"\(scenario.name)\": \(what); "
-                + "\(TestSettings.rerun)\(operations)")
-    }
-
-    func expect(_ condition: Bool, _ what: @autoclosure () -> String) throws {
-        if !condition { throw failure(what()) }
-    }
-
-    /// Runs a call that must fail with a code.
-    func expectError(
-        _ code: DatabaseError.Code, _ what: String, _ body: () throws(DatabaseError) -> Void
-    ) throws {
-        do throws(DatabaseError) {
-            try body()
-        } catch {
-            try expect(error.code == code, "\(what) failed with \(error.code): \(error)")
-            return
-        }
-        throw failure("\(what) succeeded, expected \(code)")
-    }
+    var progress: String { "after \(operationsDone) operations of \"\(scenario.name)\"" }
 
     // MARK: The workload
 

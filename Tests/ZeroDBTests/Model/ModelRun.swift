@@ -4,7 +4,7 @@ import Glibc
 
 /// Runs a random workload against an environment and a sorted dictionary at once, and fails at
 /// the first difference.
-final class ModelRun {
+final class ModelRun: ModelTest {
     /// What an environment's databases hold: the main one, then the named ones; nil for one that
     /// does not exist.
     typealias Databases = [SortedModel?]
@@ -43,32 +43,7 @@ final class ModelRun {
 
     deinit { valueBuffer.deallocate() }
 
-    // MARK: Failing
-
-    /// An error that says how to see it again.
-    func failure(_ what: String) -> ModelFailure {
-        let operations = TestSettings.operations.map { " ZERODB_OPERATIONS=\($0)" } ?? ""
-        return ModelFailure(
-            description: "after \(operationsDone) operations of \"\(scenario.name)\": \(what); "
-                + "\(TestSettings.rerun)\(operations)")
-    }
-
-    func expect(_ condition: Bool, _ what: @autoclosure () -> String) throws {
-        if !condition { throw failure(what()) }
-    }
-
-    /// Runs a call that must fail with a code.
-    func expectError(
-        _ code: DatabaseError.Code, _ what: String, _ body: () throws(DatabaseError) -> Void
-    ) throws {
-        do throws(DatabaseError) {
-            try body()
-        } catch {
-            try expect(error.code == code, "\(what) failed with \(error.code): \(error)")
-            return
-        }
-        throw failure("\(what) succeeded, expected \(code)")
-    }
+    var progress: String { "after \(operationsDone) operations of \"\(scenario.name)\"" }
 
     // MARK: The workload
 

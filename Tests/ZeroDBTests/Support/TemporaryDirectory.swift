@@ -33,6 +33,13 @@ final class TemporaryDirectory: Sendable {
         if rmdir(path) != 0 { perror("cannot remove \(path)") }
     }
 
+    /// An environment in it, as programs open theirs.
+    func open() throws -> Environment {
+        var options = EnvironmentOptions()
+        options.maxSize = 256 << 20
+        return try Environment(path: path, options: options)
+    }
+
     var dataPath: String { path + "/data.zdb" }
 
     /// The permission bits of the environment's directory or of a file in it.
