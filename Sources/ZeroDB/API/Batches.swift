@@ -105,10 +105,8 @@ extension Transaction where Self: ~Copyable {
     public func compareKeys(
         _ left: some ByteSource, _ right: some ByteSource, in database: Database = .main
     ) throws(DatabaseError) -> Int {
-        try left.withBytes { left throws(DatabaseError) in
-            try right.withBytes { right throws(DatabaseError) in
-                try access.operations.compareKeys(database.handle, left, right)
-            }
+        try withBytes(left, right) { left, right throws(DatabaseError) in
+            try access.operations.compareKeys(database.handle, left, right)
         }
     }
 }
