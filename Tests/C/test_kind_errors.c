@@ -161,7 +161,8 @@ static void values_of_one_size_are_all_of_one_size(void) {
 }
 
 /* Compares a key, and a value, of one size with one of another, both ways. */
-static void expect_incomparable(zdb_txn *txn, zdb_db keys, zdb_db values, size_t one, size_t other) {
+static void expect_incomparable(zdb_txn *txn, zdb_db keys, zdb_db values, size_t one,
+                                size_t other) {
     char memory[16] = {0};
     zdb_val left = bytes(memory, one), right = bytes(memory, other);
     int order = 99;
