@@ -36,3 +36,35 @@ extension ModelTest {
         throw failure("\(what) succeeded, expected \(code)")
     }
 }
+
+/// A model test that goes on step by step with one environment, opened anew now and then.
+protocol SteppedModelTest: ModelTest {
+    /// How many shall be done, and are.
+    var operations: Int { get }
+    var operationsDone: Int { get }
+    var opened: Environment? { get }
+
+    func open() throws
+    func step() throws
+    /// Closes the environment and looks at what it holds after opening it again.
+    func reopen() throws
+}
+
+extension SteppedModelTest {
+    var environment: Environment {
+        get throws {
+            guard let opened else { throw failure("the environment is not open") }
+            return opened
+        }
+    }
+
+    func run() throws {
+        do {
+            try open()
+            while operationsDone < operations { try step() }
+            try reopen()
+        } catch let error as DatabaseError {
+            throw failure("an unexpected error: \(error.code): \(error)")
+        }
+    }
+}
