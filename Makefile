@@ -262,8 +262,8 @@ lint-swift:
 	@scripts/deps.sh build
 	$(SWIFT) format lint --strict --recursive $(SWIFT_FILES)
 
-# The tests are checked against the types of pytest.
-lint-python: $(VENV)/.test $(VENV)/.lint
+# The tests are checked against the types of what they import.
+lint-python: $(VENV)/.test $(VENV)/.test-format $(VENV)/.lint
 	@grep -qxF '__version__ = "$(VERSION)"' bindings/python/src/zerodb/__init__.py || { \
 		echo 'lint: bindings/python says another version than include/zerodb.h,' \
 			'$(VERSION)' >&2; exit 1; }

@@ -536,10 +536,13 @@ int zdb_put(zdb_txn *txn, zdb_db db, const zdb_val *key, zdb_val *value, uint32_
 int zdb_del(zdb_txn *txn, zdb_db db, const zdb_val *key, const zdb_val *value);
 
 /** Orders two keys as a database does.
- *  @param order  receives a number below, equal to or above 0. */
+ *  @param order  receives a number below, equal to or above 0.
+ *  @return ZDB_OK; ZDB_BAD_VALSIZE for a key that the database could not hold, such as an integer of
+ *  another size than its others, or for two that it could not hold together; ZDB_BAD_DB. */
 int zdb_cmp(zdb_txn *txn, zdb_db db, const zdb_val *left, const zdb_val *right, int *order);
 
-/** Orders two values of one key, as zdb_cmp(). ZDB_INCOMPATIBLE without ZDB_DUPSORT. */
+/** Orders two values of one key, as zdb_cmp(); ZDB_BAD_VALSIZE for values in the same way.
+ *  ZDB_INCOMPATIBLE without ZDB_DUPSORT. */
 int zdb_dcmp(zdb_txn *txn, zdb_db db, const zdb_val *left, const zdb_val *right, int *order);
 
 /* ------------------------------------------------------------------- ranges */

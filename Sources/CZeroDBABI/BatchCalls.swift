@@ -1,5 +1,5 @@
-// The names are those of zerodb.h.
-// swift-format-ignore-file: AlwaysUseLowerCamelCase
+// Names and documentation are those of zerodb.h.
+// swift-format-ignore-file: AlwaysUseLowerCamelCase, AllPublicDeclarationsHaveDocumentation
 
 import CZeroDB
 import CZeroDBPlatform
@@ -53,58 +53,5 @@ public func zdb_cursor_next_many(
             keys: keys.map(engineBytes), values: values.map(engineBytes),
             capacity: capacity < 0 ? Int.max : capacity)
         return count.pointee > 0 ? ZDB_OK : ZDB_NOT_FOUND
-    }
-}
-
-// MARK: Ranges
-
-/// An end of a range: nil if there is none.
-private func rangeEnd(
-    _ value: UnsafePointer<zdb_val>?, _ name: @autoclosure () -> String, _ function: StaticString
-) throws(DatabaseError) -> UnsafeRawBufferPointer? {
-    guard let value else { return nil }
-    return try Results.bytes(value, name(), function)
-}
-
-@_cdecl("zdb_del_range") @implementation
-public func zdb_del_range(
-    _ txn: OpaquePointer?, _ db: zdb_db, _ from: UnsafePointer<zdb_val>?,
-    _ to: UnsafePointer<zdb_val>?, _ deleted: UnsafeMutablePointer<UInt64>?
-) -> Int32 {
-    Handles.withTransaction(txn) { state throws(DatabaseError) in
-        let from = try rangeEnd(from, "from", "zdb_del_range")
-        let to = try rangeEnd(to, "to", "zdb_del_range")
-        let count = try Operations(state).deleteRange(Int(db), from: from, to: to)
-        deleted?.pointee = count
-        return ZDB_OK
-    }
-}
-
-@_cdecl("zdb_count_range") @implementation
-public func zdb_count_range(
-    _ txn: OpaquePointer?, _ db: zdb_db, _ from: UnsafePointer<zdb_val>?,
-    _ to: UnsafePointer<zdb_val>?, _ count: UnsafeMutablePointer<UInt64>?
-) -> Int32 {
-    Handles.withTransaction(txn) { state throws(DatabaseError) in
-        guard let count else { throw Results.null("count", "zdb_count_range") }
-        let from = try rangeEnd(from, "from", "zdb_count_range")
-        let to = try rangeEnd(to, "to", "zdb_count_range")
-        count.pointee = try Operations(state).countRange(Int(db), from: from, to: to)
-        return ZDB_OK
-    }
-}
-
-@_cdecl("zdb_cmp") @implementation
-public func zdb_cmp(
-    _ txn: OpaquePointer?, _ db: zdb_db, _ left: UnsafePointer<zdb_val>?,
-    _ right: UnsafePointer<zdb_val>?, _ order: UnsafeMutablePointer<Int32>?
-) -> Int32 {
-    Handles.withTransaction(txn) { state throws(DatabaseError) in
-        guard let order else { throw Results.null("order", "zdb_cmp") }
-        let left = try Results.bytes(left, "left", "zdb_cmp")
-        let right = try Results.bytes(right, "right", "zdb_cmp")
-        let sign = try Operations(state).compareKeys(Int(db), left, right).signum()
-        order.pointee = Int32(sign)
-        return ZDB_OK
     }
 }

@@ -1,5 +1,5 @@
-// The names are those of zerodb.h.
-// swift-format-ignore-file: AlwaysUseLowerCamelCase
+// Names and documentation are those of zerodb.h.
+// swift-format-ignore-file: AlwaysUseLowerCamelCase, AllPublicDeclarationsHaveDocumentation
 
 import CZeroDB
 import CZeroDBPlatform

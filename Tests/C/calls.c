@@ -173,6 +173,13 @@ static int call_cursor_open(zdb_txn *txn) {
     return zdb_cursor_open(txn, ZDB_MAIN_DB, &cursor);
 }
 
+/* The transaction is looked at before the cursor: the message is not of that. */
+static int call_cursor_renew_in(zdb_txn *txn) {
+    int code = zdb_cursor_renew(txn, NULL);
+    CHECK(strstr(zdb_last_error(), "the cursor") == NULL);
+    return code;
+}
+
 const struct txn_call txn_calls[] = {
     {"zdb_db_open, main", call_db_open_main},
     {"zdb_db_open, named", call_db_open_named},
@@ -195,6 +202,7 @@ const struct txn_call txn_calls[] = {
     {"zdb_rank", call_rank},
     {"zdb_split_range", call_split_range},
     {"zdb_cursor_open", call_cursor_open},
+    {"zdb_cursor_renew, in it", call_cursor_renew_in},
     {"zdb_txn_reset", zdb_txn_reset},
     {"zdb_txn_renew", zdb_txn_renew},
     {"zdb_txn_commit", zdb_txn_commit},
@@ -295,6 +303,11 @@ static void check_answer(struct place place, const char *name, int code, int one
     }
 }
 
+/* Before a function that returns no code: its error must not be mistaken for an older one. */
+static void fail_otherwise(void) {
+    CHECK_ERROR(zdb_env_options_init(NULL), ZDB_BAD_ARGUMENT);
+}
+
 void check_env_calls(struct place place, zdb_env *env, int one, int other) {
     check_number(place, zdb_env_max_key_size(env), 0, "zdb_env_max_key_size");
     for (size_t i = 0; i < env_call_count; i++) {
@@ -306,13 +319,26 @@ void check_env_calls(struct place place, zdb_env *env, int one, int other) {
 
 void check_txn_calls(struct place place, zdb_txn *txn, int one, int other) {
     check_number(place, zdb_txn_id(txn), 0, "zdb_txn_id");
+    /* One that has a child is alive, and of its environment. */
+    if (other != ZDB_BAD_TXN) {
+        fail_otherwise();
+        check_true(place, zdb_txn_env(txn) == NULL, "zdb_txn_env is NULL");
+        check_answer(place, "zdb_txn_env", zdb_last_error_code(), one, other);
+    }
     for (size_t i = 0; i < txn_call_count; i++) {
         if (txn == NULL && txn_calls[i].call == zdb_txn_abort) continue;
         check_answer(place, txn_calls[i].name, txn_calls[i].call(txn), one, other);
     }
 }
 
-void check_cursor_calls(struct place place, zdb_cursor *cursor, int one, int other) {
+void check_cursor_calls(struct place place, zdb_cursor *cursor, zdb_txn *txn, int one, int other) {
+    check_answer(place, "zdb_cursor_renew", zdb_cursor_renew(txn, cursor), one, other);
+    fail_otherwise();
+    check_true(place, zdb_cursor_txn(cursor) == NULL, "zdb_cursor_txn is NULL");
+    check_answer(place, "zdb_cursor_txn", zdb_last_error_code(), one, other);
+    fail_otherwise();
+    check_number(place, zdb_cursor_db(cursor), UINT32_MAX, "zdb_cursor_db");
+    check_answer(place, "zdb_cursor_db", zdb_last_error_code(), one, other);
     for (size_t i = 0; i < cursor_call_count; i++) {
         if (cursor == NULL && cursor_calls[i].call == zdb_cursor_close) continue;
         check_answer(place, cursor_calls[i].name, cursor_calls[i].call(cursor), one, other);

@@ -29,9 +29,10 @@ extern const struct cursor_call cursor_calls[];
 extern const size_t cursor_call_count;
 
 /** Every function that takes this kind of handle answers `one` or `other`, with a message;
- *  those that return no code answer 0. */
+ *  those that return no code answer 0, NULL or UINT32_MAX. A cursor is given to `txn`, a live
+ *  transaction, in vain. */
 void check_env_calls(struct place place, zdb_env *env, int one, int other);
 void check_txn_calls(struct place place, zdb_txn *txn, int one, int other);
-void check_cursor_calls(struct place place, zdb_cursor *cursor, int one, int other);
+void check_cursor_calls(struct place place, zdb_cursor *cursor, zdb_txn *txn, int one, int other);
 
 #endif /* CALLS_H */

@@ -20,13 +20,14 @@
 #include "support.h"
 
 static const struct suite *const suites[] = {
-    &errors_suite,       &environment_suite, &values_suite,      &model_suite,
-    &cursor_moves_suite, &cursor_puts_suite, &kinds_suite,       &orders_suite,
-    &ranks_suite,        &duplicates_suite,  &kind_errors_suite, &databases_suite,
-    &transactions_suite, &nesting_suite,     &limits_suite,      &handles_suite,
-    &arguments_suite,    &figures_suite,     &durability_suite,  &recovery_suite,
-    &damage_suite,       &threads_suite,     &fork_suite,        &system_calls_suite,
-    &processes_suite,    &readers_suite,     &batches_suite,     &database_changes_suite,
+    &errors_suite,       &environment_suite,  &values_suite,         &model_suite,
+    &cursor_moves_suite, &cursor_puts_suite,  &cursor_renewal_suite, &kinds_suite,
+    &orders_suite,       &ranks_suite,        &duplicates_suite,     &kind_errors_suite,
+    &databases_suite,    &transactions_suite, &nesting_suite,        &limits_suite,
+    &handles_suite,      &arguments_suite,    &figures_suite,        &durability_suite,
+    &recovery_suite,     &log_damage_suite,   &damage_suite,         &threads_suite,
+    &fork_suite,         &system_calls_suite, &processes_suite,      &readers_suite,
+    &batches_suite,      &ranges_suite,       &reserve_suite,        &database_changes_suite,
     &file_sizes_suite,
 };
 
@@ -48,6 +49,7 @@ static void run_in_child(const struct test *test, const char *directory) {
     setpgid(0, 0);
     signal(SIGINT, SIG_DFL);
     signal(SIGTERM, SIG_DFL);
+    signal(SIGHUP, SIG_DFL);
     alarm(tests_run_slowly() ? HANG_SECONDS_SLOW : HANG_SECONDS);
     if (chdir(directory) != 0) {
         fprintf(stderr, "cannot enter %s: %s\n", directory, strerror(errno));
@@ -115,6 +117,7 @@ int main(int argument_count, char **arguments) {
 
     signal(SIGINT, interrupt);
     signal(SIGTERM, interrupt);
+    signal(SIGHUP, interrupt);
     const char *parent = getenv("TMPDIR");
     char base[PATH_BYTES], directory[PATH_BYTES + 16];
     int length = snprintf(base, sizeof(base), "%s/zerodb-c-test-XXXXXX",

@@ -27,11 +27,15 @@ extern const struct suite threads_suite;
 extern const struct suite fork_suite;
 extern const struct suite durability_suite;
 extern const struct suite recovery_suite;
+extern const struct suite log_damage_suite;
 extern const struct suite system_calls_suite;
 extern const struct suite processes_suite;
 extern const struct suite readers_suite;
 extern const struct suite database_changes_suite;
 extern const struct suite batches_suite;
+extern const struct suite ranges_suite;
+extern const struct suite reserve_suite;
+extern const struct suite cursor_renewal_suite;
 extern const struct suite file_sizes_suite;
 
 #define DEFINE_SUITE(suite_name, tests)                                                            \

@@ -78,6 +78,13 @@ zdb_env *open_env_at(struct place place, const char *path, const zdb_env_options
     return env;
 }
 
+zdb_env *open_unbounded_at(struct place place, const char *path) {
+    zdb_env_options options;
+    default_options(&options);
+    options.max_txn_pages = 0;
+    return open_env_at(place, path, &options);
+}
+
 zdb_env *open_env_to_leave_at(struct place place, const char *path) {
     zdb_env_options options;
     zdb_env_options_init(&options);
@@ -180,6 +187,38 @@ void expect_numbered_at(struct place place, zdb_txn *txn, zdb_db db, unsigned co
     }
     expect_entry_at(place, cursor, ZDB_NEXT, NULL);
     close_cursor_at(place, cursor);
+}
+
+void put_overflow_at(struct place place, zdb_txn *txn, zdb_db db, unsigned number) {
+    char key_text[KEY_BYTES];
+    void *memory = new_pattern(OVERFLOW_BYTES, number);
+    zdb_val key = numbered(key_text, "key", number), value = bytes(memory, OVERFLOW_BYTES);
+    require_code(place, zdb_put(txn, db, &key, &value, 0), ZDB_OK, key_text);
+    free(memory);
+}
+
+/* An end of a range: none for NULL. */
+static const zdb_val *range_end(zdb_val *end, const char *key) {
+    if (key == NULL) return NULL;
+    *end = text(key);
+    return end;
+}
+
+uint64_t count_between_at(struct place place, zdb_txn *txn, const char *from, const char *to) {
+    zdb_val low, high;
+    uint64_t count = UINT64_MAX;
+    int code =
+        zdb_count_range(txn, ZDB_MAIN_DB, range_end(&low, from), range_end(&high, to), &count);
+    require_code(place, code, ZDB_OK, "zdb_count_range");
+    return count;
+}
+
+uint64_t delete_between_at(struct place place, zdb_txn *txn, const char *from, const char *to) {
+    zdb_val low, high;
+    uint64_t count = UINT64_MAX;
+    int code = zdb_del_range(txn, ZDB_MAIN_DB, range_end(&low, from), range_end(&high, to), &count);
+    require_code(place, code, ZDB_OK, "zdb_del_range");
+    return count;
 }
 
 static void report_problem(void *context, uint64_t page, const char *message) {

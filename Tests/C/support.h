@@ -13,7 +13,7 @@
 
 #include "check.h"
 
-enum { PATH_BYTES = 4096, KEY_BYTES = 32 };
+enum { PATH_BYTES = 4096, KEY_BYTES = 32, OVERFLOW_BYTES = 20000 };
 
 #define KIB ((size_t)1024)
 #define MIB ((size_t)1024 * 1024)
@@ -67,6 +67,7 @@ void default_options(zdb_env_options *options);
 zdb_val numbered_value(char buffer[KEY_BYTES], unsigned number);
 
 zdb_env *open_env_at(struct place place, const char *path, const zdb_env_options *options);
+zdb_env *open_unbounded_at(struct place place, const char *path);
 zdb_env *open_env_to_leave_at(struct place place, const char *path);
 void close_env_at(struct place place, zdb_env *env);
 zdb_txn *begin_at(struct place place, zdb_env *env, uint32_t flags);
@@ -83,6 +84,9 @@ void expect_absent_at(struct place place, zdb_txn *txn, zdb_db db, const char *k
 void expect_entry_at(struct place place, zdb_cursor *cursor, zdb_cursor_op op, const char *key);
 void put_numbered_at(struct place place, zdb_txn *txn, zdb_db db, unsigned count);
 void expect_numbered_at(struct place place, zdb_txn *txn, zdb_db db, unsigned count);
+void put_overflow_at(struct place place, zdb_txn *txn, zdb_db db, unsigned number);
+uint64_t count_between_at(struct place place, zdb_txn *txn, const char *from, const char *to);
+uint64_t delete_between_at(struct place place, zdb_txn *txn, const char *from, const char *to);
 void expect_sound_at(struct place place, zdb_env *env);
 uint64_t entries_at(struct place place, zdb_txn *txn, zdb_db db);
 void get_info_at(struct place place, zdb_env *env, zdb_info *info);
@@ -92,6 +96,8 @@ void get_stat_at(struct place place, zdb_txn *txn, zdb_db db, zdb_db_stat *stat)
 /* In a process that leaves it open: without threads of the library's, which would still be running
    then, and memcheck asks for their stacks. */
 #define open_env_to_leave(path) open_env_to_leave_at(HERE, (path))
+/** Without a bound on the pages of a transaction. */
+#define open_unbounded(path) open_unbounded_at(HERE, (path))
 #define open_env_with(path, options) open_env_at(HERE, (path), (options))
 #define close_env(env) close_env_at(HERE, (env))
 #define begin_read(env) begin_at(HERE, (env), ZDB_RDONLY)
@@ -114,6 +120,11 @@ void get_stat_at(struct place place, zdb_txn *txn, zdb_db db, zdb_db_stat *stat)
 #define put_numbered(txn, db, count) put_numbered_at(HERE, (txn), (db), (count))
 /** The database holds exactly what put_numbered() puts. */
 #define expect_numbered(txn, db, count) expect_numbered_at(HERE, (txn), (db), (count))
+/** Puts a value of OVERFLOW_BYTES, with the pattern of its number, under a numbered key. */
+#define put_overflow(txn, db, number) put_overflow_at(HERE, (txn), (db), (number))
+/** Counts, and deletes, from a key to before another of the main database; NULL for no bound. */
+#define count_between(txn, from, to) count_between_at(HERE, (txn), (from), (to))
+#define delete_between(txn, from, to) delete_between_at(HERE, (txn), (from), (to))
 /** zdb_env_verify() finds no problem. */
 #define expect_sound(env) expect_sound_at(HERE, (env))
 #define entries(txn, db) entries_at(HERE, (txn), (db))

@@ -76,6 +76,36 @@ static void a_put_through_a_cursor_obeys_its_flags(void) {
     close_env(env);
 }
 
+/* Whatever has changed since the cursor was last asked. */
+static void a_refused_append_leaves_the_cursor_where_it_was(void) {
+    static const uint32_t kinds_of_keys[] = {0, ZDB_REVERSEKEY, ZDB_DUPSORT,
+                                             ZDB_DUPSORT | ZDB_REVERSEKEY};
+    zdb_env *env = open_env("env");
+    for (size_t i = 0; i < sizeof(kinds_of_keys) / sizeof(kinds_of_keys[0]); i++) {
+        zdb_txn *txn = begin_write(env);
+        zdb_db db = open_db_at(HERE, txn, "n", ZDB_CREATE | kinds_of_keys[i]);
+        put_text(txn, db, "d", "v");
+        zdb_cursor *cursor = open_cursor(txn, db);
+        zdb_val key = text("a"), value = text("v");
+        CHECK_ERROR(zdb_cursor_put(cursor, &key, &value, ZDB_APPEND), ZDB_NOT_SORTED);
+        CHECK_ERROR(zdb_cursor_get(cursor, NULL, NULL, ZDB_GET_CURRENT), ZDB_BAD_CURSOR);
+        expect_entry(cursor, ZDB_NEXT, "d");
+        put_text(txn, db, "c", "v");
+        put_text(txn, db, "e", "v");
+        CHECK_ERROR(zdb_cursor_put(cursor, &key, &value, ZDB_APPEND), ZDB_NOT_SORTED);
+        expect_entry(cursor, ZDB_GET_CURRENT, "d");
+        expect_entry(cursor, ZDB_PREV, "c");
+        expect_entry(cursor, ZDB_NEXT, "d");
+        delete_text(txn, db, "d");
+        CHECK_ERROR(zdb_cursor_put(cursor, &key, &value, ZDB_APPEND), ZDB_NOT_SORTED);
+        CHECK_ERROR(zdb_cursor_get(cursor, NULL, NULL, ZDB_GET_CURRENT), ZDB_BAD_CURSOR);
+        expect_entry(cursor, ZDB_NEXT, "e");
+        close_cursor(cursor);
+        abort_txn(txn);
+    }
+    close_env(env);
+}
+
 static void current_replaces_the_value_under_the_cursor(void) {
     zdb_env *env = open_with_numbered(500);
     zdb_txn *txn = begin_write(env);
@@ -374,6 +404,7 @@ static void a_cursor_does_not_care_about_other_databases(void) {
 static const struct test tests[] = {
     TEST(a_put_leaves_the_cursor_on_its_entry),
     TEST(a_put_through_a_cursor_obeys_its_flags),
+    TEST(a_refused_append_leaves_the_cursor_where_it_was),
     TEST(current_replaces_the_value_under_the_cursor),
     TEST(current_needs_an_entry_under_the_cursor),
     TEST(current_does_not_go_with_flags_about_the_key),

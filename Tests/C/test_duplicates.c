@@ -1,5 +1,5 @@
-/* Several values a key: their order, flags and sizes, how sets grow and shrink, how long pointers to
- * them are good, and what is refused. Moves and cursors that stay put are in test_kinds.c. */
+/* Several values a key: their order, flags and sizes, how sets grow and shrink, how long pointers
+ * to them are good, and what is refused. Moves and cursors that stay put are in test_kinds.c. */
 #include <stdlib.h>
 
 #include "kinds.h"
@@ -40,27 +40,46 @@ static uint64_t count_at(struct place place, zdb_cursor *cursor) {
 
 /* ----------------------------------------------------------- pairs, one by one */
 
+/* An environment and a write transaction with a database of pairs, and a cursor in it. */
+struct pairs {
+    zdb_env *env;
+    zdb_txn *txn;
+    zdb_db db;
+    zdb_cursor *cursor;
+};
+
 /* Three keys: "a" with one value, "b" with three, "c" with two. */
-static zdb_db make_pairs(zdb_txn *txn) {
-    static const char *const pairs[][2] = {{"b", "2"}, {"c", "9"}, {"b", "1"}, {"a", "5"},
-                                           {"c", "8"}, {"b", "3"}, {"b", "2"}};
-    zdb_db db = create_kind(txn, "pairs", ZDB_DUPSORT);
-    for (size_t i = 0; i < sizeof(pairs) / sizeof(pairs[0]); i++) {
-        REQUIRE_OK(put_texts(txn, db, pairs[i][0], pairs[i][1], 0));
+static struct pairs begin_pairs(void) {
+    static const char *const contents[][2] = {{"b", "2"}, {"c", "9"}, {"b", "1"}, {"a", "5"},
+                                              {"c", "8"}, {"b", "3"}, {"b", "2"}};
+    struct pairs pairs;
+    pairs.env = open_env("env");
+    pairs.txn = begin_write(pairs.env);
+    pairs.db = create_kind(pairs.txn, "pairs", ZDB_DUPSORT);
+    for (size_t i = 0; i < sizeof(contents) / sizeof(contents[0]); i++) {
+        REQUIRE_OK(put_texts(pairs.txn, pairs.db, contents[i][0], contents[i][1], 0));
     }
-    return db;
+    pairs.cursor = open_cursor(pairs.txn, pairs.db);
+    return pairs;
+}
+
+static void end_pairs(struct pairs pairs) {
+    close_cursor(pairs.cursor);
+    commit(pairs.txn);
+    expect_sound(pairs.env);
+    close_env(pairs.env);
 }
 
 static void pairs_are_sorted_and_kept_once(void) {
-    zdb_env *env = open_env("env");
-    zdb_txn *txn = begin_write(env);
-    zdb_db db = make_pairs(txn);
+    struct pairs pairs = begin_pairs();
+    zdb_txn *txn = pairs.txn;
+    zdb_db db = pairs.db;
     zdb_db_stat stat;
     get_stat(txn, db, &stat);
     CHECK_NUMBER(stat.entries, 6);
     CHECK_NUMBER(stat.keys, 3);
     CHECK_NUMBER(stat.flags, ZDB_DUPSORT);
-    zdb_cursor *cursor = open_cursor(txn, db);
+    zdb_cursor *cursor = pairs.cursor;
     static const char *const sorted[][2] = {{"a", "5"}, {"b", "1"}, {"b", "2"},
                                             {"b", "3"}, {"c", "8"}, {"c", "9"}};
     for (unsigned i = 0; i < 6; i++) expect_texts(cursor, ZDB_NEXT, sorted[i][0], sorted[i][1]);
@@ -68,17 +87,12 @@ static void pairs_are_sorted_and_kept_once(void) {
     for (unsigned i = 5; i-- > 0;) expect_texts(cursor, ZDB_PREV, sorted[i][0], sorted[i][1]);
     CHECK_CODE(zdb_cursor_get(cursor, NULL, NULL, ZDB_PREV), ZDB_NOT_FOUND);
     expect_text(txn, db, "b", "1");
-    close_cursor(cursor);
-    commit(txn);
-    expect_sound(env);
-    close_env(env);
+    end_pairs(pairs);
 }
 
 static void moves_among_the_values_of_a_key_stay_in_it(void) {
-    zdb_env *env = open_env("env");
-    zdb_txn *txn = begin_write(env);
-    zdb_db db = make_pairs(txn);
-    zdb_cursor *cursor = open_cursor(txn, db);
+    struct pairs pairs = begin_pairs();
+    zdb_cursor *cursor = pairs.cursor;
     CHECK_CODE(seek_texts(cursor, ZDB_GET_BOTH, "b", "2"), ZDB_OK);
     CHECK_NUMBER(count_of(cursor), 3);
     expect_texts(cursor, ZDB_LAST_DUP, "b", "3");
@@ -93,16 +107,12 @@ static void moves_among_the_values_of_a_key_stay_in_it(void) {
     expect_texts(cursor, ZDB_PREV_NODUP, "a", "5");
     CHECK_NUMBER(count_of(cursor), 1);
     CHECK_CODE(zdb_cursor_get(cursor, NULL, NULL, ZDB_NEXT_DUP), ZDB_NOT_FOUND);
-    close_cursor(cursor);
-    abort_txn(txn);
-    close_env(env);
+    end_pairs(pairs);
 }
 
 static void a_pair_is_found_exactly_or_from_a_value_on(void) {
-    zdb_env *env = open_env("env");
-    zdb_txn *txn = begin_write(env);
-    zdb_db db = make_pairs(txn);
-    zdb_cursor *cursor = open_cursor(txn, db);
+    struct pairs pairs = begin_pairs();
+    zdb_cursor *cursor = pairs.cursor;
     CHECK_CODE(seek_texts(cursor, ZDB_GET_BOTH, "c", "9"), ZDB_OK);
     expect_texts(cursor, ZDB_GET_CURRENT, "c", "9");
     CHECK_CODE(seek_texts(cursor, ZDB_GET_BOTH, "c", "85"), ZDB_NOT_FOUND);
@@ -127,15 +137,13 @@ static void a_pair_is_found_exactly_or_from_a_value_on(void) {
     REQUIRE_OK(zdb_cursor_get(cursor, &key, &value, ZDB_SET_RANGE));
     CHECK_VALUE(key, "c");
     CHECK_VALUE(value, "8");
-    close_cursor(cursor);
-    abort_txn(txn);
-    close_env(env);
+    end_pairs(pairs);
 }
 
 static void put_flags_look_at_key_and_value(void) {
-    zdb_env *env = open_env("env");
-    zdb_txn *txn = begin_write(env);
-    zdb_db db = make_pairs(txn);
+    struct pairs pairs = begin_pairs();
+    zdb_txn *txn = pairs.txn;
+    zdb_db db = pairs.db;
     zdb_val key = text("b"), value = text("7");
     CHECK_CODE(zdb_put(txn, db, &key, &value, ZDB_NOOVERWRITE), ZDB_KEYEXIST);
     CHECK_VALUE(value, "1");
@@ -149,15 +157,13 @@ static void put_flags_look_at_key_and_value(void) {
     CHECK_CODE(put_texts(txn, db, "d", "1", ZDB_APPEND), ZDB_OK);
     CHECK_CODE(put_texts(txn, db, "e", "1", ZDB_NOOVERWRITE), ZDB_OK);
     CHECK_NUMBER(entries(txn, db), 11);
-    commit(txn);
-    expect_sound(env);
-    close_env(env);
+    end_pairs(pairs);
 }
 
 static void deletions_take_one_value_or_all(void) {
-    zdb_env *env = open_env("env");
-    zdb_txn *txn = begin_write(env);
-    zdb_db db = make_pairs(txn);
+    struct pairs pairs = begin_pairs();
+    zdb_txn *txn = pairs.txn;
+    zdb_db db = pairs.db;
     zdb_val key = text("b"), value = text("2"), absent = text("25");
     CHECK_CODE(zdb_del(txn, db, &key, &absent), ZDB_NOT_FOUND);
     CHECK_CODE(zdb_del(txn, db, &key, &value), ZDB_OK);
@@ -168,7 +174,7 @@ static void deletions_take_one_value_or_all(void) {
     expect_absent(txn, db, "b");
     CHECK_NUMBER(entries(txn, db), 3);
 
-    zdb_cursor *cursor = open_cursor(txn, db);
+    zdb_cursor *cursor = pairs.cursor;
     REQUIRE_OK(seek_texts(cursor, ZDB_GET_BOTH, "c", "8"));
     CHECK_CODE(zdb_cursor_del(cursor, 0), ZDB_OK);
     CHECK_ERROR(zdb_cursor_del(cursor, 0), ZDB_BAD_CURSOR);
@@ -180,17 +186,14 @@ static void deletions_take_one_value_or_all(void) {
     get_stat(txn, db, &stat);
     CHECK_NUMBER(stat.entries, 1);
     CHECK_NUMBER(stat.keys, 1);
-    close_cursor(cursor);
-    commit(txn);
-    expect_sound(env);
-    close_env(env);
+    end_pairs(pairs);
 }
 
 static void the_current_value_is_replaced_where_the_new_one_belongs(void) {
-    zdb_env *env = open_env("env");
-    zdb_txn *txn = begin_write(env);
-    zdb_db db = make_pairs(txn);
-    zdb_cursor *cursor = open_cursor(txn, db), *other = open_cursor(txn, db);
+    struct pairs pairs = begin_pairs();
+    zdb_txn *txn = pairs.txn;
+    zdb_db db = pairs.db;
+    zdb_cursor *cursor = pairs.cursor, *other = open_cursor(txn, db);
     REQUIRE_OK(seek_texts(cursor, ZDB_GET_BOTH, "b", "1"));
     REQUIRE_OK(seek_texts(other, ZDB_GET_BOTH, "b", "1"));
     zdb_val value = text("25");
@@ -213,11 +216,8 @@ static void the_current_value_is_replaced_where_the_new_one_belongs(void) {
     REQUIRE_OK(zdb_cursor_get(other, NULL, &own, ZDB_GET_CURRENT));
     REQUIRE_OK(zdb_cursor_put(other, NULL, &own, ZDB_CURRENT));
     expect_texts(other, ZDB_GET_CURRENT, "b", "3");
-    close_cursor(cursor);
     close_cursor(other);
-    commit(txn);
-    expect_sound(env);
-    close_env(env);
+    end_pairs(pairs);
 }
 
 /* ---------------------------------------------------------------- large sets */
@@ -244,10 +244,7 @@ static void grow_and_shrink(uint32_t flags) {
     const uint32_t most = tests_run_slowly() ? 20000 : 100000;
     char key_bytes[NUMBER_BYTES], value_bytes[NUMBER_BYTES];
     zdb_val key = kind_key(key_bytes, flags, 1);
-    zdb_env_options options;
-    default_options(&options);
-    options.max_txn_pages = 0;
-    zdb_env *env = open_env_with("env", &options);
+    zdb_env *env = open_unbounded("env");
     zdb_txn *txn = begin_write(env);
     zdb_db db = create_kind(txn, "set", flags);
     put_values(txn, db, flags, most);
@@ -309,10 +306,7 @@ static void a_counted_set_grows_to_100000_values_and_shrinks_to_one(void) {
 
 static void a_large_set_is_deleted_at_once_and_its_pages_are_free(void) {
     const uint32_t flags = ZDB_DUPSORT;
-    zdb_env_options options;
-    default_options(&options);
-    options.max_txn_pages = 0;
-    zdb_env *env = open_env_with("env", &options);
+    zdb_env *env = open_unbounded("env");
     zdb_txn *txn = begin_write(env);
     zdb_db db = create_kind(txn, "set", flags);
     put_pair(txn, db, flags, 0, 1);
@@ -398,10 +392,7 @@ static void values_stay_until_the_read_transaction_ends(void) {
     static zdb_val kept[KEYS * LARGE];
     const uint32_t flags = ZDB_DUPSORT;
     char key_bytes[NUMBER_BYTES], value_bytes[NUMBER_BYTES];
-    zdb_env_options options;
-    default_options(&options);
-    options.max_txn_pages = 0;
-    zdb_env *env = open_env_with("env", &options);
+    zdb_env *env = open_unbounded("env");
     zdb_txn *txn = begin_write(env);
     zdb_db db = create_kind(txn, "pairs", flags);
     for (uint32_t key = 0; key < KEYS; key++) {

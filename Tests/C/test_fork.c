@@ -53,7 +53,11 @@ static void check_and_close(struct inheritance *inheritance) {
 
 static void use_inherited_handles(void *argument) {
     struct inheritance *inheritance = (struct inheritance *)argument;
-    check_cursor_calls(HERE, inheritance->cursor, ZDB_FORKED, ZDB_FORKED);
+    zdb_env *own = open_env("own");
+    zdb_txn *own_txn = begin_read(own);
+    check_cursor_calls(HERE, inheritance->cursor, own_txn, ZDB_FORKED, ZDB_FORKED);
+    abort_txn(own_txn);
+    close_env(own);
     check_txn_calls(HERE, inheritance->writer, ZDB_FORKED, ZDB_FORKED);
     check_txn_calls(HERE, inheritance->reader, ZDB_FORKED, ZDB_FORKED);
     check_env_calls(HERE, inheritance->env, ZDB_FORKED, ZDB_FORKED);

@@ -42,7 +42,7 @@ static void null_handles_are_refused(void) {
     struct handles handles = open_handles();
     check_env_calls(HERE, NULL, ZDB_BAD_HANDLE, ZDB_BAD_HANDLE);
     check_txn_calls(HERE, NULL, ZDB_BAD_HANDLE, ZDB_BAD_HANDLE);
-    check_cursor_calls(HERE, NULL, ZDB_BAD_HANDLE, ZDB_BAD_HANDLE);
+    check_cursor_calls(HERE, NULL, handles.reader, ZDB_BAD_HANDLE, ZDB_BAD_HANDLE);
     check_and_close(&handles);
 }
 
@@ -55,7 +55,8 @@ static void check_garbage(const struct handles *handles, void *garbage) {
     if (is_live(handles, garbage)) return;
     check_env_calls(HERE, (zdb_env *)garbage, ZDB_BAD_HANDLE, ZDB_BAD_HANDLE);
     check_txn_calls(HERE, (zdb_txn *)garbage, ZDB_BAD_HANDLE, ZDB_BAD_HANDLE);
-    check_cursor_calls(HERE, (zdb_cursor *)garbage, ZDB_BAD_HANDLE, ZDB_BAD_HANDLE);
+    check_cursor_calls(HERE, (zdb_cursor *)garbage, handles->reader, ZDB_BAD_HANDLE,
+                       ZDB_BAD_HANDLE);
 }
 
 static void numbers_that_are_no_handles_are_refused(void) {
@@ -113,8 +114,8 @@ static void handles_of_another_kind_are_refused(void) {
     check_env_calls(HERE, (zdb_env *)cursor, ZDB_BAD_HANDLE, ZDB_BAD_HANDLE);
     check_txn_calls(HERE, (zdb_txn *)env, ZDB_BAD_HANDLE, ZDB_BAD_HANDLE);
     check_txn_calls(HERE, (zdb_txn *)cursor, ZDB_BAD_HANDLE, ZDB_BAD_HANDLE);
-    check_cursor_calls(HERE, (zdb_cursor *)env, ZDB_BAD_HANDLE, ZDB_BAD_HANDLE);
-    check_cursor_calls(HERE, (zdb_cursor *)writer, ZDB_BAD_HANDLE, ZDB_BAD_HANDLE);
+    check_cursor_calls(HERE, (zdb_cursor *)env, handles.reader, ZDB_BAD_HANDLE, ZDB_BAD_HANDLE);
+    check_cursor_calls(HERE, (zdb_cursor *)writer, handles.reader, ZDB_BAD_HANDLE, ZDB_BAD_HANDLE);
     check_and_close(&handles);
 }
 
@@ -143,7 +144,7 @@ static void a_closed_cursor_is_refused(void) {
     zdb_txn *txn = begin_write(env);
     zdb_cursor *cursor = open_cursor(txn, ZDB_MAIN_DB);
     close_cursor(cursor);
-    check_cursor_calls(HERE, cursor, ZDB_BAD_HANDLE, ZDB_BAD_HANDLE);
+    check_cursor_calls(HERE, cursor, txn, ZDB_BAD_HANDLE, ZDB_BAD_HANDLE);
     abort_txn(txn);
     close_env(env);
 }
@@ -196,11 +197,17 @@ static void handles_of_a_closed_environment_are_refused(void) {
     zdb_cursor *cursor = open_cursor(txn, ZDB_MAIN_DB);
     abort_txn(txn);
     close_env(env);
+    zdb_env *other = open_env("other");
+    zdb_txn *alive = begin_read(other);
     check_txn_calls(HERE, txn, ZDB_BAD_TXN, ZDB_BAD_HANDLE);
-    check_cursor_calls(HERE, cursor, ZDB_BAD_HANDLE, ZDB_BAD_HANDLE);
+    check_cursor_calls(HERE, cursor, alive, ZDB_BAD_HANDLE, ZDB_BAD_HANDLE);
+    abort_txn(alive);
+    close_env(other);
     env = open_env("env");
+    alive = begin_read(env);
     check_txn_calls(HERE, txn, ZDB_BAD_TXN, ZDB_BAD_HANDLE);
-    check_cursor_calls(HERE, cursor, ZDB_BAD_HANDLE, ZDB_BAD_HANDLE);
+    check_cursor_calls(HERE, cursor, alive, ZDB_BAD_HANDLE, ZDB_BAD_HANDLE);
+    abort_txn(alive);
     close_env(env);
 }
 

@@ -137,8 +137,13 @@ static void values_of_one_size_are_all_of_one_size(void) {
     }
     CHECK_NUMBER(entries(txn, db), 1);
     REQUIRE_OK(put_sizes(txn, db, 4, 10, 2));
+    zdb_val longer = text("eleven char"), shorter = text("ten chars.");
+    int order = 99;
+    CHECK_ERROR(zdb_dcmp(txn, db, &longer, &shorter, &order), ZDB_BAD_VALSIZE);
     /* The next first value decides anew. */
     REQUIRE_OK(zdb_db_clear(txn, db));
+    CHECK_ERROR(zdb_dcmp(txn, db, &longer, &shorter, &order), ZDB_BAD_VALSIZE);
+    CHECK_NUMBER(order, 99);
     REQUIRE_OK(put_sizes(txn, db, 3, 20, 1));
     CHECK_ERROR(put_sizes(txn, db, 3, 10, 1), ZDB_BAD_VALSIZE);
     commit(txn);
@@ -155,6 +160,19 @@ static void values_of_one_size_are_all_of_one_size(void) {
     close_env(env);
 }
 
+/* Compares a key, and a value, of one size with one of another, both ways. */
+static void expect_incomparable(zdb_txn *txn, zdb_db keys, zdb_db values, size_t one,
+                                size_t other) {
+    char memory[16] = {0};
+    zdb_val left = bytes(memory, one), right = bytes(memory, other);
+    int order = 99;
+    CHECK_ERROR(zdb_cmp(txn, keys, &left, &right, &order), ZDB_BAD_VALSIZE);
+    CHECK_ERROR(zdb_cmp(txn, keys, &right, &left, &order), ZDB_BAD_VALSIZE);
+    CHECK_ERROR(zdb_dcmp(txn, values, &left, &right, &order), ZDB_BAD_VALSIZE);
+    CHECK_ERROR(zdb_dcmp(txn, values, &right, &left, &order), ZDB_BAD_VALSIZE);
+    CHECK_NUMBER(order, 99);
+}
+
 static void integers_have_4_or_8_bytes_and_all_the_same(void) {
     static const size_t sizes[] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 16};
     zdb_env *env = open_env("env");
@@ -162,12 +180,15 @@ static void integers_have_4_or_8_bytes_and_all_the_same(void) {
         zdb_txn *txn = begin_write(env);
         zdb_db keys = create_kind(txn, "keys", ZDB_INTEGERKEY);
         zdb_db values = create_kind(txn, "values", INTEGERS);
+        expect_incomparable(txn, keys, values, 4, 8);
         for (unsigned round = 0; round < 2; round++) {
             for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
                 bool fits = round == 0 ? sizes[i] == 4 || sizes[i] == 8 : sizes[i] == right;
                 if (fits) continue;
                 CHECK_ERROR(put_sizes(txn, keys, sizes[i], 3, 1), ZDB_BAD_VALSIZE);
                 CHECK_ERROR(put_sizes(txn, values, 3, sizes[i], 1), ZDB_BAD_VALSIZE);
+                expect_incomparable(txn, keys, values, right, sizes[i]);
+                expect_incomparable(txn, keys, values, sizes[i], sizes[i]);
             }
             REQUIRE_OK(put_sizes(txn, keys, right, 3, round));
             REQUIRE_OK(put_sizes(txn, values, 3, right, round));

@@ -272,6 +272,7 @@ static void a_parent_answers_nothing_while_it_has_a_child(void) {
     /* Committing and aborting are among the calls. */
     check_txn_calls(HERE, parent, ZDB_BAD_TXN, ZDB_BAD_TXN);
     CHECK_CONTAINS(zdb_last_error(), "nested");
+    CHECK(zdb_txn_env(parent) == env);
     for (size_t i = 0; i < cursor_call_count; i++) {
         if (cursor_calls[i].call == zdb_cursor_close) continue;
         CHECK_ERROR(cursor_calls[i].call(cursor), ZDB_BAD_TXN);

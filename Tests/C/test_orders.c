@@ -252,11 +252,27 @@ static void comparisons_need_their_arguments(void) {
     close_env(env);
 }
 
+static void keys_are_compared_as_the_database_orders_them(void) {
+    zdb_env *env = open_env("env");
+    zdb_txn *txn = begin_read(env);
+    zdb_val a = text("a"), ab = text("ab"), b = text("b");
+    int order = 99;
+    REQUIRE_OK(zdb_cmp(txn, ZDB_MAIN_DB, &a, &ab, &order));
+    CHECK(order < 0);
+    REQUIRE_OK(zdb_cmp(txn, ZDB_MAIN_DB, &b, &ab, &order));
+    CHECK(order > 0);
+    REQUIRE_OK(zdb_cmp(txn, ZDB_MAIN_DB, &ab, &ab, &order));
+    CHECK(order == 0);
+    CHECK_ERROR(zdb_cmp(txn, 99, &a, &b, &order), ZDB_BAD_DB);
+    abort_txn(txn);
+    close_env(env);
+}
+
 static const struct test tests[] = {
     TEST(keys_are_ordered_by_their_bytes),     TEST(reversed_keys_are_ordered_from_their_last_byte),
     TEST(integer_keys_are_ordered_as_numbers), TEST(values_are_ordered_as_the_database_says),
     TEST(a_large_database_keeps_its_order),    TEST(reversed_keys_may_be_as_long_as_others),
-    TEST(comparisons_need_their_arguments),
+    TEST(comparisons_need_their_arguments),    TEST(keys_are_compared_as_the_database_orders_them),
 };
 
 DEFINE_SUITE(orders, tests);

@@ -1,73 +1,9 @@
-/* What is there after a process was killed, and what is said about it. */
-#include <dirent.h>
-#include <signal.h>
-#include <stdio.h>
+/* What is there after a process was killed, and who may read it. */
 #include <stdlib.h>
-#include <sys/stat.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
+#include "killed.h"
 #include "partner.h"
 #include "suites.h"
-#include "support.h"
-
-/* What the child that run_until_killed() has started says when it is ready to be killed. */
-static struct gate ready;
-
-static void die(void) {
-    REQUIRE(check_failures() == 0);
-    gate_give(&ready);
-    for (;;) pause();
-}
-
-/* Runs a function that ends in die(). The signal comes from outside, so that no tool that the
- * child runs under can take it for an orderly end. */
-static void run_until_killed(void (*run)(void *), void *argument) {
-    gate_open(&ready);
-    pid_t process = start_process(run, argument);
-    gate_only_wait(&ready);
-    gate_wait(&ready);
-    REQUIRE(kill(process, SIGKILL) == 0);
-    int status = 0;
-    REQUIRE(waitpid(process, &status, 0) == process);
-    REQUIRE(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
-    gate_close(&ready);
-}
-
-static void put_one(zdb_env *env, unsigned number) {
-    char key_text[KEY_BYTES], value_text[KEY_BYTES];
-    zdb_txn *txn = begin_write(env);
-    zdb_val key = numbered(key_text, "key", number), value = numbered_value(value_text, number);
-    REQUIRE_OK(zdb_put(txn, ZDB_MAIN_DB, &key, &value, 0));
-    commit(txn);
-}
-
-/* Commits put_numbered()'s entries one by one. */
-static void commit_each(zdb_env *env, unsigned count) {
-    for (unsigned i = 0; i < count; i++) put_one(env, i);
-}
-
-static void expect_entries(zdb_env *env, unsigned count) {
-    zdb_txn *txn = begin_read(env);
-    expect_numbered(txn, ZDB_MAIN_DB, count);
-    abort_txn(txn);
-    expect_sound(env);
-}
-
-static zdb_info info_of(zdb_env *env) {
-    zdb_info info;
-    get_info(env, &info);
-    return info;
-}
-
-static void commit_and_die(void *argument) {
-    commit_each(open_env("env"), *(const unsigned *)argument);
-    die();
-}
-
-static void leave_to_recover(unsigned count) {
-    run_until_killed(commit_and_die, &count);
-}
 
 /* ------------------------------------------------------------------- replaying */
 
@@ -177,7 +113,7 @@ static void what_was_recovered_need_not_be_recovered_again(void) {
 static void die_and_recover_and_commit(void *argument) {
     unsigned number = *(const unsigned *)argument;
     zdb_env *env = open_env("env");
-    put_one(env, number);
+    commit_one(env, number);
     die();
 }
 
@@ -222,7 +158,7 @@ static void checkpoint_in_between(void *argument) {
     zdb_env *env = open_env("env");
     commit_each(env, 10);
     REQUIRE_OK(zdb_env_checkpoint(env));
-    for (unsigned i = 10; i < 14; i++) put_one(env, i);
+    for (unsigned i = 10; i < 14; i++) commit_one(env, i);
     die();
 }
 
@@ -463,163 +399,6 @@ static void reading_only_goes_on_when_the_writer_is_killed(void) {
     close_env(env);
 }
 
-/* ---------------------------------------------------------------- damaged logs */
-
-/* The path of the only segment of a short log. */
-static void find_segment(char path[PATH_BYTES]) {
-    DIR *directory = opendir("env/log");
-    REQUIRE(directory != NULL);
-    unsigned found = 0;
-    const struct dirent *entry;
-    while ((entry = readdir(directory)) != NULL) {
-        size_t length = strlen(entry->d_name);
-        if (length < 4 || strcmp(entry->d_name + length - 4, ".log") != 0) continue;
-        REQUIRE(snprintf(path, PATH_BYTES, "env/log/%s", entry->d_name) < PATH_BYTES);
-        found++;
-    }
-    closedir(directory);
-    REQUIRE(found == 1);
-}
-
-/* Where the log speaks of an entry. */
-static uint64_t find_in_log(char path[PATH_BYTES], unsigned number) {
-    char key_text[KEY_BYTES];
-    zdb_val key = numbered(key_text, "key", number);
-    find_segment(path);
-    size_t size;
-    unsigned char *log = read_file(path, &size);
-    uint64_t offset = UINT64_MAX;
-    for (size_t i = 0; i + key.size <= size && offset == UINT64_MAX; i++) {
-        if (memcmp(log + i, key.data, key.size) == 0) offset = i;
-    }
-    free(log);
-    REQUIRE(offset != UINT64_MAX);
-    return offset;
-}
-
-static void a_torn_record_at_the_end_ends_the_replay(void) {
-    char path[PATH_BYTES];
-    leave_to_recover(10);
-    uint64_t offset = find_in_log(path, 9);
-    flip_byte(path, offset);
-    zdb_env *env = open_env("env");
-    CHECK_NUMBER(info_of(env).recovered_records, 9);
-    expect_entries(env, 9);
-    put_one(env, 9);
-    expect_entries(env, 10);
-    close_env(env);
-}
-
-static void a_log_that_was_cut_off_is_reported(void) {
-    char path[PATH_BYTES];
-    leave_to_recover(10);
-    uint64_t offset = find_in_log(path, 9);
-    /* Segments are written whole before they are used: a shorter one has lost something. */
-    REQUIRE(truncate(path, (off_t)offset + 3) == 0);
-    zdb_env *env = NULL;
-    CHECK_ERROR(zdb_env_open("env", NULL, &env), ZDB_CORRUPTED);
-    CHECK(env == NULL);
-    CHECK_CONTAINS(zdb_last_error(), "cut off");
-}
-
-static void a_damaged_record_with_good_ones_behind_it_is_reported(void) {
-    char path[PATH_BYTES], position[32];
-    leave_to_recover(10);
-    uint64_t offset = find_in_log(path, 4);
-    flip_byte(path, offset);
-    for (unsigned i = 0; i < 2; i++) {
-        zdb_env *env = NULL;
-        CHECK_ERROR(zdb_env_open("env", NULL, &env), ZDB_CORRUPTED);
-        CHECK(env == NULL);
-        CHECK_CONTAINS(zdb_last_error(), "log");
-        /* Somewhere before the key, in the same record. */
-        bool is_named = false;
-        for (uint64_t back = 0; back < 200 && back < offset; back++) {
-            snprintf(position, sizeof(position), "%" PRIu64, offset - back);
-            is_named = is_named || strstr(zdb_last_error(), position) != NULL;
-        }
-        CHECK(is_named);
-    }
-    /* Nothing has been skipped or thrown away: put right again, it is all there. */
-    flip_byte(path, offset);
-    zdb_env *env = open_env("env");
-    expect_entries(env, 10);
-    close_env(env);
-}
-
-static void what_does_not_belong_to_the_log_does_no_harm(void) {
-    zdb_env *env = open_env("env");
-    put_one(env, 0);
-    close_env(env);
-    write_file("env/log/README", "text", 4);
-    write_file("env/log/ffffffffffffffff.log", "text", 4);
-    write_file("env/log/0000000000000000.log", "", 0);
-    write_file("env/log/00.log", "text", 4);
-    for (unsigned i = 1; i < 4; i++) {
-        env = open_env("env");
-        put_one(env, i);
-        REQUIRE_OK(zdb_env_checkpoint(env));
-        expect_entries(env, i + 1);
-        close_env(env);
-    }
-    CHECK_NUMBER(file_size("env/log/README"), 4);
-}
-
-/* ---------------------------------------------------------------------- events */
-
-struct events {
-    unsigned count;
-    uint32_t level;
-    char message[500];
-};
-
-static void note_event(void *context, uint32_t level, const char *message) {
-    struct events *events = (struct events *)context;
-    events->count++;
-    events->level = level;
-    snprintf(events->message, sizeof(events->message), "%s", message);
-}
-
-static zdb_env *open_noting(struct events *events) {
-    memset(events, 0, sizeof(*events));
-    zdb_env_options options;
-    default_options(&options);
-    options.log = note_event;
-    options.log_context = events;
-    return open_env_with("env", &options);
-}
-
-static void a_recovery_is_told(void) {
-    struct events events;
-    close_env(open_noting(&events));
-    CHECK_NUMBER(events.count, 0);
-    leave_to_recover(12);
-    close_env(open_noting(&events));
-    CHECK_NUMBER(events.count, 1);
-    CHECK_NUMBER(events.level, ZDB_LOG_INFORMATION);
-    CHECK_CONTAINS(events.message, "12");
-    close_env(open_noting(&events));
-    CHECK_NUMBER(events.count, 0);
-}
-
-static void a_record_that_was_cut_off_is_warned_of_once(void) {
-    char path[PATH_BYTES];
-    struct events events;
-    /* Behind others, and alone. */
-    for (unsigned left = 3; left >= 1; left--) {
-        leave_to_recover(left);
-        uint64_t offset = find_in_log(path, left - 1);
-        flip_byte(path, offset);
-        close_env(open_noting(&events));
-        CHECK_NUMBER(events.count, 1);
-        CHECK_NUMBER(events.level, ZDB_LOG_WARNING);
-        CHECK_CONTAINS(events.message, "cut off");
-        close_env(open_noting(&events));
-        CHECK_NUMBER(events.count, 0);
-        remove_tree("env");
-    }
-}
-
 static const struct test tests[] = {
     TEST(what_a_killed_process_committed_is_replayed_and_counted),
     TEST(what_was_put_from_the_transactions_own_pages_is_replayed),
@@ -634,12 +413,6 @@ static const struct test tests[] = {
     TEST(reading_only_what_needs_recovery_is_refused_and_changes_nothing),
     TEST(reading_only_beside_a_writer_needs_no_recovery),
     TEST(reading_only_goes_on_when_the_writer_is_killed),
-    TEST(a_torn_record_at_the_end_ends_the_replay),
-    TEST(a_log_that_was_cut_off_is_reported),
-    TEST(a_damaged_record_with_good_ones_behind_it_is_reported),
-    TEST(what_does_not_belong_to_the_log_does_no_harm),
-    TEST(a_recovery_is_told),
-    TEST(a_record_that_was_cut_off_is_warned_of_once),
 };
 
 DEFINE_SUITE(recovery, tests);

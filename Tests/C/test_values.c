@@ -8,14 +8,6 @@
 
 enum { MAX_KEY = 1016 }; /* with pages of 4 KiB */
 
-/* An environment whose transactions may dirty as many pages as they like. */
-static zdb_env *open_unbounded(const char *path) {
-    zdb_env_options options;
-    default_options(&options);
-    options.max_txn_pages = 0;
-    return open_env_with(path, &options);
-}
-
 static void a_put_is_read_back(void) {
     zdb_env *env = open_env("env");
     zdb_txn *txn = begin_write(env);

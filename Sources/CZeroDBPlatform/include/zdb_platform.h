@@ -124,22 +124,48 @@ static inline void *zp_handle_slots(const struct zp_handle_table *table) {
     return __atomic_load_n(&table->slots, __ATOMIC_ACQUIRE);
 }
 
+/** How many slots have ever been used: atomic. */
+static inline int64_t *zp_handle_high_water(struct zp_handle_table *table) {
+    return &table->high_water;
+}
+
 /** What a handle is made of: generation, index of its slot, kind. */
-enum { ZP_HANDLE_KIND_BITS = 4, ZP_HANDLE_INDEX_BITS = 20, ZP_HANDLE_SLOT_SIZE = 64 };
+enum { ZP_HANDLE_KIND_BITS = 4, ZP_HANDLE_INDEX_BITS = 20 };
+
+/** Bytes of a slot, and what lies where in it: a word (generation << 1 | in use), the address of the
+ *  object, a tag. All are atomic. */
+enum {
+    ZP_HANDLE_SLOT_SIZE = 64,
+    ZP_HANDLE_WORD_OFFSET = 0,
+    ZP_HANDLE_OBJECT_OFFSET = 8,
+    ZP_HANDLE_TAG_OFFSET = 16
+};
+
+/** The handle of a slot with this word. */
+static inline uint64_t zp_handle(const struct zp_handle_table *table, int64_t index,
+                                 uint64_t word) {
+    return word >> 1 << (ZP_HANDLE_INDEX_BITS + ZP_HANDLE_KIND_BITS) |
+           (uint64_t)index << ZP_HANDLE_KIND_BITS | table->kind;
+}
+
+/** The index of the slot that a handle is of. */
+static inline int64_t zp_handle_index(uint64_t handle) {
+    return (int64_t)(handle >> ZP_HANDLE_KIND_BITS & ((1 << ZP_HANDLE_INDEX_BITS) - 1));
+}
 
 /** The object a handle names; NULL if the handle is dead or never was one. Here, to be compiled into
- *  its callers in all modules. A slot begins with a word (generation << 1 | in use) and the object. */
+ *  its callers in all modules. */
 static inline void *zp_resolve_handle(const struct zp_handle_table *table, uint64_t handle) {
     const char *slots = (const char *)zp_handle_slots(table);
     if (slots == NULL) return NULL;
-    int64_t index = (int64_t)(handle >> ZP_HANDLE_KIND_BITS & ((1 << ZP_HANDLE_INDEX_BITS) - 1));
+    int64_t index = zp_handle_index(handle);
     if (index >= __atomic_load_n(&table->high_water, __ATOMIC_RELAXED)) return NULL;
     const char *slot = slots + index * ZP_HANDLE_SLOT_SIZE;
-    uint64_t word = __atomic_load_n((const uint64_t *)(const void *)slot, __ATOMIC_ACQUIRE);
-    uint64_t named = word >> 1 << (ZP_HANDLE_INDEX_BITS + ZP_HANDLE_KIND_BITS) |
-                     (uint64_t)index << ZP_HANDLE_KIND_BITS | table->kind;
-    if ((word & 1) == 0 || named != handle) return NULL;
-    return (void *)__atomic_load_n((const uintptr_t *)(const void *)(slot + 8), __ATOMIC_ACQUIRE);
+    uint64_t word = __atomic_load_n(
+        (const uint64_t *)(const void *)(slot + ZP_HANDLE_WORD_OFFSET), __ATOMIC_ACQUIRE);
+    if ((word & 1) == 0 || zp_handle(table, index, word) != handle) return NULL;
+    return (void *)__atomic_load_n(
+        (const uintptr_t *)(const void *)(slot + ZP_HANDLE_OBJECT_OFFSET), __ATOMIC_ACQUIRE);
 }
 
 /** The leaf of a tree of values that a cursor of a read transaction stands in: what the next value

@@ -99,14 +99,14 @@ extension Transaction where Self: ~Copyable {
     /// Orders two keys as a database does.
     ///
     /// - Returns: a number below, equal to or above 0.
-    /// - Throws: `badValueSize`, `badDatabase`, `badTransaction`.
+    /// - Throws: `badValueSize` for a key that the database could not hold, such as an integer of
+    ///   another size than its others, or for two that it could not hold together; `badDatabase`,
+    ///   `badTransaction`.
     public func compareKeys(
         _ left: some ByteSource, _ right: some ByteSource, in database: Database = .main
     ) throws(DatabaseError) -> Int {
-        try left.withBytes { left throws(DatabaseError) in
-            try right.withBytes { right throws(DatabaseError) in
-                try access.operations.compareKeys(database.handle, left, right)
-            }
+        try withBytes(left, right) { left, right throws(DatabaseError) in
+            try access.operations.compareKeys(database.handle, left, right)
         }
     }
 }

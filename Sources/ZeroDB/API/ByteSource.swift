@@ -7,6 +7,17 @@ public protocol ByteSource {
     ) throws(Failure) -> Result
 }
 
+/// Runs a body with the bytes of two at once, such as a key and its value.
+@inline(__always)
+func withBytes<Result>(
+    _ first: some ByteSource, _ second: some ByteSource,
+    _ body: (UnsafeRawBufferPointer, UnsafeRawBufferPointer) throws(DatabaseError) -> Result
+) throws(DatabaseError) -> Result {
+    try first.withBytes { first throws(DatabaseError) in
+        try second.withBytes { second throws(DatabaseError) in try body(first, second) }
+    }
+}
+
 extension ByteSource where Self: Collection, Element == UInt8 {
     /// Runs a body with the collection's own storage where it is in one piece, otherwise with a copy.
     @inlinable

@@ -10,7 +10,8 @@ extension WriteTransaction {
     public mutating func insertPair(
         _ key: some ByteSource, _ value: some ByteSource, in database: Database = .main
     ) throws(DatabaseError) -> Bool {
-        try putPair(key, value, in: database, mode: .noPair)
+        try access.operations.checkDuplicates(database.handle)
+        return try put(key, value, in: database, mode: .noPair)
     }
 
     /// Adds a value that is after all others of its key.
@@ -19,19 +20,8 @@ extension WriteTransaction {
     public mutating func appendPair(
         _ key: some ByteSource, _ value: some ByteSource, in database: Database = .main
     ) throws(DatabaseError) {
-        _ = try putPair(key, value, in: database, mode: .appendValue)
-    }
-
-    private mutating func putPair(
-        _ key: some ByteSource, _ value: some ByteSource, in database: Database,
-        mode: Operations.PutMode
-    ) throws(DatabaseError) -> Bool {
         try access.operations.checkDuplicates(database.handle)
-        return try key.withBytes { key throws(DatabaseError) in
-            try value.withBytes { value throws(DatabaseError) in
-                try access.operations.put(database.handle, key, value, mode: mode) == nil
-            }
-        }
+        _ = try put(key, value, in: database, mode: .appendValue)
     }
 
     /// Deletes one value of a key.
@@ -43,10 +33,8 @@ extension WriteTransaction {
         _ key: some ByteSource, _ value: some ByteSource, in database: Database = .main
     ) throws(DatabaseError) -> Bool {
         try access.operations.checkDuplicates(database.handle)
-        return try key.withBytes { key throws(DatabaseError) in
-            try value.withBytes { value throws(DatabaseError) in
-                try access.operations.delete(database.handle, key, value: value)
-            }
+        return try withBytes(key, value) { key, value throws(DatabaseError) in
+            try access.operations.delete(database.handle, key, value: value)
         }
     }
 }
@@ -77,15 +65,13 @@ extension Transaction where Self: ~Copyable {
     /// Orders two values of a key as a database does.
     ///
     /// - Returns: a number below, equal to or above 0.
-    /// - Throws: `incompatible` without duplicates; `badValueSize`, `badDatabase`,
-    ///   `badTransaction`.
+    /// - Throws: `incompatible` without duplicates; `badValueSize` as `compareKeys(_:_:in:)`, for
+    ///   values; `badDatabase`, `badTransaction`.
     public func compareValues(
         _ left: some ByteSource, _ right: some ByteSource, in database: Database = .main
     ) throws(DatabaseError) -> Int {
-        try left.withBytes { left throws(DatabaseError) in
-            try right.withBytes { right throws(DatabaseError) in
-                try access.operations.compareValues(database.handle, left, right)
-            }
+        try withBytes(left, right) { left, right throws(DatabaseError) in
+            try access.operations.compareValues(database.handle, left, right)
         }
     }
 }
@@ -164,10 +150,8 @@ extension Cursor {
     private mutating func seekPair(
         _ key: some ByteSource, _ value: some ByteSource, exact: Bool
     ) throws(DatabaseError) -> CursorState.Entry? {
-        try key.withBytes { key throws(DatabaseError) in
-            try value.withBytes { value throws(DatabaseError) in
-                try state.pointee.seek(key, value: value, exact: exact)
-            }
+        try withBytes(key, value) { key, value throws(DatabaseError) in
+            try state.pointee.seek(key, value: value, exact: exact)
         }
     }
 

@@ -73,27 +73,17 @@ extension Transaction where Self: ~Copyable {
     /// - Throws: `badDatabase`, `badTransaction`; `badValueSize` for an end that can be no key.
     @_lifetime(borrow self)
     public func entries(
-        in range: KeyRange = .all, of database: Database = .main, reversed: Bool = false
+        _ range: KeyRange = .all, in database: Database = .main, reversed: Bool = false
     ) throws(DatabaseError) -> Entries {
         let operations = access.operations
+        let record = try operations.record(database.handle)
+        // Ends that are only compared with keys must be such as the database could hold, too.
         try range.withEnds { from, to throws(DatabaseError) in
-            try operations.checkEnd(from, of: database.handle)
-            try operations.checkEnd(to, of: database.handle)
+            if let from { try operations.checkKey(from, record) }
+            if let to { try operations.checkKey(to, record) }
         }
-        let flags = try operations.flags(of: database.handle)
         return Entries(
-            try cursor(in: database), range, reversed: reversed, reversesKeys: flags.reversesKeys)
-    }
-}
-
-extension Operations {
-    /// Ends that are only compared with keys must be such as the database could hold, too: integers
-    /// of another size have no place in its order.
-    ///
-    /// - Throws: `badValueSize`.
-    fileprivate func checkEnd(_ end: KeyBytes?, of database: Int) throws(DatabaseError) {
-        guard let end else { return }
-        try checkKey(end)
-        _ = try heldKey(end, try record(database))
+            try cursor(in: database), range, reversed: reversed,
+            reversesKeys: record.flags.reversesKeys)
     }
 }

@@ -208,14 +208,12 @@ public struct WriteTransaction: ~Copyable, Transaction {
         _ = try put(key, value, in: database, mode: .append)
     }
 
-    private mutating func put(
+    mutating func put(
         _ key: some ByteSource, _ value: some ByteSource, in database: Database,
         mode: Operations.PutMode
     ) throws(DatabaseError) -> Bool {
-        try key.withBytes { key throws(DatabaseError) in
-            try value.withBytes { value throws(DatabaseError) in
-                try access.operations.put(database.handle, key, value, mode: mode) == nil
-            }
+        try withBytes(key, value) { key, value throws(DatabaseError) in
+            try access.operations.put(database.handle, key, value, mode: mode) == nil
         }
     }
 

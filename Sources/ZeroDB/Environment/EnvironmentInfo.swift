@@ -1,6 +1,6 @@
 /// Facts and figures of an environment.
 public struct EnvironmentInfo: Sendable {
-    /// Of the files.
+    /// Of the files' format.
     public var formatVersion: UInt32
     /// Bytes in a page.
     public var pageSize: Int
@@ -22,8 +22,9 @@ public struct EnvironmentInfo: Sendable {
     public var readers: Int
     /// Pages one transaction may dirty; 0 for no bound.
     public var maxTransactionPages: UInt64
-    /// Bytes.
+    /// Bytes the largest key may have.
     public var maxKeySize: Int
+    /// When this process checks the checksums of pages.
     public var checksumMode: ChecksumMode
     /// Named databases.
     public var databases: UInt64

@@ -11,9 +11,10 @@ public enum Durability: UInt32, Sendable {
 
 /// How to open an environment.
 public struct EnvironmentOptions: Sendable {
-    /// Open for reading only; nothing is created or written.
+    /// Open for reading only. Writes nothing but the reader table in `lock.zdb`, which it makes if it
+    /// may; where it may not, as on a read-only medium, nobody may write.
     public var isReadOnly = false
-    /// Create directory and files that are not there.
+    /// Create directory and files that are not there; not if `isReadOnly`.
     public var createsIfMissing = true
     /// Bytes in a page: 4096 to 65536, a power of two. Counts at creation only.
     public var pageSize = Format.pageSizeDefault
@@ -41,6 +42,7 @@ public struct EnvironmentOptions: Sendable {
     /// any thread, the library's own included; must not call back into the environment.
     public var onEvent: (@Sendable (Event) -> Void)?
 
+    /// The defaults, which suit most programs.
     public init() {}
 
     /// The bounds of `maxReaders`.

@@ -16,8 +16,6 @@ package struct HandleTable<Object: ~Copyable>: @unchecked Sendable {
     package let table: UnsafeMutablePointer<zp_handle_table>
 
     private static var slotSize: Int { Int(ZP_HANDLE_SLOT_SIZE) }
-    private static var indexBits: UInt64 { UInt64(ZP_HANDLE_INDEX_BITS) }
-    private static var kindBits: UInt64 { UInt64(ZP_HANDLE_KIND_BITS) }
 
     package struct Claim {
         package var index: Int
@@ -38,7 +36,7 @@ package struct HandleTable<Object: ~Copyable>: @unchecked Sendable {
     /// Makes the table's slots, if there are none. Without memory for them nothing can be claimed.
     package func make(kind: UInt64, capacity: Int) {
         guard slots == nil else { return }
-        let capacity = min(capacity, 1 << Int(Self.indexBits))
+        let capacity = min(capacity, 1 << Int(ZP_HANDLE_INDEX_BITS))
         // Pages of the table come into being when they are touched.
         let size = capacity * Self.slotSize
         let memory = mmap(
@@ -58,15 +56,12 @@ package struct HandleTable<Object: ~Copyable>: @unchecked Sendable {
     @inline(__always)
     var slots: UnsafeMutableRawPointer? { zp_handle_slots(table) }
 
-    @inline(__always)
-    var kind: UInt64 { table.pointee.kind }
-
     private var capacity: Int { Int(table.pointee.capacity) }
 
     @inline(__always)
     var highWater: UnsafeMutablePointer<Atomic<Int>> {
-        // Its last field.
-        (UnsafeMutableRawPointer(table) + 24).assumingMemoryBound(to: Atomic<Int>.self)
+        UnsafeMutableRawPointer(zp_handle_high_water(table))
+            .assumingMemoryBound(to: Atomic<Int>.self)
     }
 
     /// A slot's word: generation << 1 | in use.
@@ -74,14 +69,21 @@ package struct HandleTable<Object: ~Copyable>: @unchecked Sendable {
     func word(
         _ slots: UnsafeMutableRawPointer, _ index: Int
     ) -> UnsafeMutablePointer<Atomic<UInt64>> {
-        (slots + index * Self.slotSize).assumingMemoryBound(to: Atomic<UInt64>.self)
+        field(slots, index, Int(ZP_HANDLE_WORD_OFFSET)).assumingMemoryBound(to: Atomic<UInt64>.self)
+    }
+
+    @inline(__always)
+    private func field(
+        _ slots: UnsafeMutableRawPointer, _ index: Int, _ offset: Int
+    ) -> UnsafeMutableRawPointer {
+        slots + (index * Self.slotSize + offset)
     }
 
     @inline(__always)
     func objectWord(
         _ slots: UnsafeMutableRawPointer, _ index: Int
     ) -> UnsafeMutablePointer<Atomic<UInt>> {
-        (slots + (index * Self.slotSize + 8)).assumingMemoryBound(to: Atomic<UInt>.self)
+        field(slots, index, Int(ZP_HANDLE_OBJECT_OFFSET)).assumingMemoryBound(to: Atomic<UInt>.self)
     }
 
     @inline(__always)
@@ -98,7 +100,7 @@ package struct HandleTable<Object: ~Copyable>: @unchecked Sendable {
 
     @inline(__always)
     func handle(_ index: Int, _ word: UInt64) -> UInt64 {
-        (word >> 1) << (Self.indexBits + Self.kindBits) | UInt64(index) << Self.kindBits | kind
+        zp_handle(table, Int64(index), word)
     }
 
     /// Takes a slot, `hint` if it is free.
@@ -137,7 +139,7 @@ package struct HandleTable<Object: ~Copyable>: @unchecked Sendable {
     private func tagWord(
         _ slots: UnsafeMutableRawPointer, _ index: Int
     ) -> UnsafeMutablePointer<Atomic<UInt>> {
-        (slots + (index * Self.slotSize + 16)).assumingMemoryBound(to: Atomic<UInt>.self)
+        field(slots, index, Int(ZP_HANDLE_TAG_OFFSET)).assumingMemoryBound(to: Atomic<UInt>.self)
     }
 
     /// Says what a slot in use belongs to; 0 while it is free or has not been said.
@@ -183,7 +185,7 @@ package struct HandleTable<Object: ~Copyable>: @unchecked Sendable {
 
     @inline(__always)
     package static func index(of handle: UInt64) -> Int {
-        Int(truncatingIfNeeded: handle >> kindBits) & (1 << Int(indexBits) - 1)
+        Int(zp_handle_index(handle))
     }
 
     /// The object a handle names; nil if the handle is dead or never was one.

@@ -1,7 +1,9 @@
 /// What a database is: chosen when it is made, recorded in it, the same bits as in `zerodb.h`.
 public struct DatabaseFlags: OptionSet, Sendable, Hashable {
+    /// The bits, as in `zerodb.h`.
     public let rawValue: UInt16
 
+    /// Of the bits in `zerodb.h`.
     public init(rawValue: UInt16) { self.rawValue = rawValue }
 
     /// Keys are ordered by their bytes from the last to the first.

@@ -4,27 +4,61 @@
 public struct DatabaseError: Error, Sendable, CustomStringConvertible {
     /// The kinds of failure. The raw values are those of `zerodb.h`.
     public enum Code: Int32, Sendable {
+        /// A database of that name exists already.
         case keyExists = -1
+        /// There is no database of that name.
         case notFound = -2
+        /// A page failed its checksum or its structure is impossible, or the log is damaged or lacks
+        /// a part. `page` and the message say where.
         case corrupted = -3
+        /// The files are of a format that this library does not read, or are open in a program whose
+        /// library shares them in another way.
         case versionMismatch = -4
+        /// The file is not a ZeroDB environment.
         case invalidFile = -5
+        /// The environment has reached ``EnvironmentOptions/maxSize``: the transaction can only be
+        /// aborted. Or another process with a larger one has let it grow beyond what this one has
+        /// mapped; or transactions are nested too deep.
         case full = -6
+        /// The transaction has changed ``EnvironmentOptions/maxTransactionPages`` pages. It can only
+        /// be aborted.
         case transactionFull = -7
+        /// Every slot of the reader table is taken (``EnvironmentOptions/maxReaders``); or 1024
+        /// processes have the environment open, or this process has 65536 transactions open.
         case readersFull = -8
+        /// An earlier error broke the transaction.
         case badTransaction = -9
+        /// The environment has been closed.
         case badHandle = -10
+        /// The database was not opened in this environment, or does not exist in this transaction's
+        /// snapshot.
         case badDatabase = -11
+        /// A key of 0 or more than ``Environment/maxKeySize`` bytes, a value of more than 2 GiB, a
+        /// duplicate of more than `maxKeySize` bytes; an integer of another size than 4 or 8 bytes, or
+        /// a size that differs from the others in a database where all have one.
         case badValueSize = -12
+        /// Flags do not fit the database or one another, or the operation does not fit the database.
         case incompatible = -13
+        /// A write or a checkpoint in an environment that was opened for reading only.
         case readOnly = -14
+        /// A second write transaction of one thread, a second environment of one process on one path,
+        /// or an environment that is closed while transactions are open.
         case busy = -15
+        /// The environment was inherited through `fork()`; open it anew in the child.
         case forked = -16
+        /// A flush or a write failed in a way after which what is on disk is unknown. The environment
+        /// refuses to write until all have closed it and it is opened again.
         case panic = -17
+        /// An option outside its range, a name of no or too many bytes.
         case badArgument = -18
+        /// The cursor is on no entry, or an error lost its place.
         case badCursor = -19
+        /// This version does not do that, such as an environment on a network file system.
         case unsupported = -20
+        /// What was appended is not after what is there.
         case notSorted = -21
+        /// The environment was not closed cleanly, and its log holds transactions that only an opening
+        /// for writing can replay.
         case recoveryNeeded = -22
         /// The operating system refused; `systemError` has the errno.
         case system = 1
@@ -79,5 +113,6 @@ public struct DatabaseError: Error, Sendable, CustomStringConvertible {
     /// What a C function returns for this error.
     public var resultCode: Int32 { code == .system ? systemError : code.rawValue }
 
+    /// The message.
     public var description: String { message }
 }

@@ -79,8 +79,7 @@ extension Operations {
         let record = try record(database)
         for end in [from, to] {
             guard let end else { continue }
-            try checkKey(end)
-            _ = try heldKey(end, record)
+            try checkKey(end, record)
         }
         guard let from, let to else { return true }
         return try compareKeys(database, from, to) < 0

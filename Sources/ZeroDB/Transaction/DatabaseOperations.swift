@@ -245,7 +245,9 @@ public struct DatabaseStatistics: Sendable, Equatable {
     public var entries: UInt64
     /// Different keys.
     public var keys: UInt64
+    /// Pages that hold separators and references to other pages.
     public var branchPages: UInt64
+    /// Pages that hold entries, those with the values of one key included.
     public var leafPages: UInt64
     /// Pages in overflow runs.
     public var overflowPages: UInt64

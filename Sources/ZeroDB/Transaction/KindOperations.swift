@@ -22,15 +22,32 @@ extension Operations {
     private func reversedKey(
         _ key: KeyBytes, _ record: borrowing TreeRecord
     ) throws(DatabaseError) -> KeyBytes {
-        if record.flags.contains(.integerKeys) {
-            let width = record.entries > 0 ? Int(record.keyWidth) : 0
-            guard key.count == 4 || key.count == 8, width == 0 || width == key.count else {
-                throw badInteger("key", key.count, width)
-            }
-        }
+        try checkInteger(key, record)
         let copy = state.pointee.needKeyBuffer()
         MemberOrder.copyKey(of: key, reversed: true, to: copy)
         return KeyBytes(start: copy, count: key.count)
+    }
+
+    /// - Throws: `badValueSize` where keys are integers and this one has another size than the tree's.
+    private func checkInteger(
+        _ key: KeyBytes, _ record: borrowing TreeRecord
+    ) throws(DatabaseError) {
+        guard record.flags.contains(.integerKeys) else { return }
+        let width = record.entries > 0 ? Int(record.keyWidth) : 0
+        guard key.count == 4 || key.count == 8, width == 0 || width == key.count else {
+            throw badInteger("key", key.count, width)
+        }
+    }
+
+    /// Checks that a key is one that the database could hold: integers of another size have no place
+    /// in its order.
+    ///
+    /// - Throws: `badValueSize`.
+    func checkKey(
+        _ key: KeyBytes, _ record: borrowing TreeRecord
+    ) throws(DatabaseError) {
+        try checkKey(key)
+        try checkInteger(key, record)
     }
 
     private func badInteger(_ what: String, _ size: Int, _ width: Int) -> DatabaseError {
@@ -46,7 +63,7 @@ extension Operations {
         _ writer: TreeWriter, _ key: KeyBytes, _ value: UnsafeRawBufferPointer
     ) throws(DatabaseError) {
         let record = writer.tree.pointee.record
-        _ = try heldKey(key, record)
+        try checkInteger(key, record)
         if record.flags.contains(.duplicates) { try checkMember(value, record) }
     }
 
@@ -242,16 +259,24 @@ extension Operations {
     // MARK: Order
 
     /// Orders two keys as a database does.
+    ///
+    /// - Throws: `badValueSize` for a key that the database could not hold, and for two that it could
+    ///   not hold together.
     package func compareKeys(
         _ database: Int, _ left: UnsafeRawBufferPointer, _ right: UnsafeRawBufferPointer
     ) throws(DatabaseError) -> Int {
-        let flags = try record(database).flags
-        try checkKey(left)
-        try checkKey(right)
-        return MemberOrder.compare(left, right, reversed: flags.reversesKeys)
+        let record = try record(database)
+        try checkKey(left, record)
+        try checkKey(right, record)
+        if record.flags.contains(.integerKeys), left.count != right.count {
+            throw differentSizes("keys", left.count, right.count)
+        }
+        return MemberOrder.compare(left, right, reversed: record.flags.reversesKeys)
     }
 
     /// Orders two values of a key.
+    ///
+    /// - Throws: `incompatible` if keys have one value each; `badValueSize` as `compareKeys`.
     package func compareValues(
         _ database: Int, _ left: UnsafeRawBufferPointer, _ right: UnsafeRawBufferPointer
     ) throws(DatabaseError) -> Int {
@@ -263,6 +288,15 @@ extension Operations {
         }
         try checkMember(left, record)
         try checkMember(right, record)
+        if record.flags.contains(.fixedSizeDuplicates), left.count != right.count {
+            throw differentSizes("values", left.count, right.count)
+        }
         return MemberOrder.compare(left, right, reversed: record.flags.reversesValues)
+    }
+
+    private func differentSizes(_ what: String, _ left: Int, _ right: Int) -> DatabaseError {
+        DatabaseError(
+            .badValueSize,
+            "the \(what) have \(left) and \(right) bytes; in this database all have one size")
     }
 }

@@ -32,8 +32,7 @@ extension CursorState {
             }
             return try scanMany(tree, buffer, keys, values, capacity)
         } catch {
-            if error.code != .badCursor { place = .lost }
-            throw Operations(transaction).inDatabase(error, database)
+            throw losingPlace(error)
         }
     }
 

@@ -77,8 +77,7 @@ extension CursorState {
         do throws(DatabaseError) {
             return try moveInSets(move, tree)
         } catch {
-            if error.code != .badCursor { place = .lost }
-            throw Operations(transaction).inDatabase(error, database)
+            throw losingPlace(error)
         }
     }
 
@@ -174,17 +173,12 @@ extension CursorState {
         _ tree: TreeState, forward: Bool
     ) throws(DatabaseError) -> Entry? {
         guard tree.depth > 0 else { return nil }
-        let source = transaction.pointee.source
-        let leafStep = tree.depth - 1
-        let leaf = Page(path[leafStep].page, size: source.pageSize)
         // From where a key was, forward is where the path leads already.
         let isBetweenKeys = place == .between && set.kind == .none
-        let index = path[leafStep].index + (forward ? (isBetweenKeys ? 0 : 1) : -1)
-        if index >= 0, index < leaf.count {
-            path[leafStep].index = index
-        } else if try !TreeRead.moveToNeighbor(source, tree, forward: forward, path: path) {
-            return nil
-        }
+        let isMoved = try TreeRead.step(
+            transaction.pointee.source, tree, by: forward ? (isBetweenKeys ? 0 : 1) : -1, path: path
+        )
+        guard isMoved else { return nil }
         return try enterKey(tree, forward ? .first : .last)
     }
 
@@ -193,26 +187,21 @@ extension CursorState {
     ) throws(DatabaseError) -> Entry? {
         // From where a value was, forward is where the position is already.
         let isBetween = place == .between
+        let distance = forward ? (isBetween ? 0 : 1) : -1
         switch set.kind {
         case .none: return nil
         case .single:
             // Between, the only value is before or after the one that was deleted.
             guard isBetween, forward == (set.index == 0) else { return nil }
         case .set:
-            let index = set.index + (forward ? (isBetween ? 0 : 1) : -1)
+            let index = set.index + distance
             guard index >= 0, index < set.count else { return nil }
             set.index = index
         case .tree:
             guard let path = extra?.path else { throw lostError }
-            let source = transaction.pointee.source
-            let leafStep = set.tree.depth - 1
-            let leaf = Page(path[leafStep].page, size: source.pageSize)
-            let index = path[leafStep].index + (forward ? (isBetween ? 0 : 1) : -1)
-            if index >= 0, index < leaf.count {
-                path[leafStep].index = index
-            } else if try !TreeRead.moveToNeighbor(source, set.tree, forward: forward, path: path) {
-                return nil
-            }
+            let isMoved = try TreeRead.step(
+                transaction.pointee.source, set.tree, by: distance, path: path)
+            guard isMoved else { return nil }
         }
         return try pairEntry(tree)
     }
@@ -413,8 +402,7 @@ extension CursorState {
             if entry == nil { place = .nowhere }
             return entry
         } catch {
-            place = .lost
-            throw operations.inDatabase(error, database)
+            throw losingPlace(error)
         }
     }
 
@@ -469,8 +457,7 @@ extension CursorState {
                 return try previousValues(tree)
             }
         } catch {
-            if error.code != .badCursor { place = .lost }
-            throw Operations(transaction).inDatabase(error, database)
+            throw losingPlace(error)
         }
     }
 
@@ -564,8 +551,7 @@ extension CursorState {
             }
             return try pairEntry(tree)
         } catch {
-            place = .lost
-            throw Operations(transaction).inDatabase(error, database)
+            throw losingPlace(error)
         }
     }
 

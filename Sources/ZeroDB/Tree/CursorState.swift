@@ -124,8 +124,7 @@ package struct CursorState {
             if tree.record.flags.contains(.duplicates) { return try movePair(move, tree) }
             return try moveChecked(move, tree)
         } catch {
-            if error.code != .badCursor { place = .lost }
-            throw Operations(transaction).inDatabase(error, database)
+            throw losingPlace(error)
         }
     }
 
@@ -147,6 +146,14 @@ package struct CursorState {
             guard place == .onEntry else { throw nowhereError }
             return try entry(tree)
         }
+    }
+
+    /// What a move throws for an error met on its way, which leaves the path in pieces; without an entry
+    /// to begin at there was no way.
+    @inline(never)
+    mutating func losingPlace(_ error: DatabaseError) -> DatabaseError {
+        if error.code != .badCursor { place = .lost }
+        return Operations(transaction).inDatabase(error, database)
     }
 
     var lostError: DatabaseError {
@@ -188,8 +195,7 @@ package struct CursorState {
             if tree.record.flags.contains(.duplicates) { return try enterKey(tree, .first) }
             return try entry(tree)
         } catch {
-            place = .lost
-            throw Operations(transaction).inDatabase(error, database)
+            throw losingPlace(error)
         }
     }
 
@@ -355,7 +361,7 @@ package struct CursorState {
     package mutating func put(
         _ target: KeyBytes, _ value: UnsafeRawBufferPointer, mode: Operations.PutMode
     ) throws(DatabaseError) -> UnsafeRawBufferPointer? {
-        _ = try begin()
+        // No look for the cursor's old place: it goes where the entry is put.
         let writer = try Operations(transaction).checkPut(database, target, value)
         let flags = writer.tree.pointee.record.flags
         // Refused for its order, an append leaves the cursor where it was.

@@ -140,6 +140,25 @@ enum TreeRead {
         }
     }
 
+    /// Moves a path by as many entries, to another leaf at most.
+    ///
+    /// - Parameter distance: 1, -1, or 0 to where the path leads already, which may be behind the
+    ///   last entry of its leaf.
+    /// - Returns: false at the end of the tree; the path is unchanged then.
+    @inline(__always)
+    static func step(
+        _ source: PageSource, _ tree: TreeState, by distance: Int, path: Path
+    ) throws(DatabaseError) -> Bool {
+        let leafStep = tree.depth - 1
+        let leaf = Page(path[leafStep].page, size: source.pageSize)
+        let index = path[leafStep].index + distance
+        if index >= 0, index < leaf.count {
+            path[leafStep].index = index
+            return true
+        }
+        return try moveToNeighbor(source, tree, forward: distance >= 0, path: path)
+    }
+
     /// Moves a path to the next leaf's first entry, or the leaf before's last.
     ///
     /// - Returns: false at the end of the tree; the path is unchanged then.

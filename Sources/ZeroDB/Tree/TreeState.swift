@@ -55,7 +55,8 @@ struct PathStep {
     /// The child taken in a branch, the entry in a leaf.
     var index: Int
 
-    /// Where `index` lies in a step: behind two words.
+    /// Where `index` lies in a step: behind two words. A constant, as the key path that `MemoryLayout`
+    /// would take is not always folded; a test compares them.
     static let indexOffset = 16
 }
 

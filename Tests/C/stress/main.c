@@ -30,6 +30,8 @@ int main(int count, char **arguments) {
         (count == 4 && !parse(arguments[3], &seed))) {
         return usage(arguments[0]);
     }
+    bool is_kills = strcmp(arguments[1], "kills") == 0;
+    if (!is_kills && strcmp(arguments[1], "mixed") != 0) return usage(arguments[0]);
     const char *parent = getenv("TMPDIR");
     char directory[PATH_BYTES];
     int length = snprintf(directory, sizeof(directory), "%s/zerodb-c-stress-XXXXXX",
@@ -41,12 +43,10 @@ int main(int count, char **arguments) {
     }
     printf("stress: %s %s, seed %" PRIu64 ", in %s\n", arguments[1], arguments[2], seed, directory);
     fflush(stdout);
-    if (strcmp(arguments[1], "kills") == 0) {
+    if (is_kills) {
         stress_kills((unsigned)amount, seed);
-    } else if (strcmp(arguments[1], "mixed") == 0) {
-        stress_mixed((unsigned)amount, seed);
     } else {
-        return usage(arguments[0]);
+        stress_mixed((unsigned)amount, seed);
     }
     if (chdir("/") == 0) remove_tree(directory);
     return 0;

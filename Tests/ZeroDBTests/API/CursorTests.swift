@@ -7,13 +7,7 @@ import Testing
 struct CursorTests {
     private let environment: Environment
 
-    init() throws {
-        var options = EnvironmentOptions()
-        options.maxSize = 64 << 20
-        options.usesThread = false
-        environment = try Environment(
-            path: "env", options: options, fileSystem: MemoryFileSystem())
-    }
+    init() throws { environment = try Environment.inMemory() }
 
     /// Runs a body with a write transaction that holds `keys`, each its own value, and a cursor.
     private func withCursor(

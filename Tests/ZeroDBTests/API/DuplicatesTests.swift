@@ -10,9 +10,7 @@ struct DuplicatesTests {
 
     init() throws {
         directory = try TemporaryDirectory()
-        var options = EnvironmentOptions()
-        options.maxSize = 64 << 20
-        environment = try Environment(path: directory.path, options: options)
+        environment = try directory.open()
         pairs = try environment.write { transaction throws in
             let pairs = try transaction.createDatabase("pairs", flags: .duplicates)
             for key in ["b", "d"] {
@@ -30,17 +28,6 @@ struct DuplicatesTests {
 
     private func texts(_ values: [[UInt8]]) -> [String] {
         values.map { String(decoding: $0, as: UTF8.self) }
-    }
-
-    private func fails(_ code: DatabaseError.Code, _ body: () throws -> Void) {
-        do {
-            try body()
-            Issue.record("nothing was thrown instead of \(code)")
-        } catch let error as DatabaseError {
-            #expect(error.code == code, "\(error)")
-        } catch {
-            Issue.record("\(error)")
-        }
     }
 
     @Test("The values of a key come in their order, and the first stands for the key")
@@ -81,7 +68,9 @@ struct DuplicatesTests {
             #expect(try writer.values(for: "b", in: pairs).isEmpty)
             #expect(try writer.statistics(of: pairs).entries == 4)
         }
-        fails(.notSorted) { try environment.write { try $0.appendPair("d", "d4", in: pairs) } }
+        expectFailure(.notSorted) {
+            try environment.write { try $0.appendPair("d", "d4", in: pairs) }
+        }
         #expect(try environment.verify().problems == 0)
     }
 
@@ -131,11 +120,11 @@ struct DuplicatesTests {
             try writer.put("one", "1")
             try writer.put("two", "2")
         }
-        fails(.incompatible) { _ = try environment.write { try $0.insertPair("one", "2") } }
-        fails(.incompatible) { try environment.write { try $0.appendPair("one", "2") } }
-        fails(.incompatible) { _ = try environment.write { try $0.deletePair("one", "1") } }
+        expectFailure(.incompatible) { _ = try environment.write { try $0.insertPair("one", "2") } }
+        expectFailure(.incompatible) { try environment.write { try $0.appendPair("one", "2") } }
+        expectFailure(.incompatible) { _ = try environment.write { try $0.deletePair("one", "1") } }
         let reader = try environment.beginRead()
-        fails(.incompatible) { _ = try reader.compareValues("1", "2") }
+        expectFailure(.incompatible) { _ = try reader.compareValues("1", "2") }
         var cursor = try reader.cursor()
         #expect(value(try cursor.nextKey()) == "1")
         do throws(DatabaseError) {

@@ -15,9 +15,7 @@ struct EntriesTests {
 
     init() throws {
         directory = try TemporaryDirectory()
-        var options = EnvironmentOptions()
-        options.maxSize = 64 << 20
-        environment = try Environment(path: directory.path, options: options)
+        environment = try directory.open()
     }
 
     // MARK: What there must be
@@ -137,11 +135,11 @@ struct EntriesTests {
     ) throws {
         for range in ranges(kind) {
             let expected = expected(pairs, range, kind)
-            let forward = try collect(try transaction.entries(in: range, of: database))
+            let forward = try collect(try transaction.entries(range, in: database))
             try #require(
                 forward == expected, "\(kind.name), \(range): forwards; \(TestSettings.rerun)")
             let backward = try collect(
-                try transaction.entries(in: range, of: database, reversed: true))
+                try transaction.entries(range, in: database, reversed: true))
             try #require(
                 backward == expected.reversed(),
                 "\(kind.name), \(range): reversed; \(TestSettings.rerun)")
@@ -173,7 +171,7 @@ struct EntriesTests {
         }
         for (end, first) in [("c", "b3"), ("bb", "b3"), ("b", "a3"), ("z", "c3")] {
             var entries = try transaction.entries(
-                in: KeyRange(to: end), of: database, reversed: true)
+                KeyRange(to: end), in: database, reversed: true)
             guard let entry = try entries.next() else {
                 Issue.record("there is nothing before \(end)")
                 continue
@@ -182,7 +180,7 @@ struct EntriesTests {
             #expect(found.value == Array(first.utf8), "before \(end)")
         }
         var entries = try transaction.entries(
-            in: KeyRange(from: "b", to: "c"), of: database, reversed: true)
+            KeyRange(from: "b", to: "c"), in: database, reversed: true)
         var values: [String] = []
         while let entry = try entries.next() {
             values.append(String(decoding: copy(entry).value, as: UTF8.self))
@@ -199,7 +197,7 @@ struct EntriesTests {
             for range in [.all, KeyRange(from: end), KeyRange(to: end)] {
                 for reversed in [false, true] {
                     let found = try collect(
-                        try transaction.entries(in: range, of: database, reversed: reversed))
+                        try transaction.entries(range, in: database, reversed: reversed))
                     #expect(found.isEmpty)
                 }
             }
@@ -220,7 +218,7 @@ struct EntriesTests {
             for range in [KeyRange(from: end, to: nil), KeyRange(from: nil, to: end)] {
                 for reversed in [false, true] {
                     do throws(DatabaseError) {
-                        _ = try transaction.entries(in: range, of: database, reversed: reversed)
+                        _ = try transaction.entries(range, in: database, reversed: reversed)
                         Issue.record("\(range) was taken")
                     } catch {
                         #expect(error.code == .badValueSize)
@@ -243,7 +241,7 @@ struct EntriesTests {
             for letter in ["a", "b", "c", "d"] { try transaction.put(letter, letter) }
         }
         let reader = try environment.beginRead()
-        var entries = try reader.entries(in: KeyRange(from: "b"))
+        var entries = try reader.entries(KeyRange(from: "b"))
         _ = try entries.next()
         var rest: [[UInt8]] = []
         // There is no loop over what is no sequence.

@@ -13,24 +13,11 @@ struct RanksTests {
 
     init() throws {
         directory = try TemporaryDirectory()
-        var options = EnvironmentOptions()
-        options.maxSize = 64 << 20
-        environment = try Environment(path: directory.path, options: options)
+        environment = try directory.open()
         counted = try environment.write { transaction throws in
             let counted = try transaction.createDatabase("counted", flags: .counted)
             for key in Self.keys { try transaction.put(key, "value", in: counted) }
             return counted
-        }
-    }
-
-    private func fails(_ code: DatabaseError.Code, _ body: () throws -> Void) {
-        do {
-            try body()
-            Issue.record("nothing was thrown instead of \(code)")
-        } catch let error as DatabaseError {
-            #expect(error.code == code, "\(error)")
-        } catch {
-            Issue.record("\(error)")
         }
     }
 
@@ -121,9 +108,9 @@ struct RanksTests {
     func refusesUncounted() throws {
         try environment.write { try $0.put("key", "value") }
         let reader = try environment.beginRead()
-        fails(.incompatible) { _ = try reader.rank(of: "key") }
-        fails(.incompatible) { _ = try reader.split(into: 2) }
-        fails(.badValueSize) { _ = try reader.rank(of: "", in: counted) }
+        expectFailure(.incompatible) { _ = try reader.rank(of: "key") }
+        expectFailure(.incompatible) { _ = try reader.split(into: 2) }
+        expectFailure(.badValueSize) { _ = try reader.rank(of: "", in: counted) }
         var cursor = try reader.cursor()
         do throws(DatabaseError) {
             _ = try cursor.seek(toRank: 0)

@@ -9,9 +9,7 @@ struct SwiftAPITests {
 
     init() throws {
         directory = try TemporaryDirectory()
-        var options = EnvironmentOptions()
-        options.maxSize = 64 << 20
-        environment = try Environment(path: directory.path, options: options)
+        environment = try directory.open()
     }
 
     @Test("Strings, arrays, slices and buffers serve as keys and values")

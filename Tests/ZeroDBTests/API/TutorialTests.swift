@@ -66,11 +66,11 @@ struct TutorialTests {
         // snippet-begin: KeepingContacts
         try environment.read { transaction in
             let people = try transaction.database("people")
-            var entries = try transaction.entries(in: KeyRange(from: "a", to: "b"), of: people)
+            var entries = try transaction.entries(KeyRange(from: "a", to: "b"), in: people)
             while let entry = try entries.next() {
                 print(text(entry.key), "is", text(entry.value))
             }
-            var backwards = try transaction.entries(of: people, reversed: true)
+            var backwards = try transaction.entries(in: people, reversed: true)
             while let entry = try backwards.next() {
                 print(text(entry.key))
             }

@@ -9,9 +9,7 @@ struct BatchAPITests {
 
     init() throws {
         directory = try TemporaryDirectory()
-        var options = EnvironmentOptions()
-        options.maxSize = 64 << 20
-        environment = try Environment(path: directory.path, options: options)
+        environment = try directory.open()
         try environment.write { writer throws in
             for number in 100..<900 { try writer.put("\(number)", "value \(number)") }
         }
@@ -89,5 +87,26 @@ struct BatchAPITests {
             #expect(try reader.compareKeys("b", "ab") > 0)
             #expect(try reader.compareKeys("ab", "ab") == 0)
         }
+    }
+
+    @Test("Integers of other sizes than a database holds have no order in it")
+    func refusesToCompareSizes() throws {
+        var transaction = try environment.beginWrite()
+        let integers = try transaction.createDatabase("integers", flags: .integerKeys)
+        func refuses(_ left: Int, _ right: Int) -> Bool {
+            do throws(DatabaseError) {
+                _ = try transaction.compareKeys(
+                    [UInt8](repeating: 0, count: left), [UInt8](repeating: 0, count: right),
+                    in: integers)
+                return false
+            } catch {
+                return error.code == .badValueSize
+            }
+        }
+        #expect(!refuses(4, 4) && !refuses(8, 8))
+        #expect(refuses(4, 8) && refuses(8, 4) && refuses(3, 3))
+        try transaction.put([UInt8](repeating: 1, count: 8), "eight", in: integers)
+        #expect(!refuses(8, 8))
+        #expect(refuses(4, 8) && refuses(8, 4) && refuses(4, 4))
     }
 }

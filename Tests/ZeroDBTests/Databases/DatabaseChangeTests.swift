@@ -8,33 +8,16 @@ struct DatabaseChangeTests {
 
     init() throws { directory = try TemporaryDirectory() }
 
-    private func open() throws -> Environment {
-        var options = EnvironmentOptions()
-        options.maxSize = 256 << 20
-        return try Environment(path: directory.path, options: options)
-    }
-
     private func expectSound(_ environment: Environment) throws {
         var problems: [String] = []
         let report = try environment.verify { problems.append("\($0 ?? 0): \($1)") }
         #expect(report.problems == 0 && problems.isEmpty, "\(problems)")
     }
 
-    private func fails(_ code: DatabaseError.Code, _ body: () throws -> Void) {
-        do {
-            try body()
-            Issue.record("nothing was thrown instead of \(code)")
-        } catch let error as DatabaseError {
-            #expect(error.code == code, "\(error)")
-        } catch {
-            Issue.record("\(error)")
-        }
-    }
-
     @Test("Flags are recorded, and compared at every opening")
     func recordsFlags() throws {
         do {
-            let environment = try open()
+            let environment = try directory.open()
             var writer = try environment.beginWrite()
             let counted = try writer.createDatabase("counted", flags: .counted)
             let plain = try writer.createDatabase("plain")
@@ -43,18 +26,20 @@ struct DatabaseChangeTests {
             try writer.commit()
             try environment.close()
         }
-        let environment = try open()
+        let environment = try directory.open()
         let reader = try environment.beginRead()
         #expect(try reader.flags(of: try reader.database("counted")) == .counted)
         #expect(try reader.statistics(of: try reader.database("counted")).flags == .counted)
         _ = try reader.database("counted", flags: .counted)
-        fails(.incompatible) { _ = try reader.database("counted", flags: [.counted, .duplicates]) }
-        fails(.incompatible) { _ = try reader.database("plain", flags: .counted) }
+        expectFailure(.incompatible) {
+            _ = try reader.database("counted", flags: [.counted, .duplicates])
+        }
+        expectFailure(.incompatible) { _ = try reader.database("plain", flags: .counted) }
     }
 
     @Test("The message of an opening as something else names both kinds")
     func namesKinds() throws {
-        let environment = try open()
+        let environment = try directory.open()
         var writer = try environment.beginWrite()
         _ = try writer.createDatabase("d", flags: [.duplicates, .counted])
         do {
@@ -75,11 +60,11 @@ struct DatabaseChangeTests {
             DatabaseFlags(rawValue: 0x100),
         ] as [DatabaseFlags])
     func refusesFlags(flags: DatabaseFlags) throws {
-        let environment = try open()
+        let environment = try directory.open()
         var writer = try environment.beginWrite()
-        fails(.incompatible) { _ = try writer.createDatabase("d", flags: flags) }
-        fails(.incompatible) { try writer.createMain(flags: flags) }
-        fails(.notFound) { _ = try writer.database("d") }
+        expectFailure(.incompatible) { _ = try writer.createDatabase("d", flags: flags) }
+        expectFailure(.incompatible) { try writer.createMain(flags: flags) }
+        expectFailure(.notFound) { _ = try writer.database("d") }
         try writer.put("k", "v")
         try writer.commit()
     }
@@ -87,26 +72,26 @@ struct DatabaseChangeTests {
     @Test("The main database takes flags while it is plain and empty")
     func makesMain() throws {
         do {
-            let environment = try open()
+            let environment = try directory.open()
             var writer = try environment.beginWrite()
             try writer.createMain(flags: .counted)
             #expect(try writer.flags() == .counted)
             try writer.createMain(flags: .counted)
-            fails(.incompatible) { try writer.createMain(flags: .duplicates) }
+            expectFailure(.incompatible) { try writer.createMain(flags: .duplicates) }
             try writer.commit()
             try environment.close()
         }
-        let environment = try open()
+        let environment = try directory.open()
         let reader = try environment.beginRead()
         #expect(try reader.flags() == .counted)
     }
 
     @Test("A main database with entries stays as it is")
     func keepsMain() throws {
-        let environment = try open()
+        let environment = try directory.open()
         var writer = try environment.beginWrite()
         try writer.put("k", "v")
-        fails(.incompatible) { try writer.createMain(flags: .counted) }
+        expectFailure(.incompatible) { try writer.createMain(flags: .counted) }
         try writer.delete("k")
         try writer.createMain(flags: .counted)
         #expect(try writer.flags() == .counted)
@@ -114,7 +99,7 @@ struct DatabaseChangeTests {
 
     @Test("The same name is dropped, made, renamed again and again in one transaction")
     func changesNamesInOneTransaction() throws {
-        let environment = try open()
+        let environment = try directory.open()
         try environment.write { writer throws in
             let old = try writer.createDatabase("old")
             try writer.put("k", "1", in: old)
@@ -124,19 +109,19 @@ struct DatabaseChangeTests {
             let old = try writer.database("old")
             // Dropped, then made again.
             try writer.drop(old)
-            fails(.badDatabase) { _ = try writer.get("k", in: old) }
-            fails(.badDatabase) { try writer.drop(old) }
+            expectFailure(.badDatabase) { _ = try writer.get("k", in: old) }
+            expectFailure(.badDatabase) { try writer.drop(old) }
             #expect(try writer.createDatabase("old") == old)
             #expect(try writer.get("k", in: old) == nil)
             try writer.put("k", "2", in: old)
             // Renamed; its old name made anew, and the new one given back.
             let renamed = try writer.rename(old, to: "new")
             #expect(try writer.get("k", in: renamed) == Array("2".utf8))
-            fails(.badDatabase) { _ = try writer.get("k", in: old) }
-            fails(.keyExists) { _ = try writer.rename(renamed, to: "other") }
-            fails(.keyExists) { _ = try writer.rename(renamed, to: "new") }
+            expectFailure(.badDatabase) { _ = try writer.get("k", in: old) }
+            expectFailure(.keyExists) { _ = try writer.rename(renamed, to: "other") }
+            expectFailure(.keyExists) { _ = try writer.rename(renamed, to: "new") }
             _ = try writer.createDatabase("old", flags: .counted)
-            fails(.keyExists) { _ = try writer.rename(renamed, to: "old") }
+            expectFailure(.keyExists) { _ = try writer.rename(renamed, to: "old") }
             // Renamed to a name dropped in the same transaction.
             try writer.drop(old)
             #expect(try writer.rename(renamed, to: "old") == old)
@@ -160,7 +145,7 @@ struct DatabaseChangeTests {
 
     @Test("What an aborted transaction dropped, renamed and cleared is still there")
     func aborts() throws {
-        let environment = try open()
+        let environment = try directory.open()
         try environment.write { writer throws in
             for name in ["a", "b", "c"] {
                 let database = try writer.createDatabase(name)
@@ -183,13 +168,13 @@ struct DatabaseChangeTests {
 
     @Test("The main database is not dropped or renamed, and can be cleared")
     func clearsMain() throws {
-        let environment = try open()
+        let environment = try directory.open()
         try environment.write { writer throws in
             for key in 0..<5000 { try writer.put("\(key)", "value") }
         }
         try environment.write { writer throws in
-            fails(.incompatible) { try writer.drop(.main) }
-            fails(.incompatible) { _ = try writer.rename(.main, to: "main") }
+            expectFailure(.incompatible) { try writer.drop(.main) }
+            expectFailure(.incompatible) { _ = try writer.rename(.main, to: "main") }
             try writer.clear()
             #expect(try writer.statistics().entries == 0 && writer.statistics().leafPages == 0)
         }
@@ -198,7 +183,7 @@ struct DatabaseChangeTests {
 
     @Test("A cursor on a database that is dropped and made again finds the new one")
     func keepsCursors() throws {
-        let environment = try open()
+        let environment = try directory.open()
         let writer = try environment.beginWrite()
         let operations = writer.access.operations
         let handle = try "d".withBytes { name throws(DatabaseError) in
@@ -216,7 +201,7 @@ struct DatabaseChangeTests {
             writer.access.claim.state, handle: writer.access.claim.handle, database: handle)
         _ = try cursor.move(.first)
         try operations.drop(handle)
-        fails(.badDatabase) { _ = try cursor.move(.next) }
+        expectFailure(.badDatabase) { _ = try cursor.move(.next) }
         _ = try "d".withBytes { name throws(DatabaseError) in
             try operations.openDatabase(name, create: true)
         }

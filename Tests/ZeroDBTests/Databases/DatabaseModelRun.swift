@@ -4,7 +4,7 @@ import Testing
 
 /// Random changes to whole databases, ranges and single entries, against sorted dictionaries: in
 /// snapshots held open, after aborts, clean closes and crashes.
-final class DatabaseModelRun {
+final class DatabaseModelRun: ModelTest {
     /// By name; the main database has the empty one.
     typealias State = [String: SortedModel]
 
@@ -51,23 +51,7 @@ final class DatabaseModelRun {
 
     deinit { buffer.deallocate() }
 
-    private func expect(_ condition: Bool, _ what: @autoclosure () -> String) throws {
-        guard !condition else { return }
-        throw ModelFailure(
-            description: "after \(operations) operations: \(what()); \(TestSettings.rerun)")
-    }
-
-    private func expectError(
-        _ code: DatabaseError.Code, _ what: String, _ body: () throws(DatabaseError) -> Void
-    ) throws {
-        do throws(DatabaseError) {
-            try body()
-        } catch {
-            try expect(error.code == code, "\(what) failed with \(error.code): \(error)")
-            return
-        }
-        throw ModelFailure(description: "\(what) succeeded, expected \(code)")
-    }
+    var progress: String { "after \(operations) operations" }
 
     // MARK: The workload
 

@@ -2,7 +2,7 @@
 
 /// Runs a random workload on databases of all kinds and on sorted lists of pairs at once, and fails
 /// at the first difference.
-final class KindRun {
+final class KindRun: SteppedModelTest {
     /// What the databases hold, the main one first; nil for one that does not exist.
     typealias Databases = [PairModel?]
 
@@ -13,14 +13,14 @@ final class KindRun {
     private var readers: [PairReader] = []
     private var makers: [PairMaker]
     private(set) var operationsDone = 0
-    private let operations: Int
+    let operations: Int
     private let memory = MemoryFileSystem()
     private(set) var replayedRecords: UInt64 = 0
     /// The most values that a key has had.
     var valuesMost = 0
     /// Whether there are more pairs than shall be, and fewer are being made.
     private(set) var isShrinking = false
-    private var opened: Environment?
+    private(set) var opened: Environment?
 
     init(_ scenario: KindScenario) {
         self.scenario = scenario
@@ -32,52 +32,11 @@ final class KindRun {
         }
     }
 
-    // MARK: Failing
-
-    func failure(_ what: String) -> ModelFailure {
-        let operations = TestSettings.operations.map { " ZERODB_OPERATIONS=\($0)" } ?? ""
-        return ModelFailure(
-            description: "after \(operationsDone) operations of \"\(scenario.name)\": \(what); "
-                + "\(TestSettings.rerun)\(operations)")
-    }
-
-    func expect(_ condition: Bool, _ what: @autoclosure () -> String) throws {
-        if !condition { throw failure(what()) }
-    }
-
-    /// Runs a call that must fail with a code.
-    func expectError(
-        _ code: DatabaseError.Code, _ what: String, _ body: () throws(DatabaseError) -> Void
-    ) throws {
-        do throws(DatabaseError) {
-            try body()
-        } catch {
-            try expect(error.code == code, "\(what) failed with \(error.code): \(error)")
-            return
-        }
-        throw failure("\(what) succeeded, expected \(code)")
-    }
+    var progress: String { "after \(operationsDone) operations of \"\(scenario.name)\"" }
 
     // MARK: The workload
 
-    var environment: Environment {
-        get throws {
-            guard let opened else { throw failure("the environment is not open") }
-            return opened
-        }
-    }
-
-    func run() throws {
-        do {
-            try open()
-            while operationsDone < operations { try step() }
-            try reopen()
-        } catch let error as DatabaseError {
-            throw failure("an unexpected error: \(error.code): \(error)")
-        }
-    }
-
-    private func step() throws {
+    func step() throws {
         let pairs = committed.reduce(0) { $0 + ($1?.count ?? 0) }
         if pairs > scenario.pairsMax { isShrinking = true }
         if pairs < scenario.pairsMax / 10 { isShrinking = false }
@@ -148,7 +107,7 @@ final class KindRun {
         return options
     }
 
-    private func open() throws {
+    func open() throws {
         opened = try Environment(path: "memory", options: options, fileSystem: memory)
     }
 
@@ -163,7 +122,7 @@ final class KindRun {
     }
 
     /// Closes and opens the environment, and checks all there is in it.
-    private func reopen() throws {
+    func reopen() throws {
         while !readers.isEmpty { try releaseReader() }
         if scenario.isReplayed { try replay() }
         try environment.close()

@@ -5,17 +5,6 @@ import Testing
 /// What is too large, too much, or out of order is refused, and nothing else suffers for it.
 @Suite("Limits")
 struct LimitTests {
-    private func open(
-        _ fileSystem: any FileSystem = MemoryFileSystem(),
-        _ change: (inout EnvironmentOptions) -> Void = { _ in }
-    ) throws -> Environment {
-        var options = EnvironmentOptions()
-        options.maxSize = 1 << 30
-        options.usesThread = false
-        change(&options)
-        return try Environment(path: "env", options: options, fileSystem: fileSystem)
-    }
-
     private func code(_ body: () throws -> Void) throws -> DatabaseError.Code? {
         do {
             try body()
@@ -29,7 +18,7 @@ struct LimitTests {
 
     @Test("A transaction that dirties too many pages is refused and can only be aborted")
     func refusesTooManyDirtyPages() throws {
-        let environment = try open { $0.maxTransactionPages = 50 }
+        let environment = try Environment.inMemory { $0.maxTransactionPages = 50 }
         try environment.write { try $0.put("before", "1") }
         var transaction = try environment.beginWrite()
         var failure: DatabaseError?
@@ -64,7 +53,7 @@ struct LimitTests {
 
     @Test("A large value counts with all its pages")
     func countsPagesOfLargeValues() throws {
-        let environment = try open { $0.maxTransactionPages = 20 }
+        let environment = try Environment.inMemory { $0.maxTransactionPages = 20 }
         let refused = try code {
             try environment.write { try $0.put("key", [UInt8](repeating: 1, count: 30 * 4096)) }
         }
@@ -75,7 +64,7 @@ struct LimitTests {
 
     @Test("Without a bound a transaction may dirty any number of pages")
     func allowsUnboundedTransactions() throws {
-        let environment = try open { $0.maxTransactionPages = 0 }
+        let environment = try Environment.inMemory { $0.maxTransactionPages = 0 }
         try environment.write { transaction throws in
             for number in 0..<12_000 {
                 try transaction.put("key \(number)", [UInt8](repeating: 1, count: 4000))
@@ -89,7 +78,7 @@ struct LimitTests {
     @Test("A full environment can be read, verified and emptied")
     func staysUsableWhenFull() throws {
         let fileSystem = MemoryFileSystem()
-        let environment = try open(fileSystem) {
+        let environment = try Environment.inMemory(fileSystem) {
             $0.maxSize = 4 << 20
             $0.logSize = 1 << 20
         }
@@ -105,7 +94,7 @@ struct LimitTests {
         #expect(try environment.verify().problems == 0)
         try environment.close()
 
-        let again = try open(fileSystem) {
+        let again = try Environment.inMemory(fileSystem) {
             $0.maxSize = 4 << 20
             $0.logSize = 1 << 20
         }
@@ -167,10 +156,10 @@ struct LimitTests {
     @Test("A full environment that is opened with a larger max_size has room again")
     func growsWithLargerMaxSize() throws {
         let fileSystem = MemoryFileSystem()
-        let small = try open(fileSystem) { $0.maxSize = 2 << 20 }
+        let small = try Environment.inMemory(fileSystem) { $0.maxSize = 2 << 20 }
         let keys = try fill(small)
         try small.close()
-        let large = try open(fileSystem) { $0.maxSize = 8 << 20 }
+        let large = try Environment.inMemory(fileSystem) { $0.maxSize = 8 << 20 }
         try check(large, keys: keys)
         try large.write { transaction throws in
             for number in 0..<keys {
@@ -183,14 +172,14 @@ struct LimitTests {
     @Test("A max_size smaller than the data bounds growth and nothing else")
     func keepsDataBeyondMaxSize() throws {
         let fileSystem = MemoryFileSystem()
-        let large = try open(fileSystem) { $0.maxSize = 8 << 20 }
+        let large = try Environment.inMemory(fileSystem) { $0.maxSize = 8 << 20 }
         try large.write { transaction throws in
             for number in 0..<3000 {
                 try transaction.put(Self.key(number), [UInt8](repeating: 7, count: 1000))
             }
         }
         try large.close()
-        let small = try open(fileSystem) { $0.maxSize = 1 << 20 }
+        let small = try Environment.inMemory(fileSystem) { $0.maxSize = 1 << 20 }
         try check(small, keys: 3000)
         let refused = try code {
             try small.write { transaction throws in
@@ -207,7 +196,7 @@ struct LimitTests {
 
     @Test("Keys have from one byte to a quarter of a page less eight", arguments: allPageSizes)
     func limitsKeys(pageSize: Int) throws {
-        let environment = try open { $0.pageSize = pageSize }
+        let environment = try Environment.inMemory { $0.pageSize = pageSize }
         let limit = pageSize / 4 - 8
         #expect(environment.maxKeySize == limit)
         try environment.write { transaction throws in
@@ -230,7 +219,7 @@ struct LimitTests {
         "Values of every size around the edges of leaves and pages come back",
         arguments: allPageSizes)
     func storesValuesAroundEdges(pageSize: Int) throws {
-        let environment = try open {
+        let environment = try Environment.inMemory {
             $0.pageSize = pageSize
             $0.maxTransactionPages = 0
         }
@@ -262,7 +251,7 @@ struct LimitTests {
 
     @Test("A value of a hundred megabytes is one contiguous span")
     func storesHugeValue() throws {
-        let environment = try open { $0.maxTransactionPages = 0 }
+        let environment = try Environment.inMemory { $0.maxTransactionPages = 0 }
         let recipe = ValueRecipe(seed: 1, count: 100 << 20)
         try environment.write { try $0.put("huge", recipe.bytes) }
         try environment.read { reader throws in
@@ -274,7 +263,7 @@ struct LimitTests {
 
     @Test("Names of databases have from 1 to 511 bytes")
     func limitsNames() throws {
-        let environment = try open()
+        let environment = try Environment.inMemory()
         let longest = String(repeating: "n", count: 511)
         try environment.write { transaction throws in
             let handle = try transaction.createDatabase(longest)
@@ -292,7 +281,7 @@ struct LimitTests {
 
     @Test("Appending takes keys in order only")
     func appendsInOrder() throws {
-        let environment = try open()
+        let environment = try Environment.inMemory()
         try environment.write { transaction throws in
             try transaction.append("b", "1")
             for key in ["b", "a", "", "aaaaaa"] where !key.isEmpty {
@@ -309,7 +298,7 @@ struct LimitTests {
 
     @Test("Trees of the longest keys grow deep and shrink to nothing")
     func growsDeep() throws {
-        let environment = try open { $0.maxTransactionPages = 0 }
+        let environment = try Environment.inMemory { $0.maxTransactionPages = 0 }
         var random = SeededGenerator(seed: TestSettings.seed)
         // Groups of keys that differ in their last bytes only: separators as long as keys. The
         // groups share nothing: branches have no prefix and few children.
@@ -346,7 +335,7 @@ struct LimitTests {
         ]
         for change in changes {
             let fileSystem = MemoryFileSystem()
-            #expect(try code { _ = try open(fileSystem, change) } == .badArgument)
+            #expect(try code { _ = try Environment.inMemory(fileSystem, change) } == .badArgument)
             #expect(fileSystem.contents("env/data.zdb") == nil)
         }
     }
@@ -354,8 +343,8 @@ struct LimitTests {
     @Test("The page size is that of the environment's creation")
     func keepsPageSize() throws {
         let fileSystem = MemoryFileSystem()
-        try open(fileSystem) { $0.pageSize = 16384 }.close()
-        let again = try open(fileSystem) { $0.pageSize = 4096 }
+        try Environment.inMemory(fileSystem) { $0.pageSize = 16384 }.close()
+        let again = try Environment.inMemory(fileSystem) { $0.pageSize = 4096 }
         #expect(try again.info().pageSize == 16384)
         #expect(again.maxKeySize == 16384 / 4 - 8)
     }

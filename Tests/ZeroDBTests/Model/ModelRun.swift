@@ -4,7 +4,7 @@ import Glibc
 
 /// Runs a random workload against an environment and a sorted dictionary at once, and fails at
 /// the first difference.
-final class ModelRun {
+final class ModelRun: SteppedModelTest {
     /// What an environment's databases hold: the main one, then the named ones; nil for one that
     /// does not exist.
     typealias Databases = [SortedModel?]
@@ -18,14 +18,14 @@ final class ModelRun {
     private var keyMakers: [KeyMaker]
     let valueBuffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 2 << 20, alignment: 8)
     private(set) var operationsDone = 0
-    private let operations: Int
+    let operations: Int
     private let directory: TemporaryDirectory?
     private let memory = MemoryFileSystem()
     private(set) var reopenings = 0
     private(set) var replayedRecords: UInt64 = 0
     /// How deep transactions have been nested.
     var nestedMost = 0
-    private var opened: Environment?
+    private(set) var opened: Environment?
 
     init(_ scenario: ModelScenario) throws {
         self.scenario = scenario
@@ -43,53 +43,11 @@ final class ModelRun {
 
     deinit { valueBuffer.deallocate() }
 
-    // MARK: Failing
-
-    /// An error that says how to see it again.
-    func failure(_ what: String) -> ModelFailure {
-        let operations = TestSettings.operations.map { " ZERODB_OPERATIONS=\($0)" } ?? ""
-        return ModelFailure(
-            description: "after \(operationsDone) operations of \"\(scenario.name)\": \(what); "
-                + "\(TestSettings.rerun)\(operations)")
-    }
-
-    func expect(_ condition: Bool, _ what: @autoclosure () -> String) throws {
-        if !condition { throw failure(what()) }
-    }
-
-    /// Runs a call that must fail with a code.
-    func expectError(
-        _ code: DatabaseError.Code, _ what: String, _ body: () throws(DatabaseError) -> Void
-    ) throws {
-        do throws(DatabaseError) {
-            try body()
-        } catch {
-            try expect(error.code == code, "\(what) failed with \(error.code): \(error)")
-            return
-        }
-        throw failure("\(what) succeeded, expected \(code)")
-    }
+    var progress: String { "after \(operationsDone) operations of \"\(scenario.name)\"" }
 
     // MARK: The workload
 
-    var environment: Environment {
-        get throws {
-            guard let opened else { throw failure("the environment is not open") }
-            return opened
-        }
-    }
-
-    func run() throws {
-        do {
-            try open()
-            while operationsDone < operations { try step() }
-            try reopen()
-        } catch let error as DatabaseError {
-            throw failure("an unexpected error: \(error.code): \(error)")
-        }
-    }
-
-    private func step() throws {
+    func step() throws {
         let entries = committed.reduce(0) { $0 + ($1?.count ?? 0) }
         if entries > scenario.entriesMax {
             phase = .shrinking
@@ -117,7 +75,7 @@ final class ModelRun {
 
     // MARK: Opening
 
-    private func open() throws {
+    func open() throws {
         var options = EnvironmentOptions()
         options.pageSize = scenario.pageSize
         options.maxSize = UInt64(MemoryContents.capacity)
@@ -144,7 +102,7 @@ final class ModelRun {
     }
 
     /// Closes and opens the environment, and checks all there is in it.
-    private func reopen() throws {
+    func reopen() throws {
         while !readers.isEmpty { try releaseReader() }
         if scenario.isReplayed { try replay() }
         try environment.close()

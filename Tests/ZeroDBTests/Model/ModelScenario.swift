@@ -32,11 +32,6 @@ struct ModelScenario: Sendable, CustomStringConvertible {
     var description: String { name }
 }
 
-/// A difference between the engine and its model.
-struct ModelFailure: Error, CustomStringConvertible {
-    var description: String
-}
-
 /// What a workload does most at a time.
 enum ModelPhase: CaseIterable {
     case growing

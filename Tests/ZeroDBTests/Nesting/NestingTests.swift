@@ -9,17 +9,7 @@ struct NestingTests {
     private let files = MemoryFileSystem()
     private let environment: Environment
 
-    init() throws { environment = try Self.open(files) }
-
-    private static func open(
-        _ files: MemoryFileSystem, _ change: (inout EnvironmentOptions) -> Void = { _ in }
-    ) throws -> Environment {
-        var options = EnvironmentOptions()
-        options.maxSize = 1 << 30
-        options.usesThread = false
-        change(&options)
-        return try Environment(path: "env", options: options, fileSystem: files)
-    }
+    init() throws { environment = try Environment.inMemory(files) }
 
     /// The error that a body ends with.
     private func failure(_ body: () throws -> Void) throws -> DatabaseError {
@@ -178,7 +168,9 @@ struct NestingTests {
 
     @Test("A nested transaction that meets the page limit can only be aborted; its parent goes on")
     func breaksAlone() throws {
-        let environment = try Self.open(MemoryFileSystem()) { $0.maxTransactionPages = 60 }
+        let environment = try Environment.inMemory {
+            $0.maxTransactionPages = 60
+        }
         var transaction = try environment.beginWrite()
         try fill(&transaction, 0..<500)
         let before = try Footprint(transaction)
@@ -205,7 +197,9 @@ struct NestingTests {
 
     @Test("Pages that nested transactions change again count once")
     func countsPagesOnce() throws {
-        let environment = try Self.open(MemoryFileSystem()) { $0.maxTransactionPages = 60 }
+        let environment = try Environment.inMemory {
+            $0.maxTransactionPages = 60
+        }
         try environment.write { transaction throws in
             try fill(&transaction, 0..<10_000)
             let pages = try Footprint(transaction).dirtyPages
@@ -310,7 +304,7 @@ struct NestingTests {
                 try nested.put("main", "kept")
             }
         }
-        let replayed = try Self.open(files.copy())
+        let replayed = try Environment.inMemory(files.copy())
         #expect(replayed.recoveryReport.records == 1)
         try replayed.read { reader throws in
             #expect(try reader.get("main") == Array("kept".utf8))

@@ -9,13 +9,11 @@ struct SpaceTests {
         _ fileSystem: any FileSystem = MemoryFileSystem(),
         _ change: (inout EnvironmentOptions) -> Void = { _ in }
     ) throws -> Environment {
-        var options = EnvironmentOptions()
-        options.maxSize = 1 << 30
-        options.maxTransactionPages = 0
-        options.usesThread = false
-        options.logSize = 1 << 20
-        change(&options)
-        return try Environment(path: "env", options: options, fileSystem: fileSystem)
+        try Environment.inMemory(fileSystem) { options in
+            options.maxTransactionPages = 0
+            options.logSize = 1 << 20
+            change(&options)
+        }
     }
 
     private func value(_ seed: Int, _ count: Int) -> [UInt8] {

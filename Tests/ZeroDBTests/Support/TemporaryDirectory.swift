@@ -21,9 +21,23 @@ final class TemporaryDirectory: Sendable {
     }
 
     deinit {
-        for name in ["data.zdb", "data.zdb.new", "lock.zdb"] { unlink("\(path)/\(name)") }
-        rmdir(path)
-        rmdir(parent)
+        Self.removeTree(parent)
+    }
+
+    /// Removes a file, or a directory with all that the test has left in it.
+    private static func removeTree(_ path: String) {
+        // Refused for a directory.
+        if unlink(path) == 0 { return }
+        let names = (try? PosixFileSystem().list(path)) ?? []
+        for name in names { removeTree(path + "/" + name) }
+        if rmdir(path) != 0 { perror("cannot remove \(path)") }
+    }
+
+    /// An environment in it, as programs open theirs.
+    func open() throws -> Environment {
+        var options = EnvironmentOptions()
+        options.maxSize = 256 << 20
+        return try Environment(path: path, options: options)
     }
 
     var dataPath: String { path + "/data.zdb" }

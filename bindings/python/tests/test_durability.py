@@ -44,6 +44,20 @@ def run_until_killed(path: Path, program: str) -> None:
     assert process.returncode == -signal.SIGKILL
 
 
+def leave_to_recover(path: Path, commits: int) -> None:
+    """Lets a process commit so often, each time a key, and be killed."""
+    run_until_killed(
+        path,
+        f"""
+env = zerodb.open(path)
+for number in range({commits}):
+    with env.begin(write=True) as txn:
+        txn[b"%d" % number] = b"value"
+die()
+""",
+    )
+
+
 def numbers(txn: zerodb.Transaction) -> list[int]:
     return [int(key) for key in txn]
 
@@ -288,15 +302,7 @@ die()
 
 
 def test_a_read_only_opening_of_what_needs_recovery_says_so(path: Path) -> None:
-    run_until_killed(
-        path,
-        """
-env = zerodb.open(path)
-with env.begin(write=True) as txn:
-    txn[b"0"] = b"value"
-die()
-""",
-    )
+    leave_to_recover(path, commits=1)
     for _ in range(2):
         with pytest.raises(zerodb.RecoveryNeededError) as caught:
             zerodb.open(path, read_only=True)
@@ -321,16 +327,7 @@ def test_a_recovery_is_told(path: Path) -> None:
     events: list[tuple[str, str]] = []
     zerodb.open(path, on_event=lambda *event: events.append(event)).close()
     assert events == []
-    run_until_killed(
-        path,
-        """
-env = zerodb.open(path)
-for number in range(12):
-    with env.begin(write=True) as txn:
-        txn[b"%d" % number] = b"value"
-die()
-""",
-    )
+    leave_to_recover(path, commits=12)
     with (
         zerodb.open(path, on_event=lambda *event: events.append(event)) as env,
         env.begin(write=True) as txn,
@@ -343,15 +340,7 @@ die()
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_what_an_event_callback_raises_changes_nothing(path: Path) -> None:
-    run_until_killed(
-        path,
-        """
-env = zerodb.open(path)
-with env.begin(write=True) as txn:
-    txn[b"0"] = b"value"
-die()
-""",
-    )
+    leave_to_recover(path, commits=1)
 
     def fail(level: str, message: str) -> None:
         raise ZeroDivisionError

@@ -1,0 +1,189 @@
+import Glibc
+
+/// Deleting: the entry, then merging pages that have become too empty.
+extension TreeWriter {
+    /// Deletes a key.
+    ///
+    /// - Returns: false if it is not there, and then nothing has changed.
+    func delete(_ key: KeyBytes) throws(DatabaseError) -> Bool {
+        guard tree.pointee.depth > 0 else { return false }
+        let position = try TreeRead.descend(source, tree.pointee, to: key, path: path)
+        guard position.found else { return false }
+        try touchPath()
+        try removeFound()
+        return true
+    }
+
+    /// Deletes the entry the path leads to, with all its values. The path has been touched.
+    func removeFound() throws(DatabaseError) {
+        let step = tree.pointee.depth - 1
+        let leaf = Page(path[step].page, size: pageSize)
+        let index = path[step].index
+        var weight: UInt64 = 1
+        if !tree.pointee.isSet {
+            guard let value = leaf.value(index) else { throw source.broken(leaf) }
+            switch value.kind {
+            case .inline: break
+            case .overflow: release(OverflowPointer(at: value.bytes))
+            case .set: weight = LeafValue.weight(LeafValue(value))
+            case .tree:
+                weight = LeafValue.weight(LeafValue(value))
+                try releaseSet(SetTree(at: value.bytes))
+            }
+        }
+        if tree.pointee.record.flags.contains(.duplicates) {
+            TreeRecord.subtract(1, from: &tree.pointee.record.keys)
+        }
+        if isCounted { changeWeights(by: 0 &- weight) }
+        leaf.removeEntry(index)
+        TreeRecord.subtract(weight, from: &tree.pointee.record.entries)
+        tree.pointee.lastInsertPage = .none
+        noteChange()
+        try rebalance(step)
+    }
+
+    /// Pages emptier than this are merged with a neighbour if both fit in one.
+    private var mergeBelow: Int { Page.capacity(pageSize: pageSize) * 2 / 5 }
+
+    /// Restores the shape of the tree above a page that has lost an entry.
+    func rebalance(_ step: Int) throws(DatabaseError) {
+        let page = Page(path[step].page, size: pageSize)
+        if page.count == 0 {
+            try removePage(step)
+            return
+        }
+        guard step > 0 else {
+            try shrinkRoot()
+            return
+        }
+        guard page.liveSize < mergeBelow else { return }
+        let index = path[step - 1].index
+        if try merge(step, left: index) { return }
+        if index > 0 { _ = try merge(step, left: index - 1) }
+    }
+
+    /// Takes a page that has no entries any more out of the tree.
+    func removePage(_ step: Int) throws(DatabaseError) {
+        countLost(Page(path[step].page, size: pageSize))
+        release(path[step].reference)
+        guard step > 0 else {
+            tree.pointee.record.root = .none
+            tree.pointee.record.depth = 0
+            return
+        }
+        removeChild(path[step - 1].index, of: Page(path[step - 1].page, size: pageSize))
+        try rebalance(step - 1)
+    }
+
+    /// Lets the only child of the root be the root.
+    private func shrinkRoot() throws(DatabaseError) {
+        while tree.pointee.depth > 1 {
+            let root = tree.pointee.root
+            let page = try source.page(
+                root, level: tree.pointee.depth - 1, layout: tree.pointee.branchLayout)
+            guard page.count == 1 else { return }
+            tree.pointee.record.root = page.child(0)
+            tree.pointee.record.depth -= 1
+            TreeRecord.subtract(1, from: &tree.pointee.record.branchPages)
+            release(root)
+        }
+    }
+
+    private func countLost(_ page: Page) {
+        if page.isLeaf {
+            TreeRecord.subtract(1, from: &tree.pointee.record.leafPages)
+        } else {
+            TreeRecord.subtract(1, from: &tree.pointee.record.branchPages)
+        }
+    }
+
+    private func removeChild(_ index: Int, of parent: Page) {
+        guard index == 0, parent.count > 1 else {
+            parent.removeEntry(index)
+            return
+        }
+        // The first entry has no separator: the second's child takes its place.
+        parent.setChild(0, parent.child(1))
+        if isCounted { parent.setWeight(0, parent.weight(1)) }
+        parent.removeEntry(1)
+    }
+
+    /// Merges child `left` of the parent with the one after it, if there is one and both fit in
+    /// one page.
+    private func merge(_ step: Int, left index: Int) throws(DatabaseError) -> Bool {
+        let parent = Page(path[step - 1].page, size: pageSize)
+        guard index + 1 < parent.count else { return false }
+        let level = parent.level - 1
+        let leftReference = parent.child(index)
+        let rightReference = parent.child(index + 1)
+        let layout = tree.pointee.layout(level: level)
+        let left = try source.page(leftReference, level: level, layout: layout)
+        let right = try source.page(rightReference, level: level, layout: layout)
+        if tree.pointee.isSet, level == 0 {
+            try TreeRead.checkMembers(source, tree.pointee, left)
+            try TreeRead.checkMembers(source, tree.pointee, right)
+        }
+        let capacity = Page.capacity(pageSize: pageSize)
+        guard left.liveSize + right.liveSize - left.prefixLength - right.prefixLength <= capacity
+        else { return false }
+
+        let scratch = write.pointee.scratch
+        let separator = KeyBytes(
+            start: write.pointee.separators.0,
+            count: max(0, parent.copyKey(index + 1, to: write.pointee.separators.0)))
+        let isLeaf = left.isLeaf
+        let leftEntries = PageEntries(left, scratch: scratch)
+        let rightEntries = PageEntries(right, scratch: scratch)
+        // The prefix of the merged page: what its first and last keys share.
+        let first =
+            isLeaf || left.count > 1
+            ? leftEntries.key(isLeaf ? 0 : 1, in: scratch.firstKey) : separator
+        let last =
+            isLeaf || right.count > 1
+            ? rightEntries.key(right.count - 1, in: scratch.secondKey) : separator
+        let prefixLength = tree.pointee.isSet && isLeaf ? 0 : commonPrefixLength(first, last)
+        var size = Page.slotsOffset(prefixLength: prefixLength) - Page.headerSize
+        for entry in 0..<left.count {
+            size += leftEntries.size(entry, prefixLength: prefixLength)
+        }
+        for entry in 0..<right.count {
+            size += rightEntries.size(entry, prefixLength: prefixLength)
+        }
+        // The right page's first child gets the separator for its key.
+        if !isLeaf { size += Page.restLength(suffixLength: separator.count - prefixLength) }
+        guard size <= capacity else { return false }
+
+        memcpy(scratch.page, left.base, pageSize)
+        let target: Page
+        if isOwn(leftReference) {
+            target = left
+        } else {
+            let (reference, page) = try newPage()
+            target = page
+            release(leftReference)
+            parent.setChild(index, reference)
+        }
+        target.format(
+            kind: isLeaf ? .leaf : .branch, level: level,
+            prefix: KeyBytes(rebasing: first.prefix(prefixLength)), layout: layout,
+            width: tree.pointee.memberWidth)
+        let copy = PageEntries(Page(scratch.page, size: pageSize), scratch: scratch)
+        copy.append(0..<copy.count, to: target)
+        if isLeaf {
+            rightEntries.append(0..<right.count, to: target)
+        } else {
+            target.insertBranchEntry(
+                at: target.count, suffix: KeyBytes(rebasing: separator.dropFirst(prefixLength)),
+                child: right.child(0), entries: right.weight(0))
+            rightEntries.append(1..<right.count, to: target)
+        }
+        if isCounted {
+            parent.setWeight(index, parent.weight(index) &+ parent.weight(index + 1))
+        }
+        countLost(right)
+        release(rightReference)
+        removeChild(index + 1, of: parent)
+        try rebalance(step - 1)
+        return true
+    }
+}
