@@ -188,16 +188,9 @@ final class Log: @unchecked Sendable {
                     at: current.offset(of: position))
             }
             // From here on a flush means the next file only.
-            do throws(DatabaseError) {
-                try current.file.sync()
-            } catch {
-                shared.poison = error.systemError == 0 ? EIO : error.systemError
-                throw error
-            }
+            try flushEnd(of: current, meta, shared)
             position = current.end
             capacity = min(capacityMax, current.capacity * 2)
-            shared.raiseVisible(to: meta.loggedTransaction)
-            shared.raiseFlushed(to: meta.logEnd)
         } else if position > 0 {
             // The segment is gone: what it held is behind a checkpoint.
             position = (position + 4095) & ~4095
@@ -224,27 +217,51 @@ final class Log: @unchecked Sendable {
         pthread_mutex_lock(mutex)
         defer { pthread_mutex_unlock(mutex) }
         while shared.flushed < position {
-            if shared.poison != 0 {
-                throw DatabaseError(systemError: shared.poison, "flush the log")
-            }
+            try checkPoison(shared)
             if isFlushing {
                 pthread_cond_wait(flushed, mutex)
-                continue
+            } else {
+                try flushAlone(shared) { () throws(DatabaseError) in try flushTip(shared) }
             }
-            isFlushing = true
-            pthread_mutex_unlock(mutex)
-            var failure: DatabaseError?
-            do throws(DatabaseError) {
-                try flushTip(shared)
-            } catch {
-                failure = error
-                shared.poison = error.systemError == 0 ? EIO : error.systemError
-            }
-            pthread_mutex_lock(mutex)
-            isFlushing = false
-            pthread_cond_broadcast(flushed)
-            if let failure { throw failure }
         }
+    }
+
+    /// Flushes a segment to which nothing is appended any more.
+    private func flushEnd(
+        of segment: LogSegment, _ meta: Meta, _ shared: SharedState
+    ) throws(DatabaseError) {
+        pthread_mutex_lock(mutex)
+        defer { pthread_mutex_unlock(mutex) }
+        while isFlushing { pthread_cond_wait(flushed, mutex) }
+        try checkPoison(shared)
+        try flushAlone(shared) { () throws(DatabaseError) in try flush(segment, meta, shared) }
+    }
+
+    /// Runs a flush that no other of this process overlaps: of two flushes of a file that do, the
+    /// kernel may tell only one that what both were to write is lost. With `mutex`, which others
+    /// can have meanwhile.
+    private func flushAlone(
+        _ shared: SharedState, _ body: () throws(DatabaseError) -> Void
+    ) throws(DatabaseError) {
+        isFlushing = true
+        pthread_mutex_unlock(mutex)
+        var failure: DatabaseError?
+        do throws(DatabaseError) {
+            try body()
+        } catch {
+            failure = error
+            // Before anybody else can flush, and would be told that all is well (invariant 3).
+            shared.poison = error.systemError == 0 ? EIO : error.systemError
+        }
+        pthread_mutex_lock(mutex)
+        isFlushing = false
+        pthread_cond_broadcast(flushed)
+        if let failure { throw failure }
+    }
+
+    private func checkPoison(_ shared: SharedState) throws(DatabaseError) {
+        let error = shared.poison
+        guard error == 0 else { throw DatabaseError(systemError: error, "flush the log") }
     }
 
     /// Flushes all that has been appended, and lets readers see it.
@@ -260,7 +277,16 @@ final class Log: @unchecked Sendable {
             throw DatabaseError(
                 systemError: ENOENT, "open log segment \(LogSegment.name(base: meta.logSegment))")
         }
+        try flush(segment, meta, shared)
+    }
+
+    /// Flushes a segment that holds the end of a state's log, and lets readers see the state.
+    private func flush(
+        _ segment: LogSegment, _ meta: Meta, _ shared: SharedState
+    ) throws(DatabaseError) {
         try segment.file.sync()
+        // If a flush of another process has failed meanwhile, this one's success says nothing.
+        try checkPoison(shared)
         // Visible first: who sees its record flushed returns, and must then see its commit.
         shared.raiseVisible(to: meta.loggedTransaction)
         shared.raiseFlushed(to: meta.logEnd)

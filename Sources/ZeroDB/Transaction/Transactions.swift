@@ -223,11 +223,13 @@ package enum Transactions {
         // The transaction counts as open until all is done: the environment cannot be closed.
         defer { end(claim) }
         let state = claim.state
-        guard state.pointee.write != nil else { return }
+        guard let write = state.pointee.write else { return }
         try state.pointee.checkUsable()
         guard state.pointee.parent == nil else { return giveToParent(state) }
-        let remainder = try Commit.run(state)
         let owner = state.pointee.environment.pointee.owner.takeUnretainedValue()
+        // A flush may have failed since the transaction began (invariant 3).
+        if write.pointee.isDirty { try owner.checkPoison() }
+        let remainder = try Commit.run(state)
         let meta = state.pointee.meta
         state.pointee.status = .ended
         releaseWriter(state)

@@ -102,6 +102,16 @@ enum DiskEvent: Sendable {
         return false
     }
 
+    var isFlush: Bool {
+        if case .flushed = self { return true }
+        return false
+    }
+
+    var isFailedFlush: Bool {
+        if case .flushFailed = self { return true }
+        return false
+    }
+
     var isNote: Bool {
         if case .note = self { return true }
         return false

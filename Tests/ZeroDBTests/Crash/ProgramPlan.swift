@@ -22,6 +22,10 @@ struct ProgramPlan: Sendable {
     var abortPercent = 3
     /// Of 100 transactions, in how many something else happens before they commit.
     var midwayPercent = 0
+    /// Of 100 transactions, how many straddle the beginning of a checkpoint.
+    var straddlePercent = 0
+    /// Of 100 of those checkpoints, in how many the process dies when it has written the meta page.
+    var deathPercent = 0
     /// Of 100 flushes, in how many something else happens meanwhile.
     var interludePercent = 30
     /// Steps that commit a transaction too large for the log.
@@ -52,6 +56,8 @@ struct ProgramPlan: Sendable {
         killPercent = random.pick([0, 0, 3, 10])
         midwayPercent = random.pick([0, 5, 30])
         interludePercent = random.pick([5, 60])
+        straddlePercent = random.pick([0, 3, 20])
+        deathPercent = random.pick([0, 50])
         if random.chance(4) { giants = [random.below(steps)] }
     }
 
@@ -79,6 +85,16 @@ struct ProgramPlan: Sendable {
             steps = max(steps, 40)
         default: break
         }
+    }
+
+    /// Of transactions that commit while a checkpoint is under way, and must not call for the next,
+    /// which waits for it.
+    var smallShape: Attempt.Shape {
+        var small = shape
+        small.operationsMax = min(shape.operationsMax, 20)
+        small.overflowPercent = 0
+        small.structurePercent = 0
+        return small
     }
 
     var options: EnvironmentOptions {

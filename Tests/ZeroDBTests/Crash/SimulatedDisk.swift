@@ -46,6 +46,13 @@ final class SimulatedDisk: @unchecked Sendable {
     /// Run in the middle of every flush of a file, by the thread that flushes, with its name.
     var duringFlush: (@Sendable (String) -> Void)?
 
+    /// Run when a flush has failed, before the thread that made it learns that.
+    var afterFailedFlush: (@Sendable () -> Void)?
+
+    /// Run before a lock is waited for that its holder has alone, by the thread that wants it, with
+    /// the locked byte.
+    var beforeLock: (@Sendable (UInt64) -> Void)?
+
     /// - Parameters:
     ///   - files: by path.
     ///   - directories: paths; that of the root is "".
@@ -129,6 +136,23 @@ final class SimulatedDisk: @unchecked Sendable {
         }
     }
 
+    /// Begins a call of the seam, unless its process is dead or the call kills it.
+    ///
+    /// - Returns: the trap that hits it, if one does.
+    private func enter(_ kind: SeamCall, _ process: Int) throws(DatabaseError) -> Trap? {
+        try checkAlive(process)
+        let hit = interference.hit(kind)
+        if case .killBefore = hit?.effect {
+            end(process)
+            try checkAlive(process)
+        }
+        return hit
+    }
+
+    private func injected(_ error: Int32, _ kind: SeamCall, _ name: String) -> DatabaseError {
+        DatabaseError(systemError: error, "\(kind.rawValue) \(name) (injected)")
+    }
+
     /// Runs a call of the seam, unless its process is dead, the call kills it or is to fail.
     ///
     /// - Parameters:
@@ -139,16 +163,10 @@ final class SimulatedDisk: @unchecked Sendable {
     ) throws(DatabaseError) -> Result {
         pthread_mutex_lock(mutex)
         defer { pthread_mutex_unlock(mutex) }
-        try checkAlive(process)
-        let hit = interference.hit(kind)
-        switch hit?.effect {
-        case .killBefore:
-            end(process)
-            try checkAlive(process)
-        case .fail(let error):
-            if let hit { onFault(hit) }
-            throw DatabaseError(systemError: error, "\(kind.rawValue) \(name) (injected)")
-        case .killAfter, nil: break
+        let hit = try enter(kind, process)
+        if let hit, case .fail(let error) = hit.effect {
+            onFault(hit)
+            throw injected(error, kind, name)
         }
         let result = try body()
         if case .killAfter = hit?.effect { end(process) }
@@ -279,18 +297,26 @@ final class SimulatedDisk: @unchecked Sendable {
     }
 
     func flush(_ file: File, _ name: String, process: Int) throws(DatabaseError) {
-        // swift-format-ignore: OnlyOneTrailingClosureArgument
-        let began = try call(
-            .sync, process, name,
-            onFault: { _ in
-                record(.flushFailed(inode: file.inode, began: events.count))
-            }
-        ) { () throws(DatabaseError) in events.count }
-        // Others go on while the medium works.
+        let (began, hit) = try locked { () throws(DatabaseError) in
+            let hit = try enter(.sync, process)
+            if case .killAfter = hit?.effect { end(process) }
+            return (events.count, hit)
+        }
+        // Others go on while the medium works, also where it fails in the end.
         duringFlush?(name)
+        var failure: DatabaseError?
         try locked { () throws(DatabaseError) in
             try checkAlive(process)
-            record(.flushed(inode: file.inode, began: began))
+            if case .fail(let error) = hit?.effect {
+                failure = injected(error, .sync, name)
+                record(.flushFailed(inode: file.inode, began: began))
+            } else {
+                record(.flushed(inode: file.inode, began: began))
+            }
+        }
+        if let failure {
+            afterFailedFlush?()
+            throw failure
         }
     }
 
@@ -303,7 +329,8 @@ final class SimulatedDisk: @unchecked Sendable {
     func lock(
         _ file: File, byte: UInt64, _ mode: LockMode, wait: Bool, handle: Int, process: Int
     ) throws(DatabaseError) -> Bool {
-        try call(.lock, process, "lock.zdb") { () throws(DatabaseError) in
+        if wait, mode == .exclusive { beforeLock?(byte) }
+        return try call(.lock, process, "lock.zdb") { () throws(DatabaseError) in
             let key = LockedByte(inode: file.inode, byte: byte)
             if mode == .unlocked {
                 locks[key]?[handle] = nil

@@ -21,18 +21,72 @@ extension SimulatedProgram {
         }
     }
 
+    /// A checkpoint that begins while a transaction is open, which commits before it ends: what
+    /// the transaction freed is younger than the durable root when it begins, and part of the new
+    /// one.
+    ///
+    /// - Parameters:
+    ///   - seat: of the transaction.
+    ///   - base: the transaction before it, if that is known.
+    /// - Returns: whether the process that made the checkpoint has died of it; the transaction is
+    ///   open then.
+    func straddle(_ open: OpenAttempt, _ seat: Seat, base: Int?) throws -> Bool {
+        let others = seats.filter { $0 !== seat }
+        if !others.isEmpty, random.chance(plan.deathPercent) {
+            return try dieInCheckpoint(random.pick(others))
+        }
+        let checkpointer = random.pick(seats)
+        straddling = open
+        defer { straddling = nil }
+        do {
+            try checkpointer.environment?.checkpoint()
+            if let base { note(.durable(base)) }
+        } catch {
+            guard checkpointer.process.isDead else { throw error }
+        }
+        return false
+    }
+
+    /// Makes a checkpoint in a process that dies when it has written the meta page, which is then
+    /// in the page cache.
+    ///
+    /// - Returns: whether it has; there may have been nothing to make one of.
+    private func dieInCheckpoint(_ seat: Seat) throws -> Bool {
+        // What others write meanwhile would count too.
+        isInterlude = true
+        disk.arm(Trap(number: 1, effect: .killAfter, calls: [.write]))
+        defer {
+            disk.arm(nil)
+            isInterlude = false
+        }
+        do {
+            try seat.environment?.checkpoint()
+        } catch {
+            guard seat.process.isDead else { throw error }
+        }
+        return seat.process.isDead
+    }
+
+    /// Makes the checkpoint that follows one whose process has died.
+    func takeOver(_ environment: Environment) throws {
+        let before = newest
+        isTakingOver = true
+        defer { isTakingOver = false }
+        try environment.checkpoint()
+        if let before { note(.durable(before)) }
+    }
+
     /// Readers and commits while the disk works.
     func actDuringFlushes() {
         let thread = pthread_self()
         disk.duringFlush = { [weak self] _ in
-            guard let self, pthread_equal(thread, pthread_self()) != 0, !isInterlude,
-                flushRandom.chance(plan.interludePercent)
-            else { return }
+            guard let self, pthread_equal(thread, pthread_self()) != 0, !isInterlude else { return }
+            let chance = straddling != nil || isTakingOver ? 80 : plan.interludePercent
+            guard flushRandom.chance(chance) else { return }
             isInterlude = true
             defer { isInterlude = false }
             do {
-                try readDuringFlush()
-                for _ in 0..<flushRandom.pick([0, 0, 1, 3]) { try writeDuringFlush() }
+                try actDuringFlush()
             } catch let error as DatabaseError
                 where error.code == .badHandle || seats.contains(where: \.process.isDead)
             {
@@ -43,9 +97,48 @@ extension SimulatedProgram {
         }
     }
 
+    private func actDuringFlush() throws {
+        var commits = flushRandom.pick([0, 0, 1, 3])
+        if isTakingOver { commits = flushRandom.pick([1, 3]) }
+        if let open = straddling, try commitDuringCheckpoint(open) {
+            commits = flushRandom.pick([1, 3])
+        }
+        try readDuringFlush()
+        for _ in 0..<commits { try writeDuringFlush() }
+    }
+
+    /// Commits the transaction that straddles the checkpoint under way.
+    ///
+    /// - Returns: whether it could.
+    private func commitDuringCheckpoint(_ open: OpenAttempt) throws -> Bool {
+        guard open.transaction != nil, !plan.usesThread, let environment = acting?.environment,
+            mayCommitDuringCheckpoint(environment)
+        else { return false }
+        let shared = environment.state.pointee.shared
+        // Without a log record it would wait for the next checkpoint.
+        guard shared.unlogged <= shared.checkpoint else { return false }
+        try commit(open)
+        return true
+    }
+
+    /// Whether no checkpoint is due after a small commit: it would wait for the one under way. So
+    /// where a few pages or bytes of log more would be too many there is none.
+    private func mayCommitDuringCheckpoint(_ environment: Environment) -> Bool {
+        let shared = environment.state.pointee.shared
+        var meta = Meta.read { shared.copyTipMeta(to: $0) }
+        meta.logEnd += plan.options.logSize / 4
+        meta.pinnedTotal += UInt64((4 << 20) / plan.pageSize)
+        return !environment.needsCheckpoint(meta)
+    }
+
+    private func livingSeat() -> Seat? {
+        let living = seats.filter { !$0.process.isDead }
+        return living.isEmpty ? nil : flushRandom.pick(living)
+    }
+
     /// Who begins to read now must not see what the flush is for.
     private func readDuringFlush() throws {
-        guard let environment = flushRandom.pick(seats).environment else { return }
+        guard let environment = livingSeat()?.environment else { return }
         note(.seen(try HeldReader(environment).number))
     }
 
@@ -54,23 +147,17 @@ extension SimulatedProgram {
         guard !disk.isHeld(anyOf: [LockByte.writer, LockByte.segments, LockByte.open]) else {
             return
         }
-        let seat = flushRandom.pick(seats)
-        guard let environment = seat.environment, !plan.usesThread else { return }
+        guard let seat = livingSeat(), let environment = seat.environment, !plan.usesThread else {
+            return
+        }
         // One that writes alone holds no lock of the disk.
         let shared = environment.state.pointee.shared
         guard !shared.hasLoneWriter(isLocked: environment.isAlive) else { return }
         var durabilities = plan.durabilities
         var shape = plan.shape
         if disk.isHeld(anyOf: [LockByte.checkpoint]) {
-            // A commit after which the next checkpoint is due waits for this one. So it is small,
-            // and where a few pages or bytes of log more would be too many there is none.
-            shape.operationsMax = min(shape.operationsMax, 20)
-            shape.overflowPercent = 0
-            shape.structurePercent = 0
-            var meta = Meta.read { shared.copyTipMeta(to: $0) }
-            meta.logEnd += plan.options.logSize / 4
-            meta.pinnedTotal += UInt64((4 << 20) / plan.pageSize)
-            guard !environment.needsCheckpoint(meta) else { return }
+            guard mayCommitDuringCheckpoint(environment) else { return }
+            shape = plan.smallShape
             if shared.unlogged > shared.checkpoint {
                 guard shared.visible == shared.tip else { return }
                 durabilities = [.none]

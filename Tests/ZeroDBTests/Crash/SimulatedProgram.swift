@@ -27,6 +27,24 @@ final class SimulatedProgram: @unchecked Sendable {
         }
     }
 
+    /// A transaction that has done all it does, but for its commit.
+    final class OpenAttempt {
+        let attempt: Attempt
+        fileprivate(set) var transaction: WriteTransaction?
+        fileprivate let process: SimulatedProcess
+        /// How its commit went, if it has been called.
+        fileprivate(set) var outcome: Result<Void, any Error>?
+
+        fileprivate init(
+            _ attempt: Attempt, _ transaction: consuming WriteTransaction,
+            _ process: SimulatedProcess
+        ) {
+            self.attempt = attempt
+            self.transaction = .some(transaction)
+            self.process = process
+        }
+    }
+
     static let directory = "/machine/environment"
     static let lockPath = directory + "/lock.zdb"
 
@@ -45,6 +63,10 @@ final class SimulatedProgram: @unchecked Sendable {
     var acting: Seat?
     /// The newest transaction of an interlude.
     var newestOfInterlude: Int?
+    /// The transaction that is to commit while a checkpoint is under way.
+    var straddling: OpenAttempt?
+    /// Whether a checkpoint is being made after one whose process has died.
+    var isTakingOver = false
     var seats: [Seat] = []
     private var processesMade = 0
     /// The newest commit, if no process has died since.
@@ -220,22 +242,34 @@ final class SimulatedProgram: @unchecked Sendable {
     private func transact(_ seat: Seat, _ environment: Environment, isGiant: Bool) throws {
         let durability = random.pick(plan.durabilities)
         let isAborted = random.chance(plan.abortPercent)
+        let straddles = !isGiant && !isAborted && random.chance(plan.straddlePercent)
         let base = newest
         newest = nil
+        guard straddles else {
+            newest = try tryOnce(
+                environment, in: seat.process, durability, expecting: base, seed: random.next(),
+                isGiant: isGiant, isAborted: isAborted, midway: { _ in try self.actMidway() })
+            return
+        }
+        var hasDied = false
         newest = try tryOnce(
             environment, in: seat.process, durability, expecting: base, seed: random.next(),
-            isGiant: isGiant, isAborted: isAborted, midway: { try self.actMidway() })
+            shape: plan.smallShape,
+            midway: { open in hasDied = try self.straddle(open, seat, base: base) })
+        if hasDied { try takeOver(environment) }
     }
 
     /// Runs one transaction.
     ///
-    /// - Parameter shape: of another one than the plan's transactions.
+    /// - Parameters:
+    ///   - shape: of another one than the plan's transactions.
+    ///   - midway: runs before it commits; may commit it.
     /// - Returns: the number of the newest transaction after it.
     @discardableResult
     func tryOnce(
         _ environment: Environment, in process: SimulatedProcess, _ durability: Durability,
         expecting base: Int?, seed: UInt64, shape: Attempt.Shape? = nil, isGiant: Bool = false,
-        isAborted: Bool = false, midway: () throws -> Void = {}
+        isAborted: Bool = false, midway: (OpenAttempt) throws -> Void = { _ in }
     ) throws -> Int {
         var transaction = try environment.beginWrite(durability: durability)
         let found = try transaction.lastAttempt()
@@ -250,21 +284,44 @@ final class SimulatedProgram: @unchecked Sendable {
         }
         if let problem { throw CrashFailure("without a power cut, \(problem)") }
         try transaction.perform(attempt)
-        try midway()
+        let open = OpenAttempt(attempt, transaction, process)
+        try midway(open)
         if isAborted {
-            transaction.abort()
+            open.transaction = nil
             note(.undone(attempt.number))
             return found
         }
+        try commit(open)
+        return attempt.number
+    }
+
+    /// Commits an attempt, unless it has been tried already.
+    ///
+    /// - Throws: what the commit has thrown, now or before.
+    func commit(_ open: OpenAttempt) throws {
+        if let transaction = open.transaction.take() {
+            do {
+                try commit(transaction, of: open)
+                open.outcome = .success(())
+            } catch {
+                open.outcome = .failure(error)
+            }
+        }
+        try open.outcome?.get()
+    }
+
+    private func commit(
+        _ transaction: consuming WriteTransaction, of open: OpenAttempt
+    ) throws(DatabaseError) {
+        let attempt = open.attempt
         note(.committing(attempt.number))
         do throws(DatabaseError) {
             try transaction.commit()
         } catch {
             // A commit that fails has not happened, unless nobody can tell any more.
-            if error.code != .panic, !process.isDead { note(.undone(attempt.number)) }
+            if error.code != .panic, !open.process.isDead { note(.undone(attempt.number)) }
             throw error
         }
-        if durability == .full { note(.durable(attempt.number)) }
-        return attempt.number
+        if attempt.durability == .full { note(.durable(attempt.number)) }
     }
 }
