@@ -86,8 +86,14 @@ int mkdir(const char *path, mode_t mode) NO_THROW {
     CALL_NEXT(mkdir, mkdir_call, (path, mode));
 }
 
-typedef ssize_t (*write_call)(int, const struct iovec *, int, off_t);
+typedef ssize_t (*write_call)(int, const void *, size_t, off_t);
+
+ssize_t pwrite(int file, const void *bytes, size_t size, off_t offset) {
+    CALL_NEXT(pwrite, write_call, (file, bytes, size, offset));
+}
+
+typedef ssize_t (*parts_call)(int, const struct iovec *, int, off_t);
 
 ssize_t pwritev(int file, const struct iovec *parts, int count, off_t offset) {
-    CALL_NEXT(pwritev, write_call, (file, parts, count, offset));
+    CALL_NEXT(pwritev, parts_call, (file, parts, count, offset));
 }

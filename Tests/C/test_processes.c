@@ -309,7 +309,7 @@ static void who_comes_waits_for_a_process_that_writes_alone(void) {
         zdb_env *env = open_env("env");
         pthread_t thread = start_thread(add_one_from_thread, env);
         /* Time enough to get in, for one that does not wait. */
-        struct timespec pause = {.tv_nsec = 20000000};
+        struct timespec pause = {0, 20000000};
         nanosleep(&pause, NULL);
         tell_partner(&partner);
         join_thread(thread);
@@ -332,7 +332,7 @@ static void who_waits_for_a_lone_writer_goes_on_when_that_is_killed(void) {
     await_partner(&holder);
     zdb_env *env = open_env("env");
     pthread_t thread = start_thread(write_from_thread, env);
-    struct timespec pause = {.tv_nsec = 20000000};
+    struct timespec pause = {0, 20000000};
     nanosleep(&pause, NULL);
     kill_partner(&holder);
     join_thread(thread);
