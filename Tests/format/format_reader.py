@@ -12,10 +12,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import xxhash
+from format_free import FreePages, Run, parse_entries, read_stock
 from format_log import State, read_log
 from format_pages import check_keys, read_entries, read_members, read_set
 from format_records import (
-    AVAILABLE,
     BRANCH,
     COUNTED,
     COUNTED_BRANCH,
@@ -30,14 +30,10 @@ from format_records import (
     OVERFLOW,
     OVERFLOW_VALUE,
     PACKED,
-    PAGE_NUMBERS,
-    PENDING,
-    REGION_PAGES,
     REVERSED,
     SET_VALUE,
     TREE_VALUE,
     VALUE_SIZE_MAX,
-    YOUNG,
     Reference,
     SetTree,
     TreeRecord,
@@ -49,17 +45,6 @@ from format_records import (
     u16,
     u64,
 )
-
-
-@dataclass(frozen=True)
-class PendingEntry:
-    """Runs that one transaction freed: (first page, pages)."""
-
-    transaction: int
-    sequence: int
-    birth: int | None
-    """The oldest writer of young pages."""
-    runs: list[tuple[int, int]]
 
 
 @dataclass
@@ -114,8 +99,6 @@ class Environment:
         self.seed = self.meta.seed
         self.uses = {number: f"meta page {number}" for number in range(META_PAGES)}
         self.databases: dict[bytes, Tree] = {}
-        self.pending: list[PendingEntry] = []
-        self.available: list[tuple[int, int]] = []
 
         self.main = self.read_tree(self.meta.main, "the main database")
         self.catalog = self.read_tree(self.meta.catalog, "the catalog")
@@ -123,7 +106,10 @@ class Environment:
             record = TreeRecord.parse(value, f"database {name!r}")
             self.databases[name] = self.read_tree(record, f"database {name!r}")
         self.free = self.read_tree(self.meta.free, "free space")
-        self.read_free_space()
+        self.free_space = parse_entries(self.free.entries, self.meta)
+        self.use_free(self.free_space, "free space")
+        self.stock = read_stock(data, self.meta)
+        self.use_free(self.stock, "the stock")
         unused = set(range(self.meta.page_count)) - set(self.uses)
         require(not unused, f"pages {sorted(unused)} are reachable from nowhere")
         self.records = read_log(self.meta, log or {})
@@ -322,8 +308,7 @@ class Environment:
         reference, length = Reference.parse(u64(stored, 0)), u64(stored, 8)
         require(length <= VALUE_SIZE_MAX, f"{where}: a value of {length} bytes")
         pages = -(-(HEADER_SIZE + length) // self.page_size)
-        for number in range(reference.number, reference.number + pages):
-            self.use(number, f"overflow run of {where}")
+        self.use_run((reference.number, pages), f"overflow run of {where}")
         tree.overflow_pages += pages
         start = reference.number * self.page_size
         run = self.data[start : start + pages * self.page_size]
@@ -335,51 +320,22 @@ class Environment:
         require(not any(run[HEADER_SIZE + length :]), f"overflow run {reference}: tail is set")
         return run[HEADER_SIZE : HEADER_SIZE + length]
 
-    # Free space ----------------------------------------------------------------------------
+    # Free pages ----------------------------------------------------------------------------
 
-    def read_free_space(self) -> None:
-        """Reads the entries of the free-space tree."""
-        for key, value in self.free.entries:
-            if key[0] == AVAILABLE and len(key) == 9:
-                self.read_available(int.from_bytes(key[1:], "big"), value)
-                continue
-            require(len(value) % 8 == 0, f"free space: a value of {len(value)} bytes")
-            words = [word for (word,) in struct.iter_unpack("<Q", value)]
-            require(key[0] in (PENDING, YOUNG) and len(key) == 13, f"a free-space key {key!r}")
-            transaction, sequence = struct.unpack_from(">QI", key, 1)
-            birth = words.pop(0) if key[0] == YOUNG else None
-            require(birth is None or birth <= transaction, "freed before it was written")
-            require(transaction <= self.meta.transaction, "pending from the future")
-            require(1 <= len(words) <= 100, f"{len(words)} runs")
-            runs = [(word & (1 << 48) - 1, word >> 48) for word in words]
-            self.pending.append(PendingEntry(transaction, sequence, birth, runs))
-        numbers = [(entry.transaction, entry.sequence) for entry in self.pending]
-        require(len(numbers) == len(set(numbers)), "two pending entries with one number")
-        for entry in self.pending:
-            self.use_free_runs(entry.runs, f"freed by transaction {entry.transaction}")
-        self.use_free_runs(self.available, "available")
-        young = sum(entry_pages(entry) for entry in self.pending if entry.birth is not None)
-        pending = sum(entry_pages(entry) for entry in self.pending)
-        available = sum(pages for _, pages in self.available)
-        counted = (self.meta.young_pages, self.meta.pending_pages, self.meta.available_pages)
-        require((young, pending, available) == counted, f"free pages: {counted} are counted")
+    def use_free(self, pages: FreePages, place: str) -> None:
+        """Notes that pages are free, as some place says."""
+        for run in pages.available:
+            self.use_run(run, f"free: available, in {place}")
+        for freed in pages.freed:
+            for run in freed.runs:
+                self.use_run(run, f"free: freed by {freed.transaction}, in {place}")
 
-    def read_available(self, region: int, bitmap: bytes) -> None:
-        """Reads which pages of a region are available."""
-        require(region < PAGE_NUMBERS // REGION_PAGES, f"free space: region {region}")
-        require(len(bitmap) * 8 == REGION_PAGES, f"a bitmap of {len(bitmap)} bytes")
-        require(any(bitmap), f"free space: region {region} has no available page")
-        first = region * REGION_PAGES
-        for page in range(REGION_PAGES):
-            if bitmap[page // 8] >> page % 8 & 1:
-                self.available.append((first + page, 1))
-
-    def use_free_runs(self, runs: list[tuple[int, int]], what: str) -> None:
-        """Notes that pages are free."""
-        for start, pages in runs:
-            require(pages > 0, f"an empty run at {start}, {what}")
-            for number in range(start, start + pages):
-                self.use(number, what)
+    def use_run(self, run: Run, what: str) -> None:
+        """Notes what the pages of a run are for."""
+        start, pages = run
+        require(start + pages <= self.meta.page_count, f"{what}: {pages} pages from {start}")
+        for number in range(start, start + pages):
+            self.use(number, what)
 
 
 def page_layout(tree: Tree, level: int, in_set: bool) -> int:
@@ -390,8 +346,3 @@ def page_layout(tree: Tree, level: int, in_set: bool) -> int:
         return 0
     packed = PACKED if tree.flags & FIXED_VALUES else 0
     return MEMBERS | packed | (REVERSED if member_key(tree.flags, b"ab") == b"ba" else 0)
-
-
-def entry_pages(entry: PendingEntry) -> int:
-    """How many pages a pending entry names."""
-    return sum(pages for _, pages in entry.runs)

@@ -14,6 +14,9 @@ PAGE_SIZES = (4096, 8192, 16384, 32768, 65536)
 
 META_PAGES = 2
 META_RECORD_SIZE = 448
+STOCK_OFFSET = 512
+"""Of a copy of the stock, behind the start of the record that it belongs to."""
+STOCK_SIZE = 1536
 TREE_RECORD_SIZE = 64
 HEADER_SIZE = 40
 DEPTH_MAX = 32
@@ -22,9 +25,6 @@ VALUE_SIZE_MAX = 1 << 31
 
 BRANCH, LEAF, OVERFLOW = 1, 2, 3
 INLINE_VALUE, OVERFLOW_VALUE, SET_VALUE, TREE_VALUE = range(4)
-PENDING, YOUNG, AVAILABLE = 0, 1, 2
-REGION_PAGES = 512
-PAGE_NUMBERS = 1 << 47
 SET_TREE_SIZE = 40
 
 # What a database is.
@@ -182,6 +182,9 @@ class Meta:
     free: TreeRecord
     page: int
     pinned_total: int
+    stock_checksum: int
+    stock_available: int
+    stock_pending: int
 
     @classmethod
     def parse(cls, data: bytes) -> Meta:
@@ -192,7 +195,7 @@ class Meta:
         require(u64(data, 0) == computed, "a wrong checksum")
         require(u32(data, 16) == FORMAT_VERSION, f"format version {u32(data, 16)}")
         require(u32(data, 20) in PAGE_SIZES, f"a page size of {u32(data, 20)}")
-        require(not any(data[336:]), "reserved bytes are set")
+        require(not any(data[352:]), "reserved bytes are set")
         meta = cls(
             page_size=u32(data, 20),
             environment_id=data[24:40],
@@ -212,11 +215,16 @@ class Meta:
             free=TreeRecord.parse(data[256:320], "free space"),
             page=u64(data, 320),
             pinned_total=u64(data, 328),
+            stock_checksum=u64(data, 336),
+            stock_available=u32(data, 344),
+            stock_pending=u32(data, 348),
         )
         require(META_PAGES <= meta.page_count < NUMBER_LIMIT, f"{meta.page_count} pages")
         require(meta.available_pages <= meta.page_count, "more available pages than pages")
         require(meta.pending_pages <= meta.page_count, "more pending pages than pages")
         require(meta.young_pages <= meta.pending_pages, "more young pages than pending ones")
+        require(meta.stock_available <= meta.page_count, "more pages in stock than pages")
+        require(meta.stock_pending <= meta.page_count, "more freed pages in stock than pages")
         require(meta.transaction < 1 << 62, f"a transaction id of {meta.transaction}")
         require(meta.log_segment <= meta.log_end < 1 << 62, "an impossible place in the log")
         return meta
@@ -226,6 +234,12 @@ class Meta:
         """What the checksums of pages and log records are seeded with."""
         first, second = struct.unpack("<2Q", self.environment_id)
         return int(first ^ second)
+
+    @property
+    def free_pages(self) -> int:
+        """Pages that belong to no tree."""
+        in_tree = self.available_pages + self.pending_pages
+        return in_tree + self.stock_available + self.stock_pending
 
 
 def newest_meta(data: bytes) -> Meta:
@@ -241,6 +255,7 @@ def newest_meta(data: bytes) -> Meta:
                 record = Meta.parse(data[offset : offset + META_RECORD_SIZE])
                 require(record.page_size == page_size, f"a page size of {record.page_size}")
                 require(record.page == number, f"the record of meta page {record.page}")
+                check_zeros(data, offset, page_size)
                 usable.append(record)
             except FormatError as error:
                 problems.append(str(error))
@@ -250,6 +265,13 @@ def newest_meta(data: bytes) -> Meta:
     in_use = newest.page_count * page_size
     require(in_use <= len(data), f"the file has {len(data)} bytes, {in_use} are in use")
     return newest
+
+
+def check_zeros(data: bytes, start: int, page_size: int) -> None:
+    """Checks what is between the record and the stock in half a meta page, and behind them."""
+    half = data[start : start + page_size // 2]
+    unused = half[META_RECORD_SIZE:STOCK_OFFSET] + half[STOCK_OFFSET + STOCK_SIZE :]
+    require(not any(unused), "bytes outside record and stock are set")
 
 
 def find_page_size(data: bytes) -> int:

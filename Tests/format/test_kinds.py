@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import random
-import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 import xxhash
+from environments import copy, read
 from format_reader import Environment
 from format_records import (
     COUNTED,
@@ -90,22 +90,6 @@ def name(kind: Kind) -> bytes:
 def path(tmp_path: Path) -> Path:
     """Where an environment can be made."""
     return tmp_path / "environment"
-
-
-def read(path: Path) -> Environment:
-    """What the independent reader finds in an environment that nobody has open."""
-    segments = sorted((path / "log").glob("*.log"))
-    log = {int(segment.stem, 16): segment.read_bytes() for segment in segments}
-    return Environment((path / "data.zdb").read_bytes(), log)
-
-
-def copy(path: Path) -> Path:
-    """A copy of an environment that is open and nobody is changing."""
-    target = path.with_name("copy")
-    shutil.rmtree(target, ignore_errors=True)
-    # Files for segments to come hold nothing that counts, and the library is still making them.
-    shutil.copytree(path, target, ignore=shutil.ignore_patterns("spare*"))
-    return target
 
 
 def change(
@@ -262,8 +246,7 @@ class Damaged:
         return [
             start
             for start in starts
-            if "freed" not in self.found.uses[start // 4096]
-            and self.found.uses[start // 4096] != "available"
+            if not self.found.uses[start // 4096].startswith("free: ")
             and (bytes(self.data[start + 24 : start + 25]), self.data[start + 26]) == wanted
         ]
 

@@ -318,18 +318,21 @@ struct PageStock {
 
     /// Takes over a stock from disk whose checksum is right, if it can be one.
     ///
-    /// - Parameter pageCount: of the state it belongs to.
+    /// - Parameters:
+    ///   - pageCount: of the state it belongs to.
+    ///   - transaction: whose state that is.
     /// - Returns: whether it can; else the stock is empty.
-    func load(from bytes: UnsafeRawPointer, pageCount: UInt64) -> Bool {
+    func load(from bytes: UnsafeRawPointer, pageCount: UInt64, transaction: UInt64) -> Bool {
         for index in 0..<Self.wordCount { words[index] = bytes.littleEndian(index * 8) }
-        if isPlausible(pageCount: pageCount) { return true }
+        if isPlausible(pageCount: pageCount, transaction: transaction) { return true }
         clear()
         return false
     }
 
-    private func isPlausible(pageCount: UInt64) -> Bool {
+    private func isPlausible(pageCount: UInt64, transaction: UInt64) -> Bool {
         guard runCount <= Self.runsMax, groupWords <= Self.groupWordsMax else { return false }
         var runs = availableRuns
+        guard zip(runs, runs.dropFirst()).allSatisfy({ $0.start < $1.start }) else { return false }
         var offset = Self.groupsStart
         let end = offset + groupWords
         while offset < end {
@@ -337,6 +340,9 @@ struct PageStock {
                 words[offset + 2] <= UInt64(end - offset - Self.groupHeaderSize)
             else { return false }
             let group = group(at: offset)
+            guard group.transaction <= transaction, group.birth ?? 0 <= group.transaction else {
+                return false
+            }
             runs += (group.firstRun..<group.end).map { Self.run(words[$0]) }
             offset = group.end
         }

@@ -244,7 +244,9 @@ enum MetaPages {
             return "byte \(offset): checksum 0x\(String(computed, radix: 16)), expected "
                 + "0x\(String(meta.stockChecksum, radix: 16))"
         }
-        guard stock.load(from: start, pageCount: meta.pageCount),
+        guard
+            stock.load(
+                from: start, pageCount: meta.pageCount, transaction: meta.transaction),
             stock.availablePages == UInt64(meta.stockAvailable),
             stock.pendingPages == UInt64(meta.stockPending)
         else { return "byte \(offset): free pages that cannot be" }

@@ -139,7 +139,8 @@ struct PageStockTests {
         try withBytes { bytes in
             stock.store(to: bytes)
             withStock { copy in
-                let isLoaded = copy.load(from: bytes, pageCount: Self.pageCount)
+                let isLoaded = copy.load(
+                    from: bytes, pageCount: Self.pageCount, transaction: 1000)
                 #expect(isLoaded)
                 check(copy, model)
             }
@@ -210,7 +211,8 @@ struct PageStockTests {
             (1, word(1, 3)), (1, word(2, 0)), (1, word(2, 4)), (2, word(last, 1)),
             (2, word(last - 1, 2)), (2, word(4, 1)),
             // The group.
-            (98, 0), (98, 2), (98, .max), (99, word(9, 1)), (99, word(1 << 47, 1)),
+            (1, word(20, 3)), (96, 31), (97, 21), (98, 0), (98, 2), (98, .max), (99, word(9, 1)),
+            (99, word(1 << 47, 1)),
         ]
         for (change, value) in changes {
             var words = good
@@ -225,7 +227,7 @@ struct PageStockTests {
             bytes.initializeMemory(as: UInt8.self, repeating: 0, count: PageStock.size)
             for (index, word) in words { bytes.storeLittleEndian(word, at: index * 8) }
             withStock { stock in
-                result = stock.load(from: bytes, pageCount: Self.pageCount)
+                result = stock.load(from: bytes, pageCount: Self.pageCount, transaction: 30)
                 if !result { #expect(stock.availablePages == 0 && stock.pendingPages == 0) }
             }
         }

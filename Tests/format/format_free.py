@@ -1,0 +1,156 @@
+"""The free pages of ZeroDB's files, in stock and in their tree, from docs/FORMAT.md alone."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import xxhash
+from format_records import MAGIC, STOCK_OFFSET, STOCK_SIZE, FormatError, Meta, require
+
+PENDING, YOUNG, AVAILABLE = 0, 1, 2
+REGION_PAGES = 512
+PAGE_NUMBERS = 1 << 47
+ENTRY_RUNS_MAX = 100
+
+STOCK_WORDS = STOCK_SIZE // 8
+STOCK_GROUPS = 96
+"""The word that the groups begin at; available runs lie between the first word and this."""
+GROUP_HEADER_WORDS = 3
+
+Run = tuple[int, int]
+"""The first page, and the number of pages."""
+
+
+def parse_run(word: int) -> Run:
+    """A run from the 64 bits that are stored."""
+    start, pages = word & (1 << 48) - 1, word >> 48
+    require(pages > 0, f"an empty run of free pages at {start}")
+    return start, pages
+
+
+def count_pages(runs: Iterable[Run]) -> int:
+    """How many pages runs have."""
+    return sum(pages for _, pages in runs)
+
+
+@dataclass(frozen=True)
+class Freed:
+    """Runs that were freed together."""
+
+    transaction: int
+    """The one that freed them, or a later one."""
+    birth: int | None
+    """The oldest writer of young pages; None if the durable state may need them."""
+    runs: list[Run]
+
+    @classmethod
+    def parse(cls, transaction: int, birth: int | None, words: list[int], meta: Meta) -> Freed:
+        """From what is stored in a state, where it may be so."""
+        require(transaction <= meta.transaction, f"freed by transaction {transaction}, to come")
+        require(birth is None or birth <= transaction, "freed before it was written")
+        return cls(transaction, birth, [parse_run(word) for word in words])
+
+    @property
+    def pages(self) -> int:
+        """How many pages they have."""
+        return count_pages(self.runs)
+
+
+@dataclass(frozen=True)
+class FreePages:
+    """What the stock or the tree names."""
+
+    available: list[Run]
+    freed: list[Freed]
+
+    @property
+    def available_pages(self) -> int:
+        """Pages that nobody needs."""
+        return count_pages(self.available)
+
+    @property
+    def pending_pages(self) -> int:
+        """Pages that somebody may need, young ones included."""
+        return sum(freed.pages for freed in self.freed)
+
+    @property
+    def young_pages(self) -> int:
+        """Pages that only readers may need."""
+        return sum(freed.pages for freed in self.freed if freed.birth is not None)
+
+
+def parse_stock(data: bytes, meta: Meta) -> FreePages:
+    """The stock of a state, from the 1536 bytes that are stored."""
+    first, *words = struct.unpack(f"<{STOCK_WORDS}Q", data)
+    run_count, group_words = first & 0xFFFFFFFF, first >> 32
+    require(run_count < STOCK_GROUPS, f"the stock: {run_count} available runs")
+    require(group_words <= STOCK_WORDS - STOCK_GROUPS, f"the stock: {group_words} words")
+    runs, groups = words[: STOCK_GROUPS - 1], words[STOCK_GROUPS - 1 :]
+    unused = runs[run_count:] + groups[group_words:]
+    require(not any(unused), "the stock: unused words are set")
+    available = [parse_run(word) for word in runs[:run_count]]
+    ends = [start + pages for start, pages in available]
+    in_order = all(end <= start for end, (start, _) in zip(ends, available[1:]))
+    require(in_order, f"the stock: available runs that are not in order, {available}")
+    stock = FreePages(available, read_groups(groups[:group_words], meta))
+    found = (stock.available_pages, stock.pending_pages)
+    counted = (meta.stock_available, meta.stock_pending)
+    require(found == counted, f"the stock: counts are {counted}, found are {found}")
+    return stock
+
+
+def read_groups(words: list[int], meta: Meta) -> list[Freed]:
+    """The groups of freed runs in a stock, which fill some words."""
+    groups: list[Freed] = []
+    while words:
+        require(len(words) > GROUP_HEADER_WORDS, "the stock: a group is cut off")
+        transaction, birth, count, *words = words
+        require(1 <= count <= len(words), f"the stock: a group of {count} runs")
+        groups.append(Freed.parse(transaction, birth or None, words[:count], meta))
+        words = words[count:]
+    return groups
+
+
+def read_stock(data: bytes, meta: Meta) -> FreePages:
+    """The stock of the newest state of a file, of whose two copies one must be whole."""
+    for copy in range(2):
+        start = meta.page * meta.page_size + copy * meta.page_size // 2 + STOCK_OFFSET
+        stored = data[start : start + STOCK_SIZE]
+        computed = xxhash.xxh3_64_intdigest(stored, seed=int.from_bytes(MAGIC, "little"))
+        if computed == meta.stock_checksum:
+            return parse_stock(stored, meta)
+    raise FormatError(f"meta page {meta.page}: both copies of the stock are damaged")
+
+
+def parse_entries(entries: Iterable[tuple[bytes, bytes]], meta: Meta) -> FreePages:
+    """What the free-space tree names, from the keys and values of all its entries."""
+    tree = FreePages([], [])
+    numbers: set[tuple[int, int]] = set()
+    for key, value in entries:
+        if key[0] == AVAILABLE and len(key) == 9:
+            tree.available.extend(read_region(int.from_bytes(key[1:], "big"), value))
+            continue
+        require(key[0] in (PENDING, YOUNG) and len(key) == 13, f"a free-space key {key!r}")
+        require(value and len(value) % 8 == 0, f"free space: a value of {len(value)} bytes")
+        transaction, sequence = struct.unpack_from(">QI", key, 1)
+        require((transaction, sequence) not in numbers, f"free space: two of {key[1:]!r}")
+        numbers.add((transaction, sequence))
+        words = [word for (word,) in struct.iter_unpack("<Q", value)]
+        birth = words.pop(0) if key[0] == YOUNG else None
+        require(1 <= len(words) <= ENTRY_RUNS_MAX, f"free space: {len(words)} runs")
+        tree.freed.append(Freed.parse(transaction, birth, words, meta))
+    found = (tree.young_pages, tree.pending_pages, tree.available_pages)
+    counted = (meta.young_pages, meta.pending_pages, meta.available_pages)
+    require(found == counted, f"free space: counts are {counted}, found are {found}")
+    return tree
+
+
+def read_region(region: int, bitmap: bytes) -> list[Run]:
+    """Which pages of a region are available."""
+    require(region < PAGE_NUMBERS // REGION_PAGES, f"free space: region {region}")
+    require(len(bitmap) * 8 == REGION_PAGES, f"a bitmap of {len(bitmap)} bytes")
+    require(any(bitmap), f"free space: region {region} has no available page")
+    first = region * REGION_PAGES
+    return [(first + i, 1) for i in range(REGION_PAGES) if bitmap[i // 8] >> i % 8 & 1]

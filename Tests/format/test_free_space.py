@@ -1,0 +1,216 @@
+"""docs/FORMAT.md is true of free pages, in stock and in their tree."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable
+from pathlib import Path
+
+import pytest
+from environments import MAIN, Databases, change, check, tree_pages
+from format_free import Freed
+from format_reader import Environment
+from format_records import u64
+
+import zerodb
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """Where an environment can be made."""
+    return tmp_path / "environment"
+
+
+def put(env: zerodb.Environment, key: bytes, value: bytes) -> None:
+    """A transaction that puts one pair."""
+    with env.begin(write=True) as txn:
+        txn[key] = value
+
+
+def writers(found: Environment, freed: Freed) -> set[int]:
+    """The transactions that wrote some freed pages, by what the pages still hold."""
+    numbers = [number for start, pages in freed.runs for number in range(start, start + pages)]
+    return {u64(found.data, number * found.page_size + 16) for number in numbers}
+
+
+def kinds(freed: Iterable[Freed]) -> tuple[set[int], set[int]]:
+    """The transactions that freed pending pages, and those that freed young ones."""
+    freed = list(freed)
+    pending = {group.transaction for group in freed if group.birth is None}
+    return pending, {group.transaction for group in freed if group.birth is not None}
+
+
+# The stock ---------------------------------------------------------------------------------
+
+
+def test_small_commits_live_on_the_stock(path: Path) -> None:
+    for session in range(5):
+        with zerodb.open(path, threads=False) as env:
+            for number in range(3):
+                put(env, b"key", b"%d" % number)
+        found = check(path, {MAIN: {b"key": b"2"}})
+        last = found.meta.transaction
+        assert found.free.record.depth == 0
+        assert found.stock.available == []
+        # What the durable state had, and what the second commit wrote; what the first one wrote
+        # the third has taken.
+        pending, young = kinds(found.stock.freed)
+        assert pending == ({last - 2} if session else set())
+        assert young == {last}
+        assert [group.birth for group in found.stock.freed if group.birth] == [last - 1]
+        assert found.meta.page_count == (5 if session else 4)
+        assert found.meta.pinned_total == session
+
+
+def test_the_stock_says_who_wrote_what_is_freed(path: Path) -> None:
+    with zerodb.open(path, threads=False) as env:
+        put(env, b"key", b"durable")
+    commits = 20
+    with zerodb.open(path, threads=False) as env, env.begin():
+        for number in range(commits):
+            put(env, b"key", b"%d" % number)
+    found = check(path, {MAIN: {b"key": b"%d" % (commits - 1)}})
+    durable = 2
+    pending, young = kinds(found.stock.freed)
+    assert pending == {durable + 1}
+    # Their groups are joined in time: each is as new as its newest pages.
+    assert max(young) == durable + commits
+    assert 1 < len(young) < commits - 1
+    assert found.stock.young_pages == commits - 1
+    for group in found.stock.freed:
+        written = writers(found, group)
+        assert max(written) < group.transaction
+        assert min(written) == (group.birth or durable)
+
+
+def test_pages_become_available_when_nobody_needs_them(path: Path) -> None:
+    with zerodb.open(path, threads=False) as env:
+        with env.begin():
+            for number in range(9):
+                put(env, b"key", b"%d" % number)
+        put(env, b"key", b"last")
+    found = check(path, {MAIN: {b"key": b"last"}})
+    assert found.stock.available_pages == 7
+    assert (found.stock.pending_pages, found.meta.page_count) == (1, 11)
+
+
+def test_pages_never_written_may_be_the_last_of_the_file(path: Path) -> None:
+    with zerodb.open(path, threads=False) as env:
+        put(env, b"key", bytes(400_000))
+    found = check(path, {MAIN: {b"key": bytes(400_000)}})
+    start, pages = found.stock.available[-1]
+    assert start + pages == found.meta.page_count
+    assert found.data[start * 4096 :] == bytes(pages * 4096)
+
+
+# The tree ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("pages", "is_in_tree"), [(8, False), (9, True)])
+def test_long_runs_are_freed_to_the_tree(path: Path, pages: int, is_in_tree: bool) -> None:
+    with zerodb.open(path, threads=False) as env:
+        put(env, b"long", bytes(pages * 4096 - 40))
+    with zerodb.open(path, threads=False) as env:
+        put(env, b"long", b"short")
+    found = check(path, {MAIN: {b"long": b"short"}})
+    place, other = found.stock, found.free_space
+    if is_in_tree:
+        place, other = other, place
+    assert kinds(place.freed) == ({3}, set())
+    assert place.pending_pages == pages + 1
+    assert other.freed == []
+
+
+def test_freed_pages_are_young_until_a_checkpoint_needs_them(path: Path) -> None:
+    rng = random.Random(5)
+    keys = [rng.randbytes(24) for _ in range(20000)]
+    entries = dict.fromkeys(keys, bytes(150))
+
+    def change_many(env: zerodb.Environment) -> None:
+        # More pages than the stock has room for.
+        with env.begin(write=True) as txn:
+            for key in rng.sample(keys, 300):
+                entries[key] = rng.randbytes(150)
+                txn[key] = entries[key]
+
+    with zerodb.open(path, threads=False) as env, env.begin(write=True) as txn:
+        for key, value in entries.items():
+            txn[key] = value
+    with zerodb.open(path, threads=False) as env, env.begin():
+        for _ in range(5):
+            change_many(env)
+    found = check(path, {MAIN: entries})
+    assert kinds(found.free_space.freed) == ({3, 4, 5, 6, 7}, {4, 5, 6, 7})
+    for entry in found.free_space.freed:
+        written = writers(found, entry)
+        assert max(written) < entry.transaction
+        assert min(written) >= (entry.birth or 0)
+        assert max(written) <= 2 or entry.birth is not None
+    with zerodb.open(path, threads=False) as env:
+        change_many(env)
+    assert check(path, {MAIN: entries}).meta.available_pages > 0
+
+
+def test_what_moves_from_the_stock_to_the_tree_counts_as_freed_by_the_mover(path: Path) -> None:
+    with zerodb.open(path, threads=False) as env:
+        put(env, b"key", b"durable")
+        put(env, b"long", bytes(40_000))
+    before = check(path, {MAIN: {b"key": b"durable", b"long": bytes(40_000)}})
+    with zerodb.open(path, threads=False) as env:
+        put(env, b"key", b"4")
+        put(env, b"key", b"5")
+        put(env, b"long", b"6")
+    found = check(path, {MAIN: {b"key": b"5", b"long": b"6"}})
+    leaf = before.main.record.root.number
+    # Transaction 4 freed the leaf, and 6, which freed the run, moved it.
+    assert "freed by 6, in free space" in found.uses[leaf]
+    assert kinds(found.free_space.freed)[0] == {6}
+    assert found.meta.pinned_total - before.meta.pinned_total == 1 + 10
+
+
+def test_free_pages_are_told_whatever_happens(path: Path) -> None:
+    rng = random.Random(3)
+    model: Databases = {MAIN: {}, b"second": {}}
+    seen: set[str] = set()
+    with zerodb.open(path, threads=False) as env:
+        change(env, model, rng, 500)
+    before = check(path, model)
+    for _ in range(30):
+        with zerodb.open(path, threads=False) as env:
+            readers = []
+            for _ in range(rng.choice([1, 2, 5, 12])):
+                if rng.random() < 0.3:
+                    readers.append(env.begin())
+                change(env, model, rng, rng.choice([1, 1, 1, 2, 10, 60]))
+                if readers and rng.random() < 0.3:
+                    readers.pop(0).abort()
+            for reader in readers:
+                reader.abort()
+        found = check(path, model)
+        # What the older of two durable states needs is never taken, and counted once.
+        freed = tree_pages(before) - tree_pages(found)
+        assert found.meta.pinned_total - before.meta.pinned_total == len(freed)
+        for place, pages in (("stock", found.stock), ("tree", found.free_space)):
+            seen |= {f"{place}: available" for _ in pages.available}
+            for group in pages.freed:
+                seen.add(f"{place}: {'pending' if group.birth is None else 'young'}")
+        before = found
+    assert len(seen) == 6, seen
+
+
+def test_the_file_holds_all_pages_whatever_free_space_does(path: Path) -> None:
+    rng = random.Random(1)
+    keys = [rng.randbytes(24) for _ in range(10000)]
+    entries = {key: bytes(150) for key in keys}
+    with zerodb.open(path) as env:
+        with env.begin(write=True) as txn:
+            for key, value in entries.items():
+                txn[key] = value
+        for count in (5, 500, 50, 5000, 1, 500, 5000, 50, 5000, 5000):
+            with env.begin(write=True) as txn:
+                for key in rng.sample(keys, count):
+                    entries[key] = rng.randbytes(rng.choice([10, 150, 300]))
+                    txn[key] = entries[key]
+            info = env.info()
+            assert info.file_size >= info.page_count * info.page_size
+    check(path, {MAIN: entries})
