@@ -1,0 +1,217 @@
+/// Where a commit's page numbers come from, and where the pages go that it frees.
+extension Commit {
+    /// A commit that writes as many pages or more is a large one.
+    private static let manyPages: UInt64 = 256
+    /// Rounds of giving numbers to pages that giving numbers has changed. Each round changes
+    /// only what the one before did not; a few are enough.
+    private static let roundsMax = 100
+    /// Pages that a commit which goes to the free-space tree takes for those after it.
+    private static let stockTarget: UInt64 = 64
+    /// Available pages in stock, beyond which a commit gives them to the tree.
+    private static let stockMax: UInt64 = 256
+
+    /// Takes a number for every frame and records what was freed: from the stock and in it, if it
+    /// has enough and has room, else from and in the free-space tree.
+    mutating func takeNumbers() throws(DatabaseError) {
+        let meta = withUnsafeMutablePointer(to: &transaction.pointee.meta) { $0 }
+        environment.pointee.shared.copyTipStock(to: stock)
+        let horizon = horizon()
+        stock.mature(horizon)
+        if try !takeFromStock() { try takeFromTree(horizon) }
+        meta.pointee.stockAvailable = UInt32(truncatingIfNeeded: stock.availablePages)
+        meta.pointee.stockPending = UInt32(truncatingIfNeeded: stock.pendingPages)
+    }
+
+    /// Takes all numbers from the stock, or from the end of the file if there is no free space.
+    ///
+    /// - Returns: whether that could be done. If not, nothing has changed.
+    private mutating func takeFromStock() throws(DatabaseError) -> Bool {
+        let needed = UInt64(frames.pointee.singleFrames)
+        let freed = write.pointee.freed[...]
+        let freedYoung = write.pointee.freedYoung[...]
+        guard frames.pointee.dirtyPages == needed, needed < Self.manyPages,
+            stock.hasRoom(old: freed, young: freedYoung)
+        else { return false }
+        let available = stock.availablePages
+        guard available <= Self.stockMax else { return false }
+        if available < needed {
+            let meta = withUnsafeMutablePointer(to: &transaction.pointee.meta) { $0 }
+            guard meta.pointee.availablePages == 0, meta.pointee.pendingPages == 0 else {
+                return false
+            }
+            numbers.append(
+                try FreeSpace.extendFile(
+                    by: needed - available, meta, pagesMax: environment.pointee.pagesMax))
+        }
+        _ = stock.take(min(needed, available), into: &numbers)
+        numbersTaken = needed
+        hold(freed, freedYoung)
+        return true
+    }
+
+    /// Keeps freed runs in the stock, which has room for them.
+    private func hold(_ freed: ArraySlice<PageRun>, _ freedYoung: ArraySlice<PageRun>) {
+        let id = transaction.pointee.id
+        stock.hold(freed, transaction: id, birth: nil)
+        stock.hold(freedYoung, transaction: id, birth: write.pointee.oldestYoung)
+        countPinned(freed)
+    }
+
+    private func countPinned(_ freed: ArraySlice<PageRun>) {
+        for run in freed { transaction.pointee.meta.pinnedTotal &+= run.count }
+    }
+
+    /// Takes numbers from the free-space tree, and some more to have in stock; records what the
+    /// stock holds of freed pages. That changes the tree, which needs frames and frees pages itself,
+    /// so it goes on until nothing is left.
+    private mutating func takeFromTree(_ horizon: FreeSpace.Horizon) throws(DatabaseError) {
+        var space = FreeSpace(
+            writer: writer(Self.free(of: write)),
+            meta: withUnsafeMutablePointer(to: &transaction.pointee.meta) { $0 },
+            pagesMax: environment.pointee.pagesMax)
+        defer { space.deallocate() }
+        let isLarge = frames.pointee.dirtyPages >= Self.manyPages
+        try spillFreed(&space)
+        if isLarge || stock.availablePages > Self.stockMax || isNearlyFull {
+            let runs = stock.availableRuns
+            stock.clearAvailable()
+            try space.release(runs)
+        }
+        let wanted = frames.pointee.dirtyPages + 16
+        try space.mature(
+            horizon, wanted: toBeAvailable(isLarge ? wanted : wanted + Self.stockTarget))
+        for index in 0..<frames.pointee.count where frames.pointee.frames[index].memory != nil {
+            let pages = frames.pointee.frames[index].pages
+            guard pages > 1 else { continue }
+            // First: taking numbers makes frames, and the table may move.
+            let run = try space.takeRun(of: pages, horizon)
+            frames.pointee.setNumber(run.start, of: index)
+        }
+        var recorded = 0
+        var recordedYoung = 0
+        for _ in 0..<Self.roundsMax {
+            let freed = write.pointee.freed[recorded...]
+            recorded = write.pointee.freed.count
+            let freedYoung = write.pointee.freedYoung[recordedYoung...]
+            recordedYoung = write.pointee.freedYoung.count
+            if stock.hasRoom(old: freed, young: freedYoung) {
+                hold(freed, freedYoung)
+            } else {
+                countPinned(freed)
+                try space.recordPending(freed, birth: nil)
+                try space.recordPending(freedYoung, birth: write.pointee.oldestYoung)
+            }
+            let needed = UInt64(frames.pointee.singleFrames)
+            if needed > numbersTaken {
+                try take(needed - numbersTaken, isLarge: isLarge, space)
+                numbersTaken = needed
+                continue
+            }
+            if recorded < write.pointee.freed.count
+                || recordedYoung < write.pointee.freedYoung.count
+            {
+                continue
+            }
+            guard needed < numbersTaken else { return }
+            // Merges in the free-space tree have left numbers over: free them too.
+            giveBack(numbersTaken - needed)
+        }
+        throw DatabaseError(
+            .corrupted, "the free space of the environment does not settle; run zerodb-check")
+    }
+
+    /// Whether the pages in stock may be what is missing for a run.
+    private var isNearlyFull: Bool {
+        let pagesMax = environment.pointee.pagesMax
+        let unused = pagesMax - min(pagesMax, transaction.pointee.meta.pageCount)
+        return unused < frames.pointee.dirtyPages + 2 * Self.stockMax
+    }
+
+    /// Moves the freed runs of the stock to the free-space tree.
+    private func spillFreed(_ space: inout FreeSpace) throws(DatabaseError) {
+        var old: [PageRun] = []
+        var young: [PageRun] = []
+        var oldest = UInt64.max
+        stock.forEachPending { run, birth in
+            if let birth {
+                young.append(run)
+                oldest = min(oldest, birth)
+            } else {
+                old.append(run)
+            }
+        }
+        stock.clearPending()
+        try space.recordPending(old[...], birth: nil)
+        try space.recordPending(young[...], birth: oldest)
+    }
+
+    /// Takes single pages: from the stock and then from the tree, with some for the stock.
+    private mutating func take(
+        _ count: UInt64, isLarge: Bool, _ space: FreeSpace
+    ) throws(DatabaseError) {
+        var needed = count - stock.take(count, into: &numbers)
+        guard needed > 0 else { return }
+        // A large commit leaves some behind for its own changes of the tree only.
+        let extra = min(isLarge ? 16 : Self.stockTarget, UInt64(stock.room))
+        for run in try space.take(needed, extra: extra, mayGrow: isLarge) {
+            let part = min(run.count, needed)
+            if part > 0 { numbers.append(PageRun(start: run.start, count: part)) }
+            needed -= part
+            if part < run.count {
+                giveToStock(PageRun(start: run.start + part, count: run.count - part))
+            }
+        }
+    }
+
+    /// Makes a run available to the commits after this one.
+    private func giveToStock(_ run: PageRun) {
+        guard !stock.give(run) else { return }
+        write.pointee.free(run, birth: transaction.pointee.id)
+    }
+
+    /// How many pages should be available for a commit that needs some; 0 if there are enough.
+    ///
+    /// A commit that needs many has more of them made available than it takes: the more there is to
+    /// choose from, the longer are the runs. One that needs few leaves that to every few commits,
+    /// but keeps young entries few: the ends of their range are then in one page of the tree.
+    private func toBeAvailable(_ wanted: UInt64) -> UInt64 {
+        let meta = transaction.pointee.meta
+        let isDue =
+            wanted >= Self.manyPages || meta.availablePages < wanted
+            || meta.youngPages > 4 * wanted
+        return isDue ? meta.availablePages + 2 * wanted : 0
+    }
+
+    /// What may still need freed pages, after dead readers have been cleared away.
+    private func horizon() -> FreeSpace.Horizon {
+        let shared = environment.pointee.shared
+        var oldest = shared.oldestSnapshot()
+        if oldest < shared.visible {
+            environment.pointee.owner.takeUnretainedValue().reapReaders()
+            oldest = shared.oldestSnapshot()
+        }
+        // In this order: a checkpoint that ends in between is then seen as one or the other.
+        let checkpointing = shared.checkpointing
+        let checkpoint = shared.checkpoint
+        return FreeSpace.Horizon(
+            oldestReader: oldest,
+            roots: (checkpoint, checkpointing == 0 ? checkpoint : checkpointing))
+    }
+
+    private mutating func giveBack(_ count: UInt64) {
+        var left = count
+        while left > 0, var last = numbers.popLast() {
+            let part = min(left, last.count)
+            last.count -= part
+            if last.end + part == transaction.pointee.meta.pageCount {
+                // The end of the file, taken a moment ago: it need not grow that far.
+                transaction.pointee.meta.pageCount = last.end
+            } else {
+                giveToStock(PageRun(start: last.end, count: part))
+            }
+            if last.count > 0 { numbers.append(last) }
+            left -= part
+            numbersTaken -= part
+        }
+    }
+}
