@@ -301,16 +301,21 @@ static void *add_one_from_thread(void *argument) {
     return NULL;
 }
 
+/* Starts a thread that writes, with time enough to get in if it does not wait for its turn. */
+static pthread_t start_impatient_thread(void *(*run)(void *), zdb_env *env) {
+    pthread_t thread = start_thread(run, env);
+    struct timespec pause = {0, 20000000};
+    nanosleep(&pause, NULL);
+    return thread;
+}
+
 static void who_comes_waits_for_a_process_that_writes_alone(void) {
     for (unsigned i = 0; i < 5; i++) {
         struct partner partner;
         start_partner(&partner, add_one_slowly, NULL);
         await_partner(&partner);
         zdb_env *env = open_env("env");
-        pthread_t thread = start_thread(add_one_from_thread, env);
-        /* Time enough to get in, for one that does not wait. */
-        struct timespec pause = {0, 20000000};
-        nanosleep(&pause, NULL);
+        pthread_t thread = start_impatient_thread(add_one_from_thread, env);
         tell_partner(&partner);
         join_thread(thread);
         add_one_from_thread(env);
@@ -331,9 +336,7 @@ static void who_waits_for_a_lone_writer_goes_on_when_that_is_killed(void) {
     start_partner(&holder, leave_a_write_unfinished, NULL);
     await_partner(&holder);
     zdb_env *env = open_env("env");
-    pthread_t thread = start_thread(write_from_thread, env);
-    struct timespec pause = {0, 20000000};
-    nanosleep(&pause, NULL);
+    pthread_t thread = start_impatient_thread(write_from_thread, env);
     kill_partner(&holder);
     join_thread(thread);
     zdb_txn *txn = begin_read(env);

@@ -74,6 +74,13 @@ struct SharedState {
         (base + offset).assumingMemoryBound(to: Atomic<UInt64>.self)
     }
 
+    /// A word as all threads of all processes agree on it.
+    @inline(__always)
+    private subscript(offset: Int) -> UInt64 {
+        get { word(offset).pointee.load(ordering: .sequentiallyConsistent) }
+        nonmutating set { word(offset).pointee.store(newValue, ordering: .sequentiallyConsistent) }
+    }
+
     // MARK: Header
 
     func initialize(environmentID: (UInt64, UInt64), readers: Int) {
@@ -114,40 +121,40 @@ struct SharedState {
     // MARK: The newest commit
 
     @inline(__always)
-    var visible: UInt64 { word(64).pointee.load(ordering: .sequentiallyConsistent) }
+    var visible: UInt64 { self[64] }
 
     /// The newest commit, which the next writer starts from.
-    var tip: UInt64 { word(72).pointee.load(ordering: .sequentiallyConsistent) }
+    var tip: UInt64 { self[72] }
 
     /// The commit that the newest durable meta page holds.
     var checkpoint: UInt64 {
-        get { word(128).pointee.load(ordering: .sequentiallyConsistent) }
-        nonmutating set { word(128).pointee.store(newValue, ordering: .sequentiallyConsistent) }
+        get { self[128] }
+        nonmutating set { self[128] = newValue }
     }
 
     /// A commit whose meta page is being written: after a crash it may be the durable one. 0 if
     /// none is; stays if the process that was writing it died.
     var checkpointing: UInt64 {
-        get { word(136).pointee.load(ordering: .sequentiallyConsistent) }
-        nonmutating set { word(136).pointee.store(newValue, ordering: .sequentiallyConsistent) }
+        get { self[136] }
+        nonmutating set { self[136] = newValue }
     }
 
     /// Which meta page holds `checkpoint`.
     var metaPage: UInt64 {
-        get { word(144).pointee.load(ordering: .sequentiallyConsistent) }
-        nonmutating set { word(144).pointee.store(newValue, ordering: .sequentiallyConsistent) }
+        get { self[144] }
+        nonmutating set { self[144] = newValue }
     }
 
     /// Where the log goes on after `checkpoint`.
     var checkpointLogEnd: UInt64 {
-        get { word(152).pointee.load(ordering: .sequentiallyConsistent) }
-        nonmutating set { word(152).pointee.store(newValue, ordering: .sequentiallyConsistent) }
+        get { self[152] }
+        nonmutating set { self[152] = newValue }
     }
 
     /// How many pages `checkpoint` counts as ever pinned.
     var checkpointPinnedTotal: UInt64 {
-        get { word(168).pointee.load(ordering: .sequentiallyConsistent) }
-        nonmutating set { word(168).pointee.store(newValue, ordering: .sequentiallyConsistent) }
+        get { self[168] }
+        nonmutating set { self[168] = newValue }
     }
 
     /// Where the mark of a clean close is in the file.
@@ -156,27 +163,24 @@ struct SharedState {
     /// Marks that all is closed and the meta page of this commit durable. Good as long as the
     /// page cache lives, which is all it is for: after a reboot what is read is durable anyway.
     func markClean(_ transaction: UInt64?) {
-        word(Self.cleanOffset).pointee.store(
-            transaction.map { $0 + 1 } ?? 0, ordering: .sequentiallyConsistent)
+        self[Self.cleanOffset] = transaction.map { $0 + 1 } ?? 0
     }
 
     /// Whether the meta page of `checkpoint` is known to be on disk, not just in the page cache.
     var isRootConfirmed: Bool {
-        get { word(208).pointee.load(ordering: .sequentiallyConsistent) != 0 }
-        nonmutating set {
-            word(208).pointee.store(newValue ? 1 : 0, ordering: .sequentiallyConsistent)
-        }
+        get { self[208] != 0 }
+        nonmutating set { self[208] = newValue ? 1 : 0 }
     }
 
     /// The newest commit that has no log record: none after it may have one before a checkpoint
     /// has made it durable, as a replay would lack it.
     var unlogged: UInt64 {
-        get { word(160).pointee.load(ordering: .sequentiallyConsistent) }
-        nonmutating set { word(160).pointee.store(newValue, ordering: .sequentiallyConsistent) }
+        get { self[160] }
+        nonmutating set { self[160] = newValue }
     }
 
     /// The log is on disk up to here.
-    var flushed: UInt64 { word(200).pointee.load(ordering: .sequentiallyConsistent) }
+    var flushed: UInt64 { self[200] }
 
     func raiseFlushed(to position: UInt64) { raise(word(200), to: position) }
 
@@ -296,7 +300,7 @@ struct SharedState {
     /// all have closed it: the writer's lock then takes a little longer.
     private var writers: UnsafeMutablePointer<Atomic<UInt64>> { word(216) }
 
-    private var loneWriter: UnsafeMutablePointer<Atomic<UInt64>> { word(224) }
+    private static let loneWriterOffset = 224
 
     func countWriter() { writers.pointee.add(1, ordering: .sequentiallyConsistent) }
 
@@ -309,19 +313,19 @@ struct SharedState {
     /// - Returns: false if it is not the only one.
     func beginAlone(_ process: Owner) -> Bool {
         guard writers.pointee.load(ordering: .relaxed) == 1 else { return false }
-        loneWriter.pointee.store(process.raw, ordering: .sequentiallyConsistent)
+        self[Self.loneWriterOffset] = process.raw
         if writers.pointee.load(ordering: .sequentiallyConsistent) == 1 { return true }
         endAlone()
         return false
     }
 
-    func endAlone() { loneWriter.pointee.store(0, ordering: .sequentiallyConsistent) }
+    func endAlone() { self[Self.loneWriterOffset] = 0 }
 
     /// Whether a process writes without the kernel's lock. Ends its transaction if it has died.
     ///
     /// - Parameter isLocked: asks the kernel whether an entry's process lives.
     func hasLoneWriter(isLocked: (Int) -> Bool) -> Bool {
-        let value = loneWriter.pointee.load(ordering: .sequentiallyConsistent)
+        let value = self[Self.loneWriterOffset]
         guard value != 0 else { return false }
         let process = Owner(raw: value)
         if !isSuperseded(process), isLocked(process.entry) { return true }
