@@ -74,14 +74,15 @@ final class BackgroundThread: @unchecked Sendable {
             &new, nil,
             { argument in
                 guard let argument else { return nil }
-                Unmanaged<BackgroundThread>.fromOpaque(argument).takeUnretainedValue().run()
+                Unmanaged<BackgroundThread>.fromOpaque(argument).takeRetainedValue().run()
                 return nil
-            }, Unmanaged.passUnretained(self).toOpaque())
+            }, Unmanaged.passRetained(self).toOpaque())
         // Without a thread the work is done when the environment is closed, at the latest.
-        if result == 0 { thread = new }
+        if result == 0 { thread = new } else { Unmanaged.passUnretained(self).release() }
     }
 
-    /// Ends the thread and waits for it. Work asked for is left undone.
+    /// Ends the thread and waits for it, unless it is the caller: then it ends when it has done the
+    /// work that calls. Work asked for is left undone.
     func stop() {
         pthread_mutex_lock(mutex)
         isStopping = true
@@ -89,7 +90,12 @@ final class BackgroundThread: @unchecked Sendable {
         thread = nil
         pthread_cond_signal(changed)
         pthread_mutex_unlock(mutex)
-        if let running { pthread_join(running, nil) }
+        guard let running else { return }
+        if pthread_equal(running, pthread_self()) != 0 {
+            pthread_detach(running)
+        } else {
+            pthread_join(running, nil)
+        }
     }
 
     /// `SCHED_BATCH`, which is a macro that Swift does not see where it depends on `_GNU_SOURCE`.

@@ -14,7 +14,7 @@ public final class Environment: @unchecked Sendable {
     /// nil if the environment is on a medium where nothing can be written.
     private let lockFile: (any StorageFile)?
     private let lockMapLength: Int
-    private let identity: FileIdentity
+    let identity: FileIdentity
     let options: EnvironmentOptions
     let pageSize: Int
 

@@ -25,15 +25,44 @@ enum LockByte {
 
 /// The environments this process has open. What a forked child inherits does not count.
 struct OpenIdentities {
-    var identities: Set<FileIdentity> = []
-    var forkGeneration: UInt32 = 0
+    private var identities: Set<FileIdentity> = []
+    /// What the library's threads do in an environment: turns of work, one after the other or at
+    /// the same time.
+    private struct Work {
+        var begun: UInt64 = 0
+        var ended: UInt64 = 0
+    }
+    private var works: [FileIdentity: Work] = [:]
+    private var forkGeneration: UInt32 = 0
 
     mutating func insert(_ identity: FileIdentity) -> Bool {
         if forkGeneration != zp_fork_generation() {
             identities = []
+            works = [:]
             forkGeneration = zp_fork_generation()
         }
         return identities.insert(identity).inserted
+    }
+
+    mutating func beginWork(in identity: FileIdentity) {
+        works[identity, default: Work()].begun += 1
+    }
+
+    mutating func endWork(in identity: FileIdentity) {
+        works[identity]?.ended += 1
+        if !identities.contains(identity), !isWorking(in: identity) { works[identity] = nil }
+    }
+
+    private func isWorking(in identity: FileIdentity) -> Bool {
+        works[identity].map { $0.ended < $0.begun } ?? false
+    }
+
+    /// The number of the last turn of work that has begun in an environment.
+    func lastTurn(in identity: FileIdentity) -> UInt64 { works[identity]?.begun ?? 0 }
+
+    /// Whether so many turns of work have ended.
+    func hasEnded(_ turn: UInt64, in identity: FileIdentity) -> Bool {
+        !isWorking(in: identity) || works[identity].map { $0.ended >= turn } ?? true
     }
 
     mutating func remove(_ identity: FileIdentity) {
@@ -201,8 +230,14 @@ struct EnvironmentOpening {
     }
 
     private mutating func register(_ identity: FileIdentity) throws(DatabaseError) {
-        let isNew = OpenIdentities.shared.withLock { $0.insert(identity) }
-        guard isNew else {
+        let turn = OpenIdentities.shared.withLock { $0.lastTurn(in: identity) }
+        while OpenIdentities.shared.withLock({ !$0.insert(identity) }) {
+            // Perhaps nobody but a thread of the library's holds it, who closes it after its work.
+            guard OpenIdentities.shared.withLock({ $0.hasEnded(turn, in: identity) }) else {
+                usleep(200)
+                continue
+            }
+            guard OpenIdentities.shared.withLock({ !$0.insert(identity) }) else { break }
             throw DatabaseError(
                 .busy,
                 "this process has the environment at \(path) open already; share that handle "

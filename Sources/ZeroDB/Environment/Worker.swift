@@ -12,18 +12,35 @@ final class Worker: Sendable {
         // It stops its threads before it goes, but a thread may begin its work when it is about to
         // stop them: a checked reference would not outlive the last strong one.
         let reference = Unmanaged.passUnretained(environment)
-        flusher = BackgroundThread(delay: Self.relaxedDelay) { _ in
-            try? reference.takeUnretainedValue().flushLog()
+        let identity = environment.identity
+        flusher = BackgroundThread(delay: Self.relaxedDelay) { work in
+            Self.work(work, in: reference, identity)
         }
         checkpointer = BackgroundThread(delay: 0) { work in
-            let environment = reference.takeUnretainedValue()
-            if work.contains(.segment) { environment.prepareSegment() }
-            if work.contains(.sureCheckpoint) {
-                let tip = environment.state.pointee.shared.tip
-                try? environment.makeCheckpoint(holding: tip)
-            } else if work.contains(.checkpoint) {
-                try? environment.makeCheckpointIfNeeded()
-            }
+            Self.work(work, in: reference, identity)
+        }
+    }
+
+    /// Does what was asked for. Whoever let go of the environment meanwhile left this thread the
+    /// last to hold it, and the one that closes it; who opens it again waits for that.
+    private static func work(
+        _ work: BackgroundWork, in reference: Unmanaged<Environment>, _ identity: FileIdentity
+    ) {
+        OpenIdentities.shared.withLock { $0.beginWork(in: identity) }
+        // In a call of its own, at whose end the environment is not held any more.
+        carryOut(work, reference)
+        OpenIdentities.shared.withLock { $0.endWork(in: identity) }
+    }
+
+    @inline(never)
+    private static func carryOut(_ work: BackgroundWork, _ reference: Unmanaged<Environment>) {
+        let environment = reference.takeUnretainedValue()
+        if work.contains(.flush) { try? environment.flushLog() }
+        if work.contains(.segment) { environment.prepareSegment() }
+        if work.contains(.sureCheckpoint) {
+            try? environment.makeCheckpoint(holding: environment.state.pointee.shared.tip)
+        } else if work.contains(.checkpoint) {
+            try? environment.makeCheckpointIfNeeded()
         }
     }
 

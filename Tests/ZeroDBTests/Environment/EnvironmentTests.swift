@@ -95,22 +95,28 @@ struct EnvironmentTests {
         #expect(try environment.read { try $0.get("round") } == Array("2".utf8))
     }
 
-    @Test("An environment may be let go of at the moment when its threads begin their work")
+    @Test("An environment may be let go of while its threads work, and be opened again at once")
     func closesByItselfBesideItsThreads() throws {
         let options = options {
             $0.usesThread = true
             $0.durability = .relaxed
             $0.logSize = 1 << 20
         }
+        let fileSystem = MemoryFileSystem()
         for round in 0..<600 {
             let environment = try Environment(
-                path: "env", options: options, fileSystem: MemoryFileSystem())
+                path: "env", options: options, fileSystem: fileSystem)
+            if round > 0 {
+                let last = try environment.read { try $0.get("round") }
+                #expect(last == Array("\(round - 1)".utf8))
+            }
             // The log is full: a checkpoint and a segment are asked for.
             for _ in 0..<(round % 3) {
                 try environment.write {
                     try $0.put("key", Array(repeating: UInt8(7), count: 600_000))
                 }
             }
+            try environment.write { try $0.put("round", "\(round)") }
         }
     }
 
