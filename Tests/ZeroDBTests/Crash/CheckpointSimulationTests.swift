@@ -56,14 +56,14 @@ struct CheckpointSimulationTests {
 
     @Test(
         "Pages of a root that is being written are not reused",
-        arguments: CrashSettings.seeds(usually: 2))
+        arguments: CrashSettings.seeds(usually: 2, percent: 5))
     func keepsRootBeingWritten(_ seed: UInt64) throws {
         try explore(seed) { _ in }
     }
 
     @Test(
         "The root of a process that died when it had written it is not forgotten",
-        arguments: CrashSettings.seeds(usually: 2))
+        arguments: CrashSettings.seeds(usually: 2, percent: 5))
     func settlesCheckpoint(_ seed: UInt64) throws {
         try explore(seed) {
             $0.processes = 2

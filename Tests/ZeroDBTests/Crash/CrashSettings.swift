@@ -23,10 +23,13 @@ enum CrashSettings {
 
     /// The seeds to run, if not one is asked for: each run of the tests with another
     /// `ZERODB_SEED` has others.
-    static func seeds(usually count: Int) -> [UInt64] {
+    ///
+    /// - Parameter percent: how many of the workloads that a long run has are of one test.
+    static func seeds(usually count: Int, percent: Int = 100) -> [UInt64] {
         if let seed { return [seed] }
         let first = TestSettings.seed &* 1_000_000
-        return (0..<(workloads ?? count)).map { first &+ UInt64($0) }
+        let long = workloads.map { max(1, $0 * percent / 100) }
+        return (0..<(long ?? count)).map { first &+ UInt64($0) }
     }
 
     private static func variable(_ name: String) -> String? {
