@@ -2,6 +2,7 @@
  * are made, against gets of the quiet environment. Every get is timed by itself: what counts is
  * the slowest of a hundred. */
 #include "cases.h"
+#include "floor.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -16,6 +17,7 @@
 /* What disturbs the reader. */
 struct disturbance {
     struct subject subject;
+    struct floor_file *floor_file;
     atomic_bool is_stopping;
     pthread_t writer, checkpointer;
 };
@@ -39,6 +41,15 @@ static void *checkpointer_main(void *context) {
     while (!atomic_load_explicit(&d->is_stopping, memory_order_relaxed)) {
         d->subject.engine->checkpoint(d->subject.env);
         pause_ns(CHECKPOINT_PAUSE_NS);
+    }
+    return NULL;
+}
+
+/* The least that a durable commit is, without any database: a page written and flushed. */
+static void *floor_main(void *context) {
+    struct disturbance *d = context;
+    while (!atomic_load_explicit(&d->is_stopping, memory_order_relaxed)) {
+        floor_measure(d->floor_file, 1);
     }
     return NULL;
 }
@@ -70,9 +81,11 @@ struct latencies {
 
 struct busy_case {
     struct big *big;
+    struct floor_file *floor_file;
     uint64_t gets_a_snapshot;
     bool warmed_up[ENGINES];
     struct series quiet_p50[ENGINES], quiet_p99[ENGINES], busy_p50[ENGINES], busy_p99[ENGINES];
+    struct series beside_floor; /* p99 of ZeroDB's gets beside no commits but bare flushes / quiet */
 };
 
 static int compare_floats(const void *a, const void *b) {
@@ -105,11 +118,31 @@ static struct latencies measure_gets(struct subject *subject, uint64_t gets_a_sn
     return (struct latencies){samples[GETS_A_SLICE / 2], samples[GETS_A_SLICE / 100 * 99]};
 }
 
+/* What of a slowdown is the machine's: the same gets while another thread only writes and flushes
+ * pages of a file that has nothing to do with them. */
+static struct latencies measure_beside_floor(struct busy_case *c, struct subject *subject) {
+    static struct disturbance disturbance;
+    disturbance.floor_file = c->floor_file;
+    atomic_store(&disturbance.is_stopping, false);
+    if (pthread_create(&disturbance.writer, NULL, floor_main, &disturbance) != 0) {
+        die("cannot start a thread");
+    }
+    pause_ns(WARM_UP_NS);
+    struct latencies latencies = measure_gets(subject, c->gets_a_snapshot);
+    atomic_store(&disturbance.is_stopping, true);
+    pthread_join(disturbance.writer, NULL);
+    return latencies;
+}
+
 static double measure(enum engine_id id, void *context) {
     struct busy_case *c = context;
     struct subject *subject = &c->big->subjects[id];
     static struct disturbance disturbance;
     struct latencies quiet = measure_gets(subject, c->gets_a_snapshot);
+    if (id == ZERODB) {
+        double slowest = measure_beside_floor(c, subject).hundredth;
+        if (c->warmed_up[id]) series_add(&c->beside_floor, slowest / quiet.hundredth);
+    }
     disturbance_start(&disturbance, subject);
     struct latencies busy = measure_gets(subject, c->gets_a_snapshot);
     disturbance_stop(&disturbance, subject);
@@ -132,14 +165,23 @@ static void report(const char *name, const char *figure, const struct series ser
 
 static void run(const struct config *config, const char *name, uint64_t gets_a_snapshot) {
     static struct busy_case c;
-    c = (struct busy_case){.big = big_environments(config), .gets_a_snapshot = gets_a_snapshot};
+    struct floor_file floor_file;
+    floor_open(config, &floor_file);
+    c = (struct busy_case){
+        .big = big_environments(config),
+        .floor_file = &floor_file,
+        .gets_a_snapshot = gets_a_snapshot,
+    };
     struct series slowdown[ENGINES] = {0};
     alternate(config, measure, &c, slowdown);
     report(name, "quiet.p50", c.quiet_p50);
     report(name, "quiet.p99", c.quiet_p99);
     report(name, "p50", c.busy_p50);
     report(name, "p99", c.busy_p99);
-    report(name, "slowdown", slowdown);
+    char row[64];
+    snprintf(row, sizeof row, "busy.%s.slowdown", name);
+    report_row_and_machine(row, slowdown, &c.beside_floor);
+    floor_close(&floor_file);
 }
 
 void case_busy(const struct config *config) {
