@@ -26,6 +26,16 @@ void hook_system_calls(system_call_hook hook, void *context) {
     current_hook = hook;
 }
 
+static size_t write_bytes_max;
+
+void shorten_writes(size_t bytes) {
+    write_bytes_max = bytes;
+}
+
+static size_t shortened(size_t size) {
+    return write_bytes_max > 0 && write_bytes_max < size ? write_bytes_max : size;
+}
+
 bool is_flush(const char *name) {
     return strcmp(name, "fdatasync") == 0 || strcmp(name, "fsync") == 0 ||
            strcmp(name, "sync_file_range") == 0;
@@ -89,11 +99,27 @@ int mkdir(const char *path, mode_t mode) NO_THROW {
 typedef ssize_t (*write_call)(int, const void *, size_t, off_t);
 
 ssize_t pwrite(int file, const void *bytes, size_t size, off_t offset) {
-    CALL_NEXT(pwrite, write_call, (file, bytes, size, offset));
+    CALL_NEXT(pwrite, write_call, (file, bytes, shortened(size), offset));
 }
 
 typedef ssize_t (*parts_call)(int, const struct iovec *, int, off_t);
 
 ssize_t pwritev(int file, const struct iovec *parts, int count, off_t offset) {
+    struct iovec first;
+    if (write_bytes_max > 0 && count > 0) {
+        /* Whole parts, as many as may be, or some of the first. */
+        size_t size = 0;
+        int whole = 0;
+        while (whole < count && size + parts[whole].iov_len <= write_bytes_max) {
+            size += parts[whole++].iov_len;
+        }
+        count = whole;
+        if (whole == 0) {
+            first = parts[0];
+            first.iov_len = shortened(first.iov_len);
+            parts = &first;
+            count = 1;
+        }
+    }
     CALL_NEXT(pwritev, parts_call, (file, parts, count, offset));
 }

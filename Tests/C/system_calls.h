@@ -12,6 +12,10 @@ typedef int (*system_call_hook)(void *context, const char *name);
 /** Sets the hook; NULL: none. Not while other threads are in the library. */
 void hook_system_calls(system_call_hook hook, void *context);
 
+/** Lets each call write no more bytes than this, as it then says; 0: as many as it is asked for. Not
+ *  while other threads are in the library. */
+void shorten_writes(size_t bytes);
+
 /** Whether a call flushes, or reports what a flush would and would then not report again. */
 bool is_flush(const char *name);
 

@@ -245,6 +245,44 @@ static void a_write_that_fails_fails_its_transaction_and_no_other(void) {
     close_env(env);
 }
 
+static int interrupt_some(void *context, const char *name) {
+    unsigned *calls = (unsigned *)context;
+    /* Of others the kernel does not say so on Linux. */
+    bool may_be = strncmp(name, "pwrite", 6) == 0 || strcmp(name, "fdatasync") == 0;
+    return may_be && ++*calls % 3 == 0 ? EINTR : 0;
+}
+
+/* The kernel may write less than it was asked for, and may be interrupted before it has begun. */
+static void writes_that_are_short_or_interrupted_go_on(void) {
+    static const size_t sizes[] = {100, 511, 4096, 5000, 20000};
+    zdb_env_options options;
+    default_options(&options);
+    options.threads = ZDB_THREADS_NONE;
+    unsigned counter = 0, calls = 0;
+    for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+        shorten_writes(sizes[i]);
+        hook_system_calls(interrupt_some, &calls);
+        zdb_env *env = open_env_with("env", &options);
+        for (unsigned j = 0; j < 4; j++) {
+            uint32_t durability = j == 2 ? ZDB_DURABILITY_NONE : ZDB_DURABILITY_FULL;
+            size_t size = j % 2 == 0 ? 100 : 300 * KIB;
+            REQUIRE_OK(put_counter(env, durability, ++counter, size));
+            CHECK_NUMBER(counter_of(env), counter);
+        }
+        REQUIRE_OK(zdb_env_checkpoint(env));
+        expect_sound(env);
+        REQUIRE_OK(put_counter(env, 0, ++counter, 100));
+        close_env(env);
+        shorten_writes(0);
+        hook_system_calls(NULL, NULL);
+        env = open_env_with("env", &options);
+        CHECK_NUMBER(counter_of(env), counter);
+        expect_sound(env);
+        close_env(env);
+    }
+    CHECK(calls > 1000);
+}
+
 /* ----------------------------------------------------- killed at a system call */
 
 /* In memory that the process shares with the one that kills it. */
@@ -369,6 +407,7 @@ static const struct test tests[] = {
     TEST(a_commit_is_not_seen_before_it_is_on_disk),
     TEST(a_flush_that_fails_stops_all_writing_until_all_have_closed),
     TEST(a_write_that_fails_fails_its_transaction_and_no_other),
+    TEST(writes_that_are_short_or_interrupted_go_on),
     TEST(a_process_killed_at_any_call_leaves_the_others_undisturbed),
     TEST(after_a_process_was_killed_at_any_call_its_commits_are_there),
 };
