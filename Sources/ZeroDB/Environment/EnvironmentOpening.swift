@@ -26,44 +26,34 @@ enum LockByte {
 /// The environments this process has open. What a forked child inherits does not count.
 struct OpenIdentities {
     private var identities: Set<FileIdentity> = []
-    /// What the library's threads do in an environment: turns of work, one after the other or at
-    /// the same time.
-    private struct Work {
-        var begun: UInt64 = 0
-        var ended: UInt64 = 0
-    }
-    private var works: [FileIdentity: Work] = [:]
+    /// Turns of work that the library's threads are at, by the environment.
+    private var turns: [FileIdentity: Set<UInt64>] = [:]
+    private var lastTurn: UInt64 = 0
     private var forkGeneration: UInt32 = 0
 
     mutating func insert(_ identity: FileIdentity) -> Bool {
         if forkGeneration != zp_fork_generation() {
             identities = []
-            works = [:]
+            turns = [:]
             forkGeneration = zp_fork_generation()
         }
         return identities.insert(identity).inserted
     }
 
-    mutating func beginWork(in identity: FileIdentity) {
-        works[identity, default: Work()].begun += 1
+    /// - Returns: the turn that begins.
+    mutating func beginWork(in identity: FileIdentity) -> UInt64 {
+        lastTurn += 1
+        turns[identity, default: []].insert(lastTurn)
+        return lastTurn
     }
 
-    mutating func endWork(in identity: FileIdentity) {
-        works[identity]?.ended += 1
-        if !identities.contains(identity), !isWorking(in: identity) { works[identity] = nil }
+    mutating func endWork(_ turn: UInt64, in identity: FileIdentity) {
+        turns[identity]?.remove(turn)
+        if turns[identity]?.isEmpty == true { turns[identity] = nil }
     }
 
-    private func isWorking(in identity: FileIdentity) -> Bool {
-        works[identity].map { $0.ended < $0.begun } ?? false
-    }
-
-    /// The number of the last turn of work that has begun in an environment.
-    func lastTurn(in identity: FileIdentity) -> UInt64 { works[identity]?.begun ?? 0 }
-
-    /// Whether so many turns of work have ended.
-    func hasEnded(_ turn: UInt64, in identity: FileIdentity) -> Bool {
-        !isWorking(in: identity) || works[identity].map { $0.ended >= turn } ?? true
-    }
+    /// The turns under way.
+    func work(in identity: FileIdentity) -> Set<UInt64> { turns[identity] ?? [] }
 
     mutating func remove(_ identity: FileIdentity) {
         if forkGeneration == zp_fork_generation() { identities.remove(identity) }
@@ -230,14 +220,16 @@ struct EnvironmentOpening {
     }
 
     private mutating func register(_ identity: FileIdentity) throws(DatabaseError) {
-        let turn = OpenIdentities.shared.withLock { $0.lastTurn(in: identity) }
+        // Perhaps nobody but a thread of the library's holds it, who closes it after its work.
+        var work = OpenIdentities.shared.withLock { $0.work(in: identity) }
+        var isLastTry = false
         while OpenIdentities.shared.withLock({ !$0.insert(identity) }) {
-            // Perhaps nobody but a thread of the library's holds it, who closes it after its work.
-            guard OpenIdentities.shared.withLock({ $0.hasEnded(turn, in: identity) }) else {
-                usleep(200)
+            if !isLastTry {
+                work.formIntersection(OpenIdentities.shared.withLock { $0.work(in: identity) })
+                isLastTry = work.isEmpty
+                if !isLastTry { usleep(200) }
                 continue
             }
-            guard OpenIdentities.shared.withLock({ !$0.insert(identity) }) else { break }
             throw DatabaseError(
                 .busy,
                 "this process has the environment at \(path) open already; share that handle "

@@ -26,10 +26,10 @@ final class Worker: Sendable {
     private static func work(
         _ work: BackgroundWork, in reference: Unmanaged<Environment>, _ identity: FileIdentity
     ) {
-        OpenIdentities.shared.withLock { $0.beginWork(in: identity) }
+        let turn = OpenIdentities.shared.withLock { $0.beginWork(in: identity) }
         // In a call of its own, at whose end the environment is not held any more.
         carryOut(work, reference)
-        OpenIdentities.shared.withLock { $0.endWork(in: identity) }
+        OpenIdentities.shared.withLock { $0.endWork(turn, in: identity) }
     }
 
     @inline(never)

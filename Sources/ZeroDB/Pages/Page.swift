@@ -116,24 +116,22 @@ struct Page {
 
     /// The first entry from `index` on whose child is a frame; `count` if there is none.
     func firstFrameChild(from index: Int) -> Int {
-        var slot = UnsafeRawPointer(slot(index))
-        let size = slotSize
-        let count = count
-        var index = index
-        while index < count, !PageReference(raw: slot.littleEndian(8)).isFrame {
-            index += 1
-            slot += size
-        }
-        return index
+        firstEntry(from: index) { PageReference(raw: $0.littleEndian(8)).isFrame }
     }
 
     /// The first entry from `index` on whose value is not inline; `count` if there is none.
     func firstOutsideValue(from index: Int) -> Int {
+        firstEntry(from: index) { Self.keyField($0) >> ValueKind.shift != 0 }
+    }
+
+    /// The first entry from `index` on whose slot is of a kind; `count` if there is none.
+    @inline(__always)
+    private func firstEntry(from index: Int, where isOne: (UnsafeRawPointer) -> Bool) -> Int {
         var slot = UnsafeRawPointer(slot(index))
         let size = slotSize
         let count = count
         var index = index
-        while index < count, Self.keyField(slot) >> ValueKind.shift == 0 {
+        while index < count, !isOne(slot) {
             index += 1
             slot += size
         }

@@ -30,7 +30,6 @@ struct PageStock {
     private static let groupHeaderSize = 3
     /// Groups of young pages, after which freed pages join the newest group.
     private static let youngGroupsMax = 8
-    private static let runLengthMax: UInt64 = 0xffff
     /// Pages of a freed run at most: longer ones are of use in the tree, where runs are looked for.
     private static let freedLengthMax: UInt64 = 8
 
@@ -59,12 +58,6 @@ struct PageStock {
         nonmutating set { words[0] = (words[0] & 0xffff_ffff) | (UInt64(newValue) << 32) }
     }
 
-    private static func run(_ word: UInt64) -> PageRun {
-        PageRun(start: word & PageReference.numberMask, count: word >> 48)
-    }
-
-    private static func word(_ run: PageRun) -> UInt64 { run.count << 48 | run.start }
-
     /// Calls `body` for each word that says something, by where it is.
     @inline(__always)
     static func forEachUsedWord(first: UInt64, _ body: (Int) -> Void) {
@@ -84,7 +77,7 @@ struct PageStock {
     }
 
     var availableRuns: [PageRun] {
-        (0..<runCount).map { Self.run(words[Self.runsStart + $0]) }
+        (0..<runCount).map { PageRun(word: words[Self.runsStart + $0]) }
     }
 
     /// Takes available pages: from the shortest run that has as many, or else whole runs, the
@@ -95,15 +88,14 @@ struct PageStock {
         var needed = count
         while needed > 0, runCount > 0 {
             let slot = bestFit(needed)
-            let run = Self.run(words[slot])
+            let run = PageRun(word: words[slot])
             let part = PageRun(start: run.start, count: min(run.count, needed))
             taken.append(part)
             needed -= part.count
             if part.count == run.count {
                 remove(slot)
             } else {
-                words[slot] = Self.word(
-                    PageRun(start: part.end, count: run.count - part.count))
+                words[slot] = PageRun(start: part.end, count: run.count - part.count).word
             }
         }
         return count - needed
@@ -125,7 +117,7 @@ struct PageStock {
 
     private func remove(_ slot: Int) {
         let end = Self.runsStart + runCount
-        memmove(words + slot, words + slot + 1, (end - slot - 1) * 8)
+        memmove(words + slot, words + slot + 1, (end - slot - 1) * MemoryLayout<UInt64>.size)
         runCount -= 1
     }
 
@@ -133,46 +125,41 @@ struct PageStock {
     ///
     /// - Returns: false if there is no room.
     func give(_ run: PageRun) -> Bool {
-        guard run.count <= Self.runLengthMax else { return false }
-        let end = Self.runsStart + runCount
         var slot = Self.runsStart
-        var high = end
+        var high = slot + runCount
         while slot < high {
             let middle = (slot + high) / 2
-            if words[middle] & PageReference.numberMask < run.start {
+            if PageRun(word: words[middle]).start < run.start {
                 slot = middle + 1
             } else {
                 high = middle
             }
         }
-        if slot > Self.runsStart {
-            let before = Self.run(words[slot - 1])
-            if before.end == run.start, before.count + run.count <= Self.runLengthMax {
-                var joined = PageRun(start: before.start, count: before.count + run.count)
-                if slot < end {
-                    let after = Self.run(words[slot])
-                    if joined.end == after.start, joined.count + after.count <= Self.runLengthMax {
-                        joined.count += after.count
-                        remove(slot)
-                    }
-                }
-                words[slot - 1] = Self.word(joined)
-                return true
-            }
+        var joined = run
+        if slot > Self.runsStart, let both = join(slot - 1, with: joined) {
+            joined = both
+            slot -= 1
+            remove(slot)
         }
-        if slot < end {
-            let after = Self.run(words[slot])
-            if run.end == after.start, run.count + after.count <= Self.runLengthMax {
-                words[slot] = Self.word(
-                    PageRun(start: run.start, count: run.count + after.count))
-                return true
-            }
+        if slot < Self.runsStart + runCount, let both = join(slot, with: joined) {
+            joined = both
+            remove(slot)
         }
-        guard runCount < Self.runsMax else { return false }
-        memmove(words + slot + 1, words + slot, (end - slot) * 8)
-        words[slot] = Self.word(run)
+        guard runCount < Self.runsMax, joined.count <= PageRun.wordCountMax else { return false }
+        let after = Self.runsStart + runCount - slot
+        memmove(words + slot + 1, words + slot, after * MemoryLayout<UInt64>.size)
+        words[slot] = joined.word
         runCount += 1
         return true
+    }
+
+    /// A run of the stock and another one as one, if they touch and a word can hold them.
+    private func join(_ slot: Int, with run: PageRun) -> PageRun? {
+        let known = PageRun(word: words[slot])
+        guard known.end == run.start || run.end == known.start,
+            known.count + run.count <= PageRun.wordCountMax
+        else { return nil }
+        return PageRun(start: min(known.start, run.start), count: known.count + run.count)
     }
 
     /// Runs for which there is room.
@@ -228,7 +215,9 @@ struct PageStock {
         var offset = Self.groupsStart
         while offset < Self.groupsStart + groupWords {
             let group = group(at: offset)
-            for index in group.firstRun..<group.end { body(Self.run(words[index]), group.birth) }
+            for index in group.firstRun..<group.end {
+                body(PageRun(word: words[index]), group.birth)
+            }
             offset = group.end
         }
     }
@@ -279,7 +268,7 @@ struct PageStock {
     }
 
     private func store(_ runs: ArraySlice<PageRun>, at offset: Int) {
-        for (index, run) in runs.enumerated() { words[offset + index] = Self.word(run) }
+        for (index, run) in runs.enumerated() { words[offset + index] = run.word }
     }
 
     /// Makes runs available that nobody needs any more, as far as there is room.
@@ -293,7 +282,7 @@ struct PageStock {
             var kept = 0
             for index in group.firstRun..<group.end {
                 let word = words[index]
-                if isFree, give(Self.run(word)) { continue }
+                if isFree, give(PageRun(word: word)) { continue }
                 words[write + Self.groupHeaderSize + kept] = word
                 kept += 1
             }
@@ -343,7 +332,7 @@ struct PageStock {
             guard group.transaction <= transaction, group.birth ?? 0 <= group.transaction else {
                 return false
             }
-            runs += (group.firstRun..<group.end).map { Self.run(words[$0]) }
+            runs += (group.firstRun..<group.end).map { PageRun(word: words[$0]) }
             offset = group.end
         }
         runs.sort { $0.start < $1.start }

@@ -236,7 +236,6 @@ struct SharedState {
     private func copyStock(_ transaction: UInt64, to stock: PageStock) {
         let words = stockEntry(transaction)
         let first = words[0].load(ordering: .relaxed)
-        stock.words[0] = first
         PageStock.forEachUsedWord(first: first) { index in
             stock.words[index] = words[index].load(ordering: .relaxed)
         }

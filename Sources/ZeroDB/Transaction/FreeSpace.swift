@@ -31,7 +31,6 @@ struct FreeSpace {
     private static let runsPerEntry = 100
     /// A run in a pending entry: 48 bits of page number, 16 of length.
     private static let runSize = 8
-    private static let runLengthMax: UInt64 = 0xffff
     static let valueOffset = 16
     /// What a young entry has in front of its runs.
     private static let birthSize = 8
@@ -96,8 +95,7 @@ struct FreeSpace {
             runs.reserveCapacity(value.count / runSize)
             let first = isYoung ? birthSize : 0
             for offset in stride(from: first, to: value.count, by: runSize) {
-                let word: UInt64 = valueStart.littleEndian(offset)
-                runs.append(PageRun(start: word & PageReference.numberMask, count: word >> 48))
+                runs.append(PageRun(word: valueStart.littleEndian(offset)))
             }
             return .pending(
                 transaction: number, sequence: sequence,
@@ -157,8 +155,9 @@ struct FreeSpace {
         for run in runs {
             var rest = run
             while rest.count > 0 {
-                let length = min(rest.count, Self.runLengthMax)
-                start.storeLittleEndian(length << 48 | rest.start, at: count * Self.runSize)
+                let length = min(rest.count, PageRun.wordCountMax)
+                start.storeLittleEndian(
+                    PageRun(start: rest.start, count: length).word, at: count * Self.runSize)
                 rest = PageRun(start: rest.start + length, count: rest.count - length)
                 meta.pointee.pendingPages += length
                 if birth != nil { meta.pointee.youngPages += length }
@@ -262,7 +261,7 @@ struct FreeSpace {
         for (index, run) in runs.enumerated() {
             try countPending(run, isYoung: true)
             meta.pointee.pinnedTotal &+= run.count
-            start.storeLittleEndian(run.count << 48 | run.start, at: index * Self.runSize)
+            start.storeLittleEndian(run.word, at: index * Self.runSize)
         }
         // The sequence is the one of the young entry: a transaction numbers both kinds together.
         let key = pendingKey(transaction, sequence, isYoung: false)

@@ -120,6 +120,25 @@ struct EnvironmentTests {
         }
     }
 
+    @Test("Work that began before another's is under way until it has ended itself")
+    func tellsTurnsOfWorkApart() {
+        var identities = OpenIdentities()
+        let identity = FileIdentity(device: 1, inode: 2)
+        let other = FileIdentity(device: 1, inode: 3)
+        let isNew = identities.insert(identity)
+        #expect(isNew)
+        #expect(identities.work(in: identity).isEmpty)
+        let first = identities.beginWork(in: identity)
+        let seen = identities.work(in: identity)
+        let second = identities.beginWork(in: identity)
+        _ = identities.beginWork(in: other)
+        identities.endWork(second, in: identity)
+        #expect(identities.work(in: identity).intersection(seen) == [first])
+        identities.endWork(first, in: identity)
+        #expect(identities.work(in: identity).isEmpty)
+        #expect(!identities.work(in: other).isEmpty)
+    }
+
     @Test("An environment with open transactions is not closed")
     func refusesToCloseWhenBusy() throws {
         let environment = try Environment(
