@@ -78,9 +78,9 @@ public func zdb_cursor_get(
         case ZDB_GET_BOTH, ZDB_GET_BOTH_RANGE:
             let target = try Results.bytes(
                 key.map { UnsafePointer($0) }, "key", "zdb_cursor_get")
-            let member = try Results.bytes(
+            let duplicate = try Results.bytes(
                 value.map { UnsafePointer($0) }, "value", "zdb_cursor_get")
-            entry = try cursor.pointee.seek(target, value: member, exact: op == ZDB_GET_BOTH)
+            entry = try cursor.pointee.seek(target, value: duplicate, exact: op == ZDB_GET_BOTH)
         default:
             throw DatabaseError(
                 .badArgument, "zdb_cursor_get: there is no operation \(op.rawValue)")

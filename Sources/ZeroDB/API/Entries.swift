@@ -58,7 +58,7 @@ public struct Entries: ~Copyable, ~Escapable {
     private func isInside(_ key: UnsafeRawBufferPointer) -> Bool {
         guard let end = isReversed ? range.from : range.to else { return true }
         let order = end.withUnsafeBytes {
-            MemberOrder.compare(key, $0, reversed: reversesKeys)
+            KeyOrder.compare(key, $0, reversed: reversesKeys)
         }
         return isReversed ? order >= 0 : order < 0
     }

@@ -26,7 +26,7 @@ public final class Environment: @unchecked Sendable {
     private let checkpointMutex: UnsafeMutablePointer<pthread_mutex_t>
     let log: Log
     /// The library's own threads, if it may have any.
-    private(set) var worker: Worker?
+    private(set) var backgroundTasks: BackgroundTasks?
     /// When the first relaxed commit was made that no thread will flush; 0 if there is none.
     let relaxedSince = Lock<UInt64>(0)
     private let readersGrowth = Lock(())
@@ -119,7 +119,7 @@ public final class Environment: @unchecked Sendable {
         guard !options.isReadOnly else { return }
         state.pointee.shared.countWriter()
         state.pointee.isCountedWriter = true
-        if options.usesThread { worker = Worker(self) }
+        if options.usesThread { backgroundTasks = BackgroundTasks(self) }
     }
 
     // MARK: Close
@@ -147,7 +147,7 @@ public final class Environment: @unchecked Sendable {
     /// Leaves an environment that nobody else has open for writing with an empty log, so that the next to
     /// open it has nothing to replay.
     private func closeLog() {
-        worker?.stop()
+        backgroundTasks?.stop()
         let shared = state.pointee.shared
         guard !options.isReadOnly, shared.poison == 0 else { return }
         // Failures leave the log, which holds what was committed. The own share goes first: of

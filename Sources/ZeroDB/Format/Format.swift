@@ -44,7 +44,7 @@ enum Format {
         static let prefixLength = 30  // u16
         static let heapUsed = 32  // u16
         static let heapDead = 34  // u16
-        /// Bytes of a member, in packed pages of members; else zero.
+        /// Bytes of a value, in packed value leaves; else zero.
         static let width = 36  // u16
         // 38: u16, zero
     }
@@ -72,11 +72,11 @@ struct PageLayout: OptionSet {
     @inline(__always)
     init(rawValue: UInt16) { self.rawValue = rawValue }
 
-    /// A leaf of a tree of duplicates: its entries are members of the set, whole and as given.
-    static let members = PageLayout(rawValue: 1)
-    /// With `members`: all have one size and lie in an array in place of slots and heap.
+    /// A leaf of a value tree: its entries are the values of one key, whole and as given.
+    static let valueLeaf = PageLayout(rawValue: 1)
+    /// With `values`: all have one size and lie in an array in place of slots and heap.
     static let packed = PageLayout(rawValue: 2)
-    /// With `members`: ordered by their bytes from the last to the first.
+    /// With `values`: ordered by their bytes from the last to the first.
     static let reversed = PageLayout(rawValue: 4)
     /// A branch whose entries say how many entries are below them.
     static let counted = PageLayout(rawValue: 8)
@@ -84,7 +84,7 @@ struct PageLayout: OptionSet {
     /// Whether a page of this kind can have it.
     func isPossible(isLeaf: Bool) -> Bool {
         guard isLeaf else { return isEmpty || self == .counted }
-        return isEmpty || (contains(.members) && !contains(.counted) && rawValue < 8)
+        return isEmpty || (contains(.valueLeaf) && !contains(.counted) && rawValue < 8)
     }
 }
 
@@ -94,18 +94,18 @@ enum ValueKind: UInt16 {
     case inline = 0
     /// The reference (8 bytes) and length (8 bytes) of an overflow run.
     case overflow = 1
-    /// Several values of one key: a `MemberSet`.
-    case set = 2
-    /// Many values of one key: a `SetTree`.
-    case tree = 3
+    /// Several values of one key: a `InlineValues`.
+    case inlineValues = 2
+    /// Many values of one key: a `ValueTree`.
+    case valueTree = 3
 
     /// Bytes that a value field of the kind has at least.
     var sizeMin: Int {
         switch self {
         case .inline: 0
         case .overflow: OverflowPointer.size
-        case .set: MemberSet.headerSize
-        case .tree: SetTree.size
+        case .inlineValues: InlineValues.headerSize
+        case .valueTree: ValueTree.size
         }
     }
 

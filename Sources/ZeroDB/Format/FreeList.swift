@@ -5,7 +5,7 @@ import Glibc
 /// no page of that tree: it would change more pages there than in its data.
 ///
 /// Commits that find too little here, or no room for what they free, exchange a larger number of
-/// pages with the tree (`FreeSpace`), whose rules hold here too: a page moves from the freed to the
+/// pages with the tree (`FreeTree`), whose rules hold here too: a page moves from the freed to the
 /// available ones when no reader and no durable root needs it (invariant 1).
 ///
 /// 192 words, in a meta page, in the memory that processes share and in a writer's own memory:
@@ -16,7 +16,7 @@ import Glibc
 /// 96   groups of freed runs: the transaction that freed them, or a later one; the oldest that
 ///      wrote them, 0 if the durable root may need them; the number of runs; runs
 /// ```
-struct PageStock {
+struct FreeList {
     let words: UnsafeMutablePointer<UInt64>
 
     static let wordCount = 192
@@ -33,11 +33,11 @@ struct PageStock {
     /// Pages of a freed run at most: longer ones are of use in the tree, where runs are looked for.
     private static let freedLengthMax: UInt64 = 8
 
-    /// An empty stock in memory of its own.
-    static func allocate() -> PageStock {
-        let stock = PageStock(words: .allocate(capacity: wordCount))
-        stock.words.initialize(repeating: 0, count: wordCount)
-        return stock
+    /// An empty freeList in memory of its own.
+    static func allocate() -> FreeList {
+        let freeList = FreeList(words: .allocate(capacity: wordCount))
+        freeList.words.initialize(repeating: 0, count: wordCount)
+        return freeList
     }
 
     func deallocate() { words.deallocate() }
@@ -153,7 +153,7 @@ struct PageStock {
         return true
     }
 
-    /// A run of the stock and another one as one, if they touch and a word can hold them.
+    /// A run of the free list and another one as one, if they touch and a word can hold them.
     private func join(_ slot: Int, with run: PageRun) -> PageRun? {
         let known = PageRun(word: words[slot])
         guard known.end == run.start || run.end == known.start,
@@ -176,8 +176,8 @@ struct PageStock {
         /// The oldest writer of young pages; nil for pages that the durable root may need.
         var birth: UInt64?
         var runs: Int
-        var end: Int { offset + PageStock.groupHeaderSize + runs }
-        var firstRun: Int { offset + PageStock.groupHeaderSize }
+        var end: Int { offset + FreeList.groupHeaderSize + runs }
+        var firstRun: Int { offset + FreeList.groupHeaderSize }
     }
 
     private func group(at offset: Int) -> Group {
@@ -272,7 +272,7 @@ struct PageStock {
     }
 
     /// Makes runs available that nobody needs any more, as far as there is room.
-    func mature(_ horizon: FreeSpace.Horizon) {
+    func mature(_ horizon: Horizon) {
         var read = Self.groupsStart
         var write = read
         let end = Self.groupsStart + groupWords
@@ -299,18 +299,18 @@ struct PageStock {
 
     // MARK: Disk
 
-    /// Writes the stock as it is on disk.
+    /// Writes the free list as it is on disk.
     func store(to bytes: UnsafeMutableRawPointer) {
         memset(bytes, 0, Self.size)
         Self.forEachUsedWord(first: words[0]) { bytes.storeLittleEndian(words[$0], at: $0 * 8) }
     }
 
-    /// Takes over a stock from disk whose checksum is right, if it can be one.
+    /// Takes over a free list from disk whose checksum is right, if it can be one.
     ///
     /// - Parameters:
     ///   - pageCount: of the state it belongs to.
     ///   - transaction: whose state that is.
-    /// - Returns: whether it can; else the stock is empty.
+    /// - Returns: whether it can; else the free list is empty.
     func load(from bytes: UnsafeRawPointer, pageCount: UInt64, transaction: UInt64) -> Bool {
         for index in 0..<Self.wordCount { words[index] = bytes.littleEndian(index * 8) }
         if isPlausible(pageCount: pageCount, transaction: transaction) { return true }

@@ -3,22 +3,22 @@ import Glibc
 /// The values of a key that has several, in the value field of its leaf entry.
 ///
 /// ```
-/// 0  count u16   members
+/// 0  count u16   values
 /// 2  width u16   bytes of each if all have one size, else 0
-/// 4  ends        if width is 0: for each member, where it ends (u16), from the first's beginning
-///    members     in their order, one after the other, whole
+/// 4  ends        if width is 0: for each value, where it ends (u16), from the first's beginning
+///    values     in their order, one after the other, whole
 /// ```
-struct MemberSet {
+struct InlineValues {
     static let headerSize = 4
 
     let count: Int
     let width: Int
     private let ends: UnsafeRawPointer
-    private let members: UnsafeRawPointer
-    /// Bytes of all members.
+    private let duplicates: UnsafeRawPointer
+    /// Bytes of all values.
     private let size: Int
 
-    /// - Returns: nil if the members do not fill the field exactly.
+    /// - Returns: nil if the values do not fill the field exactly.
     init?(_ field: UnsafeRawBufferPointer) {
         guard let start = field.baseAddress, field.count >= Self.headerSize else { return nil }
         count = Int(start.littleEndian(0, as: UInt16.self))
@@ -26,7 +26,7 @@ struct MemberSet {
         ends = start + Self.headerSize
         let table = width == 0 ? 2 * count : 0
         guard count > 0, Self.headerSize + table <= field.count else { return nil }
-        members = ends + table
+        duplicates = ends + table
         size = field.count - Self.headerSize - table
         if width > 0 {
             guard size == count * width else { return nil }
@@ -39,62 +39,62 @@ struct MemberSet {
 
     /// - Returns: nil if the field is damaged.
     @inline(__always)
-    func member(_ index: Int) -> UnsafeRawBufferPointer? {
+    func duplicate(_ index: Int) -> UnsafeRawBufferPointer? {
         if width > 0 {
-            return UnsafeRawBufferPointer(start: members + index * width, count: width)
+            return UnsafeRawBufferPointer(start: duplicates + index * width, count: width)
         }
         let start = index == 0 ? 0 : Int(ends.littleEndian(2 * (index - 1), as: UInt16.self))
         let end = Int(ends.littleEndian(2 * index, as: UInt16.self))
         guard start <= end, end <= size else { return nil }
-        return UnsafeRawBufferPointer(start: members + start, count: end - start)
+        return UnsafeRawBufferPointer(start: duplicates + start, count: end - start)
     }
 
-    /// Whether every member lies in the field.
+    /// Whether every value lies in the field.
     var isPlausible: Bool {
         guard width == 0 else { return true }
-        for index in 0..<count where member(index) == nil { return false }
+        for index in 0..<count where duplicate(index) == nil { return false }
         return true
     }
 
-    /// The first member at or after one.
+    /// The first value at or after one.
     func search(_ wanted: UnsafeRawBufferPointer, reversed: Bool) -> PagePosition {
         var low = 0
         var high = count
         while low < high {
             let middle = (low + high) >> 1
-            guard let member = member(middle) else { return .broken }
-            let order = MemberOrder.compare(member, wanted, reversed: reversed)
+            guard let duplicate = duplicate(middle) else { return .badEntry }
+            let order = KeyOrder.compare(duplicate, wanted, reversed: reversed)
             if order == 0 { return PagePosition(index: middle, found: true) }
             if order < 0 { low = middle + 1 } else { high = middle }
         }
         return PagePosition(index: low, found: false)
     }
 
-    /// Members `range` of a set of fixed-size members.
-    func packedMembers(_ range: Range<Int>) -> UnsafeRawBufferPointer {
+    /// Values `range`, where all have one size.
+    func packedValues(_ range: Range<Int>) -> UnsafeRawBufferPointer {
         UnsafeRawBufferPointer(
-            start: members + range.lowerBound * width, count: range.count * width)
+            start: duplicates + range.lowerBound * width, count: range.count * width)
     }
 
     // MARK: Making one
 
-    /// Bytes of a field of so many members.
+    /// Bytes of a field of so many values.
     @inline(__always)
     static func fieldSize(count: Int, bytes: Int, width: Int) -> Int {
         headerSize + (width == 0 ? 2 * count : 0) + bytes
     }
 
-    /// Bytes of this one with a member of `length` bytes more.
+    /// Bytes of this one with a value of `length` bytes more.
     func fieldSize(adding length: Int) -> Int {
         Self.fieldSize(count: count + 1, bytes: size + length, width: width)
     }
 
-    /// Writes a copy with a member more.
+    /// Writes a copy with a value more.
     ///
-    /// - Parameter destination: room for `fieldSize(adding:)`; not this set's own bytes.
+    /// - Parameter destination: room for `fieldSize(adding:)`; not these values' own bytes.
     /// - Returns: the bytes written.
     func copy(
-        inserting member: UnsafeRawBufferPointer, at index: Int,
+        inserting duplicate: UnsafeRawBufferPointer, at index: Int,
         to destination: UnsafeMutableRawPointer
     ) -> Int {
         let start = self.start(index)
@@ -108,17 +108,17 @@ struct MemberSet {
                     old == index
                     ? start : Int(ends.littleEndian(2 * (old - 1), as: UInt16.self))
                 place.storeLittleEndian(
-                    UInt16(truncatingIfNeeded: end + member.count), at: 2 * old)
+                    UInt16(truncatingIfNeeded: end + duplicate.count), at: 2 * old)
             }
             place += 2 * newCount
         }
-        memcpy(place, members, start)
-        if let bytes = member.baseAddress { memcpy(place + start, bytes, member.count) }
-        memcpy(place + start + member.count, members + start, size - start)
-        return fieldSize(adding: member.count)
+        memcpy(place, duplicates, start)
+        if let bytes = duplicate.baseAddress { memcpy(place + start, bytes, duplicate.count) }
+        memcpy(place + start + duplicate.count, duplicates + start, size - start)
+        return fieldSize(adding: duplicate.count)
     }
 
-    /// Writes a copy without a member.
+    /// Writes a copy without a value.
     ///
     /// - Returns: the bytes written.
     func copy(removing index: Int, to destination: UnsafeMutableRawPointer) -> Int {
@@ -136,19 +136,19 @@ struct MemberSet {
             }
             place += 2 * newCount
         }
-        memcpy(place, members, start)
-        memcpy(place + start, members + end, size - end)
+        memcpy(place, duplicates, start)
+        memcpy(place + start, duplicates + end, size - end)
         return Self.fieldSize(count: newCount, bytes: size - (end - start), width: width)
     }
 
-    /// Where a member begins; `index` may be `count`. Bounded by `size` whatever the table says.
+    /// Where a value begins; `index` may be `count`. Bounded by `size` whatever the table says.
     private func start(_ index: Int) -> Int {
         if width > 0 { return index * width }
         return index == 0
             ? 0 : min(size, Int(ends.littleEndian(2 * (index - 1), as: UInt16.self)))
     }
 
-    /// Writes a set of two.
+    /// Writes two values.
     ///
     /// - Returns: the bytes written.
     static func store(
@@ -174,9 +174,9 @@ struct MemberSet {
         destination.storeLittleEndian(UInt16(truncatingIfNeeded: width), at: 2)
     }
 
-    /// Writes a set of members that lie in a page of members.
+    /// Writes the values of a value leaf.
     ///
-    /// - Returns: the bytes written; nil if a member is damaged.
+    /// - Returns: the bytes written; nil if a value is damaged.
     static func store(
         _ page: Page, width: Int, to destination: UnsafeMutableRawPointer
     ) -> Int? {
@@ -186,10 +186,10 @@ struct MemberSet {
         var place = table + (width == 0 ? 2 * count : 0)
         var bytes = 0
         for index in 0..<count {
-            guard let member = page.member(index) else { return nil }
-            if let start = member.baseAddress { memcpy(place, start, member.count) }
-            place += member.count
-            bytes += member.count
+            guard let duplicate = page.duplicate(index) else { return nil }
+            if let start = duplicate.baseAddress { memcpy(place, start, duplicate.count) }
+            place += duplicate.count
+            bytes += duplicate.count
             if width == 0 {
                 table.storeLittleEndian(UInt16(truncatingIfNeeded: bytes), at: 2 * index)
             }
@@ -200,11 +200,11 @@ struct MemberSet {
 
 /// The tree of a key's values, in the value field of its leaf entry, where they are too many to
 /// lie in the leaf.
-struct SetTree {
+struct ValueTree {
     static let size = 40
 
     var root: PageReference
-    /// Members.
+    /// Values.
     var entries: UInt64
     var branchPages: UInt64
     var leafPages: UInt64
@@ -253,7 +253,7 @@ struct SetTree {
         state.record.leafPages = leafPages
         // A depth that no tree has is none: descending refuses it.
         state.record.depth = Int(depth) <= Format.depthMax ? depth : 0
-        state.becomeSet(in: database)
+        state.becomeValueTree(in: database)
         return state
     }
 }

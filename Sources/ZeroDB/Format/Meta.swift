@@ -4,7 +4,7 @@ import Glibc
 ///
 /// A meta page holds its record twice, at offset 0 and at half the page, so that one damaged
 /// sector neither loses the state nor passes for a write that was cut off. Behind each is the
-/// `PageStock` of the state.
+/// `FreeList` of the state.
 struct Meta: Equatable {
     static let size = 448
 
@@ -17,11 +17,11 @@ struct Meta: Equatable {
     /// Pages in the tree of free space, by its two parts.
     var availablePages: UInt64 = 0
     var pendingPages: UInt64 = 0
-    /// Pages in the stock, by its two parts.
-    var stockAvailable: UInt32 = 0
-    var stockPending: UInt32 = 0
-    /// Of the stock's bytes on disk. Only in records read from there or about to go there.
-    var stockChecksum: UInt64 = 0
+    /// Pages in the freeList, by its two parts.
+    var freeListAvailable: UInt32 = 0
+    var freeListPending: UInt32 = 0
+    /// Of the free list's bytes on disk. Only in records read from there or about to go there.
+    var freeListChecksum: UInt64 = 0
     /// Where the next search of available space starts.
     var allocationCursor: UInt64 = 0
     /// Nanoseconds since 1970 of the commit.
@@ -54,10 +54,10 @@ struct Meta: Equatable {
     }
 
     /// Pages that can be taken without waiting for anybody.
-    var takablePages: UInt64 { availablePages + UInt64(stockAvailable) }
+    var takablePages: UInt64 { availablePages + UInt64(freeListAvailable) }
 
     /// Pages that belong to no tree.
-    var freePages: UInt64 { takablePages + pendingPages + UInt64(stockPending) }
+    var freePages: UInt64 { takablePages + pendingPages + UInt64(freeListPending) }
 
     /// What the checksums of this environment's pages are seeded with.
     var checksumSeed: UInt64 { environmentID.0 ^ environmentID.1 }
@@ -65,8 +65,8 @@ struct Meta: Equatable {
     /// Where the second copy is in a meta page.
     static func copyOffset(_ copy: Int, pageSize: Int) -> Int { copy * pageSize / 2 }
 
-    /// Where the stock is behind its record: in sectors of its own.
-    static let stockOffset = 512
+    /// Where the free list is behind its record: in sectors of its own.
+    static let freeListOffset = 512
 
     private enum Field {
         static let checksum = 0
@@ -90,9 +90,9 @@ struct Meta: Equatable {
         static let free = 256
         static let page = 320
         static let pinnedTotal = 328
-        static let stockChecksum = 336
-        static let stockAvailable = 344
-        static let stockPending = 348
+        static let freeListChecksum = 336
+        static let freeListAvailable = 344
+        static let freeListPending = 348
         // 352...447: zero
     }
 
@@ -120,9 +120,9 @@ struct Meta: Equatable {
         wallClock = bytes.littleEndian(Field.wallClock)
         youngPages = bytes.littleEndian(Field.youngPages)
         pinnedTotal = bytes.littleEndian(Field.pinnedTotal)
-        stockChecksum = bytes.littleEndian(Field.stockChecksum)
-        stockAvailable = bytes.littleEndian(Field.stockAvailable)
-        stockPending = bytes.littleEndian(Field.stockPending)
+        freeListChecksum = bytes.littleEndian(Field.freeListChecksum)
+        freeListAvailable = bytes.littleEndian(Field.freeListAvailable)
+        freeListPending = bytes.littleEndian(Field.freeListPending)
         logEnd = bytes.littleEndian(Field.logEnd)
         logChecksum = bytes.littleEndian(Field.logChecksum)
         logSegment = bytes.littleEndian(Field.logSegment)
@@ -158,7 +158,7 @@ struct Meta: Equatable {
         }
         guard pageCount >= Format.metaPageCount, pageCount < PageReference.numberLimit,
             availablePages <= pageCount, pendingPages <= pageCount, youngPages <= pendingPages,
-            UInt64(stockAvailable) <= pageCount, UInt64(stockPending) <= pageCount,
+            UInt64(freeListAvailable) <= pageCount, UInt64(freeListPending) <= pageCount,
             logEnd < 1 << 62, logSegment <= logEnd, transaction < 1 << 62,
             main.isPlausible, catalog.isPlausible, free.isPlausible
         else { throw .damaged("counts that cannot be") }
@@ -182,9 +182,9 @@ struct Meta: Equatable {
         bytes.storeLittleEndian(wallClock, at: Field.wallClock)
         bytes.storeLittleEndian(youngPages, at: Field.youngPages)
         bytes.storeLittleEndian(pinnedTotal, at: Field.pinnedTotal)
-        bytes.storeLittleEndian(stockChecksum, at: Field.stockChecksum)
-        bytes.storeLittleEndian(stockAvailable, at: Field.stockAvailable)
-        bytes.storeLittleEndian(stockPending, at: Field.stockPending)
+        bytes.storeLittleEndian(freeListChecksum, at: Field.freeListChecksum)
+        bytes.storeLittleEndian(freeListAvailable, at: Field.freeListAvailable)
+        bytes.storeLittleEndian(freeListPending, at: Field.freeListPending)
         bytes.storeLittleEndian(logEnd, at: Field.logEnd)
         bytes.storeLittleEndian(logChecksum, at: Field.logChecksum)
         bytes.storeLittleEndian(logSegment, at: Field.logSegment)
@@ -198,22 +198,22 @@ struct Meta: Equatable {
         bytes.storeLittleEndian(checksum, at: Field.checksum)
     }
 
-    /// Fills a whole meta page: both copies of record and stock, zeros between.
-    func fill(page: UnsafeMutableRawPointer, number: UInt64, stock: PageStock) {
+    /// Fills a whole meta page: both copies of record and freeList, zeros between.
+    func fill(page: UnsafeMutableRawPointer, number: UInt64, freeList: FreeList) {
         let pageSize = Int(pageSize)
         memset(page, 0, pageSize)
         var record = self
         for copy in 0..<2 {
             let start = page + Self.copyOffset(copy, pageSize: pageSize)
-            stock.store(to: start + Self.stockOffset)
-            record.stockChecksum = Self.checksum(ofStock: start + Self.stockOffset)
+            freeList.store(to: start + Self.freeListOffset)
+            record.freeListChecksum = Self.checksum(ofFreeList: start + Self.freeListOffset)
             record.store(to: start, page: number)
         }
     }
 
-    /// Of a stock as it is on disk.
-    static func checksum(ofStock bytes: UnsafeRawPointer) -> UInt64 {
+    /// Of a free list as it is on disk.
+    static func checksum(ofFreeList bytes: UnsafeRawPointer) -> UInt64 {
         Checksum.compute(
-            UnsafeRawBufferPointer(start: bytes, count: PageStock.size), seed: Format.magic)
+            UnsafeRawBufferPointer(start: bytes, count: FreeList.size), seed: Format.magic)
     }
 }

@@ -25,7 +25,7 @@ extension Page {
     ///
     /// - Parameters:
     ///   - prefix: what all keys to come begin with; they are appended without it.
-    ///   - width: bytes of a member, in a packed page of members.
+    ///   - width: bytes of a value, in a packed value leaf.
     func format(
         kind: PageKind, level: Int, prefix: UnsafeRawBufferPointer, layout: PageLayout = [],
         width: Int = 0
@@ -113,7 +113,7 @@ extension Page {
     func entrySize(_ index: Int) -> Int {
         let isLeaf = self.isLeaf
         let layout = self.layout
-        if layout.contains(.members) { return memberEntrySize(index) }
+        if layout.contains(.valueLeaf) { return valueLeafEntrySize(index) }
         if layout.contains(.counted) {
             return Self.branchSlotSize + 8
                 + Self.restLength(suffixLength: Self.suffixLength(slot(index)))

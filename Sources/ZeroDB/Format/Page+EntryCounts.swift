@@ -13,45 +13,45 @@ extension Page {
 
     /// The entries below child `index` of a counted branch, or those of entry `index` of a leaf.
     @inline(__always)
-    func weight(_ index: Int) -> UInt64 {
+    func entryCount(_ index: Int) -> UInt64 {
         guard isLeaf else {
             guard layout.contains(.counted), let field = countField(index) else { return 0 }
             return field.littleEndian(0)
         }
-        if layout.contains(.members) { return 1 }
+        if layout.contains(.valueLeaf) { return 1 }
         guard let value = value(index) else { return 0 }
-        return LeafValue.weight(LeafValue(value))
+        return LeafValue.entryCount(LeafValue(value))
     }
 
-    func setWeight(_ index: Int, _ entries: UInt64) {
+    func setEntryCount(_ index: Int, _ entries: UInt64) {
         countField(index)?.storeLittleEndian(entries, at: 0)
     }
 
     /// The entries before entry `index` of the page.
-    func weight(before index: Int) -> UInt64 {
-        // Without duplicates, or in a page of members, every entry of a leaf is one.
-        if isLeaf, layout.contains(.members) { return UInt64(index) }
+    func entryCount(before index: Int) -> UInt64 {
+        // Without duplicates, or in a value leaf, every entry of a leaf is one.
+        if isLeaf, layout.contains(.valueLeaf) { return UInt64(index) }
         var total: UInt64 = 0
-        for entry in 0..<min(index, count) { total &+= weight(entry) }
+        for entry in 0..<min(index, count) { total &+= entryCount(entry) }
         return total
     }
 
     /// The entries of the whole page.
-    var weight: UInt64 { weight(before: count) }
+    var entryCount: UInt64 { entryCount(before: count) }
 }
 
 extension LeafValue {
     /// The values that a leaf entry holds.
     @inline(__always)
-    static func weight(_ value: LeafValue) -> UInt64 {
+    static func entryCount(_ value: LeafValue) -> UInt64 {
         switch value.kind {
         case .inline, .overflow: return 1
-        case .set: return MemberSet(value.bytes).map { UInt64($0.count) } ?? 0
-        case .tree:
-            guard value.bytes.count >= SetTree.size, let start = value.bytes.baseAddress else {
+        case .inlineValues: return InlineValues(value.bytes).map { UInt64($0.count) } ?? 0
+        case .valueTree:
+            guard value.bytes.count >= ValueTree.size, let start = value.bytes.baseAddress else {
                 return 0
             }
-            return SetTree(at: start).entries
+            return ValueTree(at: start).entries
         }
     }
 }

@@ -10,7 +10,7 @@ struct PagePosition {
     /// Whether that entry is the key.
     var found: Bool
 
-    static let broken = PagePosition(index: -1, found: false)
+    static let badEntry = PagePosition(index: -1, found: false)
 
     @inline(__always)
     init(index: Int, found: Bool) {
@@ -146,7 +146,7 @@ extension Page {
                 slots + middle << slotShift, head: head, suffix: search.suffix,
                 count: search.suffixLength)
             if order == 0 { return PagePosition(index: middle, found: true) }
-            if order == Self.impossible { return .broken }
+            if order == Self.impossible { return .badEntry }
             if order < 0 { low = middle + 1 } else { high = middle }
         }
         return PagePosition(index: low, found: false)

@@ -1,22 +1,21 @@
 import Glibc
 
-/// Leaves of a tree of duplicates. Their entries are the values of one key, the *members* of its
-/// set, and nothing else. Members lie in the page whole and as they were given, so that a reader
+/// Leaves of a value tree. Their entries are the values of one key, and nothing else. Values lie in the page whole and as they were given, so that a reader
 /// gets a pointer to them; where they are ordered from the last byte to the first, what is searched
-/// for and what branches hold is a member's *key*, its bytes reversed.
+/// for and what branches hold is a value's *key*, its bytes reversed.
 ///
-/// A packed page holds members of one size as an array. The others have slots with the first four
-/// bytes of the member's key, the member's length and place; all of it is in the heap.
+/// A packed page holds values of one size as an array. The others have slots with the first four
+/// bytes of the value's key, the value's length and place; all of it is in the heap.
 extension Page {
-    /// Bytes of a member of a packed page.
+    /// Bytes of a value of a packed page.
     @inline(__always)
     var width: Int { Int(base.littleEndian(Format.Header.width, as: UInt16.self)) }
 
-    /// The member of entry `index`.
+    /// The value of entry `index`.
     ///
     /// - Returns: nil if it reaches outside the page.
     @inline(__always)
-    func member(_ index: Int) -> UnsafeRawBufferPointer? {
+    func duplicate(_ index: Int) -> UnsafeRawBufferPointer? {
         let slot = UnsafeRawPointer(slot(index))
         if layout.contains(.packed) {
             return UnsafeRawBufferPointer(start: slot, count: width)
@@ -27,23 +26,23 @@ extension Page {
         return UnsafeRawBufferPointer(start: base + offset, count: length)
     }
 
-    /// The members from entry `index` to the last, or the first to it: they lie one after the other
+    /// The values from entry `index` to the last, or the first to it: they lie one after the other
     /// in a packed page.
-    func packedMembers(_ range: Range<Int>) -> UnsafeRawBufferPointer {
+    func packedValues(_ range: Range<Int>) -> UnsafeRawBufferPointer {
         UnsafeRawBufferPointer(start: slot(range.lowerBound), count: range.count * width)
     }
 
-    /// As `copyKey`, of a page of members.
-    func copyMemberKey(_ index: Int, to destination: UnsafeMutableRawPointer) -> Int {
-        guard let member = member(index), member.count <= size / 4 else { return -1 }
-        MemberOrder.copyKey(
-            of: member, reversed: layout.contains(.reversed), to: destination)
-        return member.count
+    /// As `copyKey`, of a value leaf.
+    func copyDuplicateKey(_ index: Int, to destination: UnsafeMutableRawPointer) -> Int {
+        guard let duplicate = duplicate(index), duplicate.count <= size / 4 else { return -1 }
+        KeyOrder.copyKey(
+            of: duplicate, reversed: layout.contains(.reversed), to: destination)
+        return duplicate.count
     }
 
-    /// The first member whose key is at or after one.
-    func searchMembers(_ key: KeyBytes) -> PagePosition {
-        guard slotsAreInside else { return .broken }
+    /// The first value whose key is at or after one.
+    func searchValueLeaf(_ key: KeyBytes) -> PagePosition {
+        guard slotsAreInBounds else { return .badEntry }
         let layout = self.layout
         let isReversed = layout.contains(.reversed)
         let isPacked = layout.contains(.packed)
@@ -62,8 +61,8 @@ extension Page {
                     continue
                 }
             }
-            guard let member = member(middle) else { return .broken }
-            let order = MemberOrder.compare(member, toKey: key, reversed: isReversed)
+            guard let duplicate = duplicate(middle) else { return .badEntry }
+            let order = KeyOrder.compare(duplicate, toKey: key, reversed: isReversed)
             if order == 0 { return PagePosition(index: middle, found: true) }
             if order < 0 { low = middle + 1 } else { high = middle }
         }
@@ -72,40 +71,40 @@ extension Page {
 
     /// The same of integers, without jumps that depend on them.
     private func searchIntegers(_ key: KeyBytes) -> PagePosition {
-        guard let start = key.baseAddress else { return .broken }
-        let members = UnsafeRawPointer(base + slotsOffset)
+        guard let start = key.baseAddress else { return .badEntry }
+        let duplicates = UnsafeRawPointer(base + slotsOffset)
         let count = self.count
         let width = self.width
-        let wanted = MemberOrder.bigEndian(start, width: width)
+        let wanted = KeyOrder.bigEndian(start, width: width)
         var low = 0
         var length = count
         while length > 1 {
             let half = length >> 1
-            let probe = MemberOrder.littleEndian(members + (low + half - 1) * width, width: width)
+            let probe = KeyOrder.littleEndian(duplicates + (low + half - 1) * width, width: width)
             low += probe < wanted ? half : 0
             length -= half
         }
         guard length == 1 else { return PagePosition(index: low, found: false) }
-        let last = MemberOrder.littleEndian(members + low * width, width: width)
+        let last = KeyOrder.littleEndian(duplicates + low * width, width: width)
         if last < wanted { return PagePosition(index: low + 1, found: false) }
         return PagePosition(index: low, found: last == wanted)
     }
 
     // MARK: Edits
 
-    /// Bytes that a member takes, slot included.
+    /// Bytes that a value takes, slot included.
     @inline(__always)
-    static func memberEntrySize(_ layout: PageLayout, length: Int) -> Int {
+    static func valueLeafEntrySize(_ layout: PageLayout, length: Int) -> Int {
         layout.contains(.packed) ? length : leafSlotSize + length
     }
 
-    func memberEntrySize(_ index: Int) -> Int {
+    func valueLeafEntrySize(_ index: Int) -> Int {
         layout.contains(.packed)
             ? width : Self.leafSlotSize + Self.suffixLength(UnsafeRawPointer(slot(index)))
     }
 
-    /// Inserts a member, given by its key. The caller has checked `gap`.
-    func insertMember(at index: Int, key: KeyBytes) {
+    /// Inserts a value, given by its key. The caller has checked `gap`.
+    func insertDuplicate(at index: Int, key: KeyBytes) {
         let layout = self.layout
         let isReversed = layout.contains(.reversed)
         if layout.contains(.packed) {
@@ -113,7 +112,7 @@ extension Page {
             let count = self.count
             let place = slot(index)
             if index < count { memmove(place + width, place, (count - index) * width) }
-            MemberOrder.copyKey(of: key, reversed: isReversed, to: place)
+            KeyOrder.copyKey(of: key, reversed: isReversed, to: place)
             set(count + 1, at: Format.Header.count)
             return
         }
@@ -128,23 +127,23 @@ extension Page {
         place.storeLittleEndian(head, at: 0)
         place.storeLittleEndian(UInt16(truncatingIfNeeded: key.count > 0 ? offset : 0), at: 4)
         place.storeLittleEndian(UInt16(truncatingIfNeeded: key.count), at: 6)
-        MemberOrder.copyKey(of: key, reversed: isReversed, to: base + offset)
+        KeyOrder.copyKey(of: key, reversed: isReversed, to: base + offset)
         set(count + 1, at: Format.Header.count)
         set(used, at: Format.Header.heapUsed)
     }
 
     // MARK: Structure
 
-    /// What is wrong with the entries of a page of members, or nil.
-    func memberProblem() -> String? {
-        guard prefixLength == 0 else { return "it has members and a prefix" }
+    /// What is wrong with the entries of a value leaf, or nil.
+    func valueLeafProblem() -> String? {
+        guard prefixLength == 0 else { return "it has values and a prefix" }
         if layout.contains(.packed) {
             guard width > 0, width <= size / 4, heapUsed == 0 else {
-                return "its members have \(width) bytes"
+                return "its values have \(width) bytes"
             }
             return nil
         }
-        guard width == 0 else { return "its members have \(width) bytes and slots" }
+        guard width == 0 else { return "its values have \(width) bytes and slots" }
         let heapStart = size - heapUsed
         for index in 0..<count {
             let slot = UnsafeRawPointer(slot(index))
@@ -152,15 +151,15 @@ extension Page {
             let offset = Self.offset(slot)
             guard length <= size / 4,
                 length == 0 ? offset == 0 : offset >= heapStart && offset + length <= size
-            else { return "member \(index) reaches outside the heap" }
+            else { return "value \(index) reaches outside the heap" }
         }
         return nil
     }
 }
 
-/// The order of members, and of keys that are held in reverse.
-enum MemberOrder {
-    /// A member's key from the member, or the member from its key.
+/// The order of values, and of keys that are held in reverse.
+enum KeyOrder {
+    /// A value's key from the value, or the value from its key.
     @inline(__always)
     static func copyKey(
         of bytes: UnsafeRawBufferPointer, reversed: Bool, to destination: UnsafeMutableRawPointer
@@ -182,27 +181,27 @@ enum MemberOrder {
         }
     }
 
-    /// Orders a member against a key.
+    /// Orders a value against a key.
     @inline(__always)
     static func compare(
-        _ member: UnsafeRawBufferPointer, toKey key: KeyBytes, reversed: Bool
+        _ duplicate: UnsafeRawBufferPointer, toKey key: KeyBytes, reversed: Bool
     ) -> Int {
-        let common = min(member.count, key.count)
-        guard let left = member.baseAddress, let right = key.baseAddress, common > 0 else {
-            return member.count - key.count
+        let common = min(duplicate.count, key.count)
+        guard let left = duplicate.baseAddress, let right = key.baseAddress, common > 0 else {
+            return duplicate.count - key.count
         }
         if !reversed {
             let order = memcmp(left, right, common)
-            return order != 0 ? Int(order) : member.count - key.count
+            return order != 0 ? Int(order) : duplicate.count - key.count
         }
         for index in 0..<common {
-            let byte = member[member.count - 1 - index]
+            let byte = duplicate[duplicate.count - 1 - index]
             if byte != key[index] { return byte < key[index] ? -1 : 1 }
         }
-        return member.count - key.count
+        return duplicate.count - key.count
     }
 
-    /// Orders two members.
+    /// Orders two values.
     @inline(__always)
     static func compare(
         _ left: UnsafeRawBufferPointer, _ right: UnsafeRawBufferPointer, reversed: Bool

@@ -86,7 +86,7 @@ struct Page {
 
     /// Whether header and slots lie inside the page. One comparison; done at every access.
     @inline(__always)
-    var slotsAreInside: Bool { slotsOffset + count * slotSize <= size }
+    var slotsAreInBounds: Bool { slotsOffset + count * slotSize <= size }
 
     // MARK: Slots
 
@@ -120,7 +120,7 @@ struct Page {
     }
 
     /// The first entry from `index` on whose value is not inline; `count` if there is none.
-    func firstOutsideValue(from index: Int) -> Int {
+    func firstIndirectValue(from index: Int) -> Int {
         firstEntry(from: index) { Self.keyField($0) >> ValueKind.shift != 0 }
     }
 
@@ -159,7 +159,7 @@ struct Page {
     /// - Returns: the key's length, or -1 if the entry reaches outside the page.
     @inline(__always)
     func copyKey(_ index: Int, to destination: UnsafeMutableRawPointer) -> Int {
-        if layout.contains(.members) { return copyMemberKey(index, to: destination) }
+        if layout.contains(.valueLeaf) { return copyDuplicateKey(index, to: destination) }
         let slot = UnsafeRawPointer(slot(index))
         let prefix = prefixLength
         let suffix = Self.suffixLength(slot)
@@ -187,9 +187,9 @@ struct Page {
             case .inline: true
             case .overflow:
                 count == OverflowPointer.size && OverflowPointer(at: bytes).isPlausible
-            case .set:
-                MemberSet(UnsafeRawBufferPointer(start: bytes, count: count))?.isPlausible ?? false
-            case .tree: count == SetTree.size && SetTree(at: bytes).isPlausible
+            case .inlineValues:
+                InlineValues(UnsafeRawBufferPointer(start: bytes, count: count))?.isPlausible ?? false
+            case .valueTree: count == ValueTree.size && ValueTree(at: bytes).isPlausible
             }
         }
     }
@@ -242,13 +242,13 @@ struct Page {
     func structuralProblem() -> String? {
         guard isLeaf || isBranch else { return "its kind is \(kindByte)" }
         guard isLeaf == (level == 0) else { return "its level is \(level)" }
-        guard slotsAreInside, gap >= 0, heapDead <= heapUsed else {
+        guard slotsAreInBounds, gap >= 0, heapDead <= heapUsed else {
             return "\(count) slots and \(heapUsed) heap bytes do not fit"
         }
         guard prefixLength <= size / 4 else { return "its prefix has \(prefixLength) bytes" }
         guard isLeaf || count > 0 else { return "it is a branch with no children" }
         guard layout.isPossible(isLeaf: isLeaf) else { return "its flags are \(layout.rawValue)" }
-        if layout.contains(.members) { return memberProblem() }
+        if layout.contains(.valueLeaf) { return valueLeafProblem() }
         let countSize = Self.countSize(layout)
         let heapStart = size - heapUsed
         for index in 0..<count {

@@ -32,10 +32,10 @@ struct PageEntries {
     let newValue: LeafValue
     let newChild: PageReference
     /// Entries below the new child, in a counted branch.
-    let newWeight: UInt64
+    let newEntryCount: UInt64
     let scratch: PageScratch
     let layout: PageLayout
-    private var isMembers: Bool { layout.contains(.members) }
+    private var isValueLeaf: Bool { layout.contains(.valueLeaf) }
 
     static var noValue: LeafValue {
         LeafValue(kind: .inline, bytes: UnsafeRawBufferPointer(start: nil, count: 0))
@@ -45,16 +45,16 @@ struct PageEntries {
     init(_ page: Page, scratch: PageScratch) {
         self.init(
             page, newIndex: -1, newKey: KeyBytes(start: nil, count: 0), newValue: Self.noValue,
-            newChild: .none, newWeight: 0, scratch: scratch)
+            newChild: .none, newEntryCount: 0, scratch: scratch)
     }
 
     init(
         _ page: Page, newIndex: Int, newKey: KeyBytes, newValue: LeafValue,
-        newChild: PageReference, newWeight: UInt64 = 0, scratch: PageScratch
+        newChild: PageReference, newEntryCount: UInt64 = 0, scratch: PageScratch
     ) {
         self.page = page
         self.layout = page.layout
-        self.newWeight = newWeight
+        self.newEntryCount = newEntryCount
         self.isLeaf = page.isLeaf
         self.newIndex = newIndex
         self.newKey = newKey
@@ -88,7 +88,7 @@ struct PageEntries {
 
     /// The prefix that a page of entries `range` would have.
     func prefixLength(_ range: Range<Int>) -> Int {
-        if isMembers { return 0 }
+        if isValueLeaf { return 0 }
         // Entry 0 of a branch loses its key.
         let first = isLeaf ? range.lowerBound : range.lowerBound + 1
         let last = range.upperBound - 1
@@ -101,9 +101,9 @@ struct PageEntries {
     @inline(__always)
     func size(_ index: Int, prefixLength: Int) -> Int {
         let own = pageIndex(index)
-        if isMembers {
-            return own.map { page.memberEntrySize($0) }
-                ?? Page.memberEntrySize(layout, length: newKey.count)
+        if isValueLeaf {
+            return own.map { page.valueLeafEntrySize($0) }
+                ?? Page.valueLeafEntrySize(layout, length: newKey.count)
         }
         let valueLength =
             isLeaf ? own.map { page.value($0)?.count ?? 0 } ?? newValue.bytes.count : 0
@@ -113,13 +113,13 @@ struct PageEntries {
     }
 
     /// The entries that a page of entries `range` stands for.
-    func weight(_ range: Range<Int>) -> UInt64 {
+    func entryCount(_ range: Range<Int>) -> UInt64 {
         var total: UInt64 = 0
         for index in range {
             if let own = pageIndex(index) {
-                total &+= page.weight(own)
+                total &+= page.entryCount(own)
             } else {
-                total &+= isLeaf ? LeafValue.weight(newValue) : newWeight
+                total &+= isLeaf ? LeafValue.entryCount(newValue) : newEntryCount
             }
         }
         return total
@@ -163,8 +163,8 @@ struct PageEntries {
         let prefixLength = target.prefixLength
         var place = target.count
         for index in range {
-            if isMembers {
-                target.insertMember(at: place, key: key(index, in: scratch.firstKey))
+            if isValueLeaf {
+                target.insertDuplicate(at: place, key: key(index, in: scratch.firstKey))
             } else if isLeaf {
                 let value: LeafValue
                 if let own = pageIndex(index) {
@@ -180,13 +180,13 @@ struct PageEntries {
             } else {
                 let own = pageIndex(index)
                 let child = own.map { page.child($0) } ?? newChild
-                let weight = layout.isEmpty ? 0 : own.map { page.weight($0) } ?? newWeight
+                let entryCount = layout.isEmpty ? 0 : own.map { page.entryCount($0) } ?? newEntryCount
                 let key =
                     place == 0
                     ? KeyBytes(start: nil, count: 0)
                     : KeyBytes(rebasing: key(index, in: scratch.firstKey).dropFirst(prefixLength))
                 target.insertBranchEntry(
-                    at: place, suffix: key, child: child, entries: weight)
+                    at: place, suffix: key, child: child, entries: entryCount)
             }
             place += 1
         }

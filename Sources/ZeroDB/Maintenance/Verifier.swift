@@ -21,7 +21,7 @@ public struct VerifyReport: Sendable, Equatable {
 struct Verifier: ~Copyable {
     private let source: PageSource
     private let meta: Meta
-    private let stock: PageStock
+    private let freeList: FreeList
     private var reached: PageBitmap
     private(set) var report = VerifyReport()
     private let onProblem: (UInt64?, String) -> Void
@@ -37,7 +37,7 @@ struct Verifier: ~Copyable {
     }
 
     init(
-        _ transaction: UnsafeMutablePointer<TransactionState>, _ stock: PageStock,
+        _ transaction: UnsafeMutablePointer<TransactionState>, _ freeList: FreeList,
         onProblem: @escaping (UInt64?, String) -> Void
     ) {
         // Full checks whatever the environment's mode: what was checked before may have changed.
@@ -47,7 +47,7 @@ struct Verifier: ~Copyable {
             seed: known.seed, mode: .full, verified: known.verified, pageCount: known.pageCount,
             frames: nil)
         meta = transaction.pointee.meta
-        self.stock = stock
+        self.freeList = freeList
         reached = PageBitmap(count: meta.pageCount)
         keys = KeyStack(pageSize: known.pageSize)
         self.onProblem = onProblem
@@ -101,7 +101,7 @@ struct Verifier: ~Copyable {
         var available: UInt64 = 0
         var pending: UInt64 = 0
         verifyTree("free space", meta.free) { key, value, page in
-            switch FreeSpace.parse(key: key, value: value) {
+            switch FreeTreeEntry(key: key, value: value) {
             case .available(let region):
                 available &+= region.count
                 for run in region.runs { runs.append((run, page)) }
@@ -118,7 +118,7 @@ struct Verifier: ~Copyable {
         for (run, page) in runs {
             markFree(run, namedBy: "page \(page) (leaf, free space)", page)
         }
-        verifyStock()
+        verifyFreeList()
         if available != meta.availablePages {
             problem(
                 nil,
@@ -132,18 +132,18 @@ struct Verifier: ~Copyable {
         }
     }
 
-    private mutating func verifyStock() {
-        let place = "the stock of free pages"
-        for run in stock.availableRuns { markFree(run, namedBy: place, nil) }
+    private mutating func verifyFreeList() {
+        let place = "the free list"
+        for run in freeList.availableRuns { markFree(run, namedBy: place, nil) }
         var pending: [PageRun] = []
-        stock.forEachPending { run, _ in pending.append(run) }
+        freeList.forEachPending { run, _ in pending.append(run) }
         for run in pending { markFree(run, namedBy: place, nil) }
-        let counted = (UInt64(meta.stockAvailable), UInt64(meta.stockPending))
-        if counted != (stock.availablePages, stock.pendingPages) {
+        let counted = (UInt64(meta.freeListAvailable), UInt64(meta.freeListPending))
+        if counted != (freeList.availablePages, freeList.pendingPages) {
             problem(
                 nil,
                 "the meta page counts \(counted.0) available and \(counted.1) pending pages in "
-                    + "\(place); there are \(stock.availablePages) and \(stock.pendingPages)")
+                    + "\(place); there are \(freeList.availablePages) and \(freeList.pendingPages)")
         }
     }
 
@@ -242,13 +242,13 @@ struct Verifier: ~Copyable {
         verifyOrder(name, page, slot: slot, low: low, high: high)
         let before = counts.entries
         if level == 0 {
-            if tree.isSet {
+            if tree.isValueTree {
                 counts.entries += UInt64(page.count)
-                if tree.memberWidth > 0, page.width != tree.memberWidth {
+                if tree.valueWidth > 0, page.width != tree.valueWidth {
                     problem(
                         number,
-                        "page \(number) (leaf, \(name)): its members have \(page.width) bytes, "
-                            + "expected \(tree.memberWidth)")
+                        "page \(number) (leaf, \(name)): its values have \(page.width) bytes, "
+                            + "expected \(tree.valueWidth)")
                 }
             } else {
                 verifyLeaf(name, tree, page, slot: slot, &counts, check)
@@ -262,10 +262,10 @@ struct Verifier: ~Copyable {
             let found = verifyPage(
                 name, tree, page.child(index), level: level - 1, slot: slot + 2, low: childLow,
                 high: childHigh, &counts, check)
-            if page.layout.contains(.counted), page.weight(index) != found {
+            if page.layout.contains(.counted), page.entryCount(index) != found {
                 problem(
                     number,
-                    "page \(number) (branch, \(name)): it counts \(page.weight(index)) entries "
+                    "page \(number) (branch, \(name)): it counts \(page.entryCount(index)) entries "
                         + "below child \(index); there are \(found)")
             }
         }
@@ -328,7 +328,7 @@ struct Verifier: ~Copyable {
                 continue
             }
             counts.entries += 1
-            if field.kind == .set || field.kind == .tree {
+            if field.kind == .inlineValues || field.kind == .valueTree {
                 problem(
                     page.number,
                     "page \(page.number) (leaf, \(name)): entry \(index) has several values in a "
@@ -364,53 +364,53 @@ struct Verifier: ~Copyable {
             }
         case .overflow:
             problem(page.number, place + " has a value in an overflow run, with duplicates")
-        case .set:
-            guard let set = MemberSet(value) else {
-                problem(page.number, place + " has an impossible set of values")
+        case .inlineValues:
+            guard let values = InlineValues(value) else {
+                problem(page.number, place + " has impossible values")
                 return
             }
-            counts.entries += UInt64(set.count)
-            if set.width != width {
+            counts.entries += UInt64(values.count)
+            if values.width != width {
                 problem(
                     page.number,
-                    place + " has values of \(set.width) bytes each, expected \(width) (0: any)")
+                    place + " has values of \(values.width) bytes each, expected \(width) (0: any)")
             }
-            if set.count < 2 { problem(page.number, place + " has a set of one value") }
+            if values.count < 2 { problem(page.number, place + " has one value as several") }
             var previous: UnsafeRawBufferPointer?
-            for member in 0..<set.count {
-                guard let bytes = set.member(member) else {
-                    problem(page.number, place + ", value \(member) is broken")
+            for duplicate in 0..<values.count {
+                guard let bytes = values.duplicate(duplicate) else {
+                    problem(page.number, place + ", value \(duplicate) is broken")
                     return
                 }
                 if !isFixedSize, !sizes.contains(bytes.count) {
                     problem(
-                        page.number, place + ", value \(member) has \(bytes.count) bytes")
+                        page.number, place + ", value \(duplicate) has \(bytes.count) bytes")
                 }
                 if let previous,
-                    MemberOrder.compare(
+                    KeyOrder.compare(
                         previous, bytes, reversed: tree.record.flags.reversesValues) >= 0
                 {
                     problem(
-                        page.number, place + ", value \(member) is not after the one before it")
+                        page.number, place + ", value \(duplicate) is not after the one before it")
                 }
                 previous = bytes
             }
-        case .tree:
-            let set = SetTree(at: field.bytes)
+        case .valueTree:
+            let values = ValueTree(at: field.bytes)
             var found = TreeCounts()
             // The keys that the levels above hold on to stay where they are.
             let keysAbove = keys
             keys = KeyStack(pageSize: source.pageSize)
             _ = verifyPage(
-                name, set.state(in: tree.record), set.root, level: Int(set.depth) - 1, slot: 0,
+                name, values.state(in: tree.record), values.root, level: Int(values.depth) - 1, slot: 0,
                 low: nil, high: nil, &found
             ) { _, _, _ in nil }
             keys.deallocate()
             keys = keysAbove
-            let values = name + ", the values of entry \(index) of page \(page.number)"
-            compare(values, "entries", set.entries, found.entries)
-            compare(values, "branch pages", set.branchPages, found.branchPages)
-            compare(values, "leaf pages", set.leafPages, found.leafPages)
+            let place = name + ", the values of entry \(index) of page \(page.number)"
+            compare(place, "entries", values.entries, found.entries)
+            compare(place, "branch pages", values.branchPages, found.branchPages)
+            compare(place, "leaf pages", values.leafPages, found.leafPages)
             counts.entries += found.entries
             counts.branchPages += found.branchPages
             counts.leafPages += found.leafPages
@@ -503,26 +503,26 @@ extension Environment {
         onProblem: @escaping (UInt64?, String) -> Void = { _, _ in }
     ) throws(DatabaseError) -> VerifyReport {
         try checkOpen()
-        let stock = PageStock.allocate()
-        defer { stock.deallocate() }
-        let claim = try beginRead(withStock: stock)
+        let freeList = FreeList.allocate()
+        defer { freeList.deallocate() }
+        let claim = try beginRead(withFreeList: freeList)
         defer { Transactions.end(claim) }
-        var verifier = Verifier(claim.state, stock, onProblem: onProblem)
+        var verifier = Verifier(claim.state, freeList, onProblem: onProblem)
         for (page, problem) in try MetaPages.damagedCopies(in: dataFile, pageSize: pageSize) {
             verifier.problem(page, problem)
         }
-        for (page, problem) in try MetaPages.damagedStocks(in: dataFile) {
+        for (page, problem) in try MetaPages.damagedFreeLists(in: dataFile) {
             verifier.problem(page, problem)
         }
         verifier.run()
         return verifier.report
     }
 
-    /// Begins a read transaction on the newest commit whose stock is known.
-    private func beginRead(withStock stock: PageStock) throws(DatabaseError) -> TransactionClaim {
+    /// Begins a read transaction on the newest commit whose free list is known.
+    private func beginRead(withFreeList freeList: FreeList) throws(DatabaseError) -> TransactionClaim {
         while true {
             let claim = try Transactions.beginRead(state)
-            if state.pointee.shared.copyStock(of: claim.state.pointee.id, to: stock) {
+            if state.pointee.shared.copyFreeList(of: claim.state.pointee.id, to: freeList) {
                 return claim
             }
             // Sixty commits between two lines: the next snapshot is newer.

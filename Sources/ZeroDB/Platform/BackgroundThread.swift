@@ -1,29 +1,29 @@
 import Glibc
 
 /// What the library does in threads of its own.
-struct BackgroundWork: OptionSet, Sendable {
+struct BackgroundTask: OptionSet, Sendable {
     let rawValue: UInt8
 
     /// Flush what was committed relaxed.
-    static let flush = BackgroundWork(rawValue: 1)
+    static let flush = BackgroundTask(rawValue: 1)
     /// Make a checkpoint if log or pinned space still call for one.
-    static let checkpoint = BackgroundWork(rawValue: 2)
+    static let checkpoint = BackgroundTask(rawValue: 2)
     /// Make a checkpoint whatever there is to hold.
-    static let sureCheckpoint = BackgroundWork(rawValue: 4)
+    static let sureCheckpoint = BackgroundTask(rawValue: 4)
     /// Make the next segment of the log ready.
-    static let segment = BackgroundWork(rawValue: 8)
+    static let segment = BackgroundTask(rawValue: 8)
 }
 
 /// A thread of the library's that does what it has been asked for, started when it is asked first. All
 /// signals are blocked in it: they are the host program's.
 final class BackgroundThread: @unchecked Sendable {
-    private let body: (BackgroundWork) -> Void
+    private let body: (BackgroundTask) -> Void
     private let delay: UInt64
     private let mutex: UnsafeMutablePointer<pthread_mutex_t>
     private let changed: UnsafeMutablePointer<pthread_cond_t>
     // All under `mutex`.
     private var thread: pthread_t?
-    private var wanted: BackgroundWork = []
+    private var wanted: BackgroundTask = []
     /// When what is wanted is done, by the monotonic clock, in nanoseconds.
     private var due: UInt64 = 0
     private var isStopping = false
@@ -31,7 +31,7 @@ final class BackgroundThread: @unchecked Sendable {
     /// - Parameters:
     ///   - delay: nanoseconds between asking and doing, in which more work may join.
     ///   - body: does what was asked for since it was last called.
-    init(delay: UInt64, _ body: @escaping (BackgroundWork) -> Void) {
+    init(delay: UInt64, _ body: @escaping (BackgroundTask) -> Void) {
         self.delay = delay
         self.body = body
         mutex = .allocate(capacity: 1)
@@ -52,7 +52,7 @@ final class BackgroundThread: @unchecked Sendable {
         mutex.deallocate()
     }
 
-    func ask(for work: BackgroundWork) {
+    func ask(for work: BackgroundTask) {
         pthread_mutex_lock(mutex)
         defer { pthread_mutex_unlock(mutex) }
         let hadWork = !wanted.isEmpty

@@ -1,7 +1,7 @@
 /// The library's own threads, so that no commit waits for what they do: one flushes relaxed commits
 /// when their time is up; the other makes checkpoints and segments of the log, either of which may
 /// take longer than that time.
-final class Worker: Sendable {
+final class BackgroundTasks: Sendable {
     /// Nanoseconds that a relaxed commit may stay off the disk before its flush begins.
     static let relaxedDelay: UInt64 = 100_000_000
 
@@ -24,7 +24,7 @@ final class Worker: Sendable {
     /// Does what was asked for. Whoever let go of the environment meanwhile left this thread the
     /// last to hold it, and the one that closes it; who opens it again waits for that.
     private static func work(
-        _ work: BackgroundWork, in reference: Unmanaged<Environment>, _ identity: FileIdentity
+        _ work: BackgroundTask, in reference: Unmanaged<Environment>, _ identity: FileIdentity
     ) {
         let turn = OpenIdentities.shared.withLock { $0.beginWork(in: identity) }
         // In a call of its own, at whose end the environment is not held any more.
@@ -33,7 +33,7 @@ final class Worker: Sendable {
     }
 
     @inline(never)
-    private static func carryOut(_ work: BackgroundWork, _ reference: Unmanaged<Environment>) {
+    private static func carryOut(_ work: BackgroundTask, _ reference: Unmanaged<Environment>) {
         let environment = reference.takeUnretainedValue()
         if work.contains(.flush) { try? environment.flushLog() }
         if work.contains(.segment) { environment.prepareSegment() }

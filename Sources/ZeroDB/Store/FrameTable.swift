@@ -1,30 +1,5 @@
 import Glibc
 
-/// A run of pages.
-struct PageRun: Equatable {
-    var start: UInt64
-    var count: UInt64
-
-    var end: UInt64 { start + count }
-
-    /// Pages of a run that a word can hold.
-    static let wordCountMax: UInt64 = 0xffff
-
-    init(start: UInt64, count: UInt64) {
-        self.start = start
-        self.count = count
-    }
-
-    /// Reads a run as it is on disk: 48 bits of page number, 16 of length.
-    init(word: UInt64) {
-        start = word & PageReference.numberMask
-        count = word >> 48
-    }
-
-    /// The run as it is on disk, if it has no more pages than `wordCountMax`.
-    var word: UInt64 { count << 48 | start }
-}
-
 /// The pages a write transaction has changed, in memory, until commit gives them numbers.
 ///
 /// A frame is named by its index; references to it carry `PageReference.frameBit`. Memory comes

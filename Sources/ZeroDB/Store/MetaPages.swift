@@ -171,106 +171,106 @@ enum MetaPages {
     }
 
     /// Writes a meta page. Checkpoints alternate, so that the page of the state before is never
-    /// touched. The stock has been written, and flushed, by `writeStock`: only the records change,
+    /// touched. The free list has been written, and flushed, by `writeFreeList`: only the records change,
     /// each within a sector.
     static func write(
-        _ meta: Meta, _ stock: PageStock, page number: UInt64, to file: any StorageFile
+        _ meta: Meta, _ freeList: FreeList, page number: UInt64, to file: any StorageFile
     ) throws(DatabaseError) {
         let pageSize = Int(meta.pageSize)
         let page = UnsafeMutableRawBufferPointer.allocate(byteCount: pageSize, alignment: 64)
         defer { page.deallocate() }
         guard let start = page.baseAddress else { return }
-        meta.fill(page: start, number: number, stock: stock)
+        meta.fill(page: start, number: number, freeList: freeList)
         try file.write(UnsafeRawBufferPointer(page), at: number * UInt64(pageSize))
     }
 
-    /// Writes the stock of a state to the meta page that is to hold it, whose records stay as they
+    /// Writes the free list of a state to the meta page that is to hold it, whose records stay as they
     /// are: they are of an older state than the other page's, which nobody goes back to.
-    static func writeStock(
-        _ stock: PageStock, of meta: Meta, page: UInt64, to file: any StorageFile
+    static func writeFreeList(
+        _ freeList: FreeList, of meta: Meta, page: UInt64, to file: any StorageFile
     ) throws(DatabaseError) {
         let bytes = UnsafeMutableRawBufferPointer.allocate(
-            byteCount: PageStock.size, alignment: 64)
+            byteCount: FreeList.size, alignment: 64)
         defer { bytes.deallocate() }
         guard let start = bytes.baseAddress else { return }
-        stock.store(to: start)
+        freeList.store(to: start)
         for copy in 0..<2 {
             try file.write(
                 UnsafeRawBufferPointer(bytes),
-                at: stockOffset(page: page, copy: copy, pageSize: Int(meta.pageSize)))
+                at: freeListOffset(page: page, copy: copy, pageSize: Int(meta.pageSize)))
         }
     }
 
-    /// Where a copy of a stock is in the file.
-    private static func stockOffset(page: UInt64, copy: Int, pageSize: Int) -> UInt64 {
+    /// Where a copy of a free list is in the file.
+    private static func freeListOffset(page: UInt64, copy: Int, pageSize: Int) -> UInt64 {
         page * UInt64(pageSize)
-            + UInt64(Meta.copyOffset(copy, pageSize: pageSize) + Meta.stockOffset)
+            + UInt64(Meta.copyOffset(copy, pageSize: pageSize) + Meta.freeListOffset)
     }
 
-    /// Reads the stock of a state. While nobody else writes meta pages.
+    /// Reads the free list of a state. While nobody else writes meta pages.
     ///
     /// - Throws: `corrupted`, or a system error.
-    static func loadStock(
-        into stock: PageStock, of loaded: Loaded, from file: any StorageFile
+    static func loadFreeList(
+        into freeList: FreeList, of loaded: Loaded, from file: any StorageFile
     ) throws(DatabaseError) {
         var problems: [String] = []
         for copy in 0..<2 {
-            guard let problem = try loadStock(into: stock, of: loaded, copy: copy, from: file)
+            guard let problem = try loadFreeList(into: freeList, of: loaded, copy: copy, from: file)
             else { return }
             problems.append(problem)
         }
         throw DatabaseError(
             .corrupted, page: loaded.page,
-            "corrupted page \(loaded.page) (meta) of \(file.name): both copies of its stock of free "
+            "corrupted page \(loaded.page) (meta) of \(file.name): both copies of its freeList of free "
                 + "pages are damaged (\(problems.joined(separator: "; "))); run zerodb-check")
     }
 
-    /// Reads one copy of a stock.
+    /// Reads one copy of a freeList.
     ///
     /// - Returns: what is wrong with it.
-    private static func loadStock(
-        into stock: PageStock, of loaded: Loaded, copy: Int, from file: any StorageFile
+    private static func loadFreeList(
+        into freeList: FreeList, of loaded: Loaded, copy: Int, from file: any StorageFile
     ) throws(DatabaseError) -> String? {
         let bytes = UnsafeMutableRawBufferPointer.allocate(
-            byteCount: PageStock.size, alignment: 64)
+            byteCount: FreeList.size, alignment: 64)
         defer { bytes.deallocate() }
         let meta = loaded.meta
-        let offset = stockOffset(page: loaded.page, copy: copy, pageSize: Int(meta.pageSize))
-        guard try file.read(into: bytes, at: offset) == PageStock.size,
+        let offset = freeListOffset(page: loaded.page, copy: copy, pageSize: Int(meta.pageSize))
+        guard try file.read(into: bytes, at: offset) == FreeList.size,
             let start = bytes.baseAddress
         else { return "the file ends before byte \(offset)" }
-        let computed = Meta.checksum(ofStock: start)
-        guard computed == meta.stockChecksum else {
+        let computed = Meta.checksum(ofFreeList: start)
+        guard computed == meta.freeListChecksum else {
             return "byte \(offset): checksum 0x\(String(computed, radix: 16)), expected "
-                + "0x\(String(meta.stockChecksum, radix: 16))"
+                + "0x\(String(meta.freeListChecksum, radix: 16))"
         }
         guard
-            stock.load(
+            freeList.load(
                 from: start, pageCount: meta.pageCount, transaction: meta.transaction),
-            stock.availablePages == UInt64(meta.stockAvailable),
-            stock.pendingPages == UInt64(meta.stockPending)
+            freeList.availablePages == UInt64(meta.freeListAvailable),
+            freeList.pendingPages == UInt64(meta.freeListPending)
         else { return "byte \(offset): free pages that cannot be" }
         return nil
     }
 
-    /// The copies of the newest state's stock that cannot be used, with what is wrong.
-    static func damagedStocks(
+    /// The copies of the newest state's free list that cannot be used, with what is wrong.
+    static func damagedFreeLists(
         in file: any StorageFile
     ) throws(DatabaseError) -> [(page: UInt64, problem: String)] {
         var damaged: [(page: UInt64, problem: String)] = []
-        let stock = PageStock.allocate()
-        defer { stock.deallocate() }
+        let freeList = FreeList.allocate()
+        defer { freeList.deallocate() }
         // Somebody may be writing the page: what is damage stays.
         for _ in 0..<4 {
             let loaded = try load(from: file)
             damaged = []
             for copy in 0..<2 {
-                guard let problem = try loadStock(into: stock, of: loaded, copy: copy, from: file)
+                guard let problem = try loadFreeList(into: freeList, of: loaded, copy: copy, from: file)
                 else { continue }
                 damaged.append(
                     (
                         loaded.page,
-                        "page \(loaded.page) (meta): a copy of its stock of free pages in "
+                        "page \(loaded.page) (meta): a copy of its freeList of free pages in "
                             + "\(file.name) is damaged (\(problem))"
                     ))
             }
@@ -304,11 +304,11 @@ enum MetaPages {
         try fileSystem.remove(temporary)
         let file = try fileSystem.open(temporary, access: .readWrite, create: true, mode: mode)
         defer { file.close() }
-        let stock = PageStock.allocate()
-        defer { stock.deallocate() }
+        let freeList = FreeList.allocate()
+        defer { freeList.deallocate() }
         for transaction in 0..<Format.metaPageCount {
             meta.transaction = transaction
-            try write(meta, stock, page: transaction, to: file)
+            try write(meta, freeList, page: transaction, to: file)
         }
         try file.sync()
         try fileSystem.rename(temporary, to: path)

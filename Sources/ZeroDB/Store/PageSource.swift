@@ -28,7 +28,7 @@ struct PageSource {
     var frames: UnsafeMutablePointer<FrameTable>?
 
     /// The stamp of a version of a page: never 0, and different for 254 of 255 other versions.
-    /// A rewrite by this process sets it; the ambiguity concerns only what another process
+    /// A rewrite by this process stores it; the ambiguity concerns only what another process
     /// rewrote, and then costs a check, not its correctness.
     @inline(__always)
     static func stamp(_ tag: UInt16) -> UInt8 {
@@ -54,7 +54,7 @@ struct PageSource {
         let page = Page(map + Int(truncatingIfNeeded: number) << pageShift, size: pageSize)
         let known = verified[Int(truncatingIfNeeded: number)].load(ordering: .relaxed)
         if known != Self.stamp(reference.transactionTag) || mode == .full {
-            try meet(page, as: reference)
+            try validate(page, as: reference)
         }
         guard page.shape == Page.shape(level: level, layout: layout) else {
             throw wrongShape(page, reference, level: level, layout: layout)
@@ -84,7 +84,7 @@ struct PageSource {
     ) throws(DatabaseError) -> Page {
         guard let frames, reference.isFrame,
             let memory = frames.pointee.memory(reference.frameIndex)
-        else { throw outside(reference) }
+        else { throw outOfBounds(reference) }
         let page = Page(memory, size: pageSize)
         guard page.shape == Page.shape(level: level, layout: layout) else {
             throw wrongShape(page, reference, level: level, layout: layout)
@@ -105,7 +105,7 @@ struct PageSource {
         let reference = pointer.reference
         if let frames, reference.isFrame {
             guard let memory = frames.pointee.memory(reference.frameIndex) else {
-                throw outside(reference)
+                throw outOfBounds(reference)
             }
             return UnsafeRawBufferPointer(
                 start: memory + Page.headerSize, count: Int(pointer.length))
@@ -113,11 +113,11 @@ struct PageSource {
         let number = reference.number
         let pages = OverflowPointer.pageCount(length: pointer.length, pageSize: pageSize)
         guard number >= Format.metaPageCount, number < pageCount, pages <= pageCount - number
-        else { throw outside(reference) }
+        else { throw outOfBounds(reference) }
         let start = map + Int(truncatingIfNeeded: number) << pageShift
         let known = verified[Int(truncatingIfNeeded: number)].load(ordering: .relaxed)
         if known != Self.stamp(reference.transactionTag) || mode == .full {
-            try meetOverflow(start, as: pointer)
+            try validateOverflow(start, as: pointer)
         }
         return UnsafeRawBufferPointer(start: start + Page.headerSize, count: Int(pointer.length))
     }
@@ -131,7 +131,7 @@ struct PageSource {
     // MARK: First meetings
 
     @inline(never)
-    private func meet(_ page: Page, as reference: PageReference) throws(DatabaseError) {
+    private func validate(_ page: Page, as reference: PageReference) throws(DatabaseError) {
         try check(page.base, length: pageSize, as: reference, kind: "page")
         if let problem = page.structuralProblem() {
             throw corrupted(reference.number, "page", problem)
@@ -140,7 +140,7 @@ struct PageSource {
     }
 
     @inline(never)
-    private func meetOverflow(
+    private func validateOverflow(
         _ start: UnsafeMutableRawPointer, as pointer: OverflowPointer
     ) throws(DatabaseError) {
         let reference = pointer.reference
@@ -204,12 +204,12 @@ struct PageSource {
 
     /// An entry that reaches outside its page although the page has passed its checks.
     @inline(never)
-    func broken(_ page: Page) -> DatabaseError {
+    func badEntry(_ page: Page) -> DatabaseError {
         corrupted(page.number, "page", "an entry reaches outside the page")
     }
 
     @inline(never)
-    func outside(_ reference: PageReference) -> DatabaseError {
+    func outOfBounds(_ reference: PageReference) -> DatabaseError {
         DatabaseError(
             .corrupted, page: reference.number,
             "a reference leads to page \(reference.number), but pages 2 to "

@@ -25,7 +25,7 @@ import Synchronization
 /// 256   reader slots ever used
 /// 264   reader slots there are; the file has room for them
 /// 4096  the metas of the last 64 commits, 512 bytes each
-/// 36864 their stocks, 1536 bytes each
+/// 36864 their free lists, 1536 bytes each
 /// 135168 generations of processes, 8 bytes each
 /// 143360 reader slots, 64 bytes each
 /// ```
@@ -46,7 +46,7 @@ struct SharedState {
     private static let ringOffset = 4096
     private static let ringEntries: UInt64 = 64
     private static let ringEntrySize = 512
-    private static let stocksOffset = 36864
+    private static let freeListsOffset = 36864
     private static let processesOffset = 135168
     static let processesMax = 1024
     private static let readersOffset = 143360
@@ -210,10 +210,10 @@ struct SharedState {
 
     /// Makes a commit the one that the next writer starts from. Only the holder of the writer's
     /// lock does this.
-    func publishTip(_ meta: Meta, _ stock: PageStock) {
-        let words = stockEntry(meta.transaction)
-        PageStock.forEachUsedWord(first: stock.words[0]) { index in
-            words[index].store(stock.words[index], ordering: .relaxed)
+    func publishTip(_ meta: Meta, _ freeList: FreeList) {
+        let words = freeListEntry(meta.transaction)
+        FreeList.forEachUsedWord(first: freeList.words[0]) { index in
+            words[index].store(freeList.words[index], ordering: .relaxed)
         }
         withUnsafeTemporaryAllocation(byteCount: Meta.size, alignment: 8) { buffer in
             guard let bytes = buffer.baseAddress else { return }
@@ -228,30 +228,30 @@ struct SharedState {
     }
 
     @inline(__always)
-    private func stockEntry(_ transaction: UInt64) -> UnsafeMutablePointer<Atomic<UInt64>> {
-        word(Self.stocksOffset + Int(transaction % Self.ringEntries) * PageStock.size)
+    private func freeListEntry(_ transaction: UInt64) -> UnsafeMutablePointer<Atomic<UInt64>> {
+        word(Self.freeListsOffset + Int(transaction % Self.ringEntries) * FreeList.size)
     }
 
-    /// Copies the stock of a commit; only good if the tip has not gone a ring ahead afterwards.
-    private func copyStock(_ transaction: UInt64, to stock: PageStock) {
-        let words = stockEntry(transaction)
+    /// Copies the free list of a commit; only good if the tip has not gone a ring ahead afterwards.
+    private func copyFreeList(_ transaction: UInt64, to freeList: FreeList) {
+        let words = freeListEntry(transaction)
         let first = words[0].load(ordering: .relaxed)
-        PageStock.forEachUsedWord(first: first) { index in
-            stock.words[index] = words[index].load(ordering: .relaxed)
+        FreeList.forEachUsedWord(first: first) { index in
+            freeList.words[index] = words[index].load(ordering: .relaxed)
         }
         // Another commit may have changed it.
-        stock.words[0] = first
+        freeList.words[0] = first
         atomicMemoryFence(ordering: .acquiring)
     }
 
-    /// Copies the stock of the newest commit. With the writer's lock.
-    func copyTipStock(to stock: PageStock) { copyStock(tip, to: stock) }
+    /// Copies the free list of the newest commit. With the writer's lock.
+    func copyTipFreeList(to freeList: FreeList) { copyFreeList(tip, to: freeList) }
 
-    /// Copies the stock of a commit.
+    /// Copies the free list of a commit.
     ///
     /// - Returns: false if it is too old to be known.
-    func copyStock(of transaction: UInt64, to stock: PageStock) -> Bool {
-        copyStock(transaction, to: stock)
+    func copyFreeList(of transaction: UInt64, to freeList: FreeList) -> Bool {
+        copyFreeList(transaction, to: freeList)
         // The commit that overwrites the entry does so before it is the tip.
         return tip < transaction + Self.ringEntries - 1
     }
@@ -510,12 +510,12 @@ struct SharedState {
     ///
     /// A commit after it is published after the mark, as the tip is still the same then; so
     /// whoever could reuse what that commit freed sees the mark.
-    func beginCheckpoint(copyingTo bytes: UnsafeMutableRawPointer, _ stock: PageStock) {
+    func beginCheckpoint(copyingTo bytes: UnsafeMutableRawPointer, _ freeList: FreeList) {
         while true {
             let transaction = tip
             checkpointing = transaction
             copyMeta(transaction, to: bytes)
-            copyStock(transaction, to: stock)
+            copyFreeList(transaction, to: freeList)
             if tip == transaction { return }
         }
     }

@@ -15,17 +15,17 @@ extension Environment {
         defer { unlockCheckpoint() }
         guard shared.checkpoint < wanted else { return }
         try checkPoison()
-        try settleCheckpoint()
-        // From now on no page of it is reused, by anybody (`FreeSpace.Horizon`).
-        let stock = PageStock.allocate()
-        defer { stock.deallocate() }
-        let meta = Meta.read { shared.beginCheckpoint(copyingTo: $0, stock) }
+        try finishInterruptedCheckpoint()
+        // From now on no page of it is reused, by anybody (`Horizon`).
+        let freeList = FreeList.allocate()
+        defer { freeList.deallocate() }
+        let meta = Meta.read { shared.beginCheckpoint(copyingTo: $0, freeList) }
         let page = 1 - shared.metaPage
         do throws(DatabaseError) {
             try dataFile.writeOut()
-            try MetaPages.writeStock(stock, of: meta, page: page, to: dataFile)
+            try MetaPages.writeFreeList(freeList, of: meta, page: page, to: dataFile)
             try dataFile.sync()
-            try MetaPages.write(meta, stock, page: page, to: dataFile)
+            try MetaPages.write(meta, freeList, page: page, to: dataFile)
             try dataFile.sync()
         } catch {
             throw poison(error)
@@ -43,7 +43,7 @@ extension Environment {
 
     /// If a process died while it wrote a meta page, that page may be the newest a crash would
     /// find: finishes what it began. With the checkpoint's lock.
-    private func settleCheckpoint() throws(DatabaseError) {
+    private func finishInterruptedCheckpoint() throws(DatabaseError) {
         let shared = state.pointee.shared
         guard shared.checkpointing != 0 else { return }
         do throws(DatabaseError) {
@@ -67,13 +67,13 @@ extension Environment {
         try lockCheckpoint()
         defer { unlockCheckpoint() }
         guard !shared.isRootConfirmed else { return }
-        try settleCheckpoint()
+        try finishInterruptedCheckpoint()
         let loaded = try MetaPages.load(from: dataFile)
-        let stock = PageStock.allocate()
-        defer { stock.deallocate() }
-        try MetaPages.loadStock(into: stock, of: loaded, from: dataFile)
+        let freeList = FreeList.allocate()
+        defer { freeList.deallocate() }
+        try MetaPages.loadFreeList(into: freeList, of: loaded, from: dataFile)
         try dataFile.sync()
-        try MetaPages.write(loaded.meta, stock, page: loaded.page, to: dataFile)
+        try MetaPages.write(loaded.meta, freeList, page: loaded.page, to: dataFile)
         try dataFile.sync()
         try fileSystem.syncDirectory(path)
         try fileSystem.syncDirectory(EnvironmentOpening.parent(of: path))
@@ -161,9 +161,9 @@ extension Environment {
     }
 
     /// What a commit does after it has given the writer's lock back.
-    func finish(_ remainder: Commit.Remainder, _ meta: Meta) throws(DatabaseError) {
+    func finish(_ wait: Commit.CommitWait, _ meta: Meta) throws(DatabaseError) {
         let shared = state.pointee.shared
-        switch remainder {
+        switch wait {
         case .nothing: break
         case .flush(let position):
             do throws(DatabaseError) {
@@ -186,26 +186,26 @@ extension Environment {
                 throw error.code == .panic ? error : poison(error)
             }
         case .flushSoon:
-            if let worker {
-                worker.flushSoon()
+            if let backgroundTasks {
+                backgroundTasks.flushSoon()
             } else {
                 try flushIfDue()
             }
         case .checkpointSoon:
-            if let worker {
-                worker.checkpointSurely()
+            if let backgroundTasks {
+                backgroundTasks.checkpointSurely()
             } else {
                 try makeCheckpoint(holding: meta.transaction)
             }
         }
-        if let worker, log.wantsSpare(meta) { worker.prepareSegment() }
+        if let backgroundTasks, log.wantsSpare(meta) { backgroundTasks.prepareSegment() }
         guard needsCheckpoint(meta) else { return }
-        if let worker {
-            worker.checkpointSoon()
+        if let backgroundTasks {
+            backgroundTasks.checkpointSoon()
             // A writer much faster than the disk waits for it.
             guard needsCheckpoint(meta, factor: 2) else { return }
         }
-        try? makeCheckpointIfNeeded(factor: worker == nil ? 1 : 2)
+        try? makeCheckpointIfNeeded(factor: backgroundTasks == nil ? 1 : 2)
     }
 
     /// Writes the next segment of the log in advance. If that fails, the commit that needs it
@@ -229,7 +229,7 @@ extension Environment {
         let now = fileSystem.now()
         let due = relaxedSince.withLock { since -> Bool in
             if since == 0 { since = now }
-            guard now &- since >= Worker.relaxedDelay else { return false }
+            guard now &- since >= BackgroundTasks.relaxedDelay else { return false }
             since = 0
             return true
         }

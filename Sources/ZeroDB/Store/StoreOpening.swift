@@ -4,7 +4,7 @@ import Synchronization
 
 /// Bytes of `lock.zdb` that are locked, not written.
 enum LockByte {
-    /// Shared by all who have the environment open; exclusive while one sets it up.
+    /// Shared by all who have the environment open; exclusive while it is being set up.
     static let open: UInt64 = 0
     /// Exclusive while a write transaction is open.
     static let writer: UInt64 = 1
@@ -122,14 +122,14 @@ struct EnvironmentOpening {
         try register(identity)
         let loaded = try MetaPages.load(from: file)
         let meta = loaded.meta
-        let stock = PageStock.allocate()
-        defer { stock.deallocate() }
+        let freeList = FreeList.allocate()
+        defer { freeList.deallocate() }
         // Only the first to open needs it. For others the page may be changing.
         if isFirst || lockFile == nil {
-            try MetaPages.loadStock(into: stock, of: loaded, from: file)
+            try MetaPages.loadFreeList(into: freeList, of: loaded, from: file)
         }
         let (mapped, mapLength) = try mapData(file, meta: meta)
-        let shared = try openShared(loaded, stock, isFirst: isFirst)
+        let shared = try openShared(loaded, freeList, isFirst: isFirst)
         guard let verifiedMap, let sharedMap else { return }
         parts = Parts(
             dataFile: file, lockFile: lockFile, identity: identity, meta: meta, map: mapped,
@@ -187,7 +187,7 @@ struct EnvironmentOpening {
 
     /// Opens and locks `lock.zdb`.
     ///
-    /// - Returns: whether nobody else has the environment open, and so this process sets up
+    /// - Returns: whether nobody else has the environment open, and so this process prepares
     ///   what all share, holding the lock alone.
     private mutating func openLockFile(creates: Bool) throws(DatabaseError) -> Bool {
         let file: any StorageFile
@@ -275,7 +275,7 @@ struct EnvironmentOpening {
     }
 
     private mutating func openShared(
-        _ loaded: MetaPages.Loaded, _ stock: PageStock, isFirst: Bool
+        _ loaded: MetaPages.Loaded, _ freeList: FreeList, isFirst: Bool
     ) throws(DatabaseError) -> SharedState {
         let meta = loaded.meta
         // The map is as long as the table may ever get; the file grows.
@@ -290,7 +290,7 @@ struct EnvironmentOpening {
                 throw DatabaseError(systemError: errno, "reserve a reader table")
             }
             sharedMap = (address, length)
-            return setUp(address, readers: readersInitial, loaded, stock)
+            return setUp(address, readers: readersInitial, loaded, freeList)
         }
         if isFirst {
             let isClean = try hasCleanMark(lockFile, of: meta)
@@ -299,7 +299,7 @@ struct EnvironmentOpening {
             let length = SharedState.byteCount(readers: options.maxReaders)
             let address = try lockFile.map(length: length, writable: true)
             sharedMap = (address, length)
-            let shared = setUp(address, readers: readersInitial, loaded, stock)
+            let shared = setUp(address, readers: readersInitial, loaded, freeList)
             shared.isRootConfirmed = isClean
             return shared
         }
@@ -343,12 +343,12 @@ struct EnvironmentOpening {
 
     private func setUp(
         _ address: UnsafeMutableRawPointer, readers: Int, _ loaded: MetaPages.Loaded,
-        _ stock: PageStock
+        _ freeList: FreeList
     ) -> SharedState {
         let meta = loaded.meta
         let shared = SharedState(base: address, readersMax: options.maxReaders)
         shared.initialize(environmentID: meta.environmentID, readers: readers)
-        shared.publishTip(meta, stock)
+        shared.publishTip(meta, freeList)
         shared.raiseVisible(to: meta.transaction)
         shared.checkpoint = meta.transaction
         shared.checkpointLogEnd = meta.logEnd

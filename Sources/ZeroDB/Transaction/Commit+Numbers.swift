@@ -6,54 +6,54 @@ extension Commit {
     /// only what the one before did not; a few are enough.
     private static let roundsMax = 100
     /// Pages that a commit which goes to the free-space tree takes for those after it.
-    private static let stockTarget: UInt64 = 64
-    /// Available pages in stock, beyond which a commit gives them to the tree.
-    private static let stockMax: UInt64 = 256
+    private static let freeListTarget: UInt64 = 64
+    /// Available pages in freeList, beyond which a commit gives them to the tree.
+    private static let freeListPagesMax: UInt64 = 256
 
-    /// Takes a number for every frame and records what was freed: from the stock and in it, if it
+    /// Takes a number for every frame and records what was freed: from the free list and in it, if it
     /// has enough and has room, else from and in the free-space tree.
     mutating func takeNumbers() throws(DatabaseError) {
         let meta = withUnsafeMutablePointer(to: &transaction.pointee.meta) { $0 }
-        environment.pointee.shared.copyTipStock(to: stock)
+        environment.pointee.shared.copyTipFreeList(to: freeList)
         let horizon = horizon()
-        stock.mature(horizon)
-        if try !takeFromStock() { try takeFromTree(horizon) }
-        meta.pointee.stockAvailable = UInt32(truncatingIfNeeded: stock.availablePages)
-        meta.pointee.stockPending = UInt32(truncatingIfNeeded: stock.pendingPages)
+        freeList.mature(horizon)
+        if try !takeFromFreeList() { try takeFromTree(horizon) }
+        meta.pointee.freeListAvailable = UInt32(truncatingIfNeeded: freeList.availablePages)
+        meta.pointee.freeListPending = UInt32(truncatingIfNeeded: freeList.pendingPages)
     }
 
-    /// Takes all numbers from the stock, or from the end of the file if there is no free space.
+    /// Takes all numbers from the freeList, or from the end of the file if there is no free space.
     ///
     /// - Returns: whether that could be done. If not, nothing has changed.
-    private mutating func takeFromStock() throws(DatabaseError) -> Bool {
+    private mutating func takeFromFreeList() throws(DatabaseError) -> Bool {
         let needed = UInt64(frames.pointee.singleFrames)
         let freed = write.pointee.freed[...]
         let freedYoung = write.pointee.freedYoung[...]
         guard frames.pointee.dirtyPages == needed, needed < Self.manyPages,
-            stock.hasRoom(old: freed, young: freedYoung)
+            freeList.hasRoom(old: freed, young: freedYoung)
         else { return false }
-        let available = stock.availablePages
-        guard available <= Self.stockMax else { return false }
+        let available = freeList.availablePages
+        guard available <= Self.freeListPagesMax else { return false }
         if available < needed {
             let meta = withUnsafeMutablePointer(to: &transaction.pointee.meta) { $0 }
             guard meta.pointee.availablePages == 0, meta.pointee.pendingPages == 0 else {
                 return false
             }
             numbers.append(
-                try FreeSpace.extendFile(
+                try FreeTree.extendFile(
                     by: needed - available, meta, pagesMax: environment.pointee.pagesMax))
         }
-        _ = stock.take(min(needed, available), into: &numbers)
+        _ = freeList.take(min(needed, available), into: &numbers)
         numbersTaken = needed
         hold(freed, freedYoung)
         return true
     }
 
-    /// Keeps freed runs in the stock, which has room for them.
+    /// Keeps freed runs in the freeList, which has room for them.
     private func hold(_ freed: ArraySlice<PageRun>, _ freedYoung: ArraySlice<PageRun>) {
         let id = transaction.pointee.id
-        stock.hold(freed, transaction: id, birth: nil)
-        stock.hold(freedYoung, transaction: id, birth: write.pointee.oldestYoung)
+        freeList.hold(freed, transaction: id, birth: nil)
+        freeList.hold(freedYoung, transaction: id, birth: write.pointee.oldestYoung)
         countPinned(freed)
     }
 
@@ -61,25 +61,25 @@ extension Commit {
         for run in freed { transaction.pointee.meta.pinnedTotal &+= run.count }
     }
 
-    /// Takes numbers from the free-space tree, and some more to have in stock; records what the
-    /// stock holds of freed pages. That changes the tree, which needs frames and frees pages itself,
+    /// Takes numbers from the free-space tree, and some more to have in free list; records what the
+    /// free list holds of freed pages. That changes the tree, which needs frames and frees pages itself,
     /// so it goes on until nothing is left.
-    private mutating func takeFromTree(_ horizon: FreeSpace.Horizon) throws(DatabaseError) {
-        var space = FreeSpace(
+    private mutating func takeFromTree(_ horizon: Horizon) throws(DatabaseError) {
+        var space = FreeTree(
             writer: writer(Self.free(of: write)),
             meta: withUnsafeMutablePointer(to: &transaction.pointee.meta) { $0 },
             pagesMax: environment.pointee.pagesMax)
         defer { space.deallocate() }
         let isLarge = frames.pointee.dirtyPages >= Self.manyPages
         try spillFreed(&space)
-        if isLarge || stock.availablePages > Self.stockMax || isNearlyFull {
-            let runs = stock.availableRuns
-            stock.clearAvailable()
+        if isLarge || freeList.availablePages > Self.freeListPagesMax || isNearlyFull {
+            let runs = freeList.availableRuns
+            freeList.clearAvailable()
             try space.release(runs)
         }
         let wanted = frames.pointee.dirtyPages + 16
         try space.mature(
-            horizon, wanted: toBeAvailable(isLarge ? wanted : wanted + Self.stockTarget))
+            horizon, wanted: toBeAvailable(isLarge ? wanted : wanted + Self.freeListTarget))
         for index in 0..<frames.pointee.count where frames.pointee.frames[index].memory != nil {
             let pages = frames.pointee.frames[index].pages
             guard pages > 1 else { continue }
@@ -94,7 +94,7 @@ extension Commit {
             recorded = write.pointee.freed.count
             let freedYoung = write.pointee.freedYoung[recordedYoung...]
             recordedYoung = write.pointee.freedYoung.count
-            if stock.hasRoom(old: freed, young: freedYoung) {
+            if freeList.hasRoom(old: freed, young: freedYoung) {
                 hold(freed, freedYoung)
             } else {
                 countPinned(freed)
@@ -120,19 +120,19 @@ extension Commit {
             .corrupted, "the free space of the environment does not settle; run zerodb-check")
     }
 
-    /// Whether the pages in stock may be what is missing for a run.
+    /// Whether the pages in free list may be what is missing for a run.
     private var isNearlyFull: Bool {
         let pagesMax = environment.pointee.pagesMax
         let unused = pagesMax - min(pagesMax, transaction.pointee.meta.pageCount)
-        return unused < frames.pointee.dirtyPages + 2 * Self.stockMax
+        return unused < frames.pointee.dirtyPages + 2 * Self.freeListPagesMax
     }
 
-    /// Moves the freed runs of the stock to the free-space tree.
-    private func spillFreed(_ space: inout FreeSpace) throws(DatabaseError) {
+    /// Moves the freed runs of the free list to the free-space tree.
+    private func spillFreed(_ space: inout FreeTree) throws(DatabaseError) {
         var old: [PageRun] = []
         var young: [PageRun] = []
         var oldest = UInt64.max
-        stock.forEachPending { run, birth in
+        freeList.forEachPending { run, birth in
             if let birth {
                 young.append(run)
                 oldest = min(oldest, birth)
@@ -140,32 +140,32 @@ extension Commit {
                 old.append(run)
             }
         }
-        stock.clearPending()
+        freeList.clearPending()
         try space.recordPending(old[...], birth: nil)
         try space.recordPending(young[...], birth: oldest)
     }
 
-    /// Takes single pages: from the stock and then from the tree, with some for the stock.
+    /// Takes single pages: from the free list and then from the tree, with some for the freeList.
     private mutating func take(
-        _ count: UInt64, isLarge: Bool, _ space: FreeSpace
+        _ count: UInt64, isLarge: Bool, _ space: FreeTree
     ) throws(DatabaseError) {
-        var needed = count - stock.take(count, into: &numbers)
+        var needed = count - freeList.take(count, into: &numbers)
         guard needed > 0 else { return }
         // A large commit leaves some behind for its own changes of the tree only.
-        let extra = min(isLarge ? 16 : Self.stockTarget, UInt64(stock.room))
+        let extra = min(isLarge ? 16 : Self.freeListTarget, UInt64(freeList.room))
         for run in try space.take(needed, extra: extra, mayGrow: isLarge) {
             let part = min(run.count, needed)
             if part > 0 { numbers.append(PageRun(start: run.start, count: part)) }
             needed -= part
             if part < run.count {
-                giveToStock(PageRun(start: run.start + part, count: run.count - part))
+                giveToFreeList(PageRun(start: run.start + part, count: run.count - part))
             }
         }
     }
 
     /// Makes a run available to the commits after this one.
-    private func giveToStock(_ run: PageRun) {
-        guard !stock.give(run) else { return }
+    private func giveToFreeList(_ run: PageRun) {
+        guard !freeList.give(run) else { return }
         write.pointee.free(run, birth: transaction.pointee.id)
     }
 
@@ -183,7 +183,7 @@ extension Commit {
     }
 
     /// What may still need freed pages, after dead readers have been cleared away.
-    private func horizon() -> FreeSpace.Horizon {
+    private func horizon() -> Horizon {
         let shared = environment.pointee.shared
         var oldest = shared.oldestSnapshot()
         if oldest < shared.visible {
@@ -193,7 +193,7 @@ extension Commit {
         // In this order: a checkpoint that ends in between is then seen as one or the other.
         let checkpointing = shared.checkpointing
         let checkpoint = shared.checkpoint
-        return FreeSpace.Horizon(
+        return Horizon(
             oldestReader: oldest,
             roots: (checkpoint, checkpointing == 0 ? checkpoint : checkpointing))
     }
@@ -207,7 +207,7 @@ extension Commit {
                 // The end of the file, taken a moment ago: it need not grow that far.
                 transaction.pointee.meta.pageCount = last.end
             } else {
-                giveToStock(PageRun(start: last.end, count: part))
+                giveToFreeList(PageRun(start: last.end, count: part))
             }
             if last.count > 0 { numbers.append(last) }
             left -= part

@@ -13,7 +13,7 @@ struct Commit {
     let frames: UnsafeMutablePointer<FrameTable>
     let environment: UnsafeMutablePointer<EnvironmentState>
     private let pageSize: Int
-    let stock: PageStock
+    let freeList: FreeList
 
     /// Page numbers taken for frames.
     var numbers: [PageRun] = []
@@ -27,7 +27,7 @@ struct Commit {
     private static let writeBytesMax = 64 << 10
 
     /// What a commit still has to wait for after the writer's lock is given back.
-    enum Remainder {
+    enum CommitWait {
         case nothing
         /// The log must be on disk up to a position.
         case flush(UInt64)
@@ -45,7 +45,7 @@ struct Commit {
     /// Makes the transaction's state the tip. With the writer's lock.
     static func run(
         _ transaction: UnsafeMutablePointer<TransactionState>
-    ) throws(DatabaseError) -> Remainder {
+    ) throws(DatabaseError) -> CommitWait {
         guard let write = transaction.pointee.write, write.pointee.isDirty else { return .nothing }
         var commit = Commit(transaction, write)
         return try commit.run()
@@ -58,14 +58,14 @@ struct Commit {
         self.transaction = transaction
         self.write = write
         frames = write.pointee.frames
-        stock = write.pointee.stock
+        freeList = write.pointee.freeList
         environment = transaction.pointee.environment
         pageSize = transaction.pointee.source.pageSize
     }
 
-    private mutating func run() throws(DatabaseError) -> Remainder {
+    private mutating func run() throws(DatabaseError) -> CommitWait {
         write.pointee.isCommitting = true
-        write.pointee.settle()
+        write.pointee.logReservedValue()
         let databases = transaction.pointee.dirtyDatabases()
         try storeRecords(databases)
         try takeNumbers()
@@ -198,17 +198,17 @@ struct Commit {
                 page.setChild(index, try assign(page.child(index), level: level - 1, tree))
                 index = page.firstFrameChild(from: index + 1)
             }
-        } else if !tree.isSet {
-            var next = page.firstOutsideValue(from: 0)
+        } else if !tree.isValueTree {
+            var next = page.firstIndirectValue(from: 0)
             while next < count {
                 let index = next
-                next = page.firstOutsideValue(from: index + 1)
+                next = page.firstIndirectValue(from: index + 1)
                 guard let value = page.value(index), value.kind != .inline else { continue }
-                if value.kind == .tree {
-                    var set = SetTree(at: value.bytes)
-                    set.root = try assign(
-                        set.root, level: Int(set.depth) - 1, set.state(in: tree.record))
-                    set.store(to: value.bytes)
+                if value.kind == .valueTree {
+                    var values = ValueTree(at: value.bytes)
+                    values.root = try assign(
+                        values.root, level: Int(values.depth) - 1, values.state(in: tree.record))
+                    values.store(to: value.bytes)
                 }
                 guard value.kind == .overflow else { continue }
                 var pointer = OverflowPointer(at: value.bytes)
@@ -321,7 +321,7 @@ struct Commit {
         }
     }
 
-    /// Makes the file as long as its pages, if the last of them are in stock and not written.
+    /// Makes the file as long as its pages, if the last of them are in free list and not written.
     private func growFile(beyond sealed: [Sealed]) throws(DatabaseError) {
         let pageCount = transaction.pointee.meta.pageCount
         guard pageCount > transaction.pointee.source.pageCount else { return }
@@ -332,7 +332,7 @@ struct Commit {
     }
 
     /// Logs the transaction if it is to be logged, and moves the tip.
-    private func publish() throws(DatabaseError) -> Remainder {
+    private func publish() throws(DatabaseError) -> CommitWait {
         let shared = environment.pointee.shared
         let meta = withUnsafeMutablePointer(to: &transaction.pointee.meta) { $0 }
         let id = transaction.pointee.id
@@ -353,7 +353,7 @@ struct Commit {
         // Whether every commit before this one is visible, and so as durable as it was to be.
         let isNext = shared.visible == id - 1
         let hasUnloggedBefore = unloggedBefore > shared.visible
-        shared.publishTip(meta.pointee, stock)
+        shared.publishTip(meta.pointee, freeList)
         switch (durability, isLogged) {
         case (.full, true): return .flush(meta.pointee.logEnd)
         case (.full, false): return .checkpoint(id)

@@ -76,7 +76,7 @@ extension CursorState {
             let index = path[leafStep].index
             if let keys {
                 let length = leaf.copyKey(index, to: buffer + used)
-                guard length >= 0 else { throw source.broken(leaf) }
+                guard length >= 0 else { throw source.badEntry(leaf) }
                 keys[count] = zp_bytes(data: buffer + used, size: length)
                 used += length
             }
@@ -95,7 +95,7 @@ extension CursorState {
                 break
             }
             leaf = Page(path[leafStep].page, size: source.pageSize)
-            guard leaf.slotsAreInside, leaf.count > 0 else { throw source.broken(leaf) }
+            guard leaf.slotsAreInBounds, leaf.count > 0 else { throw source.badEntry(leaf) }
         }
         // The cursor's own copy of the key it is on.
         if count > 1 { _ = try entry(tree) }

@@ -2,20 +2,20 @@ import CZeroDBPlatform
 import Glibc
 
 /// Which value of a key a cursor is on.
-struct SetPosition {
+struct ValuePosition {
     enum Kind {
         /// Not in a key: a key that has been deleted, or a database without duplicates.
         case none
         /// The key's only value.
         case single
-        case set
-        case tree
+        case inlineValues
+        case valueTree
     }
 
     var kind = Kind.none
-    /// In a `MemberSet`.
+    /// In a `InlineValues`.
     var index = 0
-    /// Of a `MemberSet`.
+    /// Of a `InlineValues`.
     var count = 0
     var tree = TreeState()
 }
@@ -25,16 +25,16 @@ struct CursorExtra {
     /// The key under the cursor as it was given.
     let givenKey: UnsafeMutableRawPointer
     /// The value under the cursor of a write transaction, or one being put.
-    let member: UnsafeMutableRawPointer
+    let duplicate: UnsafeMutableRawPointer
     /// The key of a value being looked for.
-    let memberKey: UnsafeMutableRawPointer
+    let valueKey: UnsafeMutableRawPointer
     /// The way to a value in a tree of values.
     let path: Path
 
     init(keySize: Int) {
         givenKey = .allocate(byteCount: 3 * keySize, alignment: 8)
-        member = givenKey + keySize
-        memberKey = member + keySize
+        duplicate = givenKey + keySize
+        valueKey = duplicate + keySize
         path = .allocate(capacity: Format.depthMax + 1)
     }
 
@@ -47,7 +47,7 @@ struct CursorExtra {
 /// Cursors in databases with duplicates. An entry is a pair of key and value there.
 extension CursorState {
     /// A move among the values of a key, or from key to key.
-    package enum SetMove {
+    package enum DuplicateMove {
         case firstValue
         case lastValue
         case nextValue
@@ -59,13 +59,13 @@ extension CursorState {
     /// - Returns: nil if there is nothing further in that direction; the cursor stays where it was.
     /// - Throws: `incompatible` without duplicates; `badCursor`; `corrupted`.
     @inline(__always)
-    package mutating func move(_ move: SetMove) throws(DatabaseError) -> Entry? {
+    package mutating func move(_ move: DuplicateMove) throws(DatabaseError) -> Entry? {
         if move == .nextValue, let entry = nextAtHand() { return entry }
         return try moveSlowly(move)
     }
 
     @inline(never)
-    private mutating func moveSlowly(_ move: SetMove) throws(DatabaseError) -> Entry? {
+    private mutating func moveSlowly(_ move: DuplicateMove) throws(DatabaseError) -> Entry? {
         let tree = try begin()
         guard tree.record.flags.contains(.duplicates) else {
             switch move {
@@ -75,7 +75,7 @@ extension CursorState {
             }
         }
         do throws(DatabaseError) {
-            return try moveInSets(move, tree)
+            return try moveInDuplicates(move, tree)
         } catch {
             throw losingPlace(error)
         }
@@ -105,18 +105,18 @@ extension CursorState {
     /// Notes what the values after the current one need.
     private mutating func beginRun(_ tree: TreeState) {
         run = zp_member_run()
-        guard set.kind == .tree, !transaction.pointee.isWrite, let path = extra?.path else {
+        guard valuePosition.kind == .valueTree, !transaction.pointee.isWrite, let path = extra?.path else {
             return
         }
-        let step = path + (set.tree.depth - 1)
+        let step = path + (valuePosition.tree.depth - 1)
         let leaf = Page(step.pointee.page, size: transaction.pointee.source.pageSize)
-        let key = heldKey(tree)
+        let key = storedKey(tree)
         run.leaf = UnsafeRawPointer(leaf.base).assumingMemoryBound(to: CChar.self)
         run.start = UnsafeRawPointer(leaf.base + leaf.slotsOffset)
             .assumingMemoryBound(to: CChar.self)
         run.index = Int64(step.pointee.index)
         run.count = Int64(leaf.count)
-        run.width = Int64(set.tree.memberWidth)
+        run.width = Int64(valuePosition.tree.valueWidth)
         run.page_size = Int64(leaf.size)
         run.path_index = (UnsafeMutableRawPointer(step) + PathStep.indexOffset)
             .assumingMemoryBound(to: Int64.self)
@@ -124,8 +124,8 @@ extension CursorState {
         run.key_size = Int64(key.count)
     }
 
-    private mutating func moveInSets(
-        _ move: SetMove, _ tree: TreeState
+    private mutating func moveInDuplicates(
+        _ move: DuplicateMove, _ tree: TreeState
     ) throws(DatabaseError) -> Entry? {
         if place == .lost { throw lostError }
         if place == .nowhere {
@@ -174,7 +174,7 @@ extension CursorState {
     ) throws(DatabaseError) -> Entry? {
         guard tree.depth > 0 else { return nil }
         // From where a key was, forward is where the path leads already.
-        let isBetweenKeys = place == .between && set.kind == .none
+        let isBetweenKeys = place == .between && valuePosition.kind == .none
         let isMoved = try TreeRead.step(
             transaction.pointee.source, tree, by: forward ? (isBetweenKeys ? 0 : 1) : -1, path: path
         )
@@ -188,25 +188,25 @@ extension CursorState {
         // From where a value was, forward is where the position is already.
         let isBetween = place == .between
         let distance = forward ? (isBetween ? 0 : 1) : -1
-        switch set.kind {
+        switch valuePosition.kind {
         case .none: return nil
         case .single:
             // Between, the only value is before or after the one that was deleted.
-            guard isBetween, forward == (set.index == 0) else { return nil }
-        case .set:
-            let index = set.index + distance
-            guard index >= 0, index < set.count else { return nil }
-            set.index = index
-        case .tree:
+            guard isBetween, forward == (valuePosition.index == 0) else { return nil }
+        case .inlineValues:
+            let index = valuePosition.index + distance
+            guard index >= 0, index < valuePosition.count else { return nil }
+            valuePosition.index = index
+        case .valueTree:
             guard let path = extra?.path else { throw lostError }
             let isMoved = try TreeRead.step(
-                transaction.pointee.source, set.tree, by: distance, path: path)
+                transaction.pointee.source, valuePosition.tree, by: distance, path: path)
             guard isMoved else { return nil }
         }
         return try pairEntry(tree)
     }
 
-    private mutating func heldKey(_ tree: TreeState) -> UnsafeRawBufferPointer {
+    private mutating func storedKey(_ tree: TreeState) -> UnsafeRawBufferPointer {
         tree.record.flags.reversesKeys
             ? givenKey() : UnsafeRawBufferPointer(start: key, count: keyLength)
     }
@@ -217,57 +217,57 @@ extension CursorState {
     mutating func enterKey(
         _ tree: TreeState, _ end: TreeRead.End
     ) throws(DatabaseError) -> Entry {
-        try loadSet(tree)
-        switch set.kind {
+        try loadValues(tree)
+        switch valuePosition.kind {
         case .none, .single: break
-        case .set: set.index = end == .first ? 0 : set.count - 1
-        case .tree:
+        case .inlineValues: valuePosition.index = end == .first ? 0 : valuePosition.count - 1
+        case .valueTree:
             try TreeRead.descend(
-                transaction.pointee.source, set.tree, to: end, path: needExtra().path, from: 0,
-                reference: set.tree.root)
+                transaction.pointee.source, valuePosition.tree, to: end, path: needExtra().path, from: 0,
+                reference: valuePosition.tree.root)
         }
         return try pairEntry(tree)
     }
 
     /// Learns how the values of the key that the path leads to are held.
-    mutating func loadSet(_ tree: TreeState) throws(DatabaseError) {
+    mutating func loadValues(_ tree: TreeState) throws(DatabaseError) {
         let source = transaction.pointee.source
         let step = path[tree.depth - 1]
         let leaf = Page(step.page, size: source.pageSize)
-        guard leaf.slotsAreInside, step.index >= 0, step.index < leaf.count,
+        guard leaf.slotsAreInBounds, step.index >= 0, step.index < leaf.count,
             let field = leaf.value(step.index)
-        else { throw source.broken(leaf) }
-        set.index = 0
+        else { throw source.badEntry(leaf) }
+        valuePosition.index = 0
         switch field.kind {
-        case .inline, .overflow: set.kind = .single
-        case .set:
+        case .inline, .overflow: valuePosition.kind = .single
+        case .inlineValues:
             let bytes = UnsafeRawBufferPointer(start: field.bytes, count: field.count)
             let width =
                 tree.record.flags.contains(.fixedSizeDuplicates)
                 ? Int(tree.record.valueWidth) : 0
-            guard let members = MemberSet(bytes), members.width == width else {
-                throw source.broken(leaf)
+            guard let duplicates = InlineValues(bytes), duplicates.width == width else {
+                throw source.badEntry(leaf)
             }
-            set.kind = .set
-            set.count = members.count
-        case .tree:
-            set.kind = .tree
-            set.tree = SetTree(at: field.bytes).state(in: tree.record)
-            guard set.tree.depth > 0 else { throw source.broken(leaf) }
+            valuePosition.kind = .inlineValues
+            valuePosition.count = duplicates.count
+        case .valueTree:
+            valuePosition.kind = .valueTree
+            valuePosition.tree = ValueTree(at: field.bytes).state(in: tree.record)
+            guard valuePosition.tree.depth > 0 else { throw source.badEntry(leaf) }
         }
     }
 
     /// The value that the position is of.
     @inline(__always)
-    private func member() throws(DatabaseError) -> UnsafeRawBufferPointer {
+    private func duplicate() throws(DatabaseError) -> UnsafeRawBufferPointer {
         let source = transaction.pointee.source
         guard let path = extra?.path else { throw lostError }
-        let step = path[set.tree.depth - 1]
+        let step = path[valuePosition.tree.depth - 1]
         let leaf = Page(step.page, size: source.pageSize)
-        guard leaf.slotsAreInside, step.index >= 0, step.index < leaf.count,
-            let member = leaf.member(step.index)
-        else { throw source.broken(leaf) }
-        return member
+        guard leaf.slotsAreInBounds, step.index >= 0, step.index < leaf.count,
+            let duplicate = leaf.duplicate(step.index)
+        else { throw source.badEntry(leaf) }
+        return duplicate
     }
 
     /// The pair that path and position lead to.
@@ -275,56 +275,56 @@ extension CursorState {
         let source = transaction.pointee.source
         let step = path[tree.depth - 1]
         let leaf = Page(step.page, size: source.pageSize)
-        guard leaf.slotsAreInside, step.index >= 0, step.index < leaf.count else {
-            throw source.broken(leaf)
+        guard leaf.slotsAreInBounds, step.index >= 0, step.index < leaf.count else {
+            throw source.badEntry(leaf)
         }
         let length = leaf.copyKey(step.index, to: key)
-        guard length >= 0 else { throw source.broken(leaf) }
+        guard length >= 0 else { throw source.badEntry(leaf) }
         keyLength = length
         let value: UnsafeRawBufferPointer
-        switch set.kind {
+        switch valuePosition.kind {
         case .none, .single:
             value = try TreeRead.value(source, leaf, step.index, tree.record)
-        case .set:
-            guard let field = leaf.value(step.index), field.kind == .set,
-                let members = MemberSet(
+        case .inlineValues:
+            guard let field = leaf.value(step.index), field.kind == .inlineValues,
+                let duplicates = InlineValues(
                     UnsafeRawBufferPointer(start: field.bytes, count: field.count)),
-                set.index < members.count, let member = members.member(set.index)
-            else { throw source.broken(leaf) }
-            value = member
-        case .tree: value = try member()
+                valuePosition.index < duplicates.count, let duplicate = duplicates.duplicate(valuePosition.index)
+            else { throw source.badEntry(leaf) }
+            value = duplicate
+        case .valueTree: value = try duplicate()
         }
         // What the memory for a copy of the value has room for.
-        guard value.count <= source.pageSize / 4 else { throw source.broken(leaf) }
+        guard value.count <= source.pageSize / 4 else { throw source.badEntry(leaf) }
         place = .onEntry
         // Changes of the tree would take the value away; the cursor finds its place by it.
         if transaction.pointee.isWrite {
-            holdMember(value)
-            return Entry(key: heldKey(tree), value: value)
+            keepValue(value)
+            return Entry(key: storedKey(tree), value: value)
         }
         beginRun(tree)
         let key =
             run.leaf == nil
-            ? heldKey(tree) : UnsafeRawBufferPointer(start: run.key, count: Int(run.key_size))
+            ? storedKey(tree) : UnsafeRawBufferPointer(start: run.key, count: Int(run.key_size))
         return Entry(key: key, value: value)
     }
 
     /// Keeps a copy of a value.
-    mutating func holdMember(_ value: UnsafeRawBufferPointer) {
+    mutating func keepValue(_ value: UnsafeRawBufferPointer) {
         let extra = needExtra()
-        if let start = value.baseAddress { memmove(extra.member, start, value.count) }
-        memberLength = value.count
+        if let start = value.baseAddress { memmove(extra.duplicate, start, value.count) }
+        valueLength = value.count
     }
 
     /// The copy of the value under the cursor.
-    var currentMember: UnsafeRawBufferPointer {
+    var currentValue: UnsafeRawBufferPointer {
         UnsafeRawBufferPointer(
-            start: extra.map { UnsafeRawPointer($0.member) }, count: memberLength)
+            start: extra.map { UnsafeRawPointer($0.duplicate) }, count: valueLength)
     }
 
     /// Finds the value under the cursor again among those of its key, which the path leads to.
     mutating func findValueAgain(_ tree: TreeState) throws(DatabaseError) {
-        let isFound = try seekValue(currentMember, tree)
+        let isFound = try seekValue(currentValue, tree)
         place = isFound ? .onEntry : .between
     }
 
@@ -334,29 +334,29 @@ extension CursorState {
     private mutating func seekValue(
         _ value: UnsafeRawBufferPointer, _ tree: TreeState
     ) throws(DatabaseError) -> Bool {
-        try loadSet(tree)
+        try loadValues(tree)
         let source = transaction.pointee.source
         let isReversed = tree.record.flags.reversesValues
         let step = path[tree.depth - 1]
         let leaf = Page(step.page, size: source.pageSize)
-        guard let field = leaf.value(step.index) else { throw source.broken(leaf) }
+        guard let field = leaf.value(step.index) else { throw source.badEntry(leaf) }
         let bytes = UnsafeRawBufferPointer(start: field.bytes, count: field.count)
-        switch set.kind {
+        switch valuePosition.kind {
         case .none, .single:
-            let order = MemberOrder.compare(bytes, value, reversed: isReversed)
-            set.index = order < 0 ? 1 : 0
+            let order = KeyOrder.compare(bytes, value, reversed: isReversed)
+            valuePosition.index = order < 0 ? 1 : 0
             return order == 0
-        case .set:
-            guard let members = MemberSet(bytes) else { throw source.broken(leaf) }
-            let position = members.search(value, reversed: isReversed)
-            guard position.index >= 0 else { throw source.broken(leaf) }
-            set.index = position.index
+        case .inlineValues:
+            guard let duplicates = InlineValues(bytes) else { throw source.badEntry(leaf) }
+            let position = duplicates.search(value, reversed: isReversed)
+            guard position.index >= 0 else { throw source.badEntry(leaf) }
+            valuePosition.index = position.index
             return position.found
-        case .tree:
+        case .valueTree:
             let extra = needExtra()
-            MemberOrder.copyKey(of: value, reversed: isReversed, to: extra.memberKey)
+            KeyOrder.copyKey(of: value, reversed: isReversed, to: extra.valueKey)
             return try TreeRead.descend(
-                source, set.tree, to: KeyBytes(start: extra.memberKey, count: value.count),
+                source, valuePosition.tree, to: KeyBytes(start: extra.valueKey, count: value.count),
                 path: extra.path
             ).found
         }
@@ -386,8 +386,8 @@ extension CursorState {
         guard tree.record.flags.contains(.duplicates) else { throw noDuplicates }
         let operations = Operations(transaction)
         try operations.checkKey(target)
-        try operations.checkMember(value, tree.record)
-        let target = try operations.heldKey(target, tree.record)
+        try operations.checkDuplicate(value, tree.record)
+        let target = try operations.storedKey(target, tree.record)
         place = .nowhere
         guard tree.depth > 0 else { return nil }
         do throws(DatabaseError) {
@@ -414,10 +414,10 @@ extension CursorState {
         guard tree.record.flags.contains(.duplicates) else { throw noDuplicates }
         if place == .lost { throw lostError }
         guard place == .onEntry else { throw nowhereError }
-        switch set.kind {
+        switch valuePosition.kind {
         case .none, .single: return 1
-        case .set: return UInt64(set.count)
-        case .tree: return set.tree.record.entries
+        case .inlineValues: return UInt64(valuePosition.count)
+        case .valueTree: return valuePosition.tree.record.entries
         }
     }
 
@@ -464,9 +464,9 @@ extension CursorState {
     /// The values before those that lie together with the current one.
     private mutating func previousValues(_ tree: TreeState) throws(DatabaseError) -> Entry? {
         // Other than in a tree, all that there are lie together.
-        guard set.kind == .tree, let path = extra?.path,
+        guard valuePosition.kind == .valueTree, let path = extra?.path,
             try TreeRead.moveToNeighbor(
-                transaction.pointee.source, set.tree, forward: false, path: path)
+                transaction.pointee.source, valuePosition.tree, forward: false, path: path)
         else { return nil }
         return try values(tree, forward: false)
     }
@@ -479,27 +479,27 @@ extension CursorState {
         let step = path[tree.depth - 1]
         let leaf = Page(step.page, size: source.pageSize)
         let array: UnsafeRawBufferPointer
-        switch set.kind {
+        switch valuePosition.kind {
         case .none, .single: return try pairEntry(tree)
-        case .set:
-            guard let field = leaf.value(step.index), field.kind == .set,
-                let members = MemberSet(
+        case .inlineValues:
+            guard let field = leaf.value(step.index), field.kind == .inlineValues,
+                let duplicates = InlineValues(
                     UnsafeRawBufferPointer(start: field.bytes, count: field.count)),
-                members.width > 0, set.index < members.count
-            else { throw source.broken(leaf) }
-            array = members.packedMembers(
-                forward ? set.index..<members.count : 0..<(set.index + 1))
-            set.index = forward ? members.count - 1 : 0
-        case .tree:
+                duplicates.width > 0, valuePosition.index < duplicates.count
+            else { throw source.badEntry(leaf) }
+            array = duplicates.packedValues(
+                forward ? valuePosition.index..<duplicates.count : 0..<(valuePosition.index + 1))
+            valuePosition.index = forward ? duplicates.count - 1 : 0
+        case .valueTree:
             guard let path = extra?.path else { throw lostError }
-            let leafStep = set.tree.depth - 1
-            let members = Page(path[leafStep].page, size: source.pageSize)
+            let leafStep = valuePosition.tree.depth - 1
+            let duplicates = Page(path[leafStep].page, size: source.pageSize)
             let index = path[leafStep].index
-            guard members.slotsAreInside, members.layout.contains(.packed), index >= 0,
-                index < members.count
-            else { throw source.broken(members) }
-            array = members.packedMembers(forward ? index..<members.count : 0..<(index + 1))
-            path[leafStep].index = forward ? members.count - 1 : 0
+            guard duplicates.slotsAreInBounds, duplicates.layout.contains(.packed), index >= 0,
+                index < duplicates.count
+            else { throw source.badEntry(duplicates) }
+            array = duplicates.packedValues(forward ? index..<duplicates.count : 0..<(index + 1))
+            path[leafStep].index = forward ? duplicates.count - 1 : 0
         }
         let entry = try pairEntry(tree)
         return Entry(key: entry.key, value: array)
@@ -517,12 +517,12 @@ extension CursorState {
         guard place == .onEntry else { throw nowhereError }
         let source = transaction.pointee.source
         let rank = TreeRead.rank(source, tree, path: path)
-        switch set.kind {
+        switch valuePosition.kind {
         case .none, .single: return rank
-        case .set: return rank &+ UInt64(set.index)
-        case .tree:
+        case .inlineValues: return rank &+ UInt64(valuePosition.index)
+        case .valueTree:
             guard let path = extra?.path else { throw lostError }
-            return rank &+ TreeRead.rank(source, set.tree, path: path)
+            return rank &+ TreeRead.rank(source, valuePosition.tree, path: path)
         }
     }
 
@@ -539,15 +539,15 @@ extension CursorState {
                 return nil
             }
             guard tree.record.flags.contains(.duplicates) else { return try entry(tree) }
-            try loadSet(tree)
-            switch set.kind {
+            try loadValues(tree)
+            switch valuePosition.kind {
             case .none, .single: break
-            case .set: set.index = Int(left)
-            case .tree:
-                let setPath = needExtra().path
+            case .inlineValues: valuePosition.index = Int(left)
+            case .valueTree:
+                let valuePath = needExtra().path
                 guard
-                    try TreeRead.descend(source, set.tree, toRank: left, path: setPath) != nil
-                else { throw source.broken(Page(path[tree.depth - 1].page, size: source.pageSize)) }
+                    try TreeRead.descend(source, valuePosition.tree, toRank: left, path: valuePath) != nil
+                else { throw source.badEntry(Page(path[tree.depth - 1].page, size: source.pageSize)) }
             }
             return try pairEntry(tree)
         } catch {
@@ -561,13 +561,13 @@ extension CursorState {
     struct Remembered {
         var place: Place
         var key: [UInt8]
-        var member: [UInt8]
+        var duplicate: [UInt8]
     }
 
     mutating func remember() -> Remembered {
         Remembered(
             place: place, key: Array(KeyBytes(start: key, count: keyLength)),
-            member: Array(currentMember))
+            duplicate: Array(currentValue))
     }
 
     /// Puts the cursor back; the tree has not changed since.
@@ -575,6 +575,6 @@ extension CursorState {
         place = before.place
         keyLength = before.key.count
         key.copyMemory(from: before.key, byteCount: keyLength)
-        before.member.withUnsafeBytes { if extra != nil { holdMember($0) } }
+        before.duplicate.withUnsafeBytes { if extra != nil { keepValue($0) } }
     }
 }

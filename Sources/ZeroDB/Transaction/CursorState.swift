@@ -29,11 +29,11 @@ package struct CursorState {
     /// The tree's changes when the path was good.
     var changes: UInt64 = 0
     /// Which of the key's values, where it may have several.
-    var set = SetPosition()
+    var valuePosition = ValuePosition()
     /// The values after it, in a read transaction.
     package var run = zp_member_run()
     /// Bytes of the copy of the value under the cursor.
-    var memberLength = 0
+    var valueLength = 0
     /// Memory that only some kinds of databases need.
     var extra: CursorExtra?
 
@@ -67,7 +67,7 @@ package struct CursorState {
         forkGeneration = transaction.pointee.forkGeneration
         snapshots = transaction.pointee.snapshots
         place = .nowhere
-        set = SetPosition()
+        valuePosition = ValuePosition()
         run = zp_member_run()
         let needed = transaction.pointee.source.pageSize / 4 + 16
         if needed > keyCapacity {
@@ -177,7 +177,7 @@ package struct CursorState {
     ) throws(DatabaseError) -> Entry? {
         let tree = try begin()
         try Operations(transaction).checkKey(target)
-        let target = try Operations(transaction).heldKey(target, tree.record)
+        let target = try Operations(transaction).storedKey(target, tree.record)
         place = .nowhere
         guard tree.depth > 0 else { return nil }
         do throws(DatabaseError) {
@@ -221,7 +221,7 @@ package struct CursorState {
     mutating func findAgain(_ tree: TreeState) throws(DatabaseError) {
         guard tree.depth > 0 else {
             place = .between
-            set.kind = .none
+            valuePosition.kind = .none
             return
         }
         place = .lost
@@ -232,7 +232,7 @@ package struct CursorState {
             try findValueAgain(tree)
             return
         }
-        set.kind = .none
+        valuePosition.kind = .none
         place = position.found ? .onEntry : .between
     }
 
@@ -297,11 +297,11 @@ package struct CursorState {
         let source = transaction.pointee.source
         let step = path[tree.depth - 1]
         let leaf = Page(step.page, size: source.pageSize)
-        guard leaf.slotsAreInside, step.index >= 0, step.index < leaf.count else {
-            throw source.broken(leaf)
+        guard leaf.slotsAreInBounds, step.index >= 0, step.index < leaf.count else {
+            throw source.badEntry(leaf)
         }
         let length = leaf.copyKey(step.index, to: key)
-        guard length >= 0 else { throw source.broken(leaf) }
+        guard length >= 0 else { throw source.badEntry(leaf) }
         keyLength = length
         let value = try TreeRead.value(source, leaf, step.index, tree.record)
         place = .onEntry
@@ -313,7 +313,7 @@ package struct CursorState {
     @inline(never)
     mutating func givenKey() -> UnsafeRawBufferPointer {
         let given = needExtra().givenKey
-        MemberOrder.copyKey(of: KeyBytes(start: key, count: keyLength), reversed: true, to: given)
+        KeyOrder.copyKey(of: KeyBytes(start: key, count: keyLength), reversed: true, to: given)
         return UnsafeRawBufferPointer(start: given, count: keyLength)
     }
 
@@ -329,7 +329,7 @@ package struct CursorState {
         guard place == .onEntry else { throw nowhereError }
         let held = KeyBytes(start: key, count: keyLength)
         return Entry(
-            key: tree.record.flags.reversesKeys ? givenKey() : held, value: currentMember)
+            key: tree.record.flags.reversesKeys ? givenKey() : held, value: currentValue)
     }
 
     /// Replaces the value of the entry under the cursor. Where the key has several, the new one goes
@@ -372,13 +372,13 @@ package struct CursorState {
         if flags.reversesKeys {
             let given = needExtra().givenKey
             if let start = target.baseAddress { memmove(given, start, target.count) }
-            MemberOrder.copyKey(
+            KeyOrder.copyKey(
                 of: KeyBytes(start: given, count: target.count), reversed: true, to: key)
         } else if let start = target.baseAddress {
             memmove(key, start, target.count)
         }
         keyLength = target.count
-        if flags.contains(.duplicates) { holdMember(value) }
+        if flags.contains(.duplicates) { keepValue(value) }
         let existing: UnsafeRawBufferPointer?
         do throws(DatabaseError) {
             existing = try Operations(transaction).put(
@@ -386,13 +386,13 @@ package struct CursorState {
                 flags.reversesKeys
                     ? KeyBytes(start: needExtra().givenKey, count: keyLength)
                     : KeyBytes(start: key, count: keyLength),
-                flags.contains(.duplicates) ? currentMember : value, mode: mode)
+                flags.contains(.duplicates) ? currentValue : value, mode: mode)
         } catch {
             if error.code == .notSorted, let before { restore(before) }
             throw error
         }
         if mode == .noOverwrite, let existing, flags.contains(.duplicates) {
-            holdMember(existing)
+            keepValue(existing)
         }
         let tree = try transaction.pointee.tree(database)
         try findAgain(tree.pointee)

@@ -1,4 +1,4 @@
-extension FreeSpace {
+extension FreeTree {
     /// Regions among which a commit chooses.
     private static let choiceMax: UInt64 = 512
     /// A commit that needs no more than this does not choose.

@@ -1,22 +1,15 @@
-/// The pages no transaction needs, kept in a tree of their own with three kinds of entry (some
-/// more are in the `PageStock`):
+/// The pages that no transaction needs, as the writer takes them and gives them back. Their entries
+/// are described in `FreeTreeEntry`.
 ///
-/// - **pending** `00 | transaction u64 | sequence u32` → runs that transaction freed, or one before
-///   it whose stock had room for them. Readers of the snapshots before it may still need them, and
-///   so may the durable root.
-/// - **young** `01 | transaction u64 | sequence u32` → the oldest writer of these pages, and runs
-///   that were written after the durable root and freed again: only readers can need them.
-/// - **available** `02 | region u64` → which pages of a `FreeRegion` nobody needs.
+/// A page written by transaction `b` and freed by `t` belongs to the snapshots from `b` to before
+/// `t`. It becomes available when no reader's and no durable snapshot is among those (invariant 1),
+/// and only in proportion to the pages that are wanted, so that a commit's work does not grow with
+/// the number of free pages.
 ///
-/// (Numbers in keys are big-endian, so that they sort.) A page written by transaction `b` and
-/// freed by `t` belongs to the snapshots from `b` to before `t`. It becomes available when no
-/// reader's and no durable snapshot is among those (invariant 1), and only in proportion to the
-/// pages that are wanted, so that a commit's work does not grow with the amount of free space.
-///
-/// Available space is kept as bitmaps because random overwrites leave it in runs of a page or
+/// Available pages are kept as bitmaps because random overwrites leave them in runs of a page or
 /// two, in every part of the file: as entries of their own, they would make a commit change more
 /// pages of this tree than of the branches of its data.
-struct FreeSpace {
+struct FreeTree {
     let writer: TreeWriter
     let meta: UnsafeMutablePointer<Meta>
     let pagesMax: UInt64
@@ -24,22 +17,12 @@ struct FreeSpace {
     let buffer: UnsafeMutableRawPointer
     private var sequence: UInt32 = 0
 
-    private static let pendingTag: UInt8 = 0
-    private static let youngTag: UInt8 = 1
-    private static let availableTag: UInt8 = 2
-    /// Runs in one pending entry: few enough that the entry stays inside any leaf.
+    /// Runs in one pending entry: few enough that any leaf has room for the entry.
     private static let runsPerEntry = 100
-    /// A run in a pending entry: 48 bits of page number, 16 of length.
-    private static let runSize = 8
+    private static let runSize = FreeTreeEntry.runSize
+    private static let birthSize = FreeTreeEntry.birthSize
+    /// Where the value begins in `buffer`, behind the key.
     static let valueOffset = 16
-    /// What a young entry has in front of its runs.
-    private static let birthSize = 8
-
-    enum Entry {
-        /// `birth` is nil for pages that the durable root may need.
-        case pending(transaction: UInt64, sequence: UInt32, birth: UInt64?, runs: [PageRun])
-        case available(FreeRegion)
-    }
 
     /// - Parameter meta: the state being made; its counts and page count are kept up to date.
     init(writer: TreeWriter, meta: UnsafeMutablePointer<Meta>, pagesMax: UInt64) {
@@ -61,66 +44,30 @@ struct FreeSpace {
     private func pendingKey(
         _ transaction: UInt64, _ sequence: UInt32, isYoung: Bool
     ) -> KeyBytes {
-        buffer.storeBytes(of: isYoung ? Self.youngTag : Self.pendingTag, as: UInt8.self)
-        buffer.storeBytes(of: transaction.bigEndian, toByteOffset: 1, as: UInt64.self)
-        buffer.storeBytes(of: sequence.bigEndian, toByteOffset: 9, as: UInt32.self)
-        return KeyBytes(start: buffer, count: 13)
+        FreeTreeEntry.storePendingKey(transaction, sequence, isYoung: isYoung, to: buffer)
     }
 
     func availableKey(_ region: UInt64) -> KeyBytes {
-        buffer.storeBytes(of: Self.availableTag, as: UInt8.self)
-        buffer.storeBytes(of: region.bigEndian, toByteOffset: 1, as: UInt64.self)
-        return KeyBytes(start: buffer, count: 9)
-    }
-
-    /// Reads an entry of the free-space tree.
-    ///
-    /// - Returns: nil if it is not one.
-    static func parse(key: KeyBytes, value: UnsafeRawBufferPointer) -> Entry? {
-        guard let keyStart = key.baseAddress, let valueStart = value.baseAddress, key.count >= 9
-        else { return nil }
-        let number = UInt64(bigEndian: keyStart.loadUnaligned(fromByteOffset: 1, as: UInt64.self))
-        switch (key[0], key.count) {
-        case (availableTag, 9):
-            guard let region = FreeRegion(number: number, at: value) else { return nil }
-            return .available(region)
-        case (pendingTag, 13), (youngTag, 13):
-            let isYoung = key[0] == youngTag
-            guard value.count % runSize == 0, value.count >= runSize || !isYoung else {
-                return nil
-            }
-            let sequence = UInt32(
-                bigEndian: keyStart.loadUnaligned(fromByteOffset: 9, as: UInt32.self))
-            var runs: [PageRun] = []
-            runs.reserveCapacity(value.count / runSize)
-            let first = isYoung ? birthSize : 0
-            for offset in stride(from: first, to: value.count, by: runSize) {
-                runs.append(PageRun(word: valueStart.littleEndian(offset)))
-            }
-            return .pending(
-                transaction: number, sequence: sequence,
-                birth: isYoung ? valueStart.littleEndian(0) : nil, runs: runs)
-        default: return nil
-        }
+        FreeTreeEntry.storeAvailableKey(region, to: buffer)
     }
 
     /// The entry a path ends at.
-    func entry(at path: Path) throws(DatabaseError) -> Entry {
+    func entry(at path: Path) throws(DatabaseError) -> FreeTreeEntry {
         let step = path[writer.tree.pointee.depth - 1]
         let leaf = Page(step.page, size: source.pageSize)
         let keyBuffer = writer.write.pointee.scratch.firstKey
         let length = leaf.copyKey(step.index, to: keyBuffer)
-        guard length > 0 else { throw source.broken(leaf) }
+        guard length > 0 else { throw source.badEntry(leaf) }
         let value = try TreeRead.value(source, leaf, step.index, writer.tree.pointee.record)
         guard
-            let entry = Self.parse(key: KeyBytes(start: keyBuffer, count: length), value: value)
+            let entry = FreeTreeEntry(key: KeyBytes(start: keyBuffer, count: length), value: value)
         else {
-            throw source.corrupted(leaf.number, "page", "it holds an unknown free-space entry")
+            throw source.corrupted(leaf.number, "page", "it holds an unknown entry of the free tree")
         }
         return entry
     }
 
-    func entry(atOrAfter key: KeyBytes) throws(DatabaseError) -> Entry? {
+    func entry(atOrAfter key: KeyBytes) throws(DatabaseError) -> FreeTreeEntry? {
         let tree = writer.tree.pointee
         guard tree.depth > 0 else { return nil }
         let position = try TreeRead.descend(source, tree, to: key, path: path)
@@ -187,29 +134,6 @@ struct FreeSpace {
             mode: .overwrite)
     }
 
-    /// What may still need freed pages.
-    struct Horizon {
-        /// The oldest snapshot anybody reads.
-        var oldestReader: UInt64
-        /// The commits that may be the durable root.
-        var roots: (UInt64, UInt64)
-
-        /// Whether pages freed by `transaction` are needed by nobody.
-        ///
-        /// - Parameter birth: the oldest writer of them; nil if unknown, and then old.
-        func allows(transaction: UInt64, birth: UInt64?) -> Bool {
-            guard transaction <= oldestReader else { return false }
-            return clears(roots.0, transaction, birth) && clears(roots.1, transaction, birth)
-        }
-
-        /// Whether a root is after the pages were freed, or before they were written.
-        func clears(_ root: UInt64, _ transaction: UInt64, _ birth: UInt64?) -> Bool {
-            if root >= transaction { return true }
-            guard let birth else { return false }
-            return root < birth
-        }
-    }
-
     /// Moves pending runs to available space until `wanted` pages are there.
     mutating func mature(_ horizon: Horizon, wanted: UInt64) throws(DatabaseError) {
         var released: [PageRun] = []
@@ -235,7 +159,7 @@ struct FreeSpace {
         try insert(released)
     }
 
-    /// Makes runs available that the stock had.
+    /// Makes runs available that the free list had.
     func release(_ runs: [PageRun]) throws(DatabaseError) {
         try insert(runs)
         for run in runs { meta.pointee.availablePages += run.count }

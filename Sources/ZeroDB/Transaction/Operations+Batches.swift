@@ -101,13 +101,13 @@ extension Operations {
         let mark = log(database) { $0.deleteRange(database, from: from, to: to) }
         do throws(DatabaseError) {
             let record = writer.tree.pointee.record
-            let deleted = try withHeldRange(record, from, to) { from, to throws(DatabaseError) in
+            let deleted = try withStoredRange(record, from, to) { from, to throws(DatabaseError) in
                 try writer.deleteRange(from: from, to: to)
             }
             if deleted == 0 { writer.write.pointee.log.cut(to: mark) }
             return deleted
         } catch {
-            throw breaking(error, database)
+            throw failing(error, database)
         }
     }
 
@@ -125,7 +125,7 @@ extension Operations {
         }
         let tree = try state.pointee.tree(database).pointee
         do throws(DatabaseError) {
-            return try withHeldRange(record, from, to) { from, to throws(DatabaseError) in
+            return try withStoredRange(record, from, to) { from, to throws(DatabaseError) in
                 try TreeRead.count(state.pointee.source, tree, from: from, to: to)
             }
         } catch {
@@ -135,7 +135,7 @@ extension Operations {
 
     /// Runs a body with copies of the ends of a range as the tree holds keys: the ends may lie in
     /// pages that it changes.
-    private func withHeldRange(
+    private func withStoredRange(
         _ record: TreeRecord, _ from: KeyBytes?, _ to: KeyBytes?,
         _ body: (KeyBytes?, KeyBytes?) throws(DatabaseError) -> UInt64
     ) throws(DatabaseError) -> UInt64 {
@@ -145,7 +145,7 @@ extension Operations {
         defer { ends.deallocate() }
         func held(_ key: KeyBytes?, _ place: UnsafeMutableRawPointer) -> KeyBytes? {
             guard let key else { return nil }
-            MemberOrder.copyKey(of: key, reversed: record.flags.reversesKeys, to: place)
+            KeyOrder.copyKey(of: key, reversed: record.flags.reversesKeys, to: place)
             return KeyBytes(start: place, count: key.count)
         }
         return try body(held(from, ends), held(to, ends + middle))

@@ -76,7 +76,7 @@ extension Operations {
         _ refusal: @autoclosure () -> String
     ) throws(DatabaseError) -> UnsafeMutablePointer<WriteState> {
         guard let write = state.pointee.write else { throw DatabaseError(.readOnly, refusal()) }
-        write.pointee.settle()
+        write.pointee.logReservedValue()
         return write
     }
 
@@ -112,7 +112,7 @@ extension Operations {
         do throws(DatabaseError) {
             try writer.clear()
         } catch {
-            throw breaking(error, database)
+            throw failing(error, database)
         }
         return entries
     }
@@ -126,7 +126,7 @@ extension Operations {
         do throws(DatabaseError) {
             try writer.clear()
         } catch {
-            throw breaking(error, database)
+            throw failing(error, database)
         }
         state.pointee.setTree(database, nil)
     }
@@ -213,7 +213,7 @@ extension Operations {
             let leaf = Page(path[catalog.depth - 1].page, size: source.pageSize)
             for index in 0..<leaf.count {
                 let length = leaf.copyKey(index, to: key)
-                guard length > 0 else { throw source.broken(leaf) }
+                guard length > 0 else { throw source.badEntry(leaf) }
                 let name = KeyBytes(start: key, count: length)
                 let bytes = try TreeRead.value(source, leaf, index, catalog.record)
                 body(Array(name), try TransactionState.record(in: bytes, of: name))

@@ -11,7 +11,7 @@ extension Operations {
     /// - Returns: the key itself, or a copy valid until the transaction's next call.
     /// - Throws: `badValueSize` for an integer key of another size than the tree's.
     @inline(__always)
-    func heldKey(
+    func storedKey(
         _ key: KeyBytes, _ record: borrowing TreeRecord
     ) throws(DatabaseError) -> KeyBytes {
         guard record.flags.reversesKeys else { return key }
@@ -24,7 +24,7 @@ extension Operations {
     ) throws(DatabaseError) -> KeyBytes {
         try checkInteger(key, record)
         let copy = state.pointee.needKeyBuffer()
-        MemberOrder.copyKey(of: key, reversed: true, to: copy)
+        KeyOrder.copyKey(of: key, reversed: true, to: copy)
         return KeyBytes(start: copy, count: key.count)
     }
 
@@ -64,13 +64,13 @@ extension Operations {
     ) throws(DatabaseError) {
         let record = writer.tree.pointee.record
         try checkInteger(key, record)
-        if record.flags.contains(.duplicates) { try checkMember(value, record) }
+        if record.flags.contains(.duplicates) { try checkDuplicate(value, record) }
     }
 
     /// Checks the size of a value where a key may have several.
     ///
     /// - Throws: `badValueSize`.
-    func checkMember(
+    func checkDuplicate(
         _ value: UnsafeRawBufferPointer, _ record: borrowing TreeRecord
     ) throws(DatabaseError) {
         let limit = Format.keySizeMax(pageSize: state.pointee.source.pageSize)
@@ -119,7 +119,7 @@ extension Operations {
             return try delete(database, key)
         }
         try checkKey(key)
-        try checkMember(value, writer.tree.pointee.record)
+        try checkDuplicate(value, writer.tree.pointee.record)
         // Copied: either may lie in a page that the deletion changes.
         let copy = UnsafeMutableRawBufferPointer.allocate(
             byteCount: key.count + value.count + 1, alignment: 1)
@@ -129,14 +129,14 @@ extension Operations {
         let keyCopy = UnsafeRawBufferPointer(rebasing: copy[..<key.count])
         let valueCopy = UnsafeRawBufferPointer(
             rebasing: copy[key.count..<(key.count + value.count)])
-        let held = try heldKey(keyCopy, writer.tree.pointee.record)
+        let held = try storedKey(keyCopy, writer.tree.pointee.record)
         let mark = log(database) { $0.deletePair(database, keyCopy, valueCopy) }
         do throws(DatabaseError) {
             let isDeleted = try writer.deletePair(held, valueCopy)
             if !isDeleted { writer.write.pointee.log.cut(to: mark) }
             return isDeleted
         } catch {
-            throw breaking(error, database)
+            throw failing(error, database)
         }
     }
 
@@ -179,7 +179,7 @@ extension Operations {
         try checkKey(key)
         let tree = try state.pointee.tree(database).pointee
         try checkCounted(tree.record, database)
-        let key = try heldKey(key, tree.record)
+        let key = try storedKey(key, tree.record)
         guard tree.depth > 0 else { return (0, false) }
         do throws(DatabaseError) {
             let path = state.pointee.needPath()
@@ -233,7 +233,7 @@ extension Operations {
                 let step = path[tree.depth - 1]
                 let leaf = Page(step.page, size: source.pageSize)
                 let length = leaf.copyKey(step.index, to: current)
-                guard length >= 0 else { throw source.broken(leaf) }
+                guard length >= 0 else { throw source.badEntry(leaf) }
                 let keyBytes = KeyBytes(start: current, count: length)
                 // A key with many values is not divided: it may be the first of several parts.
                 if part == 0
@@ -242,7 +242,7 @@ extension Operations {
                     if part > 0 {
                         var shown = keyBytes
                         if tree.record.flags.reversesKeys {
-                            MemberOrder.copyKey(of: keyBytes, reversed: true, to: given)
+                            KeyOrder.copyKey(of: keyBytes, reversed: true, to: given)
                             shown = KeyBytes(start: given, count: length)
                         }
                         guard onPart(shown) else { return }
@@ -271,7 +271,7 @@ extension Operations {
         if record.flags.contains(.integerKeys), left.count != right.count {
             throw differentSizes("keys", left.count, right.count)
         }
-        return MemberOrder.compare(left, right, reversed: record.flags.reversesKeys)
+        return KeyOrder.compare(left, right, reversed: record.flags.reversesKeys)
     }
 
     /// Orders two values of a key.
@@ -286,12 +286,12 @@ extension Operations {
                 .incompatible,
                 describe(database) + " was made without ZDB_DUPSORT: its values have no order")
         }
-        try checkMember(left, record)
-        try checkMember(right, record)
+        try checkDuplicate(left, record)
+        try checkDuplicate(right, record)
         if record.flags.contains(.fixedSizeDuplicates), left.count != right.count {
             throw differentSizes("values", left.count, right.count)
         }
-        return MemberOrder.compare(left, right, reversed: record.flags.reversesValues)
+        return KeyOrder.compare(left, right, reversed: record.flags.reversesValues)
     }
 
     private func differentSizes(_ what: String, _ left: Int, _ right: Int) -> DatabaseError {

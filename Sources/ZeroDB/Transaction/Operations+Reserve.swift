@@ -41,7 +41,7 @@ extension Operations {
         }
         if let existing { return .exists(existing) }
         guard let value = try get(database, key) else {
-            throw breaking(
+            throw failing(
                 DatabaseError(
                     .corrupted, "a key that was put is not there; run zerodb-check"), database)
         }
@@ -67,7 +67,7 @@ extension WriteState {
 
     /// Logs the value that the caller has filled since the last write.
     @inline(__always)
-    mutating func settle() {
+    mutating func logReservedValue() {
         if reservation != nil { copyReservation() }
     }
 

@@ -17,7 +17,7 @@ package struct Operations {
         try state.pointee.checkUsable()
         try checkKey(key)
         let tree = try state.pointee.tree(database)
-        let key = try heldKey(key, tree.pointee.record)
+        let key = try storedKey(key, tree.pointee.record)
         do throws(DatabaseError) {
             return try TreeRead.get(state.pointee.source, tree.pointee.record, key: key)
         } catch {
@@ -56,7 +56,7 @@ package struct Operations {
             throw DatabaseError(
                 .readOnly, "a write in a read transaction; begin one without ZDB_RDONLY")
         }
-        write.pointee.settle()
+        write.pointee.logReservedValue()
         let tree = try state.pointee.tree(database)
         return TreeWriter(
             source: state.pointee.source, write: write, tree: tree, transaction: state.pointee.id)
@@ -111,7 +111,7 @@ package struct Operations {
         do throws(DatabaseError) {
             result = try putDetached(writer, key, value, treeMode)
         } catch {
-            throw breaking(error, database)
+            throw failing(error, database)
         }
         switch result {
         case .stored: return nil
@@ -141,26 +141,26 @@ package struct Operations {
         let frames = writer.write.pointee.frames
         let keyMoves = key.baseAddress.map { frames.pointee.contains($0) } ?? false
         let valueMoves = value.baseAddress.map { frames.pointee.contains($0) } ?? false
-        guard keyMoves || valueMoves else { return try putHeld(writer, key, value, mode) }
+        guard keyMoves || valueMoves else { return try putStored(writer, key, value, mode) }
         let copy = UnsafeMutableRawBufferPointer.allocate(
             byteCount: key.count + value.count, alignment: 1)
         defer { copy.deallocate() }
         copy.copyMemory(from: key)
         UnsafeMutableRawBufferPointer(rebasing: copy[key.count...]).copyMemory(from: value)
-        return try putHeld(
+        return try putStored(
             writer, UnsafeRawBufferPointer(rebasing: copy[..<key.count]),
             UnsafeRawBufferPointer(rebasing: copy[key.count...]), mode)
     }
 
     /// Puts, by the key as the tree holds it.
     @inline(__always)
-    private func putHeld(
+    private func putStored(
         _ writer: TreeWriter, _ key: UnsafeRawBufferPointer, _ value: UnsafeRawBufferPointer,
         _ mode: TreeWriter.PutMode
     ) throws(DatabaseError) -> TreeWriter.PutResult {
         let flags = writer.tree.pointee.record.flags
         if flags.isEmpty { return try writer.put(key, value, mode: mode) }
-        let held = try heldKey(key, writer.tree.pointee.record)
+        let held = try storedKey(key, writer.tree.pointee.record)
         takeWidths(writer, key, value)
         guard flags.contains(.duplicates) else { return try writer.put(held, value, mode: mode) }
         return try writer.putPair(held, value, mode: mode)
@@ -174,14 +174,14 @@ package struct Operations {
     ) throws(DatabaseError) -> Bool {
         let writer = try writer(database)
         try checkKey(key)
-        let held = try heldKey(key, writer.tree.pointee.record)
+        let held = try storedKey(key, writer.tree.pointee.record)
         let mark = log(database) { $0.delete(database, key) }
         do throws(DatabaseError) {
             let isDeleted = try writer.delete(held)
             if !isDeleted { writer.write.pointee.log.cut(to: mark) }
             return isDeleted
         } catch {
-            throw breaking(error, database)
+            throw failing(error, database)
         }
     }
 
@@ -203,9 +203,9 @@ package struct Operations {
     }
 
     @inline(never)
-    func breaking(_ error: DatabaseError, _ database: Int) -> DatabaseError {
+    func failing(_ error: DatabaseError, _ database: Int) -> DatabaseError {
         let located = inDatabase(error, database)
-        state.pointee.breakDown(located)
+        state.pointee.markFailed(located)
         return located
     }
 }

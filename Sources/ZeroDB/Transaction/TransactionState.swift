@@ -11,7 +11,7 @@ package struct TransactionState: ~Copyable {
         /// A read transaction without a snapshot.
         case reset
         /// A write transaction that met an error it cannot recover from.
-        case broken
+        case failed
         /// A write transaction in which a nested one is open.
         case nesting
     }
@@ -134,7 +134,7 @@ package struct TransactionState: ~Copyable {
         case .reset:
             DatabaseError(
                 .badTransaction, "the read transaction was reset; renew it before reading")
-        case .broken:
+        case .failed:
             DatabaseError(
                 .badTransaction,
                 "an earlier error broke the transaction and it can only be aborted"
@@ -188,8 +188,8 @@ package struct TransactionState: ~Copyable {
     package func leave() { isEntered.store(false, ordering: .releasing) }
 
     /// After an error in the middle of a change, the transaction can only be aborted.
-    mutating func breakDown(_ error: DatabaseError) {
-        status = .broken
+    mutating func markFailed(_ error: DatabaseError) {
+        status = .failed
         write?.pointee.failure = error
     }
 

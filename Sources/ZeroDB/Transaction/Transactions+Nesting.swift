@@ -73,7 +73,7 @@ extension Transactions {
         let (claim, _) = try claim(environment)
         claim.state.pointee.beginNested(in: parent)
         // What the parent's caller has filled is the parent's, whatever becomes of the nested one.
-        write.pointee.settle()
+        write.pointee.logReservedValue()
         write.pointee.savepoints.append(Savepoint(write.pointee))
         write.pointee.frames.pointee.beginLevel()
         parent.pointee.status = .nesting
@@ -83,7 +83,7 @@ extension Transactions {
     /// Commits a nested transaction: its changes are its parent's.
     static func giveToParent(_ state: UnsafeMutablePointer<TransactionState>) {
         leaveParent(state) { parent, write in
-            write.pointee.settle()
+            write.pointee.logReservedValue()
             parent.pointee.adoptTrees(of: state)
             write.pointee.savepoints.removeLast()
             write.pointee.frames.pointee.joinLevel()

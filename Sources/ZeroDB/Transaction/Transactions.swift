@@ -54,7 +54,7 @@ package enum Transactions {
             state.initialize(to: TransactionState(environment: environment))
             table.setObject(state, at: claim.index)
         }
-        // `Environment.close` sets isClosing, then looks for tagged slots: either it sees this
+        // `Environment.close` raises isClosing, then looks for tagged slots: either it sees this
         // one, or this sees isClosing.
         table.setTag(UInt(bitPattern: environment), at: claim.index)
         if environment.pointee.isClosing.load(ordering: .sequentiallyConsistent) {
@@ -229,11 +229,11 @@ package enum Transactions {
         let owner = state.pointee.environment.pointee.owner.takeUnretainedValue()
         // A flush may have failed since the transaction began (invariant 3).
         if write.pointee.isDirty { try owner.checkPoison() }
-        let remainder = try Commit.run(state)
+        let wait = try Commit.run(state)
         let meta = state.pointee.meta
         state.pointee.status = .ended
         releaseWriter(state)
-        try owner.finish(remainder, meta)
+        try owner.finish(wait, meta)
     }
 
     /// Leaves a transaction that cannot be ended.

@@ -8,15 +8,15 @@ struct WriteState {
     /// Room for one overflow pointer on its way into a leaf.
     let overflowPointer: UnsafeMutableRawPointer
     let path: Path
-    /// A tree of values being changed, and the way down in it.
-    var set = TreeState()
-    let setPath: Path
+    /// The value tree being changed, and the way down in it.
+    var valueTree = TreeState()
+    let valuePath: Path
     /// The key of a value: its bytes, reversed where values are ordered so.
-    let memberKey: UnsafeMutableRawPointer
+    let valueKey: UnsafeMutableRawPointer
     /// Room for the values of a key on their way into a leaf.
-    let setBuffer: UnsafeMutableRawPointer
-    /// Room for a `SetTree` on its way into a leaf.
-    let setRecord: UnsafeMutableRawPointer
+    let valuesBuffer: UnsafeMutableRawPointer
+    /// Room for a `ValueTree` on its way into a leaf.
+    let valueTreeRecord: UnsafeMutableRawPointer
     var catalog = TreeState()
     var free = TreeState()
     /// Pages of the snapshot that this transaction no longer reaches. The durable root may.
@@ -30,7 +30,7 @@ struct WriteState {
     /// The transaction's log record.
     var log = LogBuffer()
     /// Free pages at hand: the snapshot's, then the commit's.
-    let stock = PageStock.allocate()
+    let freeList = FreeList.allocate()
     /// A value that the caller is filling, to be logged then.
     var reservation: Reservation?
     /// Pages the transaction may dirty, 0 for no bound.
@@ -56,10 +56,10 @@ struct WriteState {
         )
         overflowPointer = .allocate(byteCount: OverflowPointer.size, alignment: 8)
         path = .allocate(capacity: Format.depthMax + 1)
-        setPath = .allocate(capacity: Format.depthMax + 1)
-        memberKey = .allocate(byteCount: keySize, alignment: 8)
-        setBuffer = .allocate(byteCount: 2 * pageSize, alignment: 8)
-        setRecord = .allocate(byteCount: SetTree.size, alignment: 8)
+        valuePath = .allocate(capacity: Format.depthMax + 1)
+        valueKey = .allocate(byteCount: keySize, alignment: 8)
+        valuesBuffer = .allocate(byteCount: 2 * pageSize, alignment: 8)
+        valueTreeRecord = .allocate(byteCount: ValueTree.size, alignment: 8)
     }
 
     mutating func deallocate() {
@@ -71,12 +71,12 @@ struct WriteState {
         separators.1.deallocate()
         overflowPointer.deallocate()
         log.deallocate()
-        stock.deallocate()
+        freeList.deallocate()
         path.deallocate()
-        setPath.deallocate()
-        memberKey.deallocate()
-        setBuffer.deallocate()
-        setRecord.deallocate()
+        valuePath.deallocate()
+        valueKey.deallocate()
+        valuesBuffer.deallocate()
+        valueTreeRecord.deallocate()
     }
 
     /// Gives up pages of the snapshot.

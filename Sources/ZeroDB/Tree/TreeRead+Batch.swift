@@ -66,7 +66,7 @@ extension TreeRead {
                 let page = try source.page(
                     lookups[index].reference, level: level, layout: layout)
                 let child = page.searchBranch(key(keys, index))
-                guard child >= 0 else { throw source.broken(page) }
+                guard child >= 0 else { throw source.badEntry(page) }
                 lookups[index].reference = page.child(child)
                 source.prefetchForSearch(lookups[index].reference)
             }
@@ -88,7 +88,7 @@ extension TreeRead {
             let leaf = Page(lookups[index].leaf, size: source.pageSize)
             let position = leaf.finish(lookups[index].search)
             guard position.found else {
-                if position.index < 0 { throw source.broken(leaf) }
+                if position.index < 0 { throw source.badEntry(leaf) }
                 values[index] = zp_bytes(data: nil, size: 0)
                 continue
             }

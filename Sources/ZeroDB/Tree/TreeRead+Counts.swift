@@ -5,13 +5,13 @@ extension TreeRead {
         guard tree.depth > 0 else { return 0 }
         var rank: UInt64 = 0
         for step in 0..<(tree.depth - 1) {
-            rank &+= Page(path[step].page, size: source.pageSize).weight(before: path[step].index)
+            rank &+= Page(path[step].page, size: source.pageSize).entryCount(before: path[step].index)
         }
         let step = path[tree.depth - 1]
-        guard tree.record.flags.contains(.duplicates), !tree.isSet else {
+        guard tree.record.flags.contains(.duplicates), !tree.isValueTree else {
             return rank &+ UInt64(max(0, step.index))
         }
-        return rank &+ Page(step.page, size: source.pageSize).weight(before: step.index)
+        return rank &+ Page(step.page, size: source.pageSize).entryCount(before: step.index)
     }
 
     /// Fills a path with the way to the entry before which there are `rank` others.
@@ -27,21 +27,21 @@ extension TreeRead {
         for step in 0..<tree.depth {
             let level = tree.depth - 1 - step
             let page = try source.page(reference, level: level, layout: tree.layout(level: level))
-            if level == 0, tree.isSet { try checkMembers(source, tree, page) }
+            if level == 0, tree.isValueTree { try checkValueLeaf(source, tree, page) }
             let isLeafOfOnes =
-                level == 0 && (tree.isSet || !tree.record.flags.contains(.duplicates))
+                level == 0 && (tree.isValueTree || !tree.record.flags.contains(.duplicates))
             var index = 0
             if isLeafOfOnes {
                 guard left < UInt64(page.count) else { throw wrongCount(source, page) }
                 index = Int(left)
                 left = 0
             } else {
-                var weight = page.count > 0 ? page.weight(0) : 0
-                while left >= weight {
-                    left -= weight
+                var entryCount = page.count > 0 ? page.entryCount(0) : 0
+                while left >= entryCount {
+                    left -= entryCount
                     index += 1
                     guard index < page.count else { throw wrongCount(source, page) }
-                    weight = page.weight(index)
+                    entryCount = page.entryCount(index)
                 }
             }
             path[step] = PathStep(reference: reference, page: page.base, index: index)

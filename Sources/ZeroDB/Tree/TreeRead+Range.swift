@@ -55,7 +55,7 @@ extension TreeRead {
     ) -> UInt64 {
         guard tree.flags.contains(.duplicates) else { return UInt64(range.count) }
         var total: UInt64 = 0
-        for index in range { total &+= leaf.weight(index) }
+        for index in range { total &+= leaf.entryCount(index) }
         return total
     }
 }

@@ -15,14 +15,14 @@ enum TreeRead {
         while level > 0 {
             let page = try source.page(reference, level: level, layout: layout)
             let child = page.searchBranch(key)
-            guard child >= 0 else { throw source.broken(page) }
+            guard child >= 0 else { throw source.badEntry(page) }
             reference = page.child(child)
             level -= 1
         }
         let leaf = try source.page(reference, level: 0)
         let position = leaf.searchLeaf(key)
         guard position.found else {
-            if position.index < 0 { throw source.broken(leaf) }
+            if position.index < 0 { throw source.badEntry(leaf) }
             return nil
         }
         return try value(source, leaf, position.index, tree)
@@ -33,7 +33,7 @@ enum TreeRead {
     static func value(
         _ source: PageSource, _ leaf: Page, _ index: Int, _ tree: borrowing TreeRecord
     ) throws(DatabaseError) -> UnsafeRawBufferPointer {
-        guard let field = leaf.value(index) else { throw source.broken(leaf) }
+        guard let field = leaf.value(index) else { throw source.badEntry(leaf) }
         if field.kind == .inline {
             return UnsafeRawBufferPointer(start: field.bytes, count: field.count)
         }
@@ -47,27 +47,27 @@ enum TreeRead {
         switch field.kind {
         case .inline: return UnsafeRawBufferPointer(start: field.bytes, count: field.count)
         case .overflow: return try source.overflow(OverflowPointer(at: field.bytes))
-        case .set:
+        case .inlineValues:
             let bytes = UnsafeRawBufferPointer(start: field.bytes, count: field.count)
-            guard let member = MemberSet(bytes)?.member(0) else { throw source.broken(leaf) }
-            return member
-        case .tree:
-            return try firstMember(source, SetTree(at: field.bytes).state(in: copy tree))
+            guard let duplicate = InlineValues(bytes)?.duplicate(0) else { throw source.badEntry(leaf) }
+            return duplicate
+        case .valueTree:
+            return try firstDuplicate(source, ValueTree(at: field.bytes).state(in: copy tree))
         }
     }
 
     /// The first value of a key that has a tree of them.
-    private static func firstMember(
-        _ source: PageSource, _ set: TreeState
+    private static func firstDuplicate(
+        _ source: PageSource, _ tree: TreeState
     ) throws(DatabaseError) -> UnsafeRawBufferPointer {
-        var reference = set.root
-        for level in stride(from: set.depth - 1, to: 0, by: -1) {
-            reference = try source.page(reference, level: level, layout: set.branchLayout).child(0)
+        var reference = tree.root
+        for level in stride(from: tree.depth - 1, to: 0, by: -1) {
+            reference = try source.page(reference, level: level, layout: tree.branchLayout).child(0)
         }
-        let leaf = try source.page(reference, level: 0, layout: set.leafLayout)
-        try checkMembers(source, set, leaf)
-        guard leaf.count > 0, let member = leaf.member(0) else { throw source.broken(leaf) }
-        return member
+        let leaf = try source.page(reference, level: 0, layout: tree.leafLayout)
+        try checkValueLeaf(source, tree, leaf)
+        guard leaf.count > 0, let duplicate = leaf.duplicate(0) else { throw source.badEntry(leaf) }
+        return duplicate
     }
 
     /// Fills a path with the way to a key.
@@ -84,27 +84,27 @@ enum TreeRead {
         for step in 0..<leafStep {
             let page = try source.page(reference, level: leafStep - step, layout: branchLayout)
             let child = page.searchBranch(key)
-            guard child >= 0 else { throw source.broken(page) }
+            guard child >= 0 else { throw source.badEntry(page) }
             path[step] = PathStep(reference: reference, page: page.base, index: child)
             reference = page.child(child)
         }
         let leaf = try source.page(reference, level: 0, layout: tree.leafLayout)
-        if tree.isSet { try checkMembers(source, tree, leaf) }
-        let position = tree.isSet ? leaf.searchMembers(key) : leaf.searchLeaf(key)
-        guard position.index >= 0 else { throw source.broken(leaf) }
+        if tree.isValueTree { try checkValueLeaf(source, tree, leaf) }
+        let position = tree.isValueTree ? leaf.searchValueLeaf(key) : leaf.searchLeaf(key)
+        guard position.index >= 0 else { throw source.badEntry(leaf) }
         path[leafStep] = PathStep(reference: reference, page: leaf.base, index: position.index)
         return position
     }
 
-    /// Whether a leaf of a tree of values holds members of the size that all have.
+    /// Whether a leaf of a tree of values holds values of the size that all have.
     @inline(never)
-    static func checkMembers(
+    static func checkValueLeaf(
         _ source: PageSource, _ tree: TreeState, _ leaf: Page
     ) throws(DatabaseError) {
-        guard leaf.width == tree.memberWidth else {
+        guard leaf.width == tree.valueWidth else {
             throw source.corrupted(
                 leaf.number, "page",
-                "its members have \(leaf.width) bytes, expected \(tree.memberWidth)")
+                "its values have \(leaf.width) bytes, expected \(tree.valueWidth)")
         }
     }
 
@@ -130,10 +130,10 @@ enum TreeRead {
         for step in step...leafStep {
             let page = try source.page(
                 reference, level: leafStep - step, layout: tree.layout(level: leafStep - step))
-            guard page.slotsAreInside, step == leafStep || page.count > 0 else {
-                throw source.broken(page)
+            guard page.slotsAreInBounds, step == leafStep || page.count > 0 else {
+                throw source.badEntry(page)
             }
-            if step == leafStep, tree.isSet { try checkMembers(source, tree, page) }
+            if step == leafStep, tree.isValueTree { try checkValueLeaf(source, tree, page) }
             let index = end == .first ? 0 : page.count - 1
             path[step] = PathStep(reference: reference, page: page.base, index: index)
             if step < leafStep { reference = page.child(index) }
@@ -170,7 +170,7 @@ enum TreeRead {
             let page = Page(path[step].page, size: source.pageSize)
             let index = path[step].index + (forward ? 1 : -1)
             if index >= 0 && index < page.count {
-                guard page.slotsAreInside else { throw source.broken(page) }
+                guard page.slotsAreInBounds else { throw source.badEntry(page) }
                 let child = page.child(index)
                 // Descend before the path changes, so that an error leaves it as it was.
                 let level = tree.depth - 2 - step

@@ -18,12 +18,12 @@ struct TreeState {
     var lastInsertPage = PageReference.none
     var lastInsertIndex = -1
 
-    /// Of its leaves; members, in a tree of duplicates.
+    /// Of its leaves; values, in a tree of duplicates.
     var leafLayout = PageLayout()
-    /// Bytes of a member, where all have one size.
-    var memberWidth = 0
+    /// Bytes of a value, where all have one size.
+    var valueWidth = 0
 
-    var isSet: Bool { leafLayout.contains(.members) }
+    var isValueTree: Bool { leafLayout.contains(.valueLeaf) }
 
     /// Of its branches.
     @inline(__always)
@@ -33,14 +33,14 @@ struct TreeState {
     func layout(level: Int) -> PageLayout { level == 0 ? leafLayout : branchLayout }
 
     /// Makes it a tree of the values of a key.
-    mutating func becomeSet(in database: TreeRecord) {
+    mutating func becomeValueTree(in database: TreeRecord) {
         status = .present
         record.flags = database.flags.intersection(.counted)
-        leafLayout = .members
+        leafLayout = .valueLeaf
         if database.flags.reversesValues { leafLayout.insert(.reversed) }
         if database.flags.contains(.fixedSizeDuplicates), database.valueWidth > 0 {
             leafLayout.insert(.packed)
-            memberWidth = Int(database.valueWidth)
+            valueWidth = Int(database.valueWidth)
         }
     }
 

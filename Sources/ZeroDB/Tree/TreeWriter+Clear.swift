@@ -29,16 +29,16 @@ extension TreeWriter {
     ) throws(DatabaseError) {
         if level > 0 {
             let page = try source.page(reference, level: level, layout: tree.branchLayout)
-            guard page.slotsAreInside else { throw source.broken(page) }
+            guard page.slotsAreInBounds else { throw source.badEntry(page) }
             for index in 0..<page.count {
                 try freePages(
                     page.child(index), level: level - 1, tree, readingLeaves: readingLeaves, &freed)
             }
         } else if readingLeaves {
             let leaf = try source.page(reference, level: 0)
-            guard leaf.slotsAreInside else { throw source.broken(leaf) }
+            guard leaf.slotsAreInBounds else { throw source.badEntry(leaf) }
             for index in 0..<leaf.count {
-                guard let value = leaf.value(index) else { throw source.broken(leaf) }
+                guard let value = leaf.value(index) else { throw source.badEntry(leaf) }
                 try freePages(below: value, &freed)
             }
         }
@@ -49,10 +49,10 @@ extension TreeWriter {
     private func freePages(
         below value: Page.ValueField, _ freed: inout FreedPages
     ) throws(DatabaseError) {
-        if value.kind == .tree {
-            let set = SetTree(at: value.bytes)
+        if value.kind == .valueTree {
+            let values = ValueTree(at: value.bytes)
             try freePages(
-                set.root, level: Int(set.depth) - 1, set.state(in: tree.pointee.record),
+                values.root, level: Int(values.depth) - 1, values.state(in: tree.pointee.record),
                 readingLeaves: false, &freed)
         }
         guard value.kind == .overflow else { return }
@@ -66,7 +66,7 @@ extension TreeWriter {
             length: min(pointer.length, UInt64(Format.valueSizeMax)), pageSize: pageSize)
         guard start >= Format.metaPageCount, start < source.pageCount,
             pages <= source.pageCount - start
-        else { throw source.outside(pointer.reference) }
+        else { throw source.outOfBounds(pointer.reference) }
         freed.add(PageRun(start: start, count: pages), birth: birth(of: pointer.reference))
     }
 
@@ -81,7 +81,7 @@ extension TreeWriter {
         // environment, whatever a damaged one refers to twice.
         guard reference.number >= Format.metaPageCount, reference.number < source.pageCount,
             freed.pages < source.pageCount
-        else { throw source.outside(reference) }
+        else { throw source.outOfBounds(reference) }
         freed.add(PageRun(start: reference.number, count: 1), birth: birth(of: reference))
     }
 

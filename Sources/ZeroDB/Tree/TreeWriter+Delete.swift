@@ -19,24 +19,24 @@ extension TreeWriter {
         let step = tree.pointee.depth - 1
         let leaf = Page(path[step].page, size: pageSize)
         let index = path[step].index
-        var weight: UInt64 = 1
-        if !tree.pointee.isSet {
-            guard let value = leaf.value(index) else { throw source.broken(leaf) }
+        var entryCount: UInt64 = 1
+        if !tree.pointee.isValueTree {
+            guard let value = leaf.value(index) else { throw source.badEntry(leaf) }
             switch value.kind {
             case .inline: break
             case .overflow: release(OverflowPointer(at: value.bytes))
-            case .set: weight = LeafValue.weight(LeafValue(value))
-            case .tree:
-                weight = LeafValue.weight(LeafValue(value))
-                try releaseSet(SetTree(at: value.bytes))
+            case .inlineValues: entryCount = LeafValue.entryCount(LeafValue(value))
+            case .valueTree:
+                entryCount = LeafValue.entryCount(LeafValue(value))
+                try releaseValueTree(ValueTree(at: value.bytes))
             }
         }
         if tree.pointee.record.flags.contains(.duplicates) {
             TreeRecord.subtract(1, from: &tree.pointee.record.keys)
         }
-        if isCounted { changeWeights(by: 0 &- weight) }
+        if isCounted { changeEntryCounts(by: 0 &- entryCount) }
         leaf.removeEntry(index)
-        TreeRecord.subtract(weight, from: &tree.pointee.record.entries)
+        TreeRecord.subtract(entryCount, from: &tree.pointee.record.entries)
         tree.pointee.lastInsertPage = .none
         noteChange()
         try rebalance(step)
@@ -104,7 +104,7 @@ extension TreeWriter {
         }
         // The first entry has no separator: the second's child takes its place.
         parent.setChild(0, parent.child(1))
-        if isCounted { parent.setWeight(0, parent.weight(1)) }
+        if isCounted { parent.setEntryCount(0, parent.entryCount(1)) }
         parent.removeEntry(1)
     }
 
@@ -119,9 +119,9 @@ extension TreeWriter {
         let layout = tree.pointee.layout(level: level)
         let left = try source.page(leftReference, level: level, layout: layout)
         let right = try source.page(rightReference, level: level, layout: layout)
-        if tree.pointee.isSet, level == 0 {
-            try TreeRead.checkMembers(source, tree.pointee, left)
-            try TreeRead.checkMembers(source, tree.pointee, right)
+        if tree.pointee.isValueTree, level == 0 {
+            try TreeRead.checkValueLeaf(source, tree.pointee, left)
+            try TreeRead.checkValueLeaf(source, tree.pointee, right)
         }
         let capacity = Page.capacity(pageSize: pageSize)
         guard left.liveSize + right.liveSize - left.prefixLength - right.prefixLength <= capacity
@@ -141,7 +141,7 @@ extension TreeWriter {
         let last =
             isLeaf || right.count > 1
             ? rightEntries.key(right.count - 1, in: scratch.secondKey) : separator
-        let prefixLength = tree.pointee.isSet && isLeaf ? 0 : commonPrefixLength(first, last)
+        let prefixLength = tree.pointee.isValueTree && isLeaf ? 0 : commonPrefixLength(first, last)
         var size = Page.slotsOffset(prefixLength: prefixLength) - Page.headerSize
         for entry in 0..<left.count {
             size += leftEntries.size(entry, prefixLength: prefixLength)
@@ -166,7 +166,7 @@ extension TreeWriter {
         target.format(
             kind: isLeaf ? .leaf : .branch, level: level,
             prefix: KeyBytes(rebasing: first.prefix(prefixLength)), layout: layout,
-            width: tree.pointee.memberWidth)
+            width: tree.pointee.valueWidth)
         let copy = PageEntries(Page(scratch.page, size: pageSize), scratch: scratch)
         copy.append(0..<copy.count, to: target)
         if isLeaf {
@@ -174,11 +174,11 @@ extension TreeWriter {
         } else {
             target.insertBranchEntry(
                 at: target.count, suffix: KeyBytes(rebasing: separator.dropFirst(prefixLength)),
-                child: right.child(0), entries: right.weight(0))
+                child: right.child(0), entries: right.entryCount(0))
             rightEntries.append(1..<right.count, to: target)
         }
         if isCounted {
-            parent.setWeight(index, parent.weight(index) &+ parent.weight(index + 1))
+            parent.setEntryCount(index, parent.entryCount(index) &+ parent.entryCount(index + 1))
         }
         countLost(right)
         release(rightReference)

@@ -14,7 +14,7 @@ extension TreeWriter {
             let leaf = Page(path[step].page, size: pageSize)
             let start = path[step].index
             let end = to.map { leaf.searchLeaf($0).index } ?? leaf.count
-            guard end >= 0 else { throw source.broken(leaf) }
+            guard end >= 0 else { throw source.badEntry(leaf) }
             guard start < end else { break }
             let isLast = end < leaf.count
             deleted &+= try deleteEntries(start..<end, step)
@@ -50,15 +50,15 @@ extension TreeWriter {
         let hasDuplicates = tree.pointee.record.flags.contains(.duplicates)
         if tree.pointee.record.overflowPages > 0 || hasDuplicates {
             for index in range {
-                guard let value = leaf.value(index) else { throw source.broken(leaf) }
+                guard let value = leaf.value(index) else { throw source.badEntry(leaf) }
                 if value.kind == .overflow { release(OverflowPointer(at: value.bytes)) }
-                if value.kind == .tree { try releaseSet(SetTree(at: value.bytes)) }
+                if value.kind == .valueTree { try releaseValueTree(ValueTree(at: value.bytes)) }
             }
         }
         if hasDuplicates {
             TreeRecord.subtract(UInt64(range.count), from: &tree.pointee.record.keys)
         }
-        if isCounted { changeWeights(by: 0 &- count) }
+        if isCounted { changeEntryCounts(by: 0 &- count) }
         TreeRecord.subtract(count, from: &tree.pointee.record.entries)
         tree.pointee.lastInsertPage = .none
         noteChange()

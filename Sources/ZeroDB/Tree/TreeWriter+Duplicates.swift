@@ -2,10 +2,10 @@ import Glibc
 
 /// Databases whose keys may have several values.
 ///
-/// One value lies in the leaf as in other databases, a few as a `MemberSet` in its place; more than
-/// fit into half a page have a tree of their own, whose record (`SetTree`) is in the leaf. A set
-/// goes back into the leaf when it has shrunk to half of what would fit there, so that one that
-/// grows and shrinks at the limit does not move each time.
+/// One value lies in the leaf as in other databases. A few lie in its place as `InlineValues`. More
+/// than fit into half a page have a tree of their own, whose record (`ValueTree`) is in the leaf.
+/// Values go back into the leaf when they have shrunk to half of what would fit there, so that
+/// values that grow and shrink at the limit do not move each time.
 extension TreeWriter {
     private var isReversed: Bool { tree.pointee.record.flags.reversesValues }
 
@@ -20,12 +20,12 @@ extension TreeWriter {
             <= Format.inlineEntrySizeMax(pageSize: pageSize)
     }
 
-    private var setState: UnsafeMutablePointer<TreeState> {
-        withUnsafeMutablePointer(to: &write.pointee.set) { $0 }
+    private var valueTreeState: UnsafeMutablePointer<TreeState> {
+        withUnsafeMutablePointer(to: &write.pointee.valueTree) { $0 }
     }
 
-    private func setBytes(_ count: Int) -> UnsafeRawBufferPointer {
-        UnsafeRawBufferPointer(start: write.pointee.setBuffer, count: count)
+    private func valuesBytes(_ count: Int) -> UnsafeRawBufferPointer {
+        UnsafeRawBufferPointer(start: write.pointee.valuesBuffer, count: count)
     }
 
     // MARK: Put
@@ -43,7 +43,7 @@ extension TreeWriter {
         guard position.found else {
             try touchPath()
             let stored = try single(value, key)
-            if isCounted { changeWeights(by: 1) }
+            if isCounted { changeEntryCounts(by: 1) }
             try insertLeafEntry(key, stored)
             TreeRecord.add(1, to: &tree.pointee.record.entries)
             TreeRecord.add(1, to: &tree.pointee.record.keys)
@@ -55,12 +55,12 @@ extension TreeWriter {
             return .exists(
                 try TreeRead.value(source, leaf, position.index, tree.pointee.record))
         }
-        guard let field = leaf.value(position.index) else { throw source.broken(leaf) }
+        guard let field = leaf.value(position.index) else { throw source.badEntry(leaf) }
         let place = try search(field, value, in: leaf)
         if mode == .appendValue, place.found || place.index < place.count { return .notSorted }
         if place.found { return .unchanged }
         try touchPath()
-        if isCounted { changeWeights(by: 1) }
+        if isCounted { changeEntryCounts(by: 1) }
         try add(value, at: place.index, to: key)
         TreeRecord.add(1, to: &tree.pointee.record.entries)
         noteChange()
@@ -68,48 +68,48 @@ extension TreeWriter {
     }
 
     /// Where a value is or would be among those of a key.
-    private struct MemberPlace {
+    private struct ValuePlace {
         var index: Int
         var found: Bool
         /// Values that it is to be compared with: of the leaf, in a tree.
         var count: Int
     }
 
-    /// Finds a value among those of a key. For a tree, `set` and its path are then those of it,
-    /// and the value's key is in `memberKey`.
+    /// Finds a value among those of a key. For a value tree, `valueTree` and its path are then set up,
+    /// and the value's key is in `valueKey`.
     private func search(
         _ field: Page.ValueField, _ value: UnsafeRawBufferPointer, in leaf: Page
-    ) throws(DatabaseError) -> MemberPlace {
+    ) throws(DatabaseError) -> ValuePlace {
         let bytes = UnsafeRawBufferPointer(start: field.bytes, count: field.count)
         switch field.kind {
         case .inline:
-            guard width == 0 || bytes.count == width else { throw source.broken(leaf) }
-            let order = MemberOrder.compare(bytes, value, reversed: isReversed)
-            return MemberPlace(index: order < 0 ? 1 : 0, found: order == 0, count: 1)
-        case .set:
-            guard let set = MemberSet(bytes), set.width == width else {
-                throw source.broken(leaf)
+            guard width == 0 || bytes.count == width else { throw source.badEntry(leaf) }
+            let order = KeyOrder.compare(bytes, value, reversed: isReversed)
+            return ValuePlace(index: order < 0 ? 1 : 0, found: order == 0, count: 1)
+        case .inlineValues:
+            guard let values = InlineValues(bytes), values.width == width else {
+                throw source.badEntry(leaf)
             }
-            let position = set.search(value, reversed: isReversed)
-            guard position.index >= 0 else { throw source.broken(leaf) }
-            return MemberPlace(index: position.index, found: position.found, count: set.count)
-        case .tree:
-            loadSet(SetTree(at: field.bytes))
+            let position = values.search(value, reversed: isReversed)
+            guard position.index >= 0 else { throw source.badEntry(leaf) }
+            return ValuePlace(index: position.index, found: position.found, count: values.count)
+        case .valueTree:
+            loadValueTree(ValueTree(at: field.bytes))
             let position = try TreeRead.descend(
-                source, setState.pointee, to: memberKey(of: value), path: write.pointee.setPath)
+                source, valueTreeState.pointee, to: valueKey(of: value), path: write.pointee.valuePath)
             // Only in the last leaf can it be the last.
             let count = position.found || !isAtEnd(position.index) ? Int.max : position.index
-            return MemberPlace(index: position.index, found: position.found, count: count)
+            return ValuePlace(index: position.index, found: position.found, count: count)
         case .overflow:
             throw source.corrupted(
                 leaf.number, "page", "a database with duplicates has a value in an overflow run")
         }
     }
 
-    /// Whether the path in the set leads behind its last value.
+    /// Whether the path in the value tree leads behind its last value.
     private func isAtEnd(_ index: Int) -> Bool {
-        let path = write.pointee.setPath
-        let depth = setState.pointee.depth
+        let path = write.pointee.valuePath
+        let depth = valueTreeState.pointee.depth
         for step in 0..<(depth - 1)
         where path[step].index != Page(path[step].page, size: pageSize).count - 1 {
             return false
@@ -117,17 +117,17 @@ extension TreeWriter {
         return index == Page(path[depth - 1].page, size: pageSize).count
     }
 
-    private func loadSet(_ set: SetTree) {
+    private func loadValueTree(_ record: ValueTree) {
         // Where the last insert went is kept, to see ascending values.
-        let (page, index) = (setState.pointee.lastInsertPage, setState.pointee.lastInsertIndex)
-        setState.pointee = set.state(in: tree.pointee.record)
-        setState.pointee.lastInsertPage = page
-        setState.pointee.lastInsertIndex = index
+        let (page, index) = (valueTreeState.pointee.lastInsertPage, valueTreeState.pointee.lastInsertIndex)
+        valueTreeState.pointee = record.state(in: tree.pointee.record)
+        valueTreeState.pointee.lastInsertPage = page
+        valueTreeState.pointee.lastInsertIndex = index
     }
 
-    private func memberKey(of value: UnsafeRawBufferPointer) -> KeyBytes {
-        MemberOrder.copyKey(of: value, reversed: isReversed, to: write.pointee.memberKey)
-        return KeyBytes(start: write.pointee.memberKey, count: value.count)
+    private func valueKey(of value: UnsafeRawBufferPointer) -> KeyBytes {
+        KeyOrder.copyKey(of: value, reversed: isReversed, to: write.pointee.valueKey)
+        return KeyBytes(start: write.pointee.valueKey, count: value.count)
     }
 
     /// Adds a value to those of the key that the path leads to. The path has been touched.
@@ -136,44 +136,44 @@ extension TreeWriter {
     ) throws(DatabaseError) {
         let step = path[tree.pointee.depth - 1]
         let leaf = Page(step.page, size: pageSize)
-        guard let field = leaf.value(step.index) else { throw source.broken(leaf) }
+        guard let field = leaf.value(step.index) else { throw source.badEntry(leaf) }
         let bytes = UnsafeRawBufferPointer(start: field.bytes, count: field.count)
         switch field.kind {
         case .inline:
-            let size = MemberSet.fieldSize(
+            let size = InlineValues.fieldSize(
                 count: 2, bytes: field.count + value.count, width: width)
             guard fitsInLeaf(key, valueLength: size) else {
                 try moveToTree(key, [bytes], value)
                 return
             }
             let (first, second) = index == 0 ? (value, bytes) : (bytes, value)
-            let count = MemberSet.store(first, second, width: width, to: write.pointee.setBuffer)
-            try replace(key, LeafValue(kind: .set, bytes: setBytes(count)))
-        case .set:
-            guard let set = MemberSet(bytes) else { throw source.broken(leaf) }
-            guard fitsInLeaf(key, valueLength: set.fieldSize(adding: value.count)) else {
-                var members: [UnsafeRawBufferPointer] = []
-                for index in 0..<set.count {
-                    guard let member = set.member(index) else { throw source.broken(leaf) }
-                    members.append(member)
+            let count = InlineValues.store(first, second, width: width, to: write.pointee.valuesBuffer)
+            try replace(key, LeafValue(kind: .inlineValues, bytes: valuesBytes(count)))
+        case .inlineValues:
+            guard let values = InlineValues(bytes) else { throw source.badEntry(leaf) }
+            guard fitsInLeaf(key, valueLength: values.fieldSize(adding: value.count)) else {
+                var duplicates: [UnsafeRawBufferPointer] = []
+                for index in 0..<values.count {
+                    guard let duplicate = values.duplicate(index) else { throw source.badEntry(leaf) }
+                    duplicates.append(duplicate)
                 }
-                try moveToTree(key, members, value)
+                try moveToTree(key, duplicates, value)
                 return
             }
-            let count = set.copy(inserting: value, at: index, to: write.pointee.setBuffer)
-            try replace(key, LeafValue(kind: .set, bytes: setBytes(count)))
-        case .tree, .overflow:
-            let before = setState.pointee.record
-            _ = try TreeWriter(of: self, set: setState).put(
-                memberKey(of: value), PageEntries.noValue.bytes, mode: .noOverwrite)
+            let count = values.copy(inserting: value, at: index, to: write.pointee.valuesBuffer)
+            try replace(key, LeafValue(kind: .inlineValues, bytes: valuesBytes(count)))
+        case .valueTree, .overflow:
+            let before = valueTreeState.pointee.record
+            _ = try TreeWriter(of: self, valueTree: valueTreeState).put(
+                valueKey(of: value), PageEntries.noValue.bytes, mode: .noOverwrite)
             countPages(from: before)
-            SetTree(setState.pointee.record).store(to: field.bytes)
+            ValueTree(valueTreeState.pointee.record).store(to: field.bytes)
         }
     }
 
-    /// Adds what a change of the set did to the database's counts of pages.
+    /// Adds what a change of the value tree did to the database's counts of pages.
     private func countPages(from before: TreeRecord) {
-        let after = setState.pointee.record
+        let after = valueTreeState.pointee.record
         let record = withUnsafeMutablePointer(to: &tree.pointee.record) { $0 }
         TreeRecord.add(after.leafPages, to: &record.pointee.leafPages)
         TreeRecord.subtract(before.leafPages, from: &record.pointee.leafPages)
@@ -192,34 +192,34 @@ extension TreeWriter {
     }
 
     private func moveToTree(
-        _ key: KeyBytes, _ members: [UnsafeRawBufferPointer], _ value: UnsafeRawBufferPointer
+        _ key: KeyBytes, _ duplicates: [UnsafeRawBufferPointer], _ value: UnsafeRawBufferPointer
     ) throws(DatabaseError) {
-        try replace(key, try makeTree(members, value))
+        try replace(key, try makeTree(duplicates, value))
     }
 
     /// A tree of values.
     ///
-    /// - Parameter members: in their order.
+    /// - Parameter values: in their order.
     private func makeTree(
-        _ members: [UnsafeRawBufferPointer], _ value: UnsafeRawBufferPointer
+        _ duplicates: [UnsafeRawBufferPointer], _ value: UnsafeRawBufferPointer
     ) throws(DatabaseError) -> LeafValue {
-        setState.pointee = TreeState()
-        setState.pointee.becomeSet(in: tree.pointee.record)
-        let writer = TreeWriter(of: self, set: setState)
-        for member in members {
+        valueTreeState.pointee = TreeState()
+        valueTreeState.pointee.becomeValueTree(in: tree.pointee.record)
+        let writer = TreeWriter(of: self, valueTree: valueTreeState)
+        for duplicate in duplicates {
             // What the memory for a value's key has room for.
-            guard member.count <= pageSize / 4 else {
-                throw corruptedLeaf("a value of several has \(member.count) bytes")
+            guard duplicate.count <= pageSize / 4 else {
+                throw corruptedLeaf("a value of several has \(duplicate.count) bytes")
             }
             _ = try writer.put(
-                memberKey(of: member), PageEntries.noValue.bytes, mode: .append)
+                valueKey(of: duplicate), PageEntries.noValue.bytes, mode: .append)
         }
-        _ = try writer.put(memberKey(of: value), PageEntries.noValue.bytes, mode: .noOverwrite)
+        _ = try writer.put(valueKey(of: value), PageEntries.noValue.bytes, mode: .noOverwrite)
         countPages(from: TreeRecord())
-        SetTree(setState.pointee.record).store(to: write.pointee.setRecord)
+        ValueTree(valueTreeState.pointee.record).store(to: write.pointee.valueTreeRecord)
         return LeafValue(
-            kind: .tree,
-            bytes: UnsafeRawBufferPointer(start: write.pointee.setRecord, count: SetTree.size))
+            kind: .valueTree,
+            bytes: UnsafeRawBufferPointer(start: write.pointee.valueTreeRecord, count: ValueTree.size))
     }
 
     // MARK: Delete
@@ -235,25 +235,25 @@ extension TreeWriter {
         guard position.found else { return false }
         let leafStep = tree.pointee.depth - 1
         let found = Page(path[leafStep].page, size: pageSize)
-        guard let before = found.value(position.index) else { throw source.broken(found) }
+        guard let before = found.value(position.index) else { throw source.badEntry(found) }
         let place = try search(before, value, in: found)
         guard place.found else { return false }
         try touchPath()
         let leaf = Page(path[leafStep].page, size: pageSize)
-        guard let field = leaf.value(position.index) else { throw source.broken(leaf) }
+        guard let field = leaf.value(position.index) else { throw source.badEntry(leaf) }
         let bytes = UnsafeRawBufferPointer(start: field.bytes, count: field.count)
-        guard LeafValue.weight(LeafValue(field)) > 1 else {
+        guard LeafValue.entryCount(LeafValue(field)) > 1 else {
             try removeFound()
             return true
         }
         switch field.kind {
         case .inline, .overflow: break
-        case .set:
-            guard let set = MemberSet(bytes) else { throw source.broken(leaf) }
-            if isCounted { changeWeights(by: 0 &- 1) }
-            try removeMember(place.index, of: set, key, leaf)
-        case .tree:
-            if isCounted { changeWeights(by: 0 &- 1) }
+        case .inlineValues:
+            guard let values = InlineValues(bytes) else { throw source.badEntry(leaf) }
+            if isCounted { changeEntryCounts(by: 0 &- 1) }
+            try removeInlineValue(place.index, of: values, key, leaf)
+        case .valueTree:
+            if isCounted { changeEntryCounts(by: 0 &- 1) }
             try removeFromTree(key, field, value)
         }
         TreeRecord.subtract(1, from: &tree.pointee.record.entries)
@@ -263,68 +263,68 @@ extension TreeWriter {
         return true
     }
 
-    private func removeMember(
-        _ index: Int, of set: MemberSet, _ key: KeyBytes, _ leaf: Page
+    private func removeInlineValue(
+        _ index: Int, of values: InlineValues, _ key: KeyBytes, _ leaf: Page
     ) throws(DatabaseError) {
-        guard set.count > 1 else {
-            throw source.corrupted(leaf.number, "page", "a set has one member")
+        guard values.count > 1 else {
+            throw source.corrupted(leaf.number, "page", "a key with several values has one")
         }
-        if set.count == 2 {
-            guard let last = set.member(1 - index) else { throw source.broken(leaf) }
+        if values.count == 2 {
+            guard let last = values.duplicate(1 - index) else { throw source.badEntry(leaf) }
             if let start = last.baseAddress {
-                memcpy(write.pointee.setBuffer, start, last.count)
+                memcpy(write.pointee.valuesBuffer, start, last.count)
             }
-            try replace(key, LeafValue(kind: .inline, bytes: setBytes(last.count)))
+            try replace(key, LeafValue(kind: .inline, bytes: valuesBytes(last.count)))
             return
         }
-        let count = set.copy(removing: index, to: write.pointee.setBuffer)
-        try replace(key, LeafValue(kind: .set, bytes: setBytes(count)))
+        let count = values.copy(removing: index, to: write.pointee.valuesBuffer)
+        try replace(key, LeafValue(kind: .inlineValues, bytes: valuesBytes(count)))
     }
 
     private func removeFromTree(
         _ key: KeyBytes, _ field: Page.ValueField, _ value: UnsafeRawBufferPointer
     ) throws(DatabaseError) {
-        let before = setState.pointee.record
-        _ = try TreeWriter(of: self, set: setState).delete(memberKey(of: value))
-        guard setState.pointee.depth > 0 else {
+        let before = valueTreeState.pointee.record
+        _ = try TreeWriter(of: self, valueTree: valueTreeState).delete(valueKey(of: value))
+        guard valueTreeState.pointee.depth > 0 else {
             throw corruptedLeaf("a tree of values has fewer than its record counts")
         }
         if try moveToLeaf(key, before) { return }
         countPages(from: before)
-        SetTree(setState.pointee.record).store(to: field.bytes)
+        ValueTree(valueTreeState.pointee.record).store(to: field.bytes)
     }
 
     /// Puts the values of a tree that has become small back into the leaf.
     private func moveToLeaf(_ key: KeyBytes, _ before: TreeRecord) throws(DatabaseError) -> Bool {
-        guard setState.pointee.depth == 1 else { return false }
-        let root = setState.pointee.root
-        let page = try source.page(root, level: 0, layout: setState.pointee.leafLayout)
-        try TreeRead.checkMembers(source, setState.pointee, page)
-        // Summed up: in a damaged page members may lie on one another.
-        var members = 0
+        guard valueTreeState.pointee.depth == 1 else { return false }
+        let root = valueTreeState.pointee.root
+        let page = try source.page(root, level: 0, layout: valueTreeState.pointee.leafLayout)
+        try TreeRead.checkValueLeaf(source, valueTreeState.pointee, page)
+        // Summed up: in a damaged page values may lie on one another.
+        var duplicates = 0
         for index in 0..<page.count {
-            members += page.memberEntrySize(index)
-            if !page.layout.contains(.packed) { members -= Page.leafSlotSize }
+            duplicates += page.valueLeafEntrySize(index)
+            if !page.layout.contains(.packed) { duplicates -= Page.leafSlotSize }
         }
         let size = Page.entrySize(
             isLeaf: true, suffixLength: key.count,
-            valueLength: MemberSet.fieldSize(count: page.count, bytes: members, width: width))
+            valueLength: InlineValues.fieldSize(count: page.count, bytes: duplicates, width: width))
         guard size * 2 <= Format.inlineEntrySizeMax(pageSize: pageSize) else { return false }
         let stored: LeafValue
-        if page.count == 1, let member = page.member(0) {
-            if let start = member.baseAddress {
-                memcpy(write.pointee.setBuffer, start, member.count)
+        if page.count == 1, let duplicate = page.duplicate(0) {
+            if let start = duplicate.baseAddress {
+                memcpy(write.pointee.valuesBuffer, start, duplicate.count)
             }
-            stored = LeafValue(kind: .inline, bytes: setBytes(member.count))
+            stored = LeafValue(kind: .inline, bytes: valuesBytes(duplicate.count))
         } else {
             guard page.count > 1,
-                let count = MemberSet.store(page, width: width, to: write.pointee.setBuffer)
+                let count = InlineValues.store(page, width: width, to: write.pointee.valuesBuffer)
             else { return false }
-            stored = LeafValue(kind: .set, bytes: setBytes(count))
+            stored = LeafValue(kind: .inlineValues, bytes: valuesBytes(count))
         }
         release(root)
-        setState.pointee.record.leafPages = 0
-        setState.pointee.record.branchPages = 0
+        valueTreeState.pointee.record.leafPages = 0
+        valueTreeState.pointee.record.branchPages = 0
         countPages(from: before)
         try replace(key, stored)
         return true
@@ -337,15 +337,15 @@ extension TreeWriter {
     }
 
     /// Gives up the pages of a tree of values.
-    func releaseSet(_ set: SetTree) throws(DatabaseError) {
-        let state = set.state(in: tree.pointee.record)
+    func releaseValueTree(_ record: ValueTree) throws(DatabaseError) {
+        let state = record.state(in: tree.pointee.record)
         // No tree has more pages than there are, whatever a damaged one claims.
         var left = min(
-            set.leafPages &+ set.branchPages,
+            record.leafPages &+ record.branchPages,
             source.pageCount &+ write.pointee.frames.pointee.dirtyPages)
         try releasePages(state.root, level: state.depth - 1, state, &left)
-        TreeRecord.subtract(set.leafPages, from: &tree.pointee.record.leafPages)
-        TreeRecord.subtract(set.branchPages, from: &tree.pointee.record.branchPages)
+        TreeRecord.subtract(record.leafPages, from: &tree.pointee.record.leafPages)
+        TreeRecord.subtract(record.branchPages, from: &tree.pointee.record.branchPages)
     }
 
     /// - Parameter left: pages the tree may still have; a damaged one could name pages many times.

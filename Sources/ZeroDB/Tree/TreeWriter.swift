@@ -25,12 +25,12 @@ struct TreeWriter {
     }
 
     /// Of a tree of values, beside the path to the key they belong to.
-    init(of key: TreeWriter, set: UnsafeMutablePointer<TreeState>) {
+    init(of key: TreeWriter, valueTree: UnsafeMutablePointer<TreeState>) {
         source = key.source
         write = key.write
-        tree = set
+        tree = valueTree
         transaction = key.transaction
-        path = key.write.pointee.setPath
+        path = key.write.pointee.valuePath
     }
 
     var pageSize: Int { source.pageSize }
@@ -70,7 +70,7 @@ struct TreeWriter {
         guard let position = try find(key, mode) else { return .notSorted }
         if position.found, mode == .noOverwrite {
             let leaf = Page(path[leafStep].page, size: pageSize)
-            if tree.pointee.isSet { return .unchanged }
+            if tree.pointee.isValueTree { return .unchanged }
             return .exists(
                 try TreeRead.value(source, leaf, position.index, tree.pointee.record))
         }
@@ -78,12 +78,12 @@ struct TreeWriter {
         let stored = try store(value, keyLength: key.count)
         let leaf = Page(path[leafStep].page, size: pageSize)
         if position.found {
-            guard let old = leaf.value(position.index) else { throw source.broken(leaf) }
+            guard let old = leaf.value(position.index) else { throw source.badEntry(leaf) }
             let overflow = old.kind == .overflow ? OverflowPointer(at: old.bytes) : nil
             try replace(key, stored)
             if let overflow { release(overflow) }
         } else {
-            if isCounted { changeWeights(by: 1) }
+            if isCounted { changeEntryCounts(by: 1) }
             try insertLeafEntry(key, stored)
             TreeRecord.add(1, to: &tree.pointee.record.entries)
         }
@@ -103,7 +103,7 @@ struct TreeWriter {
             source, tree.pointee, to: .last, path: path, from: 0, reference: tree.pointee.root)
         let leafStep = tree.pointee.depth - 1
         let leaf = Page(path[leafStep].page, size: pageSize)
-        let search = tree.pointee.isSet ? leaf.searchMembers(key) : leaf.searchLeaf(key)
+        let search = tree.pointee.isValueTree ? leaf.searchValueLeaf(key) : leaf.searchLeaf(key)
         guard search.index == leaf.count else { return nil }
         path[leafStep].index = leaf.count
         return PagePosition(index: leaf.count, found: false)
@@ -129,9 +129,9 @@ struct TreeWriter {
         let (reference, page) = try newPage()
         page.format(
             kind: .leaf, level: 0, prefix: KeyBytes(start: nil, count: 0),
-            layout: tree.pointee.leafLayout, width: tree.pointee.memberWidth)
-        if tree.pointee.isSet {
-            page.insertMember(at: 0, key: key)
+            layout: tree.pointee.leafLayout, width: tree.pointee.valueWidth)
+        if tree.pointee.isValueTree {
+            page.insertDuplicate(at: 0, key: key)
         } else {
             page.insertLeafEntry(at: 0, suffix: key, value: stored)
         }
@@ -193,9 +193,9 @@ struct TreeWriter {
         let step = tree.pointee.depth - 1
         let page = Page(path[step].page, size: pageSize)
         let index = path[step].index
-        if tree.pointee.isSet {
-            if page.gap >= Page.memberEntrySize(tree.pointee.leafLayout, length: key.count) {
-                page.insertMember(at: index, key: key)
+        if tree.pointee.isValueTree {
+            if page.gap >= Page.valueLeafEntrySize(tree.pointee.leafLayout, length: key.count) {
+                page.insertDuplicate(at: index, key: key)
                 noteInsert(path[step].reference, index)
                 return
             }
@@ -225,7 +225,7 @@ struct TreeWriter {
     @inline(never)
     private func rebuildOrSplit(
         _ step: Int, at index: Int, key: KeyBytes, value: LeafValue, child: PageReference,
-        weight: UInt64 = 0
+        entryCount: UInt64 = 0
     ) throws(DatabaseError) {
         let page = Page(path[step].page, size: pageSize)
         let level = page.level
@@ -233,7 +233,7 @@ struct TreeWriter {
         memcpy(scratch.page, page.base, pageSize)
         let entries = PageEntries(
             Page(scratch.page, size: pageSize), newIndex: index, newKey: key, newValue: value,
-            newChild: child, newWeight: weight, scratch: scratch)
+            newChild: child, newEntryCount: entryCount, scratch: scratch)
         let count = entries.count
         if entries.fits(0..<count) {
             entries.write(0..<count, to: page, level: level)
@@ -256,10 +256,10 @@ struct TreeWriter {
         } else {
             TreeRecord.add(1, to: &tree.pointee.record.branchPages)
         }
-        let rightWeight = isCounted ? entries.weight(cut..<count) : 0
+        let rightEntryCount = isCounted ? entries.entryCount(cut..<count) : 0
         try insertInParent(
-            step, separator: separator, child: rightReference, weight: rightWeight,
-            leftWeight: isCounted ? entries.weight(0..<cut) : 0)
+            step, separator: separator, child: rightReference, entryCount: rightEntryCount,
+            leftEntryCount: isCounted ? entries.entryCount(0..<cut) : 0)
     }
 
     /// A cut that leaves full pages behind a run of ascending or descending keys.
@@ -301,16 +301,16 @@ struct TreeWriter {
     }
 
     private func insertInParent(
-        _ step: Int, separator: KeyBytes, child: PageReference, weight: UInt64, leftWeight: UInt64
+        _ step: Int, separator: KeyBytes, child: PageReference, entryCount: UInt64, leftEntryCount: UInt64
     ) throws(DatabaseError) {
         guard step > 0 else {
             try growRoot(
-                separator: separator, right: child, weight: weight, leftWeight: leftWeight)
+                separator: separator, right: child, entryCount: entryCount, leftEntryCount: leftEntryCount)
             return
         }
         let parent = Page(path[step - 1].page, size: pageSize)
         let index = path[step - 1].index + 1
-        if isCounted { parent.setWeight(index - 1, leftWeight) }
+        if isCounted { parent.setEntryCount(index - 1, leftEntryCount) }
         if parent.sharesPrefix(separator) {
             let suffix = KeyBytes(rebasing: separator.dropFirst(parent.prefixLength))
             let size =
@@ -318,17 +318,17 @@ struct TreeWriter {
                 + Page.countSize(tree.pointee.branchLayout)
             if parent.gap >= size {
                 parent.insertBranchEntry(
-                    at: index, suffix: suffix, child: child, entries: weight)
+                    at: index, suffix: suffix, child: child, entries: entryCount)
                 return
             }
         }
         try rebuildOrSplit(
             step - 1, at: index, key: separator, value: PageEntries.noValue, child: child,
-            weight: weight)
+            entryCount: entryCount)
     }
 
     private func growRoot(
-        separator: KeyBytes, right: PageReference, weight: UInt64, leftWeight: UInt64
+        separator: KeyBytes, right: PageReference, entryCount: UInt64, leftEntryCount: UInt64
     ) throws(DatabaseError) {
         let depth = tree.pointee.depth
         guard depth < Format.depthMax else {
@@ -341,8 +341,8 @@ struct TreeWriter {
             layout: tree.pointee.branchLayout)
         page.insertBranchEntry(
             at: 0, suffix: KeyBytes(start: nil, count: 0), child: tree.pointee.root,
-            entries: leftWeight)
-        page.insertBranchEntry(at: 1, suffix: separator, child: right, entries: weight)
+            entries: leftEntryCount)
+        page.insertBranchEntry(at: 1, suffix: separator, child: right, entries: entryCount)
         tree.pointee.record.root = reference
         tree.pointee.record.depth += 1
         TreeRecord.add(1, to: &tree.pointee.record.branchPages)
@@ -451,11 +451,11 @@ struct TreeWriter {
 
     /// Adds to the counts of all branches on the path. It has been touched.
     @inline(never)
-    func changeWeights(by change: UInt64) {
+    func changeEntryCounts(by change: UInt64) {
         for step in 0..<(tree.pointee.depth - 1) {
             let page = Page(path[step].page, size: pageSize)
             let index = path[step].index
-            page.setWeight(index, page.weight(index) &+ change)
+            page.setEntryCount(index, page.entryCount(index) &+ change)
         }
     }
 }

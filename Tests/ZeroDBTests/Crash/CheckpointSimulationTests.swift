@@ -64,7 +64,7 @@ struct CheckpointSimulationTests {
     @Test(
         "The root of a process that died when it had written it is not forgotten",
         arguments: CrashSettings.seeds(usually: 2, percent: 5))
-    func settlesCheckpoint(_ seed: UInt64) throws {
+    func finishesInterruptedCheckpoint(_ seed: UInt64) throws {
         try explore(seed) {
             $0.processes = 2
             $0.deathPercent = 100

@@ -24,8 +24,8 @@ struct KindDamageTests {
         let fixture = try KindDamageFixture()
         try check(fixture.look(), matters: false, "undamaged")
         #expect(fixture.look().errors.isEmpty && fixture.look().problems == 0)
-        #expect(!fixture.pages(.members).isEmpty)
-        #expect(!fixture.pages([.members, .packed, .reversed]).isEmpty)
+        #expect(!fixture.pages(.valueLeaf).isEmpty)
+        #expect(!fixture.pages([.valueLeaf, .packed, .reversed]).isEmpty)
         #expect(!fixture.pages(.counted, kind: .branch).isEmpty)
         #expect(!fixture.pages([], kind: .branch).isEmpty)
     }
@@ -36,7 +36,7 @@ struct KindDamageTests {
         var random = SeededGenerator(seed: TestSettings.seed)
         let pageSize = fixture.map.pageSize
         for offset in (2 * pageSize)..<fixture.file.count where fixture.map.matters(offset) {
-            // Headers and the first slots or members, and some of the rest.
+            // Headers and the first slots or values, and some of the rest.
             guard offset % pageSize < 96 || random.below(24) == 0 else { continue }
             fixture.file[offset] ^= 1 << UInt8(random.below(8))
             try check(fixture.look(), matters: true, "byte \(offset)")
@@ -120,17 +120,17 @@ struct KindDamageTests {
         let fixture = try KindDamageFixture()
         for number in fixture.pages(.counted, kind: .branch).indices {
             let page = fixture.pages(.counted, kind: .branch)[number]
-            for index in 0..<page.count where page.weight(index) != count {
-                page.setWeight(index, count)
+            for index in 0..<page.count where page.entryCount(index) != count {
+                page.setEntryCount(index, count)
                 expectProblem("entries below child", fixture, page, "child \(index)")
             }
         }
     }
 
-    @Test("Members that are not in order are named")
+    @Test("Values that are not in order are named")
     func namesDisorder() throws {
         let fixture = try KindDamageFixture()
-        for layout: PageLayout in [.members, [.members, .packed, .reversed]] {
+        for layout: PageLayout in [.valueLeaf, [.valueLeaf, .packed, .reversed]] {
             for page in fixture.pages(layout) where page.count > 1 {
                 let size = page.slotSize
                 let first = Array(UnsafeRawBufferPointer(start: page.slot(0), count: size))
@@ -141,25 +141,25 @@ struct KindDamageTests {
         }
     }
 
-    @Test("A member that is there twice is named")
+    @Test("A value that is there twice is named")
     func namesRepetition() throws {
         let fixture = try KindDamageFixture()
-        for layout: PageLayout in [.members, [.members, .packed, .reversed]] {
+        for layout: PageLayout in [.valueLeaf, [.valueLeaf, .packed, .reversed]] {
             let page = try #require(fixture.pages(layout).first)
             page.slot(1).copyMemory(from: page.slot(0), byteCount: page.slotSize)
             expectProblem("is not after the one before it", fixture, page, "\(layout)")
         }
     }
 
-    @Test("Another width of a page's members is named", arguments: [1, 2, 4, 7, 9, 16, 1024])
+    @Test("Another width of a page's values is named", arguments: [1, 2, 4, 7, 9, 16, 1024])
     func namesWrongWidth(_ width: Int) throws {
         let fixture = try KindDamageFixture()
-        for page in fixture.pages([.members, .packed, .reversed]) {
+        for page in fixture.pages([.valueLeaf, .packed, .reversed]) {
             page.set(width, at: Format.Header.width)
             page.set(min(page.count, 4000 / width), at: Format.Header.count)
             expectProblem("bytes", fixture, page, "a width of \(width)")
         }
-        let page = try #require(fixture.pages(.members).first)
+        let page = try #require(fixture.pages(.valueLeaf).first)
         page.set(width, at: Format.Header.width)
         expectProblem("bytes and slots", fixture, page, "a width of \(width)")
     }
@@ -184,7 +184,7 @@ struct KindDamageTests {
     @Test("A set that claims another count is refused", arguments: [0, 1, 1000, 65535])
     func namesWrongSetCount(_ count: Int) throws {
         let fixture = try KindDamageFixture()
-        try forEachValue(.set, fixture) { page, value in
+        try forEachValue(.inlineValues, fixture) { page, value in
             value.bytes.storeLittleEndian(UInt16(count), at: 0)
             expectProblem("impossible", fixture, page, "a set of \(count)")
         }
@@ -193,9 +193,9 @@ struct KindDamageTests {
     @Test("A set of another width, or in another order, is named")
     func namesWrongSets() throws {
         let fixture = try KindDamageFixture()
-        try forEachValue(.set, fixture) { page, value in
+        try forEachValue(.inlineValues, fixture) { page, value in
             let set = try #require(
-                MemberSet(UnsafeRawBufferPointer(start: value.bytes, count: value.count)))
+                InlineValues(UnsafeRawBufferPointer(start: value.bytes, count: value.count)))
             guard set.width > 1 else {
                 // The second value ends before the first.
                 value.bytes.storeLittleEndian(UInt16(0), at: 6)
@@ -203,7 +203,7 @@ struct KindDamageTests {
                 return
             }
             let (first, second) = (
-                Array(try #require(set.member(0))), Array(try #require(set.member(1)))
+                Array(try #require(set.duplicate(0))), Array(try #require(set.duplicate(1)))
             )
             (value.bytes + 4).copyMemory(from: second + first, byteCount: 2 * set.width)
             expectProblem("is not after the one before it", fixture, page, "a set out of order")
@@ -217,7 +217,7 @@ struct KindDamageTests {
         "A tree of values that claims other counts is named", arguments: [1, 2, 100_000, 1 << 59])
     func namesWrongTreeCounts(_ count: UInt64) throws {
         let fixture = try KindDamageFixture()
-        try forEachValue(.tree, fixture) { page, value in
+        try forEachValue(.valueTree, fixture) { page, value in
             for field in [8, 16, 24] {
                 value.bytes.storeLittleEndian(count + 3, at: field)
                 expectProblem("counts", fixture, page, "a count of \(count + 3) at \(field)")
@@ -228,10 +228,10 @@ struct KindDamageTests {
     @Test("A tree of values that leads elsewhere is named")
     func namesLoops() throws {
         let fixture = try KindDamageFixture()
-        try forEachValue(.tree, fixture) { page, value in
-            let tree = SetTree(at: value.bytes)
+        try forEachValue(.valueTree, fixture) { page, value in
+            let tree = ValueTree(at: value.bytes)
             let roots =
-                fixture.pages([]) + fixture.pages(.members)
+                fixture.pages([]) + fixture.pages(.valueLeaf)
                 + fixture.pages(.counted, kind: .branch) + fixture.pages([], kind: .branch)
             for root in roots where root.number != tree.root.number {
                 for depth in [UInt8(root.level + 1), 1, 32] {

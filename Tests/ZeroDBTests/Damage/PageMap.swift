@@ -45,11 +45,11 @@ struct PageMap {
                 try walk(file, page.child(index), level: level - 1, entry)
                 continue
             }
-            guard !page.layout.contains(.members) else { continue }
+            guard !page.layout.contains(.valueLeaf) else { continue }
             try entry(page, index)
             guard let value = page.value(index) else { continue }
-            if value.kind == .tree {
-                let set = SetTree(at: value.bytes)
+            if value.kind == .valueTree {
+                let set = ValueTree(at: value.bytes)
                 try walk(file, set.root, level: Int(set.depth) - 1) { _, _ in }
             }
             guard value.kind == .overflow else { continue }

@@ -47,7 +47,7 @@ final class KindCursor {
         }
     }
 
-    func expected(_ move: CursorState.SetMove, _ model: PairModel) -> Expected {
+    func expected(_ move: CursorState.DuplicateMove, _ model: PairModel) -> Expected {
         guard model.kind.hasDuplicates || move == .nextKey || move == .previousKey else {
             return .error(.incompatible)
         }
@@ -101,7 +101,7 @@ extension KindRun {
             ]
             try move(cursor, random.pick(moves), model)
         case 40..<60:
-            let moves: [CursorState.SetMove] = [
+            let moves: [CursorState.DuplicateMove] = [
                 .firstValue, .lastValue, .nextValue, .nextValue, .previousValue, .previousValue,
                 .nextKey, .previousKey,
             ]
@@ -122,7 +122,7 @@ extension KindRun {
     }
 
     private func move(
-        _ cursor: KindCursor, _ move: CursorState.SetMove, _ model: PairModel
+        _ cursor: KindCursor, _ move: CursorState.DuplicateMove, _ model: PairModel
     ) throws {
         try check(cursor, cursor.expected(move, model), model, "\(move)") {
             () throws(DatabaseError) in try cursor.state.move(move)

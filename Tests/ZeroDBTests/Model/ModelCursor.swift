@@ -42,8 +42,8 @@ extension ModelRun {
         let candidates = cursors.filter { $0.database == database }
         guard !candidates.isEmpty else { return }
         let cursor = random.pick(candidates)
-        let weights: [Action] = [.next, .next, .next, .previous, .previous, .previous]
-        let action = random.chance(50) ? random.pick(weights) : random.pick(Action.allCases)
+        let entryCounts: [Action] = [.next, .next, .next, .previous, .previous, .previous]
+        let action = random.chance(50) ? random.pick(entryCounts) : random.pick(Action.allCases)
         try use(cursor, action, &model)
     }
 

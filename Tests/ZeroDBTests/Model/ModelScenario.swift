@@ -52,16 +52,16 @@ enum ModelOperation: CaseIterable {
 
     /// One in proportion to how often a phase does it.
     static func pick(_ phase: ModelPhase, _ random: inout SeededGenerator) -> Self {
-        let weights =
+        let entryCounts =
             switch phase {
             case .growing: [45, 10, 5, 8, 0, 11, 1, 20]
             case .shrinking: [8, 3, 1, 50, 1, 10, 1, 26]
             case .mixed: [25, 8, 3, 20, 1, 17, 1, 25]
             }
-        var left = random.below(weights.reduce(0, +))
-        for (operation, weight) in zip(Self.allCases, weights) {
-            if left < weight { return operation }
-            left -= weight
+        var left = random.below(entryCounts.reduce(0, +))
+        for (operation, entryCount) in zip(Self.allCases, entryCounts) {
+            if left < entryCount { return operation }
+            left -= entryCount
         }
         return .get
     }

@@ -29,7 +29,7 @@ final class PageFixture {
 
     /// Fills the page with entries and the prefix they share.
     ///
-    /// - Parameter isCounted: whether a branch's entries have their weights.
+    /// - Parameter isCounted: whether a branch's entries have their entryCounts.
     func write(_ entries: [PageEntry], isLeaf: Bool = true, isCounted: Bool = false) {
         let keyed = isLeaf ? entries[...] : entries.dropFirst()
         var prefix = keyed.first?.key ?? []
@@ -57,7 +57,7 @@ final class PageFixture {
                     }
                 } else {
                     page.insertBranchEntry(
-                        at: index, suffix: suffix, child: entry.child, entries: entry.weight)
+                        at: index, suffix: suffix, child: entry.child, entries: entry.entryCount)
                 }
             }
         }
@@ -65,11 +65,11 @@ final class PageFixture {
 
     /// Reads all entries back.
     func entries() throws -> [PageEntry] {
-        try #require(page.slotsAreInside)
+        try #require(page.slotsAreInBounds)
         return try (0..<page.count).map { index in
             let key = !page.isLeaf && index == 0 ? [] : try key(index)
             guard page.isLeaf else {
-                return PageEntry(key: key, child: page.child(index), weight: page.weight(index))
+                return PageEntry(key: key, child: page.child(index), entryCount: page.entryCount(index))
             }
             let field = try #require(page.value(index))
             return PageEntry(
@@ -95,7 +95,7 @@ struct PageEntry: Equatable {
     var key: [UInt8]
     var value: [UInt8] = []
     var child = PageReference.none
-    var weight: UInt64 = 0
+    var entryCount: UInt64 = 0
 
     /// Bytes it takes with nothing saved by a prefix.
     func size(isLeaf: Bool) -> Int {
@@ -125,7 +125,7 @@ extension [PageEntry] {
             let entry = PageEntry(
                 key: key, value: isLeaf ? random.bytes(random.below(30)) : [],
                 child: isLeaf ? .none : PageReference(number: random.next() >> 20, transaction: 7),
-                weight: isCounted ? random.next() >> 8 : 0)
+                entryCount: isCounted ? random.next() >> 8 : 0)
             room -= entry.size(isLeaf: isLeaf) + (isCounted ? 8 : 0)
             if room > 0 { entries.insert(entry, at: place.index) }
         }

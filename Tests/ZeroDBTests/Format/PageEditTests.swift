@@ -168,15 +168,15 @@ struct PageEditTests {
             try new.key.withUnsafeBytes { key in
                 let all = PageEntries(
                     fixture.page, newIndex: index, newKey: key, newValue: PageEntries.noValue,
-                    newChild: new.child, newWeight: new.weight, scratch: scratch)
+                    newChild: new.child, newEntryCount: new.entryCount, scratch: scratch)
                 for cut in [1, entries.count / 2, entries.count - 1] {
                     all.write(0..<cut, to: other.page, level: 1)
                     #expect(other.page.structuralProblem() == nil)
                     #expect(try other.entries() == Array(entries[..<cut]))
                     #expect(
-                        other.page.weight
-                            == entries[..<cut].reduce(0) { $0 &+ (isCounted ? $1.weight : 0) })
-                    #expect(all.weight(0..<cut) == other.page.weight)
+                        other.page.entryCount
+                            == entries[..<cut].reduce(0) { $0 &+ (isCounted ? $1.entryCount : 0) })
+                    #expect(all.entryCount(0..<cut) == other.page.entryCount)
                     all.write(cut..<entries.count, to: other.page, level: 1)
                     #expect(other.page.structuralProblem() == nil)
                     // The separator between the two moves up.
@@ -239,7 +239,7 @@ struct PageEditTests {
         let scratch = PageScratch(pageSize: pageSize)
         defer { scratch.deallocate() }
         let page = fixture.page
-        var model = [PageEntry(key: [], child: PageReference(number: 9, transaction: 1), weight: 3)]
+        var model = [PageEntry(key: [], child: PageReference(number: 9, transaction: 1), entryCount: 3)]
         fixture.write(model, isLeaf: false, isCounted: true)
         for round in 0..<800 {
             let index = random.below(model.count)
@@ -248,13 +248,13 @@ struct PageEditTests {
                 page.removeEntry(index)
                 model.remove(at: index)
             case 1:
-                model[index].weight = random.next()
-                page.setWeight(index, model[index].weight)
+                model[index].entryCount = random.next()
+                page.setEntryCount(index, model[index].entryCount)
             default:
                 let new = PageEntry(
                     key: maker.next(&random),
                     child: PageReference(number: random.next() >> 20, transaction: 7),
-                    weight: random.next() >> 8)
+                    entryCount: random.next() >> 8)
                 let place = model.search(new.key)
                 guard !place.found, place.index > 0 else { continue }
                 if insert(new, at: place.index, page, scratch) {
@@ -266,8 +266,8 @@ struct PageEditTests {
                 try #require(try fixture.entries() == model, "\(TestSettings.rerun)")
                 let before = random.within(0...model.count)
                 #expect(
-                    page.weight(before: before)
-                        == model[..<before].reduce(0) { $0 &+ $1.weight })
+                    page.entryCount(before: before)
+                        == model[..<before].reduce(0) { $0 &+ $1.entryCount })
                 #expect(
                     page.gap + page.liveSize + page.heapDead == Page.capacity(pageSize: pageSize))
             }
@@ -288,14 +288,14 @@ struct PageEditTests {
                     Page.entrySize(isLeaf: false, suffixLength: suffix.count, valueLength: 0) + 8
                 if page.gap >= size {
                     page.insertBranchEntry(
-                        at: index, suffix: suffix, child: new.child, entries: new.weight)
+                        at: index, suffix: suffix, child: new.child, entries: new.entryCount)
                     return true
                 }
             }
             scratch.page.copyMemory(from: page.base, byteCount: page.size)
             let all = PageEntries(
                 Page(scratch.page, size: page.size), newIndex: index, newKey: key,
-                newValue: PageEntries.noValue, newChild: new.child, newWeight: new.weight,
+                newValue: PageEntries.noValue, newChild: new.child, newEntryCount: new.entryCount,
                 scratch: scratch)
             guard all.fits(0..<all.count) else { return false }
             all.write(0..<all.count, to: page, level: 1)

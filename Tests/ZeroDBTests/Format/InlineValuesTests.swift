@@ -3,13 +3,13 @@ import Testing
 @testable import ZeroDB
 
 @Suite("Sets of values in a leaf")
-struct MemberSetTests {
+struct InlineValuesTests {
     private static let capacity = 8192
 
-    /// The members of a field, read back.
+    /// The values of a field, read back.
     private func read(_ field: UnsafeRawBufferPointer) throws -> [[UInt8]] {
-        let set = try #require(MemberSet(field))
-        return try (0..<set.count).map { Array(try #require(set.member($0))) }
+        let set = try #require(InlineValues(field))
+        return try (0..<set.count).map { Array(try #require(set.duplicate($0))) }
     }
 
     @Test("Inserting and removing keep a set what a sorted array is", arguments: MemberKind.all)
@@ -21,58 +21,58 @@ struct MemberSetTests {
             let buffers = [
                 try PageFixture(size: Self.capacity), try PageFixture(size: Self.capacity),
             ]
-            var members = try firstTwo(kind, &maker, &random)
+            var duplicates = try firstTwo(kind, &maker, &random)
             var current = 0
-            var size = MemberSet.fieldSize(
-                count: 2, bytes: members[0].count + members[1].count, width: kind.width)
+            var size = InlineValues.fieldSize(
+                count: 2, bytes: duplicates[0].count + duplicates[1].count, width: kind.width)
             var field = place(buffers[current], size)
-            let written = members[0].withUnsafeBytes { first in
-                members[1].withUnsafeBytes { second in
-                    MemberSet.store(first, second, width: kind.width, to: field)
+            let written = duplicates[0].withUnsafeBytes { first in
+                duplicates[1].withUnsafeBytes { second in
+                    InlineValues.store(first, second, width: kind.width, to: field)
                 }
             }
             #expect(written == size)
             for round in 0..<500 {
-                let set = try #require(MemberSet(UnsafeRawBufferPointer(start: field, count: size)))
-                let member = random.chance(30) ? random.pick(members) : kind.make(&maker, &random)
-                let found = member.withUnsafeBytes { set.search($0, reversed: kind.isReversed) }
-                let expected = search(members, member, kind)
+                let set = try #require(InlineValues(UnsafeRawBufferPointer(start: field, count: size)))
+                let duplicate = random.chance(30) ? random.pick(duplicates) : kind.make(&maker, &random)
+                let found = duplicate.withUnsafeBytes { set.search($0, reversed: kind.isReversed) }
+                let expected = search(duplicates, duplicate, kind)
                 try #require(
                     found.index == expected.index && found.found == expected.found,
-                    "search for \(show(member)); \(TestSettings.rerun)")
+                    "search for \(show(duplicate)); \(TestSettings.rerun)")
                 let next = 1 - current
                 if expected.found {
-                    guard members.count > 2 else { continue }
-                    let newSize = MemberSet.fieldSize(
-                        count: members.count - 1,
-                        bytes: members.reduce(0) { $0 + $1.count } - member.count,
+                    guard duplicates.count > 2 else { continue }
+                    let newSize = InlineValues.fieldSize(
+                        count: duplicates.count - 1,
+                        bytes: duplicates.reduce(0) { $0 + $1.count } - duplicate.count,
                         width: kind.width)
                     let target = place(buffers[next], newSize)
                     #expect(set.copy(removing: expected.index, to: target) == newSize)
-                    members.remove(at: expected.index)
+                    duplicates.remove(at: expected.index)
                     (current, field, size) = (next, target, newSize)
                 } else {
-                    let newSize = set.fieldSize(adding: member.count)
+                    let newSize = set.fieldSize(adding: duplicate.count)
                     guard newSize <= Self.capacity / 2 || round > 400 && newSize <= Self.capacity
                     else { continue }
                     let target = place(buffers[next], newSize)
-                    let written = member.withUnsafeBytes {
+                    let written = duplicate.withUnsafeBytes {
                         set.copy(inserting: $0, at: expected.index, to: target)
                     }
                     #expect(written == newSize)
-                    members.insert(member, at: expected.index)
+                    duplicates.insert(duplicate, at: expected.index)
                     (current, field, size) = (next, target, newSize)
                 }
                 try #require(
-                    try read(UnsafeRawBufferPointer(start: field, count: size)) == members,
+                    try read(UnsafeRawBufferPointer(start: field, count: size)) == duplicates,
                     "\(TestSettings.rerun)")
                 if kind.width > 0 {
                     let set = try #require(
-                        MemberSet(UnsafeRawBufferPointer(start: field, count: size)))
-                    let from = random.below(members.count)
+                        InlineValues(UnsafeRawBufferPointer(start: field, count: size)))
+                    let from = random.below(duplicates.count)
                     #expect(
-                        Array(set.packedMembers(from..<members.count))
-                            == members[from...].flatMap { $0 })
+                        Array(set.packedValues(from..<duplicates.count))
+                            == duplicates[from...].flatMap { $0 })
                 }
             }
         }
@@ -88,11 +88,11 @@ struct MemberSetTests {
     }
 
     private func search(
-        _ members: [[UInt8]], _ member: [UInt8], _ kind: MemberKind
+        _ duplicates: [[UInt8]], _ duplicate: [UInt8], _ kind: MemberKind
     ) -> (index: Int, found: Bool) {
-        let key = kind.key(member)
-        let index = members.firstIndex { keyOrder(kind.key($0), key) >= 0 } ?? members.count
-        return (index, index < members.count && members[index] == member)
+        let key = kind.key(duplicate)
+        let index = duplicates.firstIndex { keyOrder(kind.key($0), key) >= 0 } ?? duplicates.count
+        return (index, index < duplicates.count && duplicates[index] == duplicate)
     }
 
     /// The last bytes of guarded memory.
@@ -100,7 +100,7 @@ struct MemberSetTests {
         buffer.page.base + (buffer.page.size - size)
     }
 
-    @Test("A page of members becomes a set", arguments: MemberKind.all)
+    @Test("A value leaf becomes a set", arguments: MemberKind.all)
     func storesPage(_ kind: MemberKind) throws {
         var random = SeededGenerator(seed: TestSettings.seed)
         var maker = KeyMaker(.few, keySizeMax: 100)
@@ -109,19 +109,19 @@ struct MemberSetTests {
         fixture.page.format(
             kind: .leaf, level: 0, prefix: KeyBytes(start: nil, count: 0), layout: kind.layout,
             width: kind.width)
-        var members: [[UInt8]] = []
+        var duplicates: [[UInt8]] = []
         for _ in 0..<10 {
-            let member = kind.make(&maker, &random)
-            let place = search(members, member, kind)
+            let duplicate = kind.make(&maker, &random)
+            let place = search(duplicates, duplicate, kind)
             if place.found { continue }
-            kind.key(member).withUnsafeBytes { fixture.page.insertMember(at: place.index, key: $0) }
-            members.insert(member, at: place.index)
+            kind.key(duplicate).withUnsafeBytes { fixture.page.insertDuplicate(at: place.index, key: $0) }
+            duplicates.insert(duplicate, at: place.index)
         }
-        let size = MemberSet.fieldSize(
-            count: members.count, bytes: members.reduce(0) { $0 + $1.count }, width: kind.width)
+        let size = InlineValues.fieldSize(
+            count: duplicates.count, bytes: duplicates.reduce(0) { $0 + $1.count }, width: kind.width)
         let field = place(target, size)
-        #expect(MemberSet.store(fixture.page, width: kind.width, to: field) == size)
-        #expect(try read(UnsafeRawBufferPointer(start: field, count: size)) == members)
+        #expect(InlineValues.store(fixture.page, width: kind.width, to: field) == size)
+        #expect(try read(UnsafeRawBufferPointer(start: field, count: size)) == duplicates)
     }
 
     /// Invariant 4: whatever the bytes of a set are, using it neither traps nor reads or writes
@@ -142,13 +142,13 @@ struct MemberSetTests {
             }
             if size >= 8, random.chance(90) { plausible(field, size, &random) }
             let bytes = UnsafeRawBufferPointer(start: field, count: size)
-            guard let set = MemberSet(bytes) else { continue }
+            guard let set = InlineValues(bytes) else { continue }
             sound += 1
             for index in 0..<set.count {
-                guard let member = set.member(index), let start = member.baseAddress else {
+                guard let duplicate = set.duplicate(index), let start = duplicate.baseAddress else {
                     continue
                 }
-                #expect(start >= UnsafeRawPointer(field) && start + member.count <= field + size)
+                #expect(start >= UnsafeRawPointer(field) && start + duplicate.count <= field + size)
             }
             wanted.withUnsafeBytes { wanted in
                 for isReversed in [false, true] {

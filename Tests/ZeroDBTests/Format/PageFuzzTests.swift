@@ -11,7 +11,7 @@ struct PageFuzzTests {
         let isSound = page.structuralProblem() == nil
         // Whoever gets a page says which layout it must have.
         guard page.layout.isPossible(isLeaf: page.isLeaf) else { return }
-        if page.isLeaf, page.layout.contains(.members) {
+        if page.isLeaf, page.layout.contains(.valueLeaf) {
             readMembers(page, keys, buffer, isSound: isSound)
             return
         }
@@ -23,7 +23,7 @@ struct PageFuzzTests {
                 #expect(child < max(1, page.count))
             }
         }
-        guard page.slotsAreInside else { return }
+        guard page.slotsAreInBounds else { return }
         for index in 0..<page.count {
             let length = page.copyKey(index, to: buffer)
             #expect(length <= page.size / 4)
@@ -31,41 +31,41 @@ struct PageFuzzTests {
             if page.isLeaf {
                 let value = page.value(index)
                 if isSound { #expect(value != nil) }
-                if let value, value.kind == .set { readSet(value) }
+                if let value, value.kind == .inlineValues { readSet(value) }
             } else if isSound {
                 #expect(page.child(index).number >= Format.metaPageCount)
             }
-            _ = page.weight(index)
+            _ = page.entryCount(index)
         }
         _ = page.gap + page.liveSize
     }
 
     private func readSet(_ value: Page.ValueField) {
         let bytes = UnsafeRawBufferPointer(start: value.bytes, count: value.count)
-        guard let set = MemberSet(bytes) else { return }
-        for index in 0..<set.count { touch(set.member(index)) }
+        guard let set = InlineValues(bytes) else { return }
+        for index in 0..<set.count { touch(set.duplicate(index)) }
     }
 
     private func readMembers(
         _ page: Page, _ keys: [[UInt8]], _ buffer: UnsafeMutableRawPointer, isSound: Bool
     ) {
         for key in keys {
-            let position = key.withUnsafeBytes { page.searchMembers($0) }
+            let position = key.withUnsafeBytes { page.searchValueLeaf($0) }
             #expect(position.index <= page.count)
             if isSound { #expect(position.index >= 0) }
         }
-        guard page.slotsAreInside else { return }
+        guard page.slotsAreInBounds else { return }
         for index in 0..<page.count {
-            let member = page.member(index)
-            touch(member)
+            let duplicate = page.duplicate(index)
+            touch(duplicate)
             let length = page.copyKey(index, to: buffer)
             #expect(length <= page.size / 4)
-            if isSound { #expect(length >= 0 && length == member?.count) }
+            if isSound { #expect(length >= 0 && length == duplicate?.count) }
         }
         if page.layout.contains(.packed), page.count > 0 {
-            touch(page.packedMembers(0..<page.count))
+            touch(page.packedValues(0..<page.count))
         }
-        #expect(page.weight == UInt64(page.count))
+        #expect(page.entryCount == UInt64(page.count))
     }
 
     /// Reads the first and the last byte, either of which may lie where nobody may read.
@@ -172,7 +172,7 @@ struct PageFuzzTests {
         }
     }
 
-    @Test("Flipped bits in pages of members, sets and counts do no harm", arguments: allPageSizes)
+    @Test("Flipped bits in value leaves, sets and counts do no harm", arguments: allPageSizes)
     func readsFlippedMembers(pageSize: Int) throws {
         var random = SeededGenerator(seed: TestSettings.seed)
         let fixture = try PageFixture(size: pageSize)
@@ -207,7 +207,7 @@ struct PageFuzzTests {
         }
     }
 
-    /// Fills a page with members, in no order: a search need only end.
+    /// Fills a page with values, in no order: a search need only end.
     private func writeMembers(
         _ kind: MemberKind, _ fixture: PageFixture, _ random: inout SeededGenerator
     ) {
@@ -216,11 +216,11 @@ struct PageFuzzTests {
             kind: .leaf, level: 0, prefix: KeyBytes(start: nil, count: 0), layout: kind.layout,
             width: kind.width)
         while true {
-            let member = kind.make(&maker, &random)
-            guard fixture.page.gap >= Page.memberEntrySize(kind.layout, length: member.count) else {
+            let duplicate = kind.make(&maker, &random)
+            guard fixture.page.gap >= Page.valueLeafEntrySize(kind.layout, length: duplicate.count) else {
                 return
             }
-            member.withUnsafeBytes { fixture.page.insertMember(at: 0, key: $0) }
+            duplicate.withUnsafeBytes { fixture.page.insertDuplicate(at: 0, key: $0) }
         }
     }
 
@@ -233,10 +233,10 @@ struct PageFuzzTests {
         let buffer = UnsafeMutableRawPointer.allocate(byteCount: 2048, alignment: 8)
         defer { buffer.deallocate() }
         while true {
-            let members = [kind.make(&maker, &random), kind.make(&maker, &random)]
-            let size = members[0].withUnsafeBytes { first in
-                members[1].withUnsafeBytes {
-                    MemberSet.store(first, $0, width: kind.width, to: buffer)
+            let duplicates = [kind.make(&maker, &random), kind.make(&maker, &random)]
+            let size = duplicates[0].withUnsafeBytes { first in
+                duplicates[1].withUnsafeBytes {
+                    InlineValues.store(first, $0, width: kind.width, to: buffer)
                 }
             }
             let key = random.bytes(6)
@@ -245,7 +245,7 @@ struct PageFuzzTests {
                     >= Page.entrySize(isLeaf: true, suffixLength: key.count, valueLength: size)
             else { return }
             let value = LeafValue(
-                kind: .set, bytes: UnsafeRawBufferPointer(start: buffer, count: size))
+                kind: .inlineValues, bytes: UnsafeRawBufferPointer(start: buffer, count: size))
             key.withUnsafeBytes { fixture.page.insertLeafEntry(at: 0, suffix: $0, value: value) }
         }
     }
@@ -259,7 +259,7 @@ struct PageFuzzTests {
             let value = random.bytes(random.chance(30) ? FreeRegion.size : random.below(80))
             key.withUnsafeBytes { key in
                 value.withUnsafeBytes {
-                    guard case .available(let region) = FreeSpace.parse(key: key, value: $0)
+                    guard case .available(let region) = FreeTreeEntry(key: key, value: $0)
                     else { return }
                     #expect(region.runs.reduce(0) { $0 + $1.count } == region.count)
                 }

@@ -2,11 +2,11 @@ import Testing
 
 @testable import ZeroDB
 
-@Suite("The stock of free pages")
-struct PageStockTests {
+@Suite("The free list")
+struct FreeListTests {
     private static let pageCount: UInt64 = 4000
 
-    /// What a stock should hold.
+    /// What a free list should hold.
     private struct Model {
         var available: Set<UInt64> = []
         /// The transaction that may have freed each page last, and its oldest writer.
@@ -23,17 +23,17 @@ struct PageStockTests {
         runs.flatMap { Array($0.start..<$0.end) }
     }
 
-    private func withStock(_ body: (PageStock) throws -> Void) rethrows {
-        let stock = PageStock.allocate()
-        defer { stock.deallocate() }
-        try body(stock)
+    private func withFreeList(_ body: (FreeList) throws -> Void) rethrows {
+        let freeList = FreeList.allocate()
+        defer { freeList.deallocate() }
+        try body(freeList)
     }
 
-    private func check(_ stock: PageStock, _ model: Model) {
-        #expect(Self.pages(stock.availableRuns) == model.available.sorted())
-        #expect(stock.availablePages == UInt64(model.available.count))
+    private func check(_ freeList: FreeList, _ model: Model) {
+        #expect(Self.pages(freeList.availableRuns) == model.available.sorted())
+        #expect(freeList.availablePages == UInt64(model.available.count))
         var freed: [UInt64] = []
-        stock.forEachPending { run, birth in
+        freeList.forEachPending { run, birth in
             for page in run.start..<run.end {
                 freed.append(page)
                 // A group counts as old as its oldest page.
@@ -43,7 +43,7 @@ struct PageStockTests {
             }
         }
         #expect(freed.sorted() == model.freed.keys.sorted())
-        #expect(stock.pendingPages == UInt64(model.freed.count))
+        #expect(freeList.pendingPages == UInt64(model.freed.count))
     }
 
     private func randomRun(_ random: inout SeededGenerator, longest: Int) -> PageRun {
@@ -52,13 +52,13 @@ struct PageStockTests {
         return PageRun(start: start, count: count)
     }
 
-    @Test("A stock holds the pages that sets of them would, and gives out none that is needed")
+    @Test("A free list holds the pages that sets of them would, and gives out none that is needed")
     func behavesAsSets() throws {
         var random = SeededGenerator(seed: TestSettings.seed)
         var refusals = (give: 0, hold: 0)
         var matured = 0
         for _ in 0..<200 {
-            try withStock { stock in
+            try withFreeList { freeList in
                 var model = Model()
                 var transaction: UInt64 = 100
                 let percentGiven = random.pick([5, 30, 60])
@@ -68,32 +68,32 @@ struct PageStockTests {
                     case ..<percentGiven:
                         let run = randomRun(&random, longest: random.pick([1, 3, 40]))
                         guard !model.knows(run) else { continue }
-                        if stock.give(run) {
+                        if freeList.give(run) {
                             model.available.formUnion(run.start..<run.end)
                         } else {
                             refusals.give += 1
-                            #expect(stock.room == 0)
+                            #expect(freeList.room == 0)
                         }
                     case ..<70:
                         let old = freeRuns(&random, model)
                         let young = freeRuns(&random, model, besides: old)
-                        guard stock.hasRoom(old: old[...], young: young[...]) else {
+                        guard freeList.hasRoom(old: old[...], young: young[...]) else {
                             refusals.hold += 1
                             continue
                         }
                         let birth = transaction - UInt64(random.below(8))
-                        stock.hold(old[...], transaction: transaction, birth: nil)
-                        stock.hold(young[...], transaction: transaction, birth: birth)
+                        freeList.hold(old[...], transaction: transaction, birth: nil)
+                        freeList.hold(young[...], transaction: transaction, birth: birth)
                         for page in Self.pages(old) { model.freed[page] = (transaction, nil) }
                         for page in Self.pages(young) { model.freed[page] = (transaction, birth) }
                     case ..<80:
                         let root = transaction - UInt64(random.below(20))
-                        let horizon = FreeSpace.Horizon(
+                        let horizon = Horizon(
                             oldestReader: transaction - UInt64(random.below(20)),
                             roots: (root, root + UInt64(random.below(2))))
-                        stock.mature(horizon)
+                        freeList.mature(horizon)
                         let before = model.available
-                        model.available = Set(Self.pages(stock.availableRuns))
+                        model.available = Set(Self.pages(freeList.availableRuns))
                         #expect(before.isSubset(of: model.available))
                         for page in model.available.subtracting(before) {
                             let freed = model.freed.removeValue(forKey: page)
@@ -106,7 +106,7 @@ struct PageStockTests {
                     default:
                         let wanted = UInt64(random.below(20))
                         var taken: [PageRun] = []
-                        let count = stock.take(wanted, into: &taken)
+                        let count = freeList.take(wanted, into: &taken)
                         #expect(count == min(wanted, UInt64(model.available.count)))
                         let pages = Self.pages(taken)
                         #expect(UInt64(pages.count) == count && Set(pages).count == pages.count)
@@ -114,8 +114,8 @@ struct PageStockTests {
                         model.available.subtract(pages)
                     }
                 }
-                check(stock, model)
-                try checkReadsBack(stock, model)
+                check(freeList, model)
+                try checkReadsBack(freeList, model)
             }
         }
         #expect(refusals.give > 0 && refusals.hold > 0 && matured > 0)
@@ -135,10 +135,10 @@ struct PageStockTests {
         return runs
     }
 
-    private func checkReadsBack(_ stock: PageStock, _ model: Model) throws {
+    private func checkReadsBack(_ freeList: FreeList, _ model: Model) throws {
         try withBytes { bytes in
-            stock.store(to: bytes)
-            withStock { copy in
+            freeList.store(to: bytes)
+            withFreeList { copy in
                 let isLoaded = copy.load(
                     from: bytes, pageCount: Self.pageCount, transaction: 1000)
                 #expect(isLoaded)
@@ -149,54 +149,54 @@ struct PageStockTests {
 
     private func withBytes(_ body: (UnsafeMutableRawPointer) throws -> Void) throws {
         let bytes = UnsafeMutableRawBufferPointer.allocate(
-            byteCount: PageStock.size, alignment: 8)
+            byteCount: FreeList.size, alignment: 8)
         defer { bytes.deallocate() }
         try body(try #require(bytes.baseAddress))
     }
 
     @Test("What two commits free for the durable root is free after the next checkpoint only")
     func keepsWhatTheRootNeeds() {
-        withStock { stock in
-            stock.hold([PageRun(start: 5, count: 1)], transaction: 20, birth: nil)
-            stock.hold([PageRun(start: 9, count: 2)], transaction: 21, birth: nil)
-            stock.hold([PageRun(start: 7, count: 1)], transaction: 21, birth: 20)
+        withFreeList { freeList in
+            freeList.hold([PageRun(start: 5, count: 1)], transaction: 20, birth: nil)
+            freeList.hold([PageRun(start: 9, count: 2)], transaction: 21, birth: nil)
+            freeList.hold([PageRun(start: 7, count: 1)], transaction: 21, birth: 20)
             // Nobody reads; the root is older than all of it, so the young page alone is free.
-            stock.mature(FreeSpace.Horizon(oldestReader: 30, roots: (19, 19)))
-            #expect(stock.availableRuns == [PageRun(start: 7, count: 1)])
+            freeList.mature(Horizon(oldestReader: 30, roots: (19, 19)))
+            #expect(freeList.availableRuns == [PageRun(start: 7, count: 1)])
             // A checkpoint of 21 is being made: until it is, the root may be the one before.
-            stock.mature(FreeSpace.Horizon(oldestReader: 30, roots: (19, 21)))
-            #expect(stock.availablePages == 1)
+            freeList.mature(Horizon(oldestReader: 30, roots: (19, 21)))
+            #expect(freeList.availablePages == 1)
             // A reader of 20 needs what 21 freed.
-            stock.mature(FreeSpace.Horizon(oldestReader: 20, roots: (21, 21)))
-            #expect(stock.availablePages == 1)
-            stock.mature(FreeSpace.Horizon(oldestReader: 21, roots: (21, 21)))
+            freeList.mature(Horizon(oldestReader: 20, roots: (21, 21)))
+            #expect(freeList.availablePages == 1)
+            freeList.mature(Horizon(oldestReader: 21, roots: (21, 21)))
             #expect(
-                stock.availableRuns == [
+                freeList.availableRuns == [
                     PageRun(start: 5, count: 1), PageRun(start: 7, count: 1),
                     PageRun(start: 9, count: 2),
                 ])
-            #expect(stock.pendingPages == 0)
+            #expect(freeList.pendingPages == 0)
         }
     }
 
     @Test("A commit gets its pages in as few runs as there are")
     func takesFewRuns() {
-        withStock { stock in
+        withFreeList { freeList in
             for run in [(10, 1), (20, 3), (30, 6), (40, 1)] {
-                let isGiven = stock.give(PageRun(start: UInt64(run.0), count: UInt64(run.1)))
+                let isGiven = freeList.give(PageRun(start: UInt64(run.0), count: UInt64(run.1)))
                 #expect(isGiven)
             }
             var taken: [PageRun] = []
-            #expect(stock.take(3, into: &taken) == 3)
+            #expect(freeList.take(3, into: &taken) == 3)
             #expect(taken == [PageRun(start: 20, count: 3)])
-            #expect(stock.take(7, into: &taken) == 7)
+            #expect(freeList.take(7, into: &taken) == 7)
             #expect(taken[1...] == [PageRun(start: 30, count: 6), PageRun(start: 10, count: 1)])
-            #expect(stock.take(2, into: &taken) == 1)
-            #expect(stock.take(1, into: &taken) == 0)
+            #expect(freeList.take(2, into: &taken) == 1)
+            #expect(freeList.take(1, into: &taken) == 0)
         }
     }
 
-    @Test("What can be no stock is refused")
+    @Test("What can be no free list is refused")
     func refusesImpossible() throws {
         let word = { (start: UInt64, count: UInt64) in count << 48 | start }
         let good: [Int: UInt64] = [
@@ -224,11 +224,11 @@ struct PageStockTests {
     private func isLoaded(_ words: [Int: UInt64]) throws -> Bool {
         var result = false
         try withBytes { bytes in
-            bytes.initializeMemory(as: UInt8.self, repeating: 0, count: PageStock.size)
+            bytes.initializeMemory(as: UInt8.self, repeating: 0, count: FreeList.size)
             for (index, word) in words { bytes.storeLittleEndian(word, at: index * 8) }
-            withStock { stock in
-                result = stock.load(from: bytes, pageCount: Self.pageCount, transaction: 30)
-                if !result { #expect(stock.availablePages == 0 && stock.pendingPages == 0) }
+            withFreeList { freeList in
+                result = freeList.load(from: bytes, pageCount: Self.pageCount, transaction: 30)
+                if !result { #expect(freeList.availablePages == 0 && freeList.pendingPages == 0) }
             }
         }
         return result

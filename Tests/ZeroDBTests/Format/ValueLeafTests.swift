@@ -2,7 +2,7 @@ import Testing
 
 @testable import ZeroDB
 
-/// How the members of a page look.
+/// How the values of a page look.
 struct MemberKind: Sendable, CustomStringConvertible {
     var description: String
     /// Bytes of each, 0 if they differ.
@@ -21,32 +21,32 @@ struct MemberKind: Sendable, CustomStringConvertible {
     ]
 
     var layout: PageLayout {
-        var layout = PageLayout.members
+        var layout = PageLayout.valueLeaf
         if width > 0 { layout.insert(.packed) }
         if isReversed { layout.insert(.reversed) }
         return layout
     }
 
-    /// What orders a member.
-    func key(_ member: [UInt8]) -> [UInt8] { isReversed ? member.reversed() : member }
+    /// What orders a value.
+    func key(_ duplicate: [UInt8]) -> [UInt8] { isReversed ? duplicate.reversed() : duplicate }
 
     func make(_ maker: inout KeyMaker, _ random: inout SeededGenerator) -> [UInt8] {
         guard width > 0 else { return random.chance(2) ? [] : maker.next(&random) }
-        // Few different bytes, so that members are often neighbours or the same.
+        // Few different bytes, so that values are often neighbours or the same.
         if random.chance(50) { return random.bytes(width) }
         return (0..<width).map { _ in random.pick([0, 1, 127, 128, 255]) }
     }
 }
 
-@Suite("Pages of members")
-struct MemberPageTests {
-    /// A page of members and the sorted array it should be.
+@Suite("Pages of values")
+struct ValueLeafTests {
+    /// A value leaf and the sorted array it should be.
     private final class Leaf {
         let kind: MemberKind
         let fixture: PageFixture
         let other: PageFixture
         let scratch: PageScratch
-        var members: [[UInt8]] = []
+        var duplicates: [[UInt8]] = []
 
         init(_ kind: MemberKind, pageSize: Int) throws {
             self.kind = kind
@@ -68,42 +68,42 @@ struct MemberPageTests {
 
         func read(_ page: Page) throws -> [[UInt8]] {
             try #require(page.structuralProblem() == nil)
-            return try (0..<page.count).map { Array(try #require(page.member($0))) }
+            return try (0..<page.count).map { Array(try #require(page.duplicate($0))) }
         }
 
-        func place(of member: [UInt8]) -> (index: Int, found: Bool) {
-            let key = kind.key(member)
-            let index = members.firstIndex { keyOrder(kind.key($0), key) >= 0 } ?? members.count
-            return (index, index < members.count && members[index] == member)
+        func place(of duplicate: [UInt8]) -> (index: Int, found: Bool) {
+            let key = kind.key(duplicate)
+            let index = duplicates.firstIndex { keyOrder(kind.key($0), key) >= 0 } ?? duplicates.count
+            return (index, index < duplicates.count && duplicates[index] == duplicate)
         }
 
         func check(_ probes: [[UInt8]]) throws {
-            try #require(try read(page) == members, "\(TestSettings.rerun)")
+            try #require(try read(page) == duplicates, "\(TestSettings.rerun)")
             #expect(page.gap + page.liveSize + page.heapDead == Page.capacity(pageSize: page.size))
             let sizes = (0..<page.count).reduce(0) { $0 + page.entrySize($1) }
             #expect(sizes == page.liveSize)
-            #expect(page.weight == UInt64(members.count))
-            for member in probes {
-                let expected = place(of: member)
-                let found = kind.key(member).withUnsafeBytes { page.searchMembers($0) }
+            #expect(page.entryCount == UInt64(duplicates.count))
+            for duplicate in probes {
+                let expected = place(of: duplicate)
+                let found = kind.key(duplicate).withUnsafeBytes { page.searchValueLeaf($0) }
                 try #require(
                     found.index == expected.index && found.found == expected.found,
-                    "search for \(show(member)); \(TestSettings.rerun)")
+                    "search for \(show(duplicate)); \(TestSettings.rerun)")
             }
-            for index in members.indices.prefix(20) {
-                #expect(try fixture.key(index) == kind.key(members[index]))
+            for index in duplicates.indices.prefix(20) {
+                #expect(try fixture.key(index) == kind.key(duplicates[index]))
             }
         }
 
-        /// Inserts a member as a tree does: in place, else into the page built anew, else into one
+        /// Inserts a value as a tree does: in place, else into the page built anew, else into one
         /// of two halves, of which one stays.
-        func insert(_ member: [UInt8], _ random: inout SeededGenerator) throws {
-            let place = place(of: member)
+        func insert(_ duplicate: [UInt8], _ random: inout SeededGenerator) throws {
+            let place = place(of: duplicate)
             guard !place.found else { return }
-            members.insert(member, at: place.index)
-            try kind.key(member).withUnsafeBytes { key in
-                if page.gap >= Page.memberEntrySize(kind.layout, length: key.count) {
-                    page.insertMember(at: place.index, key: key)
+            duplicates.insert(duplicate, at: place.index)
+            try kind.key(duplicate).withUnsafeBytes { key in
+                if page.gap >= Page.valueLeafEntrySize(kind.layout, length: key.count) {
+                    page.insertDuplicate(at: place.index, key: key)
                     return
                 }
                 scratch.page.copyMemory(from: page.base, byteCount: page.size)
@@ -123,24 +123,24 @@ struct MemberPageTests {
             let cut = try #require(all.splitIndex(preferred: nil))
             all.write(0..<cut, to: page, level: 0)
             all.write(cut..<all.count, to: other.page, level: 0)
-            try #require(try read(page) + read(other.page) == members, "\(TestSettings.rerun)")
-            #expect(all.weight(0..<cut) == UInt64(cut))
+            try #require(try read(page) + read(other.page) == duplicates, "\(TestSettings.rerun)")
+            #expect(all.entryCount(0..<cut) == UInt64(cut))
             if random.chance(50) {
-                members.removeLast(members.count - cut)
+                duplicates.removeLast(duplicates.count - cut)
             } else {
-                members.removeFirst(cut)
+                duplicates.removeFirst(cut)
                 page.base.copyMemory(from: other.page.base, byteCount: page.size)
             }
         }
 
         func remove(_ index: Int) {
             page.removeEntry(index)
-            members.remove(at: index)
+            duplicates.remove(at: index)
         }
     }
 
     @Test(
-        "Inserting, removing and splitting keep a page of members what a sorted array is",
+        "Inserting, removing and splitting keep a value leaf what a sorted array is",
         arguments: MemberKind.all, allPageSizes)
     func edits(_ kind: MemberKind, pageSize: Int) throws {
         for pattern in kind.width > 0 ? [.random] : KeyPattern.allCases {
@@ -148,22 +148,22 @@ struct MemberPageTests {
             var maker = KeyMaker(pattern, keySizeMax: Format.keySizeMax(pageSize: pageSize))
             let leaf = try Leaf(kind, pageSize: pageSize)
             for round in 0..<2000 {
-                if random.chance(round < 1500 ? 20 : 80), !leaf.members.isEmpty {
-                    leaf.remove(random.below(leaf.members.count))
+                if random.chance(round < 1500 ? 20 : 80), !leaf.duplicates.isEmpty {
+                    leaf.remove(random.below(leaf.duplicates.count))
                 } else {
                     try leaf.insert(kind.make(&maker, &random), &random)
                 }
                 guard round % 50 == 0 else { continue }
-                var probes = leaf.members
+                var probes = leaf.duplicates
                 for _ in 0..<20 { probes.append(kind.make(&maker, &random)) }
                 try leaf.check(probes)
             }
-            while !leaf.members.isEmpty { leaf.remove(leaf.members.count - 1) }
+            while !leaf.duplicates.isEmpty { leaf.remove(leaf.duplicates.count - 1) }
             try leaf.check([kind.make(&maker, &random)])
         }
     }
 
-    @Test("Two pages of members make one again", arguments: MemberKind.all, allPageSizes)
+    @Test("Two value leaves make one again", arguments: MemberKind.all, allPageSizes)
     func merges(_ kind: MemberKind, pageSize: Int) throws {
         var random = SeededGenerator(seed: TestSettings.seed)
         var maker = KeyMaker(.clustered, keySizeMax: Format.keySizeMax(pageSize: pageSize))
@@ -171,7 +171,7 @@ struct MemberPageTests {
         for _ in 0..<300 { try leaf.insert(kind.make(&maker, &random), &random) }
         let right = try PageFixture(size: pageSize)
         let merged = try PageFixture(size: pageSize)
-        for cut in [1, leaf.members.count / 2, leaf.members.count - 1] {
+        for cut in [1, leaf.duplicates.count / 2, leaf.duplicates.count - 1] {
             let all = PageEntries(leaf.page, scratch: leaf.scratch)
             all.write(0..<cut, to: leaf.other.page, level: 0)
             all.write(cut..<all.count, to: right.page, level: 0)
@@ -179,12 +179,12 @@ struct MemberPageTests {
             for half in [leaf.other.page, right.page] {
                 PageEntries(half, scratch: leaf.scratch).append(0..<half.count, to: merged.page)
             }
-            try #require(try leaf.read(merged.page) == leaf.members, "\(TestSettings.rerun)")
+            try #require(try leaf.read(merged.page) == leaf.duplicates, "\(TestSettings.rerun)")
         }
     }
 
     @Test(
-        "The free space of a page of members is cleared before it is written",
+        "The free space of a value leaf is cleared before it is written",
         arguments: MemberKind.all)
     func clearsGap(_ kind: MemberKind) throws {
         var random = SeededGenerator(seed: TestSettings.seed)
@@ -201,7 +201,7 @@ struct MemberPageTests {
         for offset in start..<end {
             #expect(page.base.load(fromByteOffset: offset, as: UInt8.self) == 0)
         }
-        try leaf.check(leaf.members)
+        try leaf.check(leaf.duplicates)
     }
 
     @Test("A page whose flags, width or prefix cannot be is refused")
@@ -219,20 +219,20 @@ struct MemberPageTests {
             }
             return page.structuralProblem()
         }
-        #expect(problem(.members, width: 0) == nil)
-        #expect(problem([.members, .packed], width: 8) == nil)
+        #expect(problem(.valueLeaf, width: 0) == nil)
+        #expect(problem([.valueLeaf, .packed], width: 8) == nil)
         #expect(problem(.counted, width: 0, kind: .branch) == nil)
-        #expect(problem([.members, .packed], width: 0) != nil)
-        #expect(problem([.members, .packed], width: 4096 / 4 + 1) != nil)
-        #expect(problem(.members, width: 8) != nil)
+        #expect(problem([.valueLeaf, .packed], width: 0) != nil)
+        #expect(problem([.valueLeaf, .packed], width: 4096 / 4 + 1) != nil)
+        #expect(problem(.valueLeaf, width: 8) != nil)
         #expect(problem(.packed, width: 8) != nil)
         #expect(problem(.reversed, width: 0) != nil)
-        #expect(problem([.members, .counted], width: 0) != nil)
+        #expect(problem([.valueLeaf, .counted], width: 0) != nil)
         #expect(problem(.counted, width: 0) != nil)
-        #expect(problem(.members, width: 0, kind: .branch) != nil)
+        #expect(problem(.valueLeaf, width: 0, kind: .branch) != nil)
         #expect(problem(PageLayout(rawValue: 16), width: 0) != nil)
         #expect(problem(PageLayout(rawValue: 17), width: 0) != nil)
-        #expect(problem([.members, .packed], width: 8) == nil)
+        #expect(problem([.valueLeaf, .packed], width: 8) == nil)
         page.set(3, at: Format.Header.prefixLength)
         #expect(page.structuralProblem() != nil)
     }
