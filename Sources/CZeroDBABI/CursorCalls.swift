@@ -40,7 +40,7 @@ public func zdb_cursor_close(_ cursor: OpaquePointer?) -> Int32 {
         return Results.fail(.badHandle, "the cursor handle is closed or was never one")
     }
     guard object.pointee.forkGeneration == zp_fork_generation() else {
-        return Results.fail(Environment.forkedError)
+        return Results.fail(DatabaseError.forked)
     }
     Handles.cursors.release(HandleTable<CursorState>.index(of: Handles.number(cursor)))
     return ZDB_OK
@@ -170,7 +170,7 @@ private func putMultiple(
 public func zdb_cursor_renew(_ txn: OpaquePointer?, _ cursor: OpaquePointer?) -> Int32 {
     Handles.withTransactionAlone(txn) { state throws(DatabaseError) in
         let object = try Handles.cursor(cursor)
-        guard object.pointee.environment == state.pointee.environment else {
+        guard object.pointee.storeState == state.pointee.storeState else {
             throw DatabaseError(
                 .incompatible,
                 "zdb_cursor_renew: the cursor is of another environment than the transaction")

@@ -111,7 +111,7 @@ public func zdb_env_open(
         guard let claim = Handles.environments.claim(hint: 0) else {
             throw DatabaseError(.busy, "4096 environments are open in this process; close some")
         }
-        let object = EnvironmentHandle(environment: environment, state: environment.state)
+        let object = EnvironmentHandle(environment)
         if let known = Handles.environments.object(at: claim.index) {
             known.pointee = object
         } else {
@@ -132,7 +132,7 @@ public func zdb_env_close(_ env: OpaquePointer?) -> Int32 {
         let state = object.pointee.state
         let cursors = Handles.cursors
         for index in 0..<cursors.count where cursors.handle(at: index) != nil {
-            if cursors.object(at: index)?.pointee.environment == state {
+            if cursors.object(at: index)?.pointee.storeState == state {
                 cursors.release(index)
             }
         }

@@ -9,8 +9,13 @@ import ZeroDB
 /// is used again: a thread that comes too late finds it closed, not gone.
 struct EnvironmentHandle {
     var environment: Environment
-    /// The environment's state, reached without counting a reference.
-    var state: UnsafeMutablePointer<EnvironmentState>
+    /// What its transactions begin with, reached without counting a reference.
+    var state: UnsafeMutablePointer<StoreState>
+
+    init(_ environment: Environment) {
+        self.environment = environment
+        state = environment.store.state
+    }
 }
 
 /// From C's opaque pointers to the objects they name, and back. No pointer is ever followed
@@ -99,7 +104,7 @@ enum Handles {
             throw bad("environment", pointer)
         }
         guard object.pointee.state.pointee.forkGeneration == zp_fork_generation() else {
-            throw Environment.forkedError
+            throw DatabaseError.forked
         }
         return object
     }
@@ -110,7 +115,7 @@ enum Handles {
     ) -> OpaquePointer? {
         for index in 0..<environments.count {
             guard let handle = environments.handle(at: index),
-                environments.object(at: index)?.pointee.state == transaction.pointee.environment
+                environments.object(at: index)?.pointee.state == transaction.pointee.storeState
             else { continue }
             return pointer(handle)
         }
@@ -125,7 +130,7 @@ enum Handles {
             throw bad("transaction", pointer)
         }
         guard object.pointee.forkGeneration == zp_fork_generation() else {
-            throw Environment.forkedError
+            throw DatabaseError.forked
         }
         return object
     }
@@ -136,7 +141,7 @@ enum Handles {
     ) throws(DatabaseError) -> UnsafeMutablePointer<CursorState> {
         guard let object = cursors.resolve(number(pointer)) else { throw bad("cursor", pointer) }
         guard object.pointee.forkGeneration == zp_fork_generation() else {
-            throw Environment.forkedError
+            throw DatabaseError.forked
         }
         return object
     }
@@ -189,7 +194,7 @@ enum Handles {
                     .badCursor, "the cursor's transaction has ended; close the cursor")
             }
             guard state.pointee.forkGeneration == zp_fork_generation() else {
-                throw Environment.forkedError
+                throw DatabaseError.forked
             }
             guard state.pointee.isWrite else { return try body(cursor) }
             try state.pointee.enter()

@@ -12,7 +12,7 @@ public func zdb_txn_begin(
 ) -> Int32 {
     txn?.pointee = nil
     return Results.catching { () throws(DatabaseError) in
-        let environment = try Handles.environment(env).pointee.state
+        let store = try Handles.environment(env).pointee.state
         guard let txn else { throw Results.null("txn", "zdb_txn_begin") }
         let durabilityFlags =
             ZDB_DURABILITY_FULL | ZDB_DURABILITY_RELAXED | ZDB_DURABILITY_NONE
@@ -31,11 +31,11 @@ public func zdb_txn_begin(
                     "zdb_txn_begin: a nested transaction takes no flags: it writes, and what its "
                         + "commit waits for its outermost transaction says")
             }
-            claim = try Transactions.beginNested(in: Handles.transaction(parent), environment)
+            claim = try Transactions.beginNested(in: Handles.transaction(parent), store)
         } else if flags & ZDB_RDONLY != 0 {
-            claim = try Transactions.beginRead(environment)
+            claim = try Transactions.beginRead(store)
         } else {
-            claim = try Transactions.beginWrite(environment, durability: durability)
+            claim = try Transactions.beginWrite(store, durability: durability)
         }
         txn.pointee = Handles.pointer(claim.handle)
         return ZDB_OK

@@ -99,7 +99,7 @@ public struct ReadTransaction: ~Copyable, Transaction {
 
     init(_ environment: Environment) throws(DatabaseError) {
         try environment.checkOpen()
-        let claim = try Transactions.beginRead(environment.state)
+        let claim = try Transactions.beginRead(environment.store.state)
         access = TransactionAccess(claim: claim)
         self.environment = Unmanaged.passRetained(environment)
     }
@@ -123,14 +123,14 @@ public struct WriteTransaction: ~Copyable, Transaction {
 
     init(_ environment: Environment, _ durability: Durability?) throws(DatabaseError) {
         try environment.checkOpen()
-        let claim = try Transactions.beginWrite(environment.state, durability: durability)
+        let claim = try Transactions.beginWrite(environment.store.state, durability: durability)
         access = TransactionAccess(claim: claim)
         self.environment = Unmanaged.passRetained(environment)
     }
 
     private init(nestedIn parent: borrowing WriteTransaction) throws(DatabaseError) {
         let state = parent.access.claim.state
-        let claim = try Transactions.beginNested(in: state, state.pointee.environment)
+        let claim = try Transactions.beginNested(in: state, state.pointee.storeState)
         access = TransactionAccess(claim: claim)
         environment = parent.environment.retain()
     }

@@ -17,19 +17,19 @@ extension Environment {
     /// - Complexity: O(readers).
     public func readers() throws(DatabaseError) -> [ReaderInfo] {
         try checkOpen()
-        return state.pointee.shared.readerList().map {
+        return store.shared.readerList().map {
             ReaderInfo(
                 slot: $0.slot, processID: $0.processID, thread: $0.thread, snapshot: $0.snapshot)
         }
     }
 
-    /// Frees the slots of processes that have died. Needs not be called: whoever needs a slot or
-    /// space does it.
+    /// Frees the slots of processes that have died. Need not be called: a transaction that needs a
+    /// slot or space does it.
     ///
     /// - Returns: how many there were.
     /// - Throws: `badHandle`, `forked`.
     public func checkReaders() throws(DatabaseError) -> Int {
         try checkOpen()
-        return reapReaders()
+        return store.reapReaders()
     }
 }

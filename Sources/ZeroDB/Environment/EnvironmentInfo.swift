@@ -1,4 +1,4 @@
-/// Facts and figures of an environment.
+/// Facts and counts of an environment.
 public struct EnvironmentInfo: Sendable {
     /// Of the files' format.
     public var formatVersion: UInt32
@@ -42,35 +42,26 @@ public struct EnvironmentInfo: Sendable {
 
 extension Environment {
     /// Largest key in bytes: a quarter of a page less 8.
-    public var maxKeySize: Int { Format.keySizeMax(pageSize: pageSize) }
+    public var maxKeySize: Int { Format.keySizeMax(pageSize: store.pageSize) }
 
-    /// The newest commit's state.
-    func newestMeta() -> Meta {
-        withUnsafeTemporaryAllocation(byteCount: Meta.size, alignment: 8) { buffer in
-            guard let bytes = buffer.baseAddress else { return Meta() }
-            state.pointee.shared.copyVisibleMeta(to: bytes)
-            return Meta(trusted: bytes)
-        }
-    }
-
-    /// Facts and figures. O(readers).
+    /// Facts and counts. O(readers).
     ///
     /// - Throws: `badHandle`, `forked`, a system error.
     public func info() throws(DatabaseError) -> EnvironmentInfo {
         try checkOpen()
-        let shared = state.pointee.shared
+        let shared = store.shared
         // Before the meta, so that it is not newer than that.
         let oldestReader = shared.oldestSnapshot()
-        let meta = newestMeta()
+        let meta = store.visibleMeta()
         return EnvironmentInfo(
-            formatVersion: Format.version, pageSize: pageSize,
-            maxSize: UInt64(state.pointee.mapLength), fileSize: try dataFile.size(),
+            formatVersion: Format.version, pageSize: store.pageSize,
+            maxSize: UInt64(store.mapLength), fileSize: try store.dataFile.size(),
             pageCount: meta.pageCount, freePages: meta.freePages,
             lastTransaction: meta.transaction, oldestReader: oldestReader,
             maxReaders: shared.readersMax, readers: shared.readerCount(),
-            maxTransactionPages: state.pointee.transactionPagesMax, maxKeySize: maxKeySize,
-            checksumMode: options.checksumMode, databases: meta.catalog.entries,
-            checkpointTransaction: shared.checkpoint, pinnedPages: pinnedPages(meta),
+            maxTransactionPages: store.options.maxTransactionPages, maxKeySize: maxKeySize,
+            checksumMode: store.options.checksumMode, databases: meta.catalog.entries,
+            checkpointTransaction: shared.checkpoint, pinnedPages: store.pinnedPages(meta),
             logBytes: meta.logEnd - min(meta.logEnd, shared.checkpointLogEnd),
             recovery: recoveryReport, environmentID: meta.environmentID)
     }

@@ -26,6 +26,9 @@ enum Format {
     /// Largest key in bytes.
     static func keySizeMax(pageSize: Int) -> Int { pageSize / 4 - 8 }
 
+    /// Bytes of memory for any key that a page can hold, and for what copying one may write behind it.
+    static func keyBufferSize(pageSize: Int) -> Int { pageSize / 4 + 16 }
+
     /// A leaf entry of more bytes than this, slot included, has its value in an overflow run.
     ///
     /// Just under half a page: two such entries and a third can always be divided between two

@@ -216,4 +216,13 @@ struct Meta: Equatable {
         Checksum.compute(
             UnsafeRawBufferPointer(start: bytes, count: FreeList.size), seed: Format.magic)
     }
+
+    /// Reads a record that a body copies from where it was checked or written.
+    static func read(_ copy: (UnsafeMutableRawPointer) -> Void) -> Meta {
+        withUnsafeTemporaryAllocation(byteCount: Meta.size, alignment: 8) { buffer in
+            guard let bytes = buffer.baseAddress else { return Meta() }
+            copy(bytes)
+            return Meta(trusted: bytes)
+        }
+    }
 }

@@ -11,7 +11,7 @@ struct PageScratch {
 
     init(pageSize: Int) {
         self.pageSize = pageSize
-        let keySize = pageSize / 4 + 16
+        let keySize = Format.keyBufferSize(pageSize: pageSize)
         page = .allocate(byteCount: pageSize + 2 * keySize, alignment: 64)
         firstKey = page + pageSize
         secondKey = firstKey + keySize

@@ -8,31 +8,32 @@ public struct RecoveryReport: Sendable, Equatable {
     public var nanoseconds: UInt64 = 0
 }
 
-extension Environment {
+/// Replaying the log after the newest meta page. Only the first opener does, alone.
+enum Recovery {
     /// Dirty pages after which a replay writes what it has: 256 MiB of 4 KiB pages.
     private static let replayBytesMax = 256 << 20
 
-    /// Replays the log after the newest meta page. Only the first opener does, alone.
+    /// Replays the log.
     ///
-    /// - Parameter wasClean: whether the last writer to close had left nothing to replay.
     /// - Throws: `recoveryNeeded` in an environment opened for reading only; `corrupted` for a
     ///   record or segment that was damaged or lost after it had been on disk; `versionMismatch`
     ///   for a segment of another version.
-    func recover(wasClean: Bool) throws(DatabaseError) {
-        let began = fileSystem.now()
-        let meta = Meta.read { state.pointee.shared.copyTipMeta(to: $0) }
-        var reader = try LogReader(after: meta, path: path, fileSystem: fileSystem)
+    static func run(_ store: Store) throws(DatabaseError) -> RecoveryReport {
+        let path = store.path
+        let began = store.fileSystem.now()
+        let meta = store.tipMeta()
+        var reader = try LogReader(after: meta, path: path, fileSystem: store.fileSystem)
         var report = RecoveryReport()
         var replay: Replay?
         do throws(DatabaseError) {
             while let (record, bytes) = try reader.next() {
-                guard !options.isReadOnly else {
+                guard !store.options.isReadOnly else {
                     throw DatabaseError(
                         .recoveryNeeded,
                         "the environment at \(path) was not closed cleanly and its log holds "
                             + "transactions to replay; open it once for writing")
                 }
-                if replay == nil { replay = try Replay(self) }
+                if replay == nil { replay = try Replay(store) }
                 try replay?.apply(record, bytes)
                 report.records += 1
                 report.bytes += record.length
@@ -58,38 +59,35 @@ extension Environment {
         }
         guard report.records > 0 else {
             // What is behind the end of a log that was closed cleanly has been told of before.
-            if reader.hasTail, !wasClean {
-                self.report(
+            if reader.hasTail, !store.wasClean {
+                store.report(
                     .warning,
-                    "recovery of \(path): nothing to replay; \(Self.tailWarning(reader.position))")
+                    "recovery of \(path): nothing to replay; \(tailWarning(reader.position))")
             }
-            return
+            return report
         }
-        try makeCheckpoint(holding: state.pointee.shared.tip)
-        report.nanoseconds = fileSystem.now() &- began
-        recovery.withLock { $0 = report }
-        self.report(
+        try store.makeCheckpoint(holding: store.shared.tip)
+        report.nanoseconds = store.fileSystem.now() &- began
+        store.report(
             reader.hasTail ? .warning : .information,
             "recovery of \(path): replayed \(report.records) transactions, \(report.bytes) bytes of "
                 + "log from position \(meta.logEnd) to \(reader.position), in "
                 + "\(report.nanoseconds / 1_000_000) ms; transaction "
-                + "\(state.pointee.shared.tip) is the newest"
-                + (reader.hasTail ? "; \(Self.tailWarning(reader.position))" : ""))
+                + "\(store.shared.tip) is the newest"
+                + (reader.hasTail ? "; \(tailWarning(reader.position))" : ""))
+        return report
     }
 
     private static func tailWarning(_ position: UInt64) -> String {
         "a record at position \(position) that does not check was cut off: it did not reach the disk "
             + "before the power went, or is damaged, and nothing behind it tells which"
     }
-
-    /// What the last opening by this process had to replay.
-    public var recoveryReport: RecoveryReport { recovery.withLock { $0 } }
 }
 
 /// Log records being applied in one write transaction: many records together, as only the state
 /// after the last counts.
 private struct Replay {
-    private let environment: Environment
+    private let store: Store
     private let claim: TransactionClaim
     /// Where the log goes on after the records applied.
     var end: (position: UInt64, checksum: UInt64, segment: UInt64) = (0, 0, 0)
@@ -100,15 +98,15 @@ private struct Replay {
     private var databases: [Int: Int] = [:]
     private var names: [Int: [UInt8]] = [:]
 
-    init(_ environment: Environment) throws(DatabaseError) {
-        self.environment = environment
-        claim = try Transactions.beginWrite(environment.state, durability: Durability.none)
-        claim.state.pointee.write?.pointee.pagesMax = 0
+    init(_ store: Store) throws(DatabaseError) {
+        self.store = store
+        claim = try Transactions.beginWrite(store.state, durability: Durability.none)
+        claim.state.pointee.write?.pointee.workspace.pointee.pagesMax = 0
     }
 
     var dirtyBytes: Int {
-        let pages = claim.state.pointee.write?.pointee.frames.pointee.dirtyPages ?? 0
-        return Int(pages) * environment.pageSize
+        let pages = claim.state.pointee.write?.pointee.workspace.pointee.frames.pointee.dirtyPages ?? 0
+        return Int(pages) * store.pageSize
     }
 
     mutating func apply(
@@ -198,7 +196,7 @@ private struct Replay {
         claim.state.pointee.meta.logSegment = end.segment
         claim.state.pointee.meta.loggedTransaction = last.transaction
         // A record without effect must still move the transaction id on.
-        claim.state.pointee.write?.pointee.isDirty = true
+        claim.state.pointee.write?.pointee.workspace.pointee.isDirty = true
         _ = try Commit.run(claim.state)
     }
 

@@ -1,12 +1,12 @@
 import Glibc
 
-/// What the library does in threads of its own.
+/// What a thread of the library's is asked for.
 struct BackgroundTask: OptionSet, Sendable {
     let rawValue: UInt8
 
     /// Flush what was committed relaxed.
     static let flush = BackgroundTask(rawValue: 1)
-    /// Make a checkpoint if log or pinned space still call for one.
+    /// Make a checkpoint if log or pinned pages still call for one.
     static let checkpoint = BackgroundTask(rawValue: 2)
     /// Make a checkpoint whatever there is to hold.
     static let sureCheckpoint = BackgroundTask(rawValue: 4)
@@ -14,55 +14,42 @@ struct BackgroundTask: OptionSet, Sendable {
     static let segment = BackgroundTask(rawValue: 8)
 }
 
-/// A thread of the library's that does what it has been asked for, started when it is asked first. All
-/// signals are blocked in it: they are the host program's.
+/// A thread of the library's that does what it has been asked for. It is started when it is first
+/// asked. All signals are blocked in it: they are the host program's.
 final class BackgroundThread: @unchecked Sendable {
-    private let body: (BackgroundTask) -> Void
+    private let body: @Sendable (BackgroundTask) -> Void
     private let delay: UInt64
-    private let mutex: UnsafeMutablePointer<pthread_mutex_t>
-    private let changed: UnsafeMutablePointer<pthread_cond_t>
+    private let mutex = Mutex()
+    private let changed = Condition()
     // All under `mutex`.
     private var thread: pthread_t?
     private var wanted: BackgroundTask = []
     /// When what is wanted is done, by the monotonic clock, in nanoseconds.
     private var due: UInt64 = 0
     private var isStopping = false
+    /// What the thread does when its task is done, before it ends.
+    private var lastTask: (@Sendable () -> Void)?
 
     /// - Parameters:
-    ///   - delay: nanoseconds between asking and doing, in which more work may join.
+    ///   - delay: nanoseconds between asking and doing, in which more tasks may join.
     ///   - body: does what was asked for since it was last called.
-    init(delay: UInt64, _ body: @escaping (BackgroundTask) -> Void) {
+    init(delay: UInt64, _ body: @escaping @Sendable (BackgroundTask) -> Void) {
         self.delay = delay
         self.body = body
-        mutex = .allocate(capacity: 1)
-        pthread_mutex_init(mutex, nil)
-        changed = .allocate(capacity: 1)
-        // The wall clock may be set back, and work would be late.
-        var attributes = pthread_condattr_t()
-        pthread_condattr_init(&attributes)
-        pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC)
-        pthread_cond_init(changed, &attributes)
-        pthread_condattr_destroy(&attributes)
     }
 
-    deinit {
-        pthread_cond_destroy(changed)
-        changed.deallocate()
-        pthread_mutex_destroy(mutex)
-        mutex.deallocate()
+    func ask(for task: BackgroundTask) {
+        mutex.withLock {
+            let hadTask = !wanted.isEmpty
+            wanted.formUnion(task)
+            if thread == nil && !isStopping { start() }
+            guard !hadTask else { return }
+            due = SystemCall.monotonicNanoseconds() + delay
+            changed.signal()
+        }
     }
 
-    func ask(for work: BackgroundTask) {
-        pthread_mutex_lock(mutex)
-        defer { pthread_mutex_unlock(mutex) }
-        let hadWork = !wanted.isEmpty
-        wanted.formUnion(work)
-        if thread == nil && !isStopping { start() }
-        guard !hadWork else { return }
-        due = Self.now() + delay
-        pthread_cond_signal(changed)
-    }
-
+    /// With `mutex`.
     private func start() {
         var all = sigset_t()
         var before = sigset_t()
@@ -77,24 +64,32 @@ final class BackgroundThread: @unchecked Sendable {
                 Unmanaged<BackgroundThread>.fromOpaque(argument).takeRetainedValue().run()
                 return nil
             }, Unmanaged.passRetained(self).toOpaque())
-        // Without a thread the work is done when the environment is closed, at the latest.
+        // Without a thread the task is done when the environment is closed, at the latest.
         if result == 0 { thread = new } else { Unmanaged.passUnretained(self).release() }
     }
 
-    /// Ends the thread and waits for it, unless it is the caller: then it ends when it has done the
-    /// work that calls. Work asked for is left undone.
+    /// Ends the thread and waits for it. Tasks asked for are left undone.
     func stop() {
-        pthread_mutex_lock(mutex)
-        isStopping = true
-        let running = thread
-        thread = nil
-        pthread_cond_signal(changed)
-        pthread_mutex_unlock(mutex)
-        guard let running else { return }
-        if pthread_equal(running, pthread_self()) != 0 {
-            pthread_detach(running)
-        } else {
-            pthread_join(running, nil)
+        let running: pthread_t? = mutex.withLock {
+            isStopping = true
+            changed.signal()
+            defer { thread = nil }
+            return thread
+        }
+        if let running { pthread_join(running, nil) }
+    }
+
+    /// Has the thread that calls end after its task, and do something last, if it is this one.
+    ///
+    /// - Returns: false if another thread calls.
+    func endAfterTask(_ lastTask: @escaping @Sendable () -> Void) -> Bool {
+        mutex.withLock {
+            guard let thread, pthread_equal(thread, pthread_self()) != 0 else { return false }
+            self.thread = nil
+            isStopping = true
+            self.lastTask = lastTask
+            pthread_detach(thread)
+            return true
         }
     }
 
@@ -102,32 +97,27 @@ final class BackgroundThread: @unchecked Sendable {
     private static let batchScheduling: Int32 = 3
 
     private func run() {
-        // A thread that wakes up must not take the processor from one that reads; what it does can
-        // wait for the next turn. Of the calling thread only; where it is refused, all is as before.
+        // A thread that wakes up must not take the processor from one that reads: its task can
+        // wait. Of the calling thread only; where it is refused, all is as before.
         var parameter = sched_param(sched_priority: 0)
         _ = sched_setscheduler(0, Self.batchScheduling, &parameter)
-        pthread_mutex_lock(mutex)
-        defer { pthread_mutex_unlock(mutex) }
+        mutex.lock()
         while !isStopping {
             if wanted.isEmpty {
-                pthread_cond_wait(changed, mutex)
-            } else if Self.now() < due {
-                var until = timespec(
-                    tv_sec: Int(due / 1_000_000_000), tv_nsec: Int(due % 1_000_000_000))
-                pthread_cond_timedwait(changed, mutex, &until)
+                changed.wait(with: mutex)
+            } else if SystemCall.monotonicNanoseconds() < due {
+                changed.wait(with: mutex, until: due)
             } else {
-                let work = wanted
+                let task = wanted
                 wanted = []
-                pthread_mutex_unlock(mutex)
-                body(work)
-                pthread_mutex_lock(mutex)
+                mutex.unlock()
+                body(task)
+                mutex.lock()
             }
         }
-    }
-
-    private static func now() -> UInt64 {
-        var now = timespec()
-        clock_gettime(CLOCK_MONOTONIC, &now)
-        return UInt64(now.tv_sec) * 1_000_000_000 + UInt64(now.tv_nsec)
+        let last = lastTask
+        lastTask = nil
+        mutex.unlock()
+        last?()
     }
 }

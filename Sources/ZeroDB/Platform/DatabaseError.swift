@@ -98,6 +98,14 @@ public struct DatabaseError: Error, Sendable, CustomStringConvertible {
             message: "cannot \(operation): \(SystemCall.describe(systemError))")
     }
 
+    /// What a child process gets for a handle that it inherited.
+    package static var forked: DatabaseError {
+        DatabaseError(
+            .forked,
+            "the handle was inherited through fork(): a child process must open the environment "
+                + "itself")
+    }
+
     /// The kind of failure.
     public var code: Code { story.code }
 

@@ -1,16 +1,79 @@
 import Glibc
 
-/// A value that one thread at a time can use.
+/// A lock that one thread at a time holds.
 ///
-/// pthread's mutex and not `Synchronization.Mutex`, which waits by system calls in a library
-/// that ThreadSanitizer does not see into: what it guards would look like data races.
-final class Lock<Value>: @unchecked Sendable {
-    private let mutex: UnsafeMutablePointer<pthread_mutex_t>
+/// It is pthread's and not `Synchronization.Mutex`, which waits by system calls in a library that
+/// ThreadSanitizer does not see into: what it guards would look like data races.
+final class Mutex: @unchecked Sendable {
+    fileprivate let handle: UnsafeMutablePointer<pthread_mutex_t>
+
+    init() {
+        handle = .allocate(capacity: 1)
+        pthread_mutex_init(handle, nil)
+    }
+
+    deinit {
+        pthread_mutex_destroy(handle)
+        handle.deallocate()
+    }
+
+    /// Waits for the lock. A thread that holds it must not ask for it again.
+    func lock() { pthread_mutex_lock(handle) }
+
+    func unlock() { pthread_mutex_unlock(handle) }
+
+    /// Runs a body that holds the lock.
+    func withLock<Result, Failure: Error>(
+        _ body: () throws(Failure) -> Result
+    ) throws(Failure) -> Result {
+        lock()
+        defer { unlock() }
+        return try body()
+    }
+}
+
+/// What threads wait for that hold a mutex: they let go of it while they wait.
+final class Condition: @unchecked Sendable {
+    private let handle: UnsafeMutablePointer<pthread_cond_t>
+
+    init() {
+        handle = .allocate(capacity: 1)
+        // The wall clock may be put back, and a wait with a limit would be too long.
+        var attributes = pthread_condattr_t()
+        pthread_condattr_init(&attributes)
+        pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC)
+        pthread_cond_init(handle, &attributes)
+        pthread_condattr_destroy(&attributes)
+    }
+
+    deinit {
+        pthread_cond_destroy(handle)
+        handle.deallocate()
+    }
+
+    /// Waits for a signal. May also return without one.
+    func wait(with mutex: Mutex) { pthread_cond_wait(handle, mutex.handle) }
+
+    /// Waits for a signal until `SystemCall.monotonicNanoseconds` has come to a time.
+    func wait(with mutex: Mutex, until time: UInt64) {
+        var until = timespec(
+            tv_sec: Int(time / 1_000_000_000), tv_nsec: Int(time % 1_000_000_000))
+        pthread_cond_timedwait(handle, mutex.handle, &until)
+    }
+
+    /// Wakes one of the threads that wait.
+    func signal() { pthread_cond_signal(handle) }
+
+    /// Wakes all threads that wait.
+    func broadcast() { pthread_cond_broadcast(handle) }
+}
+
+/// A value that one thread at a time can use.
+final class Locked<Value>: @unchecked Sendable {
+    private let mutex = Mutex()
     private let value: UnsafeMutablePointer<Value>
 
     init(_ initial: sending Value) {
-        mutex = .allocate(capacity: 1)
-        pthread_mutex_init(mutex, nil)
         value = .allocate(capacity: 1)
         value.initialize(to: initial)
     }
@@ -18,16 +81,37 @@ final class Lock<Value>: @unchecked Sendable {
     deinit {
         value.deinitialize(count: 1)
         value.deallocate()
-        pthread_mutex_destroy(mutex)
-        mutex.deallocate()
     }
 
     /// Runs a body that has the value for itself. It must not use the same lock again.
     func withLock<Result, Failure: Error>(
         _ body: (inout Value) throws(Failure) -> Result
     ) throws(Failure) -> Result {
-        pthread_mutex_lock(mutex)
-        defer { pthread_mutex_unlock(mutex) }
+        mutex.lock()
+        defer { mutex.unlock() }
         return try body(&value.pointee)
     }
+}
+
+/// A lock that any thread may give back, not only the one that took it.
+final class Semaphore: @unchecked Sendable {
+    private let handle: UnsafeMutablePointer<sem_t>
+
+    /// - Parameter count: how many may hold it at once.
+    init(_ count: UInt32) {
+        handle = .allocate(capacity: 1)
+        sem_init(handle, 0, count)
+    }
+
+    deinit {
+        sem_destroy(handle)
+        handle.deallocate()
+    }
+
+    /// - Returns: 0, or the errno of what kept it from waiting.
+    func wait() -> Int32 {
+        Int32(truncatingIfNeeded: -SystemCall.retryingInterrupts { Int(sem_wait(handle)) })
+    }
+
+    func signal() { sem_post(handle) }
 }

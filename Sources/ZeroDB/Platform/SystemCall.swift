@@ -35,30 +35,13 @@ enum SystemCall {
         return UInt64(max(0, now.tv_sec)) &* 1_000_000_000 &+ UInt64(max(0, now.tv_nsec))
     }
 
+    /// Nanoseconds by a clock that nobody sets.
+    static func monotonicNanoseconds() -> UInt64 {
+        var now = timespec()
+        clock_gettime(CLOCK_MONOTONIC, &now)
+        return UInt64(now.tv_sec) * 1_000_000_000 + UInt64(now.tv_nsec)
+    }
+
     /// Bytes in a page of the operating system's.
     static var memoryPageSize: Int { max(4096, sysconf(Int32(_SC_PAGESIZE))) }
-}
-
-/// Integers as they are on disk: little-endian, at any address.
-extension UnsafeRawPointer {
-    @inline(__always)
-    func littleEndian<T: FixedWidthInteger & BitwiseCopyable>(
-        _ offset: Int, as type: T.Type = T.self
-    ) -> T {
-        T(littleEndian: loadUnaligned(fromByteOffset: offset, as: T.self))
-    }
-}
-
-extension UnsafeMutableRawPointer {
-    @inline(__always)
-    func littleEndian<T: FixedWidthInteger & BitwiseCopyable>(
-        _ offset: Int, as type: T.Type = T.self
-    ) -> T {
-        T(littleEndian: loadUnaligned(fromByteOffset: offset, as: T.self))
-    }
-
-    @inline(__always)
-    func storeLittleEndian<T: FixedWidthInteger & BitwiseCopyable>(_ value: T, at offset: Int) {
-        storeBytes(of: value.littleEndian, toByteOffset: offset, as: T.self)
-    }
 }

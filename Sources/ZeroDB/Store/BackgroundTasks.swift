@@ -1,5 +1,5 @@
-/// The library's own threads, so that no commit waits for what they do: one flushes relaxed commits
-/// when their time is up; the other makes checkpoints and segments of the log, either of which may
+/// The library's own threads, so that no commit waits for what they do. One flushes relaxed commits
+/// when their time is up. The other makes checkpoints and segments of the log, either of which may
 /// take longer than that time.
 final class BackgroundTasks: Sendable {
     /// Nanoseconds that a relaxed commit may stay off the disk before its flush begins.
@@ -8,45 +8,30 @@ final class BackgroundTasks: Sendable {
     private let flusher: BackgroundThread
     private let checkpointer: BackgroundThread
 
-    init(_ environment: Environment) {
-        // It stops its threads before it goes, but a thread may begin its work when it is about to
-        // stop them: a checked reference would not outlive the last strong one.
-        let reference = Unmanaged.passUnretained(environment)
-        let identity = environment.identity
-        flusher = BackgroundThread(delay: Self.relaxedDelay) { work in
-            Self.work(work, in: reference, identity)
+    /// - Parameter store: held by a thread only while it has a task, and stopped before it closes.
+    init(_ store: Store) {
+        flusher = BackgroundThread(delay: Self.relaxedDelay) { [weak store] task in
+            if let store { Self.carryOut(task, store) }
         }
-        checkpointer = BackgroundThread(delay: 0) { work in
-            Self.work(work, in: reference, identity)
+        checkpointer = BackgroundThread(delay: 0) { [weak store] task in
+            if let store { Self.carryOut(task, store) }
         }
     }
 
-    /// Does what was asked for. Whoever let go of the environment meanwhile left this thread the
-    /// last to hold it, and the one that closes it; who opens it again waits for that.
-    private static func work(
-        _ work: BackgroundTask, in reference: Unmanaged<Environment>, _ identity: FileIdentity
-    ) {
-        let turn = OpenIdentities.shared.withLock { $0.beginWork(in: identity) }
-        // In a call of its own, at whose end the environment is not held any more.
-        carryOut(work, reference)
-        OpenIdentities.shared.withLock { $0.endWork(turn, in: identity) }
-    }
-
-    @inline(never)
-    private static func carryOut(_ work: BackgroundTask, _ reference: Unmanaged<Environment>) {
-        let environment = reference.takeUnretainedValue()
-        if work.contains(.flush) { try? environment.flushLog() }
-        if work.contains(.segment) { environment.prepareSegment() }
-        if work.contains(.sureCheckpoint) {
-            try? environment.makeCheckpoint(holding: environment.state.pointee.shared.tip)
-        } else if work.contains(.checkpoint) {
-            try? environment.makeCheckpointIfNeeded()
+    /// Failures show in the next commit, which finds the store poisoned.
+    private static func carryOut(_ task: BackgroundTask, _ store: Store) {
+        if task.contains(.flush) { try? store.flushLog() }
+        if task.contains(.segment) { store.prepareSegment() }
+        if task.contains(.sureCheckpoint) {
+            try? store.makeCheckpoint(holding: store.shared.tip)
+        } else if task.contains(.checkpoint) {
+            try? store.makeCheckpointIfNeeded()
         }
     }
 
     func flushSoon() { flusher.ask(for: .flush) }
 
-    /// Asks for a checkpoint if log or pinned space still call for one then.
+    /// Asks for a checkpoint if log or pinned pages still call for one then.
     func checkpointSoon() { checkpointer.ask(for: .checkpoint) }
 
     /// Asks for a checkpoint whatever there is to hold.
@@ -55,9 +40,17 @@ final class BackgroundTasks: Sendable {
     /// Asks for the next segment of the log to be made ready.
     func prepareSegment() { checkpointer.ask(for: .segment) }
 
-    /// Ends the threads and waits for them. Work asked for is left undone.
+    /// Ends the threads and waits for them. Tasks asked for are left undone. None of these threads
+    /// may call this.
     func stop() {
         flusher.stop()
         checkpointer.stop()
+    }
+
+    /// Has one of the threads do something when its task is done, if it is the one that calls.
+    ///
+    /// - Returns: false if another thread calls.
+    func doAfterTask(_ body: @escaping @Sendable () -> Void) -> Bool {
+        flusher.endAfterTask(body) || checkpointer.endAfterTask(body)
     }
 }

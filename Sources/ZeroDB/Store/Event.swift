@@ -17,10 +17,3 @@ public struct Event: Sendable {
     /// What happened, in a sentence.
     public var message: String
 }
-
-extension Environment {
-    /// Tells the host program.
-    func report(_ level: Event.Level, _ message: @autoclosure () -> String) {
-        options.onEvent?(Event(level: level, message: message()))
-    }
-}

@@ -12,12 +12,13 @@ final class Log: @unchecked Sendable {
     /// Bytes of the largest segments.
     private let capacityMax: UInt64
     /// The segments this process has open, by base.
-    private let segments = Lock<[UInt64: LogSegment]>([:])
+    private let segments = Locked<[UInt64: LogSegment]>([:])
     private let lockFile: (any StorageFile)?
     /// Held while files of the log are made, renamed or removed.
-    private let segmentsMutex: UnsafeMutablePointer<pthread_mutex_t>
-    private let mutex: UnsafeMutablePointer<pthread_mutex_t>
-    private let flushed: UnsafeMutablePointer<pthread_cond_t>
+    private let segmentsMutex = Mutex()
+    private let mutex = Mutex()
+    /// Told when a flush has ended.
+    private let flushed = Condition()
     /// Whether a thread of this process is flushing; under `mutex`.
     private var isFlushing = false
     /// The segment for whose successor a file has been asked for; under the lock of `segments`.
@@ -34,24 +35,9 @@ final class Log: @unchecked Sendable {
             max(capacityMax & ~4095, LogSegment.capacityMin), LogSegment.capacityMax)
         self.path = path
         self.lockFile = lockFile
-        segmentsMutex = .allocate(capacity: 1)
-        pthread_mutex_init(segmentsMutex, nil)
         self.fileSystem = fileSystem
         self.fileMode = fileMode
         self.seed = seed
-        mutex = .allocate(capacity: 1)
-        pthread_mutex_init(mutex, nil)
-        flushed = .allocate(capacity: 1)
-        pthread_cond_init(flushed, nil)
-    }
-
-    deinit {
-        pthread_mutex_destroy(segmentsMutex)
-        segmentsMutex.deallocate()
-        pthread_cond_destroy(flushed)
-        flushed.deallocate()
-        pthread_mutex_destroy(mutex)
-        mutex.deallocate()
     }
 
     func close() {
@@ -61,18 +47,18 @@ final class Log: @unchecked Sendable {
     // MARK: Segments
 
     private func lockSegments() throws(DatabaseError) {
-        pthread_mutex_lock(segmentsMutex)
+        segmentsMutex.lock()
         do throws(DatabaseError) {
             _ = try lockFile?.lock(byte: LockByte.segments, .exclusive, wait: true)
         } catch {
-            pthread_mutex_unlock(segmentsMutex)
+            segmentsMutex.unlock()
             throw error
         }
     }
 
     private func unlockSegments() {
         _ = try? lockFile?.lock(byte: LockByte.segments, .unlocked, wait: false)
-        pthread_mutex_unlock(segmentsMutex)
+        segmentsMutex.unlock()
     }
 
     /// Whether the segment at the log's end is more than half full and no one has been asked yet
@@ -214,12 +200,12 @@ final class Log: @unchecked Sendable {
     ///
     /// - Throws: `panic`-worthy system errors; the caller poisons.
     func waitFlushed(to position: UInt64, shared: SharedState) throws(DatabaseError) {
-        pthread_mutex_lock(mutex)
-        defer { pthread_mutex_unlock(mutex) }
+        mutex.lock()
+        defer { mutex.unlock() }
         while shared.flushed < position {
             try checkPoison(shared)
             if isFlushing {
-                pthread_cond_wait(flushed, mutex)
+                flushed.wait(with: mutex)
             } else {
                 try flushAlone(shared) { () throws(DatabaseError) in try flushTip(shared) }
             }
@@ -230,9 +216,9 @@ final class Log: @unchecked Sendable {
     private func flushEnd(
         of segment: LogSegment, _ meta: Meta, _ shared: SharedState
     ) throws(DatabaseError) {
-        pthread_mutex_lock(mutex)
-        defer { pthread_mutex_unlock(mutex) }
-        while isFlushing { pthread_cond_wait(flushed, mutex) }
+        mutex.lock()
+        defer { mutex.unlock() }
+        while isFlushing { flushed.wait(with: mutex) }
         try checkPoison(shared)
         try flushAlone(shared) { () throws(DatabaseError) in try flush(segment, meta, shared) }
     }
@@ -244,7 +230,7 @@ final class Log: @unchecked Sendable {
         _ shared: SharedState, _ body: () throws(DatabaseError) -> Void
     ) throws(DatabaseError) {
         isFlushing = true
-        pthread_mutex_unlock(mutex)
+        mutex.unlock()
         var failure: DatabaseError?
         do throws(DatabaseError) {
             try body()
@@ -253,9 +239,9 @@ final class Log: @unchecked Sendable {
             // Before anybody else can flush, and would be told that all is well (invariant 3).
             shared.poison = error.systemError == 0 ? EIO : error.systemError
         }
-        pthread_mutex_lock(mutex)
+        mutex.lock()
         isFlushing = false
-        pthread_cond_broadcast(flushed)
+        flushed.broadcast()
         if let failure { throw failure }
     }
 
@@ -314,17 +300,6 @@ final class Log: @unchecked Sendable {
             } else {
                 try fileSystem.remove(name)
             }
-        }
-    }
-}
-
-extension Meta {
-    /// Reads a record that a body copies.
-    static func read(_ copy: (UnsafeMutableRawPointer) -> Void) -> Meta {
-        withUnsafeTemporaryAllocation(byteCount: Meta.size, alignment: 8) { buffer in
-            guard let bytes = buffer.baseAddress else { return Meta() }
-            copy(bytes)
-            return Meta(trusted: bytes)
         }
     }
 }

@@ -1,6 +1,5 @@
-import Glibc
-
-extension Environment {
+/// Checkpoints: what makes the newest commit the state that an opening starts from.
+extension Store {
     /// Makes the newest commit the durable root: flushes the data file, writes the other meta
     /// page, flushes that, then recycles the log before it. Takes no lock that writers or readers
     /// need.
@@ -9,7 +8,6 @@ extension Environment {
     /// - Throws: `panic` if a flush or the meta page fails.
     func makeCheckpoint(holding wanted: UInt64) throws(DatabaseError) {
         guard !options.isReadOnly else { return }
-        let shared = state.pointee.shared
         guard shared.checkpoint < wanted else { return }
         try lockCheckpoint()
         defer { unlockCheckpoint() }
@@ -44,7 +42,6 @@ extension Environment {
     /// If a process died while it wrote a meta page, that page may be the newest a crash would
     /// find: finishes what it began. With the checkpoint's lock.
     private func finishInterruptedCheckpoint() throws(DatabaseError) {
-        let shared = state.pointee.shared
         guard shared.checkpointing != 0 else { return }
         do throws(DatabaseError) {
             let loaded = try MetaPages.load(from: dataFile)
@@ -62,7 +59,6 @@ extension Environment {
     /// A flush that fails here poisons nothing: nobody has written yet, and whoever opens next does
     /// all of this again, writing the page anew.
     func confirmRoot() throws(DatabaseError) {
-        let shared = state.pointee.shared
         guard !shared.isRootConfirmed else { return }
         try lockCheckpoint()
         defer { unlockCheckpoint() }
@@ -76,13 +72,12 @@ extension Environment {
         try MetaPages.write(loaded.meta, freeList, page: loaded.page, to: dataFile)
         try dataFile.sync()
         try fileSystem.syncDirectory(path)
-        try fileSystem.syncDirectory(EnvironmentOpening.parent(of: path))
+        try fileSystem.syncDirectory(StoreOpening.parent(of: path))
         shared.isRootConfirmed = true
     }
 
     /// Tells all processes what the durable root now is.
     private func noteCheckpoint(_ meta: Meta, page: UInt64) {
-        let shared = state.pointee.shared
         // What the meta page holds needs no log to be durable. Visible first: who waits for the
         // checkpoint or the flush returns when it sees it, and must then see its own commit.
         shared.raiseVisible(to: meta.transaction)
@@ -94,22 +89,24 @@ extension Environment {
         shared.checkpointing = 0
     }
 
-    /// Makes everything that is committed durable, and the log empty.
-    ///
-    /// - Throws: `readOnly`, `panic`, `badHandle`, `forked`.
-    public func checkpoint() throws(DatabaseError) {
-        try checkOpen()
-        guard !options.isReadOnly else {
-            throw DatabaseError(
-                .readOnly, "a checkpoint of an environment that was opened for reading only")
+    private func lockCheckpoint() throws(DatabaseError) {
+        checkpointMutex.lock()
+        do throws(DatabaseError) {
+            _ = try lockFile?.lock(byte: LockByte.checkpoint, .exclusive, wait: true)
+        } catch {
+            checkpointMutex.unlock()
+            throw error
         }
-        try checkPoison()
-        try makeCheckpoint(holding: state.pointee.shared.tip)
+    }
+
+    private func unlockCheckpoint() {
+        _ = try? lockFile?.lock(byte: LockByte.checkpoint, .unlocked, wait: false)
+        checkpointMutex.unlock()
     }
 
     /// Pages that wait for a checkpoint to become available.
     func pinnedPages(_ meta: Meta) -> UInt64 {
-        let before = state.pointee.shared.checkpointPinnedTotal
+        let before = shared.checkpointPinnedTotal
         return meta.pinnedTotal >= before ? meta.pinnedTotal - before : 0
     }
 
@@ -117,7 +114,6 @@ extension Environment {
     ///
     /// - Parameter factor: how far beyond the limits.
     func needsCheckpoint(_ meta: Meta, factor: UInt64 = 1) -> Bool {
-        let shared = state.pointee.shared
         let logBytes = meta.logEnd - min(meta.logEnd, shared.checkpointLogEnd)
         if logBytes > options.logSize * factor { return true }
         // Of the pages in use, not of the file: free pages must not make room for more of them.
@@ -129,136 +125,25 @@ extension Environment {
     /// Makes a checkpoint if one is still needed when the one under way is done. Failures show
     /// in the next commit, which meets the poisoned environment.
     func makeCheckpointIfNeeded(factor: UInt64 = 1) throws(DatabaseError) {
-        let shared = state.pointee.shared
         try lockCheckpoint()
         unlockCheckpoint()
-        let meta = Meta.read { shared.copyTipMeta(to: $0) }
+        let meta = tipMeta()
         guard needsCheckpoint(meta, factor: factor) else { return }
         try makeCheckpoint(holding: meta.transaction)
-    }
-
-    /// Makes pinned pages available when the environment is nearly full. Before the writer's lock.
-    func makeRoom() throws(DatabaseError) {
-        let shared = state.pointee.shared
-        guard shared.tip > shared.checkpoint else { return }
-        let meta = Meta.read { shared.copyTipMeta(to: $0) }
-        let pagesMax = state.pointee.pagesMax
-        let unused = pagesMax > meta.pageCount ? pagesMax - meta.pageCount : 0
-        guard unused + meta.takablePages < pagesMax / 8, pinnedPages(meta) > 0 else { return }
-        try makeCheckpoint(holding: meta.transaction)
-    }
-
-    /// Keeps the newest commit within the ring of metas of the newest visible one. With the
-    /// writer's lock.
-    func keepTipNear() throws(DatabaseError) {
-        let shared = state.pointee.shared
-        guard shared.tip - min(shared.tip, shared.visible) >= SharedState.tipLeadMax else { return }
-        if shared.unlogged > shared.visible {
-            try makeCheckpoint(holding: shared.tip)
-        } else {
-            try flushLog()
-        }
-    }
-
-    /// What a commit does after it has given the writer's lock back.
-    func finish(_ wait: Commit.CommitWait, _ meta: Meta) throws(DatabaseError) {
-        let shared = state.pointee.shared
-        switch wait {
-        case .nothing: break
-        case .flush(let position):
-            do throws(DatabaseError) {
-                try log.waitFlushed(to: position, shared: shared)
-            } catch {
-                throw poison(error)
-            }
-        case .show(let transaction, after: let position):
-            do throws(DatabaseError) {
-                try log.waitFlushed(to: position, shared: shared)
-            } catch {
-                throw poison(error)
-            }
-            shared.raiseVisible(to: transaction)
-        case .checkpoint(let transaction):
-            do throws(DatabaseError) {
-                try makeCheckpoint(holding: transaction)
-            } catch {
-                // The tip has moved: what cannot be made durable now cannot be taken back.
-                throw error.code == .panic ? error : poison(error)
-            }
-        case .flushSoon:
-            if let backgroundTasks {
-                backgroundTasks.flushSoon()
-            } else {
-                try flushIfDue()
-            }
-        case .checkpointSoon:
-            if let backgroundTasks {
-                backgroundTasks.checkpointSurely()
-            } else {
-                try makeCheckpoint(holding: meta.transaction)
-            }
-        }
-        if let backgroundTasks, log.wantsSpare(meta) { backgroundTasks.prepareSegment() }
-        guard needsCheckpoint(meta) else { return }
-        if let backgroundTasks {
-            backgroundTasks.checkpointSoon()
-            // A writer much faster than the disk waits for it.
-            guard needsCheckpoint(meta, factor: 2) else { return }
-        }
-        try? makeCheckpointIfNeeded(factor: backgroundTasks == nil ? 1 : 2)
     }
 
     /// Writes the next segment of the log in advance. If that fails, the commit that needs it
     /// tries again.
     func prepareSegment() {
-        let shared = state.pointee.shared
         do throws(DatabaseError) {
             try log.prepareSpare(
-                Meta.read { shared.copyTipMeta(to: $0) },
-                name: "spare.\(state.pointee.process.raw)")
+                tipMeta(),
+                name: "spare.\(process.raw)")
         } catch {
             report(
                 .warning,
                 "\(error.message); commits to \(path) fail when they need the next segment of the "
                     + "log, unless it can be made then")
-        }
-    }
-
-    /// Without threads, relaxed commits are flushed by the first commit after their time is up.
-    private func flushIfDue() throws(DatabaseError) {
-        let now = fileSystem.now()
-        let due = relaxedSince.withLock { since -> Bool in
-            if since == 0 { since = now }
-            guard now &- since >= BackgroundTasks.relaxedDelay else { return false }
-            since = 0
-            return true
-        }
-        if due { try flushLog() }
-    }
-
-    /// Flushes all that has been logged.
-    func flushLog() throws(DatabaseError) {
-        let shared = state.pointee.shared
-        let meta = Meta.read { shared.copyTipMeta(to: $0) }
-        do throws(DatabaseError) {
-            try log.waitFlushed(to: meta.logEnd, shared: shared)
-        } catch {
-            throw poison(error)
-        }
-    }
-
-    /// Waits until every commit is on disk, whatever its durability.
-    ///
-    /// - Throws: `panic`, `badHandle`, `forked`.
-    public func sync() throws(DatabaseError) {
-        try checkOpen()
-        if options.isReadOnly { return }
-        try checkPoison()
-        let shared = state.pointee.shared
-        if shared.unlogged > shared.checkpoint {
-            try makeCheckpoint(holding: shared.tip)
-        } else {
-            try flushLog()
         }
     }
 }

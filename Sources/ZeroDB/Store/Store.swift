@@ -2,117 +2,254 @@ import CZeroDBPlatform
 import Glibc
 import Synchronization
 
-/// What transactions need of their environment, in plain memory: beginning and ending one
-/// counts no references. Everything that opens, closes and configures is in `Environment`.
-package struct EnvironmentState: ~Copyable {
-    let source: PageSource
-    let shared: SharedState
+/// The files and the shared memory of an environment that is open, and what the processes that have
+/// it open agree on: the data file and its map, the log, the newest commits, checkpoints, readers, the
+/// writer's lock, and the poison after a flush that failed. It knows nothing of trees.
+///
+/// Transactions do not retain it, so that nothing that a read does counts a reference: an environment
+/// keeps its store in memory as long as a transaction may use it. Safe for all threads.
+package final class Store: @unchecked Sendable {
+    /// The directory.
+    let path: String
+    let options: EnvironmentOptions
+    let fileSystem: any FileSystem
+    let dataFile: any StorageFile
+    /// nil if the environment is on a medium where nothing can be written.
+    let lockFile: (any StorageFile)?
+    private let identity: FileIdentity
+
+    /// What transactions begin with.
+    package let state: UnsafeMutablePointer<StoreState>
+    private let sharedLength: Int
     let mapLength: Int
-    /// Pages that fit in `max_size`.
-    let pagesMax: UInt64
-    let transactionPagesMax: UInt64
-    let isReadOnly: Bool
-    /// `zp_fork_generation()` when it was opened.
-    package let forkGeneration: UInt32
-    /// What this process puts in reader slots it owns.
-    let process: SharedState.Owner
-    let write: UnsafeMutablePointer<WriteState>
-    /// Not retained: the state lives no longer than its environment.
-    let owner: Unmanaged<Environment>
-    let databases: DatabaseNames
-    /// Set while it is being closed: no transaction begins any more.
-    let isClosing = Atomic<Bool>(false)
+    let pageSize: Int
+    /// Whether this process opened it first, and so has to recover it.
+    let isFirst: Bool
+    /// Whether the last writer to close had left nothing to replay.
+    let wasClean: Bool
+
+    let log: Log
+    private let handles = Locked<[[UInt8]: Int]>([:])
+
+    private let isOpen = Atomic<Bool>(true)
+    /// Held while a checkpoint is made.
+    let checkpointMutex = Mutex()
+    /// Held while this process makes the reader table larger.
+    let readersMutex = Mutex()
+    /// Held by the write transaction of this process; any thread may give it back.
+    let writerSemaphore = Semaphore(1)
     /// The thread whose write transaction is open, 0 if none.
     let writerThread = Atomic<UInt64>(0)
     /// Whether the writer holds the lock in memory only. Its own, while it writes.
-    var writesAlone = false
+    let writesAlone = Atomic<Bool>(false)
     /// Whether the process is among the writers that `shared` counts.
-    var isCountedWriter = false
+    private let isCountedWriter = Atomic<Bool>(false)
+    /// When the first relaxed commit was made that no thread will flush; 0 if there is none.
+    let relaxedSince = Locked<UInt64>(0)
 
+    /// The library's own threads, if it may have any. Made before the store is handed out.
+    private(set) var backgroundTasks: BackgroundTasks?
+    /// What the layer of transactions keeps from one write transaction to the next. Only the holder of
+    /// the writer's lock uses it, and the last to let go of the store.
+    var writerMemory: AnyObject?
+
+    // MARK: Open
+
+    /// Opens the files of an environment and joins the processes that have it open. The first of them
+    /// recovers what is there and then calls `start()`; the others call that at once.
     init(
-        source: PageSource, shared: SharedState, mapLength: Int, pagesMax: UInt64,
-        transactionPagesMax: UInt64, isReadOnly: Bool, process: SharedState.Owner,
-        owner: Unmanaged<Environment>
-    ) {
-        self.source = source
-        self.shared = shared
-        self.mapLength = mapLength
-        self.pagesMax = pagesMax
-        self.transactionPagesMax = transactionPagesMax
-        self.isReadOnly = isReadOnly
-        self.owner = owner
-        forkGeneration = zp_fork_generation()
-        self.process = process
-        databases = DatabaseNames()
-        write = .allocate(capacity: 1)
-        write.initialize(to: WriteState(pageSize: source.pageSize))
-    }
-
-    /// Frees what the state owns. The map and files are the environment's.
-    mutating func deallocate() {
-        write.pointee.deallocate()
-        write.deinitialize(count: 1)
-        write.deallocate()
-        databases.deallocate()
-    }
-}
-
-/// The names behind database handles: handle `n` is entry `n`, 0 the main database. Entries are
-/// added under a lock and never change, so that they are read without one.
-struct DatabaseNames {
-    private let entries: UnsafeMutablePointer<UnsafeMutableBufferPointer<UInt8>>?
-    private let published: UnsafeMutablePointer<Atomic<Int>>
-    private static let capacity = 1 << 20
-
-    init() {
-        published = .allocate(capacity: 1)
-        published.initialize(to: Atomic(1))
-        let bytes = Self.capacity * MemoryLayout<UnsafeMutableBufferPointer<UInt8>>.stride
-        let memory = mmap(
-            nil, bytes, PROT_READ | PROT_WRITE,
-            MAP_PRIVATE | Int32(MAP_ANONYMOUS) | Int32(MAP_NORESERVE), -1, 0)
-        entries =
-            memory == MAP_FAILED
-            ? nil : memory?.assumingMemoryBound(to: UnsafeMutableBufferPointer<UInt8>.self)
-    }
-
-    func deallocate() {
-        for index in 1..<max(1, count) { entries?[index].deallocate() }
-        if let entries {
-            munmap(
-                entries, Self.capacity * MemoryLayout<UnsafeMutableBufferPointer<UInt8>>.stride)
+        path: String, options: EnvironmentOptions, fileSystem: any FileSystem
+    ) throws(DatabaseError) {
+        var opening = StoreOpening(path: path, options: options, fileSystem: fileSystem)
+        do throws(DatabaseError) {
+            try opening.run()
+        } catch {
+            opening.undo()
+            throw error
         }
-        published.deinitialize(count: 1)
-        published.deallocate()
+        guard let parts = opening.parts else {
+            throw DatabaseError(.badArgument, "the environment at \(path) did not open")
+        }
+        self.path = path
+        self.options = options
+        self.fileSystem = fileSystem
+        dataFile = parts.dataFile
+        lockFile = parts.lockFile
+        identity = parts.identity
+        sharedLength = parts.sharedLength
+        mapLength = parts.mapLength
+        pageSize = Int(parts.meta.pageSize)
+        state = .allocate(capacity: 1)
+        isFirst = parts.isFirst
+        wasClean = parts.shared.isRootConfirmed
+        log = Log(
+            path: path, fileSystem: fileSystem, fileMode: options.fileMode,
+            seed: parts.meta.checksumSeed, lockFile: parts.lockFile,
+            capacityMax: options.logSize / 4)
+        let source = PageSource(
+            map: parts.map, pageSize: pageSize, pageShift: pageSize.trailingZeroBitCount,
+            seed: parts.meta.checksumSeed, mode: options.checksumMode, verified: parts.verified,
+            pageCount: 0, frames: nil)
+        state.initialize(
+            to: StoreState(
+                of: self, source: source, shared: parts.shared, process: parts.process,
+                pagesMax: UInt64(parts.mapLength / pageSize)))
+        guard !options.isReadOnly else { return }
+        do throws(DatabaseError) {
+            try confirmRoot()
+        } catch {
+            release()
+            throw error
+        }
+        shared.markClean(nil)
     }
 
-    /// Handles below this are known.
-    @inline(__always)
-    var count: Int { published.pointee.load(ordering: .acquiring) }
-
-    /// The name of a named database's handle.
-    func name(_ handle: Int) -> KeyBytes? {
-        guard handle > 0, handle < count, let entries else { return nil }
-        return KeyBytes(entries[handle])
+    /// Lets other processes in, and the library's threads begin.
+    func start() throws(DatabaseError) {
+        if let lockFile {
+            _ = try lockFile.lock(byte: LockByte.live, .shared, wait: true)
+            if !options.isReadOnly {
+                _ = try lockFile.lock(byte: LockByte.writable, .shared, wait: true)
+            }
+            if isFirst {
+                shared.markReady()
+                _ = try lockFile.lock(byte: LockByte.open, .shared, wait: true)
+            }
+        }
+        guard !options.isReadOnly else { return }
+        shared.countWriter()
+        isCountedWriter.store(true, ordering: .relaxed)
+        if options.usesThread { backgroundTasks = BackgroundTasks(self) }
     }
 
-    /// The handle of a name, new if need be. Callers hold the environment's lock of names.
-    ///
-    /// - Returns: nil if there is no room for more.
-    func add(_ name: KeyBytes) -> Int? {
-        let count = self.count
-        guard let entries, count < Self.capacity else { return nil }
-        let copy = UnsafeMutableBufferPointer<UInt8>.allocate(capacity: name.count)
-        _ = copy.initialize(from: name)
-        (entries + count).initialize(to: copy)
-        published.pointee.store(count + 1, ordering: .releasing)
-        return count
+    deinit {
+        state.deinitialize(count: 1)
+        state.deallocate()
     }
 
-    /// How messages call a database.
-    func describe(_ handle: Int) -> String {
-        guard handle != 0 else { return "the main database" }
-        guard let name = name(handle) else { return "database handle \(handle)" }
-        return "database \"\(String(decoding: name, as: UTF8.self))\""
+    // MARK: Close
+
+    /// Leaves an environment that nobody else has open for writing with an empty log, so that the next
+    /// process to open it has nothing to replay. No transaction is open any more.
+    func close() {
+        guard isOpen.load(ordering: .acquiring), !isForked else { return release() }
+        if let backgroundTasks {
+            // The host let go of its environment in a call from one of these threads.
+            if backgroundTasks.doAfterTask({ self.close() }) { return }
+            backgroundTasks.stop()
+        }
+        closeLog()
+        release()
+    }
+
+    private func closeLog() {
+        guard !options.isReadOnly, shared.poison == 0 else { return }
+        // Failures leave the log, which holds what was committed. The own share goes first: of
+        // two processes that close at once, one then finds that there is no other.
+        _ = try? lockFile?.lock(byte: LockByte.writable, .unlocked, wait: false)
+        let isLast =
+            (try? lockFile?.lock(byte: LockByte.writable, .exclusive, wait: false)) ?? false
+        if isLast {
+            try? makeCheckpoint(holding: shared.tip)
+            if shared.checkpoint == shared.tip, shared.poison == 0 {
+                shared.markClean(shared.checkpoint)
+            }
+        } else if shared.unlogged <= shared.checkpoint {
+            try? flushLog()
+        }
+    }
+
+    /// Gives files and maps back, once. A child that inherited the store shares its descriptors' locks
+    /// with its parent: it only lets go of what is its own.
+    func release() {
+        guard isOpen.exchange(false, ordering: .sequentiallyConsistent) else { return }
+        if isCountedWriter.load(ordering: .relaxed), !isForked { shared.discountWriter() }
+        if let lockFile {
+            lockFile.unmap(shared.base, length: sharedLength)
+        } else {
+            munmap(shared.base, sharedLength)
+        }
+        dataFile.unmap(source.map, length: mapLength)
+        munmap(UnsafeMutableRawPointer(source.verified), mapLength / pageSize)
+        writerMemory = nil
+        databases.deallocate()
+        log.close()
+        dataFile.close()
+        lockFile?.close()
+        // An environment inherited through fork() is its parent's to take off the list.
+        if !isForked { OpenIdentities.shared.withLock { $0.remove(identity) } }
+    }
+
+    // MARK: State
+
+    var source: PageSource { state.pointee.source }
+    var shared: SharedState { state.pointee.shared }
+    var process: SharedState.Owner { state.pointee.process }
+    var databases: DatabaseNames { state.pointee.databases }
+    /// Pages that fit in `max_size`.
+    var pagesMax: UInt64 { state.pointee.pagesMax }
+    /// Whether this process inherited the store through `fork()`.
+    var isForked: Bool { state.pointee.isForked }
+
+    /// - Throws: `badHandle`, `forked`.
+    func checkOpen() throws(DatabaseError) {
+        guard isOpen.load(ordering: .acquiring) else {
+            throw DatabaseError(.badHandle, "the environment at \(path) has been closed")
+        }
+        if isForked { throw DatabaseError.forked }
+    }
+
+    /// Whether `close` or `release` has not been called yet.
+    var hasFiles: Bool { isOpen.load(ordering: .acquiring) }
+
+    /// Notes a failure after which what is on disk is unknown (invariant 3).
+    func poison(_ error: DatabaseError) -> DatabaseError {
+        shared.poison = error.systemError == 0 ? EIO : error.systemError
+        report(.error, "\(error.message); the environment at \(path) refuses to write from now on")
+        return DatabaseError(
+            .panic,
+            "\(error.message); what of the last transaction is on disk is unknown, so the "
+                + "environment at \(path) refuses to write until all programs have closed it and "
+                + "it is opened again")
+    }
+
+    func checkPoison() throws(DatabaseError) {
+        let error = shared.poison
+        guard error == 0 else {
+            throw DatabaseError(
+                .panic,
+                "an earlier flush or meta page write failed (\(SystemCall.describe(error))); the "
+                    + "environment at \(path) refuses to write until all programs have closed it "
+                    + "and it is opened again")
+        }
+    }
+
+    /// Tells the host program.
+    func report(_ level: Event.Level, _ message: @autoclosure () -> String) {
+        options.onEvent?(Event(level: level, message: message()))
+    }
+
+    /// The newest commit's state that readers see.
+    func visibleMeta() -> Meta { Meta.read { shared.copyVisibleMeta(to: $0) } }
+
+    /// The state that the next writer starts from.
+    func tipMeta() -> Meta { Meta.read { shared.copyTipMeta(to: $0) } }
+
+    // MARK: Databases
+
+    /// The handle of a name, given to it now if it never had one.
+    func databaseHandle(_ name: KeyBytes) throws(DatabaseError) -> Int {
+        let key = Array(name)
+        let handle: Int? = handles.withLock { handles in
+            if let known = handles[key] { return known }
+            let new = databases.add(name)
+            handles[key] = new
+            return new
+        }
+        guard let handle else {
+            throw DatabaseError(
+                systemError: ENOMEM, "remember the names of more databases in \(path)")
+        }
+        return handle
     }
 }

@@ -2,68 +2,8 @@ import CZeroDBPlatform
 import Glibc
 import Synchronization
 
-/// Bytes of `lock.zdb` that are locked, not written.
-enum LockByte {
-    /// Shared by all who have the environment open; exclusive while it is being set up.
-    static let open: UInt64 = 0
-    /// Exclusive while a write transaction is open.
-    static let writer: UInt64 = 1
-    /// Shared by all who use the shared state as it is; nobody holds it while it is set up.
-    static let live: UInt64 = 2
-    /// Exclusive while a checkpoint is made.
-    static let checkpoint: UInt64 = 3
-    /// Exclusive while files of the log are made, renamed or removed.
-    static let segments: UInt64 = 4
-    /// Shared by all who have the environment open for writing; whoever can have it alone when it
-    /// closes is the last of them.
-    static let writable: UInt64 = 5
-    /// Exclusive while the reader table grows.
-    static let readers: UInt64 = 6
-    /// Exclusive, one for each process that has the environment open.
-    static let firstProcess: UInt64 = 4096
-}
-
-/// The environments this process has open. What a forked child inherits does not count.
-struct OpenIdentities {
-    private var identities: Set<FileIdentity> = []
-    /// Turns of work that the library's threads are at, by the environment.
-    private var turns: [FileIdentity: Set<UInt64>] = [:]
-    private var lastTurn: UInt64 = 0
-    private var forkGeneration: UInt32 = 0
-
-    mutating func insert(_ identity: FileIdentity) -> Bool {
-        if forkGeneration != zp_fork_generation() {
-            identities = []
-            turns = [:]
-            forkGeneration = zp_fork_generation()
-        }
-        return identities.insert(identity).inserted
-    }
-
-    /// - Returns: the turn that begins.
-    mutating func beginWork(in identity: FileIdentity) -> UInt64 {
-        lastTurn += 1
-        turns[identity, default: []].insert(lastTurn)
-        return lastTurn
-    }
-
-    mutating func endWork(_ turn: UInt64, in identity: FileIdentity) {
-        turns[identity]?.remove(turn)
-        if turns[identity]?.isEmpty == true { turns[identity] = nil }
-    }
-
-    /// The turns under way.
-    func work(in identity: FileIdentity) -> Set<UInt64> { turns[identity] ?? [] }
-
-    mutating func remove(_ identity: FileIdentity) {
-        if forkGeneration == zp_fork_generation() { identities.remove(identity) }
-    }
-
-    static let shared = Lock(OpenIdentities())
-}
-
 /// The steps of opening, so that a failure in the middle can undo those before it.
-struct EnvironmentOpening {
+struct StoreOpening {
     let path: String
     let options: EnvironmentOptions
     let fileSystem: any FileSystem
@@ -220,16 +160,7 @@ struct EnvironmentOpening {
     }
 
     private mutating func register(_ identity: FileIdentity) throws(DatabaseError) {
-        // Perhaps nobody but a thread of the library's holds it, who closes it after its work.
-        var work = OpenIdentities.shared.withLock { $0.work(in: identity) }
-        var isLastTry = false
-        while OpenIdentities.shared.withLock({ !$0.insert(identity) }) {
-            if !isLastTry {
-                work.formIntersection(OpenIdentities.shared.withLock { $0.work(in: identity) })
-                isLastTry = work.isEmpty
-                if !isLastTry { usleep(200) }
-                continue
-            }
+        guard OpenIdentities.shared.withLock({ $0.insert(identity) }) else {
             throw DatabaseError(
                 .busy,
                 "this process has the environment at \(path) open already; share that handle "

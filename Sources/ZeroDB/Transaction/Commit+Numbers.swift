@@ -14,7 +14,7 @@ extension Commit {
     /// has enough and has room, else from and in the free-space tree.
     mutating func takeNumbers() throws(DatabaseError) {
         let meta = withUnsafeMutablePointer(to: &transaction.pointee.meta) { $0 }
-        environment.pointee.shared.copyTipFreeList(to: freeList)
+        store.shared.copyTipFreeList(to: freeList)
         let horizon = horizon()
         freeList.mature(horizon)
         if try !takeFromFreeList() { try takeFromTree(horizon) }
@@ -27,8 +27,8 @@ extension Commit {
     /// - Returns: whether that could be done. If not, nothing has changed.
     private mutating func takeFromFreeList() throws(DatabaseError) -> Bool {
         let needed = UInt64(frames.pointee.singleFrames)
-        let freed = write.pointee.freed[...]
-        let freedYoung = write.pointee.freedYoung[...]
+        let freed = write.pointee.workspace.pointee.freed[...]
+        let freedYoung = write.pointee.workspace.pointee.freedYoung[...]
         guard frames.pointee.dirtyPages == needed, needed < Self.manyPages,
             freeList.hasRoom(old: freed, young: freedYoung)
         else { return false }
@@ -41,7 +41,7 @@ extension Commit {
             }
             numbers.append(
                 try FreeTree.extendFile(
-                    by: needed - available, meta, pagesMax: environment.pointee.pagesMax))
+                    by: needed - available, meta, pagesMax: store.pagesMax))
         }
         _ = freeList.take(min(needed, available), into: &numbers)
         numbersTaken = needed
@@ -53,7 +53,7 @@ extension Commit {
     private func hold(_ freed: ArraySlice<PageRun>, _ freedYoung: ArraySlice<PageRun>) {
         let id = transaction.pointee.id
         freeList.hold(freed, transaction: id, birth: nil)
-        freeList.hold(freedYoung, transaction: id, birth: write.pointee.oldestYoung)
+        freeList.hold(freedYoung, transaction: id, birth: write.pointee.workspace.pointee.oldestYoung)
         countPinned(freed)
     }
 
@@ -68,7 +68,7 @@ extension Commit {
         var space = FreeTree(
             writer: writer(Self.free(of: write)),
             meta: withUnsafeMutablePointer(to: &transaction.pointee.meta) { $0 },
-            pagesMax: environment.pointee.pagesMax)
+            pagesMax: store.pagesMax)
         defer { space.deallocate() }
         let isLarge = frames.pointee.dirtyPages >= Self.manyPages
         try spillFreed(&space)
@@ -90,16 +90,16 @@ extension Commit {
         var recorded = 0
         var recordedYoung = 0
         for _ in 0..<Self.roundsMax {
-            let freed = write.pointee.freed[recorded...]
-            recorded = write.pointee.freed.count
-            let freedYoung = write.pointee.freedYoung[recordedYoung...]
-            recordedYoung = write.pointee.freedYoung.count
+            let freed = write.pointee.workspace.pointee.freed[recorded...]
+            recorded = write.pointee.workspace.pointee.freed.count
+            let freedYoung = write.pointee.workspace.pointee.freedYoung[recordedYoung...]
+            recordedYoung = write.pointee.workspace.pointee.freedYoung.count
             if freeList.hasRoom(old: freed, young: freedYoung) {
                 hold(freed, freedYoung)
             } else {
                 countPinned(freed)
                 try space.recordPending(freed, birth: nil)
-                try space.recordPending(freedYoung, birth: write.pointee.oldestYoung)
+                try space.recordPending(freedYoung, birth: write.pointee.workspace.pointee.oldestYoung)
             }
             let needed = UInt64(frames.pointee.singleFrames)
             if needed > numbersTaken {
@@ -107,8 +107,8 @@ extension Commit {
                 numbersTaken = needed
                 continue
             }
-            if recorded < write.pointee.freed.count
-                || recordedYoung < write.pointee.freedYoung.count
+            if recorded < write.pointee.workspace.pointee.freed.count
+                || recordedYoung < write.pointee.workspace.pointee.freedYoung.count
             {
                 continue
             }
@@ -122,7 +122,7 @@ extension Commit {
 
     /// Whether the pages in free list may be what is missing for a run.
     private var isNearlyFull: Bool {
-        let pagesMax = environment.pointee.pagesMax
+        let pagesMax = store.pagesMax
         let unused = pagesMax - min(pagesMax, transaction.pointee.meta.pageCount)
         return unused < frames.pointee.dirtyPages + 2 * Self.freeListPagesMax
     }
@@ -166,7 +166,7 @@ extension Commit {
     /// Makes a run available to the commits after this one.
     private func giveToFreeList(_ run: PageRun) {
         guard !freeList.give(run) else { return }
-        write.pointee.free(run, birth: transaction.pointee.id)
+        write.pointee.workspace.pointee.free(run, birth: transaction.pointee.id)
     }
 
     /// How many pages should be available for a commit that needs some; 0 if there are enough.
@@ -184,10 +184,10 @@ extension Commit {
 
     /// What may still need freed pages, after dead readers have been cleared away.
     private func horizon() -> Horizon {
-        let shared = environment.pointee.shared
+        let shared = store.shared
         var oldest = shared.oldestSnapshot()
         if oldest < shared.visible {
-            environment.pointee.owner.takeUnretainedValue().reapReaders()
+            store.reapReaders()
             oldest = shared.oldestSnapshot()
         }
         // In this order: a checkpoint that ends in between is then seen as one or the other.

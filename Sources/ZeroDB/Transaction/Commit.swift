@@ -6,12 +6,12 @@ import Glibc
 /// next to each other on disk and are written in few calls: into the page cache, not flushed.
 /// Then the transaction's record goes to the log and the tip moves, so that the next writer can
 /// begin. Until the tip moves nothing that exists has changed: any failure before that forgets
-/// the transaction and nothing else. What is left, waiting for the disk, is `finish`'s.
+/// the transaction and nothing else. What is left, waiting for the disk, is `Store.finish`'s.
 struct Commit {
     let transaction: UnsafeMutablePointer<TransactionState>
     let write: UnsafeMutablePointer<WriteState>
     let frames: UnsafeMutablePointer<FrameTable>
-    let environment: UnsafeMutablePointer<EnvironmentState>
+    let store: Store
     private let pageSize: Int
     let freeList: FreeList
 
@@ -26,27 +26,11 @@ struct Commit {
     /// which later page-sized writes are slow.
     private static let writeBytesMax = 64 << 10
 
-    /// What a commit still has to wait for after the writer's lock is given back.
-    enum CommitWait {
-        case nothing
-        /// The log must be on disk up to a position.
-        case flush(UInt64)
-        /// A checkpoint must hold a transaction.
-        case checkpoint(UInt64)
-        /// It is visible; the log should be on disk soon.
-        case flushSoon
-        /// It may be seen when the log is on disk up to a position, as commits before it wait for
-        /// that.
-        case show(UInt64, after: UInt64)
-        /// It is visible, but not in the log: a checkpoint should hold it soon.
-        case checkpointSoon
-    }
-
     /// Makes the transaction's state the tip. With the writer's lock.
     static func run(
         _ transaction: UnsafeMutablePointer<TransactionState>
     ) throws(DatabaseError) -> CommitWait {
-        guard let write = transaction.pointee.write, write.pointee.isDirty else { return .nothing }
+        guard let write = transaction.pointee.write, write.pointee.workspace.pointee.isDirty else { return .nothing }
         var commit = Commit(transaction, write)
         return try commit.run()
     }
@@ -57,14 +41,14 @@ struct Commit {
     ) {
         self.transaction = transaction
         self.write = write
-        frames = write.pointee.frames
+        frames = write.pointee.workspace.pointee.frames
         freeList = write.pointee.freeList
-        environment = transaction.pointee.environment
+        store = transaction.pointee.store
         pageSize = transaction.pointee.source.pageSize
     }
 
     private mutating func run() throws(DatabaseError) -> CommitWait {
-        write.pointee.isCommitting = true
+        write.pointee.workspace.pointee.isLimited = false
         write.pointee.logReservedValue()
         let databases = transaction.pointee.dirtyDatabases()
         try storeRecords(databases)
@@ -79,7 +63,7 @@ struct Commit {
 
     func writer(_ tree: UnsafeMutablePointer<TreeState>) -> TreeWriter {
         TreeWriter(
-            source: transaction.pointee.source, write: write, tree: tree,
+            source: transaction.pointee.source, workspace: write.pointee.workspace, tree: tree,
             transaction: transaction.pointee.id)
     }
 
@@ -99,11 +83,11 @@ struct Commit {
         let catalog = writer(Self.catalog(of: write))
         for handle in transaction.pointee.droppedDatabases() {
             // One that this transaction made too is not in the catalog.
-            guard let name = environment.pointee.databases.name(handle) else { continue }
+            guard let name = store.databases.name(handle) else { continue }
             _ = try catalog.delete(name)
         }
         for handle in databases {
-            guard let name = environment.pointee.databases.name(handle) else { continue }
+            guard let name = store.databases.name(handle) else { continue }
             try withRecordBytes(transaction.pointee.trees[handle].record) {
                 bytes throws(DatabaseError) in
                 _ = try catalog.put(name, bytes, mode: .overwrite)
@@ -134,7 +118,7 @@ struct Commit {
         try assign(trees)
         for handle in databases {
             try assign(trees + handle)
-            guard let name = environment.pointee.databases.name(handle) else { continue }
+            guard let name = store.databases.name(handle) else { continue }
             // The record is in a frame with room for exactly it: this overwrites it in place.
             try withRecordBytes(trees[handle].record) { bytes throws(DatabaseError) in
                 _ = try writer(catalog).put(name, bytes, mode: .overwrite)
@@ -273,7 +257,7 @@ struct Commit {
 
     /// Writes pages to their places, neighbours in one call.
     private func writePages(_ sealed: [Sealed]) throws(DatabaseError) {
-        let file = environment.pointee.owner.takeUnretainedValue().dataFile
+        let file = store.dataFile
         var buffers: [UnsafeRawBufferPointer] = []
         var start: UInt64 = 0
         var bytes = 0
@@ -326,19 +310,18 @@ struct Commit {
         let pageCount = transaction.pointee.meta.pageCount
         guard pageCount > transaction.pointee.source.pageCount else { return }
         if let last = sealed.last, last.number + last.pages == pageCount { return }
-        let file = environment.pointee.owner.takeUnretainedValue().dataFile
+        let file = store.dataFile
         let size = pageCount * UInt64(pageSize)
         if try file.size() < size { try file.truncate(to: size) }
     }
 
     /// Logs the transaction if it is to be logged, and moves the tip.
     private func publish() throws(DatabaseError) -> CommitWait {
-        let shared = environment.pointee.shared
+        let shared = store.shared
         let meta = withUnsafeMutablePointer(to: &transaction.pointee.meta) { $0 }
         let id = transaction.pointee.id
         meta.pointee.transaction = id
-        let owner = environment.pointee.owner.takeUnretainedValue()
-        meta.pointee.wallClock = owner.fileSystem.now()
+        meta.pointee.wallClock = store.fileSystem.now()
         let durability = transaction.pointee.durability
         // After a commit that a replay would lack there is nothing to log before a checkpoint.
         let isLogged =
@@ -346,7 +329,7 @@ struct Commit {
             && shared.unlogged <= shared.checkpoint
         let unloggedBefore = shared.unlogged
         if isLogged {
-            try owner.log.append(&write.pointee.log, to: meta, shared: shared)
+            try store.log.append(&write.pointee.log, to: meta, shared: shared)
         } else {
             shared.unlogged = id
         }

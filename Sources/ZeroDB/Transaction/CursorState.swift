@@ -38,8 +38,9 @@ package struct CursorState {
     var extra: CursorExtra?
 
     package var transaction: UnsafeMutablePointer<TransactionState>
-    /// The transaction's environment: another may be the one's that has its place in memory now.
-    package private(set) var environment: UnsafeMutablePointer<EnvironmentState>
+    /// The transaction's store. It is only compared: the transaction's place in memory may have come
+    /// to another one.
+    package private(set) var storeState: UnsafeMutablePointer<StoreState>
     /// The transaction's handle, by which the cursor notices that it has ended.
     package var transactionHandle: UInt64 = 0
     /// The transaction's snapshot that the path belongs to.
@@ -50,9 +51,9 @@ package struct CursorState {
 
     package init(transaction: UnsafeMutablePointer<TransactionState>) {
         self.transaction = transaction
-        environment = transaction.pointee.environment
+        storeState = transaction.pointee.storeState
         path = .allocate(capacity: Format.depthMax + 1)
-        keyCapacity = transaction.pointee.source.pageSize / 4 + 16
+        keyCapacity = Format.keyBufferSize(pageSize: transaction.pointee.source.pageSize)
         key = .allocate(byteCount: keyCapacity, alignment: 8)
     }
 
@@ -61,7 +62,7 @@ package struct CursorState {
         _ transaction: UnsafeMutablePointer<TransactionState>, handle: UInt64, database: Int
     ) {
         self.transaction = transaction
-        environment = transaction.pointee.environment
+        storeState = transaction.pointee.storeState
         transactionHandle = handle
         self.database = database
         forkGeneration = transaction.pointee.forkGeneration
@@ -69,7 +70,7 @@ package struct CursorState {
         place = .nowhere
         valuePosition = ValuePosition()
         run = zp_member_run()
-        let needed = transaction.pointee.source.pageSize / 4 + 16
+        let needed = Format.keyBufferSize(pageSize: transaction.pointee.source.pageSize)
         if needed > keyCapacity {
             key.deallocate()
             key = .allocate(byteCount: needed, alignment: 8)

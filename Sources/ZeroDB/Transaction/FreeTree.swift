@@ -55,7 +55,7 @@ struct FreeTree {
     func entry(at path: Path) throws(DatabaseError) -> FreeTreeEntry {
         let step = path[writer.tree.pointee.depth - 1]
         let leaf = Page(step.page, size: source.pageSize)
-        let keyBuffer = writer.write.pointee.scratch.firstKey
+        let keyBuffer = writer.workspace.pointee.scratch.firstKey
         let length = leaf.copyKey(step.index, to: keyBuffer)
         guard length > 0 else { throw source.badEntry(leaf) }
         let value = try TreeRead.value(source, leaf, step.index, writer.tree.pointee.record)

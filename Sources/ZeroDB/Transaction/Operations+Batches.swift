@@ -104,7 +104,7 @@ extension Operations {
             let deleted = try withStoredRange(record, from, to) { from, to throws(DatabaseError) in
                 try writer.deleteRange(from: from, to: to)
             }
-            if deleted == 0 { writer.write.pointee.log.cut(to: mark) }
+            if deleted == 0 { cutLog(to: mark) }
             return deleted
         } catch {
             throw failing(error, database)

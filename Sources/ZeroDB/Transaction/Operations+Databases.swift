@@ -14,7 +14,7 @@ extension Operations {
         try state.pointee.checkUsable()
         try checkFlags(flags)
         let handle = try self.handle(named: name)
-        let names = state.pointee.environment.pointee.databases
+        let names = state.pointee.storeState.pointee.databases
         if try state.pointee.lookUp(handle, name: name) {
             try checkKind(handle, is: flags)
             return handle
@@ -68,8 +68,7 @@ extension Operations {
                 "the database's name has \(name.count) bytes; it must have from 1 to "
                     + "\(Format.databaseNameSizeMax)")
         }
-        let environment = state.pointee.environment.pointee.owner.takeUnretainedValue()
-        return try environment.databaseHandle(name)
+        return try state.pointee.store.databaseHandle(name)
     }
 
     private func writeState(
@@ -88,7 +87,7 @@ extension Operations {
     private func checkKind(_ handle: Int, is flags: DatabaseFlags) throws(DatabaseError) {
         let found = try record(handle).flags
         guard !flags.isEmpty, flags != found else { return }
-        let names = state.pointee.environment.pointee.databases
+        let names = state.pointee.storeState.pointee.databases
         throw DatabaseError(
             .incompatible,
             "\(names.describe(handle)) is \(found.inWords); it cannot be opened as one that is "
@@ -141,7 +140,7 @@ extension Operations {
         _ = try namedWriter(database, "given a name")
         let renamed = try handle(named: name)
         guard try !state.pointee.lookUp(renamed, name: name) else {
-            let names = state.pointee.environment.pointee.databases
+            let names = state.pointee.storeState.pointee.databases
             throw DatabaseError(
                 .keyExists,
                 "\(names.describe(database)) cannot be renamed: \(names.describe(renamed)) exists "
@@ -174,7 +173,7 @@ extension Operations {
     package func list() throws(DatabaseError) -> [(name: [UInt8], figures: DatabaseStatistics)] {
         try state.pointee.checkUsable()
         let pageSize = state.pointee.source.pageSize
-        let names = state.pointee.environment.pointee.databases
+        let names = state.pointee.storeState.pointee.databases
         var records: [(name: [UInt8], record: TreeRecord)] = []
         // What this transaction has changed is not in the catalog before its commit.
         var hidden: Set<[UInt8]> = []
@@ -202,7 +201,7 @@ extension Operations {
         guard catalog.depth > 0 else { return }
         let path = Path.allocate(capacity: Format.depthMax + 1)
         let key = UnsafeMutableRawPointer.allocate(
-            byteCount: source.pageSize / 4 + 16, alignment: 8)
+            byteCount: Format.keyBufferSize(pageSize: source.pageSize), alignment: 8)
         defer {
             path.deallocate()
             key.deallocate()

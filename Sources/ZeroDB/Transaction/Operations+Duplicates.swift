@@ -3,7 +3,7 @@
 extension Operations {
     @inline(never)
     func describe(_ database: Int) -> String {
-        state.pointee.environment.pointee.databases.describe(database)
+        state.pointee.storeState.pointee.databases.describe(database)
     }
 
     /// A key as the tree holds it: its bytes, reversed where that is what orders them.
@@ -133,7 +133,7 @@ extension Operations {
         let mark = log(database) { $0.deletePair(database, keyCopy, valueCopy) }
         do throws(DatabaseError) {
             let isDeleted = try writer.deletePair(held, valueCopy)
-            if !isDeleted { writer.write.pointee.log.cut(to: mark) }
+            if !isDeleted { cutLog(to: mark) }
             return isDeleted
         } catch {
             throw failing(error, database)
@@ -216,7 +216,7 @@ extension Operations {
         let tree = try state.pointee.tree(database).pointee
         let source = state.pointee.source
         let path = state.pointee.needPath()
-        let keySize = source.pageSize / 4 + 16
+        let keySize = Format.keyBufferSize(pageSize: source.pageSize)
         let buffer = UnsafeMutableRawPointer.allocate(byteCount: 3 * keySize, alignment: 8)
         defer { buffer.deallocate() }
         let (key, given) = (buffer, buffer + 2 * keySize)

@@ -27,7 +27,7 @@ extension Operations {
             throw DatabaseError(
                 .incompatible,
                 "space for a value in "
-                    + state.pointee.environment.pointee.databases.describe(database)
+                    + state.pointee.storeState.pointee.databases.describe(database)
                     + ", which has duplicates: they must be known to be ordered")
         }
         // The key may lie in a page that the put moves.
@@ -46,7 +46,7 @@ extension Operations {
                     .corrupted, "a key that was put is not there; run zerodb-check"), database)
         }
         let space = UnsafeMutableRawBufferPointer(mutating: value)
-        writer.write.pointee.noteReservation(space)
+        state.pointee.write?.pointee.noteReservation(space)
         return .space(space)
     }
 }

@@ -43,7 +43,7 @@ package struct Operations {
     @inline(never)
     func inDatabase(_ error: DatabaseError, _ database: Int) -> DatabaseError {
         guard error.code == .corrupted else { return error }
-        let name = state.pointee.environment.pointee.databases.describe(database)
+        let name = state.pointee.storeState.pointee.databases.describe(database)
         return DatabaseError(.corrupted, page: error.page, "in \(name): \(error.message)")
     }
 
@@ -59,7 +59,7 @@ package struct Operations {
         write.pointee.logReservedValue()
         let tree = try state.pointee.tree(database)
         return TreeWriter(
-            source: state.pointee.source, write: write, tree: tree, transaction: state.pointee.id)
+            source: state.pointee.source, workspace: write.pointee.workspace, tree: tree, transaction: state.pointee.id)
     }
 
     package enum PutMode {
@@ -116,13 +116,13 @@ package struct Operations {
         switch result {
         case .stored: return nil
         case .unchanged:
-            writer.write.pointee.log.cut(to: mark)
+            cutLog(to: mark)
             return mode == .noPair ? value : nil
         case .exists(let existing):
-            writer.write.pointee.log.cut(to: mark)
+            cutLog(to: mark)
             return existing
         case .notSorted:
-            writer.write.pointee.log.cut(to: mark)
+            cutLog(to: mark)
             throw DatabaseError(
                 .notSorted,
                 mode == .appendValue
@@ -138,7 +138,7 @@ package struct Operations {
         _ writer: TreeWriter, _ key: UnsafeRawBufferPointer, _ value: UnsafeRawBufferPointer,
         _ mode: TreeWriter.PutMode
     ) throws(DatabaseError) -> TreeWriter.PutResult {
-        let frames = writer.write.pointee.frames
+        let frames = writer.workspace.pointee.frames
         let keyMoves = key.baseAddress.map { frames.pointee.contains($0) } ?? false
         let valueMoves = value.baseAddress.map { frames.pointee.contains($0) } ?? false
         guard keyMoves || valueMoves else { return try putStored(writer, key, value, mode) }
@@ -178,7 +178,7 @@ package struct Operations {
         let mark = log(database) { $0.delete(database, key) }
         do throws(DatabaseError) {
             let isDeleted = try writer.delete(held)
-            if !isDeleted { writer.write.pointee.log.cut(to: mark) }
+            if !isDeleted { cutLog(to: mark) }
             return isDeleted
         } catch {
             throw failing(error, database)
@@ -194,12 +194,18 @@ package struct Operations {
         guard let write = state.pointee.write, write.pointee.log.isRecording else {
             return LogBuffer.OperationMark()
         }
-        if database > 0, let name = state.pointee.environment.pointee.databases.name(database) {
+        if database > 0, let name = state.pointee.storeState.pointee.databases.name(database) {
             write.pointee.log.name(database, name)
         }
         let mark = write.pointee.log.operationMark
         operation(&write.pointee.log)
         return mark
+    }
+
+    /// Takes operations back out of the log record that turned out to change nothing.
+    @inline(__always)
+    func cutLog(to mark: LogBuffer.OperationMark) {
+        state.pointee.write?.pointee.log.cut(to: mark)
     }
 
     @inline(never)

@@ -31,7 +31,8 @@ package struct TransactionState: ~Copyable {
     var treesTouched = 1
     /// Arrays of trees outgrown during this transaction: another thread may be looking at them.
     private var retired: [UnsafeMutablePointer<TreeState>] = []
-    package var environment: UnsafeMutablePointer<EnvironmentState>
+    /// Not retained: an environment keeps it in memory until its transactions have ended.
+    package private(set) var storeState: UnsafeMutablePointer<StoreState>
     /// `zp_fork_generation()` when the environment was opened.
     package private(set) var forkGeneration: UInt32
     var readerSlot = -1
@@ -51,10 +52,10 @@ package struct TransactionState: ~Copyable {
     /// Whether a thread is inside a call that must be alone in the transaction.
     private let isEntered = Atomic<Bool>(false)
 
-    init(environment: UnsafeMutablePointer<EnvironmentState>) {
-        self.environment = environment
-        source = environment.pointee.source
-        forkGeneration = environment.pointee.forkGeneration
+    init(_ storeState: UnsafeMutablePointer<StoreState>) {
+        self.storeState = storeState
+        source = storeState.pointee.source
+        forkGeneration = storeState.pointee.forkGeneration
         treeCapacity = 16
         trees = .allocate(capacity: treeCapacity)
         trees.initialize(repeating: TreeState(), count: treeCapacity)
@@ -63,10 +64,10 @@ package struct TransactionState: ~Copyable {
 
     /// Ready for a transaction in a slot that served others before.
     @inline(__always)
-    mutating func begin(in environment: UnsafeMutablePointer<EnvironmentState>) {
-        self.environment = environment
-        source = environment.pointee.source
-        forkGeneration = environment.pointee.forkGeneration
+    mutating func begin(in storeState: UnsafeMutablePointer<StoreState>) {
+        self.storeState = storeState
+        source = storeState.pointee.source
+        forkGeneration = storeState.pointee.forkGeneration
         write = nil
         readerSlot = -1
         snapshots &+= 1
@@ -94,6 +95,9 @@ package struct TransactionState: ~Copyable {
         retired.removeAll()
     }
 
+    /// For all that is rarer than a read: using it counts a reference.
+    var store: Store { storeState.pointee.store }
+
     package var isActive: Bool { status == .active }
 
     // MARK: Checks
@@ -104,7 +108,7 @@ package struct TransactionState: ~Copyable {
     /// - Throws: `full`.
     @inline(__always)
     func checkMapped() throws(DatabaseError) {
-        guard meta.pageCount <= environment.pointee.pagesMax else { throw beyondMap() }
+        guard meta.pageCount <= storeState.pointee.pagesMax else { throw beyondMap() }
     }
 
     @inline(never)
@@ -112,7 +116,7 @@ package struct TransactionState: ~Copyable {
         DatabaseError(
             .full,
             "the environment has grown to \(meta.pageCount) pages in another process; this one has "
-                + "mapped \(environment.pointee.pagesMax) (max_size); close it here and open it with "
+                + "mapped \(store.pagesMax) (max_size); close it here and open it with "
                 + "a larger max_size")
     }
 
@@ -152,7 +156,7 @@ package struct TransactionState: ~Copyable {
     mutating func needKeyBuffer() -> UnsafeMutableRawPointer {
         if let keyBuffer { return keyBuffer }
         let made = UnsafeMutableRawPointer.allocate(
-            byteCount: Format.pageSizeMax / 4 + 16, alignment: 8)
+            byteCount: Format.keyBufferSize(pageSize: Format.pageSizeMax), alignment: 8)
         keyBuffer = made
         return made
     }
@@ -210,7 +214,7 @@ package struct TransactionState: ~Copyable {
     private mutating func resolveTree(
         _ handle: Int
     ) throws(DatabaseError) -> UnsafeMutablePointer<TreeState> {
-        let names = environment.pointee.databases
+        let names = storeState.pointee.databases
         guard let name = names.name(handle) else {
             throw DatabaseError(
                 .badDatabase,
@@ -286,7 +290,7 @@ package struct TransactionState: ~Copyable {
         trees[handle].record = record ?? TreeRecord()
         trees[handle].status = record == nil ? .absent : .present
         trees[handle].isDirty = true
-        write?.pointee.isDirty = true
+        write?.pointee.workspace.pointee.isDirty = true
     }
 
     mutating func reserveTrees(_ count: Int) {

@@ -13,20 +13,20 @@ struct Savepoint {
     private let log: LogBuffer.Mark
 
     init(_ write: borrowing WriteState) {
-        freed = write.freed.count
-        freedYoung = write.freedYoung.count
-        oldestYoung = write.oldestYoung
-        isDirty = write.isDirty
+        freed = write.workspace.pointee.freed.count
+        freedYoung = write.workspace.pointee.freedYoung.count
+        oldestYoung = write.workspace.pointee.oldestYoung
+        isDirty = write.workspace.pointee.isDirty
         catalog = write.catalog
         free = write.free
         log = write.log.mark
     }
 
     func restore(_ write: inout WriteState) {
-        write.freed.removeLast(write.freed.count - freed)
-        write.freedYoung.removeLast(write.freedYoung.count - freedYoung)
-        write.oldestYoung = oldestYoung
-        write.isDirty = isDirty
+        write.workspace.pointee.freed.removeLast(write.workspace.pointee.freed.count - freed)
+        write.workspace.pointee.freedYoung.removeLast(write.workspace.pointee.freedYoung.count - freedYoung)
+        write.workspace.pointee.oldestYoung = oldestYoung
+        write.workspace.pointee.isDirty = isDirty
         write.catalog = catalog
         write.free = free
         write.log.cut(at: log)
@@ -52,11 +52,11 @@ extension Transactions {
     ///   another thread is in the parent.
     package static func beginNested(
         in parent: UnsafeMutablePointer<TransactionState>,
-        _ environment: UnsafeMutablePointer<EnvironmentState>
+        _ store: UnsafeMutablePointer<StoreState>
     ) throws(DatabaseError) -> TransactionClaim {
         try parent.pointee.enter()
         defer { parent.pointee.leave() }
-        guard parent.pointee.environment == environment else {
+        guard parent.pointee.storeState == store else {
             throw DatabaseError(
                 .incompatible, "the parent is a transaction of another environment")
         }
@@ -70,12 +70,12 @@ extension Transactions {
                 .full,
                 "the transaction is nested \(nestingMax) deep already; commit or abort it first")
         }
-        let (claim, _) = try claim(environment)
+        let (claim, _) = try claim(store)
         claim.state.pointee.beginNested(in: parent)
         // What the parent's caller has filled is the parent's, whatever becomes of the nested one.
         write.pointee.logReservedValue()
         write.pointee.savepoints.append(Savepoint(write.pointee))
-        write.pointee.frames.pointee.beginLevel()
+        write.pointee.workspace.pointee.frames.pointee.beginLevel()
         parent.pointee.status = .nesting
         return claim
     }
@@ -86,7 +86,7 @@ extension Transactions {
             write.pointee.logReservedValue()
             parent.pointee.adoptTrees(of: state)
             write.pointee.savepoints.removeLast()
-            write.pointee.frames.pointee.joinLevel()
+            write.pointee.workspace.pointee.frames.pointee.joinLevel()
         }
     }
 
@@ -95,7 +95,7 @@ extension Transactions {
         leaveParent(state) { _, write in
             write.pointee.reservation = nil
             write.pointee.savepoints.removeLast().restore(&write.pointee)
-            write.pointee.frames.pointee.dropLevel()
+            write.pointee.workspace.pointee.frames.pointee.dropLevel()
         }
     }
 

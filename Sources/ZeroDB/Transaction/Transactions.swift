@@ -30,14 +30,29 @@ package enum Transactions {
         table.make(kind: UInt64(ZP_TRANSACTIONS), capacity: 1 << 16)
     }
 
-    /// Open transactions of an environment.
-    static func count(in environment: UnsafeMutablePointer<EnvironmentState>) -> Int {
-        table.count(tagged: UInt(bitPattern: environment))
+    /// Lets no transaction begin any more, if none is open.
+    ///
+    /// - Throws: `busy` if one is, and then nothing has changed.
+    static func beginClosing(_ store: Store) throws(DatabaseError) {
+        store.state.pointee.isClosing.store(true, ordering: .sequentiallyConsistent)
+        let open = table.count(tagged: tag(of: store.state))
+        guard open > 0 else { return }
+        store.state.pointee.isClosing.store(false, ordering: .sequentiallyConsistent)
+        throw DatabaseError(
+            .busy,
+            "the environment at \(store.path) has \(open) open transaction\(open == 1 ? "" : "s"); "
+                + "commit or abort \(open == 1 ? "it" : "them") before closing")
+    }
+
+    /// What marks the slots of a store's transactions.
+    @inline(__always)
+    private static func tag(of store: UnsafeMutablePointer<StoreState>) -> UInt {
+        UInt(bitPattern: store)
     }
 
     @inline(__always)
     static func claim(
-        _ environment: UnsafeMutablePointer<EnvironmentState>
+        _ store: UnsafeMutablePointer<StoreState>
     ) throws(DatabaseError) -> (TransactionClaim, Int) {
         let hint = zp_thread_slot_hints()
         guard let claim = table.claim(hint: Int(hint?.pointee.transaction ?? 0)) else {
@@ -48,16 +63,16 @@ package enum Transactions {
         let state: UnsafeMutablePointer<TransactionState>
         if let known = table.object(at: claim.index) {
             state = known
-            state.pointee.begin(in: environment)
+            state.pointee.begin(in: store)
         } else {
             state = .allocate(capacity: 1)
-            state.initialize(to: TransactionState(environment: environment))
+            state.initialize(to: TransactionState(store))
             table.setObject(state, at: claim.index)
         }
-        // `Environment.close` raises isClosing, then looks for tagged slots: either it sees this
+        // `beginClosing` raises isClosing, then looks for tagged slots: either it sees this
         // one, or this sees isClosing.
-        table.setTag(UInt(bitPattern: environment), at: claim.index)
-        if environment.pointee.isClosing.load(ordering: .sequentiallyConsistent) {
+        table.setTag(tag(of: store), at: claim.index)
+        if store.pointee.isClosing.load(ordering: .sequentiallyConsistent) {
             table.release(claim.index)
             throw DatabaseError(.badHandle, "the environment is being closed")
         }
@@ -69,19 +84,15 @@ package enum Transactions {
     /// - Throws: `readersFull`, `forked`, `badHandle`.
     @inline(__always)
     package static func beginRead(
-        _ environment: UnsafeMutablePointer<EnvironmentState>
+        _ store: UnsafeMutablePointer<StoreState>
     ) throws(DatabaseError) -> TransactionClaim {
-        guard environment.pointee.forkGeneration == zp_fork_generation() else {
-            throw Environment.forkedError
-        }
-        let (claim, index) = try claim(environment)
-        var slot = environment.pointee.shared.claimReader(environment.pointee.process)
-        if slot == nil {
-            slot = environment.pointee.owner.takeUnretainedValue().claimReaderSlowly()
-        }
+        if store.pointee.isForked { throw DatabaseError.forked }
+        let (claim, index) = try claim(store)
+        var slot = store.pointee.shared.claimReader(store.pointee.process)
+        if slot == nil { slot = store.pointee.store.claimReaderSlowly() }
         guard let slot else {
             table.release(index)
-            throw readersFull(environment)
+            throw readersFull(store.pointee.shared)
         }
         claim.state.pointee.readerSlot = slot
         pin(claim.state)
@@ -95,20 +106,17 @@ package enum Transactions {
     }
 
     @inline(never)
-    static func readersFull(
-        _ environment: UnsafeMutablePointer<EnvironmentState>
-    ) -> DatabaseError {
+    static func readersFull(_ shared: SharedState) -> DatabaseError {
         DatabaseError(
             .readersFull,
-            "all \(environment.pointee.shared.readersMax) reader slots (max_readers) are taken; end "
+            "all \(shared.readersMax) reader slots (max_readers) are taken; end "
                 + "read transactions, or close the environment in all programs and open it with a "
                 + "larger max_readers")
     }
 
     @inline(__always)
     private static func pin(_ state: UnsafeMutablePointer<TransactionState>) {
-        let environment = state.pointee.environment
-        environment.pointee.shared.pinNewest(
+        state.pointee.storeState.pointee.shared.pinNewest(
             slot: state.pointee.readerSlot, to: state.pointee.metaBytes)
         state.pointee.adoptSnapshot()
         state.pointee.id = state.pointee.meta.transaction
@@ -120,62 +128,57 @@ package enum Transactions {
     /// - Throws: `readOnly`, `panic`, `busy` if this thread has one open, `forked`, `badHandle`,
     ///   a system error.
     package static func beginWrite(
-        _ environment: UnsafeMutablePointer<EnvironmentState>, durability: Durability? = nil
+        _ storeState: UnsafeMutablePointer<StoreState>, durability: Durability? = nil
     ) throws(DatabaseError) -> TransactionClaim {
-        guard environment.pointee.forkGeneration == zp_fork_generation() else {
-            throw Environment.forkedError
-        }
-        guard !environment.pointee.isReadOnly else {
+        let store = storeState.pointee.store
+        if store.isForked { throw DatabaseError.forked }
+        guard !store.options.isReadOnly else {
             throw DatabaseError(
                 .readOnly, "a write transaction in an environment that was opened for reading only")
         }
         let thread = zp_thread_id()
-        guard environment.pointee.writerThread.load(ordering: .relaxed) != thread else {
+        guard store.writerThread.load(ordering: .relaxed) != thread else {
             throw DatabaseError(
                 .busy,
                 "this thread has a write transaction open in the environment already, and would "
-                    + "wait for itself for ever; commit or abort that one first")
+                    + "wait for itself forever; commit or abort that one first")
         }
-        let (claim, index) = try claim(environment)
-        let owner = environment.pointee.owner.takeUnretainedValue()
+        let (claim, index) = try claim(storeState)
         do throws(DatabaseError) {
-            try owner.checkPoison()
-            try owner.makeRoom()
-            try owner.lockWriter()
+            try store.checkPoison()
+            try store.makeRoom()
+            try store.lockWriter()
             do throws(DatabaseError) {
-                try owner.checkPoison()
-                try owner.keepTipNear()
+                try store.checkPoison()
+                try store.keepTipNear()
             } catch {
-                owner.unlockWriter()
+                store.unlockWriter()
                 throw error
             }
         } catch {
             table.release(index)
             throw error
         }
-        environment.pointee.writerThread.store(thread, ordering: .relaxed)
+        store.writerThread.store(thread, ordering: .relaxed)
         let state = claim.state
-        environment.pointee.shared.copyTipMeta(to: state.pointee.metaBytes)
-        let chosen = durability ?? owner.options.durability
+        store.shared.copyTipMeta(to: state.pointee.metaBytes)
+        let chosen = durability ?? store.options.durability
         state.pointee.durability = chosen
         state.pointee.adoptSnapshot()
         state.pointee.id = state.pointee.meta.transaction + 1
         do throws(DatabaseError) {
             try state.pointee.checkMapped()
         } catch {
-            owner.unlockWriter()
+            store.unlockWriter()
             table.release(index)
             throw error
         }
-        let write = environment.pointee.write
+        let write = WriterMemory.state(of: store)
         write.pointee.reset(
-            meta: state.pointee.meta, pagesMax: environment.pointee.transactionPagesMax,
-            environmentPagesMax: environment.pointee.pagesMax,
-            durableRoot: max(
-                environment.pointee.shared.checkpoint, environment.pointee.shared.checkpointing),
+            state.pointee.meta, store: store,
             logLimit: chosen == .none ? 0 : Log.recordSizeMax)
         state.pointee.write = write
-        state.pointee.source.frames = write.pointee.frames
+        state.pointee.source.frames = write.pointee.workspace.pointee.frames
         state.pointee.status = .active
         return claim
     }
@@ -184,12 +187,11 @@ package enum Transactions {
     @inline(__always)
     package static func end(_ claim: TransactionClaim) {
         let state = claim.state
-        let environment = state.pointee.environment
         state.pointee.status = .ended
         if state.pointee.write != nil {
             if state.pointee.parent != nil { takeBack(state) } else { releaseWriter(state) }
         } else if state.pointee.readerSlot >= 0 {
-            environment.pointee.shared.releaseReader(state.pointee.readerSlot)
+            state.pointee.storeState.pointee.shared.releaseReader(state.pointee.readerSlot)
             state.pointee.readerSlot = -1
         }
         state.pointee.freeRetired()
@@ -199,10 +201,10 @@ package enum Transactions {
 
     /// Lets the next writer begin.
     private static func releaseWriter(_ state: UnsafeMutablePointer<TransactionState>) {
-        let environment = state.pointee.environment
+        let store = state.pointee.store
+        state.pointee.write?.pointee.workspace.pointee.frames.pointee.reset()
         state.pointee.write = nil
-        environment.pointee.write.pointee.frames.pointee.reset()
-        environment.pointee.owner.takeUnretainedValue().unlockWriter()
+        store.unlockWriter()
     }
 
     /// Forgets a transaction that was entered, and ends it.
@@ -226,14 +228,14 @@ package enum Transactions {
         guard let write = state.pointee.write else { return }
         try state.pointee.checkUsable()
         guard state.pointee.parent == nil else { return giveToParent(state) }
-        let owner = state.pointee.environment.pointee.owner.takeUnretainedValue()
+        let store = state.pointee.store
         // A flush may have failed since the transaction began (invariant 3).
-        if write.pointee.isDirty { try owner.checkPoison() }
+        if write.pointee.workspace.pointee.isDirty { try store.checkPoison() }
         let wait = try Commit.run(state)
         let meta = state.pointee.meta
         state.pointee.status = .ended
         releaseWriter(state)
-        try owner.finish(wait, meta)
+        try store.finish(wait, meta)
     }
 
     /// Leaves a transaction that cannot be ended.
@@ -256,7 +258,7 @@ package enum Transactions {
         }
         guard state.pointee.status == .active else { return }
         state.pointee.status = .reset
-        state.pointee.environment.pointee.shared.unpin(slot: state.pointee.readerSlot)
+        state.pointee.store.shared.unpin(slot: state.pointee.readerSlot)
     }
 
     /// Gives a read transaction that was reset the newest snapshot.

@@ -1,120 +1,78 @@
-/// What a write transaction has besides a snapshot. One of these serves all write transactions
-/// of an environment, one after the other.
+/// What a write transaction has besides a snapshot. One of these serves all write transactions of a
+/// store, one after the other.
 struct WriteState {
-    var frames: UnsafeMutablePointer<FrameTable>
-    let scratch: PageScratch
-    /// Separators on their way up; a split at one level hands one to the level above.
-    let separators: (UnsafeMutableRawPointer, UnsafeMutableRawPointer)
-    /// Room for one overflow pointer on its way into a leaf.
-    let overflowPointer: UnsafeMutableRawPointer
-    let path: Path
-    /// The value tree being changed, and the way down in it.
-    var valueTree = TreeState()
-    let valuePath: Path
-    /// The key of a value: its bytes, reversed where values are ordered so.
-    let valueKey: UnsafeMutableRawPointer
-    /// Room for the values of a key on their way into a leaf.
-    let valuesBuffer: UnsafeMutableRawPointer
-    /// Room for a `ValueTree` on its way into a leaf.
-    let valueTreeRecord: UnsafeMutableRawPointer
+    /// What changing trees needs.
+    let workspace: UnsafeMutablePointer<TreeWorkspace>
     var catalog = TreeState()
     var free = TreeState()
-    /// Pages of the snapshot that this transaction no longer reaches. The durable root may.
-    var freed: [PageRun] = []
-    /// The same of pages younger than the durable root, which only readers can still need.
-    var freedYoung: [PageRun] = []
-    /// The oldest transaction that wrote a page in `freedYoung`.
-    var oldestYoung = UInt64.max
-    /// The newest commit that may be the durable root.
-    var durableRoot: UInt64 = 0
     /// The transaction's log record.
     var log = LogBuffer()
     /// Free pages at hand: the snapshot's, then the commit's.
     let freeList = FreeList.allocate()
     /// A value that the caller is filling, to be logged then.
     var reservation: Reservation?
-    /// Pages the transaction may dirty, 0 for no bound.
-    var pagesMax: UInt64 = 0
-    /// Pages it could get numbers for, at most.
-    var spacePages: UInt64 = 0
-    /// Whether the limits hold: not while commit does its own bookkeeping.
-    var isCommitting = false
-    /// Whether anything was changed.
-    var isDirty = false
-    /// The error that broke the transaction at work.
+    /// The error after which the transaction can only be aborted.
     var failure: DatabaseError?
     /// What the transactions that are nested return to when they are taken back, outermost first.
     var savepoints: [Savepoint] = []
 
     init(pageSize: Int) {
-        frames = .allocate(capacity: 1)
-        frames.initialize(to: FrameTable(pageSize: pageSize))
-        scratch = PageScratch(pageSize: pageSize)
-        let keySize = pageSize / 4 + 16
-        separators = (
-            .allocate(byteCount: keySize, alignment: 8), .allocate(byteCount: keySize, alignment: 8)
-        )
-        overflowPointer = .allocate(byteCount: OverflowPointer.size, alignment: 8)
-        path = .allocate(capacity: Format.depthMax + 1)
-        valuePath = .allocate(capacity: Format.depthMax + 1)
-        valueKey = .allocate(byteCount: keySize, alignment: 8)
-        valuesBuffer = .allocate(byteCount: 2 * pageSize, alignment: 8)
-        valueTreeRecord = .allocate(byteCount: ValueTree.size, alignment: 8)
+        workspace = .allocate(capacity: 1)
+        workspace.initialize(to: TreeWorkspace(pageSize: pageSize))
     }
 
     mutating func deallocate() {
-        frames.pointee.deallocate()
-        frames.deinitialize(count: 1)
-        frames.deallocate()
-        scratch.deallocate()
-        separators.0.deallocate()
-        separators.1.deallocate()
-        overflowPointer.deallocate()
+        workspace.pointee.deallocate()
+        workspace.deinitialize(count: 1)
+        workspace.deallocate()
         log.deallocate()
         freeList.deallocate()
-        path.deallocate()
-        valuePath.deallocate()
-        valueKey.deallocate()
-        valuesBuffer.deallocate()
-        valueTreeRecord.deallocate()
-    }
-
-    /// Gives up pages of the snapshot.
-    ///
-    /// - Parameter birth: the transaction that wrote them.
-    mutating func free(_ run: PageRun, birth: UInt64) {
-        if birth > durableRoot {
-            freedYoung.append(run)
-            oldestYoung = min(oldestYoung, birth)
-        } else {
-            freed.append(run)
-        }
     }
 
     /// Ready for the next transaction.
-    mutating func reset(
-        meta: Meta, pagesMax: UInt64, environmentPagesMax: UInt64, durableRoot: UInt64,
-        logLimit: Int
-    ) {
-        freedYoung.removeAll(keepingCapacity: freedYoung.count < 4096)
-        oldestYoung = .max
-        self.durableRoot = durableRoot
+    ///
+    /// - Parameters:
+    ///   - meta: the state it starts from.
+    ///   - logLimit: bytes its log record may have; 0 to log nothing.
+    mutating func reset(_ meta: Meta, store: Store, logLimit: Int) {
+        let pagesMax = store.pagesMax
+        let unused = pagesMax > meta.pageCount ? pagesMax - meta.pageCount : 0
+        workspace.pointee.reset(
+            pagesMax: store.options.maxTransactionPages, spacePages: unused + meta.freePages,
+            durableRoot: max(store.shared.checkpoint, store.shared.checkpointing))
         log.begin(limit: logLimit)
         reservation = nil
-        frames.pointee.reset()
         catalog = TreeState()
         catalog.record = meta.catalog
         catalog.status = .present
         free = TreeState()
         free.record = meta.free
         free.status = .present
-        freed.removeAll(keepingCapacity: freed.count < 4096)
-        self.pagesMax = pagesMax
-        let unused = environmentPagesMax > meta.pageCount ? environmentPagesMax - meta.pageCount : 0
-        spacePages = unused + meta.freePages
-        isCommitting = false
-        isDirty = false
         failure = nil
         savepoints.removeAll()
+    }
+}
+
+/// Keeps a store's write state from one write transaction to the next.
+final class WriterMemory {
+    let state: UnsafeMutablePointer<WriteState>
+
+    private init(pageSize: Int) {
+        state = .allocate(capacity: 1)
+        state.initialize(to: WriteState(pageSize: pageSize))
+    }
+
+    deinit {
+        state.pointee.deallocate()
+        state.deinitialize(count: 1)
+        state.deallocate()
+    }
+
+    /// A store's write state. With the writer's lock.
+    static func state(of store: Store) -> UnsafeMutablePointer<WriteState> {
+        if let known = store.writerMemory as? WriterMemory { return known.state }
+        let made = WriterMemory(pageSize: store.pageSize)
+        store.writerMemory = made
+        return made.state
     }
 }

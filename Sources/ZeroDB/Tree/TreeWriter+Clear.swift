@@ -7,11 +7,11 @@ extension TreeWriter {
     func clear() throws(DatabaseError) {
         let record = tree.pointee.record
         guard record.depth > 0 else { return }
-        var freed = FreedPages(durableRoot: write.pointee.durableRoot)
+        var freed = FreedPages(durableRoot: workspace.pointee.durableRoot)
         try freePages(
             record.root, level: Int(record.depth) - 1, tree.pointee,
             readingLeaves: record.overflowPages > 0 || record.flags.contains(.duplicates), &freed)
-        freed.hand(to: write)
+        freed.hand(to: workspace)
         var empty = TreeRecord()
         empty.flags = record.flags
         empty.created = record.created
@@ -95,7 +95,7 @@ extension TreeWriter {
             guard bound > 0xffff else { return 0 }
             bound -= 0x1_0000
         }
-        guard bound > write.pointee.durableRoot else { return 0 }
+        guard bound > workspace.pointee.durableRoot else { return 0 }
         let written = source.birth(of: reference.number)
         // What a damaged page says must not make it count as young, to be used again early.
         return written <= bound && UInt16(truncatingIfNeeded: written) == reference.transactionTag
@@ -104,7 +104,7 @@ extension TreeWriter {
 }
 
 /// Pages being given up, joined with their neighbours as far as both are old or both young
-/// (`WriteState.free` tells them apart).
+/// (`TreeWorkspace.free` tells them apart).
 private struct FreedPages {
     private struct Run {
         var pages: PageRun
@@ -138,13 +138,13 @@ private struct FreedPages {
         return true
     }
 
-    mutating func hand(to write: UnsafeMutablePointer<WriteState>) {
+    mutating func hand(to workspace: UnsafeMutablePointer<TreeWorkspace>) {
         runs.sort { $0.pages.start < $1.pages.start }
         guard var joined = runs.first else { return }
         for run in runs.dropFirst() where !Self.join(&joined, run, durableRoot) {
-            write.pointee.free(joined.pages, birth: joined.birth)
+            workspace.pointee.free(joined.pages, birth: joined.birth)
             joined = run
         }
-        write.pointee.free(joined.pages, birth: joined.birth)
+        workspace.pointee.free(joined.pages, birth: joined.birth)
     }
 }

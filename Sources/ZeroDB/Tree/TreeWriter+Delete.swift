@@ -127,10 +127,10 @@ extension TreeWriter {
         guard left.liveSize + right.liveSize - left.prefixLength - right.prefixLength <= capacity
         else { return false }
 
-        let scratch = write.pointee.scratch
+        let scratch = workspace.pointee.scratch
         let separator = KeyBytes(
-            start: write.pointee.separators.0,
-            count: max(0, parent.copyKey(index + 1, to: write.pointee.separators.0)))
+            start: workspace.pointee.separators.0,
+            count: max(0, parent.copyKey(index + 1, to: workspace.pointee.separators.0)))
         let isLeaf = left.isLeaf
         let leftEntries = PageEntries(left, scratch: scratch)
         let rightEntries = PageEntries(right, scratch: scratch)

@@ -21,11 +21,11 @@ extension TreeWriter {
     }
 
     private var valueTreeState: UnsafeMutablePointer<TreeState> {
-        withUnsafeMutablePointer(to: &write.pointee.valueTree) { $0 }
+        withUnsafeMutablePointer(to: &workspace.pointee.valueTree) { $0 }
     }
 
     private func valuesBytes(_ count: Int) -> UnsafeRawBufferPointer {
-        UnsafeRawBufferPointer(start: write.pointee.valuesBuffer, count: count)
+        UnsafeRawBufferPointer(start: workspace.pointee.valuesBuffer, count: count)
     }
 
     // MARK: Put
@@ -96,7 +96,7 @@ extension TreeWriter {
         case .valueTree:
             loadValueTree(ValueTree(at: field.bytes))
             let position = try TreeRead.descend(
-                source, valueTreeState.pointee, to: valueKey(of: value), path: write.pointee.valuePath)
+                source, valueTreeState.pointee, to: valueKey(of: value), path: workspace.pointee.valuePath)
             // Only in the last leaf can it be the last.
             let count = position.found || !isAtEnd(position.index) ? Int.max : position.index
             return ValuePlace(index: position.index, found: position.found, count: count)
@@ -108,7 +108,7 @@ extension TreeWriter {
 
     /// Whether the path in the value tree leads behind its last value.
     private func isAtEnd(_ index: Int) -> Bool {
-        let path = write.pointee.valuePath
+        let path = workspace.pointee.valuePath
         let depth = valueTreeState.pointee.depth
         for step in 0..<(depth - 1)
         where path[step].index != Page(path[step].page, size: pageSize).count - 1 {
@@ -126,8 +126,8 @@ extension TreeWriter {
     }
 
     private func valueKey(of value: UnsafeRawBufferPointer) -> KeyBytes {
-        KeyOrder.copyKey(of: value, reversed: isReversed, to: write.pointee.valueKey)
-        return KeyBytes(start: write.pointee.valueKey, count: value.count)
+        KeyOrder.copyKey(of: value, reversed: isReversed, to: workspace.pointee.valueKey)
+        return KeyBytes(start: workspace.pointee.valueKey, count: value.count)
     }
 
     /// Adds a value to those of the key that the path leads to. The path has been touched.
@@ -147,7 +147,7 @@ extension TreeWriter {
                 return
             }
             let (first, second) = index == 0 ? (value, bytes) : (bytes, value)
-            let count = InlineValues.store(first, second, width: width, to: write.pointee.valuesBuffer)
+            let count = InlineValues.store(first, second, width: width, to: workspace.pointee.valuesBuffer)
             try replace(key, LeafValue(kind: .inlineValues, bytes: valuesBytes(count)))
         case .inlineValues:
             guard let values = InlineValues(bytes) else { throw source.badEntry(leaf) }
@@ -160,7 +160,7 @@ extension TreeWriter {
                 try moveToTree(key, duplicates, value)
                 return
             }
-            let count = values.copy(inserting: value, at: index, to: write.pointee.valuesBuffer)
+            let count = values.copy(inserting: value, at: index, to: workspace.pointee.valuesBuffer)
             try replace(key, LeafValue(kind: .inlineValues, bytes: valuesBytes(count)))
         case .valueTree, .overflow:
             let before = valueTreeState.pointee.record
@@ -216,10 +216,10 @@ extension TreeWriter {
         }
         _ = try writer.put(valueKey(of: value), PageEntries.noValue.bytes, mode: .noOverwrite)
         countPages(from: TreeRecord())
-        ValueTree(valueTreeState.pointee.record).store(to: write.pointee.valueTreeRecord)
+        ValueTree(valueTreeState.pointee.record).store(to: workspace.pointee.valueTreeRecord)
         return LeafValue(
             kind: .valueTree,
-            bytes: UnsafeRawBufferPointer(start: write.pointee.valueTreeRecord, count: ValueTree.size))
+            bytes: UnsafeRawBufferPointer(start: workspace.pointee.valueTreeRecord, count: ValueTree.size))
     }
 
     // MARK: Delete
@@ -272,12 +272,12 @@ extension TreeWriter {
         if values.count == 2 {
             guard let last = values.duplicate(1 - index) else { throw source.badEntry(leaf) }
             if let start = last.baseAddress {
-                memcpy(write.pointee.valuesBuffer, start, last.count)
+                memcpy(workspace.pointee.valuesBuffer, start, last.count)
             }
             try replace(key, LeafValue(kind: .inline, bytes: valuesBytes(last.count)))
             return
         }
-        let count = values.copy(removing: index, to: write.pointee.valuesBuffer)
+        let count = values.copy(removing: index, to: workspace.pointee.valuesBuffer)
         try replace(key, LeafValue(kind: .inlineValues, bytes: valuesBytes(count)))
     }
 
@@ -313,12 +313,12 @@ extension TreeWriter {
         let stored: LeafValue
         if page.count == 1, let duplicate = page.duplicate(0) {
             if let start = duplicate.baseAddress {
-                memcpy(write.pointee.valuesBuffer, start, duplicate.count)
+                memcpy(workspace.pointee.valuesBuffer, start, duplicate.count)
             }
             stored = LeafValue(kind: .inline, bytes: valuesBytes(duplicate.count))
         } else {
             guard page.count > 1,
-                let count = InlineValues.store(page, width: width, to: write.pointee.valuesBuffer)
+                let count = InlineValues.store(page, width: width, to: workspace.pointee.valuesBuffer)
             else { return false }
             stored = LeafValue(kind: .inlineValues, bytes: valuesBytes(count))
         }
@@ -342,7 +342,7 @@ extension TreeWriter {
         // No tree has more pages than there are, whatever a damaged one claims.
         var left = min(
             record.leafPages &+ record.branchPages,
-            source.pageCount &+ write.pointee.frames.pointee.dirtyPages)
+            source.pageCount &+ workspace.pointee.frames.pointee.dirtyPages)
         try releasePages(state.root, level: state.depth - 1, state, &left)
         TreeRecord.subtract(record.leafPages, from: &tree.pointee.record.leafPages)
         TreeRecord.subtract(record.branchPages, from: &tree.pointee.record.branchPages)

@@ -8,29 +8,29 @@ import Glibc
 /// error in the middle leaves the transaction's pages half changed; the caller then marks it broken.
 struct TreeWriter {
     let source: PageSource
-    let write: UnsafeMutablePointer<WriteState>
+    let workspace: UnsafeMutablePointer<TreeWorkspace>
     let tree: UnsafeMutablePointer<TreeState>
     let transaction: UInt64
     let path: Path
 
     init(
-        source: PageSource, write: UnsafeMutablePointer<WriteState>,
+        source: PageSource, workspace: UnsafeMutablePointer<TreeWorkspace>,
         tree: UnsafeMutablePointer<TreeState>, transaction: UInt64
     ) {
         self.source = source
-        self.write = write
+        self.workspace = workspace
         self.tree = tree
         self.transaction = transaction
-        path = write.pointee.path
+        path = workspace.pointee.path
     }
 
     /// Of a tree of values, beside the path to the key they belong to.
     init(of key: TreeWriter, valueTree: UnsafeMutablePointer<TreeState>) {
         source = key.source
-        write = key.write
+        workspace = key.workspace
         tree = valueTree
         transaction = key.transaction
-        path = key.write.pointee.valuePath
+        path = key.workspace.pointee.valuePath
     }
 
     var pageSize: Int { source.pageSize }
@@ -146,7 +146,7 @@ struct TreeWriter {
     func noteChange() {
         tree.pointee.changes &+= 1
         tree.pointee.isDirty = true
-        write.pointee.isDirty = true
+        workspace.pointee.isDirty = true
     }
 
     /// A value as its leaf will hold it: itself, or a pointer to an overflow run made here.
@@ -168,8 +168,8 @@ struct TreeWriter {
         let length = UInt64(value.count)
         let pages = OverflowPointer.pageCount(length: length, pageSize: pageSize)
         try checkLimits(pages)
-        guard let frame = write.pointee.frames.pointee.allocateRun(pages: pages),
-            let memory = write.pointee.frames.pointee.memory(frame)
+        guard let frame = workspace.pointee.frames.pointee.allocateRun(pages: pages),
+            let memory = workspace.pointee.frames.pointee.memory(frame)
         else { throw DatabaseError(systemError: ENOMEM, "allocate \(pages) pages for a value") }
         memset(memory, 0, Page.headerSize)
         memory.storeLittleEndian(PageKind.overflow.rawValue, at: Format.Header.kind)
@@ -181,11 +181,11 @@ struct TreeWriter {
         memset(memory + used, 0, Int(pages) * pageSize - used)
         TreeRecord.add(pages, to: &tree.pointee.record.overflowPages)
         let pointer = OverflowPointer(reference: PageReference(frame: frame), length: length)
-        pointer.store(to: write.pointee.overflowPointer)
+        pointer.store(to: workspace.pointee.overflowPointer)
         return LeafValue(
             kind: .overflow,
             bytes: UnsafeRawBufferPointer(
-                start: write.pointee.overflowPointer, count: OverflowPointer.size))
+                start: workspace.pointee.overflowPointer, count: OverflowPointer.size))
     }
 
     @inline(__always)
@@ -229,7 +229,7 @@ struct TreeWriter {
     ) throws(DatabaseError) {
         let page = Page(path[step].page, size: pageSize)
         let level = page.level
-        let scratch = write.pointee.scratch
+        let scratch = workspace.pointee.scratch
         memcpy(scratch.page, page.base, pageSize)
         let entries = PageEntries(
             Page(scratch.page, size: pageSize), newIndex: index, newKey: key, newValue: value,
@@ -295,7 +295,7 @@ struct TreeWriter {
             let left = entries.key(cut - 1, in: entries.scratch.firstKey)
             length = min(length, commonPrefixLength(left, right) + 1)
         }
-        let buffer = level & 1 == 0 ? write.pointee.separators.0 : write.pointee.separators.1
+        let buffer = level & 1 == 0 ? workspace.pointee.separators.0 : workspace.pointee.separators.1
         if let start = right.baseAddress { memcpy(buffer, start, length) }
         return KeyBytes(start: buffer, count: length)
     }
@@ -351,10 +351,10 @@ struct TreeWriter {
     // MARK: Pages
 
     func checkLimits(_ pages: UInt64) throws(DatabaseError) {
-        guard !write.pointee.isCommitting else { return }
-        let dirty = write.pointee.frames.pointee.dirtyPages + pages
-        let pagesMax = write.pointee.pagesMax
-        let spacePages = write.pointee.spacePages
+        guard workspace.pointee.isLimited else { return }
+        let dirty = workspace.pointee.frames.pointee.dirtyPages + pages
+        let pagesMax = workspace.pointee.pagesMax
+        let spacePages = workspace.pointee.spacePages
         if pagesMax > 0, dirty > pagesMax {
             throw DatabaseError(
                 .transactionFull,
@@ -375,8 +375,8 @@ struct TreeWriter {
     @inline(__always)
     func newPage() throws(DatabaseError) -> (PageReference, Page) {
         try checkLimits(1)
-        guard let frame = write.pointee.frames.pointee.allocatePage(),
-            let memory = write.pointee.frames.pointee.memory(frame)
+        guard let frame = workspace.pointee.frames.pointee.allocatePage(),
+            let memory = workspace.pointee.frames.pointee.memory(frame)
         else { throw DatabaseError(systemError: ENOMEM, "allocate a page of \(pageSize) bytes") }
         return (PageReference(frame: frame), Page(memory, size: pageSize))
     }
@@ -388,7 +388,7 @@ struct TreeWriter {
     /// Makes the first pages of the path ones that may change.
     @inline(__always)
     func touchPath(steps: Int) throws(DatabaseError) {
-        if write.pointee.frames.pointee.level > 0 { return try touchNestedPath(steps) }
+        if workspace.pointee.frames.pointee.level > 0 { return try touchNestedPath(steps) }
         for step in 0..<steps where !path[step].reference.isFrame { try touch(step) }
     }
 
@@ -401,7 +401,7 @@ struct TreeWriter {
     /// Whether a page may change in place.
     @inline(__always)
     func isOwn(_ reference: PageReference) -> Bool {
-        write.pointee.frames.pointee.isOwn(reference)
+        workspace.pointee.frames.pointee.isOwn(reference)
     }
 
     @inline(never)
@@ -422,9 +422,9 @@ struct TreeWriter {
     /// nested in did, else when no reader of the snapshot needs it.
     func release(_ reference: PageReference) {
         if reference.isFrame {
-            write.pointee.frames.pointee.free(reference.frameIndex)
+            workspace.pointee.frames.pointee.free(reference.frameIndex)
         } else {
-            write.pointee.free(
+            workspace.pointee.free(
                 PageRun(start: reference.number, count: 1),
                 birth: source.birth(of: reference.number))
         }
@@ -435,9 +435,9 @@ struct TreeWriter {
         let pages = OverflowPointer.pageCount(length: length, pageSize: pageSize)
         TreeRecord.subtract(pages, from: &tree.pointee.record.overflowPages)
         if pointer.reference.isFrame {
-            write.pointee.frames.pointee.free(pointer.reference.frameIndex)
+            workspace.pointee.frames.pointee.free(pointer.reference.frameIndex)
         } else {
-            write.pointee.free(
+            workspace.pointee.free(
                 PageRun(start: pointer.reference.number, count: pages),
                 birth: source.birth(of: pointer.reference.number))
         }

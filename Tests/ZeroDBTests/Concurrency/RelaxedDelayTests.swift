@@ -26,15 +26,15 @@ struct RelaxedDelayTests {
             try environment.write { try $0.put([number], value) }
         }
         try #require(held.waitUntilHeld(), "no checkpoint is being made")
-        let checkpoint = environment.state.pointee.shared.checkpoint
+        let checkpoint = environment.store.shared.checkpoint
         for number in UInt8(0)..<3 {
             try environment.write { try $0.put([number], []) }
-            let end = environment.newestMeta().logEnd
+            let end = environment.store.visibleMeta().logEnd
             #expect(
-                held.waitForFlush { environment.state.pointee.shared.flushed >= end },
+                held.waitForFlush { environment.store.shared.flushed >= end },
                 "relaxed commit \(number) waits for the checkpoint")
         }
-        #expect(environment.state.pointee.shared.checkpoint == checkpoint)
+        #expect(environment.store.shared.checkpoint == checkpoint)
     }
 }
 

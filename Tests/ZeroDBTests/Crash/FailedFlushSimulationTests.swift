@@ -40,7 +40,7 @@ struct FailedFlushSimulationTests {
         }
 
         var disk: SimulatedDisk { program.disk }
-        var tip: UInt64 { environments[0].state.pointee.shared.tip }
+        var tip: UInt64 { environments[0].store.shared.tip }
 
         mutating func commit(_ durability: Durability) throws {
             newest = try program.tryOnce(
@@ -120,7 +120,7 @@ struct FailedFlushSimulationTests {
         let visible = stage.newest
         let disk = stage.disk
         let other = stage.environments[1]
-        let failure = Lock<DatabaseError?>(nil)
+        let failure = Locked<DatabaseError?>(nil)
         disk.beforeLock = { byte in
             guard byte == LockByte.checkpoint else { return }
             disk.beforeLock = nil
@@ -166,11 +166,11 @@ struct FailedFlushSimulationTests {
             stage.program, stage.environments[0], stage.seats[0].process
         )
         let before = stage.tip
-        let tip: @Sendable () -> UInt64 = { environment.state.pointee.shared.tip }
+        let tip: @Sendable () -> UInt64 = { environment.store.shared.tip }
         // Threads commit one after the other, so that all courses are alike; the last one flushes.
         let turn = Atomic<Int>(0)
         let ended = Atomic<Int>(0)
-        let outcomes = Lock<[Int: DatabaseError.Code]>([:])
+        let outcomes = Locked<[Int: DatabaseError.Code]>([:])
         disk.arm(Trap(number: 1, effect: .fail(EIO), calls: [.sync]))
         disk.duringFlush = { _ in
             disk.duringFlush = nil
@@ -248,7 +248,7 @@ struct FailedFlushSimulationTests {
             mayBegin.store(true, ordering: .releasing)
             while !disk.isHeld(anyOf: [LockByte.writer]) { sched_yield() }
         }
-        let outcomes = Lock<[Int: DatabaseError.Code]>([:])
+        let outcomes = Locked<[Int: DatabaseError.Code]>([:])
         onThreads(2) { index in
             do {
                 if index == 0 {
@@ -310,7 +310,7 @@ struct FailedFlushSimulationTests {
         disk.afterFailedFlush = {
             while failingFlush == 2, !hasEnded.load(ordering: .acquiring) { sched_yield() }
         }
-        let outcomes = Lock<[Int: DatabaseError.Code]>([:])
+        let outcomes = Locked<[Int: DatabaseError.Code]>([:])
         onThreads(2) { index in
             let isFirst = index == 0
             while !isFirst, !mayBegin.load(ordering: .acquiring) { sched_yield() }
@@ -339,7 +339,7 @@ struct FailedFlushSimulationTests {
         let visible = stage.newest
         let disk = stage.disk
         let other = stage.environments[1]
-        let failure = Lock<DatabaseError?>(nil)
+        let failure = Locked<DatabaseError?>(nil)
         disk.duringFlush = { _ in
             disk.duringFlush = nil
             disk.arm(Trap(number: 1, effect: .fail(EIO), calls: [.sync]))

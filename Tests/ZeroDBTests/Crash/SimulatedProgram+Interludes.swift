@@ -114,7 +114,7 @@ extension SimulatedProgram {
         guard open.transaction != nil, !plan.usesThread, let environment = acting?.environment,
             mayCommitDuringCheckpoint(environment)
         else { return false }
-        let shared = environment.state.pointee.shared
+        let shared = environment.store.shared
         // Without a log record it would wait for the next checkpoint.
         guard shared.unlogged <= shared.checkpoint else { return false }
         try commit(open)
@@ -124,11 +124,11 @@ extension SimulatedProgram {
     /// Whether no checkpoint is due after a small commit: it would wait for the one under way. So
     /// where a few pages or bytes of log more would be too many there is none.
     private func mayCommitDuringCheckpoint(_ environment: Environment) -> Bool {
-        let shared = environment.state.pointee.shared
+        let shared = environment.store.shared
         var meta = Meta.read { shared.copyTipMeta(to: $0) }
         meta.logEnd += plan.options.logSize / 4
         meta.pinnedTotal += UInt64((4 << 20) / plan.pageSize)
-        return !environment.needsCheckpoint(meta)
+        return !environment.store.needsCheckpoint(meta)
     }
 
     private func livingSeat() -> Seat? {
@@ -151,8 +151,8 @@ extension SimulatedProgram {
             return
         }
         // One that writes alone holds no lock of the disk.
-        let shared = environment.state.pointee.shared
-        guard !shared.hasLoneWriter(isLocked: environment.isAlive) else { return }
+        let shared = environment.store.shared
+        guard !shared.hasLoneWriter(isLocked: environment.store.isAlive) else { return }
         var durabilities = plan.durabilities
         var shape = plan.shape
         if disk.isHeld(anyOf: [LockByte.checkpoint]) {

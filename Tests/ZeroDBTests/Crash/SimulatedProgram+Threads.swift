@@ -40,7 +40,7 @@ extension SimulatedProgram {
     private func runPhase(
         _ process: SimulatedProcess, _ environment: Environment, steps: Int
     ) throws {
-        let failure = Lock<(any Error)?>(nil)
+        let failure = Locked<(any Error)?>(nil)
         let working = Atomic<Int>(plan.writers)
         let seeds = (0...plan.writers).map { _ in random.next() }
         mutex.withLock { _ in lastCommitted = nil }

@@ -53,7 +53,7 @@ final class SimulatedProgram: @unchecked Sendable {
     let history: AttemptHistory
     private(set) var promises = Promises()
     /// Guards `history` and `promises`.
-    let mutex = Lock<Void>(())
+    let mutex = Locked<Void>(())
     var random: SeededGenerator
     var flushRandom: SeededGenerator
     /// Whether this is in the middle of a flush.

@@ -39,7 +39,7 @@ struct LogDamageTests {
                 }
                 if number == 0 { try environment.checkpoint() }
                 models.append(model)
-                ends.append(Int(environment.newestMeta().logEnd))
+                ends.append(Int(environment.store.visibleMeta().logEnd))
             }
             var files: [String: [UInt8]] = ["env/data.zdb": []]
             files["env/data.zdb"] = fileSystem.contents("env/data.zdb")?.bytes

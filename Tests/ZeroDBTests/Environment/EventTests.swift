@@ -40,7 +40,7 @@ struct EventTests {
         let environment = try open()
         fileSystem.plan.arm(Fault(call: .list, number: 1, error: EIO))
         try environment.checkpoint()
-        #expect(environment.state.pointee.shared.checkpoint == environment.newestMeta().transaction)
+        #expect(environment.store.shared.checkpoint == environment.store.visibleMeta().transaction)
         try expectWarning(environment)
     }
 
@@ -48,7 +48,7 @@ struct EventTests {
     func preparing() throws {
         let environment = try open()
         fileSystem.plan.arm(Fault(call: .write, number: 3, error: ENOSPC))
-        environment.prepareSegment()
+        environment.store.prepareSegment()
         try expectWarning(environment)
     }
 }

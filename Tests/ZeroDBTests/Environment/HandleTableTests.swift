@@ -23,7 +23,7 @@ struct HandleTableTests {
         return table
     }
 
-    private static let tables = Lock<[HandleTable<Object>]>([])
+    private static let tables = Locked<[HandleTable<Object>]>([])
 
     @Test("A handle leads to its object until it is released")
     func resolves() throws {

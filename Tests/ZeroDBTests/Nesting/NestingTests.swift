@@ -63,12 +63,12 @@ struct NestingTests {
         init(_ transaction: borrowing WriteTransaction) throws {
             let state = transaction.access.claim.state
             let write = try NestingTests.writeState(of: transaction)
-            dirtyPages = write.pointee.frames.pointee.dirtyPages
-            singleFrames = write.pointee.frames.pointee.singleFrames
-            freed = write.pointee.freed.count
-            freedYoung = write.pointee.freedYoung.count
+            dirtyPages = write.pointee.workspace.pointee.frames.pointee.dirtyPages
+            singleFrames = write.pointee.workspace.pointee.frames.pointee.singleFrames
+            freed = write.pointee.workspace.pointee.freed.count
+            freedYoung = write.pointee.workspace.pointee.freedYoung.count
             logBytes = write.pointee.log.count
-            isDirty = write.pointee.isDirty
+            isDirty = write.pointee.workspace.pointee.isDirty
             main = state.pointee.trees[0].root.raw
         }
     }
@@ -268,7 +268,7 @@ struct NestingTests {
         var transaction = try environment.beginWrite()
         try fill(&transaction, 0..<3000)
         let write = try Self.writeState(of: transaction)
-        let frames = write.pointee.frames.pointee.count
+        let frames = write.pointee.workspace.pointee.frames.pointee.count
         for round in 0..<2000 {
             let number = round % 3000
             try transaction.nested { nested throws in
@@ -277,7 +277,7 @@ struct NestingTests {
                 try tryOut(&nested) { try fill(&$0, number..<number + 500, [3, 3]) }
             }
         }
-        #expect(write.pointee.frames.pointee.count < frames + 100)
+        #expect(write.pointee.workspace.pointee.frames.pointee.count < frames + 100)
         try transaction.commit()
         #expect(try environment.verify().problems == 0)
     }

@@ -55,7 +55,7 @@ final class FaultPlan: Sendable {
         var maps = 0
     }
 
-    private let state = Lock(State())
+    private let state = Locked(State())
 
     /// Forgets all that was seen, and arms a fault.
     func arm(_ fault: Fault?) {

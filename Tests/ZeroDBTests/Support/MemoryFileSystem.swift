@@ -8,7 +8,7 @@ import Synchronization
 /// Maps are the files' own memory. What lies past a file's end may not be touched, as with real
 /// files: an access there ends the process.
 final class MemoryFileSystem: FileSystem {
-    private let files = Lock<[String: MemoryContents]>([:])
+    private let files = Locked<[String: MemoryContents]>([:])
 
     /// The bytes of a file; nil if there is none.
     func contents(_ path: String) -> MemoryContents? { files.withLock { $0[path] } }

@@ -48,7 +48,7 @@ func onThreads(_ count: Int, _ body: @escaping @Sendable (Int) throws -> Void) {
 
 /// What went wrong on other threads, which belong to no test and so cannot record it themselves.
 final class Failures: Sendable {
-    private let messages = Lock<[String]>([])
+    private let messages = Locked<[String]>([])
 
     var all: [String] { messages.withLock { $0 } }
 

@@ -1,0 +1,117 @@
+/// What a commit waits for after it has given the writer's lock back.
+enum CommitWait {
+    case nothing
+    /// The log must be on disk up to a position.
+    case flush(UInt64)
+    /// A checkpoint must hold a transaction.
+    case checkpoint(UInt64)
+    /// It is visible; the log should be on disk soon.
+    case flushSoon
+    /// It may be seen when the log is on disk up to a position, as commits before it wait for
+    /// that.
+    case show(UInt64, after: UInt64)
+    /// It is visible, but not in the log: a checkpoint should hold it soon.
+    case checkpointSoon
+}
+
+/// What writers do before and after they hold the lock, so that space and durability keep up.
+extension Store {
+    /// Makes pinned pages available when the environment is nearly full. Before the writer's lock.
+    func makeRoom() throws(DatabaseError) {
+        guard shared.tip > shared.checkpoint else { return }
+        let meta = tipMeta()
+        let pagesMax = pagesMax
+        let unused = pagesMax > meta.pageCount ? pagesMax - meta.pageCount : 0
+        guard unused + meta.takablePages < pagesMax / 8, pinnedPages(meta) > 0 else { return }
+        try makeCheckpoint(holding: meta.transaction)
+    }
+
+    /// Keeps the newest commit within the ring of metas of the newest visible one. With the
+    /// writer's lock.
+    func keepTipNear() throws(DatabaseError) {
+        guard shared.tip - min(shared.tip, shared.visible) >= SharedState.tipLeadMax else { return }
+        if shared.unlogged > shared.visible {
+            try makeCheckpoint(holding: shared.tip)
+        } else {
+            try flushLog()
+        }
+    }
+
+    /// What a commit does after it has given the writer's lock back.
+    func finish(_ wait: CommitWait, _ meta: Meta) throws(DatabaseError) {
+        switch wait {
+        case .nothing: break
+        case .flush(let position):
+            do throws(DatabaseError) {
+                try log.waitFlushed(to: position, shared: shared)
+            } catch {
+                throw poison(error)
+            }
+        case .show(let transaction, after: let position):
+            do throws(DatabaseError) {
+                try log.waitFlushed(to: position, shared: shared)
+            } catch {
+                throw poison(error)
+            }
+            shared.raiseVisible(to: transaction)
+        case .checkpoint(let transaction):
+            do throws(DatabaseError) {
+                try makeCheckpoint(holding: transaction)
+            } catch {
+                // The tip has moved: what cannot be made durable now cannot be taken back.
+                throw error.code == .panic ? error : poison(error)
+            }
+        case .flushSoon:
+            if let backgroundTasks {
+                backgroundTasks.flushSoon()
+            } else {
+                try flushIfDue()
+            }
+        case .checkpointSoon:
+            if let backgroundTasks {
+                backgroundTasks.checkpointSurely()
+            } else {
+                try makeCheckpoint(holding: meta.transaction)
+            }
+        }
+        if let backgroundTasks, log.wantsSpare(meta) { backgroundTasks.prepareSegment() }
+        guard needsCheckpoint(meta) else { return }
+        if let backgroundTasks {
+            backgroundTasks.checkpointSoon()
+            // A writer much faster than the disk waits for it.
+            guard needsCheckpoint(meta, factor: 2) else { return }
+        }
+        try? makeCheckpointIfNeeded(factor: backgroundTasks == nil ? 1 : 2)
+    }
+
+    /// Without threads, relaxed commits are flushed by the first commit after their time is up.
+    private func flushIfDue() throws(DatabaseError) {
+        let now = fileSystem.now()
+        let due = relaxedSince.withLock { since -> Bool in
+            if since == 0 { since = now }
+            guard now &- since >= BackgroundTasks.relaxedDelay else { return false }
+            since = 0
+            return true
+        }
+        if due { try flushLog() }
+    }
+
+    /// Waits until every commit is on disk, whatever its durability.
+    func sync() throws(DatabaseError) {
+        if shared.unlogged > shared.checkpoint {
+            try makeCheckpoint(holding: shared.tip)
+        } else {
+            try flushLog()
+        }
+    }
+
+    /// Flushes all that has been logged.
+    func flushLog() throws(DatabaseError) {
+        let meta = tipMeta()
+        do throws(DatabaseError) {
+            try log.waitFlushed(to: meta.logEnd, shared: shared)
+        } catch {
+            throw poison(error)
+        }
+    }
+}

@@ -1,0 +1,40 @@
+/// The reader table, where a slot is not simply free.
+extension Store {
+    /// A reader slot for this process: a free one, one of a dead process's, or a new one.
+    ///
+    /// - Returns: nil if the table has reached its largest size.
+    func claimReaderSlowly() -> Int? {
+        if reapReaders() > 0, let slot = shared.claimReader(process) { return slot }
+        while true {
+            let known = shared.readers
+            guard known < shared.readersMax, growReaders(beyond: known) else { return nil }
+            if let slot = shared.claimReader(process) { return slot }
+        }
+    }
+
+    /// Doubles the reader table, unless another thread or process has.
+    private func growReaders(beyond known: Int) -> Bool {
+        readersMutex.withLock {
+            do throws(DatabaseError) {
+                _ = try lockFile?.lock(byte: LockByte.readers, .exclusive, wait: true)
+                defer { _ = try? lockFile?.lock(byte: LockByte.readers, .unlocked, wait: false) }
+                guard shared.readers == known else { return true }
+                let readers = min(known * 2, shared.readersMax)
+                try lockFile?.truncate(to: UInt64(SharedState.byteCount(readers: readers)))
+                shared.growReaders(to: readers)
+                return true
+            } catch {
+                return false
+            }
+        }
+    }
+
+    /// Frees the reader slots of processes that have died.
+    ///
+    /// - Returns: how many there were.
+    @discardableResult
+    func reapReaders() -> Int {
+        guard lockFile != nil else { return 0 }
+        return shared.reapReaders(reaper: process, isLocked: isAlive)
+    }
+}

@@ -1,0 +1,98 @@
+/// What changing trees needs besides the trees: the pages that the write transaction has changed,
+/// those it has given up, its limits, and memory for what is on its way into a page. One of these
+/// serves all write transactions of a store, one after the other.
+struct TreeWorkspace {
+    var frames: UnsafeMutablePointer<FrameTable>
+    let scratch: PageScratch
+    /// Separators on their way up; a split at one level hands one to the level above.
+    let separators: (UnsafeMutableRawPointer, UnsafeMutableRawPointer)
+    /// Room for one overflow pointer on its way into a leaf.
+    let overflowPointer: UnsafeMutableRawPointer
+    let path: Path
+    /// The value tree being changed, and the way down in it.
+    var valueTree = TreeState()
+    let valuePath: Path
+    /// The key of a value: its bytes, reversed where values are ordered so.
+    let valueKey: UnsafeMutableRawPointer
+    /// Room for the values of a key on their way into a leaf.
+    let valuesBuffer: UnsafeMutableRawPointer
+    /// Room for a `ValueTree` on its way into a leaf.
+    let valueTreeRecord: UnsafeMutableRawPointer
+    /// Pages of the snapshot that this transaction no longer reaches. The durable root may.
+    var freed: [PageRun] = []
+    /// The same of pages younger than the durable root, which only readers can still need.
+    var freedYoung: [PageRun] = []
+    /// The oldest transaction that wrote a page in `freedYoung`.
+    var oldestYoung = UInt64.max
+    /// The newest commit that may be the durable root.
+    var durableRoot: UInt64 = 0
+    /// Pages the transaction may dirty, 0 for no bound.
+    var pagesMax: UInt64 = 0
+    /// Pages it could get numbers for, at most.
+    var spacePages: UInt64 = 0
+    /// Whether the limits hold: not while commit does its own bookkeeping.
+    var isLimited = true
+    /// Whether anything was changed.
+    var isDirty = false
+
+    init(pageSize: Int) {
+        frames = .allocate(capacity: 1)
+        frames.initialize(to: FrameTable(pageSize: pageSize))
+        scratch = PageScratch(pageSize: pageSize)
+        let keySize = Format.keyBufferSize(pageSize: pageSize)
+        separators = (
+            .allocate(byteCount: keySize, alignment: 8), .allocate(byteCount: keySize, alignment: 8)
+        )
+        overflowPointer = .allocate(byteCount: OverflowPointer.size, alignment: 8)
+        path = .allocate(capacity: Format.depthMax + 1)
+        valuePath = .allocate(capacity: Format.depthMax + 1)
+        valueKey = .allocate(byteCount: keySize, alignment: 8)
+        valuesBuffer = .allocate(byteCount: 2 * pageSize, alignment: 8)
+        valueTreeRecord = .allocate(byteCount: ValueTree.size, alignment: 8)
+    }
+
+    mutating func deallocate() {
+        frames.pointee.deallocate()
+        frames.deinitialize(count: 1)
+        frames.deallocate()
+        scratch.deallocate()
+        separators.0.deallocate()
+        separators.1.deallocate()
+        overflowPointer.deallocate()
+        path.deallocate()
+        valuePath.deallocate()
+        valueKey.deallocate()
+        valuesBuffer.deallocate()
+        valueTreeRecord.deallocate()
+    }
+
+    /// Gives up pages of the snapshot.
+    ///
+    /// - Parameter birth: the transaction that wrote them.
+    mutating func free(_ run: PageRun, birth: UInt64) {
+        if birth > durableRoot {
+            freedYoung.append(run)
+            oldestYoung = min(oldestYoung, birth)
+        } else {
+            freed.append(run)
+        }
+    }
+
+    /// Ready for the next transaction.
+    ///
+    /// - Parameters:
+    ///   - pagesMax: pages it may dirty, 0 for no bound.
+    ///   - spacePages: pages it could get numbers for, at most.
+    ///   - durableRoot: the newest commit that may be the durable root.
+    mutating func reset(pagesMax: UInt64, spacePages: UInt64, durableRoot: UInt64) {
+        frames.pointee.reset()
+        freed.removeAll(keepingCapacity: freed.count < 4096)
+        freedYoung.removeAll(keepingCapacity: freedYoung.count < 4096)
+        oldestYoung = .max
+        self.durableRoot = durableRoot
+        self.pagesMax = pagesMax
+        self.spacePages = spacePages
+        isLimited = true
+        isDirty = false
+    }
+}
