@@ -138,7 +138,7 @@ public func zdb_cursor_put(
 /// Puts values that lie one after the other, all of one key.
 private func putMultiple(
     _ cursor: UnsafeMutablePointer<CursorState>, _ key: UnsafeRawBufferPointer,
-    _ values: UnsafeMutablePointer<zdb_val>?, _ mode: Operations.PutMode
+    _ values: UnsafeMutablePointer<zdb_val>?, _ mode: PutMode
 ) throws(DatabaseError) -> Int32 {
     guard let values else { throw Results.null("value", "zdb_cursor_put") }
     guard try cursor.pointee.isFixedSize() else {

@@ -47,43 +47,26 @@ enum Handles {
         OpaquePointer(bitPattern: UInt(handle))
     }
 
-    // Straight from C's inline function: a generic of another module would be called.
-
-    @inline(__always)
-    private static func transaction(_ handle: UInt64) -> UnsafeMutablePointer<TransactionState>? {
-        zp_resolve_handle(zp_handle_table_of(UInt64(ZP_TRANSACTIONS)), handle)?
-            .assumingMemoryBound(to: TransactionState.self)
-    }
-
-    @inline(__always)
-    private static func liveCursor(_ handle: UInt64) -> UnsafeMutablePointer<CursorState>? {
-        zp_resolve_handle(zp_handle_table_of(UInt64(ZP_CURSORS)), handle)?
-            .assumingMemoryBound(to: CursorState.self)
-    }
-
-    /// Moves a cursor to the next value of its key, if it stands in a tree of values in a read
-    /// transaction and the value is in the same leaf.
+    /// Moves a cursor to the next value of its key, if that takes a load or two.
     ///
-    /// - Returns: false if that is not so, and then nothing has changed.
+    /// - Returns: false if it does not, and then nothing has changed.
     @inline(__always)
     static func moveAtHand(
         _ pointer: OpaquePointer?, _ key: UnsafeMutablePointer<zdb_val>?,
         _ value: UnsafeMutablePointer<zdb_val>?
     ) -> Bool {
-        guard let cursor = liveCursor(number(pointer)), cursor.pointee.run.count > 0,
-            // Patterns: `==` of another module's type would be called.
-            case .onEntry = cursor.pointee.place,
-            let state = transaction(cursor.pointee.transactionHandle),
-            case .active = state.pointee.status,
-            state.pointee.snapshots == cursor.pointee.snapshots,
-            state.pointee.forkGeneration == zp_fork_generation()
+        guard let cursor = ZeroDB.cursor(of: number(pointer)), !cursor.pointee.run.isEmpty,
+            let transaction = ZeroDB.transaction(of: cursor.pointee.transactionHandle),
+            transaction.pointee.forkGeneration == zp_fork_generation(),
+            let entry = nextValueAtHand(cursor, transaction)
         else { return false }
-        var bytes = zp_bytes()
-        guard zp_next_member(&cursor.pointee.run, &bytes) else { return false }
-        key?.pointee = zdb_val(
-            data: cursor.pointee.run.key, size: Int(cursor.pointee.run.key_size))
-        value?.pointee = zdb_val(data: bytes.data, size: bytes.size)
+        Results.store(entry.key, in: key)
+        Results.store(entry.value, in: value)
         return true
+    }
+
+    private static var endedTransaction: DatabaseError {
+        DatabaseError(.badCursor, "the cursor's transaction has ended; close the cursor")
     }
 
     @inline(never)
@@ -126,7 +109,7 @@ enum Handles {
     static func transaction(
         _ pointer: OpaquePointer?
     ) throws(DatabaseError) -> UnsafeMutablePointer<TransactionState> {
-        guard let object = Handles.transaction(number(pointer)) else {
+        guard let object = ZeroDB.transaction(of: number(pointer)) else {
             throw bad("transaction", pointer)
         }
         guard object.pointee.forkGeneration == zp_fork_generation() else {
@@ -188,10 +171,11 @@ enum Handles {
         _ body: (UnsafeMutablePointer<CursorState>) throws(DatabaseError) -> Int32
     ) -> Int32 {
         do throws(DatabaseError) {
-            guard let cursor = liveCursor(number(pointer)) else { throw bad("cursor", pointer) }
-            guard let state = transaction(cursor.pointee.transactionHandle) else {
-                throw DatabaseError(
-                    .badCursor, "the cursor's transaction has ended; close the cursor")
+            guard let cursor = ZeroDB.cursor(of: number(pointer)) else {
+                throw bad("cursor", pointer)
+            }
+            guard let state = ZeroDB.transaction(of: cursor.pointee.transactionHandle) else {
+                throw endedTransaction
             }
             guard state.pointee.forkGeneration == zp_fork_generation() else {
                 throw DatabaseError.forked

@@ -77,23 +77,26 @@ enum Results {
     /// A caller's bytes.
     @inline(__always)
     static func bytes(
-        _ value: UnsafePointer<zdb_val>?, _ name: @autoclosure () -> String,
-        _ function: StaticString
+        _ value: UnsafePointer<zdb_val>?, _ name: StaticString, _ function: StaticString
     ) throws(DatabaseError) -> UnsafeRawBufferPointer {
-        guard let value else { throw null(name(), function) }
+        guard let value, value.pointee.size >= 0,
+            value.pointee.data != nil || value.pointee.size == 0
+        else { throw badBytes(value, name, function) }
+        return UnsafeRawBufferPointer(start: value.pointee.data, count: value.pointee.size)
+    }
+
+    @inline(never)
+    private static func badBytes(
+        _ value: UnsafePointer<zdb_val>?, _ name: StaticString, _ function: StaticString
+    ) -> DatabaseError {
+        guard let value else { return null("\(name)", function) }
         let size = value.pointee.size
-        guard size >= 0 else {
-            throw DatabaseError(
-                .badValueSize, "\(function): \(name()) has \(UInt(bitPattern: size)) bytes")
+        guard size < 0 else {
+            return DatabaseError(
+                .badArgument, "\(function): \(name)->data is NULL but its size is \(size)")
         }
-        guard let data = value.pointee.data else {
-            guard size == 0 else {
-                throw DatabaseError(
-                    .badArgument, "\(function): \(name())->data is NULL but its size is \(size)")
-            }
-            return UnsafeRawBufferPointer(start: nil, count: 0)
-        }
-        return UnsafeRawBufferPointer(start: data, count: size)
+        return DatabaseError(
+            .badValueSize, "\(function): \(name) has \(UInt(bitPattern: size)) bytes")
     }
 
     @inline(__always)
@@ -113,8 +116,11 @@ public func zdb_version(
     major?.pointee = ZDB_VERSION_MAJOR
     minor?.pointee = ZDB_VERSION_MINOR
     patch?.pointee = ZDB_VERSION_PATCH
-    return text("1.0.0")
+    return versionText
 }
+
+/// `ZDB_VERSION_STRING` as a C string, valid forever.
+private nonisolated(unsafe) let versionText = UnsafePointer(strdup(ZDB_VERSION_STRING))
 
 @_cdecl("zdb_strerror") @implementation
 public func zdb_strerror(_ code: Int32) -> UnsafePointer<CChar>? {
@@ -151,7 +157,7 @@ private func describe(_ code: DatabaseError.Code) -> StaticString {
     }
 }
 
-/// A literal as a C string, valid for ever.
+/// A literal as a C string, valid forever.
 private func text(_ literal: StaticString) -> UnsafePointer<CChar> {
     UnsafeRawPointer(literal.utf8Start).assumingMemoryBound(to: CChar.self)
 }

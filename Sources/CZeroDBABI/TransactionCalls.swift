@@ -113,7 +113,7 @@ public func zdb_get(
 ) -> Int32 {
     Handles.withTransaction(txn) { state throws(DatabaseError) in
         let key = try Results.bytes(key, "key", "zdb_get")
-        guard let found = try Operations(state).get(Int(db), key) else { return ZDB_NOT_FOUND }
+        guard let found = try ZeroDB.get(state, Int(db), key) else { return ZDB_NOT_FOUND }
         Results.store(found, in: value)
         return ZDB_OK
     }
@@ -126,7 +126,7 @@ public func zdb_get(
 func putMode(
     _ flags: UInt32, extra: UInt32 = 0, _ function: StaticString,
     hasDuplicates: () throws(DatabaseError) -> Bool
-) throws(DatabaseError) -> Operations.PutMode {
+) throws(DatabaseError) -> PutMode {
     if flags == 0 { return .overwrite }
     let ofPairs = ZDB_NODUPDATA | ZDB_APPENDDUP
     try Results.checkFlags(
@@ -141,7 +141,7 @@ func putMode(
     if flags & ZDB_NOOVERWRITE != 0 { return .noOverwrite }
     // Nor is a value that is there after the key's last one.
     if flags & ZDB_APPENDDUP != 0 { return .appendValue }
-    return flags & ZDB_NODUPDATA != 0 ? .noPair : .overwrite
+    return flags & ZDB_NODUPDATA != 0 ? .noDuplicate : .overwrite
 }
 
 /// How much space a caller asks for with ZDB_RESERVE.

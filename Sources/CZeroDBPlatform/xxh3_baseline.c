@@ -24,13 +24,3 @@ uint64_t zp_xxh3_64(const void *data, size_t size, uint64_t seed) {
 #endif
     return XXH3_64bits_withSeed(data, size, seed);
 }
-
-const char *zp_xxh3_instruction_set(void) {
-#if defined(__x86_64__)
-    return has_wide() ? "AVX2" : "SSE2";
-#elif defined(__ARM_NEON)
-    return "NEON";
-#else
-    return "scalar";
-#endif
-}

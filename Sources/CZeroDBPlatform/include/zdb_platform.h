@@ -11,9 +11,6 @@
 /** XXH3-64 with a seed, by the fastest code the processor that runs it can execute. */
 uint64_t zp_xxh3_64(const void *data, size_t size, uint64_t seed);
 
-/** The widest instruction set zp_xxh3_64() uses here: "AVX2", "SSE2", "NEON" or "scalar". */
-const char *zp_xxh3_instruction_set(void);
-
 #define ZP_ERROR_MESSAGE_SIZE 1024
 
 /** The calling thread's last error, as the C ABI reports it. */
@@ -166,45 +163,6 @@ static inline void *zp_resolve_handle(const struct zp_handle_table *table, uint6
     if ((word & 1) == 0 || zp_handle(table, index, word) != handle) return NULL;
     return (void *)__atomic_load_n(
         (const uintptr_t *)(const void *)(slot + ZP_HANDLE_OBJECT_OFFSET), __ATOMIC_ACQUIRE);
-}
-
-/** The leaf of a tree of values that a cursor of a read transaction stands in: what the next value
- *  needs, in one place. Without a leaf all is zero. */
-struct zp_member_run {
-    const char *leaf;
-    /** Of the array, or of the slots. */
-    const char *start;
-    int64_t index;
-    int64_t count;
-    /** Of values of one size; 0 if they have slots. */
-    int64_t width;
-    int64_t page_size;
-    /** Where the cursor's path says which value it is on. */
-    int64_t *path_index;
-    /** The key as it is handed out. */
-    const void *key;
-    int64_t key_size;
-};
-
-/** Moves to the next value of the leaf. Returns false, and stays, if there is none. */
-__attribute__((always_inline)) static inline bool
-zp_next_member(struct zp_member_run *run, struct zp_bytes *value) {
-    int64_t next = run->index + 1;
-    if (next >= run->count) return false;
-    if (run->width > 0) {
-        value->data = run->start + next * run->width;
-        value->size = run->width;
-    } else {
-        const unsigned char *slot = (const unsigned char *)run->start + next * 8;
-        int64_t offset = slot[4] | slot[5] << 8;
-        int64_t length = (slot[6] | slot[7] << 8) & 0x3fff;
-        if (offset + length > run->page_size) return false;
-        value->data = run->leaf + offset;
-        value->size = length;
-    }
-    run->index = next;
-    *run->path_index = next;
-    return true;
 }
 
 /** Gives a table its slots. Returns false if it had some. */

@@ -11,7 +11,7 @@ extension WriteTransaction {
         _ key: some ByteSource, _ value: some ByteSource, in database: Database = .main
     ) throws(DatabaseError) -> Bool {
         try access.operations.checkDuplicates(database.handle)
-        return try put(key, value, in: database, mode: .noPair)
+        return try put(key, value, in: database, mode: .noDuplicate)
     }
 
     /// Adds a value that is after all others of its key.

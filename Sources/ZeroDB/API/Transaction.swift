@@ -210,7 +210,7 @@ public struct WriteTransaction: ~Copyable, Transaction {
 
     mutating func put(
         _ key: some ByteSource, _ value: some ByteSource, in database: Database,
-        mode: Operations.PutMode
+        mode: PutMode
     ) throws(DatabaseError) -> Bool {
         try withBytes(key, value) { key, value throws(DatabaseError) in
             try access.operations.put(database.handle, key, value, mode: mode) == nil

@@ -15,7 +15,9 @@ extension Environment {
         let claim = try beginRead(withFreeList: freeList)
         defer { Transactions.end(claim) }
         var verifier = Verifier(claim.state, freeList, onProblem: onProblem)
-        for (page, problem) in try MetaPages.damagedCopies(in: store.dataFile, pageSize: store.pageSize) {
+        for (page, problem) in try MetaPages.damagedCopies(
+            in: store.dataFile, pageSize: store.pageSize)
+        {
             verifier.problem(page, problem)
         }
         for (page, problem) in try MetaPages.damagedFreeLists(in: store.dataFile) {
@@ -26,7 +28,9 @@ extension Environment {
     }
 
     /// Begins a read transaction on the newest commit whose free list is known.
-    private func beginRead(withFreeList freeList: FreeList) throws(DatabaseError) -> TransactionClaim {
+    private func beginRead(withFreeList freeList: FreeList) throws(DatabaseError)
+        -> TransactionClaim
+    {
         while true {
             let claim = try Transactions.beginRead(store.state)
             if store.shared.copyFreeList(of: claim.state.pointee.id, to: freeList) {

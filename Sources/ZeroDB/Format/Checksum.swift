@@ -16,7 +16,4 @@ enum Checksum {
     static func ofPage(_ page: UnsafeRawPointer, length: Int, seed: UInt64) -> UInt64 {
         zp_xxh3_64(page + 8, length - 8, seed)
     }
-
-    /// The name of the instruction set in use, for reports.
-    static var instructionSet: String { String(cString: zp_xxh3_instruction_set()) }
 }

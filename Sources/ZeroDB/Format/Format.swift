@@ -102,6 +102,17 @@ enum ValueKind: UInt16 {
     /// Many values of one key: a `ValueTree`.
     case valueTree = 3
 
+    /// The kind in a slot's key field: every two bits are one.
+    @inline(__always)
+    init(ofKeyField field: UInt16) {
+        switch field >> Self.shift {
+        case Self.overflow.rawValue: self = .overflow
+        case Self.inlineValues.rawValue: self = .inlineValues
+        case Self.valueTree.rawValue: self = .valueTree
+        default: self = .inline
+        }
+    }
+
     /// Bytes that a value field of the kind has at least.
     var sizeMin: Int {
         switch self {
@@ -113,5 +124,6 @@ enum ValueKind: UInt16 {
     }
 
     static let shift: UInt16 = 14
-    static let keyLengthMask: UInt16 = (1 << shift) - 1
+    @inline(__always)
+    static var keyLengthMask: UInt16 { ValueRun.Slot.lengthMask }
 }

@@ -160,12 +160,3 @@ extension Page {
         if start < end { memset(base + start, 0, end - start) }
     }
 }
-
-/// Bytes that two keys have in common at their start.
-@inline(__always)
-func commonPrefixLength(_ first: KeyBytes, _ second: KeyBytes) -> Int {
-    let limit = min(first.count, second.count)
-    var length = 0
-    while length < limit, first[length] == second[length] { length += 1 }
-    return length
-}

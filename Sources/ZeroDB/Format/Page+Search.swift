@@ -67,7 +67,7 @@ extension Page {
 
         /// Where in the page the entry is that the search goes on with.
         @inline(__always)
-        var entryOffset: Int { Page.offset(slots + index << slotShift) }
+        var entryOffset: Int { Page.offset(slots + index &<< slotShift) }
 
         @inline(__always)
         fileprivate static func ended(_ index: Int, _ anywhere: UnsafeRawPointer) -> HeadSearch {
@@ -88,7 +88,7 @@ extension Page {
         let count = self.count
         let prefix = prefixLength
         let slotsStart = Self.slotsOffset(prefixLength: prefix)
-        guard slotsStart + count << slotShift <= size, count >= first,
+        guard slotsStart + count &<< slotShift <= size, count >= first,
             let keyStart = key.baseAddress
         else { return .ended(-1, base) }
         if prefix > 0 {
@@ -109,13 +109,13 @@ extension Page {
         var length = count - first
         while length > 1 {
             let half = length >> 1
-            let probe = Self.head(slots + (low + half - 1) << slotShift)
+            let probe = Self.head(slots + (low + half - 1) &<< slotShift)
             let isLess = Int(truncatingIfNeeded: (Int64(probe) - Int64(head)) >> 63)
             low += half & isLess
             length -= half
         }
-        if length == 1, Self.head(slots + low << slotShift) < head { low += 1 }
-        guard low < count, Self.head(slots + low << slotShift) == head else {
+        if length == 1, Self.head(slots + low &<< slotShift) < head { low += 1 }
+        guard low < count, Self.head(slots + low &<< slotShift) == head else {
             return .ended(low, base)
         }
         return HeadSearch(
@@ -132,9 +132,9 @@ extension Page {
         let (slots, slotShift, head) = (search.slots, search.slotShift, search.head)
         // One entry with this head is the usual case; several are searched by whole keys.
         var high = low + 1
-        if high < count, Self.head(slots + high << slotShift) == head {
+        if high < count, Self.head(slots + high &<< slotShift) == head {
             var step = 1
-            while high < count, Self.head(slots + high << slotShift) == head {
+            while high < count, Self.head(slots + high &<< slotShift) == head {
                 high = min(count, high + step)
                 step *= 2
             }
@@ -143,7 +143,7 @@ extension Page {
         while low < high {
             let middle = (low + high) >> 1
             let order = compare(
-                slots + middle << slotShift, head: head, suffix: search.suffix,
+                slots + middle &<< slotShift, head: head, suffix: search.suffix,
                 count: search.suffixLength)
             if order == 0 { return PagePosition(index: middle, found: true) }
             if order == Self.impossible { return .badEntry }

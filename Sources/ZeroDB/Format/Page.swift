@@ -22,7 +22,8 @@ struct Page {
     let size: Int
 
     static let headerSize = 40
-    static let leafSlotSize = 8
+    @inline(__always)
+    static var leafSlotSize: Int { ValueRun.Slot.size }
     static let branchSlotSize = 16
 
     @inline(__always)
@@ -99,19 +100,33 @@ struct Page {
     static func head(_ slot: UnsafeRawPointer) -> UInt32 { slot.littleEndian(0) }
     @inline(__always)
     static func offset(_ slot: UnsafeRawPointer) -> Int {
-        Int(slot.littleEndian(4, as: UInt16.self))
+        Int(slot.littleEndian(ValueRun.Slot.offset, as: UInt16.self))
     }
     @inline(__always)
-    static func keyField(_ slot: UnsafeRawPointer) -> UInt16 { slot.littleEndian(6) }
+    static func keyField(_ slot: UnsafeRawPointer) -> UInt16 {
+        slot.littleEndian(ValueRun.Slot.length)
+    }
     @inline(__always)
     static func suffixLength(_ slot: UnsafeRawPointer) -> Int {
         Int(keyField(slot) & ValueKind.keyLengthMask)
     }
 
+    /// The same of a branch, whose slots all have one size.
+    @inline(__always)
+    private func branchSlot(_ index: Int) -> UnsafeMutableRawPointer {
+        base + (slotsOffset &+ index &* Self.branchSlotSize)
+    }
+
+    /// The same of a leaf that is no value leaf.
+    @inline(__always)
+    private func leafSlot(_ index: Int) -> UnsafeMutableRawPointer {
+        base + (slotsOffset &+ index &* Self.leafSlotSize)
+    }
+
     /// The child a branch entry leads to.
     @inline(__always)
     func child(_ index: Int) -> PageReference {
-        PageReference(raw: slot(index).littleEndian(8))
+        PageReference(raw: branchSlot(index).littleEndian(8))
     }
 
     /// The first entry from `index` on whose child is a frame; `count` if there is none.
@@ -188,27 +203,27 @@ struct Page {
             case .overflow:
                 count == OverflowPointer.size && OverflowPointer(at: bytes).isPlausible
             case .inlineValues:
-                InlineValues(UnsafeRawBufferPointer(start: bytes, count: count))?.isPlausible ?? false
+                InlineValues(UnsafeRawBufferPointer(start: bytes, count: count))?.isPlausible
+                    ?? false
             case .valueTree: count == ValueTree.size && ValueTree(at: bytes).isPlausible
             }
         }
     }
 
-    /// - Returns: nil if the entry reaches outside the page or its kind is unknown.
+    /// - Returns: nil if the entry is out of the page's bounds, or too short for its kind.
     @inline(__always)
     func value(_ index: Int) -> ValueField? {
-        let slot = UnsafeRawPointer(slot(index))
+        let slot = UnsafeRawPointer(leafSlot(index))
         let field = Self.keyField(slot)
+        // Sums of numbers of 16 bits: none overflows.
         let rest = Self.restLength(suffixLength: Int(field & ValueKind.keyLengthMask))
-        let start = Self.offset(slot) + rest
-        guard start + 2 <= size, let kind = ValueKind(rawValue: field >> ValueKind.shift) else {
-            return nil
-        }
-        let length = Int(base.littleEndian(start, as: UInt16.self))
-        guard start + 2 + length <= size, kind == .inline || length >= kind.sizeMin else {
-            return nil
-        }
-        return ValueField(kind: kind, bytes: base + (start + 2), count: length)
+        let start = Self.offset(slot) &+ rest &+ 2
+        guard start <= size else { return nil }
+        let length = Int(base.littleEndian(start &- 2, as: UInt16.self))
+        guard start &+ length <= size else { return nil }
+        let kind = ValueKind(ofKeyField: field)
+        guard kind == .inline || length >= kind.sizeMin else { return nil }
+        return ValueField(kind: kind, bytes: base + start, count: length)
     }
 
     // MARK: Space

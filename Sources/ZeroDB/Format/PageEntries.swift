@@ -93,7 +93,7 @@ struct PageEntries {
         let first = isLeaf ? range.lowerBound : range.lowerBound + 1
         let last = range.upperBound - 1
         guard first < last else { return 0 }
-        return commonPrefixLength(
+        return KeyOrder.commonPrefixLength(
             key(first, in: scratch.firstKey), key(last, in: scratch.secondKey))
     }
 
@@ -180,7 +180,8 @@ struct PageEntries {
             } else {
                 let own = pageIndex(index)
                 let child = own.map { page.child($0) } ?? newChild
-                let entryCount = layout.isEmpty ? 0 : own.map { page.entryCount($0) } ?? newEntryCount
+                let entryCount =
+                    layout.isEmpty ? 0 : own.map { page.entryCount($0) } ?? newEntryCount
                 let key =
                     place == 0
                     ? KeyBytes(start: nil, count: 0)

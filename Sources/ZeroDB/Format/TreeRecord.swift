@@ -84,6 +84,9 @@ struct TreeRecord: Equatable {
         keys = bytes.littleEndian(56)
     }
 
+    /// Bytes of each value of a key, 0 if they may differ.
+    var fixedValueSize: Int { flags.contains(.fixedSizeDuplicates) ? Int(valueWidth) : 0 }
+
     /// Counts up. A count that a damaged file made wrong stays wrong without harm: `verify` tells.
     @inline(__always)
     static func add(_ change: UInt64, to count: inout UInt64) {

@@ -105,7 +105,8 @@ private struct Replay {
     }
 
     var dirtyBytes: Int {
-        let pages = claim.state.pointee.write?.pointee.workspace.pointee.frames.pointee.dirtyPages ?? 0
+        let pages =
+            claim.state.pointee.write?.pointee.workspace.pointee.frames.pointee.dirtyPages ?? 0
         return Int(pages) * store.pageSize
     }
 

@@ -286,7 +286,7 @@ struct Verifier: ~Copyable {
                 return
             }
             if let previous {
-                let order = compareKeys(previous, key)
+                let order = KeyOrder.compare(previous, key, reversed: false)
                 if order > 0 || (order == 0 && !mayEqual) {
                     problem(
                         page.number,
@@ -294,7 +294,7 @@ struct Verifier: ~Copyable {
                             + "\(index) is not after the one before it")
                 }
             }
-            if let high, compareKeys(key, high) >= 0 {
+            if let high, KeyOrder.compare(key, high, reversed: false) >= 0 {
                 problem(
                     page.number,
                     "page \(page.number) (\(page.isLeaf ? "leaf" : "branch"), \(name)): key "
@@ -402,7 +402,8 @@ struct Verifier: ~Copyable {
             let keysAbove = keys
             keys = KeyStack(pageSize: source.pageSize)
             _ = verifyPage(
-                name, values.state(in: tree.record), values.root, level: Int(values.depth) - 1, slot: 0,
+                name, values.state(in: tree.record), values.root, level: Int(values.depth) - 1,
+                slot: 0,
                 low: nil, high: nil, &found
             ) { _, _, _ in nil }
             keys.deallocate()
@@ -438,15 +439,6 @@ struct Verifier: ~Copyable {
         }
         return bytes
     }
-}
-
-/// Orders two keys as the engine does: by bytes, a prefix before what it begins.
-func compareKeys(_ left: KeyBytes, _ right: KeyBytes) -> Int {
-    let common = commonPrefixLength(left, right)
-    if common < left.count, common < right.count {
-        return left[common] < right[common] ? -1 : 1
-    }
-    return left.count - right.count
 }
 
 /// Buffers for the keys that a walk down a tree holds on to: two a level and two for the page it

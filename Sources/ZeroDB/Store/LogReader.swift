@@ -141,7 +141,7 @@ struct LogReader: ~Copyable {
         let nextBase = segment?.end ?? LogSegment.firstBase
         let names = try fileSystem.list(LogSegment.directory(of: path))
         for base in names.compactMap({ LogSegment.base(ofName: $0) }).sorted()
-        where base > position && base <= LogSegment.baseMax {
+        where base > position && base <= LogSegmentHeader.baseMax {
             if let witness = try findWitness(inSegment: base, nextBase: nextBase) {
                 return "\(what), but \(witness)"
             }
@@ -169,7 +169,8 @@ struct LogReader: ~Copyable {
         let size = try file.size()
         guard size > UInt64(LogSegment.headerSize) else { return nil }
         let records = UnsafeMutableRawBufferPointer.allocate(
-            byteCount: Int(min(size - UInt64(LogSegment.headerSize), LogSegment.capacityLimit)),
+            byteCount: Int(
+                min(size - UInt64(LogSegment.headerSize), LogSegmentHeader.capacityLimit)),
             alignment: 8)
         defer { records.deallocate() }
         let count = try file.read(into: records, at: UInt64(LogSegment.headerSize))

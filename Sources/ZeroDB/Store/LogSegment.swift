@@ -1,14 +1,7 @@
 import Glibc
 
-/// A file of the redo log: a stretch of its positions, written in advance so that flushing a
+/// A file of the redo log, open: a stretch of its positions, written in advance so that flushing a
 /// record into it changes no file-system metadata.
-///
-/// ```
-/// 0     checksum u64, magic u64, version u32, zero u32, environment id 16
-/// 40    base u64: the log position of the first byte after this header
-/// 48    capacity u64: bytes after this header
-/// 4096  records
-/// ```
 ///
 /// The file's name is its base in hexadecimal. Capacities double from segment to segment up to a
 /// limit, so that a small environment has a small log.
@@ -19,14 +12,9 @@ struct LogSegment {
 
     var end: UInt64 { base + capacity }
 
-    static let headerSize = 4096
-    private static let headerUsed = 64
-    private static let magic: UInt64 = 0x6765_736c_6264_7a89
+    static let headerSize = LogSegmentHeader.size
     static let capacityMin: UInt64 = 1 << 20
     static let capacityMax: UInt64 = 16 << 20
-    /// No segment is larger, whatever record it was made for.
-    static let capacityLimit: UInt64 = 1 << 30
-    static let baseMax: UInt64 = 1 << 62
     /// The base of a log's first segment: position 0 stands for no log.
     static let firstBase: UInt64 = 4096
     private static let zerosSize = 64 << 10
@@ -52,25 +40,6 @@ struct LogSegment {
     static let spareName = "spare"
 
     // MARK: Header
-
-    private static func writeHeader(
-        _ file: any StorageFile, base: UInt64, capacity: UInt64, meta: Meta
-    ) throws(DatabaseError) {
-        let page = UnsafeMutableRawBufferPointer.allocate(byteCount: headerSize, alignment: 64)
-        defer { page.deallocate() }
-        guard let bytes = page.baseAddress else { return }
-        memset(bytes, 0, headerSize)
-        bytes.storeLittleEndian(magic, at: 8)
-        bytes.storeLittleEndian(Format.version, at: 16)
-        bytes.storeLittleEndian(meta.environmentID.0, at: 24)
-        bytes.storeLittleEndian(meta.environmentID.1, at: 32)
-        bytes.storeLittleEndian(base, at: 40)
-        bytes.storeLittleEndian(capacity, at: 48)
-        let checksum = Checksum.compute(
-            UnsafeRawBufferPointer(start: bytes + 8, count: headerUsed - 8), seed: magic)
-        bytes.storeLittleEndian(checksum, at: 0)
-        try file.write(UnsafeRawBufferPointer(page), at: 0)
-    }
 
     /// Opens a segment by its base.
     ///
@@ -118,36 +87,49 @@ struct LogSegment {
     private static func check(
         _ file: any StorageFile, path: String, base: UInt64, meta: Meta
     ) throws(DatabaseError) -> UInt64 {
-        let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: headerUsed, alignment: 8)
+        let buffer = UnsafeMutableRawBufferPointer.allocate(
+            byteCount: LogSegmentHeader.used, alignment: 8)
         defer { buffer.deallocate() }
         // The header is on disk before the file gets its name.
-        guard let bytes = buffer.baseAddress,
-            try file.read(into: buffer, at: 0) == headerUsed,
-            bytes.littleEndian(0)
-                == Checksum.compute(
-                    UnsafeRawBufferPointer(start: bytes + 8, count: headerUsed - 8),
-                    seed: magic),
-            bytes.littleEndian(8) == magic
+        guard let bytes = buffer.baseAddress, try file.read(into: buffer, at: 0) == buffer.count
         else { throw damaged(path, "its header does not check") }
-        let version: UInt32 = bytes.littleEndian(16)
-        guard version == Format.version else {
-            throw DatabaseError(
-                .versionMismatch,
-                "log segment \(path) has format version \(version), this library reads "
-                    + "\(Format.version); open the environment with the library that wrote it")
+        let header: LogSegmentHeader
+        do throws(LogSegmentHeader.Problem) {
+            header = try LogSegmentHeader(at: bytes)
+        } catch {
+            switch error {
+            case .damaged: throw damaged(path, "its header does not check")
+            case .version(let version):
+                throw DatabaseError(
+                    .versionMismatch,
+                    "log segment \(path) has format version \(version), this library reads "
+                        + "\(Format.version); open the environment with the library that wrote it")
+            }
         }
-        guard bytes.littleEndian(40) == base, bytes.littleEndian(24) == meta.environmentID.0,
-            bytes.littleEndian(32) == meta.environmentID.1
-        else { throw damaged(path, "its header is that of another place or environment") }
-        let capacity: UInt64 = bytes.littleEndian(48)
-        guard capacity >= UInt64(LogRecord.headerSize), capacity <= capacityLimit, base <= baseMax
-        else { throw damaged(path, "its header says that it holds \(capacity) bytes") }
+        guard header.base == base, header.environmentID == meta.environmentID else {
+            throw damaged(path, "its header is that of another place or environment")
+        }
+        guard header.isPlausible else {
+            throw damaged(path, "its header says that it holds \(header.capacity) bytes")
+        }
         let size = try file.size()
-        guard size >= UInt64(headerSize) + capacity else {
+        guard size >= UInt64(headerSize) + header.capacity else {
             throw damaged(
-                path, "it has \(size) bytes of \(UInt64(headerSize) + capacity): it was cut off")
+                path,
+                "it has \(size) bytes of \(UInt64(headerSize) + header.capacity): it was cut off"
+            )
         }
-        return capacity
+        return header.capacity
+    }
+
+    private static func writeHeader(
+        _ header: LogSegmentHeader, to file: any StorageFile
+    ) throws(DatabaseError) {
+        let page = UnsafeMutableRawBufferPointer.allocate(byteCount: headerSize, alignment: 64)
+        defer { page.deallocate() }
+        guard let bytes = page.baseAddress else { return }
+        header.store(to: bytes)
+        try file.write(UnsafeRawBufferPointer(page), at: 0)
     }
 
     private static func damaged(_ path: String, _ problem: String) -> DatabaseError {
@@ -213,7 +195,9 @@ struct LogSegment {
         }
         let file = try fileSystem.open(spare, access: .readWrite, create: false, mode: mode)
         do throws(DatabaseError) {
-            try writeHeader(file, base: base, capacity: capacity, meta: meta)
+            try writeHeader(
+                LogSegmentHeader(
+                    environmentID: meta.environmentID, base: base, capacity: capacity), to: file)
             try file.sync()
             try fileSystem.rename(spare, to: directory + "/" + name(base: base))
             // A flushed record in a file whose name is not durable would be lost.

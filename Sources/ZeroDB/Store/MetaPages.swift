@@ -10,15 +10,29 @@ enum MetaPages {
     ///
     /// - Throws: `invalidFile`, `versionMismatch`, `corrupted`, or a system error.
     static func load(from file: any StorageFile) throws(DatabaseError) -> Loaded {
-        // Another process may be writing a meta page: what is damage stays.
-        for _ in 0..<3 {
+        let result = try rereading { () throws(DatabaseError) in
             do throws(DatabaseError) {
-                return try loadOnce(from: file)
+                return Result<Loaded, DatabaseError>.success(try loadOnce(from: file))
             } catch {
                 guard error.code == .corrupted else { throw error }
+                return .failure(error)
             }
+        } until: {
+            if case .success = $0 { return true }
+            return false
         }
-        return try loadOnce(from: file)
+        return try result.get()
+    }
+
+    /// Reads a few times, as another process may be writing a meta page: what is damage stays.
+    ///
+    /// - Parameter isSound: whether what was read need not be read again.
+    private static func rereading<Read>(
+        _ read: () throws(DatabaseError) -> Read, until isSound: (Read) -> Bool
+    ) throws(DatabaseError) -> Read {
+        var result = try read()
+        for _ in 0..<3 where !isSound(result) { result = try read() }
+        return result
     }
 
     /// A state and the meta page that holds it.
@@ -74,10 +88,10 @@ enum MetaPages {
     ) throws(DatabaseError) -> [(page: UInt64, problem: String)] {
         var damaged: [(page: UInt64, problem: String)] = []
         for page in 0..<Int(Format.metaPageCount) {
-            var copies = try readCopies(file, page: page, pageSize: pageSize)
-            // Somebody may be writing it: what is damage stays.
-            for _ in 0..<3 where copies.contains(where: { !isSuccess($0) }) {
-                copies = try readCopies(file, page: page, pageSize: pageSize)
+            let copies = try rereading { () throws(DatabaseError) in
+                try readCopies(file, page: page, pageSize: pageSize)
+            } until: {
+                $0.allSatisfy(isSuccess)
             }
             for (copy, result) in copies.enumerated() where !isSuccess(result) {
                 let offset = page * pageSize + Meta.copyOffset(copy, pageSize: pageSize)
@@ -257,26 +271,27 @@ enum MetaPages {
     static func damagedFreeLists(
         in file: any StorageFile
     ) throws(DatabaseError) -> [(page: UInt64, problem: String)] {
-        var damaged: [(page: UInt64, problem: String)] = []
         let freeList = FreeList.allocate()
         defer { freeList.deallocate() }
-        // Somebody may be writing the page: what is damage stays.
-        for _ in 0..<4 {
+        return try rereading { () throws(DatabaseError) in
             let loaded = try load(from: file)
-            damaged = []
+            var damaged: [(page: UInt64, problem: String)] = []
             for copy in 0..<2 {
-                guard let problem = try loadFreeList(into: freeList, of: loaded, copy: copy, from: file)
+                guard
+                    let problem = try loadFreeList(
+                        into: freeList, of: loaded, copy: copy, from: file)
                 else { continue }
                 damaged.append(
                     (
                         loaded.page,
-                        "page \(loaded.page) (meta): a copy of its freeList of free pages in "
-                            + "\(file.name) is damaged (\(problem))"
+                        "page \(loaded.page) (meta): a copy of its free list in \(file.name) is "
+                            + "damaged (\(problem))"
                     ))
             }
-            if damaged.isEmpty { break }
+            return damaged
+        } until: {
+            $0.isEmpty
         }
-        return damaged
     }
 
     /// Makes the file of an empty environment: complete under another name first, so that a

@@ -51,7 +51,7 @@ struct PageSource {
         guard number &- Format.metaPageCount < pageCount &- Format.metaPageCount else {
             return try framePage(reference, level: level, layout: layout)
         }
-        let page = Page(map + Int(truncatingIfNeeded: number) << pageShift, size: pageSize)
+        let page = Page(map + Int(truncatingIfNeeded: number) &<< pageShift, size: pageSize)
         let known = verified[Int(truncatingIfNeeded: number)].load(ordering: .relaxed)
         if known != Self.stamp(reference.transactionTag) || mode == .full {
             try validate(page, as: reference)
@@ -66,7 +66,7 @@ struct PageSource {
     @inline(__always)
     func prefetch(_ reference: PageReference) {
         guard reference.number < pageCount else { return }
-        let start = map + Int(truncatingIfNeeded: reference.number) << pageShift
+        let start = map + Int(truncatingIfNeeded: reference.number) &<< pageShift
         for line in 0..<4 { zp_prefetch(start + line * 64) }
     }
 
@@ -114,7 +114,7 @@ struct PageSource {
         let pages = OverflowPointer.pageCount(length: pointer.length, pageSize: pageSize)
         guard number >= Format.metaPageCount, number < pageCount, pages <= pageCount - number
         else { throw outOfBounds(reference) }
-        let start = map + Int(truncatingIfNeeded: number) << pageShift
+        let start = map + Int(truncatingIfNeeded: number) &<< pageShift
         let known = verified[Int(truncatingIfNeeded: number)].load(ordering: .relaxed)
         if known != Self.stamp(reference.transactionTag) || mode == .full {
             try validateOverflow(start, as: pointer)
@@ -125,7 +125,7 @@ struct PageSource {
     /// The transaction that wrote a page of the map; 0 for a number outside it.
     func birth(of number: UInt64) -> UInt64 {
         guard number < pageCount else { return 0 }
-        return Page(map + Int(truncatingIfNeeded: number) << pageShift, size: pageSize).transaction
+        return Page(map + Int(truncatingIfNeeded: number) &<< pageShift, size: pageSize).transaction
     }
 
     // MARK: First meetings

@@ -84,7 +84,7 @@ struct StoreOpening {
         _ shared: SharedState
     ) throws(DatabaseError) -> SharedState.Owner {
         guard let lockFile else { return shared.registerProcess(entry: 0) }
-        for entry in 0..<SharedState.processesMax
+        for entry in 0..<SharedState.Layout.processesMax
         where try lockFile.lock(
             byte: LockByte.firstProcess + UInt64(entry), .exclusive, wait: false)
         {
@@ -92,7 +92,7 @@ struct StoreOpening {
         }
         throw DatabaseError(
             .readersFull,
-            "\(SharedState.processesMax) processes have the environment at \(path) open")
+            "\(SharedState.Layout.processesMax) processes have the environment at \(path) open")
     }
 
     /// The directory that the environment's is in.
@@ -262,13 +262,13 @@ struct StoreOpening {
     private func hasCleanMark(
         _ lockFile: any StorageFile, of meta: Meta
     ) throws(DatabaseError) -> Bool {
-        let size = SharedState.cleanOffset + 8
+        let size = SharedState.Layout.clean + 8
         let bytes = UnsafeMutableRawBufferPointer.allocate(byteCount: size, alignment: 8)
         defer { bytes.deallocate() }
         guard let start = bytes.baseAddress, try lockFile.read(into: bytes, at: 0) == size else {
             return false
         }
-        return start.littleEndian(SharedState.cleanOffset) == meta.transaction + 1
+        return start.littleEndian(SharedState.Layout.clean) == meta.transaction + 1
             && SharedState.belongs(start, to: meta.environmentID)
     }
 

@@ -53,7 +53,8 @@ extension Commit {
     private func hold(_ freed: ArraySlice<PageRun>, _ freedYoung: ArraySlice<PageRun>) {
         let id = transaction.pointee.id
         freeList.hold(freed, transaction: id, birth: nil)
-        freeList.hold(freedYoung, transaction: id, birth: write.pointee.workspace.pointee.oldestYoung)
+        freeList.hold(
+            freedYoung, transaction: id, birth: write.pointee.workspace.pointee.oldestYoung)
         countPinned(freed)
     }
 
@@ -99,7 +100,8 @@ extension Commit {
             } else {
                 countPinned(freed)
                 try space.recordPending(freed, birth: nil)
-                try space.recordPending(freedYoung, birth: write.pointee.workspace.pointee.oldestYoung)
+                try space.recordPending(
+                    freedYoung, birth: write.pointee.workspace.pointee.oldestYoung)
             }
             let needed = UInt64(frames.pointee.singleFrames)
             if needed > numbersTaken {

@@ -30,7 +30,9 @@ struct Commit {
     static func run(
         _ transaction: UnsafeMutablePointer<TransactionState>
     ) throws(DatabaseError) -> CommitWait {
-        guard let write = transaction.pointee.write, write.pointee.workspace.pointee.isDirty else { return .nothing }
+        guard let write = transaction.pointee.write, write.pointee.workspace.pointee.isDirty else {
+            return .nothing
+        }
         var commit = Commit(transaction, write)
         return try commit.run()
     }

@@ -5,7 +5,8 @@ extension CursorState {
     /// Keys are handed out until there are so many bytes of them.
     private static let batchKeyBytes = 64 << 10
     /// And one more of the longest, and what copying one may write behind it.
-    private static let batchKeysSize = batchKeyBytes + Format.keyBufferSize(pageSize: Format.pageSizeMax)
+    private static let batchKeysSize =
+        batchKeyBytes + Format.keyBufferSize(pageSize: Format.pageSizeMax)
 
     /// Moves on over several entries: those after the current one, or from the first.
     ///

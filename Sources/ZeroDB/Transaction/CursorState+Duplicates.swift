@@ -1,25 +1,6 @@
 import CZeroDBPlatform
 import Glibc
 
-/// Which value of a key a cursor is on.
-struct ValuePosition {
-    enum Kind {
-        /// Not in a key: a key that has been deleted, or a database without duplicates.
-        case none
-        /// The key's only value.
-        case single
-        case inlineValues
-        case valueTree
-    }
-
-    var kind = Kind.none
-    /// In a `InlineValues`.
-    var index = 0
-    /// Of a `InlineValues`.
-    var count = 0
-    var tree = TreeState()
-}
-
 /// Memory of a cursor in a database with duplicates or with keys held in reverse.
 struct CursorExtra {
     /// The key under the cursor as it was given.
@@ -92,36 +73,22 @@ extension CursorState {
     /// stands: a load or two.
     @inline(__always)
     mutating func nextAtHand() -> Entry? {
-        guard run.count > 0, place == .onEntry, snapshots == transaction.pointee.snapshots,
-            transaction.pointee.isActive
-        else { return nil }
-        var value = zp_bytes()
-        guard zp_next_member(&run, &value) else { return nil }
-        return Entry(
-            key: UnsafeRawBufferPointer(start: run.key, count: Int(run.key_size)),
-            value: UnsafeRawBufferPointer(start: value.data, count: value.size))
+        withUnsafeMutablePointer(to: &self) { nextValueAtHand($0, $0.pointee.transaction) }
     }
 
     /// Notes what the values after the current one need.
     private mutating func beginRun(_ tree: TreeState) {
-        run = zp_member_run()
-        guard valuePosition.kind == .valueTree, !transaction.pointee.isWrite, let path = extra?.path else {
-            return
-        }
+        run = ValueRun()
+        guard valuePosition.kind == .valueTree, !transaction.pointee.isWrite,
+            let path = extra?.path
+        else { return }
         let step = path + (valuePosition.tree.depth - 1)
         let leaf = Page(step.pointee.page, size: transaction.pointee.source.pageSize)
-        let key = storedKey(tree)
-        run.leaf = UnsafeRawPointer(leaf.base).assumingMemoryBound(to: CChar.self)
-        run.start = UnsafeRawPointer(leaf.base + leaf.slotsOffset)
-            .assumingMemoryBound(to: CChar.self)
-        run.index = Int64(step.pointee.index)
-        run.count = Int64(leaf.count)
-        run.width = Int64(valuePosition.tree.valueWidth)
-        run.page_size = Int64(leaf.size)
-        run.path_index = (UnsafeMutableRawPointer(step) + PathStep.indexOffset)
-            .assumingMemoryBound(to: Int64.self)
-        run.key = key.baseAddress
-        run.key_size = Int64(key.count)
+        run = ValueRun(
+            leaf, index: step.pointee.index, width: valuePosition.tree.valueWidth,
+            key: storedKey(tree),
+            pathIndex: (UnsafeMutableRawPointer(step) + PathStep.indexOffset)
+                .assumingMemoryBound(to: Int.self))
     }
 
     private mutating func moveInDuplicates(
@@ -223,38 +190,19 @@ extension CursorState {
         case .inlineValues: valuePosition.index = end == .first ? 0 : valuePosition.count - 1
         case .valueTree:
             try TreeRead.descend(
-                transaction.pointee.source, valuePosition.tree, to: end, path: needExtra().path, from: 0,
+                transaction.pointee.source, valuePosition.tree, to: end, path: needExtra().path,
+                from: 0,
                 reference: valuePosition.tree.root)
         }
         return try pairEntry(tree)
     }
 
-    /// Learns how the values of the key that the path leads to are held.
+    /// Learns how the values of the key that the path leads to are stored.
     mutating func loadValues(_ tree: TreeState) throws(DatabaseError) {
         let source = transaction.pointee.source
         let step = path[tree.depth - 1]
-        let leaf = Page(step.page, size: source.pageSize)
-        guard leaf.slotsAreInBounds, step.index >= 0, step.index < leaf.count,
-            let field = leaf.value(step.index)
-        else { throw source.badEntry(leaf) }
-        valuePosition.index = 0
-        switch field.kind {
-        case .inline, .overflow: valuePosition.kind = .single
-        case .inlineValues:
-            let bytes = UnsafeRawBufferPointer(start: field.bytes, count: field.count)
-            let width =
-                tree.record.flags.contains(.fixedSizeDuplicates)
-                ? Int(tree.record.valueWidth) : 0
-            guard let duplicates = InlineValues(bytes), duplicates.width == width else {
-                throw source.badEntry(leaf)
-            }
-            valuePosition.kind = .inlineValues
-            valuePosition.count = duplicates.count
-        case .valueTree:
-            valuePosition.kind = .valueTree
-            valuePosition.tree = ValueTree(at: field.bytes).state(in: tree.record)
-            guard valuePosition.tree.depth > 0 else { throw source.badEntry(leaf) }
-        }
+        valuePosition = try TreeRead.values(
+            source, Page(step.page, size: source.pageSize), step.index, tree.record)
     }
 
     /// The value that the position is of.
@@ -289,7 +237,8 @@ extension CursorState {
             guard let field = leaf.value(step.index), field.kind == .inlineValues,
                 let duplicates = InlineValues(
                     UnsafeRawBufferPointer(start: field.bytes, count: field.count)),
-                valuePosition.index < duplicates.count, let duplicate = duplicates.duplicate(valuePosition.index)
+                valuePosition.index < duplicates.count,
+                let duplicate = duplicates.duplicate(valuePosition.index)
             else { throw source.badEntry(leaf) }
             value = duplicate
         case .valueTree: value = try duplicate()
@@ -303,9 +252,7 @@ extension CursorState {
             return Entry(key: storedKey(tree), value: value)
         }
         beginRun(tree)
-        let key =
-            run.leaf == nil
-            ? storedKey(tree) : UnsafeRawBufferPointer(start: run.key, count: Int(run.key_size))
+        let key = run.isEmpty ? storedKey(tree) : run.key
         return Entry(key: key, value: value)
     }
 
@@ -334,32 +281,12 @@ extension CursorState {
     private mutating func seekValue(
         _ value: UnsafeRawBufferPointer, _ tree: TreeState
     ) throws(DatabaseError) -> Bool {
-        try loadValues(tree)
         let source = transaction.pointee.source
-        let isReversed = tree.record.flags.reversesValues
         let step = path[tree.depth - 1]
-        let leaf = Page(step.page, size: source.pageSize)
-        guard let field = leaf.value(step.index) else { throw source.badEntry(leaf) }
-        let bytes = UnsafeRawBufferPointer(start: field.bytes, count: field.count)
-        switch valuePosition.kind {
-        case .none, .single:
-            let order = KeyOrder.compare(bytes, value, reversed: isReversed)
-            valuePosition.index = order < 0 ? 1 : 0
-            return order == 0
-        case .inlineValues:
-            guard let duplicates = InlineValues(bytes) else { throw source.badEntry(leaf) }
-            let position = duplicates.search(value, reversed: isReversed)
-            guard position.index >= 0 else { throw source.badEntry(leaf) }
-            valuePosition.index = position.index
-            return position.found
-        case .valueTree:
-            let extra = needExtra()
-            KeyOrder.copyKey(of: value, reversed: isReversed, to: extra.valueKey)
-            return try TreeRead.descend(
-                source, valuePosition.tree, to: KeyBytes(start: extra.valueKey, count: value.count),
-                path: extra.path
-            ).found
-        }
+        let extra = needExtra()
+        return try TreeRead.find(
+            value, in: Page(step.page, size: source.pageSize), step.index, source, tree.record,
+            &valuePosition, valueKey: extra.valueKey, path: extra.path)
     }
 
     /// Whether keys may have several values.
@@ -546,8 +473,11 @@ extension CursorState {
             case .valueTree:
                 let valuePath = needExtra().path
                 guard
-                    try TreeRead.descend(source, valuePosition.tree, toRank: left, path: valuePath) != nil
-                else { throw source.badEntry(Page(path[tree.depth - 1].page, size: source.pageSize)) }
+                    try TreeRead.descend(source, valuePosition.tree, toRank: left, path: valuePath)
+                        != nil
+                else {
+                    throw source.badEntry(Page(path[tree.depth - 1].page, size: source.pageSize))
+                }
             }
             return try pairEntry(tree)
         } catch {

@@ -6,7 +6,9 @@ import Glibc
 /// In a read transaction the path to the entry stays good. In a write transaction the tree may
 /// change under it; the cursor keeps its key and finds its place again when the tree's count of
 /// changes has moved.
+@usableFromInline
 package struct CursorState {
+    @usableFromInline
     package enum Place {
         /// On no entry yet.
         case nowhere
@@ -18,7 +20,7 @@ package struct CursorState {
         case lost
     }
 
-    package var place = Place.nowhere
+    @usableFromInline package var place = Place.nowhere
     let path: Path
     /// The key under the cursor, room for the largest.
     private(set) var key: UnsafeMutableRawPointer
@@ -31,7 +33,7 @@ package struct CursorState {
     /// Which of the key's values, where it may have several.
     var valuePosition = ValuePosition()
     /// The values after it, in a read transaction.
-    package var run = zp_member_run()
+    @usableFromInline package var run = ValueRun()
     /// Bytes of the copy of the value under the cursor.
     var valueLength = 0
     /// Memory that only some kinds of databases need.
@@ -44,7 +46,7 @@ package struct CursorState {
     /// The transaction's handle, by which the cursor notices that it has ended.
     package var transactionHandle: UInt64 = 0
     /// The transaction's snapshot that the path belongs to.
-    package var snapshots: UInt64 = 0
+    @usableFromInline package var snapshots: UInt64 = 0
     package var database = 0
     /// `zp_fork_generation()` of the process that opened the cursor.
     package private(set) var forkGeneration: UInt32 = 0
@@ -69,7 +71,7 @@ package struct CursorState {
         snapshots = transaction.pointee.snapshots
         place = .nowhere
         valuePosition = ValuePosition()
-        run = zp_member_run()
+        run = ValueRun()
         let needed = Format.keyBufferSize(pageSize: transaction.pointee.source.pageSize)
         if needed > keyCapacity {
             key.deallocate()
@@ -97,11 +99,18 @@ package struct CursorState {
     }
 
     /// An entry, as the cursor hands it out.
+    @usableFromInline
     package struct Entry {
         /// The cursor's copy, valid until it moves.
-        package var key: UnsafeRawBufferPointer
+        @usableFromInline package var key: UnsafeRawBufferPointer
         /// As `Operations.get`.
-        package var value: UnsafeRawBufferPointer
+        @usableFromInline package var value: UnsafeRawBufferPointer
+
+        @inlinable @inline(__always)
+        package init(key: UnsafeRawBufferPointer, value: UnsafeRawBufferPointer) {
+            self.key = key
+            self.value = value
+        }
     }
 
     // MARK: Moves
@@ -345,14 +354,9 @@ package struct CursorState {
             _ = try operations.put(database, entry.key, value, mode: .overwrite)
             return
         }
-        // Copied: it may lie in a page that the deletion changes, or be this cursor's own.
-        let copy = Array(value)
-        _ = try operations.delete(database, entry.key, value: entry.value)
-        let key = Array(entry.key)
-        try key.withBytes { key throws(DatabaseError) in
-            try copy.withBytes { value throws(DatabaseError) in
-                _ = try put(key, value, mode: .overwrite)
-            }
+        try withCopies(of: entry.key, value) { key, value throws(DatabaseError) in
+            _ = try operations.delete(database, key, value: entry.value)
+            _ = try put(key, value, mode: .overwrite)
         }
     }
 
@@ -360,7 +364,7 @@ package struct CursorState {
     ///
     /// - Returns: as `Operations.put`; the cursor then stands on the existing entry.
     package mutating func put(
-        _ target: KeyBytes, _ value: UnsafeRawBufferPointer, mode: Operations.PutMode
+        _ target: KeyBytes, _ value: UnsafeRawBufferPointer, mode: PutMode
     ) throws(DatabaseError) -> UnsafeRawBufferPointer? {
         // No look for the cursor's old place: it goes where the entry is put.
         let writer = try Operations(transaction).checkPut(database, target, value)

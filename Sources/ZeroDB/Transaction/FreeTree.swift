@@ -62,7 +62,8 @@ struct FreeTree {
         guard
             let entry = FreeTreeEntry(key: KeyBytes(start: keyBuffer, count: length), value: value)
         else {
-            throw source.corrupted(leaf.number, "page", "it holds an unknown entry of the free tree")
+            throw source.corrupted(
+                leaf.number, "page", "it holds an unknown entry of the free tree")
         }
         return entry
     }

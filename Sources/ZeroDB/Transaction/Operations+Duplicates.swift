@@ -19,7 +19,7 @@ extension Operations {
     }
 
     @inline(never)
-    private func reversedKey(
+    func reversedKey(
         _ key: KeyBytes, _ record: borrowing TreeRecord
     ) throws(DatabaseError) -> KeyBytes {
         try checkInteger(key, record)
@@ -120,23 +120,16 @@ extension Operations {
         }
         try checkKey(key)
         try checkDuplicate(value, writer.tree.pointee.record)
-        // Copied: either may lie in a page that the deletion changes.
-        let copy = UnsafeMutableRawBufferPointer.allocate(
-            byteCount: key.count + value.count + 1, alignment: 1)
-        defer { copy.deallocate() }
-        copy.copyMemory(from: key)
-        UnsafeMutableRawBufferPointer(rebasing: copy[key.count...]).copyMemory(from: value)
-        let keyCopy = UnsafeRawBufferPointer(rebasing: copy[..<key.count])
-        let valueCopy = UnsafeRawBufferPointer(
-            rebasing: copy[key.count..<(key.count + value.count)])
-        let held = try storedKey(keyCopy, writer.tree.pointee.record)
-        let mark = log(database) { $0.deletePair(database, keyCopy, valueCopy) }
-        do throws(DatabaseError) {
-            let isDeleted = try writer.deletePair(held, valueCopy)
-            if !isDeleted { cutLog(to: mark) }
-            return isDeleted
-        } catch {
-            throw failing(error, database)
+        return try withCopies(of: key, value) { key, value throws(DatabaseError) in
+            let stored = try storedKey(key, writer.tree.pointee.record)
+            let mark = log(database) { $0.deletePair(database, key, value) }
+            do throws(DatabaseError) {
+                let isDeleted = try writer.deletePair(stored, value)
+                if !isDeleted { cutLog(to: mark) }
+                return isDeleted
+            } catch {
+                throw failing(error, database)
+            }
         }
     }
 
@@ -237,7 +230,8 @@ extension Operations {
                 let keyBytes = KeyBytes(start: current, count: length)
                 // A key with many values is not divided: it may be the first of several parts.
                 if part == 0
-                    || ZeroDB.compareKeys(KeyBytes(start: last, count: lastLength), keyBytes) != 0
+                    || KeyOrder.compare(
+                        KeyBytes(start: last, count: lastLength), keyBytes, reversed: false) != 0
                 {
                     if part > 0 {
                         var shown = keyBytes

@@ -30,11 +30,14 @@ extension Operations {
                     + state.pointee.storeState.pointee.databases.describe(database)
                     + ", which has duplicates: they must be known to be ordered")
         }
-        // The key may lie in a page that the put moves.
-        let copy = UnsafeMutableRawBufferPointer.allocate(byteCount: key.count, alignment: 1)
-        defer { copy.deallocate() }
-        copy.copyMemory(from: key)
-        let key = UnsafeRawBufferPointer(copy)
+        return try withCopy(of: key) { key throws(DatabaseError) in
+            try reserveSpace(database, key, count, mode)
+        }
+    }
+
+    private func reserveSpace(
+        _ database: Int, _ key: UnsafeRawBufferPointer, _ count: Int, _ mode: PutMode
+    ) throws(DatabaseError) -> ReserveResult {
         // Zeros, so that no memory of the process reaches the disk, whatever the caller writes.
         let existing = try ZeroBytes.withBytes(count) { zeros throws(DatabaseError) in
             try put(database, key, zeros, mode: mode)

@@ -17,7 +17,10 @@ package struct Operations {
         try state.pointee.checkUsable()
         try checkKey(key)
         let tree = try state.pointee.tree(database)
-        let key = try storedKey(key, tree.pointee.record)
+        // Not by `storedKey`, which would copy the record.
+        let key =
+            tree.pointee.record.flags.reversesKeys
+            ? try reversedKey(key, tree.pointee.record) : key
         do throws(DatabaseError) {
             return try TreeRead.get(state.pointee.source, tree.pointee.record, key: key)
         } catch {
@@ -59,17 +62,8 @@ package struct Operations {
         write.pointee.logReservedValue()
         let tree = try state.pointee.tree(database)
         return TreeWriter(
-            source: state.pointee.source, workspace: write.pointee.workspace, tree: tree, transaction: state.pointee.id)
-    }
-
-    package enum PutMode {
-        case overwrite
-        case noOverwrite
-        case append
-        /// With several values a key: the pair must be new.
-        case noPair
-        /// With several values a key: the value is after the key's others.
-        case appendValue
+            source: state.pointee.source, workspace: write.pointee.workspace, tree: tree,
+            transaction: state.pointee.id)
     }
 
     /// Checks all that a put can be refused for before it changes anything.
@@ -98,18 +92,10 @@ package struct Operations {
         mode: PutMode
     ) throws(DatabaseError) -> UnsafeRawBufferPointer? {
         let writer = try checkPut(database, key, value)
-        let treeMode: TreeWriter.PutMode =
-            switch mode {
-            case .overwrite: .overwrite
-            case .noOverwrite: .noOverwrite
-            case .append: .append
-            case .noPair: .noPair
-            case .appendValue: .appendValue
-            }
         let mark = log(database) { $0.put(database, key, value) }
         let result: TreeWriter.PutResult
         do throws(DatabaseError) {
-            result = try putDetached(writer, key, value, treeMode)
+            result = try putDetached(writer, key, value, mode)
         } catch {
             throw failing(error, database)
         }
@@ -117,7 +103,7 @@ package struct Operations {
         case .stored: return nil
         case .unchanged:
             cutLog(to: mark)
-            return mode == .noPair ? value : nil
+            return mode == .noDuplicate ? value : nil
         case .exists(let existing):
             cutLog(to: mark)
             return existing
@@ -136,27 +122,22 @@ package struct Operations {
     @inline(__always)
     private func putDetached(
         _ writer: TreeWriter, _ key: UnsafeRawBufferPointer, _ value: UnsafeRawBufferPointer,
-        _ mode: TreeWriter.PutMode
+        _ mode: PutMode
     ) throws(DatabaseError) -> TreeWriter.PutResult {
         let frames = writer.workspace.pointee.frames
         let keyMoves = key.baseAddress.map { frames.pointee.contains($0) } ?? false
         let valueMoves = value.baseAddress.map { frames.pointee.contains($0) } ?? false
         guard keyMoves || valueMoves else { return try putStored(writer, key, value, mode) }
-        let copy = UnsafeMutableRawBufferPointer.allocate(
-            byteCount: key.count + value.count, alignment: 1)
-        defer { copy.deallocate() }
-        copy.copyMemory(from: key)
-        UnsafeMutableRawBufferPointer(rebasing: copy[key.count...]).copyMemory(from: value)
-        return try putStored(
-            writer, UnsafeRawBufferPointer(rebasing: copy[..<key.count]),
-            UnsafeRawBufferPointer(rebasing: copy[key.count...]), mode)
+        return try withCopies(of: key, value) { key, value throws(DatabaseError) in
+            try putStored(writer, key, value, mode)
+        }
     }
 
     /// Puts, by the key as the tree holds it.
     @inline(__always)
     private func putStored(
         _ writer: TreeWriter, _ key: UnsafeRawBufferPointer, _ value: UnsafeRawBufferPointer,
-        _ mode: TreeWriter.PutMode
+        _ mode: PutMode
     ) throws(DatabaseError) -> TreeWriter.PutResult {
         let flags = writer.tree.pointee.record.flags
         if flags.isEmpty { return try writer.put(key, value, mode: mode) }

@@ -4,7 +4,9 @@ import Synchronization
 /// A transaction, as the engine works with it. Lives in memory of its own that is reused but
 /// never given back, so that a stale handle finds a generation that does not match instead of
 /// something else's bytes.
+@usableFromInline
 package struct TransactionState: ~Copyable {
+    @usableFromInline
     package enum Status {
         case ended
         case active
@@ -16,14 +18,14 @@ package struct TransactionState: ~Copyable {
         case nesting
     }
 
-    package var status = Status.ended
+    @usableFromInline package var status = Status.ended
     var source: PageSource
     /// The snapshot's state; a writer's is advanced by its commit.
     var meta = Meta()
     /// The snapshot's id; for a writer the id its commit will have.
     package var id: UInt64 = 0
     /// Counts renewals, so that a cursor notices that its snapshot has gone.
-    package var snapshots: UInt64 = 0
+    @usableFromInline package var snapshots: UInt64 = 0
     /// Main database at 0, then the named ones by handle.
     var trees: UnsafeMutablePointer<TreeState>
     private var treeCapacity: Int

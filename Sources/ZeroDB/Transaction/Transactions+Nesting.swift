@@ -24,7 +24,8 @@ struct Savepoint {
 
     func restore(_ write: inout WriteState) {
         write.workspace.pointee.freed.removeLast(write.workspace.pointee.freed.count - freed)
-        write.workspace.pointee.freedYoung.removeLast(write.workspace.pointee.freedYoung.count - freedYoung)
+        write.workspace.pointee.freedYoung.removeLast(
+            write.workspace.pointee.freedYoung.count - freedYoung)
         write.workspace.pointee.oldestYoung = oldestYoung
         write.workspace.pointee.isDirty = isDirty
         write.catalog = catalog

@@ -5,7 +5,8 @@ extension TreeRead {
         guard tree.depth > 0 else { return 0 }
         var rank: UInt64 = 0
         for step in 0..<(tree.depth - 1) {
-            rank &+= Page(path[step].page, size: source.pageSize).entryCount(before: path[step].index)
+            rank &+= Page(path[step].page, size: source.pageSize).entryCount(
+                before: path[step].index)
         }
         let step = path[tree.depth - 1]
         guard tree.record.flags.contains(.duplicates), !tree.isValueTree else {

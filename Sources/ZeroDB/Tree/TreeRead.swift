@@ -49,7 +49,9 @@ enum TreeRead {
         case .overflow: return try source.overflow(OverflowPointer(at: field.bytes))
         case .inlineValues:
             let bytes = UnsafeRawBufferPointer(start: field.bytes, count: field.count)
-            guard let duplicate = InlineValues(bytes)?.duplicate(0) else { throw source.badEntry(leaf) }
+            guard let duplicate = InlineValues(bytes)?.duplicate(0) else {
+                throw source.badEntry(leaf)
+            }
             return duplicate
         case .valueTree:
             return try firstDuplicate(source, ValueTree(at: field.bytes).state(in: copy tree))

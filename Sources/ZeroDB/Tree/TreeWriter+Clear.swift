@@ -20,6 +20,23 @@ extension TreeWriter {
         noteChange()
     }
 
+    /// Gives up the pages of a value tree.
+    func releaseValueTree(_ record: ValueTree) throws(DatabaseError) {
+        var freed = FreedPages(durableRoot: workspace.pointee.durableRoot)
+        try freePages(of: record, &freed)
+        freed.hand(to: workspace)
+        TreeRecord.subtract(record.leafPages, from: &tree.pointee.record.leafPages)
+        TreeRecord.subtract(record.branchPages, from: &tree.pointee.record.branchPages)
+    }
+
+    private func freePages(
+        of record: ValueTree, _ freed: inout FreedPages
+    ) throws(DatabaseError) {
+        try freePages(
+            record.root, level: Int(record.depth) - 1, record.state(in: tree.pointee.record),
+            readingLeaves: false, &freed)
+    }
+
     /// Gives up a page and all below it.
     ///
     /// As levels fall along every path, the recursion is as deep as the tree at most.
@@ -50,10 +67,7 @@ extension TreeWriter {
         below value: Page.ValueField, _ freed: inout FreedPages
     ) throws(DatabaseError) {
         if value.kind == .valueTree {
-            let values = ValueTree(at: value.bytes)
-            try freePages(
-                values.root, level: Int(values.depth) - 1, values.state(in: tree.pointee.record),
-                readingLeaves: false, &freed)
+            try freePages(of: ValueTree(at: value.bytes), &freed)
         }
         guard value.kind == .overflow else { return }
         let pointer = OverflowPointer(at: value.bytes)

@@ -141,7 +141,8 @@ extension TreeWriter {
         let last =
             isLeaf || right.count > 1
             ? rightEntries.key(right.count - 1, in: scratch.secondKey) : separator
-        let prefixLength = tree.pointee.isValueTree && isLeaf ? 0 : commonPrefixLength(first, last)
+        let prefixLength =
+            tree.pointee.isValueTree && isLeaf ? 0 : KeyOrder.commonPrefixLength(first, last)
         var size = Page.slotsOffset(prefixLength: prefixLength) - Page.headerSize
         for entry in 0..<left.count {
             size += leftEntries.size(entry, prefixLength: prefixLength)

@@ -9,11 +9,7 @@ import Glibc
 extension TreeWriter {
     private var isReversed: Bool { tree.pointee.record.flags.reversesValues }
 
-    /// Bytes of each value, 0 if they differ.
-    private var width: Int {
-        tree.pointee.record.flags.contains(.fixedSizeDuplicates)
-            ? Int(tree.pointee.record.valueWidth) : 0
-    }
+    private var width: Int { tree.pointee.record.fixedValueSize }
 
     private func fitsInLeaf(_ key: KeyBytes, valueLength: Int) -> Bool {
         Page.entrySize(isLeaf: true, suffixLength: key.count, valueLength: valueLength)
@@ -55,72 +51,53 @@ extension TreeWriter {
             return .exists(
                 try TreeRead.value(source, leaf, position.index, tree.pointee.record))
         }
-        guard let field = leaf.value(position.index) else { throw source.badEntry(leaf) }
-        let place = try search(field, value, in: leaf)
-        if mode == .appendValue, place.found || place.index < place.count { return .notSorted }
+        let place = try search(value, in: leaf, position.index)
+        if mode == .appendValue, place.found || !isAtEnd(place.position) { return .notSorted }
         if place.found { return .unchanged }
         try touchPath()
         if isCounted { changeEntryCounts(by: 1) }
-        try add(value, at: place.index, to: key)
+        try add(value, at: place.position.index, to: key)
         TreeRecord.add(1, to: &tree.pointee.record.entries)
         noteChange()
         return .stored
     }
 
-    /// Where a value is or would be among those of a key.
-    private struct ValuePlace {
-        var index: Int
-        var found: Bool
-        /// Values that it is to be compared with: of the leaf, in a tree.
-        var count: Int
-    }
-
-    /// Finds a value among those of a key. For a value tree, `valueTree` and its path are then set up,
-    /// and the value's key is in `valueKey`.
+    /// Finds a value among those of the key that the path leads to. For a value tree, `valueTree` and
+    /// its path are then set up, and the value's key is in `valueKey`.
     private func search(
-        _ field: Page.ValueField, _ value: UnsafeRawBufferPointer, in leaf: Page
-    ) throws(DatabaseError) -> ValuePlace {
-        let bytes = UnsafeRawBufferPointer(start: field.bytes, count: field.count)
-        switch field.kind {
-        case .inline:
-            guard width == 0 || bytes.count == width else { throw source.badEntry(leaf) }
-            let order = KeyOrder.compare(bytes, value, reversed: isReversed)
-            return ValuePlace(index: order < 0 ? 1 : 0, found: order == 0, count: 1)
-        case .inlineValues:
-            guard let values = InlineValues(bytes), values.width == width else {
-                throw source.badEntry(leaf)
-            }
-            let position = values.search(value, reversed: isReversed)
-            guard position.index >= 0 else { throw source.badEntry(leaf) }
-            return ValuePlace(index: position.index, found: position.found, count: values.count)
+        _ value: UnsafeRawBufferPointer, in leaf: Page, _ index: Int
+    ) throws(DatabaseError) -> (position: ValuePosition, found: Bool) {
+        var position = ValuePosition()
+        let found = try TreeRead.find(
+            value, in: leaf, index, source, tree.pointee.record, &position,
+            valueKey: workspace.pointee.valueKey, path: workspace.pointee.valuePath)
+        if position.kind == .valueTree { loadValueTree(position.tree) }
+        return (position, found)
+    }
+
+    /// Whether a position is behind the last value of its key.
+    private func isAtEnd(_ position: ValuePosition) -> Bool {
+        switch position.kind {
+        case .none: return true
+        case .single: return position.index == 1
+        case .inlineValues: return position.index == position.count
         case .valueTree:
-            loadValueTree(ValueTree(at: field.bytes))
-            let position = try TreeRead.descend(
-                source, valueTreeState.pointee, to: valueKey(of: value), path: workspace.pointee.valuePath)
-            // Only in the last leaf can it be the last.
-            let count = position.found || !isAtEnd(position.index) ? Int.max : position.index
-            return ValuePlace(index: position.index, found: position.found, count: count)
-        case .overflow:
-            throw source.corrupted(
-                leaf.number, "page", "a database with duplicates has a value in an overflow run")
+            let path = workspace.pointee.valuePath
+            let depth = position.tree.depth
+            for step in 0..<(depth - 1)
+            where path[step].index != Page(path[step].page, size: pageSize).count - 1 {
+                return false
+            }
+            return path[depth - 1].index == Page(path[depth - 1].page, size: pageSize).count
         }
     }
 
-    /// Whether the path in the value tree leads behind its last value.
-    private func isAtEnd(_ index: Int) -> Bool {
-        let path = workspace.pointee.valuePath
-        let depth = valueTreeState.pointee.depth
-        for step in 0..<(depth - 1)
-        where path[step].index != Page(path[step].page, size: pageSize).count - 1 {
-            return false
-        }
-        return index == Page(path[depth - 1].page, size: pageSize).count
-    }
-
-    private func loadValueTree(_ record: ValueTree) {
+    private func loadValueTree(_ state: TreeState) {
         // Where the last insert went is kept, to see ascending values.
-        let (page, index) = (valueTreeState.pointee.lastInsertPage, valueTreeState.pointee.lastInsertIndex)
-        valueTreeState.pointee = record.state(in: tree.pointee.record)
+        let (page, index) = (
+            valueTreeState.pointee.lastInsertPage, valueTreeState.pointee.lastInsertIndex
+        )
+        valueTreeState.pointee = state
         valueTreeState.pointee.lastInsertPage = page
         valueTreeState.pointee.lastInsertIndex = index
     }
@@ -147,14 +124,17 @@ extension TreeWriter {
                 return
             }
             let (first, second) = index == 0 ? (value, bytes) : (bytes, value)
-            let count = InlineValues.store(first, second, width: width, to: workspace.pointee.valuesBuffer)
+            let count = InlineValues.store(
+                first, second, width: width, to: workspace.pointee.valuesBuffer)
             try replace(key, LeafValue(kind: .inlineValues, bytes: valuesBytes(count)))
         case .inlineValues:
             guard let values = InlineValues(bytes) else { throw source.badEntry(leaf) }
             guard fitsInLeaf(key, valueLength: values.fieldSize(adding: value.count)) else {
                 var duplicates: [UnsafeRawBufferPointer] = []
                 for index in 0..<values.count {
-                    guard let duplicate = values.duplicate(index) else { throw source.badEntry(leaf) }
+                    guard let duplicate = values.duplicate(index) else {
+                        throw source.badEntry(leaf)
+                    }
                     duplicates.append(duplicate)
                 }
                 try moveToTree(key, duplicates, value)
@@ -219,7 +199,8 @@ extension TreeWriter {
         ValueTree(valueTreeState.pointee.record).store(to: workspace.pointee.valueTreeRecord)
         return LeafValue(
             kind: .valueTree,
-            bytes: UnsafeRawBufferPointer(start: workspace.pointee.valueTreeRecord, count: ValueTree.size))
+            bytes: UnsafeRawBufferPointer(
+                start: workspace.pointee.valueTreeRecord, count: ValueTree.size))
     }
 
     // MARK: Delete
@@ -235,8 +216,7 @@ extension TreeWriter {
         guard position.found else { return false }
         let leafStep = tree.pointee.depth - 1
         let found = Page(path[leafStep].page, size: pageSize)
-        guard let before = found.value(position.index) else { throw source.badEntry(found) }
-        let place = try search(before, value, in: found)
+        let place = try search(value, in: found, position.index)
         guard place.found else { return false }
         try touchPath()
         let leaf = Page(path[leafStep].page, size: pageSize)
@@ -251,7 +231,7 @@ extension TreeWriter {
         case .inlineValues:
             guard let values = InlineValues(bytes) else { throw source.badEntry(leaf) }
             if isCounted { changeEntryCounts(by: 0 &- 1) }
-            try removeInlineValue(place.index, of: values, key, leaf)
+            try removeInlineValue(place.position.index, of: values, key, leaf)
         case .valueTree:
             if isCounted { changeEntryCounts(by: 0 &- 1) }
             try removeFromTree(key, field, value)
@@ -318,7 +298,8 @@ extension TreeWriter {
             stored = LeafValue(kind: .inline, bytes: valuesBytes(duplicate.count))
         } else {
             guard page.count > 1,
-                let count = InlineValues.store(page, width: width, to: workspace.pointee.valuesBuffer)
+                let count = InlineValues.store(
+                    page, width: width, to: workspace.pointee.valuesBuffer)
             else { return false }
             stored = LeafValue(kind: .inlineValues, bytes: valuesBytes(count))
         }
@@ -334,35 +315,5 @@ extension TreeWriter {
     private func corruptedLeaf(_ problem: String) -> DatabaseError {
         let leaf = Page(path[tree.pointee.depth - 1].page, size: pageSize)
         return source.corrupted(leaf.number, "leaf", problem)
-    }
-
-    /// Gives up the pages of a tree of values.
-    func releaseValueTree(_ record: ValueTree) throws(DatabaseError) {
-        let state = record.state(in: tree.pointee.record)
-        // No tree has more pages than there are, whatever a damaged one claims.
-        var left = min(
-            record.leafPages &+ record.branchPages,
-            source.pageCount &+ workspace.pointee.frames.pointee.dirtyPages)
-        try releasePages(state.root, level: state.depth - 1, state, &left)
-        TreeRecord.subtract(record.leafPages, from: &tree.pointee.record.leafPages)
-        TreeRecord.subtract(record.branchPages, from: &tree.pointee.record.branchPages)
-    }
-
-    /// - Parameter left: pages the tree may still have; a damaged one could name pages many times.
-    private func releasePages(
-        _ reference: PageReference, level: Int, _ state: TreeState, _ left: inout UInt64
-    ) throws(DatabaseError) {
-        guard left > 0 else {
-            throw source.corrupted(
-                reference.number, "page", "a tree of duplicates has more pages than it counts")
-        }
-        left -= 1
-        if level > 0 {
-            let page = try source.page(reference, level: level, layout: state.branchLayout)
-            for index in 0..<page.count {
-                try releasePages(page.child(index), level: level - 1, state, &left)
-            }
-        }
-        release(reference)
     }
 }

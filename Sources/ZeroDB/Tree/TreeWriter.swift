@@ -35,17 +35,6 @@ struct TreeWriter {
 
     var pageSize: Int { source.pageSize }
 
-    enum PutMode {
-        case overwrite
-        case noOverwrite
-        /// The key is after all others.
-        case append
-        /// With several values a key: the pair is new.
-        case noPair
-        /// The value is after the key's others.
-        case appendValue
-    }
-
     enum PutResult {
         case stored
         /// The pair of key and value was there.
@@ -293,19 +282,22 @@ struct TreeWriter {
         var length = right.count
         if entries.isLeaf {
             let left = entries.key(cut - 1, in: entries.scratch.firstKey)
-            length = min(length, commonPrefixLength(left, right) + 1)
+            length = min(length, KeyOrder.commonPrefixLength(left, right) + 1)
         }
-        let buffer = level & 1 == 0 ? workspace.pointee.separators.0 : workspace.pointee.separators.1
+        let buffer =
+            level & 1 == 0 ? workspace.pointee.separators.0 : workspace.pointee.separators.1
         if let start = right.baseAddress { memcpy(buffer, start, length) }
         return KeyBytes(start: buffer, count: length)
     }
 
     private func insertInParent(
-        _ step: Int, separator: KeyBytes, child: PageReference, entryCount: UInt64, leftEntryCount: UInt64
+        _ step: Int, separator: KeyBytes, child: PageReference, entryCount: UInt64,
+        leftEntryCount: UInt64
     ) throws(DatabaseError) {
         guard step > 0 else {
             try growRoot(
-                separator: separator, right: child, entryCount: entryCount, leftEntryCount: leftEntryCount)
+                separator: separator, right: child, entryCount: entryCount,
+                leftEntryCount: leftEntryCount)
             return
         }
         let parent = Page(path[step - 1].page, size: pageSize)

@@ -1,0 +1,196 @@
+/// A record being written: room for its header, then operations.
+struct LogBuffer {
+    private(set) var bytes: UnsafeMutableRawPointer
+    private(set) var count = LogRecord.headerSize
+    private var capacity = 4096
+    /// Records are not kept beyond this; the transaction becomes a checkpoint instead.
+    private var limit = 0
+    /// Whether the operations have become too many.
+    private(set) var isOverfull = false
+    /// Whether the transaction is logged at all.
+    private(set) var isRecording = false
+    private var namedDatabases: Set<Int> = []
+
+    /// Kept between transactions up to this size.
+    private static let keptBytes = 1 << 20
+
+    init() { bytes = .allocate(byteCount: capacity, alignment: 8) }
+
+    func deallocate() { bytes.deallocate() }
+
+    /// Ready for the next transaction.
+    ///
+    /// - Parameter limit: bytes a record may have; 0 to record nothing.
+    mutating func begin(limit: Int) {
+        if capacity > Self.keptBytes {
+            bytes.deallocate()
+            capacity = 4096
+            bytes = .allocate(byteCount: capacity, alignment: 8)
+        }
+        count = LogRecord.headerSize
+        self.limit = limit
+        isRecording = limit > 0
+        isOverfull = false
+        namedDatabases.removeAll(keepingCapacity: namedDatabases.count < 64)
+    }
+
+    /// A place that a record can be cut off at.
+    struct Mark {
+        fileprivate var count: Int
+        fileprivate var isOverfull: Bool
+        fileprivate var namedDatabases: Set<Int>
+    }
+
+    var mark: Mark {
+        Mark(count: count, isOverfull: isOverfull, namedDatabases: namedDatabases)
+    }
+
+    /// Forgets all operations since a mark was set.
+    mutating func cut(at mark: Mark) {
+        count = mark.count
+        isOverfull = mark.isOverfull
+        namedDatabases = mark.namedDatabases
+    }
+
+    /// Whether there is anything to replay.
+    var isEmpty: Bool { count == LogRecord.headerSize }
+
+    private mutating func reserve(_ more: Int) -> Bool {
+        guard isRecording, !isOverfull else { return false }
+        guard more <= limit, count <= limit - more else {
+            isOverfull = true
+            return false
+        }
+        if count + more > capacity {
+            let larger = max(capacity * 2, count + more + 16)
+            let new = UnsafeMutableRawPointer.allocate(byteCount: larger, alignment: 8)
+            new.copyMemory(from: bytes, byteCount: count)
+            bytes.deallocate()
+            bytes = new
+            capacity = larger
+        }
+        return true
+    }
+
+    private mutating func append(_ byte: UInt8) {
+        bytes.storeBytes(of: byte, toByteOffset: count, as: UInt8.self)
+        count += 1
+    }
+
+    private mutating func append(number: Int) {
+        var rest = UInt64(number)
+        while rest >= 0x80 {
+            append(UInt8(truncatingIfNeeded: rest) | 0x80)
+            rest >>= 7
+        }
+        append(UInt8(rest))
+    }
+
+    private mutating func append(_ run: UnsafeRawBufferPointer) {
+        append(number: run.count)
+        if let start = run.baseAddress {
+            (bytes + count).copyMemory(from: start, byteCount: run.count)
+        }
+        count += run.count
+    }
+
+    mutating func put(_ database: Int, _ key: KeyBytes, _ value: UnsafeRawBufferPointer) {
+        guard reserve(32 + key.count + value.count) else { return }
+        append(LogOperation.put)
+        append(number: database)
+        append(key)
+        append(value)
+    }
+
+    mutating func delete(_ database: Int, _ key: KeyBytes) {
+        guard reserve(32 + key.count) else { return }
+        append(LogOperation.delete)
+        append(number: database)
+        append(key)
+    }
+
+    mutating func deletePair(_ database: Int, _ key: KeyBytes, _ value: UnsafeRawBufferPointer) {
+        guard reserve(32 + key.count + value.count) else { return }
+        append(LogOperation.deletePair)
+        append(number: database)
+        append(key)
+        append(value)
+    }
+
+    /// Says which database a number stands for, once a record.
+    mutating func name(_ database: Int, _ name: KeyBytes) {
+        guard database > 0, isRecording, namedDatabases.insert(database).inserted,
+            reserve(32 + name.count)
+        else { return }
+        append(LogOperation.name)
+        append(number: database)
+        append(name)
+    }
+
+    mutating func create(_ database: Int, _ flags: DatabaseFlags) {
+        guard reserve(32) else { return }
+        append(LogOperation.create)
+        append(number: database)
+        append(number: Int(flags.rawValue))
+    }
+
+    mutating func clear(_ database: Int) {
+        guard reserve(32) else { return }
+        append(LogOperation.clear)
+        append(number: database)
+    }
+
+    mutating func drop(_ database: Int) {
+        guard reserve(32) else { return }
+        append(LogOperation.drop)
+        append(number: database)
+    }
+
+    mutating func rename(_ database: Int, to name: KeyBytes) {
+        guard reserve(32 + name.count) else { return }
+        append(LogOperation.rename)
+        append(number: database)
+        append(name)
+    }
+
+    mutating func deleteRange(_ database: Int, from: KeyBytes?, to: KeyBytes?) {
+        guard reserve(48 + (from?.count ?? 0) + (to?.count ?? 0)) else { return }
+        append(LogOperation.deleteRange)
+        append(number: database)
+        append(
+            number: (from == nil ? 0 : LogOperation.hasFrom)
+                | (to == nil ? 0 : LogOperation.hasTo))
+        if let from { append(from) }
+        if let to { append(to) }
+    }
+
+    /// Puts bytes in the place of others that are in the record already.
+    mutating func overwrite(at offset: Int, with run: UnsafeRawBufferPointer) {
+        guard let start = run.baseAddress, offset >= LogRecord.headerSize, offset <= count,
+            run.count <= count - offset
+        else { return }
+        (bytes + offset).copyMemory(from: start, byteCount: run.count)
+    }
+
+    /// A place in the record to go back to.
+    struct OperationMark {
+        fileprivate var count = LogRecord.headerSize
+        fileprivate var isOverfull = false
+    }
+
+    var operationMark: OperationMark {
+        OperationMark(count: count, isOverfull: isOverfull)
+    }
+
+    /// Takes back operations that turned out to change nothing.
+    mutating func cut(to mark: OperationMark) {
+        guard isRecording else { return }
+        count = mark.count
+        isOverfull = mark.isOverfull
+    }
+
+    /// Pads the record to a multiple of 8 bytes.
+    mutating func pad() {
+        while count % 8 != 0 { append(0) }
+    }
+}

@@ -1,0 +1,181 @@
+import CZeroDBPlatform
+import Synchronization
+
+/// The reader table.
+extension SharedState {
+    /// Reader slots there are.
+    @inline(__always)
+    var readers: Int { min(Int(word(Layout.readers).pointee.load(ordering: .relaxed)), readersMax) }
+
+    /// Says that the file has room for more slots. Under a lock.
+    func growReaders(to count: Int) {
+        word(Layout.readers).pointee.store(UInt64(count), ordering: .sequentiallyConsistent)
+    }
+
+    /// A reader, for people to look at.
+    struct Reader {
+        var slot: Int
+        var processID: UInt32
+        var thread: UInt64
+        /// nil if it has been reset.
+        var snapshot: UInt64?
+    }
+
+    func readerList() -> [Reader] {
+        (0..<slotsInUse).compactMap { slot in
+            guard owner(slot).pointee.load(ordering: .sequentiallyConsistent) != 0 else {
+                return nil
+            }
+            let start = slotOffset(slot)
+            let snapshot = snapshot(slot).pointee.load(ordering: .sequentiallyConsistent)
+            return Reader(
+                slot: slot,
+                processID: UInt32(
+                    truncatingIfNeeded: word(start + Layout.slotProcessID).pointee.load(
+                        ordering: .relaxed)),
+                thread: word(start + Layout.slotThread).pointee.load(ordering: .relaxed),
+                snapshot: snapshot == Self.noSnapshot ? nil : snapshot)
+        }
+    }
+
+    @inline(__always)
+    private func slotOffset(_ slot: Int) -> Int {
+        Layout.readerSlots + slot * Layout.readerSlotSize
+    }
+
+    private var slotsUsed: UnsafeMutablePointer<Atomic<UInt64>> { word(Layout.slotsUsed) }
+
+    @inline(__always)
+    private func owner(_ slot: Int) -> UnsafeMutablePointer<Atomic<UInt64>> {
+        word(slotOffset(slot) + Layout.slotOwner)
+    }
+
+    @inline(__always)
+    private func snapshot(_ slot: Int) -> UnsafeMutablePointer<Atomic<UInt64>> {
+        word(slotOffset(slot) + Layout.slotSnapshot)
+    }
+
+    /// Takes a reader slot. No lock: a compare-and-swap on a slot this thread had before, or on
+    /// the next free one.
+    ///
+    /// - Returns: nil if all slots are taken.
+    @inline(__always)
+    func claimReader(_ process: Owner) -> Int? {
+        let hint = zp_thread_slot_hints()
+        let last = Int(hint?.pointee.reader ?? 0)
+        let readers = self.readers
+        if last < readers, claim(last, process) { return last }
+        for slot in 0..<readers where claim(slot, process) {
+            hint?.pointee.reader = UInt32(truncatingIfNeeded: slot)
+            return slot
+        }
+        return nil
+    }
+
+    @inline(__always)
+    private func claim(_ slot: Int, _ process: Owner) -> Bool {
+        let identity = process.raw
+        let ownerWord = owner(slot)
+        guard ownerWord.pointee.load(ordering: .relaxed) == 0 else { return false }
+        // Nothing is pinned until a snapshot is stored; a free slot's snapshot is noSnapshot or,
+        // never used, 0, so raise the count of slots to scan only after it says noSnapshot.
+        guard
+            ownerWord.pointee.compareExchange(
+                expected: 0, desired: identity, ordering: .sequentiallyConsistent
+            ).exchanged
+        else { return false }
+        snapshot(slot).pointee.store(Self.noSnapshot, ordering: .sequentiallyConsistent)
+        // Only for people to read: neither decides anything.
+        word(slotOffset(slot) + Layout.slotProcessID).pointee.store(
+            UInt64(UInt32(bitPattern: process.processID)), ordering: .relaxed)
+        word(slotOffset(slot) + Layout.slotThread).pointee.store(
+            zp_thread_id(), ordering: .relaxed)
+        var used = slotsUsed.pointee.load(ordering: .relaxed)
+        while used <= UInt64(slot) {
+            let result = slotsUsed.pointee.compareExchange(
+                expected: used, desired: UInt64(slot) + 1, ordering: .sequentiallyConsistent)
+            if result.exchanged { break }
+            used = result.original
+        }
+        return true
+    }
+
+    /// Pins the newest commit in a slot and copies its record.
+    @inline(__always)
+    func pinNewest(slot: Int, to bytes: UnsafeMutableRawPointer) {
+        while true {
+            let transaction = visible
+            snapshot(slot).pointee.store(transaction, ordering: .sequentiallyConsistent)
+            copyMeta(transaction, to: bytes)
+            if visible == transaction { return }
+        }
+    }
+
+    /// Lets go of a slot's snapshot; the slot stays taken.
+    @inline(__always)
+    func unpin(slot: Int) {
+        snapshot(slot).pointee.store(Self.noSnapshot, ordering: .releasing)
+    }
+
+    /// Gives a slot back.
+    @inline(__always)
+    func releaseReader(_ slot: Int) {
+        snapshot(slot).pointee.store(Self.noSnapshot, ordering: .releasing)
+        owner(slot).pointee.store(0, ordering: .releasing)
+    }
+
+    /// The oldest snapshot that anybody reads, the newest commit if nobody reads.
+    func oldestSnapshot() -> UInt64 {
+        var oldest = visible
+        forEachReader { snapshot in oldest = min(oldest, snapshot) }
+        return oldest
+    }
+
+    func readerCount() -> Int {
+        var count = 0
+        forEachReader { _ in count += 1 }
+        return count
+    }
+
+    private var slotsInUse: Int {
+        min(Int(slotsUsed.pointee.load(ordering: .sequentiallyConsistent)), readers)
+    }
+
+    private func forEachReader(_ body: (UInt64) -> Void) {
+        for slot in 0..<slotsInUse
+        where owner(slot).pointee.load(ordering: .sequentiallyConsistent) != 0 {
+            body(snapshot(slot).pointee.load(ordering: .sequentiallyConsistent))
+        }
+    }
+
+    /// Frees the slots of processes that have died (invariant 5).
+    ///
+    /// - Parameters:
+    ///   - reaper: this process; a slot is its own while it is being cleared, so that a second
+    ///     reaper cannot clear what a new reader has just taken.
+    ///   - isLocked: asks the kernel whether an entry's process lives.
+    /// - Returns: how many slots were freed.
+    func reapReaders(reaper: Owner, isLocked: (Int) -> Bool) -> Int {
+        var freed = 0
+        var known: [Int: Bool] = [:]
+        for slot in 0..<slotsInUse {
+            let value = owner(slot).pointee.load(ordering: .sequentiallyConsistent)
+            let holder = Owner(raw: value)
+            guard value != 0, holder != reaper else { continue }
+            var isDead = isSuperseded(holder)
+            if !isDead {
+                let isAlive = known[holder.entry] ?? isLocked(holder.entry)
+                known[holder.entry] = isAlive
+                isDead = !isAlive
+            }
+            guard isDead,
+                owner(slot).pointee.compareExchange(
+                    expected: value, desired: reaper.raw, ordering: .sequentiallyConsistent
+                ).exchanged
+            else { continue }
+            releaseReader(slot)
+            freed += 1
+        }
+        return freed
+    }
+}

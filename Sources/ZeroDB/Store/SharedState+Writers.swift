@@ -1,0 +1,39 @@
+import Synchronization
+
+/// The processes that may write.
+extension SharedState {
+    /// Processes that have the environment open for writing. One that died is counted on, until
+    /// all have closed it: the writer's lock then takes a little longer.
+    private var writers: UnsafeMutablePointer<Atomic<UInt64>> { word(Layout.writers) }
+
+    func countWriter() { writers.pointee.add(1, ordering: .sequentiallyConsistent) }
+
+    func discountWriter() { writers.pointee.subtract(1, ordering: .sequentiallyConsistent) }
+
+    /// Lets a process write that is the only one that could, without the lock that the kernel
+    /// keeps: a process that comes counts itself before it looks for a lone writer, a lone writer
+    /// names itself before it looks at the count, so one of them sees the other.
+    ///
+    /// - Returns: false if it is not the only one.
+    func beginAlone(_ process: Owner) -> Bool {
+        guard writers.pointee.load(ordering: .relaxed) == 1 else { return false }
+        self[Layout.loneWriter] = process.raw
+        if writers.pointee.load(ordering: .sequentiallyConsistent) == 1 { return true }
+        endAlone()
+        return false
+    }
+
+    func endAlone() { self[Layout.loneWriter] = 0 }
+
+    /// Whether a process writes without the kernel's lock. Ends its transaction if it has died.
+    ///
+    /// - Parameter isLocked: asks the kernel whether an entry's process lives.
+    func hasLoneWriter(isLocked: (Int) -> Bool) -> Bool {
+        let value = self[Layout.loneWriter]
+        guard value != 0 else { return false }
+        let process = Owner(raw: value)
+        if !isSuperseded(process), isLocked(process.entry) { return true }
+        endAlone()
+        return false
+    }
+}

@@ -1,0 +1,43 @@
+import CZeroDBPlatform
+
+// What the C functions call of the engine on their fastest ways, in one place. The C functions are a
+// module of their own: without `@inlinable` even the smallest of these would be a call.
+
+/// Moves a cursor of a read transaction to the next value of its key, if that is in the value leaf
+/// where the cursor stands.
+///
+/// - Parameter transaction: the cursor's transaction, known to be open.
+/// - Returns: nil if it is not so simple, and then nothing has changed.
+@inlinable @inline(__always)
+package func nextValueAtHand(
+    _ cursor: UnsafeMutablePointer<CursorState>,
+    _ transaction: UnsafeMutablePointer<TransactionState>
+) -> CursorState.Entry? {
+    guard !cursor.pointee.run.isEmpty, case .onEntry = cursor.pointee.place,
+        case .active = transaction.pointee.status,
+        transaction.pointee.snapshots == cursor.pointee.snapshots,
+        let value = cursor.pointee.run.next()
+    else { return nil }
+    return CursorState.Entry(key: cursor.pointee.run.key, value: value)
+}
+
+/// The transaction that a handle names; nil if the handle is dead or never was one.
+@inlinable @inline(__always)
+package func transaction(of handle: UInt64) -> UnsafeMutablePointer<TransactionState>? {
+    zp_resolve_handle(zp_handle_table_of(UInt64(ZP_TRANSACTIONS)), handle)?
+        .assumingMemoryBound(to: TransactionState.self)
+}
+
+/// The cursor that a handle names; nil if the handle is dead or never was one.
+@inlinable @inline(__always)
+package func cursor(of handle: UInt64) -> UnsafeMutablePointer<CursorState>? {
+    zp_resolve_handle(zp_handle_table_of(UInt64(ZP_CURSORS)), handle)?
+        .assumingMemoryBound(to: CursorState.self)
+}
+
+/// `Operations.get`, for a caller that only has the transaction.
+package func get(
+    _ transaction: UnsafeMutablePointer<TransactionState>, _ database: Int, _ key: KeyBytes
+) throws(DatabaseError) -> UnsafeRawBufferPointer? {
+    try Operations(transaction).get(database, key)
+}
