@@ -37,7 +37,7 @@ DEMO_ENVIRONMENT := build/demo.zdb
 # The command-line programs to build and install, by their SwiftPM product names.
 TOOLS :=
 
-.PHONY: all help lib stage install uninstall demo test test-swift test-c test-differential \
+.PHONY: all help lib stage install uninstall demo test test-swift test-assertions test-c test-differential \
 	test-python test-format differential docs \
 	crash-test stress check-exports test-tsan test-asan test-valgrind bench readpath lint lint-headers \
 	lint-man lint-python lint-shell lint-swift format clean deps-test deps-demo
@@ -178,6 +178,12 @@ test-swift: ## the tests of the engine and the Swift API
 	@scripts/deps.sh build
 	$(SWIFT) test $(SWIFTFLAGS) -c release -Xswiftc -enable-testing --scratch-path .build-test
 
+# Preconditions are assertions, which a release build leaves out: here they are on.
+test-assertions: ## the same with the engine's assertions on, and fewer random operations
+	@scripts/deps.sh build
+	ZERODB_OPERATIONS_MAX=20000 $(SWIFT) test $(SWIFTFLAGS) -c release -Xswiftc -enable-testing \
+		-Xswiftc -assert-config -Xswiftc Debug --scratch-path .build-assertions
+
 test-c: stage ## the tests of the C API, as C11 and as C++17
 	@scripts/deps.sh c
 	$(MAKE) -C Tests/C test STAGE='$(CURDIR)/$(STAGE)'
@@ -284,4 +290,4 @@ format: $(VENV)/.lint ## format the Swift and Python sources in place
 # --------------------------------------------------------------------- clean
 
 clean: ## remove everything that was built
-	rm -rf build .build .build-test .build-tsan .build-asan .build-example examples/swift/.build
+	rm -rf build .build .build-test .build-assertions .build-tsan .build-asan .build-example examples/swift/.build

@@ -246,6 +246,7 @@ struct FreeList {
     /// - Parameter birth: the oldest writer of young pages; nil for pages that the durable root
     ///   may need.
     func hold(_ runs: ArraySlice<PageRun>, transaction: UInt64, birth: UInt64?) {
+        assert(birth == nil ? hasRoom(old: runs, young: []) : hasRoom(old: [], young: runs))
         guard !runs.isEmpty else { return }
         let (newest, count) = newestGroup(isYoung: birth != nil)
         let end = Self.groupsStart + groupWords

@@ -68,6 +68,7 @@ struct FreeRegion {
     private mutating func change(
         _ run: PageRun, _ body: (inout UInt64, UInt64) -> Bool
     ) -> Bool {
+        assert(run.start >= start && run.end <= end)
         var bit = run.start - start
         let last = bit + run.count
         while bit < last {

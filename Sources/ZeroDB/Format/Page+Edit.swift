@@ -65,6 +65,8 @@ extension Page {
         at index: Int, suffix: UnsafeRawBufferPointer, kindBits: UInt16, extra: Int, slotSize: Int
     ) -> UnsafeMutableRawPointer {
         let count = self.count
+        assert(
+            index <= count && gap >= slotSize + Self.restLength(suffixLength: suffix.count) + extra)
         let place = base + (slotsOffset + index * slotSize)
         if index < count { memmove(place + slotSize, place, (count - index) * slotSize) }
         let rest = Self.restLength(suffixLength: suffix.count)

@@ -101,6 +101,7 @@ extension Page {
     /// Inserts a value, given by its key. The caller has checked `gap`.
     func insertDuplicate(at index: Int, key: KeyBytes) {
         let layout = self.layout
+        assert(index <= count && gap >= Self.valueLeafEntrySize(layout, length: key.count))
         let isReversed = layout.contains(.reversed)
         if layout.contains(.packed) {
             let width = self.width

@@ -51,6 +51,7 @@ final class BackgroundThread: @unchecked Sendable {
 
     /// With `mutex`.
     private func start() {
+        assert(mutex.isHeld)
         var all = sigset_t()
         var before = sigset_t()
         sigfillset(&all)

@@ -22,6 +22,13 @@ final class Mutex: @unchecked Sendable {
 
     func unlock() { pthread_mutex_unlock(handle) }
 
+    /// Whether some thread holds the lock, for assertions of functions that need it held.
+    var isHeld: Bool {
+        guard pthread_mutex_trylock(handle) == 0 else { return true }
+        pthread_mutex_unlock(handle)
+        return false
+    }
+
     /// Runs a body that holds the lock.
     func withLock<Result, Failure: Error>(
         _ body: () throws(Failure) -> Result
@@ -114,4 +121,10 @@ final class Semaphore: @unchecked Sendable {
     }
 
     func signal() { sem_post(handle) }
+
+    /// Whether as many hold it as may, for assertions of functions that need it held.
+    var isHeld: Bool {
+        var count: Int32 = 0
+        return sem_getvalue(handle, &count) == 0 && count <= 0
+    }
 }

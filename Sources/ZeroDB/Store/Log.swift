@@ -229,6 +229,7 @@ final class Log: @unchecked Sendable {
     private func flushAlone(
         _ shared: SharedState, _ body: () throws(DatabaseError) -> Void
     ) throws(DatabaseError) {
+        assert(mutex.isHeld && !isFlushing)
         isFlushing = true
         mutex.unlock()
         var failure: DatabaseError?

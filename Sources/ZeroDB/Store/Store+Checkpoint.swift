@@ -42,6 +42,7 @@ extension Store {
     /// If a process died while it wrote a meta page, that page may be the newest a crash would
     /// find: finishes what it began. With the checkpoint's lock.
     private func finishInterruptedCheckpoint() throws(DatabaseError) {
+        assert(checkpointMutex.isHeld)
         guard shared.checkpointing != 0 else { return }
         do throws(DatabaseError) {
             let loaded = try MetaPages.load(from: dataFile)
@@ -78,6 +79,7 @@ extension Store {
 
     /// Tells all processes what the durable root now is.
     private func noteCheckpoint(_ meta: Meta, page: UInt64) {
+        assert(checkpointMutex.isHeld)
         // What the meta page holds needs no log to be durable. Visible first: who waits for the
         // checkpoint or the flush returns when it sees it, and must then see its own commit.
         shared.raiseVisible(to: meta.transaction)

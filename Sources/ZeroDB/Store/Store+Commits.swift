@@ -29,6 +29,7 @@ extension Store {
     /// Keeps the newest commit within the ring of metas of the newest visible one. With the
     /// writer's lock.
     func keepTipNear() throws(DatabaseError) {
+        assert(writerSemaphore.isHeld)
         guard shared.tip - min(shared.tip, shared.visible) >= SharedState.tipLeadMax else { return }
         if shared.unlogged > shared.visible {
             try makeCheckpoint(holding: shared.tip)

@@ -50,6 +50,7 @@ struct Commit {
     }
 
     private mutating func run() throws(DatabaseError) -> CommitWait {
+        assert(store.writerSemaphore.isHeld && transaction.pointee.parent == nil)
         write.pointee.workspace.pointee.isLimited = false
         write.pointee.logReservedValue()
         let databases = transaction.pointee.dirtyDatabases()

@@ -19,6 +19,7 @@ extension CursorState {
         keys: UnsafeMutablePointer<zp_bytes>?, values: UnsafeMutablePointer<zp_bytes>?,
         capacity: Int
     ) throws(DatabaseError) -> Int {
+        assert(capacity > 0)
         let tree = try begin()
         let buffer: UnsafeMutableRawPointer
         if let known = batchKeys {

@@ -70,6 +70,7 @@ final class WriterMemory {
 
     /// A store's write state. With the writer's lock.
     static func state(of store: Store) -> UnsafeMutablePointer<WriteState> {
+        assert(store.writerSemaphore.isHeld)
         if let known = store.writerMemory as? WriterMemory { return known.state }
         let made = WriterMemory(pageSize: store.pageSize)
         store.writerMemory = made

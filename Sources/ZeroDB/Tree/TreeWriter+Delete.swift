@@ -16,6 +16,7 @@ extension TreeWriter {
 
     /// Deletes the entry the path leads to, with all its values. The path has been touched.
     func removeFound() throws(DatabaseError) {
+        assert(isPathOwn)
         let step = tree.pointee.depth - 1
         let leaf = Page(path[step].page, size: pageSize)
         let index = path[step].index

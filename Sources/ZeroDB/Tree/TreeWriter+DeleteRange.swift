@@ -8,6 +8,8 @@ extension TreeWriter {
     ///     the transaction.
     /// - Returns: how many there were.
     func deleteRange(from: KeyBytes?, to: KeyBytes?) throws(DatabaseError) -> UInt64 {
+        let none = KeyBytes(start: nil, count: 0)
+        assert(from.map { isPutable($0, none) } ?? true && to.map { isPutable($0, none) } ?? true)
         var deleted: UInt64 = 0
         while tree.pointee.depth > 0, try moveToFirst(atOrAfter: from) {
             let step = tree.pointee.depth - 1

@@ -30,6 +30,7 @@ extension TreeWriter {
     func putPair(
         _ key: KeyBytes, _ value: UnsafeRawBufferPointer, mode: PutMode
     ) throws(DatabaseError) -> PutResult {
+        assert(isPutable(key, value))
         guard tree.pointee.depth > 0 else {
             try putFirst(key, stored: try single(value, key))
             TreeRecord.add(1, to: &tree.pointee.record.keys)
@@ -111,6 +112,7 @@ extension TreeWriter {
     private func add(
         _ value: UnsafeRawBufferPointer, at index: Int, to key: KeyBytes
     ) throws(DatabaseError) {
+        assert(isPathOwn)
         let step = path[tree.pointee.depth - 1]
         let leaf = Page(step.page, size: pageSize)
         guard let field = leaf.value(step.index) else { throw source.badEntry(leaf) }
@@ -211,6 +213,7 @@ extension TreeWriter {
     func deletePair(
         _ key: KeyBytes, _ value: UnsafeRawBufferPointer
     ) throws(DatabaseError) -> Bool {
+        assert(isPutable(key, value))
         guard tree.pointee.depth > 0 else { return false }
         let position = try TreeRead.descend(source, tree.pointee, to: key, path: path)
         guard position.found else { return false }

@@ -51,6 +51,7 @@ struct TreeWriter {
     func put(
         _ key: KeyBytes, _ value: UnsafeRawBufferPointer, mode: PutMode
     ) throws(DatabaseError) -> PutResult {
+        assert(isPutable(key, value))
         guard tree.pointee.depth > 0 else {
             try putFirst(key, value)
             return .stored
@@ -101,6 +102,7 @@ struct TreeWriter {
     /// Replaces the value of the entry the path leads to. The path has been touched.
     @inline(__always)
     func replace(_ key: KeyBytes, _ stored: LeafValue) throws(DatabaseError) {
+        assert(isPathOwn)
         let step = path[tree.pointee.depth - 1]
         let leaf = Page(step.page, size: pageSize)
         if leaf.overwriteValue(step.index, with: stored) { return }
@@ -179,6 +181,7 @@ struct TreeWriter {
 
     @inline(__always)
     func insertLeafEntry(_ key: KeyBytes, _ value: LeafValue) throws(DatabaseError) {
+        assert(isPathOwn)
         let step = tree.pointee.depth - 1
         let page = Page(path[step].page, size: pageSize)
         let index = path[step].index
@@ -410,6 +413,23 @@ struct TreeWriter {
         }
     }
 
+    /// Whether every page of the path may change in place, for assertions.
+    var isPathOwn: Bool {
+        (0..<tree.pointee.depth).allSatisfy { isOwn(path[$0].reference) }
+    }
+
+    /// Whether key and value have sizes that a put can have, and lie in no page that it may move; for
+    /// assertions.
+    func isPutable(_ key: KeyBytes, _ value: UnsafeRawBufferPointer) -> Bool {
+        let frames = workspace.pointee.frames
+        let areInFrames = [key, value].contains { bytes in
+            bytes.baseAddress.map { frames.pointee.contains($0) } ?? false
+        }
+        return key.count <= Format.keySizeMax(pageSize: pageSize)
+            && (key.count > 0 || tree.pointee.isValueTree)
+            && value.count <= Format.valueSizeMax && !areInFrames
+    }
+
     /// Gives up a tree page: at once if this transaction made it, with its commit if one that it is
     /// nested in did, else when no reader of the snapshot needs it.
     func release(_ reference: PageReference) {
@@ -444,6 +464,7 @@ struct TreeWriter {
     /// Adds to the counts of all branches on the path. It has been touched.
     @inline(never)
     func changeEntryCounts(by change: UInt64) {
+        assert(isPathOwn)
         for step in 0..<(tree.pointee.depth - 1) {
             let page = Page(path[step].page, size: pageSize)
             let index = path[step].index

@@ -35,7 +35,7 @@ final class PageFixture {
         var prefix = keyed.first?.key ?? []
         if let last = keyed.last?.key, keyed.count > 1 {
             let common = prefix.withUnsafeBytes { first in
-                last.withUnsafeBytes { commonPrefixLength(first, $0) }
+                last.withUnsafeBytes { KeyOrder.commonPrefixLength(first, $0) }
             }
             prefix.removeLast(prefix.count - common)
         } else {

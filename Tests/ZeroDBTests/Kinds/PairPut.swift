@@ -8,12 +8,12 @@ enum PairPut: CaseIterable {
     case noPair
     case appendValue
 
-    var mode: Operations.PutMode {
+    var mode: PutMode {
         switch self {
         case .overwrite: .overwrite
         case .noOverwrite: .noOverwrite
         case .append: .append
-        case .noPair: .noPair
+        case .noDuplicate: .noPair
         case .appendValue: .appendValue
         }
     }
@@ -33,7 +33,7 @@ enum PairPut: CaseIterable {
             case .append:
                 let isAfter = model.last.map { model.compareKeys(key, $0.key) > 0 } ?? true
                 self = isAfter ? .stored : .notSorted
-            case .noPair:
+            case .noDuplicate:
                 let isThere = model.kind.hasDuplicates && values.contains(value)
                 self = isThere ? .exists(value) : .stored
             case .appendValue:
