@@ -157,7 +157,7 @@ private func putMultiple(
     values[1].size = 0
     for index in 0..<count {
         let value = UnsafeRawBufferPointer(start: data + index * size, count: size)
-        // What is asked of the key holds before the first value.
+        // Demands on the key hold before the first value.
         let ofKey = mode == .noOverwrite || mode == .append
         let valueMode = ofKey && index > 0 ? .overwrite : mode
         if try cursor.pointee.put(key, value, mode: valueMode) != nil { return ZDB_KEYEXIST }

@@ -106,16 +106,16 @@ public func zdb_db_list(
     guard let on_database else {
         return Results.fail(Results.null("on_database", "zdb_db_list"))
     }
-    var listed: [(name: [UInt8], figures: DatabaseStatistics)] = []
+    var listed: [(name: [UInt8], statistics: DatabaseStatistics)] = []
     let result = Handles.withTransactionAlone(txn) { state throws(DatabaseError) in
         listed = try Operations(state).list()
         return ZDB_OK
     }
     guard result == ZDB_OK else { return result }
-    // Outside the transaction, so that what is called may use it.
-    for (name, figures) in listed {
+    // After the call has left the transaction, so that what is called may use it.
+    for (name, statistics) in listed {
         var stat = zdb_db_stat()
-        store(figures, in: &stat)
+        store(statistics, in: &stat)
         let answer = (name + [0]).withUnsafeBytes { bytes in
             on_database(context, bytes.baseAddress?.assumingMemoryBound(to: CChar.self), &stat)
         }

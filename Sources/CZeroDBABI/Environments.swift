@@ -75,7 +75,7 @@ private func engineOptions(
                 + "ZDB_THREADS_DEFAULT or ZDB_THREADS_NONE")
     }
     if let log = options.log {
-        // The context is the caller's, who vouches for its use from any thread.
+        // The context is the caller's, and usable from any thread by the header's terms.
         nonisolated(unsafe) let context = options.log_context
         result.onEvent = { event in
             event.message.withCString { log(context, event.level.rawValue, $0) }

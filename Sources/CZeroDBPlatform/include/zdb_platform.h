@@ -67,7 +67,7 @@ enum { ZP_UNLOCK = 0, ZP_LOCK_SHARED = 1, ZP_LOCK_EXCLUSIVE = 2 };
 
 /** An open-file-description lock (Linux F_OFD_SETLK) on [start, start + length). It belongs to
  *  the open file, not to the thread, and the kernel drops it when its last holder dies.
- *  Returns 0 or an errno; without `wait`, EAGAIN if somebody else holds it. */
+ *  Returns 0 or an errno; without `wait`, EAGAIN if another open file holds it. */
 int zp_lock_range(int fd, int mode, off_t start, off_t length, int wait);
 
 /** Whether another open file description holds a lock in the way of an exclusive one on the
@@ -106,7 +106,7 @@ struct zp_handle_table {
     int64_t high_water;
 };
 
-/** Kinds of handles. */
+/** What a handle is of. */
 enum { ZP_ENVIRONMENTS = 1, ZP_TRANSACTIONS = 2, ZP_CURSORS = 3 };
 
 extern struct zp_handle_table zp_handle_tables[4];

@@ -2,7 +2,7 @@ import CZeroDBPlatform
 
 /// A position in a database of a transaction, which the compiler keeps inside that transaction.
 ///
-/// What it hands out is valid until it moves: while an entry is in scope, the compiler lets nobody
+/// What it hands out is valid until it moves: while an entry is in scope, the compiler lets no code
 /// ask the cursor for anything else. In a write transaction it cannot outlive the next change: begin
 /// another with `cursor(in:)` and `seek(to:)` where you were. Used by one thread at a time, like its
 /// transaction.
@@ -64,7 +64,7 @@ public struct Cursor: ~Copyable, ~Escapable {
     /// Moves to the next entry, the first if the cursor is nowhere; nil at the end, and then the
     /// cursor stays on the last.
     ///
-    /// - Complexity: O(1), save a step to another page.
+    /// - Complexity: O(1), except for a step to another page.
     @_lifetime(&self)
     public mutating func next() throws(DatabaseError) -> Entry? {
         entry(try state.pointee.move(.next))
@@ -73,7 +73,7 @@ public struct Cursor: ~Copyable, ~Escapable {
     /// Moves to the entry before, the last if the cursor is nowhere; nil at the beginning, and then
     /// the cursor stays on the first.
     ///
-    /// - Complexity: O(1), save a step to another page.
+    /// - Complexity: O(1), except for a step to another page.
     @_lifetime(&self)
     public mutating func previous() throws(DatabaseError) -> Entry? {
         entry(try state.pointee.move(.previous))

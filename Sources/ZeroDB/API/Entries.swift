@@ -20,7 +20,7 @@ public struct Entries: ~Copyable, ~Escapable {
     /// The next entry, valid until the next call; nil at the end of the range.
     ///
     /// - Throws: `badTransaction`, `corrupted`.
-    /// - Complexity: O(1), save a step to another page; the first call O(log n).
+    /// - Complexity: O(1), except for a step to another page; the first call O(log n).
     @_lifetime(&self)
     public mutating func next() throws(DatabaseError) -> Cursor.Entry? {
         guard !isAtEnd else { return nil }

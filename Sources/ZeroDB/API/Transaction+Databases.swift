@@ -1,8 +1,8 @@
-/// A named database, as a listing tells of it.
+/// A named database, as a listing describes it.
 public struct ListedDatabase: Sendable, Equatable {
     /// The bytes of its name.
     public var nameBytes: [UInt8]
-    /// Its figures in the transaction that listed it.
+    /// Its counts in the transaction that listed it.
     public var statistics: DatabaseStatistics
 
     /// Its name, with the replacement character for what is no UTF-8.
@@ -40,8 +40,8 @@ extension Transaction where Self: ~Copyable {
     /// - Complexity: O(databases).
     public func databases() throws(DatabaseError) -> [ListedDatabase] {
         var listed: [ListedDatabase] = []
-        for (name, figures) in try access.operations.list() {
-            listed.append(ListedDatabase(nameBytes: name, statistics: figures))
+        for (name, statistics) in try access.operations.list() {
+            listed.append(ListedDatabase(nameBytes: name, statistics: statistics))
         }
         return listed
     }
@@ -51,7 +51,7 @@ extension WriteTransaction {
     /// Opens a named database, making it if it is not there.
     ///
     /// If the transaction aborts, a database that it has made is gone. Its handle then throws
-    /// `badDatabase` until somebody makes a database of that name.
+    /// `badDatabase` until a database of that name is made.
     ///
     /// - Parameters:
     ///   - name: 1 to 511 bytes.
@@ -88,7 +88,7 @@ extension WriteTransaction {
     /// Deletes a named database with all its entries.
     ///
     /// Transactions that began before read it as it was. Its handle throws `badDatabase` from then
-    /// on, until somebody makes a database of that name.
+    /// on, until a database of that name is made.
     ///
     /// - Throws: `incompatible` for the main database; otherwise as `clear(_:)`.
     public mutating func drop(_ database: Database) throws(DatabaseError) {

@@ -66,7 +66,7 @@ extension Transaction where Self: ~Copyable {
         }
     }
 
-    /// Figures of a database.
+    /// Counts of a database: entries, pages, depth.
     ///
     /// - Throws: `badDatabase`, `badTransaction`.
     /// - Complexity: O(1).
@@ -161,8 +161,8 @@ public struct WriteTransaction: ~Copyable, Transaction {
     /// parent's.
     ///
     /// - Throws: `badTransaction` if an earlier error broke the transaction; `full`; `panic`; a
-    ///   system error. The transaction has not happened then, save for `panic`, after which
-    ///   nobody can tell before the environment is opened again.
+    ///   system error. The transaction has not happened then, except after `panic`: whether it has is
+    ///   known when the environment is opened again.
     /// - Complexity: with full durability one flush of the log, shared with the other threads
     ///   that commit at the time.
     public consuming func commit() throws(DatabaseError) {
@@ -179,8 +179,8 @@ public struct WriteTransaction: ~Copyable, Transaction {
     /// Puts a key and its value, in place of an older value; in a database with duplicates beside
     /// the key's other values.
     ///
-    /// - Throws: `badValueSize`, `badDatabase`, `badTransaction`; and, after which the transaction can only be
-    ///   aborted, `transactionFull`, `full`, `corrupted` or a lack of memory.
+    /// - Throws: `badValueSize`, `badDatabase`, `badTransaction`. After `transactionFull`, `full`,
+    ///   `corrupted` or a lack of memory the transaction can only be aborted.
     public mutating func put(
         _ key: some ByteSource, _ value: some ByteSource, in database: Database = .main
     ) throws(DatabaseError) {

@@ -10,7 +10,7 @@ public struct EnvironmentInfo: Sendable {
     public var fileSize: UInt64
     /// Pages in use or free: the file's high-water mark.
     public var pageCount: UInt64
-    /// Of those, in free space (some still seen by readers).
+    /// Of those, the free ones (readers may still see some).
     public var freePages: UInt64
     /// Of the newest commit.
     public var lastTransaction: UInt64

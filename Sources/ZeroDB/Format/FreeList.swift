@@ -1,7 +1,7 @@
 import Glibc
 
 /// Free pages at hand: some that a commit may take, and some that commits freed lately. They are
-/// kept beside the meta record instead of in the free-space tree, so that a small commit changes
+/// kept beside the meta record instead of in the free tree, so that a small commit changes
 /// no page of that tree: it would change more pages there than in its data.
 ///
 /// Commits that find too little here, or no room for what they free, exchange a larger number of
@@ -222,7 +222,7 @@ struct FreeList {
         }
     }
 
-    /// Forgets all freed runs: they are in the free-space tree now.
+    /// Forgets all freed runs: they are in the free tree now.
     func clearPending() { groupWords = 0 }
 
     /// The same of the available runs.
@@ -241,7 +241,7 @@ struct FreeList {
     ///
     /// Pages that the durable root may need are all of one group, which counts as freed by the last
     /// of their transactions: none of them is needed any more after the next checkpoint. Young pages
-    /// are free as soon as nobody reads, and so in groups of their own, as long as these are few.
+    /// are free as soon as no reader needs them, and so in groups of their own, as long as these are few.
     ///
     /// - Parameter birth: the oldest writer of young pages; nil for pages that the durable root
     ///   may need.
@@ -272,7 +272,7 @@ struct FreeList {
         for (index, run) in runs.enumerated() { words[offset + index] = run.word }
     }
 
-    /// Makes runs available that nobody needs any more, as far as there is room.
+    /// Makes runs available that are not needed any more, as far as there is room.
     func mature(_ horizon: Horizon) {
         var read = Self.groupsStart
         var write = read

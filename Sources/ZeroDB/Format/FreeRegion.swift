@@ -1,4 +1,4 @@
-/// A stretch of the file, and which of its pages are available: what one entry of free space says.
+/// A stretch of the file, and which of its pages are available: what one entry of the free tree says.
 struct FreeRegion {
     /// Pages `number * pageCount` to before `(number + 1) * pageCount`.
     let number: UInt64

@@ -6,7 +6,7 @@
 ///   them, and so may the durable root.
 /// - **young** `01 | transaction u64 | sequence u32` → the oldest writer of these pages, and runs
 ///   that were written after the durable root and freed again: only readers can need them.
-/// - **available** `02 | region u64` → which pages of a `FreeRegion` nobody needs.
+/// - **available** `02 | region u64` → which pages of a `FreeRegion` may be taken.
 ///
 /// Numbers in keys are big-endian, so that they sort.
 enum FreeTreeEntry {

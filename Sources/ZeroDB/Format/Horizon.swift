@@ -1,11 +1,11 @@
-/// What may still need freed pages.
+/// The states that may still need freed pages.
 struct Horizon {
-    /// The oldest snapshot anybody reads.
+    /// The oldest snapshot that is being read.
     var oldestReader: UInt64
     /// The commits that may be the durable root.
     var roots: (UInt64, UInt64)
 
-    /// Whether pages freed by `transaction` are needed by nobody.
+    /// Whether pages freed by `transaction` are needed by none of them.
     ///
     /// - Parameter birth: the oldest writer of them; nil if unknown, and then old.
     func allows(transaction: UInt64, birth: UInt64?) -> Bool {

@@ -16,7 +16,7 @@ import Glibc
 /// ```
 ///
 /// `flushed` tells damage from a torn tail: a record that does not check although a later one
-/// says that it was flushed has been damaged since; one that nobody saw flushed may just not have
+/// says that it was flushed has been damaged since; one that was never seen flushed may just not have
 /// reached the disk before the power went.
 struct LogRecord {
     static let headerSize = 64

@@ -14,7 +14,7 @@ struct Meta: Equatable {
     var transaction: UInt64 = 0
     /// Pages in use or free; all page numbers are below.
     var pageCount: UInt64 = 0
-    /// Pages in the tree of free space, by its two parts.
+    /// Pages in the free tree, by its two parts.
     var availablePages: UInt64 = 0
     var pendingPages: UInt64 = 0
     /// Pages in the freeList, by its two parts.
@@ -42,7 +42,7 @@ struct Meta: Equatable {
     var main = TreeRecord()
     /// Names of databases and their records.
     var catalog = TreeRecord()
-    /// Free space.
+    /// The free tree.
     var free = TreeRecord()
 
     static func == (left: Meta, right: Meta) -> Bool {

@@ -1,7 +1,7 @@
 /// How many entries a page stands for: what the branches of a counted database say of what is below
 /// them. A key with several values counts once for each of them.
 extension Page {
-    /// The heap bytes of a counted branch's entry that hold its count; nil if they are outside.
+    /// The heap bytes of a counted branch's entry that hold its count; nil if they are out of bounds.
     @inline(__always)
     private func countField(_ index: Int) -> UnsafeMutableRawPointer? {
         let slot = UnsafeRawPointer(slot(index))

@@ -5,7 +5,7 @@ package typealias KeyBytes = UnsafeRawBufferPointer
 
 /// Where a search in a page ended.
 struct PagePosition {
-    /// The first entry at or after the key; `count` if there is none; -1 if the page is broken.
+    /// The first entry at or after the key; `count` if there is none; -1 if the page is damaged.
     var index: Int
     /// Whether that entry is the key.
     var found: Bool
@@ -27,7 +27,7 @@ extension Page {
         search(key, from: 0, slotShift: 3)
     }
 
-    /// The child of a branch whose range holds a key; -1 if the page is broken.
+    /// The child of a branch whose range holds a key; -1 if the page is damaged.
     @inline(__always)
     func searchBranch(_ key: KeyBytes) -> Int {
         // Entry 0 has no separator: search those after it.

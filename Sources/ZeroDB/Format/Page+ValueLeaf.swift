@@ -1,11 +1,12 @@
 import Glibc
 
-/// Leaves of a value tree. Their entries are the values of one key, and nothing else. Values lie in the page whole and as they were given, so that a reader
-/// gets a pointer to them; where they are ordered from the last byte to the first, what is searched
-/// for and what branches hold is a value's *key*, its bytes reversed.
+/// Leaves of a value tree. Their entries are the values of one key, and nothing else. Values lie in
+/// the page whole and as they were given, so that a reader gets a pointer to them. Where they are
+/// ordered from the last byte to the first, searches and branches use a value's *key*, its bytes
+/// reversed.
 ///
 /// A packed page holds values of one size as an array. The others have slots with the first four
-/// bytes of the value's key, the value's length and place; all of it is in the heap.
+/// bytes of the value's key, and the value's length and place; the whole value is in the heap.
 extension Page {
     /// Bytes of a value of a packed page.
     @inline(__always)
@@ -13,7 +14,7 @@ extension Page {
 
     /// The value of entry `index`.
     ///
-    /// - Returns: nil if it reaches outside the page.
+    /// - Returns: nil if it reaches beyond the page.
     @inline(__always)
     func duplicate(_ index: Int) -> UnsafeRawBufferPointer? {
         ValueRun.value(
@@ -147,7 +148,7 @@ extension Page {
             let offset = Self.offset(slot)
             guard length <= size / 4,
                 length == 0 ? offset == 0 : offset >= heapStart && offset + length <= size
-            else { return "value \(index) reaches outside the heap" }
+            else { return "value \(index) reaches beyond the heap" }
         }
         return nil
     }

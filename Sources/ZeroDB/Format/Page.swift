@@ -171,7 +171,7 @@ struct Page {
     /// Puts the key of entry `index` together.
     ///
     /// - Parameter destination: room for the largest key and 4 bytes more.
-    /// - Returns: the key's length, or -1 if the entry reaches outside the page.
+    /// - Returns: the key's length, or -1 if the entry reaches beyond the page.
     @inline(__always)
     func copyKey(_ index: Int, to destination: UnsafeMutableRawPointer) -> Int {
         if layout.contains(.valueLeaf) { return copyDuplicateKey(index, to: destination) }
@@ -274,14 +274,14 @@ struct Page {
             }
             if isLeaf {
                 guard Self.offset(slot) >= heapStart, let value = value(index) else {
-                    return "entry \(index) reaches outside the heap"
+                    return "entry \(index) reaches beyond the heap"
                 }
                 guard value.isPlausible else { return "the value of entry \(index) is impossible" }
             } else {
                 let inHeap = Self.restLength(suffixLength: suffix) + countSize
                 guard inHeap == 0 || Self.offset(slot) >= heapStart,
                     inHeap == 0 || Self.offset(slot) + inHeap <= size
-                else { return "separator \(index) reaches outside the heap" }
+                else { return "separator \(index) reaches beyond the heap" }
                 let child = child(index)
                 guard child.number >= Format.metaPageCount, !child.isFrame else {
                     return "child \(index) is page \(child.number)"

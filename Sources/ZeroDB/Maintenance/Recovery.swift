@@ -58,7 +58,7 @@ enum Recovery {
                     + "what is damaged or missing, or run zerodb-check")
         }
         guard report.records > 0 else {
-            // What is behind the end of a log that was closed cleanly has been told of before.
+            // A record behind the end of a log that was closed cleanly has been reported before.
             if reader.hasTail, !store.wasClean {
                 store.report(
                     .warning,

@@ -6,7 +6,7 @@ public struct VerifyReport: Sendable, Equatable {
     public var treePages: UInt64 = 0
     /// Pages reached through overflow runs.
     public var overflowPages: UInt64 = 0
-    /// Pages in free space.
+    /// Free pages.
     public var freePages: UInt64 = 0
     /// Entries in the main and all named databases.
     public var entries: UInt64 = 0
@@ -100,7 +100,7 @@ struct Verifier: ~Copyable {
         var runs: [(PageRun, UInt64)] = []
         var available: UInt64 = 0
         var pending: UInt64 = 0
-        verifyTree("free space", meta.free) { key, value, page in
+        verifyTree("the free tree", meta.free) { key, value, page in
             switch FreeTreeEntry(key: key, value: value) {
             case .available(let region):
                 available &+= region.count
@@ -111,12 +111,12 @@ struct Verifier: ~Copyable {
                     runs.append((run, page))
                 }
             case nil:
-                return "it holds an unknown free-space entry"
+                return "it holds an unknown entry of the free tree"
             }
             return nil
         }
         for (run, page) in runs {
-            markFree(run, namedBy: "page \(page) (leaf, free space)", page)
+            markFree(run, namedBy: "page \(page) (leaf, the free tree)", page)
         }
         verifyFreeList()
         if available != meta.availablePages {
@@ -154,7 +154,7 @@ struct Verifier: ~Copyable {
             problem(
                 page,
                 "\(place) names \(run.count) free pages from \(run.start), "
-                    + "outside the \(meta.pageCount) pages of the environment")
+                    + "beyond the \(meta.pageCount) pages of the environment")
             return
         }
         for free in run.start..<run.end {
@@ -227,7 +227,7 @@ struct Verifier: ~Copyable {
                 number,
                 number < meta.pageCount
                     ? "page \(number) (\(name)) is also reachable from another place"
-                    : "\(name) refers to page \(number), outside the environment")
+                    : "\(name) refers to page \(number), beyond the environment")
             return 0
         }
         let page: Page
@@ -282,7 +282,7 @@ struct Verifier: ~Copyable {
         var mayEqual = true
         for index in first..<page.count {
             guard let key = keys.load(page, index, slot: slot + index % 2) else {
-                problem(page.number, "page \(page.number) (\(name)): key \(index) is broken")
+                problem(page.number, "page \(page.number) (\(name)): key \(index) is damaged")
                 return
             }
             if let previous {
@@ -313,7 +313,7 @@ struct Verifier: ~Copyable {
             counts.keys += 1
             guard let key = keys.load(page, index, slot: slot), let field = page.value(index) else {
                 problem(
-                    page.number, "page \(page.number) (leaf, \(name)): entry \(index) is broken")
+                    page.number, "page \(page.number) (leaf, \(name)): entry \(index) is damaged")
                 continue
             }
             var value = UnsafeRawBufferPointer(start: field.bytes, count: field.count)
@@ -379,7 +379,7 @@ struct Verifier: ~Copyable {
             var previous: UnsafeRawBufferPointer?
             for duplicate in 0..<values.count {
                 guard let bytes = values.duplicate(duplicate) else {
-                    problem(page.number, place + ", value \(duplicate) is broken")
+                    problem(page.number, place + ", value \(duplicate) is damaged")
                     return
                 }
                 if !isFixedSize, !sizes.contains(bytes.count) {

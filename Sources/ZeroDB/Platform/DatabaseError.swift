@@ -2,7 +2,7 @@
 ///
 /// The message says what happened, where (page, database, offset, limit), and what to do.
 public struct DatabaseError: Error, Sendable, CustomStringConvertible {
-    /// The kinds of failure. The raw values are those of `zerodb.h`.
+    /// What can fail. The raw values are those of `zerodb.h`.
     public enum Code: Int32, Sendable {
         /// A database of that name exists already.
         case keyExists = -1
@@ -49,13 +49,13 @@ public struct DatabaseError: Error, Sendable, CustomStringConvertible {
         /// A flush or a write failed in a way after which what is on disk is unknown. The environment
         /// refuses to write until all have closed it and it is opened again.
         case panic = -17
-        /// An option outside its range, a name of no or too many bytes.
+        /// An option beyond its range, a name of no or too many bytes.
         case badArgument = -18
         /// The cursor is on no entry, or an error lost its place.
         case badCursor = -19
         /// This version does not do that, such as an environment on a network file system.
         case unsupported = -20
-        /// What was appended is not after what is there.
+        /// An appended key or value is not after those that are there.
         case notSorted = -21
         /// The environment was not closed cleanly, and its log holds transactions that only an opening
         /// for writing can replay.

@@ -85,10 +85,10 @@ protocol StorageFile: AnyObject, Sendable {
 
     /// Takes or drops an open-file-description lock on a byte.
     ///
-    /// - Returns: false if `wait` is false and somebody else holds it.
+    /// - Returns: false if `wait` is false and another open file holds it.
     func lock(byte: UInt64, _ mode: LockMode, wait: Bool) throws(DatabaseError) -> Bool
 
-    /// Whether somebody else holds a lock on a byte.
+    /// Whether another open file holds a lock on a byte.
     func isLocked(byte: UInt64) throws(DatabaseError) -> Bool
 
     /// The name of the network file system it is on; nil for a local disk.

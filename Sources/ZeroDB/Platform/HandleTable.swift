@@ -26,7 +26,7 @@ package struct HandleTable<Object: ~Copyable>: @unchecked Sendable {
     @inline(__always)
     package init(_ table: UnsafeMutablePointer<zp_handle_table>) { self.table = table }
 
-    /// A table of its own, for ever.
+    /// A table of its own, forever.
     package init(kind: UInt64, capacity: Int) {
         table = .allocate(capacity: 1)
         table.initialize(to: zp_handle_table())
@@ -43,7 +43,7 @@ package struct HandleTable<Object: ~Copyable>: @unchecked Sendable {
             nil, size, PROT_READ | PROT_WRITE,
             MAP_PRIVATE | Int32(MAP_ANONYMOUS) | Int32(MAP_NORESERVE), -1, 0)
         guard let memory, memory != MAP_FAILED else { return }
-        // The same by all who come at once.
+        // The same, whichever thread comes first.
         table.pointee.kind = kind
         table.pointee.capacity = Int64(capacity)
         guard zp_set_handle_slots(table, memory) else {

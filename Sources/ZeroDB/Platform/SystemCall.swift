@@ -9,7 +9,7 @@ enum SystemCall {
         return String(cString: text)
     }
 
-    /// Repeats a call that answers -1 and EINTR.
+    /// Repeats a call that returns -1 and EINTR.
     ///
     /// - Returns: the call's result, or the errno negated.
     @inline(__always)
@@ -35,7 +35,7 @@ enum SystemCall {
         return UInt64(max(0, now.tv_sec)) &* 1_000_000_000 &+ UInt64(max(0, now.tv_nsec))
     }
 
-    /// Nanoseconds by a clock that nobody sets.
+    /// Nanoseconds by a clock that is never put back.
     static func monotonicNanoseconds() -> UInt64 {
         var now = timespec()
         clock_gettime(CLOCK_MONOTONIC, &now)

@@ -177,7 +177,7 @@ struct FrameTable {
         guard let ended = levels.popLast() else { return }
         for index in ended.made {
             free(index)
-            // No level's: whoever takes it next puts it on its list.
+            // No level's: the next level to take it puts it on its list.
             frames[index].level = 0
         }
         level -= 1

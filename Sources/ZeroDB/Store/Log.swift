@@ -74,7 +74,7 @@ final class Log: @unchecked Sendable {
         }
     }
 
-    /// Writes the file for the next segment in advance, without holding anybody up.
+    /// Writes the file for the next segment in advance, without holding any commit up.
     ///
     /// - Parameter name: of a file that is this process's alone.
     func prepareSpare(_ meta: Meta, name: String) throws(DatabaseError) {
@@ -106,8 +106,8 @@ final class Log: @unchecked Sendable {
         return segment
     }
 
-    /// Keeps a segment open, and the one before it. A file closes when its last user, who may be
-    /// flushing it, lets go of it.
+    /// Keeps a segment open, and the one before it. A file closes when its last user lets go of it, which may be
+    /// flushing it.
     private func remember(_ segment: LogSegment) {
         segments.withLock { segments in
             segments[segment.base] = segment
@@ -237,7 +237,7 @@ final class Log: @unchecked Sendable {
             try body()
         } catch {
             failure = error
-            // Before anybody else can flush, and would be told that all is well (invariant 3).
+            // Before another thread can flush, and would be told that all is well (invariant 3).
             shared.poison = error.systemError == 0 ? EIO : error.systemError
         }
         mutex.lock()
@@ -274,7 +274,7 @@ final class Log: @unchecked Sendable {
         try segment.file.sync()
         // If a flush of another process has failed meanwhile, this one's success says nothing.
         try checkPoison(shared)
-        // Visible first: who sees its record flushed returns, and must then see its commit.
+        // Visible first: a thread that sees its record flushed returns, and must then see its commit.
         shared.raiseVisible(to: meta.loggedTransaction)
         shared.raiseFlushed(to: meta.logEnd)
     }

@@ -37,7 +37,7 @@ struct LogReader: ~Copyable {
                 throw DatabaseError(
                     .corrupted,
                     "the log of \(path) goes on at position \(position) by the newest meta page, "
-                        + "outside the segment \(LogSegment.name(base: segmentBase)) that it names; "
+                        + "beyond the segment \(LogSegment.name(base: segmentBase)) that it names; "
                         + "restore that, or run zerodb-check")
             }
             return

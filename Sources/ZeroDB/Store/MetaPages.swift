@@ -199,7 +199,7 @@ enum MetaPages {
     }
 
     /// Writes the free list of a state to the meta page that is to hold it, whose records stay as they
-    /// are: they are of an older state than the other page's, which nobody goes back to.
+    /// are: they are of an older state than the other page's, to which no opening goes back.
     static func writeFreeList(
         _ freeList: FreeList, of meta: Meta, page: UInt64, to file: any StorageFile
     ) throws(DatabaseError) {
@@ -221,7 +221,7 @@ enum MetaPages {
             + UInt64(Meta.copyOffset(copy, pageSize: pageSize) + Meta.freeListOffset)
     }
 
-    /// Reads the free list of a state. While nobody else writes meta pages.
+    /// Reads the free list of a state. While no other process writes meta pages.
     ///
     /// - Throws: `corrupted`, or a system error.
     static func loadFreeList(

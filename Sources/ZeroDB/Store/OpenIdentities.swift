@@ -1,6 +1,6 @@
 import CZeroDBPlatform
 
-/// The environments that this process has open. What a forked child inherits does not count.
+/// The environments that this process has open. Environments that a forked child inherits do not count.
 struct OpenIdentities {
     private var identities: Set<FileIdentity> = []
     private var forkGeneration: UInt32 = 0

@@ -5,7 +5,7 @@ import Synchronization
 public enum ChecksumMode: UInt32, Sendable {
     /// Never. Structure is still checked.
     case none = 1
-    /// When this process first meets a version of a page.
+    /// When this process first reads a version of a page.
     case fast = 2
     /// At every access.
     case full = 3
@@ -122,7 +122,7 @@ struct PageSource {
         return UnsafeRawBufferPointer(start: start + Page.headerSize, count: Int(pointer.length))
     }
 
-    /// The transaction that wrote a page of the map; 0 for a number outside it.
+    /// The transaction that wrote a page of the map; 0 for a number that is not in it.
     func birth(of number: UInt64) -> UInt64 {
         guard number < pageCount else { return 0 }
         return Page(map + Int(truncatingIfNeeded: number) &<< pageShift, size: pageSize).transaction
@@ -202,10 +202,10 @@ struct PageSource {
                 + "\(problem); run zerodb-check")
     }
 
-    /// An entry that reaches outside its page although the page has passed its checks.
+    /// An entry that reaches beyond its page although the page has passed its checks.
     @inline(never)
     func badEntry(_ page: Page) -> DatabaseError {
-        corrupted(page.number, "page", "an entry reaches outside the page")
+        corrupted(page.number, "page", "an entry reaches beyond the page")
     }
 
     @inline(never)

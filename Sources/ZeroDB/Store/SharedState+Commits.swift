@@ -176,7 +176,7 @@ extension SharedState {
     /// the checkpoint's lock.
     ///
     /// A commit after it is published after the mark, as the tip is still the same then; so
-    /// whoever could reuse what that commit freed sees the mark.
+    /// a writer that could reuse what that commit freed sees the mark.
     func beginCheckpoint(copyingTo bytes: UnsafeMutableRawPointer, _ freeList: FreeList) {
         while true {
             let transaction = tip

@@ -124,7 +124,7 @@ extension SharedState {
         owner(slot).pointee.store(0, ordering: .releasing)
     }
 
-    /// The oldest snapshot that anybody reads, the newest commit if nobody reads.
+    /// The oldest snapshot that is being read; the newest commit if none is.
     func oldestSnapshot() -> UInt64 {
         var oldest = visible
         forEachReader { snapshot in oldest = min(oldest, snapshot) }

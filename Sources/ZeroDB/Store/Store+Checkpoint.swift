@@ -14,7 +14,7 @@ extension Store {
         guard shared.checkpoint < wanted else { return }
         try checkPoison()
         try finishInterruptedCheckpoint()
-        // From now on no page of it is reused, by anybody (`Horizon`).
+        // From now on no writer reuses a page of it (`Horizon`).
         let freeList = FreeList.allocate()
         defer { freeList.deallocate() }
         let meta = Meta.read { shared.beginCheckpoint(copyingTo: $0, freeList) }
@@ -57,8 +57,8 @@ extension Store {
     /// it wrote it may have left it in the page cache only, and after a failed flush the kernel
     /// may take it for written. A mark in `lock.zdb` spares clean closes this.
     ///
-    /// A flush that fails here poisons nothing: nobody has written yet, and whoever opens next does
-    /// all of this again, writing the page anew.
+    /// A flush that fails here poisons nothing: nothing has been written yet, and the next process to open does
+    /// all of this again, writing the page once more.
     func confirmRoot() throws(DatabaseError) {
         guard !shared.isRootConfirmed else { return }
         try lockCheckpoint()
@@ -80,7 +80,7 @@ extension Store {
     /// Tells all processes what the durable root now is.
     private func noteCheckpoint(_ meta: Meta, page: UInt64) {
         assert(checkpointMutex.isHeld)
-        // What the meta page holds needs no log to be durable. Visible first: who waits for the
+        // What the meta page holds needs no log to be durable. Visible first: a thread that waits for the
         // checkpoint or the flush returns when it sees it, and must then see its own commit.
         shared.raiseVisible(to: meta.transaction)
         shared.raiseFlushed(to: meta.logEnd)
@@ -125,7 +125,7 @@ extension Store {
     }
 
     /// Makes a checkpoint if one is still needed when the one under way is done. Failures show
-    /// in the next commit, which meets the poisoned environment.
+    /// in the next commit, which finds the environment poisoned.
     func makeCheckpointIfNeeded(factor: UInt64 = 1) throws(DatabaseError) {
         try lockCheckpoint()
         unlockCheckpoint()

@@ -127,7 +127,7 @@ struct StoreOpening {
 
     /// Opens and locks `lock.zdb`.
     ///
-    /// - Returns: whether nobody else has the environment open, and so this process prepares
+    /// - Returns: whether no other process has the environment open, so that this one prepares
     ///   what all share, holding the lock alone.
     private mutating func openLockFile(creates: Bool) throws(DatabaseError) -> Bool {
         let file: any StorageFile
@@ -153,7 +153,7 @@ struct StoreOpening {
             if try file.lock(byte: LockByte.open, .exclusive, wait: false) { return true }
             _ = try file.lock(byte: LockByte.open, .shared, wait: true)
             if try file.isLocked(byte: LockByte.live) { return false }
-            // Whoever was setting it up died: somebody has to begin again.
+            // The process that was setting it up died: another has to begin again.
             _ = try file.lock(byte: LockByte.open, .unlocked, wait: false)
             sched_yield()
         }

@@ -5,13 +5,13 @@ extension Commit {
     /// Rounds of giving numbers to pages that giving numbers has changed. Each round changes
     /// only what the one before did not; a few are enough.
     private static let roundsMax = 100
-    /// Pages that a commit which goes to the free-space tree takes for those after it.
+    /// Pages that a commit which goes to the free tree takes for those after it.
     private static let freeListTarget: UInt64 = 64
     /// Available pages in freeList, beyond which a commit gives them to the tree.
     private static let freeListPagesMax: UInt64 = 256
 
     /// Takes a number for every frame and records what was freed: from the free list and in it, if it
-    /// has enough and has room, else from and in the free-space tree.
+    /// has enough and has room, else from and in the free tree.
     mutating func takeNumbers() throws(DatabaseError) {
         let meta = withUnsafeMutablePointer(to: &transaction.pointee.meta) { $0 }
         store.shared.copyTipFreeList(to: freeList)
@@ -22,7 +22,7 @@ extension Commit {
         meta.pointee.freeListPending = UInt32(truncatingIfNeeded: freeList.pendingPages)
     }
 
-    /// Takes all numbers from the freeList, or from the end of the file if there is no free space.
+    /// Takes all numbers from the freeList, or from the end of the file if there is no free page.
     ///
     /// - Returns: whether that could be done. If not, nothing has changed.
     private mutating func takeFromFreeList() throws(DatabaseError) -> Bool {
@@ -62,7 +62,7 @@ extension Commit {
         for run in freed { transaction.pointee.meta.pinnedTotal &+= run.count }
     }
 
-    /// Takes numbers from the free-space tree, and some more to have in free list; records what the
+    /// Takes numbers from the free tree, and some more to have in free list; records what the
     /// free list holds of freed pages. That changes the tree, which needs frames and frees pages itself,
     /// so it goes on until nothing is left.
     private mutating func takeFromTree(_ horizon: Horizon) throws(DatabaseError) {
@@ -115,11 +115,11 @@ extension Commit {
                 continue
             }
             guard needed < numbersTaken else { return }
-            // Merges in the free-space tree have left numbers over: free them too.
+            // Merges in the free tree have left numbers over: free them too.
             giveBack(numbersTaken - needed)
         }
         throw DatabaseError(
-            .corrupted, "the free space of the environment does not settle; run zerodb-check")
+            .corrupted, "the free tree of the environment changes without end; run zerodb-check")
     }
 
     /// Whether the pages in free list may be what is missing for a run.
@@ -129,7 +129,7 @@ extension Commit {
         return unused < frames.pointee.dirtyPages + 2 * Self.freeListPagesMax
     }
 
-    /// Moves the freed runs of the free list to the free-space tree.
+    /// Moves the freed runs of the free list to the free tree.
     private func spillFreed(_ space: inout FreeTree) throws(DatabaseError) {
         var old: [PageRun] = []
         var young: [PageRun] = []

@@ -6,7 +6,7 @@ import Glibc
 /// next to each other on disk and are written in few calls: into the page cache, not flushed.
 /// Then the transaction's record goes to the log and the tip moves, so that the next writer can
 /// begin. Until the tip moves nothing that exists has changed: any failure before that forgets
-/// the transaction and nothing else. What is left, waiting for the disk, is `Store.finish`'s.
+/// the transaction and nothing else. `Store.finish` does the rest, waiting for the disk.
 struct Commit {
     let transaction: UnsafeMutablePointer<TransactionState>
     let write: UnsafeMutablePointer<WriteState>
@@ -134,7 +134,7 @@ struct Commit {
         transaction.pointee.meta.free = free.pointee.record
     }
 
-    /// Sets numbers aside for the branches.
+    /// Keeps numbers for the branches.
     ///
     /// Most branches that a large transaction writes are soon written again, few of its leaves
     /// are. Side by side they are freed together and leave long runs to those that come after.

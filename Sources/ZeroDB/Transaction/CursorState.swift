@@ -36,7 +36,7 @@ package struct CursorState {
     @usableFromInline package var run = ValueRun()
     /// Bytes of the copy of the value under the cursor.
     var valueLength = 0
-    /// Memory that only some kinds of databases need.
+    /// Memory that only some database flags need.
     var extra: CursorExtra?
 
     package var transaction: UnsafeMutablePointer<TransactionState>
@@ -158,8 +158,8 @@ package struct CursorState {
         }
     }
 
-    /// What a move throws for an error met on its way, which leaves the path in pieces; without an entry
-    /// to begin at there was no way.
+    /// The error that a move throws for one that occurred on its way and left the path in pieces. Without
+    /// an entry to begin at there was no way.
     @inline(never)
     mutating func losingPlace(_ error: DatabaseError) -> DatabaseError {
         if error.code != .badCursor { place = .lost }

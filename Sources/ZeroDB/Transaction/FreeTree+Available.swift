@@ -86,7 +86,7 @@ extension FreeTree {
         let pageCount = meta.pointee.pageCount
         guard run.start >= Format.metaPageCount, run.count > 0, run.count <= pageCount,
             run.start <= pageCount - run.count
-        else { throw impossible(run, "are outside the file") }
+        else { throw impossible(run, "are beyond the file") }
     }
 
     /// - Parameters:

@@ -84,7 +84,7 @@ struct FreeTree {
     func impossible(_ run: PageRun, _ problem: String) -> DatabaseError {
         DatabaseError(
             .corrupted, page: run.start,
-            "corrupted free space: pages \(run.start) to \(run.end &- 1) \(problem); run "
+            "corrupted free tree: pages \(run.start) to \(run.end &- 1) \(problem); run "
                 + "zerodb-check")
     }
 
@@ -188,7 +188,7 @@ struct FreeTree {
             meta.pointee.pinnedTotal &+= run.count
             start.storeLittleEndian(run.word, at: index * Self.runSize)
         }
-        // The sequence is the one of the young entry: a transaction numbers both kinds together.
+        // The sequence is the one of the young entry: a transaction numbers both together.
         let key = pendingKey(transaction, sequence, isYoung: false)
         _ = try writer.put(
             key, UnsafeRawBufferPointer(start: start, count: runs.count * Self.runSize),

@@ -170,7 +170,7 @@ extension Operations {
     /// The named databases that the transaction sees, in the order of their names.
     ///
     /// - Complexity: O(databases).
-    package func list() throws(DatabaseError) -> [(name: [UInt8], figures: DatabaseStatistics)] {
+    package func list() throws(DatabaseError) -> [(name: [UInt8], statistics: DatabaseStatistics)] {
         try state.pointee.checkUsable()
         let pageSize = state.pointee.source.pageSize
         let names = state.pointee.storeState.pointee.databases
@@ -220,7 +220,7 @@ extension Operations {
         } while try TreeRead.moveToNeighbor(source, catalog, forward: true, path: path)
     }
 
-    // MARK: Figures
+    // MARK: Statistics
 
     /// The record of a database: its counts.
     func record(_ database: Int) throws(DatabaseError) -> TreeRecord {
@@ -234,7 +234,7 @@ extension Operations {
     }
 }
 
-/// Figures of one database, kept up to date by its changes.
+/// Counts of one database, kept up to date by its changes.
 public struct DatabaseStatistics: Sendable, Equatable {
     /// Bytes in a page.
     public var pageSize: Int

@@ -1,7 +1,7 @@
 /// Space for a value that the caller fills in place.
 ///
 /// The value's bytes are copied into the log record when the transaction next writes, or commits:
-/// every write goes by `WriteState.settle`.
+/// every write goes by `WriteState.logReservedValue`.
 extension Operations {
     package enum ReserveResult {
         /// Where the value goes: zeros, valid until the transaction's next write.

@@ -1,7 +1,7 @@
 import CZeroDBPlatform
 import Glibc
 
-/// Where a write transaction stood when one was nested in it: what the nested one changes outside
+/// Where a write transaction stood when one was nested in it: what the nested one changes besides
 /// frames and its own tree records.
 struct Savepoint {
     private let freed: Int

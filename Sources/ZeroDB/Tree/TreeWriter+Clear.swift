@@ -111,7 +111,7 @@ extension TreeWriter {
         }
         guard bound > workspace.pointee.durableRoot else { return 0 }
         let written = source.birth(of: reference.number)
-        // What a damaged page says must not make it count as young, to be used again early.
+        // A damaged page must not count as young by what it says, and be used again early.
         return written <= bound && UInt16(truncatingIfNeeded: written) == reference.transactionTag
             ? written : 0
     }

@@ -5,7 +5,7 @@ import Glibc
 ///
 /// A page of the snapshot, or of a transaction that this one is nested in, is copied to a frame
 /// before it changes, and its parent's reference with it, so every frame's parent is a frame. An
-/// error in the middle leaves the transaction's pages half changed; the caller then marks it broken.
+/// error in the middle leaves the transaction's pages half changed; the caller then has it fail.
 struct TreeWriter {
     let source: PageSource
     let workspace: UnsafeMutablePointer<TreeWorkspace>
@@ -262,7 +262,7 @@ struct TreeWriter {
         }
         let isSamePage = path[step].reference == tree.pointee.lastInsertPage
         if isSamePage, index == tree.pointee.lastInsertIndex + 1 {
-            // What does not belong to the run goes right alone; the run fills the left page.
+            // An entry that does not belong to the run goes right alone; the run fills the left page.
             return index + 1 < count ? index + 1 : index
         }
         if isSamePage, index == tree.pointee.lastInsertIndex { return index + 1 }

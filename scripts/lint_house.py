@@ -1,0 +1,135 @@
+#!/usr/bin/env python3
+"""Checks what no compiler does: words, names, links and line lengths.
+
+- No file has a word that the project has given up (RETIRED).
+- A name in backquotes, in a comment of the sources or in a document, is a name that exists.
+- A link in a document leads to a file, and to a heading in it.
+- Lines are no longer than LINE_MAX, except in tables and in what cannot be broken.
+
+    lint_house.py [ROOT]
+"""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+LINE_MAX = 110
+# As patterns that do not match themselves.
+RETIRED = (
+    "st[o]cks?",
+    "m[e]mbers?",
+    "s[e]ts",
+    "k[i]nds",
+    "s[e]ttle[sd]?",
+    "w[e]ights?",
+    "f[i]gures?",
+    "w[o]rkers?",
+    "r[e]mainders?",
+    "br[o]ken",
+    "outs[i]de",
+    "m[e]ets?",
+    "h[e]ld keys?",
+    "fr[e]e[- ]space",
+    "for ev[e]r",
+    "needs n[o]t",
+    "turns(?! out)",
+)
+RETIRED_RE = re.compile(r"(?<![A-Za-z_])(" + "|".join(RETIRED) + r")(?![A-Za-z_])", re.I)
+# What a retired word is in somebody else's language: Python's, C's, LMDB's, the licence.
+ALLOWED = re.compile(r"__m[e]mbers__|ThreadPoolExecutor|max_w[o]rkers|mdb_\w+")
+PROSE = {".md", ".swift", ".h", ".c", ".py", ".3", ".sh", ".in", ".yml", ""}
+SOURCES = {".swift", ".h", ".c", ".py", ".sh"}
+NAME = re.compile(r"^[A-Za-z_][\w.+]*(?:\((?:[\w:, ]*|\.\.\.)\))?$")
+LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
+
+
+def tracked(root: Path) -> list[Path]:
+    """The files that git knows, without what is not the project's own words."""
+    names = subprocess.run(
+        ["git", "-C", str(root), "ls-files", "-co", "--exclude-standard"],
+        capture_output=True, text=True, check=True,
+    ).stdout.splitlines()
+    return [root / n for n in names if n != "LICENSE" and (root / n).is_file()]
+
+
+def heading_anchor(line: str) -> str:
+    """The anchor that a heading gets, by the rules of common renderers."""
+    text = re.sub(r"[`*]|\[([^\]]*)\]\([^)]*\)", r"\1", line.lstrip("#").strip())
+    return re.sub(r"[^\w\- ]", "", text.lower()).replace(" ", "-")
+
+
+def check_links(path: Path, text: str) -> list[str]:
+    """Links of a document that lead nowhere."""
+    problems = []
+    for number, line in enumerate(text.splitlines(), 1):
+        for target in LINK.findall(line):
+            if re.match(r"[a-z]+:", target):
+                continue
+            name, _, anchor = target.partition("#")
+            file = (path.parent / name) if name else path
+            if not file.exists():
+                problems.append(f"{path}:{number}: the link {target} leads to no file")
+            elif anchor and file.suffix == ".md":
+                lines = file.read_text().splitlines()
+                anchors = {heading_anchor(entry) for entry in lines if entry.startswith("#")}
+                if anchor not in anchors:
+                    problems.append(f"{path}:{number}: the link {target} leads to no heading")
+    return problems
+
+
+def check_names(path: Path, text: str, known: set[str], files: set[str]) -> list[str]:
+    """Names in backquotes that nothing has."""
+    problems = []
+    for number, line in enumerate(text.splitlines(), 1):
+        if path.suffix != ".md":
+            line = line.partition("//")[2] if path.suffix == ".swift" else ""
+        for quoted in re.findall(r"(?<!`)`([^`]+)`(?!`)", line):
+            if not NAME.match(quoted) or quoted.rstrip("/") in files:
+                continue
+            name = quoted.partition("(")[0].rstrip(".")
+            missing = [part for part in re.split(r"[.+]", name) if part and part not in known]
+            if missing:
+                problems.append(f"{path}:{number}: nothing has the name {quoted}")
+    return problems
+
+
+def check_words(path: Path, text: str) -> list[str]:
+    """Retired words, and lines that are too long."""
+    problems = []
+    for number, line in enumerate(text.splitlines(), 1):
+        for word in RETIRED_RE.findall(ALLOWED.sub("", line)):
+            problems.append(f"{path}:{number}: the retired word “{word}”")
+        breakable = " " in line.strip() and not line.lstrip().startswith("|") and "http" not in line
+        if len(line) > LINE_MAX and path.suffix in SOURCES and breakable:
+            problems.append(f"{path}:{number}: {len(line)} characters; at most {LINE_MAX}")
+    return problems
+
+
+def check(root: Path) -> list[str]:
+    """All that is wrong, as messages."""
+    texts = {}
+    for path in tracked(root):
+        if path.suffix in PROSE:
+            texts[path] = path.read_text(errors="replace")
+    known = set()
+    for path, text in texts.items():
+        if path.suffix != ".md":
+            known.update(re.findall(r"\w+", text))
+    files = {str(path.relative_to(root)) for path in texts} | {path.name for path in texts}
+    files |= {str(parent.relative_to(root)) for path in texts for parent in path.parents[:-1] if parent.is_relative_to(root)}
+    problems = []
+    for path, text in texts.items():
+        problems += check_words(path, text)
+        if path.suffix in {".md", ".swift"}:
+            problems += check_names(path, text, known, files)
+        if path.suffix == ".md":
+            problems += check_links(path, text)
+    return problems
+
+
+if __name__ == "__main__":
+    found = check(Path(sys.argv[1] if len(sys.argv) > 1 else ".").resolve())
+    for problem in found:
+        print(f"house: {problem}", file=sys.stderr)
+    sys.exit(1 if found else 0)
