@@ -371,7 +371,7 @@ struct FailedFlushSimulationTests {
                 number: 1, base: 0, depth: 1, durability: .full, shape: shape, seed: seed)
             var bytes = 0
             attempt.perform { operation in
-                if case .put(_, _, let value) = operation { bytes += Int(value.count) }
+                if case .put(_, _, .recipe(let value)) = operation { bytes += Int(value.count) }
             }
             if wanted.contains(bytes) { return seed }
             seed += 1

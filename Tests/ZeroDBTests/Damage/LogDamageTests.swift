@@ -12,7 +12,7 @@ struct LogDamageTests {
         let logName: String
         /// Where each transaction's record ends in the log's file.
         private(set) var ends: [Int] = []
-        private(set) var models: [SortedModel] = []
+        private(set) var models: [ReferenceModel] = []
         private let options: EnvironmentOptions
 
         init(transactions: Int) throws {
@@ -24,7 +24,7 @@ struct LogDamageTests {
             let fileSystem = MemoryFileSystem()
             let environment = try Environment(
                 path: "env", options: options, fileSystem: fileSystem)
-            var model = SortedModel()
+            var model = ReferenceModel()
             for number in 0...transactions {
                 // The first one is in the data file.
                 try environment.write { transaction in
@@ -34,7 +34,7 @@ struct LogDamageTests {
                             seed: UInt32(truncatingIfNeeded: random.next()),
                             count: random.below(60))
                         try transaction.put(key, recipe.bytes)
-                        model.put(key, recipe)
+                        model.put(key, .recipe(recipe))
                     }
                 }
                 if number == 0 { try environment.checkpoint() }
@@ -93,10 +93,10 @@ struct LogDamageTests {
         }
 
         private static func holds(
-            _ transaction: borrowing ReadTransaction, _ model: SortedModel
+            _ transaction: borrowing ReadTransaction, _ model: ReferenceModel
         ) throws -> Bool {
             guard try transaction.statistics().entries == UInt64(model.count) else { return false }
-            for entry in model.chunks.joined()
+            for entry in model
             where try transaction.get(entry.key) != entry.value.bytes { return false }
             return true
         }

@@ -33,8 +33,10 @@ struct InlineValuesTests {
             }
             #expect(written == size)
             for round in 0..<500 {
-                let set = try #require(InlineValues(UnsafeRawBufferPointer(start: field, count: size)))
-                let duplicate = random.chance(30) ? random.pick(duplicates) : kind.make(&maker, &random)
+                let set = try #require(
+                    InlineValues(UnsafeRawBufferPointer(start: field, count: size)))
+                let duplicate =
+                    random.chance(30) ? random.pick(duplicates) : kind.make(&maker, &random)
                 let found = duplicate.withUnsafeBytes { set.search($0, reversed: kind.isReversed) }
                 let expected = search(duplicates, duplicate, kind)
                 try #require(
@@ -114,11 +116,14 @@ struct InlineValuesTests {
             let duplicate = kind.make(&maker, &random)
             let place = search(duplicates, duplicate, kind)
             if place.found { continue }
-            kind.key(duplicate).withUnsafeBytes { fixture.page.insertDuplicate(at: place.index, key: $0) }
+            kind.key(duplicate).withUnsafeBytes {
+                fixture.page.insertDuplicate(at: place.index, key: $0)
+            }
             duplicates.insert(duplicate, at: place.index)
         }
         let size = InlineValues.fieldSize(
-            count: duplicates.count, bytes: duplicates.reduce(0) { $0 + $1.count }, width: kind.width)
+            count: duplicates.count, bytes: duplicates.reduce(0) { $0 + $1.count },
+            width: kind.width)
         let field = place(target, size)
         #expect(InlineValues.store(fixture.page, width: kind.width, to: field) == size)
         #expect(try read(UnsafeRawBufferPointer(start: field, count: size)) == duplicates)

@@ -239,7 +239,9 @@ struct PageEditTests {
         let scratch = PageScratch(pageSize: pageSize)
         defer { scratch.deallocate() }
         let page = fixture.page
-        var model = [PageEntry(key: [], child: PageReference(number: 9, transaction: 1), entryCount: 3)]
+        var model = [
+            PageEntry(key: [], child: PageReference(number: 9, transaction: 1), entryCount: 3)
+        ]
         fixture.write(model, isLeaf: false, isCounted: true)
         for round in 0..<800 {
             let index = random.below(model.count)

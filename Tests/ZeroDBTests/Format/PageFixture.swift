@@ -69,7 +69,8 @@ final class PageFixture {
         return try (0..<page.count).map { index in
             let key = !page.isLeaf && index == 0 ? [] : try key(index)
             guard page.isLeaf else {
-                return PageEntry(key: key, child: page.child(index), entryCount: page.entryCount(index))
+                return PageEntry(
+                    key: key, child: page.child(index), entryCount: page.entryCount(index))
             }
             let field = try #require(page.value(index))
             return PageEntry(

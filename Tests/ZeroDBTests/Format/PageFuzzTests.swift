@@ -217,7 +217,8 @@ struct PageFuzzTests {
             width: kind.width)
         while true {
             let duplicate = kind.make(&maker, &random)
-            guard fixture.page.gap >= Page.valueLeafEntrySize(kind.layout, length: duplicate.count) else {
+            guard fixture.page.gap >= Page.valueLeafEntrySize(kind.layout, length: duplicate.count)
+            else {
                 return
             }
             duplicate.withUnsafeBytes { fixture.page.insertDuplicate(at: 0, key: $0) }

@@ -73,7 +73,8 @@ struct ValueLeafTests {
 
         func place(of duplicate: [UInt8]) -> (index: Int, found: Bool) {
             let key = kind.key(duplicate)
-            let index = duplicates.firstIndex { keyOrder(kind.key($0), key) >= 0 } ?? duplicates.count
+            let index =
+                duplicates.firstIndex { keyOrder(kind.key($0), key) >= 0 } ?? duplicates.count
             return (index, index < duplicates.count && duplicates[index] == duplicate)
         }
 

@@ -46,7 +46,7 @@ struct ModelTests {
         options.maxTransactionPages = 0
         let environment = try Environment(path: "memory", options: options, fileSystem: files)
         var random = SeededGenerator(seed: TestSettings.seed)
-        var model = SortedModel()
+        var model = ReferenceModel()
         let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 256, alignment: 8)
         defer { buffer.deallocate() }
         var transaction = try environment.beginWrite()
@@ -55,12 +55,12 @@ struct ModelTests {
             let recipe = ValueRecipe(
                 seed: UInt32(truncatingIfNeeded: random.next()), count: random.below(200))
             try transaction.put(key, recipe.write(to: buffer))
-            model.put(key, recipe)
+            model.put(key, .recipe(recipe))
         }
         try transaction.commit()
         #expect(try environment.verify().problems == 0)
         try environment.read { reader in
-            for entry in model.chunks.joined() {
+            for entry in model {
                 let value = try reader.get(entry.key)
                 #expect(value == entry.value.bytes, "\(TestSettings.rerun)")
             }

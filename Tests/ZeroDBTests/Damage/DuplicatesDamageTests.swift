@@ -4,7 +4,7 @@ import Testing
 
 /// As `DamageTests` and `HostileFileTests`, of databases with duplicates, other orders and counts.
 @Suite("Damage to databases of all kinds")
-struct KindDamageTests {
+struct DuplicatesDamageTests {
     private func check(
         _ findings: DamageFixture.Findings, matters: Bool, _ what: @autoclosure () -> String
     ) throws {
@@ -21,7 +21,7 @@ struct KindDamageTests {
 
     @Test("The fixture has pages of all layouts, and nothing is wrong with it")
     func isWhole() throws {
-        let fixture = try KindDamageFixture()
+        let fixture = try DuplicatesDamageFixture()
         try check(fixture.look(), matters: false, "undamaged")
         #expect(fixture.look().errors.isEmpty && fixture.look().problems == 0)
         #expect(!fixture.pages(.valueLeaf).isEmpty)
@@ -32,7 +32,7 @@ struct KindDamageTests {
 
     @Test("No flipped byte leads to a wrong value")
     func flipsBytes() throws {
-        let fixture = try KindDamageFixture()
+        let fixture = try DuplicatesDamageFixture()
         var random = SeededGenerator(seed: TestSettings.seed)
         let pageSize = fixture.map.pageSize
         for offset in (2 * pageSize)..<fixture.file.count where fixture.map.matters(offset) {
@@ -46,7 +46,7 @@ struct KindDamageTests {
 
     @Test("Flipped bytes without checksums do no harm to the process")
     func flipsWithoutChecksums() throws {
-        let fixture = try KindDamageFixture()
+        let fixture = try DuplicatesDamageFixture()
         var random = SeededGenerator(seed: TestSettings.seed)
         for offset in (2 * 4096)..<fixture.file.count where fixture.map.matters(offset) {
             guard offset % 4096 < 160 || random.below(16) == 0 else { continue }
@@ -62,7 +62,7 @@ struct KindDamageTests {
 
     @Test("Pages changed by somebody who puts their checksums right do no harm to the process")
     func readsResealedPages() throws {
-        let fixture = try KindDamageFixture()
+        let fixture = try DuplicatesDamageFixture()
         var random = SeededGenerator(seed: TestSettings.seed)
         for _ in 0..<TestSettings.operations(usually: 4000) {
             for _ in 0..<random.within(1...2) {
@@ -99,7 +99,7 @@ struct KindDamageTests {
     /// Damages what a body damages, and wants verifying to tell of it in some words, and neither
     /// reading nor writing to do harm.
     private func expectProblem(
-        _ words: String, _ fixture: KindDamageFixture, _ page: Page, _ what: String
+        _ words: String, _ fixture: DuplicatesDamageFixture, _ page: Page, _ what: String
     ) {
         fixture.reseal(Int(page.number))
         var problems: [String] = []
@@ -117,7 +117,7 @@ struct KindDamageTests {
 
     @Test("Wrong counts in branches are named", arguments: [0, 1, UInt64.max, 1 << 63, 77])
     func namesWrongCounts(_ count: UInt64) throws {
-        let fixture = try KindDamageFixture()
+        let fixture = try DuplicatesDamageFixture()
         for number in fixture.pages(.counted, kind: .branch).indices {
             let page = fixture.pages(.counted, kind: .branch)[number]
             for index in 0..<page.count where page.entryCount(index) != count {
@@ -129,7 +129,7 @@ struct KindDamageTests {
 
     @Test("Values that are not in order are named")
     func namesDisorder() throws {
-        let fixture = try KindDamageFixture()
+        let fixture = try DuplicatesDamageFixture()
         for layout: PageLayout in [.valueLeaf, [.valueLeaf, .packed, .reversed]] {
             for page in fixture.pages(layout) where page.count > 1 {
                 let size = page.slotSize
@@ -143,7 +143,7 @@ struct KindDamageTests {
 
     @Test("A value that is there twice is named")
     func namesRepetition() throws {
-        let fixture = try KindDamageFixture()
+        let fixture = try DuplicatesDamageFixture()
         for layout: PageLayout in [.valueLeaf, [.valueLeaf, .packed, .reversed]] {
             let page = try #require(fixture.pages(layout).first)
             page.slot(1).copyMemory(from: page.slot(0), byteCount: page.slotSize)
@@ -153,7 +153,7 @@ struct KindDamageTests {
 
     @Test("Another width of a page's values is named", arguments: [1, 2, 4, 7, 9, 16, 1024])
     func namesWrongWidth(_ width: Int) throws {
-        let fixture = try KindDamageFixture()
+        let fixture = try DuplicatesDamageFixture()
         for page in fixture.pages([.valueLeaf, .packed, .reversed]) {
             page.set(width, at: Format.Header.width)
             page.set(min(page.count, 4000 / width), at: Format.Header.count)
@@ -166,7 +166,7 @@ struct KindDamageTests {
 
     /// The entries of leaves whose value is of a kind, one after the other.
     private func forEachValue(
-        _ kind: ValueKind, _ fixture: KindDamageFixture,
+        _ kind: ValueKind, _ fixture: DuplicatesDamageFixture,
         _ body: (Page, Page.ValueField) throws -> Void
     ) throws {
         var found = 0
@@ -183,7 +183,7 @@ struct KindDamageTests {
 
     @Test("A set that claims another count is refused", arguments: [0, 1, 1000, 65535])
     func namesWrongSetCount(_ count: Int) throws {
-        let fixture = try KindDamageFixture()
+        let fixture = try DuplicatesDamageFixture()
         try forEachValue(.inlineValues, fixture) { page, value in
             value.bytes.storeLittleEndian(UInt16(count), at: 0)
             expectProblem("impossible", fixture, page, "a set of \(count)")
@@ -192,7 +192,7 @@ struct KindDamageTests {
 
     @Test("A set of another width, or in another order, is named")
     func namesWrongSets() throws {
-        let fixture = try KindDamageFixture()
+        let fixture = try DuplicatesDamageFixture()
         try forEachValue(.inlineValues, fixture) { page, value in
             let set = try #require(
                 InlineValues(UnsafeRawBufferPointer(start: value.bytes, count: value.count)))
@@ -216,7 +216,7 @@ struct KindDamageTests {
     @Test(
         "A tree of values that claims other counts is named", arguments: [1, 2, 100_000, 1 << 59])
     func namesWrongTreeCounts(_ count: UInt64) throws {
-        let fixture = try KindDamageFixture()
+        let fixture = try DuplicatesDamageFixture()
         try forEachValue(.valueTree, fixture) { page, value in
             for field in [8, 16, 24] {
                 value.bytes.storeLittleEndian(count + 3, at: field)
@@ -227,7 +227,7 @@ struct KindDamageTests {
 
     @Test("A tree of values that leads elsewhere is named")
     func namesLoops() throws {
-        let fixture = try KindDamageFixture()
+        let fixture = try DuplicatesDamageFixture()
         try forEachValue(.valueTree, fixture) { page, value in
             let tree = ValueTree(at: value.bytes)
             let roots =
@@ -253,7 +253,7 @@ struct KindDamageTests {
 
     @Test("A branch whose children are all the same is named, and neither read nor freed for ever")
     func namesRepeatedChildren() throws {
-        let fixture = try KindDamageFixture()
+        let fixture = try DuplicatesDamageFixture()
         for layout: PageLayout in [.counted, []] {
             for number in fixture.pages(layout, kind: .branch).indices {
                 let page = fixture.pages(layout, kind: .branch)[number]
