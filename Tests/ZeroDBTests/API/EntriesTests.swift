@@ -2,6 +2,8 @@
 import Testing
 import ZeroDB
 
+@testable import Simulator
+
 @Suite("The entries of a range, from Swift")
 struct EntriesTests {
     private let directory: TemporaryDirectory

@@ -1,6 +1,7 @@
 import Synchronization
 import Testing
 
+@testable import Simulator
 @testable import ZeroDB
 
 /// Many threads in one environment. The files are in memory, where ThreadSanitizer sees the

@@ -2,6 +2,7 @@ import Glibc
 import Synchronization
 import Testing
 
+@testable import Simulator
 @testable import ZeroDB
 
 /// How long relaxed commits may stay off the disk.

@@ -1,5 +1,6 @@
 import Testing
 
+@testable import Simulator
 @testable import ZeroDB
 
 /// Invariants 1 and 2 around checkpoints: transactions that began before a checkpoint and commit

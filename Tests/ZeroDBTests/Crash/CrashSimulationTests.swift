@@ -1,6 +1,7 @@
 import Glibc
 import Testing
 
+@testable import Simulator
 @testable import ZeroDB
 
 /// Invariants 1, 2 and 6 on a simulated disk: programs that do a bit of everything lose their

@@ -2,6 +2,7 @@ import Glibc
 import Synchronization
 import Testing
 
+@testable import Simulator
 @testable import ZeroDB
 
 /// Invariant 3 where more than one waits: a flush that fails has failed for all of them, in every

@@ -1,6 +1,7 @@
 import Glibc
 import Testing
 
+@testable import Simulator
 @testable import ZeroDB
 
 /// Invariants 3 and 8 on a simulated disk: every call of the seam fails in turn, and then the

@@ -1,5 +1,6 @@
 import Testing
 
+@testable import Simulator
 @testable import ZeroDB
 
 /// A small environment in memory, to be damaged, opened and put right again, many times.

@@ -1,5 +1,6 @@
 import Testing
 
+@testable import Simulator
 @testable import ZeroDB
 
 /// Whatever happens to the bytes of a data file while nobody has it open, what is read is right

@@ -1,5 +1,6 @@
 import Testing
 
+@testable import Simulator
 @testable import ZeroDB
 
 /// A small environment in memory with databases of all types, to be damaged, opened and repaired

@@ -1,5 +1,6 @@
 import Testing
 
+@testable import Simulator
 @testable import ZeroDB
 
 /// As `DamageTests` and `HostileFileTests`, of databases with duplicates, other orders and counts.

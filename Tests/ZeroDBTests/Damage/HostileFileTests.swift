@@ -1,5 +1,6 @@
 import Testing
 
+@testable import Simulator
 @testable import ZeroDB
 
 /// Invariant 4, where no checksum helps: with checks turned off, and in files whose checksums

@@ -1,5 +1,6 @@
 import Testing
 
+@testable import Simulator
 @testable import ZeroDB
 
 /// What a crash has left is a data file and the log after it; damage to the log must not pass for

@@ -1,5 +1,6 @@
 import Testing
 
+@testable import Simulator
 @testable import ZeroDB
 
 /// A log of several segments, of which some are not what they were: unless nothing can show it, that

@@ -1,5 +1,6 @@
 import Testing
 
+@testable import Simulator
 @testable import ZeroDB
 
 /// What the bytes of a sound data file are for, found by walking its trees.

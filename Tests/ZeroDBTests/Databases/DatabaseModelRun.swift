@@ -1,5 +1,6 @@
 import Testing
 
+@testable import Simulator
 @testable import ZeroDB
 
 /// Random changes to whole databases, ranges and single entries, against sorted dictionaries: in

@@ -1,5 +1,6 @@
 import Testing
 
+@testable import Simulator
 @testable import ZeroDB
 
 /// Databases of all types at random, against sorted lists of pairs: what transactions, cursors and

@@ -1,3 +1,4 @@
+@testable import Simulator
 @testable import ZeroDB
 
 /// Runs a random workload on databases of all types and on sorted lists of pairs at once, and fails

@@ -1,6 +1,7 @@
 import Glibc
 import Testing
 
+@testable import Simulator
 @testable import ZeroDB
 
 @Suite("Opening and closing")

@@ -1,6 +1,7 @@
 import Glibc
 import Testing
 
+@testable import Simulator
 @testable import ZeroDB
 
 /// What the host program is told of work that the library does by itself.

@@ -1,6 +1,7 @@
 import Synchronization
 import Testing
 
+@testable import Simulator
 @testable import ZeroDB
 
 /// Handles that outlive what they named, or never named anything, lead nowhere.

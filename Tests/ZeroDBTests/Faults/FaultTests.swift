@@ -1,6 +1,7 @@
 import Glibc
 import Testing
 
+@testable import Simulator
 @testable import ZeroDB
 
 /// Invariants 3 and 8: whatever call of the operating system fails, the transaction fails whole

@@ -1,6 +1,7 @@
 import Glibc
 import Testing
 
+@testable import Simulator
 @testable import ZeroDB
 
 /// Memory for one page between two pages that nobody may touch: an access outside the page ends

@@ -1,5 +1,6 @@
 import Testing
 
+@testable import Simulator
 @testable import ZeroDB
 
 /// Invariant 4: whatever a page holds, looking at it neither traps nor reads outside it (the

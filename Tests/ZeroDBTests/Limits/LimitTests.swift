@@ -1,5 +1,6 @@
 import Testing
 
+@testable import Simulator
 @testable import ZeroDB
 
 /// What is too large, too much, or out of order is refused, and nothing else suffers for it.

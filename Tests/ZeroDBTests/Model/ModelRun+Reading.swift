@@ -1,3 +1,4 @@
+@testable import Simulator
 @testable import ZeroDB
 
 /// A read transaction that is kept open, and what it must see as long as it is.

@@ -1,5 +1,6 @@
 import Glibc
 
+@testable import Simulator
 @testable import ZeroDB
 
 /// Runs a random workload against an environment and a sorted dictionary at once, and fails at

@@ -1,5 +1,6 @@
 import Testing
 
+@testable import Simulator
 @testable import ZeroDB
 
 @Suite("Regions of free space")

@@ -1,3 +1,5 @@
+@testable import Simulator
+
 /// How the keys of a workload look.
 enum KeyPattern: String, CaseIterable, Sendable {
     /// A few thousand different short keys: most operations meet one that is there.

@@ -1,3 +1,4 @@
+@testable import Simulator
 @testable import ZeroDB
 
 /// A cursor of the engine and where it should be.
@@ -174,5 +175,5 @@ extension ModelTest {
         entry.map { "\(show($0.key)) → \(show($0.value.bytes))" } ?? "nowhere"
     }
 
-    func show(_ bytes: [UInt8]?) -> String { ZeroDBTests.show(bytes) }
+    func show(_ bytes: [UInt8]?) -> String { Simulator.show(bytes) }
 }

@@ -1,3 +1,4 @@
+@testable import Simulator
 @testable import ZeroDB
 
 /// The ways to put a pair.

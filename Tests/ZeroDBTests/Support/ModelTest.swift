@@ -1,3 +1,4 @@
+@testable import Simulator
 @testable import ZeroDB
 
 /// A difference between the engine and its model.

@@ -1,17 +1,5 @@
 @testable import ZeroDB
 
-/// What a simulated program found wrong.
-struct CrashFailure: Error, CustomStringConvertible {
-    let description: String
-    /// The crash point and disk state, if it is about one.
-    let place: String?
-
-    init(_ description: String, place: String? = nil) {
-        self.description = description
-        self.place = place
-    }
-}
-
 extension WriteTransaction {
     /// Does what an attempt does.
     mutating func perform(_ attempt: Attempt) throws {
