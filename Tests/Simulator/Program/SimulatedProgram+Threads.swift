@@ -29,7 +29,7 @@ extension SimulatedProgram {
         }
     }
 
-    /// While the medium works, other threads go on: for no event of the disk, for some, or for many.
+    /// While the medium works, other threads go on for none, some or many events of the disk.
     private func letOthersWork() {
         let before = disk.eventCount
         var random = SeededGenerator(seed: UInt64(before))

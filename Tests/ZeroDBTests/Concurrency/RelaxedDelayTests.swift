@@ -8,7 +8,7 @@ import Testing
 /// How long relaxed commits may stay off the disk.
 @Suite("The delay of relaxed commits")
 struct RelaxedDelayTests {
-    @Test("Relaxed commits are flushed while a checkpoint takes long")
+    @Test("Relaxed commits are flushed during a long checkpoint")
     func flushesDuringCheckpoint() throws {
         let held = HeldFlushes(file: "data.zdb")
         let fileSystem = HoldingFileSystem(MemoryFileSystem(), held)

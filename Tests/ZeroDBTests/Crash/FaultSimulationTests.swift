@@ -37,7 +37,7 @@ struct FaultSimulationTests {
     }
 
     @Test(
-        "Whichever call fails, nothing acknowledged is lost and nothing that failed is there",
+        "Whichever call fails, acknowledged commits survive and failed ones are absent",
         arguments: Failure.allCases)
     func survivesFailures(_ failure: Failure) throws {
         let seed = CrashSettings.seed ?? TestSettings.seed

@@ -34,7 +34,7 @@ final class DamageFixture {
         }
     }
 
-    /// Several databases, values in leaves and in runs, free space, more than one level.
+    /// Several databases, values in leaves and in runs, free pages, more than one level.
     private func build(commits: Int, entries: Int) throws {
         var random = SeededGenerator(seed: 5)
         var state: State = [ReferenceModel(), ReferenceModel(), ReferenceModel()]

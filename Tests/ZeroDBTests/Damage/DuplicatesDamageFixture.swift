@@ -48,7 +48,8 @@ final class DuplicatesDamageFixture {
         }
     }
 
-    /// Keys with one value, with inline values, with trees of one and of more levels; branches with counts.
+    /// Keys with one value, with inline values, with value trees of one level and of more; branches
+    /// with counts.
     private static func build(_ environment: Environment, _ models: inout [ReferenceModel]) throws {
         var random = SeededGenerator(seed: 11)
         for commit in 0..<2 {

@@ -3,8 +3,9 @@ import Testing
 @testable import Simulator
 @testable import ZeroDB
 
-/// As `DamageTests` and `HostileFileTests`, of databases with duplicates, other orders and counts.
-@Suite("Damage to databases of all kinds")
+/// The claims of `DamageTests` and `HostileFileTests`, for databases with duplicates, other orders
+/// and counts.
+@Suite("Damage to databases of all types")
 struct DuplicatesDamageTests {
     private func check(
         _ findings: DamageFixture.Findings, matters: Bool, _ what: @autoclosure () -> String
@@ -61,7 +62,7 @@ struct DuplicatesDamageTests {
         }
     }
 
-    @Test("Pages changed by somebody who puts their checksums right do no harm to the process")
+    @Test("Changed pages with correct checksums do no harm to the process")
     func readsResealedPages() throws {
         let fixture = try DuplicatesDamageFixture()
         var random = SeededGenerator(seed: TestSettings.seed)
@@ -97,8 +98,8 @@ struct DuplicatesDamageTests {
 
     // MARK: One thing wrong
 
-    /// Damages what a body damages, and wants verifying to tell of it in some words, and neither
-    /// reading nor writing to do harm.
+    /// Expects verifying to report a page that has been damaged in some words, and neither reading
+    /// nor writing to do harm.
     private func expectProblem(
         _ words: String, _ fixture: DuplicatesDamageFixture, _ page: Page, _ what: String
     ) {
@@ -128,7 +129,7 @@ struct DuplicatesDamageTests {
         }
     }
 
-    @Test("Values that are not in order are named")
+    @Test("Values out of order are named")
     func namesDisorder() throws {
         let fixture = try DuplicatesDamageFixture()
         for layout: PageLayout in [.valueLeaf, [.valueLeaf, .packed, .reversed]] {
@@ -142,7 +143,7 @@ struct DuplicatesDamageTests {
         }
     }
 
-    @Test("A value that is there twice is named")
+    @Test("A repeated value is named")
     func namesRepetition() throws {
         let fixture = try DuplicatesDamageFixture()
         for layout: PageLayout in [.valueLeaf, [.valueLeaf, .packed, .reversed]] {
@@ -152,7 +153,7 @@ struct DuplicatesDamageTests {
         }
     }
 
-    @Test("Another width of a page's values is named", arguments: [1, 2, 4, 7, 9, 16, 1024])
+    @Test("A value leaf of a wrong width is named", arguments: [1, 2, 4, 7, 9, 16, 1024])
     func namesWrongWidth(_ width: Int) throws {
         let fixture = try DuplicatesDamageFixture()
         for page in fixture.pages([.valueLeaf, .packed, .reversed]) {
@@ -165,7 +166,7 @@ struct DuplicatesDamageTests {
         expectProblem("bytes and slots", fixture, page, "a width of \(width)")
     }
 
-    /// The entries of leaves whose value is of a kind, one after the other.
+    /// Visits the leaf entries whose value is of one kind.
     private func forEachValue(
         _ kind: ValueKind, _ fixture: DuplicatesDamageFixture,
         _ body: (Page, Page.ValueField) throws -> Void
@@ -182,40 +183,40 @@ struct DuplicatesDamageTests {
         #expect(found > 0)
     }
 
-    @Test("A set that claims another count is refused", arguments: [0, 1, 1000, 65535])
-    func namesWrongSetCount(_ count: Int) throws {
+    @Test("Inline values with a wrong count are refused", arguments: [0, 1, 1000, 65535])
+    func namesWrongInlineCount(_ count: Int) throws {
         let fixture = try DuplicatesDamageFixture()
         try forEachValue(.inlineValues, fixture) { page, value in
             value.bytes.storeLittleEndian(UInt16(count), at: 0)
-            expectProblem("impossible", fixture, page, "a set of \(count)")
+            expectProblem("impossible", fixture, page, "a count of \(count)")
         }
     }
 
-    @Test("A set of another width, or in another order, is named")
-    func namesWrongSets() throws {
+    @Test("Inline values of a wrong width or in a wrong order are named")
+    func namesWrongInlineValues() throws {
         let fixture = try DuplicatesDamageFixture()
         try forEachValue(.inlineValues, fixture) { page, value in
-            let set = try #require(
+            let values = try #require(
                 InlineValues(UnsafeRawBufferPointer(start: value.bytes, count: value.count)))
-            guard set.width > 1 else {
+            guard values.width > 1 else {
                 // The second value ends before the first.
                 value.bytes.storeLittleEndian(UInt16(0), at: 6)
                 expectProblem("value", fixture, page, "an end before the beginning")
                 return
             }
             let (first, second) = (
-                Array(try #require(set.duplicate(0))), Array(try #require(set.duplicate(1)))
+                Array(try #require(values.duplicate(0))), Array(try #require(values.duplicate(1)))
             )
-            (value.bytes + 4).copyMemory(from: second + first, byteCount: 2 * set.width)
-            expectProblem("is not after the one before it", fixture, page, "a set out of order")
-            value.bytes.storeLittleEndian(UInt16(set.count * 2), at: 0)
-            value.bytes.storeLittleEndian(UInt16(set.width / 2), at: 2)
-            expectProblem("bytes", fixture, page, "a set of half the width")
+            (value.bytes + 4).copyMemory(from: second + first, byteCount: 2 * values.width)
+            expectProblem("is not after the one before it", fixture, page, "values out of order")
+            value.bytes.storeLittleEndian(UInt16(values.count * 2), at: 0)
+            value.bytes.storeLittleEndian(UInt16(values.width / 2), at: 2)
+            expectProblem("bytes", fixture, page, "values of half the width")
         }
     }
 
     @Test(
-        "A tree of values that claims other counts is named", arguments: [1, 2, 100_000, 1 << 59])
+        "A value tree with wrong counts is named", arguments: [1, 2, 100_000, 1 << 59])
     func namesWrongTreeCounts(_ count: UInt64) throws {
         let fixture = try DuplicatesDamageFixture()
         try forEachValue(.valueTree, fixture) { page, value in
@@ -226,7 +227,7 @@ struct DuplicatesDamageTests {
         }
     }
 
-    @Test("A tree of values that leads elsewhere is named")
+    @Test("A value tree with a wrong root is named")
     func namesLoops() throws {
         let fixture = try DuplicatesDamageFixture()
         try forEachValue(.valueTree, fixture) { page, value in
@@ -243,7 +244,7 @@ struct DuplicatesDamageTests {
                     value.bytes.storeLittleEndian(depth, at: 32)
                     fixture.reseal(Int(page.number))
                     let findings = fixture.look()
-                    #expect(findings.problems > 0, "page \(root.number) as a tree of values")
+                    #expect(findings.problems > 0, "page \(root.number) as a value tree")
                     var random = SeededGenerator(seed: root.number)
                     fixture.write(&random, mode: .fast)
                     fixture.restore()
@@ -252,7 +253,7 @@ struct DuplicatesDamageTests {
         }
     }
 
-    @Test("A branch whose children are all the same is named, and neither read nor freed for ever")
+    @Test("A branch whose children are all the same is named, and reading or freeing it ends")
     func namesRepeatedChildren() throws {
         let fixture = try DuplicatesDamageFixture()
         for layout: PageLayout in [.counted, []] {

@@ -109,7 +109,7 @@ struct LogDamageTests {
         #expect(crashed.open(log: crashed.files[crashed.logName]) == .state(5))
     }
 
-    @Test("A flipped byte in the log never leads to a state that never was, nor loses one silently")
+    @Test("A flipped byte in the log never invents a state, nor loses one silently")
     func flipsEveryByte() throws {
         let crashed = try Crashed(transactions: 5)
         let log = try #require(crashed.files[crashed.logName])
@@ -121,7 +121,7 @@ struct LogDamageTests {
             var damaged = log
             damaged[offset] ^= 1 << UInt8(random.below(8))
             let outcome = crashed.open(log: damaged)
-            // Whether the last record was on disk nobody can tell: it may be a torn write.
+            // Whether the last record was on disk is unknown: it may be a torn write.
             let isTail = offset >= lastStart && outcome == .state(4)
             // The segment's header is needed to find the records, not to believe them.
             let isHarmless = offset < 64 && outcome == .state(5)
@@ -131,7 +131,7 @@ struct LogDamageTests {
         }
     }
 
-    @Test("Zeroed sectors of the log are noticed unless they are its end")
+    @Test("Zeroed sectors of the log are noticed unless they are at its end")
     func zeroesSectors() throws {
         let crashed = try Crashed(transactions: 40)
         let log = try #require(crashed.files[crashed.logName])
@@ -147,7 +147,7 @@ struct LogDamageTests {
         }
     }
 
-    @Test("A log that was cut off, or lacks a segment, does not lose transactions silently")
+    @Test("A log that is truncated or lacks a segment does not lose transactions silently")
     func truncates() throws {
         let crashed = try Crashed(transactions: 5)
         let log = try #require(crashed.files[crashed.logName])

@@ -3,7 +3,7 @@ import Testing
 @testable import Simulator
 @testable import ZeroDB
 
-/// Random changes to whole databases, ranges and single entries, against sorted dictionaries: in
+/// Random changes to whole databases, ranges and single entries, against the reference model: in
 /// snapshots held open, after aborts, clean closes and crashes.
 final class DatabaseModelRun: ModelTest {
     /// By name; the main database has the empty one.
@@ -284,7 +284,7 @@ final class DatabaseModelRun: ModelTest {
 
 @Suite("Random changes to whole databases and ranges")
 struct DatabaseModelTests {
-    @Test("The engine does what dictionaries do", arguments: [4096, 16384, 65536])
+    @Test("The engine agrees with the reference model", arguments: [4096, 16384, 65536])
     func agrees(pageSize: Int) throws {
         let run = try DatabaseModelRun(pageSize: pageSize)
         try run.run(operations: TestSettings.operations(usually: 30_000))

@@ -3,9 +3,9 @@ import Testing
 @testable import Simulator
 @testable import ZeroDB
 
-/// Databases of all types at random, against sorted lists of pairs: what transactions, cursors and
-/// counts tell, in the environment, in old snapshots, and after a replay of its log.
-@Suite("Databases of all types against sorted lists of pairs")
+/// Databases of all types at random, against the reference model: what transactions, cursors and
+/// counts return, in the environment, in old snapshots, and after a replay of its log.
+@Suite("Databases of all types against the reference model")
 struct DuplicatesModelTests {
     static let scenarios = [
         DuplicatesScenario(name: "one value a key, all orders", types: DatabaseType.single),
@@ -26,7 +26,7 @@ struct DuplicatesModelTests {
                     [.duplicates, .fixedSizeDuplicates, .integerDuplicates, .counted], valueWidth: 8
                 ),
                 DatabaseType([.duplicates, .counted]),
-            ], operations: 100_000, pairsMax: 60_000, keysWithValues: 4),
+            ], operations: 100_000, pairsMax: 60_000, keysWithDuplicates: 4),
         DuplicatesScenario(
             name: "all types, 16 KiB pages",
             types: DatabaseType.severalCounted + DatabaseType.single, pageSize: 16384),
@@ -36,7 +36,7 @@ struct DuplicatesModelTests {
             pageSize: 65536),
     ]
 
-    @Test("The engine does what sorted lists of pairs do", arguments: scenarios)
+    @Test("The engine agrees with the reference model, duplicates and all", arguments: scenarios)
     func agrees(_ scenario: DuplicatesScenario) throws {
         let run = DuplicatesRun(scenario)
         try run.run()

@@ -1,7 +1,7 @@
 @testable import Simulator
 @testable import ZeroDB
 
-/// Runs a random workload on databases of all types and on sorted lists of pairs at once, and fails
+/// Runs a random workload on databases of all types and on their models at once, and fails
 /// at the first difference.
 final class DuplicatesRun: SteppedModelTest {
     /// What the databases hold, the main one first; nil for one that does not exist.
@@ -30,7 +30,7 @@ final class DuplicatesRun: SteppedModelTest {
         makers = scenario.types.enumerated().map { number, type in
             PairMaker(
                 type, number: number, pageSize: scenario.pageSize,
-                keysWithValues: scenario.keysWithValues)
+                keysWithDuplicates: scenario.keysWithDuplicates)
         }
     }
 

@@ -9,10 +9,10 @@ struct DuplicatesScenario: Sendable, CustomStringConvertible {
     var pageSize = 4096
     /// In an ordinary run.
     var operations = 60_000
-    /// Pairs in all databases at which the workload turns to deleting.
+    /// Pairs in all databases at which the workload begins to delete.
     var pairsMax = 30_000
     /// Different keys that databases with duplicates have at most.
-    var keysWithValues = 60
+    var keysWithDuplicates = 60
     /// Bytes of log after which a checkpoint is made.
     var logSize: UInt64 = 4 << 20
     var durabilities = [Durability.full]
@@ -28,15 +28,15 @@ struct PairMaker {
     private let sizeMax: Int
     private let pageSize: Int
     /// Different keys that databases with duplicates have.
-    private let keysWithValues: Int
+    private let keysWithDuplicates: Int
     private var keys: KeyMaker
     private var values: KeyMaker
     private var counter: UInt64 = 1 << 20
 
-    init(_ type: DatabaseType, number: Int, pageSize: Int, keysWithValues: Int) {
+    init(_ type: DatabaseType, number: Int, pageSize: Int, keysWithDuplicates: Int) {
         self.type = type
         self.pageSize = pageSize
-        self.keysWithValues = keysWithValues
+        self.keysWithDuplicates = keysWithDuplicates
         sizeMax = Format.keySizeMax(pageSize: pageSize)
         let patterns = KeyPattern.allCases
         keys = KeyMaker(patterns[number % patterns.count], keySizeMax: sizeMax)
@@ -47,13 +47,13 @@ struct PairMaker {
         if type.keyWidth > 0 {
             let number =
                 type.hasDuplicates
-                ? UInt64(random.below(keysWithValues)) &* 0x0101_0101_0101
+                ? UInt64(random.below(keysWithDuplicates)) &* 0x0101_0101_0101
                 : random.chance(50) ? UInt64(random.below(5000)) : random.next()
             return ModelOrder.bytes(of: number, width: type.keyWidth)
         }
         guard type.hasDuplicates else { return keys.next(&random) }
         // Few keys, short ones and some of the largest size.
-        let number = random.below(keysWithValues)
+        let number = random.below(keysWithDuplicates)
         guard number % 10 == 9 else { return Array("key \(number)".utf8) }
         return [UInt8](repeating: UInt8(number), count: sizeMax - number % 3)
     }

@@ -4,7 +4,7 @@ import Testing
 @testable import Simulator
 @testable import ZeroDB
 
-/// Memory for one page between two pages that nobody may touch: an access outside the page ends
+/// Memory for one page between two pages that may not be touched: an access beyond the page ends
 /// the process instead of going unnoticed.
 final class PageFixture {
     let page: Page

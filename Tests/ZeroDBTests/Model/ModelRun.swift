@@ -3,7 +3,7 @@ import Glibc
 @testable import Simulator
 @testable import ZeroDB
 
-/// Runs a random workload against an environment and a sorted dictionary at once, and fails at
+/// Runs a random workload against an environment and its model at once, and fails at
 /// the first difference.
 final class ModelRun: SteppedModelTest {
     /// What an environment's databases hold: the main one, then the named ones; nil for one that

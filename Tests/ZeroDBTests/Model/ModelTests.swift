@@ -3,7 +3,7 @@ import Testing
 @testable import Simulator
 @testable import ZeroDB
 
-@Suite("Random operations against a sorted dictionary")
+@Suite("Random operations against the reference model")
 struct ModelTests {
     /// More than a million operations in all.
     static let scenarios = [
@@ -33,7 +33,7 @@ struct ModelTests {
             name: "on disk", namedDatabases: 2, operations: 30_000, isOnDisk: true),
     ]
 
-    @Test("The engine does what a sorted dictionary does", arguments: scenarios)
+    @Test("The engine agrees with the reference model", arguments: scenarios)
     func agrees(_ scenario: ModelScenario) throws {
         let run = try ModelRun(scenario)
         try run.run()
