@@ -23,8 +23,13 @@ let package = Package(
         .target(
             name: "CZeroDBABI", dependencies: ["ZeroDB", "CZeroDB", "CZeroDBPlatform"],
             swiftSettings: strict),
+        // What the tests simulate crashes with. It has no tests of its own, and is a test target so
+        // that only tests build it: it uses the engine through `@testable`.
         .testTarget(
-            name: "ZeroDBTests", dependencies: ["ZeroDB", "CZeroDBPlatform"],
+            name: "Simulator", dependencies: ["ZeroDB"], exclude: ["README.md"],
+            swiftSettings: strict),
+        .testTarget(
+            name: "ZeroDBTests", dependencies: ["ZeroDB", "CZeroDBPlatform", "Simulator"],
             swiftSettings: strict),
     ]
 )

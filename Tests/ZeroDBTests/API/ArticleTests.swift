@@ -77,7 +77,7 @@ struct ArticleTests {
         return snippets
     }
 
-    @Test("Each block of Swift in an article is a snippet that the tests run, and the other way")
+    @Test("Each block of Swift in an article is a snippet that the tests run, and vice versa")
     func isRun() throws {
         let snippets = try Self.snippets()
         let articles = try Self.articles()

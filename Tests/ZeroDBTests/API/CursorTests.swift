@@ -48,7 +48,7 @@ struct CursorTests {
         }
     }
 
-    @Test("A cursor finds its entry again when that is put back")
+    @Test("A cursor finds its entry again when the entry is put back")
     func findsEntryAgain() throws {
         try withCursor(["a", "b", "c"]) { transaction, cursor throws in
             #expect(try seek(&cursor, "b") == "b")
@@ -74,7 +74,7 @@ struct CursorTests {
         }
     }
 
-    @Test("A cursor stays on its key while the leaf it is in splits, merges and moves")
+    @Test("A cursor stays on its key while its leaf splits, merges and moves")
     func followsItsKey() throws {
         let keys = (1000..<2000).map { "key \($0)" }
         try withCursor(keys) { transaction, cursor throws in
@@ -140,7 +140,7 @@ struct CursorTests {
         }
     }
 
-    @Test("A cursor that a refused put was made with stays where it was")
+    @Test("A cursor stays where it was when a put through it is refused")
     func staysAfterRefusedPut() throws {
         try withCursor(["a", "b", "c"]) { _, cursor throws in
             #expect(try seek(&cursor, "b") == "b")

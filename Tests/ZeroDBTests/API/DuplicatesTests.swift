@@ -30,7 +30,7 @@ struct DuplicatesTests {
         values.map { String(decoding: $0, as: UTF8.self) }
     }
 
-    @Test("The values of a key come in their order, and the first stands for the key")
+    @Test("The values of a key come in order, and a get returns the first")
     func ordersValues() throws {
         try environment.read { reader throws in
             #expect(texts(try reader.values(for: "b", in: pairs)) == ["b1", "b3", "b5"])
@@ -114,7 +114,7 @@ struct DuplicatesTests {
         #expect(value(try cursor.next()) == "b1")
     }
 
-    @Test("What needs duplicates is refused without; going from key to key is not")
+    @Test("Without duplicates, operations on values are refused; moving from key to key is not")
     func refusesWithoutDuplicates() throws {
         try environment.write { writer throws in
             try writer.put("one", "1")

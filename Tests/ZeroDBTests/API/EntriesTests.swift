@@ -2,6 +2,8 @@
 import Testing
 import ZeroDB
 
+@testable import Simulator
+
 @Suite("The entries of a range, from Swift")
 struct EntriesTests {
     private let directory: TemporaryDirectory
@@ -20,8 +22,8 @@ struct EntriesTests {
 
     // MARK: What there must be
 
-    /// A kind of database, with its order said once more in plain words.
-    private struct Kind: CustomTestStringConvertible, Sendable {
+    /// A type of database, with its order written once more in plain Swift.
+    private struct OrderedType: CustomTestStringConvertible, Sendable {
         var name: String
         var flags: DatabaseFlags
         var makeKey: @Sendable (Int) -> [UInt8]
@@ -29,7 +31,7 @@ struct EntriesTests {
         var testDescription: String { name }
     }
 
-    private static let kinds: [Kind] = {
+    private static let types: [OrderedType] = {
         @Sendable func text(_ number: Int) -> [UInt8] { Array("key \(number)".utf8) }
         @Sendable func number(_ number: Int) -> [UInt8] {
             withUnsafeBytes(of: UInt64(number * 257).littleEndian) { Array($0) }
@@ -43,21 +45,22 @@ struct EntriesTests {
         }
         let asNumbers: @Sendable ([UInt8], [UInt8]) -> Bool = { value($0) < value($1) }
         return [
-            Kind(name: "plain", flags: [], makeKey: text, isBefore: byBytes),
-            Kind(name: "counted", flags: .counted, makeKey: text, isBefore: byBytes),
-            Kind(name: "reversed", flags: .reverseKeys, makeKey: text, isBefore: byReversedBytes),
-            Kind(
+            OrderedType(name: "plain", flags: [], makeKey: text, isBefore: byBytes),
+            OrderedType(name: "counted", flags: .counted, makeKey: text, isBefore: byBytes),
+            OrderedType(
+                name: "reversed", flags: .reverseKeys, makeKey: text, isBefore: byReversedBytes),
+            OrderedType(
                 name: "integers of 8 bytes", flags: .integerKeys, makeKey: number,
                 isBefore: asNumbers),
-            Kind(
+            OrderedType(
                 name: "integers of 4 bytes", flags: .integerKeys, makeKey: shortNumber,
                 isBefore: asNumbers),
-            Kind(name: "duplicates", flags: .duplicates, makeKey: text, isBefore: byBytes),
-            Kind(
+            OrderedType(name: "duplicates", flags: .duplicates, makeKey: text, isBefore: byBytes),
+            OrderedType(
                 name: "reversed with duplicates, counted",
                 flags: [.reverseKeys, .duplicates, .counted], makeKey: text,
                 isBefore: byReversedBytes),
-            Kind(
+            OrderedType(
                 name: "integers with duplicates of one size",
                 flags: [.integerKeys, .duplicates, .fixedSizeDuplicates], makeKey: number,
                 isBefore: asNumbers),
@@ -71,14 +74,14 @@ struct EntriesTests {
     /// Puts entries for all even numbers: a single value, a few, or with duplicates now and then so
     /// many that they fill several pages.
     private func fill(
-        _ kind: Kind, _ transaction: inout WriteTransaction
+        _ type: OrderedType, _ transaction: inout WriteTransaction
     ) throws -> (Database, [Pair]) {
-        let database = try transaction.createDatabase("entries", flags: kind.flags)
+        let database = try transaction.createDatabase("entries", flags: type.flags)
         var pairs: [Pair] = []
         for number in stride(from: 0, to: 600, by: 2) {
-            let key = kind.makeKey(number)
+            let key = type.makeKey(number)
             let many = number % 150 == 0 ? 1500 : number % 5
-            let count = kind.flags.contains(.duplicates) ? max(1, many) : 1
+            let count = type.flags.contains(.duplicates) ? max(1, many) : 1
             for copy in 0..<count {
                 let value = Array("value \(10_000 + copy)".utf8)
                 try transaction.put(key, value, in: database)
@@ -86,29 +89,29 @@ struct EntriesTests {
             }
         }
         // A stable sort: the values of a key were put in their order.
-        return (database, pairs.sorted { kind.isBefore($0.key, $1.key) })
+        return (database, pairs.sorted { type.isBefore($0.key, $1.key) })
     }
 
-    private func expected(_ pairs: [Pair], _ range: KeyRange, _ kind: Kind) -> [Pair] {
+    private func expected(_ pairs: [Pair], _ range: KeyRange, _ type: OrderedType) -> [Pair] {
         pairs.filter { pair in
-            if let from = range.from, kind.isBefore(pair.key, from) { return false }
-            if let to = range.to, !kind.isBefore(pair.key, to) { return false }
+            if let from = range.from, type.isBefore(pair.key, from) { return false }
+            if let to = range.to, !type.isBefore(pair.key, to) { return false }
             return true
         }
     }
 
     /// Ends before, between and after the keys, on keys, equal, and the wrong way round.
-    private func ranges(_ kind: Kind) -> [KeyRange] {
+    private func ranges(_ type: OrderedType) -> [KeyRange] {
         var generator = SeededGenerator(seed: TestSettings.seed)
-        var ranges: [KeyRange] = [.all, KeyRange(from: kind.makeKey(0), to: kind.makeKey(0))]
+        var ranges: [KeyRange] = [.all, KeyRange(from: type.makeKey(0), to: type.makeKey(0))]
         for number in [0, 1, 2, 299, 300, 301, 598, 599] {
-            ranges.append(KeyRange(from: kind.makeKey(number)))
-            ranges.append(KeyRange(to: kind.makeKey(number)))
+            ranges.append(KeyRange(from: type.makeKey(number)))
+            ranges.append(KeyRange(to: type.makeKey(number)))
         }
         for _ in 0..<40 {
             ranges.append(
                 KeyRange(
-                    from: kind.makeKey(generator.below(700)), to: kind.makeKey(generator.below(700))
+                    from: type.makeKey(generator.below(700)), to: type.makeKey(generator.below(700))
                 ))
         }
         return ranges
@@ -131,18 +134,18 @@ struct EntriesTests {
 
     private func check(
         _ transaction: borrowing some Transaction & ~Copyable, _ database: Database,
-        _ pairs: [Pair], _ kind: Kind
+        _ pairs: [Pair], _ type: OrderedType
     ) throws {
-        for range in ranges(kind) {
-            let expected = expected(pairs, range, kind)
+        for range in ranges(type) {
+            let expected = expected(pairs, range, type)
             let forward = try collect(try transaction.entries(range, in: database))
             try #require(
-                forward == expected, "\(kind.name), \(range): forwards; \(TestSettings.rerun)")
+                forward == expected, "\(type.name), \(range): forwards; \(TestSettings.rerun)")
             let backward = try collect(
                 try transaction.entries(range, in: database, reversed: true))
             try #require(
                 backward == expected.reversed(),
-                "\(kind.name), \(range): reversed; \(TestSettings.rerun)")
+                "\(type.name), \(range): reversed; \(TestSettings.rerun)")
             #expect(try transaction.count(range, in: database) == UInt64(expected.count))
         }
     }
@@ -150,16 +153,16 @@ struct EntriesTests {
     // MARK: Claims
 
     @Test(
-        "Ranges of every kind of database are walked in both directions, before and after a commit",
-        arguments: kinds)
-    private func walks(_ kind: Kind) throws {
+        "Ranges of every type of database are walked in both directions, before and after a commit",
+        arguments: types)
+    private func walks(_ type: OrderedType) throws {
         var transaction = try environment.beginWrite()
-        let (database, pairs) = try fill(kind, &transaction)
-        #expect(pairs.count > (kind.flags.contains(.duplicates) ? 6000 : 299))
-        try check(transaction, database, pairs, kind)
+        let (database, pairs) = try fill(type, &transaction)
+        #expect(pairs.count > (type.flags.contains(.duplicates) ? 6000 : 299))
+        try check(transaction, database, pairs, type)
         try transaction.commit()
         let reader = try environment.beginRead()
-        try check(reader, database, pairs, kind)
+        try check(reader, database, pairs, type)
     }
 
     @Test("Reversed, the entries begin with the last value of the last key before the end")
@@ -204,7 +207,7 @@ struct EntriesTests {
         }
     }
 
-    @Test("An end that can be no key is refused, whichever end it is")
+    @Test("A range end that cannot be a key is refused at either end")
     func refusesEnds() throws {
         var transaction = try environment.beginWrite()
         let plain = try transaction.createDatabase("plain")
@@ -234,7 +237,7 @@ struct EntriesTests {
         }
     }
 
-    @Test("A body gets each entry that is left, and its error comes out")
+    @Test("A body gets each remaining entry, and its error is passed on")
     func givesEach() throws {
         struct Enough: Error {}
         try environment.write { transaction throws in
@@ -259,7 +262,7 @@ struct EntriesTests {
         #expect(seen == 2)
     }
 
-    @Test("A range is the same however its ends are given")
+    @Test("The type of its ends makes no difference to a range")
     func makesRanges() {
         let bytes = Array("key".utf8)
         #expect(KeyRange(from: "key") == KeyRange(from: bytes, to: nil))

@@ -104,7 +104,7 @@ struct SwiftAPITests {
         #expect(try environment.read { try $0.get("key") } == Array("other".utf8))
     }
 
-    @Test("A write body that throws changes nothing, and its error comes out")
+    @Test("A write body that throws changes nothing, and its error is passed on")
     func abortsByError() throws {
         struct Refusal: Error {}
         #expect(throws: Refusal.self) {
@@ -130,7 +130,7 @@ struct SwiftAPITests {
         #expect(readers == 2)
     }
 
-    @Test("Errors are typed and tell their story")
+    @Test("Errors are typed and say what happened")
     func tellsErrors() throws {
         do throws(DatabaseError) {
             let reader = try environment.beginRead()
@@ -152,7 +152,7 @@ struct SwiftAPITests {
         }
     }
 
-    @Test("Inserting leaves a key that is there alone")
+    @Test("Inserting does not change an existing key")
     func inserts() throws {
         try environment.write { transaction throws in
             #expect(try transaction.insert("key", "first"))
@@ -164,7 +164,7 @@ struct SwiftAPITests {
         }
     }
 
-    @Test("A nested transaction is kept if its body returns and taken back if it throws")
+    @Test("A nested transaction commits if its body returns and aborts if it throws")
     func nests() throws {
         struct Regret: Error {}
         try environment.write { transaction throws in

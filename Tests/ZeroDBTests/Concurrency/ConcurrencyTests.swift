@@ -1,6 +1,7 @@
 import Synchronization
 import Testing
 
+@testable import Simulator
 @testable import ZeroDB
 
 /// Many threads in one environment. The files are in memory, where ThreadSanitizer sees the
@@ -158,7 +159,8 @@ struct ConcurrencyTests {
     // MARK: Writers
 
     @Test(
-        "Writers take turns and lose no update", arguments: [Durability.full, .relaxed, .none])
+        "Writers wait for each other and lose no update",
+        arguments: [Durability.full, .relaxed, .none])
     func takesTurns(_ durability: Durability) throws {
         let environment = try Self.open()
         let rounds = TestSettings.operations(usually: 500)
@@ -208,7 +210,7 @@ struct ConcurrencyTests {
 
     // MARK: Everything at once
 
-    @Test("Figures, verification, checkpoints and database handles come from any thread")
+    @Test("Any thread may ask for statistics, verification, checkpoints and database handles")
     func doesEverythingAtOnce() throws {
         let environment = try Self.open()
         try Self.deposit(environment)
@@ -274,7 +276,7 @@ struct ConcurrencyTests {
         }
     }
 
-    @Test("Closing while others begin transactions is refused or they are")
+    @Test("When closing races with beginning a transaction, one of the two is refused")
     func closesWhileOthersBegin() throws {
         for _ in 0..<TestSettings.operations(usually: 60) {
             let fileSystem = MemoryFileSystem()
@@ -311,7 +313,7 @@ struct ConcurrencyTests {
         }
     }
 
-    @Test("A reader table that is full at times serves all in the end")
+    @Test("Every reader gets a slot in the end, even if the table is full at times")
     func sharesFewReaderSlots() throws {
         let environment = try Self.open { $0.maxReaders = 3 }
         try environment.write { try $0.put("key", "value") }

@@ -2,12 +2,13 @@ import Glibc
 import Synchronization
 import Testing
 
+@testable import Simulator
 @testable import ZeroDB
 
 /// How long relaxed commits may stay off the disk.
 @Suite("The delay of relaxed commits")
 struct RelaxedDelayTests {
-    @Test("Relaxed commits are flushed while a checkpoint takes long")
+    @Test("Relaxed commits are flushed during a long checkpoint")
     func flushesDuringCheckpoint() throws {
         let held = HeldFlushes(file: "data.zdb")
         let fileSystem = HoldingFileSystem(MemoryFileSystem(), held)

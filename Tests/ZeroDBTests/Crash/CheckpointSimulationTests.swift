@@ -1,5 +1,6 @@
 import Testing
 
+@testable import Simulator
 @testable import ZeroDB
 
 /// Invariants 1 and 2 around checkpoints: transactions that began before a checkpoint and commit
@@ -62,7 +63,7 @@ struct CheckpointSimulationTests {
     }
 
     @Test(
-        "The root of a process that died when it had written it is not forgotten",
+        "A root is not forgotten when the process that wrote it dies",
         arguments: CrashSettings.seeds(usually: 2, percent: 5))
     func finishesInterruptedCheckpoint(_ seed: UInt64) throws {
         try explore(seed) {

@@ -1,6 +1,7 @@
 import Glibc
 import Testing
 
+@testable import Simulator
 @testable import ZeroDB
 
 /// Invariants 1, 2 and 6 on a simulated disk: programs that do a bit of everything lose their
@@ -24,7 +25,7 @@ struct CrashSimulationTests {
     }
 
     @Test(
-        "After a power cut there is a beginning of the commits with all that was durable",
+        "After a power cut the commits up to some point are there, with every durable one",
         arguments: 0..<lanes)
     func keepsPromises(_ lane: Int) throws {
         var exploration = CrashExploration(Self.effort)
@@ -36,7 +37,7 @@ struct CrashSimulationTests {
             } catch {
                 Issue.record("workload \(seed): \(error)")
                 failures += 1
-                // More of the same helps nobody.
+                // More of the same says nothing new.
                 if failures == 5 { break }
             }
             if Self.isLong, exploration.totals.workloads % 100 == 0 {

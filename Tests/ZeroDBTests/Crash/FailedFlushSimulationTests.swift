@@ -2,10 +2,11 @@ import Glibc
 import Synchronization
 import Testing
 
+@testable import Simulator
 @testable import ZeroDB
 
 /// Invariant 3 where more than one waits: a flush that fails has failed for all of them, in every
-/// process, also for those who would have gone on to flush or write a meta page themselves.
+/// process, also for those that would have gone on to flush or write a meta page themselves.
 ///
 /// The simulated disk does what a kernel does: it forgets what a failed flush was to write, and
 /// the next flush of the same file succeeds.
@@ -50,7 +51,7 @@ struct FailedFlushSimulationTests {
 
         mutating func nextSeed() -> UInt64 { random.next() }
 
-        /// Nobody can write, everybody can read what was visible before the failure.
+        /// No process can write, and every process can read what was visible before the failure.
         func expectPoison(visible: Int) throws {
             expectNoFlush()
             for environment in environments {
@@ -112,7 +113,7 @@ struct FailedFlushSimulationTests {
     }
 
     @Test(
-        "A checkpoint that waited for one that failed writes nothing",
+        "A checkpoint that waited for a failed one writes nothing",
         arguments: Waiting.allCases, [1, 2])
     func checkpointAfterFailure(_ waiting: Waiting, failingFlush: Int) throws {
         var stage = try Stage(seed: TestSettings.seed)
@@ -147,9 +148,9 @@ struct FailedFlushSimulationTests {
         try stage.finish()
     }
 
-    @Test("A flush of the log that fails has failed for all who wait for it")
+    @Test("A failed flush of the log fails every commit that waits for it")
     func logFlushFailure() throws {
-        // Whether those who wait wake up before the one that failed goes on is the scheduler's
+        // Whether those that wait wake up before the one that failed goes on is the scheduler's
         // choice: they must not be told that all is well in either case.
         for round in 1...10 {
             let stage = try failLogFlush(seed: TestSettings.seed &+ UInt64(round))
@@ -205,11 +206,11 @@ struct FailedFlushSimulationTests {
         return stage
     }
 
-    /// What a flush that fails meets.
+    /// What a failing flush is for.
     enum Failing: CaseIterable, Sendable {
-        /// A commit, which nobody has seen.
+        /// A commit that no reader has seen.
         case commit
-        /// A flush of a commit that all have seen.
+        /// A commit that readers have seen already.
         case sync
     }
 
@@ -281,7 +282,7 @@ struct FailedFlushSimulationTests {
     }
 
     @Test(
-        "A commit and the end of a segment do not flush at once, of which one could miss a failure",
+        "A commit and the end of a segment flush one after the other, so neither misses a failure",
         arguments: [1, 2])
     func segmentEnd(failingFlush: Int) throws {
         let stage = try Stage(seed: TestSettings.seed)
@@ -333,7 +334,7 @@ struct FailedFlushSimulationTests {
         try stage.finish()
     }
 
-    @Test("A flush is not believed that ends when one of another process has failed")
+    @Test("A flush does not count if one in another process failed while it ran")
     func overlappingProcesses() throws {
         var stage = try Stage(seed: TestSettings.seed)
         let visible = stage.newest
@@ -371,7 +372,7 @@ struct FailedFlushSimulationTests {
                 number: 1, base: 0, depth: 1, durability: .full, shape: shape, seed: seed)
             var bytes = 0
             attempt.perform { operation in
-                if case .put(_, _, let value) = operation { bytes += Int(value.count) }
+                if case .put(_, _, .recipe(let value)) = operation { bytes += Int(value.count) }
             }
             if wanted.contains(bytes) { return seed }
             seed += 1

@@ -1,6 +1,7 @@
 import Glibc
 import Testing
 
+@testable import Simulator
 @testable import ZeroDB
 
 /// Invariants 3 and 8 on a simulated disk: every call of the seam fails in turn, and then the
@@ -36,7 +37,7 @@ struct FaultSimulationTests {
     }
 
     @Test(
-        "Whichever call fails, nothing acknowledged is lost and nothing that failed is there",
+        "Whichever call fails, acknowledged commits survive and failed ones are absent",
         arguments: Failure.allCases)
     func survivesFailures(_ failure: Failure) throws {
         let seed = CrashSettings.seed ?? TestSettings.seed

@@ -1,11 +1,12 @@
 import Testing
 
+@testable import Simulator
 @testable import ZeroDB
 
 /// A small environment in memory, to be damaged, opened and put right again, many times.
 final class DamageFixture {
     /// A committed state: entries of the main database, then of the named ones.
-    typealias State = [SortedModel]
+    typealias State = [ReferenceModel]
 
     let fileSystem = MemoryFileSystem()
     /// All states, the newest last.
@@ -33,10 +34,10 @@ final class DamageFixture {
         }
     }
 
-    /// Several databases, values in leaves and in runs, free space, more than one level.
+    /// Several databases, values in leaves and in runs, free pages, more than one level.
     private func build(commits: Int, entries: Int) throws {
         var random = SeededGenerator(seed: 5)
-        var state: State = [SortedModel(), SortedModel(), SortedModel()]
+        var state: State = [ReferenceModel(), ReferenceModel(), ReferenceModel()]
         let environment = try Environment(
             path: Self.path, options: options, fileSystem: fileSystem)
         for commit in 0..<commits {
@@ -51,13 +52,13 @@ final class DamageFixture {
                     let recipe = ValueRecipe(
                         seed: UInt32(truncatingIfNeeded: random.next()), count: size)
                     try transaction.put(key, recipe.bytes, in: handle)
-                    state[place].put(key, recipe)
+                    state[place].put(key, .recipe(recipe))
                 }
                 let large = Array("large".utf8)
                 if commit == 0, place == 0 {
                     let recipe = ValueRecipe(seed: 1, count: 3 * options.pageSize / 2)
                     try transaction.put(large, recipe.bytes, in: handle)
-                    state[place].put(large, recipe)
+                    state[place].put(large, .recipe(recipe))
                 }
                 for _ in 0..<(entries / commits / 4) {
                     guard let key = state[place].pick(&random)?.key, key != large else { continue }
@@ -137,10 +138,10 @@ final class DamageFixture {
     }
 
     private func getAll(
-        _ transaction: borrowing ReadTransaction, _ handle: Database, _ model: SortedModel,
+        _ transaction: borrowing ReadTransaction, _ handle: Database, _ model: ReferenceModel,
         _ findings: inout Findings
     ) {
-        for expected in model.chunks.joined() {
+        for expected in model {
             do throws(DatabaseError) {
                 guard let value = try transaction.value(for: expected.key, in: handle) else {
                     findings.wrong.append("\(show(expected.key)) is missing")
@@ -156,19 +157,19 @@ final class DamageFixture {
     }
 
     private func scan(
-        _ transaction: borrowing ReadTransaction, _ handle: Database, _ model: SortedModel,
+        _ transaction: borrowing ReadTransaction, _ handle: Database, _ model: ReferenceModel,
         forward: Bool, _ findings: inout Findings
     ) {
         do throws(DatabaseError) {
             var cursor = try transaction.cursor(in: handle)
-            var index = forward ? model.firstIndex : model.lastIndex
+            var index = forward ? model.startIndex : model.endIndex
             while true {
                 guard let entry = try Self.step(&cursor, forward: forward) else { break }
-                guard let place = index else {
+                let next = forward ? model.entry(at: index) : model.entry(before: index)
+                guard let expected = next else {
                     findings.wrong.append("a scan found more than there is")
                     return
                 }
-                let expected = model[place]
                 let isRight = entry.key.withUnsafeBytes { key in
                     expected.key.withUnsafeBytes { keyOrder(key, $0) } == 0
                 }
@@ -176,9 +177,11 @@ final class DamageFixture {
                     findings.wrong.append("a scan came to another entry than \(show(expected.key))")
                     return
                 }
-                index = forward ? model.next(place) : model.previous(place)
+                index = forward ? model.index(after: index) : model.index(before: index)
             }
-            if index != nil { findings.wrong.append("a scan found less than there is") }
+            if index != (forward ? model.endIndex : model.startIndex) {
+                findings.wrong.append("a scan found less than there is")
+            }
         } catch {
             findings.errors.append(error)
         }

@@ -1,8 +1,9 @@
 import Testing
 
+@testable import Simulator
 @testable import ZeroDB
 
-/// Whatever happens to the bytes of a data file while nobody has it open, what is read is right
+/// Whatever happens to the bytes of a data file while no process has it open, what is read is right
 /// or an error, and `verify` notices what matters.
 @Suite("Damage to the data file")
 struct DamageTests {
@@ -48,7 +49,8 @@ struct DamageTests {
             let what = "byte \(offset) (page \(offset / map.pageSize)) xor \(mask)"
             try check(findings, matters: matters, what)
             if !matters, !findings.couldOpen || !findings.errors.isEmpty {
-                throw ModelFailure(description: "\(what) matters to nobody: \(findings.errors)")
+                throw ModelFailure(
+                    description: "\(what) is damaged without effect: \(findings.errors)")
             }
             fixture.file[offset] ^= mask
         }
@@ -82,7 +84,7 @@ struct DamageTests {
         }
     }
 
-    @Test("A file that was cut off is refused, wherever it ends")
+    @Test("A truncated file is refused, wherever it ends")
     func truncates() throws {
         let fixture = try DamageFixture()
         let size = fixture.file.count
@@ -99,7 +101,7 @@ struct DamageTests {
         }
     }
 
-    @Test("Pages that changed places are noticed")
+    @Test("Swapped pages are noticed")
     func swapsPages() throws {
         let fixture = try DamageFixture()
         let map = try #require(fixture.map)

@@ -1,9 +1,10 @@
 import Testing
 
+@testable import Simulator
 @testable import ZeroDB
 
-/// Invariant 4, where no checksum helps: with checks turned off, and in files whose checksums
-/// somebody has put right. Values may be wrong then; nothing may crash, hang or read elsewhere.
+/// Invariant 4, where no checksum helps: with checks turned off, and in files whose checksums were
+/// put right. Values may be wrong then; nothing may crash, hang or read elsewhere.
 @Suite("Damage that no checksum shows")
 struct HostileFileTests {
     @Test("Flipped bytes without checksums do no harm to the process")
@@ -37,7 +38,7 @@ struct HostileFileTests {
         }
     }
 
-    @Test("Pages changed by somebody who puts their checksums right do no harm to the process")
+    @Test("Changed pages with correct checksums do no harm to the process")
     func readsResealedPages() throws {
         let fixture = try DamageFixture()
         let map = try #require(fixture.map)
@@ -85,7 +86,7 @@ struct HostileFileTests {
         base.storeLittleEndian(checksum, at: 0)
     }
 
-    @Test("Meta records changed by somebody who puts their checksums right do no harm")
+    @Test("Changed meta records with correct checksums do no harm")
     func readsResealedMetas() throws {
         let fixture = try DamageFixture()
         var random = SeededGenerator(seed: TestSettings.seed)

@@ -1,5 +1,6 @@
 import Testing
 
+@testable import Simulator
 @testable import ZeroDB
 
 /// What a crash has left is a data file and the log after it; damage to the log must not pass for
@@ -12,7 +13,7 @@ struct LogDamageTests {
         let logName: String
         /// Where each transaction's record ends in the log's file.
         private(set) var ends: [Int] = []
-        private(set) var models: [SortedModel] = []
+        private(set) var models: [ReferenceModel] = []
         private let options: EnvironmentOptions
 
         init(transactions: Int) throws {
@@ -24,7 +25,7 @@ struct LogDamageTests {
             let fileSystem = MemoryFileSystem()
             let environment = try Environment(
                 path: "env", options: options, fileSystem: fileSystem)
-            var model = SortedModel()
+            var model = ReferenceModel()
             for number in 0...transactions {
                 // The first one is in the data file.
                 try environment.write { transaction in
@@ -34,7 +35,7 @@ struct LogDamageTests {
                             seed: UInt32(truncatingIfNeeded: random.next()),
                             count: random.below(60))
                         try transaction.put(key, recipe.bytes)
-                        model.put(key, recipe)
+                        model.put(key, .recipe(recipe))
                     }
                 }
                 if number == 0 { try environment.checkpoint() }
@@ -93,10 +94,10 @@ struct LogDamageTests {
         }
 
         private static func holds(
-            _ transaction: borrowing ReadTransaction, _ model: SortedModel
+            _ transaction: borrowing ReadTransaction, _ model: ReferenceModel
         ) throws -> Bool {
             guard try transaction.statistics().entries == UInt64(model.count) else { return false }
-            for entry in model.chunks.joined()
+            for entry in model
             where try transaction.get(entry.key) != entry.value.bytes { return false }
             return true
         }
@@ -108,7 +109,7 @@ struct LogDamageTests {
         #expect(crashed.open(log: crashed.files[crashed.logName]) == .state(5))
     }
 
-    @Test("A flipped byte in the log never leads to a state that never was, nor loses one silently")
+    @Test("A flipped byte in the log never invents a state, nor loses one silently")
     func flipsEveryByte() throws {
         let crashed = try Crashed(transactions: 5)
         let log = try #require(crashed.files[crashed.logName])
@@ -120,7 +121,7 @@ struct LogDamageTests {
             var damaged = log
             damaged[offset] ^= 1 << UInt8(random.below(8))
             let outcome = crashed.open(log: damaged)
-            // Whether the last record was on disk nobody can tell: it may be a torn write.
+            // Whether the last record was on disk is unknown: it may be a torn write.
             let isTail = offset >= lastStart && outcome == .state(4)
             // The segment's header is needed to find the records, not to believe them.
             let isHarmless = offset < 64 && outcome == .state(5)
@@ -130,7 +131,7 @@ struct LogDamageTests {
         }
     }
 
-    @Test("Zeroed sectors of the log are noticed unless they are its end")
+    @Test("Zeroed sectors of the log are noticed unless they are at its end")
     func zeroesSectors() throws {
         let crashed = try Crashed(transactions: 40)
         let log = try #require(crashed.files[crashed.logName])
@@ -146,7 +147,7 @@ struct LogDamageTests {
         }
     }
 
-    @Test("A log that was cut off, or lacks a segment, does not lose transactions silently")
+    @Test("A log that is truncated or lacks a segment does not lose transactions silently")
     func truncates() throws {
         let crashed = try Crashed(transactions: 5)
         let log = try #require(crashed.files[crashed.logName])

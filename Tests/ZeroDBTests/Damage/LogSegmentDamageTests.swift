@@ -1,8 +1,9 @@
 import Testing
 
+@testable import Simulator
 @testable import ZeroDB
 
-/// A log of several segments, of which some are not what they were: unless nothing can show it, that
+/// A log of several segments, some of which were changed: unless nothing can show it, the change
 /// must not pass for the log's end.
 @Suite("Damage to segments of the log")
 struct LogSegmentDamageTests {
@@ -116,7 +117,7 @@ struct LogSegmentDamageTests {
     }
 
     @Test(
-        "Missing segments are noticed, whichever they are, unless they are the last",
+        "A missing segment is noticed unless it is the last",
         arguments: [false, true])
     func missing(isCheckpointed: Bool) throws {
         let crashed = try Self.crash(isCheckpointed: isCheckpointed)
@@ -133,7 +134,7 @@ struct LogSegmentDamageTests {
         }
     }
 
-    @Test("Segments that changed places are noticed")
+    @Test("Swapped segments are noticed")
     func swapped() throws {
         let crashed = try Self.crash()
         for one in 0..<Self.segmentCount {
@@ -169,7 +170,7 @@ struct LogSegmentDamageTests {
         return bytes[..<header] + Array(repeating: 0, count: bytes.count - header)
     }
 
-    @Test("What is left behind a gap proves it even if it is cut off or has no good header")
+    @Test("A segment after a gap proves the gap even if it is truncated or has a bad header")
     func remains() throws {
         let crashed = try Self.crash()
         var files = crashed.files
@@ -183,7 +184,7 @@ struct LogSegmentDamageTests {
         #expect(crashed.open(files) == .refused(.corrupted))
     }
 
-    @Test("A segment that is whole proves a gap even if it has no records")
+    @Test("A whole segment proves a gap even if it has no records")
     func wholeSegmentBehindGap() throws {
         let crashed = try Self.crash()
         var files = crashed.files
@@ -197,7 +198,7 @@ struct LogSegmentDamageTests {
         #expect(crashed.open(files) == .transactions(count))
     }
 
-    @Test("Other files with the name of a segment do no harm behind the end")
+    @Test("Files named like a segment do no harm beyond the end of the log")
     func foreignFiles() throws {
         let crashed = try Self.crash()
         var files = crashed.files
@@ -227,7 +228,7 @@ struct LogSegmentDamageTests {
         #expect(crashed.open(files) == .refused(.versionMismatch))
     }
 
-    @Test("A record that was cut off is warned of")
+    @Test("A truncated record causes a warning")
     func warns() throws {
         let crashed = try Self.crash()
         _ = crashed.open(crashed.files)

@@ -1,5 +1,6 @@
 import Testing
 
+@testable import Simulator
 @testable import ZeroDB
 
 /// What the bytes of a sound data file are for, found by walking its trees.
@@ -49,8 +50,8 @@ struct PageMap {
             try entry(page, index)
             guard let value = page.value(index) else { continue }
             if value.kind == .valueTree {
-                let set = ValueTree(at: value.bytes)
-                try walk(file, set.root, level: Int(set.depth) - 1) { _, _ in }
+                let tree = ValueTree(at: value.bytes)
+                try walk(file, tree.root, level: Int(tree.depth) - 1) { _, _ in }
             }
             guard value.kind == .overflow else { continue }
             let pointer = OverflowPointer(at: value.bytes)

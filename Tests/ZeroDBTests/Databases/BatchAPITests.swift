@@ -62,7 +62,7 @@ struct BatchAPITests {
         }
     }
 
-    @Test("A cursor gives runs of entries, and stays on the last")
+    @Test("A cursor returns entries in runs and stays on the last")
     func runs() throws {
         let reader = try environment.beginRead()
         var cursor = try reader.cursor()
@@ -89,7 +89,7 @@ struct BatchAPITests {
         }
     }
 
-    @Test("Integers of other sizes than a database holds have no order in it")
+    @Test("A database does not order integers of another size")
     func refusesToCompareSizes() throws {
         var transaction = try environment.beginWrite()
         let integers = try transaction.createDatabase("integers", flags: .integerKeys)

@@ -37,8 +37,8 @@ struct DatabaseChangeTests {
         expectFailure(.incompatible) { _ = try reader.database("plain", flags: .counted) }
     }
 
-    @Test("The message of an opening as something else names both kinds")
-    func namesKinds() throws {
+    @Test("Opening a database with other flags names both the flags it has and those asked for")
+    func namesFlags() throws {
         let environment = try directory.open()
         var writer = try environment.beginWrite()
         _ = try writer.createDatabase("d", flags: [.duplicates, .counted])
@@ -69,7 +69,7 @@ struct DatabaseChangeTests {
         try writer.commit()
     }
 
-    @Test("The main database takes flags while it is plain and empty")
+    @Test("The main database accepts flags while it is plain and empty")
     func makesMain() throws {
         do {
             let environment = try directory.open()
@@ -97,7 +97,7 @@ struct DatabaseChangeTests {
         #expect(try writer.flags() == .counted)
     }
 
-    @Test("The same name is dropped, made, renamed again and again in one transaction")
+    @Test("One transaction may drop, create and rename the same name again and again")
     func changesNamesInOneTransaction() throws {
         let environment = try directory.open()
         try environment.write { writer throws in
@@ -143,7 +143,7 @@ struct DatabaseChangeTests {
         try expectSound(environment)
     }
 
-    @Test("What an aborted transaction dropped, renamed and cleared is still there")
+    @Test("Databases that an aborted transaction dropped, renamed or cleared are still there")
     func aborts() throws {
         let environment = try directory.open()
         try environment.write { writer throws in
@@ -181,7 +181,7 @@ struct DatabaseChangeTests {
         try expectSound(environment)
     }
 
-    @Test("A cursor on a database that is dropped and made again finds the new one")
+    @Test("A cursor on a database that is dropped and created again reads the new one")
     func keepsCursors() throws {
         let environment = try directory.open()
         let writer = try environment.beginWrite()

@@ -1,12 +1,13 @@
 import Testing
 
+@testable import Simulator
 @testable import ZeroDB
 
-/// Random changes to whole databases, ranges and single entries, against sorted dictionaries: in
+/// Random changes to whole databases, ranges and single entries, against the reference model: in
 /// snapshots held open, after aborts, clean closes and crashes.
 final class DatabaseModelRun: ModelTest {
     /// By name; the main database has the empty one.
-    typealias State = [String: SortedModel]
+    typealias State = [String: ReferenceModel]
 
     /// A snapshot and what it should hold.
     private final class HeldReader {
@@ -26,7 +27,7 @@ final class DatabaseModelRun: ModelTest {
     private var random = SeededGenerator(seed: TestSettings.seed)
     private var files = MemoryFileSystem()
     private var environment: Environment
-    private var committed: State = ["": SortedModel()]
+    private var committed: State = ["": ReferenceModel()]
     private var readers: [HeldReader] = []
     private var keyMakers: [String: KeyMaker] = [:]
     private let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 2 << 20, alignment: 8)
@@ -117,22 +118,22 @@ final class DatabaseModelRun: ModelTest {
             let entries = try transaction.statistics(of: database).entries
             try expect(entries == UInt64(model.count), "\(what): \(name) counts \(entries)")
             var cursor = try transaction.cursor(in: database)
-            var index = model.firstIndex
+            var index = model.startIndex
             var wrong: String?
             _ = try cursor.forNext(Int.max) { entry throws(DatabaseError) in
                 guard wrong == nil else { return }
-                guard let place = index else {
+                guard let expected = model.entry(at: index) else {
                     wrong = "there are more entries"
                     return
                 }
                 let key = entry.key.withUnsafeBytes { Array($0) }
-                let isRight = entry.value.withUnsafeBytes { model[place].value.matches($0) }
-                let expected = model[place].key
-                if key != expected { wrong = "\(show(key)) is not \(show(expected))" }
+                let isRight = entry.value.withUnsafeBytes { expected.value.matches($0) }
+                if key != expected.key { wrong = "\(show(key)) is not \(show(expected.key))" }
                 if !isRight { wrong = "\(show(key)) has another value" }
-                index = model.next(place)
+                index = model.index(after: index)
             }
-            try expect(wrong == nil && index == nil, "\(what), \(name): \(wrong ?? "too few")")
+            try expect(
+                wrong == nil && index == model.endIndex, "\(what), \(name): \(wrong ?? "too few")")
         }
     }
 
@@ -149,9 +150,9 @@ final class DatabaseModelRun: ModelTest {
                 try expectError(.notFound, "opening \(name)") { () throws(DatabaseError) in
                     _ = try transaction.database(name)
                 }
-                _ = try transaction.createDatabase(
-                    name, flags: random.chance(30) ? .counted : [])
-                draft[name] = SortedModel()
+                let flags: DatabaseFlags = random.chance(30) ? .counted : []
+                _ = try transaction.createDatabase(name, flags: flags)
+                draft[name] = ReferenceModel(DatabaseType(flags))
                 continue
             }
             let database = name.isEmpty ? Database.main : try transaction.database(name)
@@ -185,7 +186,7 @@ final class DatabaseModelRun: ModelTest {
         try expect(
             left.entries == 0 && left.depth == 0 && left.leafPages == 0 && left.branchPages == 0
                 && left.overflowPages == 0, "\(name) was cleared and has \(left)")
-        draft[name] = SortedModel()
+        draft[name]?.removeAll()
     }
 
     private func drop(
@@ -215,14 +216,14 @@ final class DatabaseModelRun: ModelTest {
         draft[target] = draft.removeValue(forKey: name)
     }
 
-    private func someKey(_ name: String, _ model: SortedModel) -> [UInt8] {
+    private func someKey(_ name: String, _ model: ReferenceModel) -> [UInt8] {
         if random.chance(60), let known = model.pick(&random) { return known.key }
         return keyMakers[name]?.next(&random) ?? [0]
     }
 
     private func change(
         _ name: String, _ database: Database, _ transaction: inout WriteTransaction,
-        _ model: inout SortedModel
+        _ model: inout ReferenceModel
     ) throws {
         let key = someKey(name, model)
         let recipe = random.valueRecipe(pageSize: options.pageSize)
@@ -230,12 +231,12 @@ final class DatabaseModelRun: ModelTest {
         switch random.below(100) {
         case 0..<40 where !wantsDelete:
             try transaction.put(key, recipe.write(to: buffer), in: database)
-            model.put(key, recipe)
+            model.put(key, .recipe(recipe))
         case 40..<60 where !wantsDelete:
             try transaction.put(key, reserving: Int(recipe.count), in: database) { space in
                 space.withUnsafeMutableBytes { _ = recipe.write(to: $0) }
             }
-            model.put(key, recipe)
+            model.put(key, .recipe(recipe))
         case 60..<70:
             let wasThere = try transaction.delete(key, in: database)
             try expect(wasThere == model.delete(key), "delete of \(show(key)): \(wasThere)")
@@ -243,22 +244,21 @@ final class DatabaseModelRun: ModelTest {
         case 80..<90:
             let range = someRange(name, model)
             let count = try transaction.count(range, in: database)
-            let expected = UInt64(model.keys(in: range).count)
+            let expected = UInt64(model[model.range(from: range.from, to: range.to)].count)
             try expect(count == expected, "\(range) has \(count) entries, expected \(expected)")
         default:
             let range = someRange(name, model)
-            let keys = model.keys(in: range)
-            guard wantsDelete || keys.count < 200 || random.chance(5) else { return }
+            let count = model[model.range(from: range.from, to: range.to)].count
+            guard wantsDelete || count < 200 || random.chance(5) else { return }
             let deleted = try transaction.delete(range, in: database)
-            try expect(
-                deleted == UInt64(keys.count), "deleted \(deleted), expected \(keys.count)")
-            for key in keys { _ = model.delete(key) }
+            try expect(deleted == UInt64(count), "deleted \(deleted), expected \(count)")
+            model.deleteRange(from: range.from, to: range.to)
             let left = try transaction.count(range, in: database)
             try expect(left == 0, "\(left) entries are left of a range that was deleted")
         }
     }
 
-    private func someRange(_ name: String, _ model: SortedModel) -> KeyRange {
+    private func someRange(_ name: String, _ model: ReferenceModel) -> KeyRange {
         KeyRange(
             from: random.chance(80) ? someKey(name, model) : nil,
             to: random.chance(80) ? someKey(name, model) : nil)
@@ -266,7 +266,7 @@ final class DatabaseModelRun: ModelTest {
 
     private func getMany(
         _ name: String, _ database: Database, _ transaction: borrowing WriteTransaction,
-        _ model: SortedModel
+        _ model: ReferenceModel
     ) throws {
         let keys = (0..<random.below(100)).map { _ in someKey(name, model) }
         let values = try transaction.get(keys, in: database)
@@ -282,23 +282,9 @@ final class DatabaseModelRun: ModelTest {
     }
 }
 
-extension SortedModel {
-    /// The keys of a range, in order.
-    fileprivate func keys(in range: KeyRange) -> [[UInt8]] {
-        var keys: [[UInt8]] = []
-        var index = range.from.map { search($0).index } ?? firstIndex
-        while let place = index {
-            if let to = range.to, keyOrder(self[place].key, to) >= 0 { break }
-            keys.append(self[place].key)
-            index = next(place)
-        }
-        return keys
-    }
-}
-
 @Suite("Random changes to whole databases and ranges")
 struct DatabaseModelTests {
-    @Test("The engine does what dictionaries do", arguments: [4096, 16384, 65536])
+    @Test("The engine agrees with the reference model", arguments: [4096, 16384, 65536])
     func agrees(pageSize: Int) throws {
         let run = try DatabaseModelRun(pageSize: pageSize)
         try run.run(operations: TestSettings.operations(usually: 30_000))

@@ -1,6 +1,7 @@
 import Glibc
 import Testing
 
+@testable import Simulator
 @testable import ZeroDB
 
 @Suite("Opening and closing")
@@ -23,7 +24,7 @@ struct EnvironmentTests {
         }
     }
 
-    @Test("What is committed is there after opening again, on disk")
+    @Test("Commits are still there after reopening an environment on disk")
     func persists() throws {
         let directory = try TemporaryDirectory()
         for round in 0..<5 {
@@ -41,7 +42,7 @@ struct EnvironmentTests {
         }
     }
 
-    @Test("Files are made for their owner alone, unless asked otherwise")
+    @Test("Files are created for their owner alone unless the options say otherwise")
     func makesPrivateFiles() throws {
         let directory = try TemporaryDirectory()
         try Environment(path: directory.path, options: options()).close()
@@ -84,7 +85,7 @@ struct EnvironmentTests {
         #expect(try again.read { try $0.get("still") } == Array("here".utf8))
     }
 
-    @Test("An environment that nobody holds any more closes by itself")
+    @Test("An environment closes by itself when its last reference goes away")
     func closesByItself() throws {
         let directory = try TemporaryDirectory()
         for round in 0..<3 {
@@ -95,7 +96,7 @@ struct EnvironmentTests {
         #expect(try environment.read { try $0.get("round") } == Array("2".utf8))
     }
 
-    @Test("An environment may be let go of while its threads work, and be opened again at once")
+    @Test("An environment may be released while its threads work, and opened again at once")
     func closesByItselfBesideItsThreads() throws {
         let options = options {
             $0.usesThread = true
@@ -201,7 +202,7 @@ struct EnvironmentTests {
         try reader.close()
     }
 
-    @Test("A thread that has a write transaction open does not wait for itself")
+    @Test("A thread with an open write transaction does not wait for itself")
     func refusesSecondWriter() throws {
         let environment = try Environment(
             path: "env", options: options(), fileSystem: MemoryFileSystem())
@@ -213,7 +214,7 @@ struct EnvironmentTests {
         #expect(try environment.read { try $0.statistics().entries } == 0)
     }
 
-    @Test("As many readers as there are slots, and no more")
+    @Test("There are as many readers as slots, and no more")
     func limitsReaders() throws {
         let environment = try Environment(
             path: "env", options: options { $0.maxReaders = 5 }, fileSystem: MemoryFileSystem())
@@ -230,7 +231,7 @@ struct EnvironmentTests {
         try nest(0)
     }
 
-    @Test("A database made by a transaction that aborts is gone")
+    @Test("A database created by a transaction that aborts is gone")
     func forgetsAbortedDatabases() throws {
         let environment = try Environment(
             path: "env", options: options(), fileSystem: MemoryFileSystem())

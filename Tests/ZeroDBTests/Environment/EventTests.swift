@@ -1,6 +1,7 @@
 import Glibc
 import Testing
 
+@testable import Simulator
 @testable import ZeroDB
 
 /// What the host program is told of work that the library does by itself.
@@ -35,7 +36,7 @@ struct EventTests {
         try environment.close()
     }
 
-    @Test("A log that cannot be recycled is warned of, and the checkpoint counts")
+    @Test("A log that cannot be recycled causes a warning, and the checkpoint counts")
     func recycling() throws {
         let environment = try open()
         fileSystem.plan.arm(Fault(call: .list, number: 1, error: EIO))
@@ -44,7 +45,7 @@ struct EventTests {
         try expectWarning(environment)
     }
 
-    @Test("A segment that cannot be made in advance is warned of")
+    @Test("A segment that cannot be made in advance causes a warning")
     func preparing() throws {
         let environment = try open()
         fileSystem.plan.arm(Fault(call: .write, number: 3, error: ENOSPC))

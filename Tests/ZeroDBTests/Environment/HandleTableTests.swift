@@ -1,6 +1,7 @@
 import Synchronization
 import Testing
 
+@testable import Simulator
 @testable import ZeroDB
 
 /// Handles that outlive what they named, or never named anything, lead nowhere.
@@ -53,7 +54,7 @@ struct HandleTableTests {
         }
     }
 
-    @Test("A full table refuses, and takes again what was released")
+    @Test("A full table refuses objects until one is released")
     func refusesWhenFull() throws {
         let table = makeTable(capacity: 100)
         var claims: [HandleTable<Object>.Claim] = []
@@ -65,7 +66,7 @@ struct HandleTableTests {
         #expect(claim.index == 77 && claim.handle != claims[77].handle)
     }
 
-    @Test("Numbers that are no handles lead nowhere")
+    @Test("Numbers that are not handles lead nowhere")
     func refusesGarbage() throws {
         let table = makeTable(capacity: 64)
         var good: Set<UInt64> = []
@@ -87,7 +88,7 @@ struct HandleTableTests {
         }
     }
 
-    @Test("Handles of another kind lead nowhere")
+    @Test("A handle of one table leads nowhere in another")
     func tellsKindsApart() throws {
         let first = makeTable(kind: 1, capacity: 4)
         let second = makeTable(kind: 2, capacity: 4)
@@ -109,7 +110,7 @@ struct HandleTableTests {
         #expect(table.count(tagged: 1) == 4 && table.count(tagged: 2) == 2)
         table.release(claims[0].index)
         #expect(table.count(tagged: 1) == 3)
-        // A slot that is claimed again is nobody's until it is said whose.
+        // A slot that is claimed again has no owner until one is set.
         _ = table.claim(hint: claims[0].index)
         #expect(table.count(tagged: 1) == 3)
     }

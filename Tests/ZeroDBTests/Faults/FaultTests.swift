@@ -1,6 +1,7 @@
 import Glibc
 import Testing
 
+@testable import Simulator
 @testable import ZeroDB
 
 /// Invariants 3 and 8: whatever call of the operating system fails, the transaction fails whole
@@ -25,7 +26,9 @@ struct FaultTests {
         Failing(name: "no memory", error: ENOMEM, extent: .once),
     ]
 
-    @Test("Any call that fails while an environment is used leaves it right", arguments: failings)
+    @Test(
+        "A call that fails while an environment is in use leaves it consistent", arguments: failings
+    )
     func survivesEveryCall(_ failing: Failing) throws {
         var number = 1
         while true {
@@ -43,7 +46,7 @@ struct FaultTests {
         #expect(number > 50, "only \(number) calls went through the seam")
     }
 
-    @Test("Opening that fails at any call leaves nothing open and can be tried again")
+    @Test("Opening can fail at any call, leaves nothing open then, and can be tried again")
     func opensAfterFailure() throws {
         for isNew in [true, false] {
             var number = 1
@@ -76,14 +79,14 @@ struct FaultTests {
         }
     }
 
-    @Test("After a flush that failed nothing is written until the environment is opened again")
+    @Test("After a failed flush nothing is written until the environment is reopened")
     func poisons() throws {
         let workload = FaultWorkload()
         let environment = try workload.open()
         try workload.commit(1, environment)
         workload.fileSystem.plan.arm(Fault(call: .sync, number: 1, error: EIO))
         #expect(throws: DatabaseError.self) { try workload.commit(2, environment) }
-        // The disk works again; what the failed flush has lost nobody knows (invariant 3).
+        // The disk works again; what the failed flush has lost is unknown (invariant 3).
         workload.fileSystem.plan.arm(nil)
         for _ in 0..<3 {
             do {
@@ -108,7 +111,7 @@ struct FaultTests {
         try again.close()
     }
 
-    @Test("A transaction that did not fit on the disk can be made again when there is room")
+    @Test("A transaction that did not fit on the disk can be repeated when there is room")
     func retriesAfterFullDisk() throws {
         let workload = FaultWorkload()
         let environment = try workload.open()

@@ -1,19 +1,22 @@
 import Testing
 
+@testable import Simulator
 @testable import ZeroDB
 
-@Suite("Sets of values in a leaf")
+@Suite("Inline values")
 struct InlineValuesTests {
     private static let capacity = 8192
 
     /// The values of a field, read back.
     private func read(_ field: UnsafeRawBufferPointer) throws -> [[UInt8]] {
-        let set = try #require(InlineValues(field))
-        return try (0..<set.count).map { Array(try #require(set.duplicate($0))) }
+        let values = try #require(InlineValues(field))
+        return try (0..<values.count).map { Array(try #require(values.duplicate($0))) }
     }
 
-    @Test("Inserting and removing keep a set what a sorted array is", arguments: MemberKind.all)
-    func edits(_ kind: MemberKind) throws {
+    @Test(
+        "Inline values stay equal to a sorted array through inserts and removals",
+        arguments: ValueShape.all)
+    func edits(_ shape: ValueShape) throws {
         for pattern in KeyPattern.allCases {
             var random = SeededGenerator(seed: TestSettings.seed)
             var maker = KeyMaker(pattern, keySizeMax: 100)
@@ -21,22 +24,26 @@ struct InlineValuesTests {
             let buffers = [
                 try PageFixture(size: Self.capacity), try PageFixture(size: Self.capacity),
             ]
-            var duplicates = try firstTwo(kind, &maker, &random)
+            var duplicates = try firstTwo(shape, &maker, &random)
             var current = 0
             var size = InlineValues.fieldSize(
-                count: 2, bytes: duplicates[0].count + duplicates[1].count, width: kind.width)
+                count: 2, bytes: duplicates[0].count + duplicates[1].count, width: shape.width)
             var field = place(buffers[current], size)
             let written = duplicates[0].withUnsafeBytes { first in
                 duplicates[1].withUnsafeBytes { second in
-                    InlineValues.store(first, second, width: kind.width, to: field)
+                    InlineValues.store(first, second, width: shape.width, to: field)
                 }
             }
             #expect(written == size)
             for round in 0..<500 {
-                let set = try #require(InlineValues(UnsafeRawBufferPointer(start: field, count: size)))
-                let duplicate = random.chance(30) ? random.pick(duplicates) : kind.make(&maker, &random)
-                let found = duplicate.withUnsafeBytes { set.search($0, reversed: kind.isReversed) }
-                let expected = search(duplicates, duplicate, kind)
+                let values = try #require(
+                    InlineValues(UnsafeRawBufferPointer(start: field, count: size)))
+                let duplicate =
+                    random.chance(30) ? random.pick(duplicates) : shape.make(&maker, &random)
+                let found = duplicate.withUnsafeBytes {
+                    values.search($0, reversed: shape.isReversed)
+                }
+                let expected = search(duplicates, duplicate, shape)
                 try #require(
                     found.index == expected.index && found.found == expected.found,
                     "search for \(show(duplicate)); \(TestSettings.rerun)")
@@ -46,18 +53,18 @@ struct InlineValuesTests {
                     let newSize = InlineValues.fieldSize(
                         count: duplicates.count - 1,
                         bytes: duplicates.reduce(0) { $0 + $1.count } - duplicate.count,
-                        width: kind.width)
+                        width: shape.width)
                     let target = place(buffers[next], newSize)
-                    #expect(set.copy(removing: expected.index, to: target) == newSize)
+                    #expect(values.copy(removing: expected.index, to: target) == newSize)
                     duplicates.remove(at: expected.index)
                     (current, field, size) = (next, target, newSize)
                 } else {
-                    let newSize = set.fieldSize(adding: duplicate.count)
+                    let newSize = values.fieldSize(adding: duplicate.count)
                     guard newSize <= Self.capacity / 2 || round > 400 && newSize <= Self.capacity
                     else { continue }
                     let target = place(buffers[next], newSize)
                     let written = duplicate.withUnsafeBytes {
-                        set.copy(inserting: $0, at: expected.index, to: target)
+                        values.copy(inserting: $0, at: expected.index, to: target)
                     }
                     #expect(written == newSize)
                     duplicates.insert(duplicate, at: expected.index)
@@ -66,12 +73,12 @@ struct InlineValuesTests {
                 try #require(
                     try read(UnsafeRawBufferPointer(start: field, count: size)) == duplicates,
                     "\(TestSettings.rerun)")
-                if kind.width > 0 {
-                    let set = try #require(
+                if shape.width > 0 {
+                    let values = try #require(
                         InlineValues(UnsafeRawBufferPointer(start: field, count: size)))
                     let from = random.below(duplicates.count)
                     #expect(
-                        Array(set.packedValues(from..<duplicates.count))
+                        Array(values.packedValues(from..<duplicates.count))
                             == duplicates[from...].flatMap { $0 })
                 }
             }
@@ -79,19 +86,20 @@ struct InlineValuesTests {
     }
 
     private func firstTwo(
-        _ kind: MemberKind, _ maker: inout KeyMaker, _ random: inout SeededGenerator
+        _ shape: ValueShape, _ maker: inout KeyMaker, _ random: inout SeededGenerator
     ) throws -> [[UInt8]] {
-        let first = kind.make(&maker, &random)
+        let first = shape.make(&maker, &random)
         var second = first
-        while second == first { second = kind.make(&maker, &random) }
-        return keyOrder(kind.key(first), kind.key(second)) < 0 ? [first, second] : [second, first]
+        while second == first { second = shape.make(&maker, &random) }
+        return keyOrder(shape.key(first), shape.key(second)) < 0
+            ? [first, second] : [second, first]
     }
 
     private func search(
-        _ duplicates: [[UInt8]], _ duplicate: [UInt8], _ kind: MemberKind
+        _ duplicates: [[UInt8]], _ duplicate: [UInt8], _ shape: ValueShape
     ) -> (index: Int, found: Bool) {
-        let key = kind.key(duplicate)
-        let index = duplicates.firstIndex { keyOrder(kind.key($0), key) >= 0 } ?? duplicates.count
+        let key = shape.key(duplicate)
+        let index = duplicates.firstIndex { keyOrder(shape.key($0), key) >= 0 } ?? duplicates.count
         return (index, index < duplicates.count && duplicates[index] == duplicate)
     }
 
@@ -100,33 +108,36 @@ struct InlineValuesTests {
         buffer.page.base + (buffer.page.size - size)
     }
 
-    @Test("A value leaf becomes a set", arguments: MemberKind.all)
-    func storesPage(_ kind: MemberKind) throws {
+    @Test("The values of a value leaf become inline values", arguments: ValueShape.all)
+    func storesPage(_ shape: ValueShape) throws {
         var random = SeededGenerator(seed: TestSettings.seed)
         var maker = KeyMaker(.few, keySizeMax: 100)
         let fixture = try PageFixture(size: 4096)
         let target = try PageFixture(size: Self.capacity)
         fixture.page.format(
-            kind: .leaf, level: 0, prefix: KeyBytes(start: nil, count: 0), layout: kind.layout,
-            width: kind.width)
+            kind: .leaf, level: 0, prefix: KeyBytes(start: nil, count: 0), layout: shape.layout,
+            width: shape.width)
         var duplicates: [[UInt8]] = []
         for _ in 0..<10 {
-            let duplicate = kind.make(&maker, &random)
-            let place = search(duplicates, duplicate, kind)
+            let duplicate = shape.make(&maker, &random)
+            let place = search(duplicates, duplicate, shape)
             if place.found { continue }
-            kind.key(duplicate).withUnsafeBytes { fixture.page.insertDuplicate(at: place.index, key: $0) }
+            shape.key(duplicate).withUnsafeBytes {
+                fixture.page.insertDuplicate(at: place.index, key: $0)
+            }
             duplicates.insert(duplicate, at: place.index)
         }
         let size = InlineValues.fieldSize(
-            count: duplicates.count, bytes: duplicates.reduce(0) { $0 + $1.count }, width: kind.width)
+            count: duplicates.count, bytes: duplicates.reduce(0) { $0 + $1.count },
+            width: shape.width)
         let field = place(target, size)
-        #expect(InlineValues.store(fixture.page, width: kind.width, to: field) == size)
+        #expect(InlineValues.store(fixture.page, width: shape.width, to: field) == size)
         #expect(try read(UnsafeRawBufferPointer(start: field, count: size)) == duplicates)
     }
 
-    /// Invariant 4: whatever the bytes of a set are, using it neither traps nor reads or writes
-    /// outside it and what is provided for the result.
-    @Test("Random bytes as a set are looked at without harm")
+    /// Invariant 4: whatever the bytes of inline values are, using them neither traps nor reads
+    /// beyond them, nor writes beyond the memory for the result.
+    @Test("Random bytes are read as inline values without harm")
     func readsRandomBytes() throws {
         var random = SeededGenerator(seed: TestSettings.seed)
         let fixture = try PageFixture(size: 4096)
@@ -142,25 +153,26 @@ struct InlineValuesTests {
             }
             if size >= 8, random.chance(90) { plausible(field, size, &random) }
             let bytes = UnsafeRawBufferPointer(start: field, count: size)
-            guard let set = InlineValues(bytes) else { continue }
+            guard let values = InlineValues(bytes) else { continue }
             sound += 1
-            for index in 0..<set.count {
-                guard let duplicate = set.duplicate(index), let start = duplicate.baseAddress else {
+            for index in 0..<values.count {
+                guard let duplicate = values.duplicate(index), let start = duplicate.baseAddress
+                else {
                     continue
                 }
                 #expect(start >= UnsafeRawPointer(field) && start + duplicate.count <= field + size)
             }
             wanted.withUnsafeBytes { wanted in
                 for isReversed in [false, true] {
-                    #expect(set.search(wanted, reversed: isReversed).index <= set.count)
+                    #expect(values.search(wanted, reversed: isReversed).index <= values.count)
                 }
-                let index = random.below(set.count)
-                let newSize = set.fieldSize(adding: wanted.count)
+                let index = random.below(values.count)
+                let newSize = values.fieldSize(adding: wanted.count)
                 #expect(newSize <= 8192)
-                let written = set.copy(
+                let written = values.copy(
                     inserting: wanted, at: index, to: target.page.base + (8192 - newSize))
                 #expect(written == newSize)
-                _ = set.copy(removing: index, to: target.page.base)
+                _ = values.copy(removing: index, to: target.page.base)
             }
         }
         #expect(sound > 1000)

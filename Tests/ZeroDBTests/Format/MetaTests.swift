@@ -1,5 +1,6 @@
 import Testing
 
+@testable import Simulator
 @testable import ZeroDB
 
 @Suite("Meta records, tree records and references")
@@ -47,14 +48,14 @@ struct MetaTests {
         #expect(read.wallClock == meta.wallClock)
     }
 
-    @Test("A meta record is good in the meta page it was written to only")
+    @Test("A meta record is valid only in the meta page it was written to")
     func knowsItsPage() throws {
         let record = bytes(of: example())
         #expect(try load(record, page: 0).transaction == 12345)
         #expect(throws: Meta.Problem.self) { try load(record, page: 1) }
     }
 
-    @Test("Any bit of a meta record that changes makes it unusable")
+    @Test("Any flipped bit makes a meta record unusable")
     func noticesFlips() {
         let good = bytes(of: example())
         for index in good.indices {
@@ -66,7 +67,7 @@ struct MetaTests {
         }
     }
 
-    @Test("A record of another format version says so")
+    @Test("A record of another format version is refused with a message that says so")
     func reportsVersion() {
         var bytes = bytes(of: example())
         bytes[16] = 9
@@ -81,7 +82,7 @@ struct MetaTests {
         }
     }
 
-    @Test("Random bytes behind a right checksum are refused or harmless")
+    @Test("Random bytes with a correct checksum are refused or harmless")
     func readsSealedGarbage() {
         var random = SeededGenerator(seed: TestSettings.seed)
         for _ in 0..<50_000 {

@@ -1,5 +1,6 @@
 import Testing
 
+@testable import Simulator
 @testable import ZeroDB
 
 @Suite("Changing a page")
@@ -117,7 +118,7 @@ struct PageEditTests {
     }
 
     @Test(
-        "Inserting, replacing, removing and splitting keep a leaf what a sorted array is",
+        "A leaf stays equal to a sorted array through inserts, replacements, removals and splits",
         arguments: KeyPattern.allCases, allPageSizes)
     func editsLeaf(_ pattern: KeyPattern, pageSize: Int) throws {
         var random = SeededGenerator(seed: TestSettings.seed)
@@ -196,7 +197,7 @@ struct PageEditTests {
         return try fixture.entries()[cut < newIndex ? cut : cut - 1].key
     }
 
-    @Test("A key that breaks a long prefix splits off alone, whatever the page holds")
+    @Test("A key that does not share a long prefix splits off alone, whatever the page holds")
     func splitsOffPrefixBreaker() throws {
         for pageSize in allPageSizes {
             let leaf = try Leaf(pageSize: pageSize)
@@ -215,7 +216,7 @@ struct PageEditTests {
         }
     }
 
-    @Test("Free space in a page is cleared before it is written")
+    @Test("The gap in a page is cleared before the page is written")
     func clearsGap() throws {
         var random = SeededGenerator(seed: TestSettings.seed)
         let fixture = try PageFixture(size: 4096)
@@ -239,7 +240,9 @@ struct PageEditTests {
         let scratch = PageScratch(pageSize: pageSize)
         defer { scratch.deallocate() }
         let page = fixture.page
-        var model = [PageEntry(key: [], child: PageReference(number: 9, transaction: 1), entryCount: 3)]
+        var model = [
+            PageEntry(key: [], child: PageReference(number: 9, transaction: 1), entryCount: 3)
+        ]
         fixture.write(model, isLeaf: false, isCounted: true)
         for round in 0..<800 {
             let index = random.below(model.count)

@@ -1,9 +1,10 @@
 import Glibc
 import Testing
 
+@testable import Simulator
 @testable import ZeroDB
 
-/// Memory for one page between two pages that nobody may touch: an access outside the page ends
+/// Memory for one page between two pages that may not be touched: an access beyond the page ends
 /// the process instead of going unnoticed.
 final class PageFixture {
     let page: Page
@@ -69,7 +70,8 @@ final class PageFixture {
         return try (0..<page.count).map { index in
             let key = !page.isLeaf && index == 0 ? [] : try key(index)
             guard page.isLeaf else {
-                return PageEntry(key: key, child: page.child(index), entryCount: page.entryCount(index))
+                return PageEntry(
+                    key: key, child: page.child(index), entryCount: page.entryCount(index))
             }
             let field = try #require(page.value(index))
             return PageEntry(

@@ -1,8 +1,9 @@
 import Testing
 
+@testable import Simulator
 @testable import ZeroDB
 
-/// Invariant 4: whatever a page holds, looking at it neither traps nor reads outside it (the
+/// Invariant 4: whatever a page holds, looking at it neither traps nor reads beyond it (the
 /// pages around it cannot be read).
 @Suite("Pages of garbage")
 struct PageFuzzTests {
@@ -12,7 +13,7 @@ struct PageFuzzTests {
         // Whoever gets a page says which layout it must have.
         guard page.layout.isPossible(isLeaf: page.isLeaf) else { return }
         if page.isLeaf, page.layout.contains(.valueLeaf) {
-            readMembers(page, keys, buffer, isSound: isSound)
+            readValueLeaf(page, keys, buffer, isSound: isSound)
             return
         }
         for key in keys {
@@ -31,7 +32,7 @@ struct PageFuzzTests {
             if page.isLeaf {
                 let value = page.value(index)
                 if isSound { #expect(value != nil) }
-                if let value, value.kind == .inlineValues { readSet(value) }
+                if let value, value.kind == .inlineValues { readInlineValues(value) }
             } else if isSound {
                 #expect(page.child(index).number >= Format.metaPageCount)
             }
@@ -40,13 +41,13 @@ struct PageFuzzTests {
         _ = page.gap + page.liveSize
     }
 
-    private func readSet(_ value: Page.ValueField) {
+    private func readInlineValues(_ value: Page.ValueField) {
         let bytes = UnsafeRawBufferPointer(start: value.bytes, count: value.count)
-        guard let set = InlineValues(bytes) else { return }
-        for index in 0..<set.count { touch(set.duplicate(index)) }
+        guard let values = InlineValues(bytes) else { return }
+        for index in 0..<values.count { touch(values.duplicate(index)) }
     }
 
-    private func readMembers(
+    private func readValueLeaf(
         _ page: Page, _ keys: [[UInt8]], _ buffer: UnsafeMutableRawPointer, isSound: Bool
     ) {
         for key in keys {
@@ -68,7 +69,7 @@ struct PageFuzzTests {
         #expect(page.entryCount == UInt64(page.count))
     }
 
-    /// Reads the first and the last byte, either of which may lie where nobody may read.
+    /// Reads the first and the last byte, either of which may lie where reading is not allowed.
     private func touch(_ bytes: UnsafeRawBufferPointer?) {
         guard let bytes, let first = bytes.first, let last = bytes.last else { return }
         withExtendedLifetime(first ^ last) {}
@@ -87,7 +88,7 @@ struct PageFuzzTests {
         [UInt8](repeating: 255, count: 1000),
     ]
 
-    @Test("Random bytes are looked at without harm", arguments: allPageSizes)
+    @Test("Random bytes are read without harm", arguments: allPageSizes)
     func readsRandomBytes(pageSize: Int) throws {
         var random = SeededGenerator(seed: TestSettings.seed)
         let fixture = try PageFixture(size: pageSize)
@@ -129,7 +130,7 @@ struct PageFuzzTests {
         }
     }
 
-    @Test("Flipped bits in a good page are looked at without harm", arguments: allPageSizes)
+    @Test("A page with flipped bits is read without harm", arguments: allPageSizes)
     func readsFlippedPages(pageSize: Int) throws {
         var random = SeededGenerator(seed: TestSettings.seed)
         let fixture = try PageFixture(size: pageSize)
@@ -172,15 +173,17 @@ struct PageFuzzTests {
         }
     }
 
-    @Test("Flipped bits in value leaves, sets and counts do no harm", arguments: allPageSizes)
-    func readsFlippedMembers(pageSize: Int) throws {
+    @Test(
+        "Flipped bits in value leaves, inline values and counts do no harm", arguments: allPageSizes
+    )
+    func readsFlippedValues(pageSize: Int) throws {
         var random = SeededGenerator(seed: TestSettings.seed)
         let fixture = try PageFixture(size: pageSize)
         withKeyBuffer(pageSize) { buffer in
-            for kind in MemberKind.all {
-                writeMembers(kind, fixture, &random)
+            for shape in ValueShape.all {
+                writeValueLeaf(shape, fixture, &random)
                 readFlipped(fixture, buffer, &random)
-                writeSets(kind, fixture, &random)
+                writeInlineValues(shape, fixture, &random)
                 readFlipped(fixture, buffer, &random)
             }
             for pattern in KeyPattern.allCases {
@@ -208,16 +211,17 @@ struct PageFuzzTests {
     }
 
     /// Fills a page with values, in no order: a search need only end.
-    private func writeMembers(
-        _ kind: MemberKind, _ fixture: PageFixture, _ random: inout SeededGenerator
+    private func writeValueLeaf(
+        _ shape: ValueShape, _ fixture: PageFixture, _ random: inout SeededGenerator
     ) {
         var maker = KeyMaker(.clustered, keySizeMax: Format.keySizeMax(pageSize: fixture.page.size))
         fixture.page.format(
-            kind: .leaf, level: 0, prefix: KeyBytes(start: nil, count: 0), layout: kind.layout,
-            width: kind.width)
+            kind: .leaf, level: 0, prefix: KeyBytes(start: nil, count: 0), layout: shape.layout,
+            width: shape.width)
         while true {
-            let duplicate = kind.make(&maker, &random)
-            guard fixture.page.gap >= Page.valueLeafEntrySize(kind.layout, length: duplicate.count) else {
+            let duplicate = shape.make(&maker, &random)
+            guard fixture.page.gap >= Page.valueLeafEntrySize(shape.layout, length: duplicate.count)
+            else {
                 return
             }
             duplicate.withUnsafeBytes { fixture.page.insertDuplicate(at: 0, key: $0) }
@@ -225,18 +229,18 @@ struct PageFuzzTests {
     }
 
     /// Fills a leaf with keys of two values each.
-    private func writeSets(
-        _ kind: MemberKind, _ fixture: PageFixture, _ random: inout SeededGenerator
+    private func writeInlineValues(
+        _ shape: ValueShape, _ fixture: PageFixture, _ random: inout SeededGenerator
     ) {
         var maker = KeyMaker(.clustered, keySizeMax: Format.keySizeMax(pageSize: fixture.page.size))
         fixture.write([])
         let buffer = UnsafeMutableRawPointer.allocate(byteCount: 2048, alignment: 8)
         defer { buffer.deallocate() }
         while true {
-            let duplicates = [kind.make(&maker, &random), kind.make(&maker, &random)]
+            let duplicates = [shape.make(&maker, &random), shape.make(&maker, &random)]
             let size = duplicates[0].withUnsafeBytes { first in
                 duplicates[1].withUnsafeBytes {
-                    InlineValues.store(first, $0, width: kind.width, to: buffer)
+                    InlineValues.store(first, $0, width: shape.width, to: buffer)
                 }
             }
             let key = random.bytes(6)
@@ -250,8 +254,8 @@ struct PageFuzzTests {
         }
     }
 
-    @Test("Random entries of the free-space tree are parsed without harm")
-    func parsesFreeSpace() {
+    @Test("Random entries of the free tree are parsed without harm")
+    func parsesFreeTree() {
         var random = SeededGenerator(seed: TestSettings.seed)
         for _ in 0..<100_000 {
             var key = random.bytes(random.below(16))

@@ -1,23 +1,24 @@
 import Testing
 
+@testable import Simulator
 @testable import ZeroDB
 
 /// How the values of a page look.
-struct MemberKind: Sendable, CustomStringConvertible {
+struct ValueShape: Sendable, CustomStringConvertible {
     var description: String
     /// Bytes of each, 0 if they differ.
     var width = 0
     var isReversed = false
 
     static let all = [
-        MemberKind(description: "of any size"),
-        MemberKind(description: "of any size, reversed", isReversed: true),
-        MemberKind(description: "of 1 byte", width: 1),
-        MemberKind(description: "of 3 bytes, reversed", width: 3, isReversed: true),
-        MemberKind(description: "integers of 4 bytes", width: 4, isReversed: true),
-        MemberKind(description: "of 8 bytes", width: 8),
-        MemberKind(description: "integers of 8 bytes", width: 8, isReversed: true),
-        MemberKind(description: "of 300 bytes", width: 300),
+        ValueShape(description: "of any size"),
+        ValueShape(description: "of any size, reversed", isReversed: true),
+        ValueShape(description: "of 1 byte", width: 1),
+        ValueShape(description: "of 3 bytes, reversed", width: 3, isReversed: true),
+        ValueShape(description: "integers of 4 bytes", width: 4, isReversed: true),
+        ValueShape(description: "of 8 bytes", width: 8),
+        ValueShape(description: "integers of 8 bytes", width: 8, isReversed: true),
+        ValueShape(description: "of 300 bytes", width: 300),
     ]
 
     var layout: PageLayout {
@@ -42,14 +43,14 @@ struct MemberKind: Sendable, CustomStringConvertible {
 struct ValueLeafTests {
     /// A value leaf and the sorted array it should be.
     private final class Leaf {
-        let kind: MemberKind
+        let shape: ValueShape
         let fixture: PageFixture
         let other: PageFixture
         let scratch: PageScratch
         var duplicates: [[UInt8]] = []
 
-        init(_ kind: MemberKind, pageSize: Int) throws {
-            self.kind = kind
+        init(_ shape: ValueShape, pageSize: Int) throws {
+            self.shape = shape
             fixture = try PageFixture(size: pageSize)
             other = try PageFixture(size: pageSize)
             scratch = PageScratch(pageSize: pageSize)
@@ -62,8 +63,8 @@ struct ValueLeafTests {
 
         func format(_ page: Page) {
             page.format(
-                kind: .leaf, level: 0, prefix: KeyBytes(start: nil, count: 0), layout: kind.layout,
-                width: kind.width)
+                kind: .leaf, level: 0, prefix: KeyBytes(start: nil, count: 0), layout: shape.layout,
+                width: shape.width)
         }
 
         func read(_ page: Page) throws -> [[UInt8]] {
@@ -72,8 +73,9 @@ struct ValueLeafTests {
         }
 
         func place(of duplicate: [UInt8]) -> (index: Int, found: Bool) {
-            let key = kind.key(duplicate)
-            let index = duplicates.firstIndex { keyOrder(kind.key($0), key) >= 0 } ?? duplicates.count
+            let key = shape.key(duplicate)
+            let index =
+                duplicates.firstIndex { keyOrder(shape.key($0), key) >= 0 } ?? duplicates.count
             return (index, index < duplicates.count && duplicates[index] == duplicate)
         }
 
@@ -85,13 +87,13 @@ struct ValueLeafTests {
             #expect(page.entryCount == UInt64(duplicates.count))
             for duplicate in probes {
                 let expected = place(of: duplicate)
-                let found = kind.key(duplicate).withUnsafeBytes { page.searchValueLeaf($0) }
+                let found = shape.key(duplicate).withUnsafeBytes { page.searchValueLeaf($0) }
                 try #require(
                     found.index == expected.index && found.found == expected.found,
                     "search for \(show(duplicate)); \(TestSettings.rerun)")
             }
             for index in duplicates.indices.prefix(20) {
-                #expect(try fixture.key(index) == kind.key(duplicates[index]))
+                #expect(try fixture.key(index) == shape.key(duplicates[index]))
             }
         }
 
@@ -101,8 +103,8 @@ struct ValueLeafTests {
             let place = place(of: duplicate)
             guard !place.found else { return }
             duplicates.insert(duplicate, at: place.index)
-            try kind.key(duplicate).withUnsafeBytes { key in
-                if page.gap >= Page.valueLeafEntrySize(kind.layout, length: key.count) {
+            try shape.key(duplicate).withUnsafeBytes { key in
+                if page.gap >= Page.valueLeafEntrySize(shape.layout, length: key.count) {
                     page.insertDuplicate(at: place.index, key: key)
                     return
                 }
@@ -140,35 +142,35 @@ struct ValueLeafTests {
     }
 
     @Test(
-        "Inserting, removing and splitting keep a value leaf what a sorted array is",
-        arguments: MemberKind.all, allPageSizes)
-    func edits(_ kind: MemberKind, pageSize: Int) throws {
-        for pattern in kind.width > 0 ? [.random] : KeyPattern.allCases {
+        "A value leaf stays equal to a sorted array through inserts, removals and splits",
+        arguments: ValueShape.all, allPageSizes)
+    func edits(_ shape: ValueShape, pageSize: Int) throws {
+        for pattern in shape.width > 0 ? [.random] : KeyPattern.allCases {
             var random = SeededGenerator(seed: TestSettings.seed)
             var maker = KeyMaker(pattern, keySizeMax: Format.keySizeMax(pageSize: pageSize))
-            let leaf = try Leaf(kind, pageSize: pageSize)
+            let leaf = try Leaf(shape, pageSize: pageSize)
             for round in 0..<2000 {
                 if random.chance(round < 1500 ? 20 : 80), !leaf.duplicates.isEmpty {
                     leaf.remove(random.below(leaf.duplicates.count))
                 } else {
-                    try leaf.insert(kind.make(&maker, &random), &random)
+                    try leaf.insert(shape.make(&maker, &random), &random)
                 }
                 guard round % 50 == 0 else { continue }
                 var probes = leaf.duplicates
-                for _ in 0..<20 { probes.append(kind.make(&maker, &random)) }
+                for _ in 0..<20 { probes.append(shape.make(&maker, &random)) }
                 try leaf.check(probes)
             }
             while !leaf.duplicates.isEmpty { leaf.remove(leaf.duplicates.count - 1) }
-            try leaf.check([kind.make(&maker, &random)])
+            try leaf.check([shape.make(&maker, &random)])
         }
     }
 
-    @Test("Two value leaves make one again", arguments: MemberKind.all, allPageSizes)
-    func merges(_ kind: MemberKind, pageSize: Int) throws {
+    @Test("Two value leaves merge into one again", arguments: ValueShape.all, allPageSizes)
+    func merges(_ shape: ValueShape, pageSize: Int) throws {
         var random = SeededGenerator(seed: TestSettings.seed)
         var maker = KeyMaker(.clustered, keySizeMax: Format.keySizeMax(pageSize: pageSize))
-        let leaf = try Leaf(kind, pageSize: pageSize)
-        for _ in 0..<300 { try leaf.insert(kind.make(&maker, &random), &random) }
+        let leaf = try Leaf(shape, pageSize: pageSize)
+        for _ in 0..<300 { try leaf.insert(shape.make(&maker, &random), &random) }
         let right = try PageFixture(size: pageSize)
         let merged = try PageFixture(size: pageSize)
         for cut in [1, leaf.duplicates.count / 2, leaf.duplicates.count - 1] {
@@ -184,15 +186,15 @@ struct ValueLeafTests {
     }
 
     @Test(
-        "The free space of a value leaf is cleared before it is written",
-        arguments: MemberKind.all)
-    func clearsGap(_ kind: MemberKind) throws {
+        "The gap in a value leaf is cleared before the leaf is written",
+        arguments: ValueShape.all)
+    func clearsGap(_ shape: ValueShape) throws {
         var random = SeededGenerator(seed: TestSettings.seed)
-        let leaf = try Leaf(kind, pageSize: 4096)
+        let leaf = try Leaf(shape, pageSize: 4096)
         leaf.fixture.scramble(&random)
         leaf.format(leaf.page)
         var maker = KeyMaker(.few, keySizeMax: 100)
-        for _ in 0..<5 { try leaf.insert(kind.make(&maker, &random), &random) }
+        for _ in 0..<5 { try leaf.insert(shape.make(&maker, &random), &random) }
         leaf.page.clearGap()
         let page = leaf.page
         let start = Page.headerSize + page.count * page.slotSize
@@ -204,7 +206,7 @@ struct ValueLeafTests {
         try leaf.check(leaf.duplicates)
     }
 
-    @Test("A page whose flags, width or prefix cannot be is refused")
+    @Test("A page with impossible flags, width or prefix is refused")
     func refusesImpossible() throws {
         let fixture = try PageFixture(size: 4096)
         let page = fixture.page

@@ -1,5 +1,6 @@
 import Testing
 
+@testable import Simulator
 @testable import ZeroDB
 
 /// What is too large, too much, or out of order is refused, and nothing else suffers for it.
@@ -39,7 +40,7 @@ struct LimitTests {
         }
         do throws(DatabaseError) {
             try transaction.commit()
-            Issue.record("a broken transaction was committed")
+            Issue.record("a transaction that had failed was committed")
         } catch {
             #expect(error.code == .badTransaction)
         }
@@ -62,7 +63,7 @@ struct LimitTests {
         #expect(try environment.verify().problems == 0)
     }
 
-    @Test("Without a bound a transaction may dirty any number of pages")
+    @Test("Without a limit a transaction may dirty any number of pages")
     func allowsUnboundedTransactions() throws {
         let environment = try Environment.inMemory { $0.maxTransactionPages = 0 }
         try environment.write { transaction throws in
@@ -153,7 +154,7 @@ struct LimitTests {
         }
     }
 
-    @Test("A full environment that is opened with a larger max_size has room again")
+    @Test("A full environment has room again when it is opened with a larger max_size")
     func growsWithLargerMaxSize() throws {
         let fileSystem = MemoryFileSystem()
         let small = try Environment.inMemory(fileSystem) { $0.maxSize = 2 << 20 }
@@ -296,7 +297,7 @@ struct LimitTests {
         #expect(try environment.verify().problems == 0)
     }
 
-    @Test("Trees of the longest keys grow deep and shrink to nothing")
+    @Test("Trees with the longest keys grow deep and shrink to nothing")
     func growsDeep() throws {
         let environment = try Environment.inMemory { $0.maxTransactionPages = 0 }
         var random = SeededGenerator(seed: TestSettings.seed)
@@ -340,7 +341,7 @@ struct LimitTests {
         }
     }
 
-    @Test("The page size is that of the environment's creation")
+    @Test("The page size is the one the environment was created with")
     func keepsPageSize() throws {
         let fileSystem = MemoryFileSystem()
         try Environment.inMemory(fileSystem) { $0.pageSize = 16384 }.close()

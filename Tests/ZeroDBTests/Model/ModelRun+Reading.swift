@@ -1,3 +1,4 @@
+@testable import Simulator
 @testable import ZeroDB
 
 /// A read transaction that is kept open, and what it must see as long as it is.
@@ -31,10 +32,10 @@ final class HeldReader {
 
     private func compareForward(
         _ run: ModelRun, _ transaction: borrowing ReadTransaction, _ handle: Database,
-        _ model: SortedModel, _ when: String
+        _ model: ReferenceModel, _ when: String
     ) throws {
         var cursor = try transaction.cursor(in: handle)
-        for expected in model.chunks.joined() {
+        for expected in model {
             guard let entry = try cursor.next() else {
                 throw run.failure("\(show(expected.key)) is missing \(when)")
             }
@@ -46,23 +47,21 @@ final class HeldReader {
 
     private func compareBackward(
         _ run: ModelRun, _ transaction: borrowing ReadTransaction, _ handle: Database,
-        _ model: SortedModel, _ when: String
+        _ model: ReferenceModel, _ when: String
     ) throws {
         var cursor = try transaction.cursor(in: handle)
-        for chunk in model.chunks.reversed() {
-            for expected in chunk.reversed() {
-                guard let entry = try cursor.previous() else {
-                    throw run.failure("\(show(expected.key)) is missing backwards \(when)")
-                }
-                try compare(run, entry, expected, when)
+        for expected in model.reversed() {
+            guard let entry = try cursor.previous() else {
+                throw run.failure("\(show(expected.key)) is missing backwards \(when)")
             }
+            try compare(run, entry, expected, when)
         }
         let isAtEnd = try cursor.previous() == nil
         try run.expect(isAtEnd, "entries before the first \(when)")
     }
 
     private func compare(
-        _ run: ModelRun, _ entry: borrowing Cursor.Entry, _ expected: SortedModel.Entry,
+        _ run: ModelRun, _ entry: borrowing Cursor.Entry, _ expected: ReferenceModel.Entry,
         _ when: String
     ) throws {
         let isKey = entry.key.withUnsafeBytes { key in
@@ -89,7 +88,7 @@ final class HeldReader {
 
     private func compareSeek(
         _ run: ModelRun, _ transaction: borrowing ReadTransaction, _ handle: Database,
-        _ model: SortedModel, _ key: [UInt8]
+        _ model: ReferenceModel, _ key: [UInt8]
     ) throws {
         var cursor = try transaction.cursor(in: handle)
         let expected = model.entry(atOrAfter: key)

@@ -1,3 +1,4 @@
+@testable import Simulator
 @testable import ZeroDB
 
 extension ModelRun {
@@ -62,19 +63,7 @@ extension ModelRun {
             () throws(DatabaseError) in _ = try transaction.database(name)
         }
         _ = try transaction.createDatabase(name)
-        draft[database] = SortedModel()
-    }
-
-    func handle<T: Transaction & ~Copyable>(
-        _ database: Int, _ transaction: borrowing T
-    ) throws -> Database {
-        database == 0 ? .main : try transaction.database(name(database))
-    }
-
-    /// A key that is there, or any.
-    func someKey(_ database: Int, _ model: SortedModel, known percent: Int) -> [UInt8] {
-        if random.chance(percent), let entry = model.pick(&random) { return entry.key }
-        return newKey(database)
+        draft[database] = ReferenceModel()
     }
 
     private func change(
@@ -95,24 +84,24 @@ extension ModelRun {
             let key = someKey(database, model, known: 40)
             let recipe = random.valueRecipe(pageSize: scenario.pageSize)
             try transaction.put(key, recipe.write(to: valueBuffer), in: handle)
-            model.put(key, recipe)
+            model.put(key, .recipe(recipe))
         case .insert:
             let key = someKey(database, model, known: 50)
             let recipe = random.valueRecipe(pageSize: scenario.pageSize)
             let isNew = try transaction.insert(key, recipe.write(to: valueBuffer), in: handle)
-            try expect(isNew != model.contains(key), "insert of \(show(key)) answered \(isNew)")
-            if isNew { model.put(key, recipe) }
+            try expect(isNew != model.contains(key), "insert of \(show(key)) returned \(isNew)")
+            if isNew { model.put(key, .recipe(recipe)) }
         case .append: try append(database, &transaction, handle, &model)
         case .delete:
             let key = someKey(database, model, known: 90)
             let wasThere = try transaction.delete(key, in: handle)
-            try expect(wasThere == model.delete(key), "delete of \(show(key)) answered \(wasThere)")
+            try expect(wasThere == model.delete(key), "delete of \(show(key)) returned \(wasThere)")
         case .deleteRun:
             let start = someKey(database, model, known: 50)
             for _ in 0..<random.within(2...40) {
                 guard let key = model.entry(atOrAfter: start)?.key else { break }
                 try expect(try transaction.delete(key, in: handle), "\(show(key)) is not there")
-                _ = model.delete(key)
+                model.delete(key)
                 count()
             }
         case .get:
@@ -123,13 +112,13 @@ extension ModelRun {
             try expect(
                 entries == UInt64(model.count), "\(entries) entries, expected \(model.count)")
         case .cursor:
-            try moveCursor(database, transaction, handle, &model, &cursors)
+            try useCursor(database, transaction, handle, &model, &cursors)
         }
     }
 
     private func append(
         _ database: Int, _ transaction: inout WriteTransaction, _ handle: Database,
-        _ model: inout SortedModel
+        _ model: inout ReferenceModel
     ) throws {
         let recipe = random.valueRecipe(pageSize: scenario.pageSize)
         let value = recipe.write(to: valueBuffer)
@@ -152,11 +141,11 @@ extension ModelRun {
             }
         }
         try transaction.append(key, value, in: handle)
-        model.put(key, recipe)
+        model.put(key, .recipe(recipe))
     }
 
     func compareValue<T: Transaction & ~Copyable>(
-        of key: [UInt8], _ transaction: borrowing T, _ handle: Database, _ model: SortedModel
+        of key: [UInt8], _ transaction: borrowing T, _ handle: Database, _ model: ReferenceModel
     ) throws {
         let expected = model.value(for: key)
         guard let value = try transaction.value(for: key, in: handle) else {
@@ -175,7 +164,7 @@ extension ModelRun {
         guard let model = draft[database] else { return }
         let handle = try handle(database, transaction)
         let backwards = random.chance(50)
-        var keys = model.chunks.flatMap { $0.map(\.key) }
+        var keys = model.map(\.key)
         if backwards { keys.reverse() }
         for key in keys {
             try expect(try transaction.delete(key, in: handle), "\(show(key)) is not there")
@@ -186,6 +175,6 @@ extension ModelRun {
             statistics.depth == 0 && statistics.entries == 0 && statistics.leafPages == 0
                 && statistics.branchPages == 0 && statistics.overflowPages == 0,
             "an emptied database has \(statistics)")
-        draft[database] = SortedModel()
+        draft[database] = ReferenceModel()
     }
 }

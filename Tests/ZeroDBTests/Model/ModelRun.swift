@@ -1,13 +1,14 @@
 import Glibc
 
+@testable import Simulator
 @testable import ZeroDB
 
-/// Runs a random workload against an environment and a sorted dictionary at once, and fails at
+/// Runs a random workload against an environment and its model at once, and fails at
 /// the first difference.
 final class ModelRun: SteppedModelTest {
     /// What an environment's databases hold: the main one, then the named ones; nil for one that
     /// does not exist.
-    typealias Databases = [SortedModel?]
+    typealias Databases = [ReferenceModel?]
 
     let scenario: ModelScenario
     var random: SeededGenerator
@@ -33,7 +34,7 @@ final class ModelRun: SteppedModelTest {
         operations = TestSettings.operations(usually: scenario.operations)
         directory = scenario.isOnDisk ? try TemporaryDirectory() : nil
         let count = 1 + scenario.namedDatabases
-        committed = [SortedModel()] + Array(repeating: nil, count: count - 1)
+        committed = [ReferenceModel()] + Array(repeating: nil, count: count - 1)
         keyMakers = (0..<count).map { index in
             KeyMaker(
                 scenario.patterns[index % scenario.patterns.count],
@@ -68,8 +69,6 @@ final class ModelRun: SteppedModelTest {
     }
 
     func count(_ operations: Int = 1) { operationsDone += operations }
-
-    func name(_ database: Int) -> String { "database \(database)" }
 
     func newKey(_ database: Int) -> [UInt8] { keyMakers[database].next(&random) }
 

@@ -1,3 +1,4 @@
+@testable import Simulator
 @testable import ZeroDB
 
 /// A random workload.
@@ -12,7 +13,7 @@ struct ModelScenario: Sendable, CustomStringConvertible {
     var operations = 100_000
     /// Operations in the largest transactions.
     var transactionMax = 2000
-    /// Entries in all databases at which the workload turns to deleting.
+    /// Entries in all databases at which the workload begins to delete.
     var entriesMax = 20_000
     /// How deep transactions are nested, and how often: before one in so many operations.
     var nestingMax = 2
@@ -52,16 +53,16 @@ enum ModelOperation: CaseIterable {
 
     /// One in proportion to how often a phase does it.
     static func pick(_ phase: ModelPhase, _ random: inout SeededGenerator) -> Self {
-        let entryCounts =
+        let shares =
             switch phase {
             case .growing: [45, 10, 5, 8, 0, 11, 1, 20]
             case .shrinking: [8, 3, 1, 50, 1, 10, 1, 26]
             case .mixed: [25, 8, 3, 20, 1, 17, 1, 25]
             }
-        var left = random.below(entryCounts.reduce(0, +))
-        for (operation, entryCount) in zip(Self.allCases, entryCounts) {
-            if left < entryCount { return operation }
-            left -= entryCount
+        var left = random.below(shares.reduce(0, +))
+        for (operation, share) in zip(Self.allCases, shares) {
+            if left < share { return operation }
+            left -= share
         }
         return .get
     }

@@ -1,8 +1,9 @@
 import Testing
 
+@testable import Simulator
 @testable import ZeroDB
 
-@Suite("Random operations against a sorted dictionary")
+@Suite("Random operations against the reference model")
 struct ModelTests {
     /// More than a million operations in all.
     static let scenarios = [
@@ -32,7 +33,7 @@ struct ModelTests {
             name: "on disk", namedDatabases: 2, operations: 30_000, isOnDisk: true),
     ]
 
-    @Test("The engine does what a sorted dictionary does", arguments: scenarios)
+    @Test("The engine agrees with the reference model", arguments: scenarios)
     func agrees(_ scenario: ModelScenario) throws {
         let run = try ModelRun(scenario)
         try run.run()
@@ -46,7 +47,7 @@ struct ModelTests {
         options.maxTransactionPages = 0
         let environment = try Environment(path: "memory", options: options, fileSystem: files)
         var random = SeededGenerator(seed: TestSettings.seed)
-        var model = SortedModel()
+        var model = ReferenceModel()
         let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 256, alignment: 8)
         defer { buffer.deallocate() }
         var transaction = try environment.beginWrite()
@@ -55,12 +56,12 @@ struct ModelTests {
             let recipe = ValueRecipe(
                 seed: UInt32(truncatingIfNeeded: random.next()), count: random.below(200))
             try transaction.put(key, recipe.write(to: buffer))
-            model.put(key, recipe)
+            model.put(key, .recipe(recipe))
         }
         try transaction.commit()
         #expect(try environment.verify().problems == 0)
         try environment.read { reader in
-            for entry in model.chunks.joined() {
+            for entry in model {
                 let value = try reader.get(entry.key)
                 #expect(value == entry.value.bytes, "\(TestSettings.rerun)")
             }

@@ -2,10 +2,10 @@ import Testing
 
 @testable import ZeroDB
 
-/// Transactions nested at random, committed and aborted, against sorted dictionaries: what one sees
+/// Transactions nested at random, committed and aborted, against a stack of models: what one sees
 /// and what is left of it, with cursors of the outer ones in between, in the environment and after a
 /// replay of its log.
-@Suite("Nested transactions against a stack of sorted dictionaries")
+@Suite("Nested transactions against a stack of models")
 struct NestingModelTests {
     static let scenarios = [
         ModelScenario(
@@ -28,7 +28,7 @@ struct NestingModelTests {
             operations: 60_000, nestingMax: 5, nestingRarity: 10, isReplayed: true),
     ]
 
-    @Test("Nested transactions do what sorted dictionaries do", arguments: scenarios)
+    @Test("Nested transactions agree with a stack of models", arguments: scenarios)
     func agrees(_ scenario: ModelScenario) throws {
         let run = try ModelRun(scenario)
         try run.run()

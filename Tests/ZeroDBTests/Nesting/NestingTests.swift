@@ -1,5 +1,6 @@
 import Testing
 
+@testable import Simulator
 @testable import ZeroDB
 
 @Suite("Nested transactions")
@@ -101,7 +102,7 @@ struct NestingTests {
         #expect(try environment.verify().problems == 0)
     }
 
-    @Test("A nested transaction that is taken back leaves nothing, whatever its children gave it")
+    @Test("An aborted nested transaction leaves nothing, whatever its children committed to it")
     func leavesNothing() throws {
         try environment.write { try fill(&$0, 0..<20_000, [UInt8](repeating: 7, count: 20)) }
         var transaction = try environment.beginWrite()
@@ -130,7 +131,7 @@ struct NestingTests {
         }
     }
 
-    @Test("An outermost transaction of which all was taken back makes no new state")
+    @Test("An outermost transaction whose changes were all aborted makes no new state")
     func commitsNothing() throws {
         try environment.write { try $0.put("key", "value") }
         let before = try environment.info().lastTransaction
@@ -140,7 +141,7 @@ struct NestingTests {
         #expect(try environment.info().lastTransaction == before)
     }
 
-    @Test("A database made in a nested transaction that is taken back is gone, its handle stays")
+    @Test("A database created in an aborted nested transaction is gone; its handle stays")
     func forgetsDatabases() throws {
         var transaction = try environment.beginWrite()
         var handle = Database.main
@@ -166,7 +167,8 @@ struct NestingTests {
 
     // MARK: Errors
 
-    @Test("A nested transaction that meets the page limit can only be aborted; its parent goes on")
+    @Test(
+        "A nested transaction that reaches the page limit can only be aborted; its parent goes on")
     func breaksAlone() throws {
         let environment = try Environment.inMemory {
             $0.maxTransactionPages = 60
@@ -195,7 +197,7 @@ struct NestingTests {
         #expect(try environment.verify().problems == 0)
     }
 
-    @Test("Pages that nested transactions change again count once")
+    @Test("A page that nested transactions change again counts once")
     func countsPagesOnce() throws {
         let environment = try Environment.inMemory {
             $0.maxTransactionPages = 60
@@ -233,7 +235,7 @@ struct NestingTests {
 
     // MARK: Cursors
 
-    @Test("A cursor of the parent is where it was after a nested transaction was taken back")
+    @Test("A cursor of the parent is where it was after a nested transaction aborts")
     func keepsCursors() throws {
         var transaction = try environment.beginWrite()
         try fill(&transaction, 0..<3000)
@@ -263,7 +265,7 @@ struct NestingTests {
 
     // MARK: Cost
 
-    @Test("Transactions nested one after the other do not need more and more frames")
+    @Test("A series of nested transactions does not need more and more frames")
     func reusesFrames() throws {
         var transaction = try environment.beginWrite()
         try fill(&transaction, 0..<3000)
@@ -284,7 +286,7 @@ struct NestingTests {
 
     // MARK: Log
 
-    @Test("The log has one record of what was not taken back")
+    @Test("The log has one record, of what was not aborted")
     func logsWhatIsKept() throws {
         try environment.write { transaction throws in
             try tryOut(&transaction) { nested throws in

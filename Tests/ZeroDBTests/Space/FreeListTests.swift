@@ -1,5 +1,6 @@
 import Testing
 
+@testable import Simulator
 @testable import ZeroDB
 
 @Suite("The free list")
@@ -52,8 +53,8 @@ struct FreeListTests {
         return PageRun(start: start, count: count)
     }
 
-    @Test("A free list holds the pages that sets of them would, and gives out none that is needed")
-    func behavesAsSets() throws {
+    @Test("A free list holds the pages it should, and gives out none that is still needed")
+    func holdsPages() throws {
         var random = SeededGenerator(seed: TestSettings.seed)
         var refusals = (give: 0, hold: 0)
         var matured = 0
@@ -154,13 +155,15 @@ struct FreeListTests {
         try body(try #require(bytes.baseAddress))
     }
 
-    @Test("What two commits free for the durable root is free after the next checkpoint only")
+    @Test(
+        "Pages that commits freed from the durable root are reusable after the next checkpoint"
+    )
     func keepsWhatTheRootNeeds() {
         withFreeList { freeList in
             freeList.hold([PageRun(start: 5, count: 1)], transaction: 20, birth: nil)
             freeList.hold([PageRun(start: 9, count: 2)], transaction: 21, birth: nil)
             freeList.hold([PageRun(start: 7, count: 1)], transaction: 21, birth: 20)
-            // Nobody reads; the root is older than all of it, so the young page alone is free.
+            // No reader; the root is older than all of it, so the young page alone is free.
             freeList.mature(Horizon(oldestReader: 30, roots: (19, 19)))
             #expect(freeList.availableRuns == [PageRun(start: 7, count: 1)])
             // A checkpoint of 21 is being made: until it is, the root may be the one before.
@@ -196,7 +199,7 @@ struct FreeListTests {
         }
     }
 
-    @Test("What can be no free list is refused")
+    @Test("Bytes that cannot be a free list are refused")
     func refusesImpossible() throws {
         let word = { (start: UInt64, count: UInt64) in count << 48 | start }
         let good: [Int: UInt64] = [

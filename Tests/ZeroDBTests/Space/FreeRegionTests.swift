@@ -1,13 +1,14 @@
 import Testing
 
+@testable import Simulator
 @testable import ZeroDB
 
-@Suite("Regions of free space")
+@Suite("Regions of the free tree")
 struct FreeRegionTests {
     private let pageCount = Int(FreeRegion.pageCount)
 
-    @Test("A region holds the pages that a set of them would")
-    func behavesAsASet() throws {
+    @Test("A region holds exactly the pages that were inserted and not removed")
+    func holdsPages() throws {
         var random = SeededGenerator(seed: TestSettings.seed)
         let number: UInt64 = 7
         let start = number * FreeRegion.pageCount
@@ -57,7 +58,7 @@ struct FreeRegionTests {
         #expect(bytes[0] == 1 && bytes[7] == 0x80 && bytes[8] == 1 && bytes[63] == 0x80)
     }
 
-    @Test("An entry of another size, or beyond all page numbers, is none")
+    @Test("An entry of a wrong size or beyond all page numbers is rejected")
     func refusesOthers() {
         let bytes = [UInt8](repeating: 1, count: FreeRegion.size + 1)
         bytes.withUnsafeBytes { bytes in

@@ -1,5 +1,6 @@
 import Testing
 
+@testable import Simulator
 @testable import ZeroDB
 
 /// What the data file grows to, and what is left of it.
@@ -39,7 +40,7 @@ struct SpaceTests {
         Load(name: "large values", sizes: [20_000], keys: 60, transactionSize: 6),
         Load(name: "values of all sizes", sizes: [10, 1000, 5000, 30_000, 100], keys: 200),
         Load(
-            name: "values larger than a region of free space", sizes: [3 << 20], keys: 4,
+            name: "values larger than a region of the free tree", sizes: [3 << 20], keys: 4,
             transactionSize: 1),
         Load(name: "one put a transaction", sizes: [100], transactionSize: 1),
         Load(
@@ -47,7 +48,7 @@ struct SpaceTests {
             transactionSize: 200),
     ]
 
-    @Test("Overwriting the same keys for ever does not grow the file for ever", arguments: loads)
+    @Test("Overwriting the same keys forever does not grow the file forever", arguments: loads)
     func overwrites(_ load: Load) throws {
         let environment = try open()
         var random = SeededGenerator(seed: TestSettings.seed)
@@ -56,7 +57,7 @@ struct SpaceTests {
                 try transaction.put("key \(key)", value(key, load.sizes[key % load.sizes.count]))
             }
         }
-        var settled: UInt64 = 0
+        var steady: UInt64 = 0
         let rounds = 600
         for round in 0..<rounds {
             try environment.write { transaction in
@@ -65,7 +66,7 @@ struct SpaceTests {
                     try transaction.put("key \(random.below(load.keys))", value(round, size))
                 }
             }
-            if round == rounds / 3 { settled = try environment.info().pageCount }
+            if round == rounds / 3 { steady = try environment.info().pageCount }
         }
         let report = try environment.verify()
         #expect(report.problems == 0)
@@ -75,11 +76,11 @@ struct SpaceTests {
             Double(info.pageCount) <= Double(used) * load.factor * 2 + 200,
             "\(info.pageCount) pages for \(used) in use")
         #expect(
-            Double(info.pageCount) <= Double(settled) * 1.5 + 50,
-            "grown from \(settled) to \(info.pageCount) pages in \(rounds * 2 / 3) rounds")
+            Double(info.pageCount) <= Double(steady) * 1.5 + 50,
+            "grown from \(steady) to \(info.pageCount) pages in \(rounds * 2 / 3) rounds")
     }
 
-    @Test("Deleting and putting back everything does not grow the file for ever")
+    @Test("Deleting everything and putting it back does not grow the file forever")
     func refills() throws {
         let environment = try open()
         var sizes: [UInt64] = []
@@ -95,12 +96,12 @@ struct SpaceTests {
         }
         #expect(sizes[11] <= sizes[3] + sizes[3] / 4, "\(sizes)")
         let info = try environment.info()
-        // All but the free space itself is free.
+        // All but the free tree itself is free.
         #expect(info.freePages + 40 >= info.pageCount, "\(info.freePages) of \(info.pageCount)")
         #expect(try environment.verify().problems == 0)
     }
 
-    @Test("What a reader has kept is used again when it ends")
+    @Test("Pages that a reader pinned are reused when it ends")
     func reusesAfterReader() throws {
         let environment = try open()
         func overwrite(_ rounds: Int) throws {

@@ -1,3 +1,4 @@
+@testable import Simulator
 @testable import ZeroDB
 
 extension Environment {

@@ -1,6 +1,8 @@
+@testable import Simulator
+
 /// How the keys of a workload look.
 enum KeyPattern: String, CaseIterable, Sendable {
-    /// A few thousand different short keys: most operations meet one that is there.
+    /// A few thousand different short keys: most operations find one that is there.
     case few
     /// 8 to 24 random bytes.
     case random

@@ -1,3 +1,4 @@
+@testable import Simulator
 @testable import ZeroDB
 
 /// A difference between the engine and its model.
@@ -39,10 +40,14 @@ extension ModelTest {
 
 /// A model test that goes on step by step with one environment, opened anew now and then.
 protocol SteppedModelTest: ModelTest {
+    var random: SeededGenerator { get set }
     /// How many shall be done, and are.
     var operations: Int { get }
     var operationsDone: Int { get }
     var opened: Environment? { get }
+
+    /// A key such as a database has.
+    func newKey(_ database: Int) -> [UInt8]
 
     func open() throws
     func step() throws
@@ -56,6 +61,23 @@ extension SteppedModelTest {
             guard let opened else { throw failure("the environment is not open") }
             return opened
         }
+    }
+
+    /// The main database has no name.
+    func name(_ database: Int) -> String { "database \(database)" }
+
+    func handle<T: Transaction & ~Copyable>(
+        _ database: Int, _ transaction: borrowing T
+    ) throws -> Database {
+        database == 0 ? .main : try transaction.database(name(database))
+    }
+
+    /// A key that is there, or any.
+    func someKey(_ database: Int, _ model: ReferenceModel, known percent: Int) -> [UInt8] {
+        if !model.isEmpty, random.chance(percent), let entry = model.pick(&random) {
+            return entry.key
+        }
+        return newKey(database)
     }
 
     func run() throws {

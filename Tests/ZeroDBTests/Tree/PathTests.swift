@@ -5,7 +5,7 @@ import Testing
 @Suite("Paths")
 struct PathTests {
     /// C moves a cursor among the values of a key by that word of the step.
-    @Test("A step's index lies where C looks for it, and is what C takes it for")
+    @Test("C reads the index of a step where Swift stores it")
     func layout() {
         #expect(MemoryLayout<PathStep>.offset(of: \.index) == PathStep.indexOffset)
         #expect(MemoryLayout<Int>.size == MemoryLayout<Int64>.size)

@@ -1,10 +1,12 @@
 import Testing
 
+@testable import Simulator
 @testable import ZeroDB
 
-/// As `DamageTests` and `HostileFileTests`, of databases with duplicates, other orders and counts.
-@Suite("Damage to databases of all kinds")
-struct KindDamageTests {
+/// The claims of `DamageTests` and `HostileFileTests`, for databases with duplicates, other orders
+/// and counts.
+@Suite("Damage to databases of all types")
+struct DuplicatesDamageTests {
     private func check(
         _ findings: DamageFixture.Findings, matters: Bool, _ what: @autoclosure () -> String
     ) throws {
@@ -21,7 +23,7 @@ struct KindDamageTests {
 
     @Test("The fixture has pages of all layouts, and nothing is wrong with it")
     func isWhole() throws {
-        let fixture = try KindDamageFixture()
+        let fixture = try DuplicatesDamageFixture()
         try check(fixture.look(), matters: false, "undamaged")
         #expect(fixture.look().errors.isEmpty && fixture.look().problems == 0)
         #expect(!fixture.pages(.valueLeaf).isEmpty)
@@ -32,7 +34,7 @@ struct KindDamageTests {
 
     @Test("No flipped byte leads to a wrong value")
     func flipsBytes() throws {
-        let fixture = try KindDamageFixture()
+        let fixture = try DuplicatesDamageFixture()
         var random = SeededGenerator(seed: TestSettings.seed)
         let pageSize = fixture.map.pageSize
         for offset in (2 * pageSize)..<fixture.file.count where fixture.map.matters(offset) {
@@ -46,7 +48,7 @@ struct KindDamageTests {
 
     @Test("Flipped bytes without checksums do no harm to the process")
     func flipsWithoutChecksums() throws {
-        let fixture = try KindDamageFixture()
+        let fixture = try DuplicatesDamageFixture()
         var random = SeededGenerator(seed: TestSettings.seed)
         for offset in (2 * 4096)..<fixture.file.count where fixture.map.matters(offset) {
             guard offset % 4096 < 160 || random.below(16) == 0 else { continue }
@@ -60,9 +62,9 @@ struct KindDamageTests {
         }
     }
 
-    @Test("Pages changed by somebody who puts their checksums right do no harm to the process")
+    @Test("Changed pages with correct checksums do no harm to the process")
     func readsResealedPages() throws {
-        let fixture = try KindDamageFixture()
+        let fixture = try DuplicatesDamageFixture()
         var random = SeededGenerator(seed: TestSettings.seed)
         for _ in 0..<TestSettings.operations(usually: 4000) {
             for _ in 0..<random.within(1...2) {
@@ -96,10 +98,10 @@ struct KindDamageTests {
 
     // MARK: One thing wrong
 
-    /// Damages what a body damages, and wants verifying to tell of it in some words, and neither
-    /// reading nor writing to do harm.
+    /// Expects verifying to report a page that has been damaged in some words, and neither reading
+    /// nor writing to do harm.
     private func expectProblem(
-        _ words: String, _ fixture: KindDamageFixture, _ page: Page, _ what: String
+        _ words: String, _ fixture: DuplicatesDamageFixture, _ page: Page, _ what: String
     ) {
         fixture.reseal(Int(page.number))
         var problems: [String] = []
@@ -117,7 +119,7 @@ struct KindDamageTests {
 
     @Test("Wrong counts in branches are named", arguments: [0, 1, UInt64.max, 1 << 63, 77])
     func namesWrongCounts(_ count: UInt64) throws {
-        let fixture = try KindDamageFixture()
+        let fixture = try DuplicatesDamageFixture()
         for number in fixture.pages(.counted, kind: .branch).indices {
             let page = fixture.pages(.counted, kind: .branch)[number]
             for index in 0..<page.count where page.entryCount(index) != count {
@@ -127,9 +129,9 @@ struct KindDamageTests {
         }
     }
 
-    @Test("Values that are not in order are named")
+    @Test("Values out of order are named")
     func namesDisorder() throws {
-        let fixture = try KindDamageFixture()
+        let fixture = try DuplicatesDamageFixture()
         for layout: PageLayout in [.valueLeaf, [.valueLeaf, .packed, .reversed]] {
             for page in fixture.pages(layout) where page.count > 1 {
                 let size = page.slotSize
@@ -141,9 +143,9 @@ struct KindDamageTests {
         }
     }
 
-    @Test("A value that is there twice is named")
+    @Test("A repeated value is named")
     func namesRepetition() throws {
-        let fixture = try KindDamageFixture()
+        let fixture = try DuplicatesDamageFixture()
         for layout: PageLayout in [.valueLeaf, [.valueLeaf, .packed, .reversed]] {
             let page = try #require(fixture.pages(layout).first)
             page.slot(1).copyMemory(from: page.slot(0), byteCount: page.slotSize)
@@ -151,9 +153,9 @@ struct KindDamageTests {
         }
     }
 
-    @Test("Another width of a page's values is named", arguments: [1, 2, 4, 7, 9, 16, 1024])
+    @Test("A value leaf of a wrong width is named", arguments: [1, 2, 4, 7, 9, 16, 1024])
     func namesWrongWidth(_ width: Int) throws {
-        let fixture = try KindDamageFixture()
+        let fixture = try DuplicatesDamageFixture()
         for page in fixture.pages([.valueLeaf, .packed, .reversed]) {
             page.set(width, at: Format.Header.width)
             page.set(min(page.count, 4000 / width), at: Format.Header.count)
@@ -164,9 +166,9 @@ struct KindDamageTests {
         expectProblem("bytes and slots", fixture, page, "a width of \(width)")
     }
 
-    /// The entries of leaves whose value is of a kind, one after the other.
+    /// Visits the leaf entries whose value is of one kind.
     private func forEachValue(
-        _ kind: ValueKind, _ fixture: KindDamageFixture,
+        _ kind: ValueKind, _ fixture: DuplicatesDamageFixture,
         _ body: (Page, Page.ValueField) throws -> Void
     ) throws {
         var found = 0
@@ -181,42 +183,42 @@ struct KindDamageTests {
         #expect(found > 0)
     }
 
-    @Test("A set that claims another count is refused", arguments: [0, 1, 1000, 65535])
-    func namesWrongSetCount(_ count: Int) throws {
-        let fixture = try KindDamageFixture()
+    @Test("Inline values with a wrong count are refused", arguments: [0, 1, 1000, 65535])
+    func namesWrongInlineCount(_ count: Int) throws {
+        let fixture = try DuplicatesDamageFixture()
         try forEachValue(.inlineValues, fixture) { page, value in
             value.bytes.storeLittleEndian(UInt16(count), at: 0)
-            expectProblem("impossible", fixture, page, "a set of \(count)")
+            expectProblem("impossible", fixture, page, "a count of \(count)")
         }
     }
 
-    @Test("A set of another width, or in another order, is named")
-    func namesWrongSets() throws {
-        let fixture = try KindDamageFixture()
+    @Test("Inline values of a wrong width or in a wrong order are named")
+    func namesWrongInlineValues() throws {
+        let fixture = try DuplicatesDamageFixture()
         try forEachValue(.inlineValues, fixture) { page, value in
-            let set = try #require(
+            let values = try #require(
                 InlineValues(UnsafeRawBufferPointer(start: value.bytes, count: value.count)))
-            guard set.width > 1 else {
+            guard values.width > 1 else {
                 // The second value ends before the first.
                 value.bytes.storeLittleEndian(UInt16(0), at: 6)
                 expectProblem("value", fixture, page, "an end before the beginning")
                 return
             }
             let (first, second) = (
-                Array(try #require(set.duplicate(0))), Array(try #require(set.duplicate(1)))
+                Array(try #require(values.duplicate(0))), Array(try #require(values.duplicate(1)))
             )
-            (value.bytes + 4).copyMemory(from: second + first, byteCount: 2 * set.width)
-            expectProblem("is not after the one before it", fixture, page, "a set out of order")
-            value.bytes.storeLittleEndian(UInt16(set.count * 2), at: 0)
-            value.bytes.storeLittleEndian(UInt16(set.width / 2), at: 2)
-            expectProblem("bytes", fixture, page, "a set of half the width")
+            (value.bytes + 4).copyMemory(from: second + first, byteCount: 2 * values.width)
+            expectProblem("is not after the one before it", fixture, page, "values out of order")
+            value.bytes.storeLittleEndian(UInt16(values.count * 2), at: 0)
+            value.bytes.storeLittleEndian(UInt16(values.width / 2), at: 2)
+            expectProblem("bytes", fixture, page, "values of half the width")
         }
     }
 
     @Test(
-        "A tree of values that claims other counts is named", arguments: [1, 2, 100_000, 1 << 59])
+        "A value tree with wrong counts is named", arguments: [1, 2, 100_000, 1 << 59])
     func namesWrongTreeCounts(_ count: UInt64) throws {
-        let fixture = try KindDamageFixture()
+        let fixture = try DuplicatesDamageFixture()
         try forEachValue(.valueTree, fixture) { page, value in
             for field in [8, 16, 24] {
                 value.bytes.storeLittleEndian(count + 3, at: field)
@@ -225,9 +227,9 @@ struct KindDamageTests {
         }
     }
 
-    @Test("A tree of values that leads elsewhere is named")
+    @Test("A value tree with a wrong root is named")
     func namesLoops() throws {
-        let fixture = try KindDamageFixture()
+        let fixture = try DuplicatesDamageFixture()
         try forEachValue(.valueTree, fixture) { page, value in
             let tree = ValueTree(at: value.bytes)
             let roots =
@@ -242,7 +244,7 @@ struct KindDamageTests {
                     value.bytes.storeLittleEndian(depth, at: 32)
                     fixture.reseal(Int(page.number))
                     let findings = fixture.look()
-                    #expect(findings.problems > 0, "page \(root.number) as a tree of values")
+                    #expect(findings.problems > 0, "page \(root.number) as a value tree")
                     var random = SeededGenerator(seed: root.number)
                     fixture.write(&random, mode: .fast)
                     fixture.restore()
@@ -251,9 +253,9 @@ struct KindDamageTests {
         }
     }
 
-    @Test("A branch whose children are all the same is named, and neither read nor freed for ever")
+    @Test("A branch whose children are all the same is named, and reading or freeing it ends")
     func namesRepeatedChildren() throws {
-        let fixture = try KindDamageFixture()
+        let fixture = try DuplicatesDamageFixture()
         for layout: PageLayout in [.counted, []] {
             for number in fixture.pages(layout, kind: .branch).indices {
                 let page = fixture.pages(layout, kind: .branch)[number]

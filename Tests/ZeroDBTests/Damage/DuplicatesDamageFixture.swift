@@ -1,25 +1,26 @@
 import Testing
 
+@testable import Simulator
 @testable import ZeroDB
 
-/// A small environment in memory with databases of all kinds, to be damaged, opened and put right
-/// again, many times.
-final class KindDamageFixture {
+/// A small environment in memory with databases of all types, to be damaged, opened and repaired
+/// many times.
+final class DuplicatesDamageFixture {
     /// The first is that of the main database.
-    static let kinds = [
-        DatabaseKind([.duplicates, .counted]),
-        DatabaseKind(
+    static let types = [
+        DatabaseType([.duplicates, .counted]),
+        DatabaseType(
             [.duplicates, .fixedSizeDuplicates, .integerDuplicates, .integerKeys, .counted],
             keyWidth: 4, valueWidth: 8),
-        DatabaseKind(
+        DatabaseType(
             [.duplicates, .fixedSizeDuplicates, .reverseDuplicates, .reverseKeys], valueWidth: 20),
-        DatabaseKind([.counted]),
-        DatabaseKind([.integerKeys], keyWidth: 8),
+        DatabaseType([.counted]),
+        DatabaseType([.integerKeys], keyWidth: 8),
     ]
 
     static let path = "env"
     let fileSystem = MemoryFileSystem()
-    private(set) var models = kinds.map { PairModel($0) }
+    private(set) var models = types.map { ReferenceModel($0) }
     private(set) var file = MemoryContents()
     private(set) var image: [UInt8] = []
     let map: PageMap
@@ -47,19 +48,20 @@ final class KindDamageFixture {
         }
     }
 
-    /// Keys with one value, with sets, with trees of one and of more levels; branches with counts.
-    private static func build(_ environment: Environment, _ models: inout [PairModel]) throws {
+    /// Keys with one value, with inline values, with value trees of one level and of more; branches
+    /// with counts.
+    private static func build(_ environment: Environment, _ models: inout [ReferenceModel]) throws {
         var random = SeededGenerator(seed: 11)
         for commit in 0..<2 {
             var transaction = try environment.beginWrite()
-            for (number, kind) in kinds.enumerated() {
-                if number == 0 { try transaction.createMain(flags: kind.flags) }
+            for (number, type) in types.enumerated() {
+                if number == 0 { try transaction.createMain(flags: type.flags) }
                 let handle: Database =
                     number == 0
-                    ? .main : try transaction.createDatabase(name(number), flags: kind.flags)
-                for pair in pairs(kind, commit, &random) {
+                    ? .main : try transaction.createDatabase(name(number), flags: type.flags)
+                for pair in pairs(type, commit, &random) {
                     _ = try pair.key.withBytes { key throws(DatabaseError) in
-                        try pair.value.withBytes { value throws(DatabaseError) in
+                        try pair.value.bytes.withBytes { value throws(DatabaseError) in
                             try transaction.access.operations.put(
                                 handle.handle, key, value, mode: .overwrite)
                         }
@@ -73,26 +75,26 @@ final class KindDamageFixture {
     }
 
     private static func pairs(
-        _ kind: DatabaseKind, _ commit: Int, _ random: inout SeededGenerator
-    ) -> [PairModel.Pair] {
-        guard kind.hasDuplicates else {
+        _ type: DatabaseType, _ commit: Int, _ random: inout SeededGenerator
+    ) -> [ReferenceModel.Entry] {
+        guard type.hasDuplicates else {
             return (0..<150).map { _ in
                 let number = UInt64(random.below(400))
                 let key = ModelOrder.bytes(
-                    of: number, width: kind.keyWidth == 0 ? 6 : kind.keyWidth)
-                return PairModel.Pair(key: key, value: random.bytes(random.below(20)))
+                    of: number, width: type.keyWidth == 0 ? 6 : type.keyWidth)
+                return ReferenceModel.Entry(key: key, value: .bytes(random.bytes(random.below(20))))
             }
         }
-        var pairs: [PairModel.Pair] = []
+        var pairs: [ReferenceModel.Entry] = []
         // Many values, some, one.
-        for (number, count) in [kind.valueWidth == 8 ? 300 : 90, 9, 1, 40].enumerated() {
+        for (number, count) in [type.valueWidth == 8 ? 300 : 90, 9, 1, 40].enumerated() {
             let key =
-                kind.keyWidth > 0
-                ? ModelOrder.bytes(of: UInt64(number) << 9, width: kind.keyWidth)
+                type.keyWidth > 0
+                ? ModelOrder.bytes(of: UInt64(number) << 9, width: type.keyWidth)
                 : Array("key \(number)".utf8)
             for _ in 0..<count {
-                let size = kind.valueWidth > 0 ? kind.valueWidth : random.below(60)
-                pairs.append(PairModel.Pair(key: key, value: random.bytes(size)))
+                let size = type.valueWidth > 0 ? type.valueWidth : random.below(60)
+                pairs.append(ReferenceModel.Entry(key: key, value: .bytes(random.bytes(size))))
             }
         }
         return pairs
@@ -149,7 +151,7 @@ final class KindDamageFixture {
             do throws(DatabaseError) {
                 let handle: Database =
                     number == 0 ? .main : try transaction.database(Self.name(number))
-                let cursor = KindCursor(transaction.access.claim, number, handle)
+                let cursor = ModelCursor(transaction.access.claim, number, handle)
                 try scan(cursor, model, &findings)
                 try visit(cursor, model, &findings)
             } catch {
@@ -162,56 +164,56 @@ final class KindDamageFixture {
         }
     }
 
-    private func isPair(_ entry: CursorState.Entry?, _ pair: PairModel.Pair?) -> Bool {
+    private func isPair(_ entry: CursorState.Entry?, _ pair: ReferenceModel.Entry?) -> Bool {
         guard let entry, let pair else { return entry == nil && pair == nil }
-        return entry.key.elementsEqual(pair.key) && entry.value.elementsEqual(pair.value)
+        return entry.key.elementsEqual(pair.key) && pair.value.matches(entry.value)
     }
 
     /// Both ways, as far as it is right.
     private func scan(
-        _ cursor: KindCursor, _ model: PairModel, _ findings: inout DamageFixture.Findings
+        _ cursor: ModelCursor, _ model: ReferenceModel, _ findings: inout DamageFixture.Findings
     ) throws(DatabaseError) {
-        let pairs = model.chunks.flatMap { $0 }
+        let pairs = Array(model)
         for pair in pairs + [nil] {
             guard isPair(try cursor.state.move(.next), pair) else {
-                findings.wrong.append("a scan of \(model.kind) went wrong")
+                findings.wrong.append("a scan of \(model.type) went wrong")
                 return
             }
         }
         _ = try cursor.state.move(.last)
         for pair in pairs.reversed().dropFirst().map({ Optional($0) }) + [nil] {
             guard isPair(try cursor.state.move(.previous), pair) else {
-                findings.wrong.append("a scan of \(model.kind) went wrong backwards")
+                findings.wrong.append("a scan of \(model.type) went wrong backwards")
                 return
             }
         }
     }
 
     private func visit(
-        _ cursor: KindCursor, _ model: PairModel, _ findings: inout DamageFixture.Findings
+        _ cursor: ModelCursor, _ model: ReferenceModel, _ findings: inout DamageFixture.Findings
     ) throws(DatabaseError) {
         for rank in stride(from: 0, to: model.count, by: 23) {
-            let pair = model[rank]
-            if model.kind.hasDuplicates {
+            let pair = model[rank: rank]
+            if model.type.hasDuplicates {
                 let entry = try pair.key.withBytes { key throws(DatabaseError) in
-                    try pair.value.withBytes { value throws(DatabaseError) in
+                    try pair.value.bytes.withBytes { value throws(DatabaseError) in
                         try cursor.state.seek(key, value: value, exact: true)
                     }
                 }
                 let count = entry == nil ? 0 : try cursor.state.count()
                 if !isPair(entry, pair) || count != UInt64(model.values(of: pair.key).count) {
-                    findings.wrong.append("a pair of \(model.kind) is missing")
+                    findings.wrong.append("a pair of \(model.type) is missing")
                 }
             }
-            if model.kind.isCounted {
+            if model.type.isCounted {
                 guard isPair(try cursor.state.seek(rank: UInt64(rank)), pair),
                     try cursor.state.rank() == UInt64(rank)
                 else {
-                    findings.wrong.append("a rank of \(model.kind) is another")
+                    findings.wrong.append("a rank of \(model.type) is another")
                     continue
                 }
             }
-            guard model.kind.flags.contains(.fixedSizeDuplicates) else { continue }
+            guard model.type.flags.contains(.fixedSizeDuplicates) else { continue }
             _ = try cursor.state.move(.firstValue)
             var entry = try cursor.state.multiple(.fromCurrent)
             var found: [UInt8] = []
@@ -219,8 +221,8 @@ final class KindDamageFixture {
                 found += Array(some.value)
                 entry = try cursor.state.multiple(.next)
             }
-            if found != model.values(of: pair.key).flatMap({ $0 }) {
-                findings.wrong.append("several values of \(model.kind) are others")
+            if found != model.values(of: pair.key).flatMap(\.bytes) {
+                findings.wrong.append("several values of \(model.type) are others")
             }
         }
     }
@@ -249,7 +251,7 @@ final class KindDamageFixture {
         removeLog()
     }
 
-    /// Damage, and what it may make of a database: none, another kind, one of other sizes, full.
+    /// Damage, and what it may make of a database: none, another type, one of other sizes, full.
     private static func isExpected(_ error: DatabaseError) -> Bool {
         DamageFixture.isAboutDamage(error)
             || [.notFound, .incompatible, .badValueSize, .badCursor, .badTransaction, .full]
@@ -264,10 +266,10 @@ final class KindDamageFixture {
             let handle: Database =
                 number == 0 ? .main : try transaction.database(Self.name(number))
             let operations = transaction.access.operations
-            let cursor = KindCursor(transaction.access.claim, number, handle)
+            let cursor = ModelCursor(transaction.access.claim, number, handle)
             for _ in 0..<random.within(1...25) {
-                let pair = model[random.below(model.count)]
-                var value = pair.value
+                let pair = model[rank: random.below(model.count)]
+                var value = pair.value.bytes
                 if random.chance(60) { value = random.bytes(value.count) }
                 try change(operations, handle.handle, pair.key, value, cursor, &random)
             }
@@ -278,7 +280,7 @@ final class KindDamageFixture {
 
     private func change(
         _ operations: Operations, _ handle: Int, _ key: [UInt8], _ value: [UInt8],
-        _ cursor: KindCursor, _ random: inout SeededGenerator
+        _ cursor: ModelCursor, _ random: inout SeededGenerator
     ) throws(DatabaseError) {
         let action = random.below(8)
         let steps = random.within(1...8)

@@ -59,7 +59,7 @@ final class SimulatedProgram: @unchecked Sendable {
     /// Whether this is in the middle of a flush.
     var isInterlude = false
     var interludeFailure: (any Error)?
-    /// Whose turn it is.
+    /// The one that acts now.
     var acting: Seat?
     /// The newest transaction of an interlude.
     var newestOfInterlude: Int?
@@ -130,7 +130,7 @@ final class SimulatedProgram: @unchecked Sendable {
 
     // MARK: One thread
 
-    /// Does all that the plan asks for, in turns.
+    /// Does all that the plan asks for, one process at a time.
     func run() throws {
         if plan.writers > 1 {
             try runThreads()
@@ -158,7 +158,7 @@ final class SimulatedProgram: @unchecked Sendable {
         for seat in seats { try close(seat) }
     }
 
-    /// Nobody can tell what a process that died took with it, not even one that was closing.
+    /// What a process took with it when it died is unknown, even if it was closing.
     private func forgetNewest() {
         newest = nil
         newestOfInterlude = nil
@@ -318,7 +318,7 @@ final class SimulatedProgram: @unchecked Sendable {
         do throws(DatabaseError) {
             try transaction.commit()
         } catch {
-            // A commit that fails has not happened, unless nobody can tell any more.
+            // A commit that fails has not happened, unless the failure leaves that unknown.
             if error.code != .panic, !open.process.isDead { note(.undone(attempt.number)) }
             throw error
         }

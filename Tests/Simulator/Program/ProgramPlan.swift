@@ -3,7 +3,7 @@
 /// What a simulated program does, as its seed decides.
 struct ProgramPlan: Sendable {
     let seed: UInt64
-    /// Processes that have the environment open at once, taking turns.
+    /// Processes that have the environment open at once; one acts at a time.
     var processes = 1
     /// Threads that write at once; 1 for a program that repeats exactly.
     var writers = 1

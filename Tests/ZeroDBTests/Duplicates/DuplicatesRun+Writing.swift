@@ -1,6 +1,7 @@
+@testable import Simulator
 @testable import ZeroDB
 
-extension KindRun {
+extension DuplicatesRun {
     private struct TakenBack: Error {}
 
     /// So many operations in a transaction, some of them in others nested in it.
@@ -8,7 +9,7 @@ extension KindRun {
         _ operations: Int, _ transaction: inout WriteTransaction, _ draft: inout Databases,
         depth: Int
     ) throws {
-        var cursors: [KindCursor] = []
+        var cursors: [ModelCursor] = []
         for _ in 0..<operations {
             if depth < 2, random.below(100) == 0 {
                 var inner = draft
@@ -36,13 +37,13 @@ extension KindRun {
     private func makeDatabase(
         _ database: Int, _ transaction: inout WriteTransaction, _ draft: inout Databases, depth: Int
     ) throws -> Bool {
-        let kind = scenario.kinds[database]
+        let type = scenario.types[database]
         if draft[database] != nil, random.below(3000) == 0 {
             let handle = try handle(database, transaction)
             // Cursors of the transactions that this one is nested in go on.
             if database == 0 || depth > 0 || random.chance(30) {
                 try transaction.clear(handle)
-                draft[database] = PairModel(kind)
+                draft[database] = ReferenceModel(type)
                 return false
             }
             try transaction.drop(handle)
@@ -51,23 +52,17 @@ extension KindRun {
         }
         guard draft[database] == nil else { return false }
         if database == 0 {
-            try transaction.createMain(flags: kind.flags)
+            try transaction.createMain(flags: type.flags)
         } else {
-            _ = try transaction.createDatabase(name(database), flags: kind.flags)
+            _ = try transaction.createDatabase(name(database), flags: type.flags)
         }
-        draft[database] = PairModel(kind)
+        draft[database] = ReferenceModel(type)
         return false
-    }
-
-    func handle<T: Transaction & ~Copyable>(
-        _ database: Int, _ transaction: borrowing T
-    ) throws -> Database {
-        database == 0 ? .main : try transaction.database(name(database))
     }
 
     private func change(
         _ database: Int, _ transaction: inout WriteTransaction, _ draft: inout Databases,
-        _ cursors: inout [KindCursor]
+        _ cursors: inout [ModelCursor]
     ) throws {
         count()
         guard var model = draft[database] else { return }
@@ -83,7 +78,7 @@ extension KindRun {
         case 40..<42: try growValues(database, operations, handle, &model)
         case 42..<44: try shrinkValues(database, operations, handle, &model)
         case 44: try deleteRange(database, operations, handle, &model)
-        case 45..<50: try askFigures(database, operations, handle, model)
+        case 45..<50: try compareCounts(database, operations, handle, model)
         case 50..<52: try refuse(database, operations, handle, model)
         case 52..<100: try useCursor(database, transaction, handle, &model, &cursors)
         case 100..<115: try deletePair(database, operations, handle, &model)
@@ -94,70 +89,62 @@ extension KindRun {
     // MARK: Puts
 
     private func put(
-        _ database: Int, _ operations: Operations, _ handle: Database, _ model: inout PairModel
+        _ database: Int, _ operations: Operations, _ handle: Database, _ model: inout ReferenceModel
     ) throws {
         let key = someKey(database, model, known: 60)
         let value = someValue(database, model, key)
-        let put = random.chance(50) ? PairPut.overwrite : random.pick(PairPut.allCases)
+        let put = random.chance(50) ? ModelPut.overwrite : random.pick(ModelPut.allCases)
         try self.put(put, key, value, operations, handle, &model)
     }
 
     private func put(
-        _ put: PairPut, _ key: [UInt8], _ value: [UInt8], _ operations: Operations,
-        _ handle: Database, _ model: inout PairModel
+        _ put: ModelPut, _ key: [UInt8], _ value: ModelValue, _ operations: Operations,
+        _ handle: Database, _ model: inout ReferenceModel
     ) throws {
-        let what = "\(put) of \(show(key)) and \(show(value)) in a database \(model.kind)"
-        var existing: [UInt8]?
-        let outcome = PairPut.Outcome(put, key, value, model)
-        do throws(DatabaseError) {
-            existing = try key.withBytes { key throws(DatabaseError) in
-                try value.withBytes { value throws(DatabaseError) in
+        let bytes = value.bytes
+        let outcome = ModelPut.Outcome(put, key, value, model)
+        try expect(
+            outcome, "\(put) of \(show(key)) and \(show(bytes)) in a database \(model.type)"
+        ) { () throws(DatabaseError) in
+            try key.withBytes { key throws(DatabaseError) in
+                try bytes.withBytes { value throws(DatabaseError) in
                     try operations.put(handle.handle, key, value, mode: put.mode).map { Array($0) }
                 }
             }
-        } catch {
-            try expect(error.code == .notSorted && outcome == .notSorted, "\(what): \(error)")
-            return
         }
-        switch outcome {
-        case .notSorted: throw failure("\(what) succeeded, expected notSorted")
-        case .exists(let old):
-            try expect(existing == old, "\(what) returned \(show(existing)), expected \(show(old))")
-        case .stored:
-            try expect(existing == nil, "\(what) returned \(show(existing))")
-            model.put(key, value)
-        }
+        if outcome == .stored { model.put(key, value) }
     }
 
     /// Gives a key many values, so that they move to a tree of their own; without duplicates puts
     /// many keys.
     private func growValues(
-        _ database: Int, _ operations: Operations, _ handle: Database, _ model: inout PairModel
+        _ database: Int, _ operations: Operations, _ handle: Database, _ model: inout ReferenceModel
     ) throws {
         let key = someKey(database, model, known: 70)
         let size = random.chance(80) ? random.within(5...100) : random.within(100...1500)
-        let isAppending = model.kind.flags.contains(.integerDuplicates) && random.chance(50)
+        let isAppending = model.type.flags.contains(.integerDuplicates) && random.chance(50)
         for _ in 0..<(isShrinking ? size / 10 : size) {
             var value = newValue(database)
-            if isAppending, let last = model.values(of: key).last {
-                let width = model.kind.valueWidth
+            if isAppending, let last = model.values(of: key).last?.bytes {
+                let width = model.type.valueWidth
                 let limit = width == 4 ? UInt64(UInt32.max) : UInt64.max
                 guard ModelOrder.number(last) < limit else { break }
                 value = ModelOrder.bytes(of: ModelOrder.number(last) + 1, width: width)
             }
             try put(
                 isAppending ? .appendValue : .overwrite,
-                model.kind.hasDuplicates ? key : newKey(database), value, operations, handle, &model
-            )
+                model.type.hasDuplicates ? key : newKey(database), .bytes(value), operations,
+                handle,
+                &model)
             count()
         }
-        valuesMost = max(valuesMost, model.rank(after: key) - model.rank(key))
+        valuesMost = max(valuesMost, model[model.range(of: key)].count)
     }
 
     // MARK: Deletions
 
     private func deletePair(
-        _ database: Int, _ operations: Operations, _ handle: Database, _ model: inout PairModel
+        _ database: Int, _ operations: Operations, _ handle: Database, _ model: inout ReferenceModel
     ) throws {
         let key = someKey(database, model, known: 90)
         let value = someValue(database, model, key)
@@ -165,37 +152,38 @@ extension KindRun {
     }
 
     private func deletePair(
-        _ key: [UInt8], _ value: [UInt8], _ operations: Operations, _ handle: Database,
-        _ model: inout PairModel
+        _ key: [UInt8], _ value: ModelValue, _ operations: Operations, _ handle: Database,
+        _ model: inout ReferenceModel
     ) throws {
+        let bytes = value.bytes
         let wasThere = try key.withBytes { key throws(DatabaseError) in
-            try value.withBytes { value throws(DatabaseError) in
+            try bytes.withBytes { value throws(DatabaseError) in
                 try operations.delete(handle.handle, key, value: value)
             }
         }
         try expect(
             wasThere == model.delete(key, value),
-            "deletion of \(show(key)) and \(show(value)) answered \(wasThere) in \(model.kind)")
+            "deletion of \(show(key)) and \(show(bytes)) returned \(wasThere) in \(model.type)")
     }
 
     private func deleteKey(
-        _ database: Int, _ operations: Operations, _ handle: Database, _ model: inout PairModel
+        _ database: Int, _ operations: Operations, _ handle: Database, _ model: inout ReferenceModel
     ) throws {
         let key = someKey(database, model, known: 70)
-        if model.rank(after: key) - model.rank(key) > 200, !isShrinking, random.chance(80) {
+        if model[model.range(of: key)].count > 200, !isShrinking, random.chance(80) {
             return
         }
         let wasThere = try key.withBytes { key throws(DatabaseError) in
             try operations.delete(handle.handle, key)
         }
         try expect(
-            wasThere == (model.delete(key) > 0),
-            "deletion of \(show(key)) answered \(wasThere) in \(model.kind)")
+            wasThere == model.delete(key),
+            "deletion of \(show(key)) returned \(wasThere) in \(model.type)")
     }
 
     /// Takes values from a key until few are left, from either end or anywhere.
     private func shrinkValues(
-        _ database: Int, _ operations: Operations, _ handle: Database, _ model: inout PairModel
+        _ database: Int, _ operations: Operations, _ handle: Database, _ model: inout ReferenceModel
     ) throws {
         guard !model.isEmpty else { return }
         let key = someKey(database, model, known: 100)
@@ -203,25 +191,25 @@ extension KindRun {
         let from = random.below(3)
         var steps = 0
         while steps < (isShrinking ? 400 : 150) {
-            let range = model.rank(key)..<model.rank(after: key)
-            guard range.count > left, model.kind.hasDuplicates else { break }
-            let rank =
-                from == 0
-                ? range.lowerBound
-                : from == 1
-                    ? range.upperBound - 1
-                    : random.within(range.lowerBound...(range.upperBound - 1))
-            try deletePair(key, model[rank].value, operations, handle, &model)
+            let values = model.values(of: key)
+            guard values.count > left, model.type.hasDuplicates else { break }
+            let index =
+                switch from {
+                case 0: 0
+                case 1: values.count - 1
+                default: random.below(values.count)
+                }
+            try deletePair(key, values[index], operations, handle, &model)
             count()
             steps += 1
         }
     }
 
     private func deleteRange(
-        _ database: Int, _ operations: Operations, _ handle: Database, _ model: inout PairModel
+        _ database: Int, _ operations: Operations, _ handle: Database, _ model: inout ReferenceModel
     ) throws {
         let (from, to) = someRange(database, model)
-        let pairs = model.rankRange(from: from, to: to).count
+        let pairs = model[model.range(from: from, to: to)].count
         guard pairs < (isShrinking ? 5000 : 200) else { return }
         let deleted = try withEnds(from, to) { from, to throws(DatabaseError) in
             try operations.deleteRange(handle.handle, from: from, to: to)
@@ -232,14 +220,14 @@ extension KindRun {
             "a range from \(show(from)) to \(show(to)) had \(deleted) pairs, expected \(expected)")
     }
 
-    private func someRange(_ database: Int, _ model: PairModel) -> ([UInt8]?, [UInt8]?) {
+    private func someRange(_ database: Int, _ model: ReferenceModel) -> ([UInt8]?, [UInt8]?) {
         let from = random.chance(90) ? someKey(database, model, known: 70) : nil
         guard random.chance(90) else { return (from, nil) }
         guard let from, random.chance(70), !model.isEmpty else {
             return (from, someKey(database, model, known: 70))
         }
         let rank = min(model.count - 1, model.rank(from) + random.below(60))
-        return (from, model[rank].key)
+        return (from, model[rank: rank].key)
     }
 
     private func withEnds<Result>(
@@ -253,40 +241,40 @@ extension KindRun {
         }
     }
 
-    // MARK: Figures
+    // MARK: Statistics, counts and ranks
 
-    private func askFigures(
-        _ database: Int, _ operations: Operations, _ handle: Database, _ model: PairModel
+    private func compareCounts(
+        _ database: Int, _ operations: Operations, _ handle: Database, _ model: ReferenceModel
     ) throws {
         let statistics = try operations.statistics(handle.handle)
         try expect(
             statistics.entries == UInt64(model.count) && statistics.keys == UInt64(model.keyCount),
             "\(statistics.entries) entries and \(statistics.keys) keys, expected \(model.count) and "
-                + "\(model.keyCount), in a database \(model.kind)")
-        try expect(statistics.flags == model.kind.flags, "flags of \(statistics.flags)")
+                + "\(model.keyCount), in a database \(model.type)")
+        try expect(statistics.flags == model.type.flags, "flags of \(statistics.flags)")
         let key = someKey(database, model, known: 70)
         let first = try key.withBytes { key throws(DatabaseError) in
             try operations.get(handle.handle, key).map { Array($0) }
         }
-        let expected = model.pair(at: model.rank(key)).flatMap { $0.key == key ? $0.value : nil }
+        let expected = model.value(for: key)?.bytes
         try expect(first == expected, "\(show(key)) has \(show(first)), expected \(show(expected))")
         let (from, to) = someRange(database, model)
-        let range = model.rankRange(from: from, to: to)
+        let range = model[model.range(from: from, to: to)]
         let counted = try withEnds(from, to) { from, to throws(DatabaseError) in
             try operations.countRange(handle.handle, from: from, to: to)
         }
         try expect(
             counted == UInt64(range.count),
             "a range from \(show(from)) to \(show(to)) has \(counted) pairs, expected "
-                + "\(range.count), in a database \(model.kind)")
-        try askRanks(key, from, to, operations, handle, model)
+                + "\(range.count), in a database \(model.type)")
+        try compareRanks(key, from, to, operations, handle, model)
     }
 
-    private func askRanks(
+    private func compareRanks(
         _ key: [UInt8], _ from: [UInt8]?, _ to: [UInt8]?, _ operations: Operations,
-        _ handle: Database, _ model: PairModel
+        _ handle: Database, _ model: ReferenceModel
     ) throws {
-        guard model.kind.isCounted else {
+        guard model.type.isCounted else {
             try expectError(.incompatible, "a rank without counts") { () throws(DatabaseError) in
                 _ = try key.withBytes { key throws(DatabaseError) in
                     try operations.rank(handle.handle, key)
@@ -309,23 +297,24 @@ extension KindRun {
                 return true
             }
         }
-        let range = model.rankRange(from: from, to: to)
+        let range = model[model.range(from: from, to: to)]
+        let start = model.rank(of: range.startIndex)
         var expected: [[UInt8]] = []
         for part in 1..<max(2, parts) where parts > 1 && !range.isEmpty {
-            let key = model[range.lowerBound + range.count * part / parts].key
-            if key != model[range.lowerBound].key, key != expected.last { expected.append(key) }
+            let key = model[rank: start + range.count * part / parts].key
+            if key != range.first?.key, key != expected.last { expected.append(key) }
         }
         try expect(
             starts == expected,
             "\(parts) parts from \(show(from)) to \(show(to)) begin with \(starts.map(show)), "
-                + "expected \(expected.map(show)), in a database \(model.kind)")
+                + "expected \(expected.map(show)), in a database \(model.type)")
     }
 
     // MARK: Refusals
 
     /// Keys and values of sizes that the database does not take change nothing.
     private func refuse(
-        _ database: Int, _ operations: Operations, _ handle: Database, _ model: PairModel
+        _ database: Int, _ operations: Operations, _ handle: Database, _ model: ReferenceModel
     ) throws {
         var key = newKey(database)
         var value = newValue(database)
@@ -333,19 +322,19 @@ extension KindRun {
         switch random.below(4) {
         case 0: key = []
         case 1: key = [UInt8](repeating: 1, count: limit + 1)
-        case 2 where model.kind.keyWidth > 0:
+        case 2 where model.type.keyWidth > 0:
             key +=
                 random.chance(50) || model.isEmpty
                 ? [0] : [UInt8](repeating: 0, count: key.count == 4 ? 4 : 1)
-        case 3 where model.kind.hasDuplicates:
+        case 3 where model.type.hasDuplicates:
             value =
-                model.kind.valueWidth > 0 && !model.isEmpty
+                model.type.valueWidth > 0 && !model.isEmpty
                 ? value + [0] : [UInt8](repeating: 1, count: limit + 1)
         default: return
         }
         try expectError(
             .badValueSize,
-            "a put of \(show(key)) and \(value.count) bytes in a database \(model.kind)"
+            "a put of \(show(key)) and \(value.count) bytes in a database \(model.type)"
         ) { () throws(DatabaseError) in
             _ = try key.withBytes { key throws(DatabaseError) in
                 try value.withBytes { value throws(DatabaseError) in

@@ -164,7 +164,7 @@ final class VolatileMemory: @unchecked Sendable {
         return true
     }
 
-    /// What a process that has died still does to its maps is seen by nobody.
+    /// Cuts the maps of a process that has died off from those of the others.
     func detach(_ process: Int) {
         for map in maps where map.process == process {
             mmap(

@@ -29,7 +29,7 @@ extension SimulatedProgram {
         }
     }
 
-    /// While the medium works, other threads come to their turns: none, some, or many.
+    /// While the medium works, other threads go on for none, some or many events of the disk.
     private func letOthersWork() {
         let before = disk.eventCount
         var random = SeededGenerator(seed: UInt64(before))
@@ -44,7 +44,7 @@ extension SimulatedProgram {
         let working = Atomic<Int>(plan.writers)
         let seeds = (0...plan.writers).map { _ in random.next() }
         mutex.withLock { _ in lastCommitted = nil }
-        onThreads(plan.writers + 1) { [self] index in
+        let failures = runOnThreads(plan.writers + 1) { [self] index in
             do {
                 if index == plan.writers {
                     while working.load(ordering: .relaxed) > 0 { try observe(environment) }
@@ -57,6 +57,7 @@ extension SimulatedProgram {
             }
         }
         if let error = failure.withLock({ $0 }) { throw error }
+        if let failed = failures.first { throw CrashFailure(failed) }
     }
 
     private func observe(_ environment: Environment) throws {

@@ -1,17 +1,18 @@
+@testable import Simulator
 @testable import ZeroDB
 
-/// A random workload on databases of several kinds.
-struct KindScenario: Sendable, CustomStringConvertible {
+/// A random workload on databases of several types.
+struct DuplicatesScenario: Sendable, CustomStringConvertible {
     var name: String
     /// The first is that of the main database.
-    var kinds: [DatabaseKind]
+    var types: [DatabaseType]
     var pageSize = 4096
     /// In an ordinary run.
     var operations = 60_000
-    /// Pairs in all databases at which the workload turns to deleting.
+    /// Pairs in all databases at which the workload begins to delete.
     var pairsMax = 30_000
     /// Different keys that databases with duplicates have at most.
-    var keysOfSets = 60
+    var keysWithDuplicates = 60
     /// Bytes of log after which a checkpoint is made.
     var logSize: UInt64 = 4 << 20
     var durabilities = [Durability.full]
@@ -21,21 +22,21 @@ struct KindScenario: Sendable, CustomStringConvertible {
     var description: String { name }
 }
 
-/// Makes keys and values for a database of some kind.
+/// Makes keys and values for a database of some type.
 struct PairMaker {
-    private let kind: DatabaseKind
+    private let type: DatabaseType
     private let sizeMax: Int
     private let pageSize: Int
     /// Different keys that databases with duplicates have.
-    private let keysOfSets: Int
+    private let keysWithDuplicates: Int
     private var keys: KeyMaker
     private var values: KeyMaker
     private var counter: UInt64 = 1 << 20
 
-    init(_ kind: DatabaseKind, number: Int, pageSize: Int, keysOfSets: Int) {
-        self.kind = kind
+    init(_ type: DatabaseType, number: Int, pageSize: Int, keysWithDuplicates: Int) {
+        self.type = type
         self.pageSize = pageSize
-        self.keysOfSets = keysOfSets
+        self.keysWithDuplicates = keysWithDuplicates
         sizeMax = Format.keySizeMax(pageSize: pageSize)
         let patterns = KeyPattern.allCases
         keys = KeyMaker(patterns[number % patterns.count], keySizeMax: sizeMax)
@@ -43,26 +44,26 @@ struct PairMaker {
     }
 
     mutating func key(_ random: inout SeededGenerator) -> [UInt8] {
-        if kind.keyWidth > 0 {
+        if type.keyWidth > 0 {
             let number =
-                kind.hasDuplicates
-                ? UInt64(random.below(keysOfSets)) &* 0x0101_0101_0101
+                type.hasDuplicates
+                ? UInt64(random.below(keysWithDuplicates)) &* 0x0101_0101_0101
                 : random.chance(50) ? UInt64(random.below(5000)) : random.next()
-            return ModelOrder.bytes(of: number, width: kind.keyWidth)
+            return ModelOrder.bytes(of: number, width: type.keyWidth)
         }
-        guard kind.hasDuplicates else { return keys.next(&random) }
+        guard type.hasDuplicates else { return keys.next(&random) }
         // Few keys, short ones and some of the largest size.
-        let number = random.below(keysOfSets)
+        let number = random.below(keysWithDuplicates)
         guard number % 10 == 9 else { return Array("key \(number)".utf8) }
         return [UInt8](repeating: UInt8(number), count: sizeMax - number % 3)
     }
 
     mutating func value(_ random: inout SeededGenerator) -> [UInt8] {
-        if !kind.hasDuplicates {
+        if !type.hasDuplicates {
             let size = random.chance(3) ? random.below(3 * pageSize) : random.below(120)
             return random.bytes(size)
         }
-        if kind.flags.contains(.integerDuplicates) {
+        if type.flags.contains(.integerDuplicates) {
             counter &+= UInt64(random.below(5))
             let number =
                 switch random.below(4) {
@@ -70,10 +71,10 @@ struct PairMaker {
                 case 1: random.next()
                 default: counter
                 }
-            return ModelOrder.bytes(of: number, width: kind.valueWidth)
+            return ModelOrder.bytes(of: number, width: type.valueWidth)
         }
-        if kind.valueWidth > 0 {
-            var value = random.bytes(kind.valueWidth)
+        if type.valueWidth > 0 {
+            var value = random.bytes(type.valueWidth)
             if random.chance(70) {
                 for index in 2..<value.count { value[index] = 7 }
             }

@@ -25,10 +25,10 @@ struct Attempt: Sendable {
     }
 
     enum Operation {
-        case put(database: Int, key: [UInt8], ValueRecipe)
+        case put(database: Int, key: [UInt8], ModelValue)
+        /// Deletes a key with all its values.
         case delete(database: Int, key: [UInt8])
         /// In a database with duplicates.
-        case putPair(database: Int, key: [UInt8], value: [UInt8])
         case deletePair(database: Int, key: [UInt8], value: [UInt8])
         case clear(database: Int)
         /// If it is there.
@@ -71,13 +71,6 @@ struct Attempt: Sendable {
         flags(ofDatabase: index).contains(.duplicates)
     }
 
-    /// A pair as one key, by which pairs are in the order of their database.
-    static func pairKey(_ database: Int, _ key: [UInt8], _ value: [UInt8]) -> [UInt8] {
-        // No key has a zero byte. The last byte of an integer is its highest.
-        let isInteger = flags(ofDatabase: database).contains(.integerDuplicates)
-        return key + [0] + (isInteger ? value.reversed() : value)
-    }
-
     static func bytes(ofNumber number: Int) -> [UInt8] {
         withUnsafeBytes(of: UInt64(number).littleEndian) { Array($0) }
     }
@@ -110,7 +103,7 @@ struct Attempt: Sendable {
                 if random.chance(25) {
                     try body(.delete(database: database, key: key))
                 } else {
-                    try body(.put(database: database, key: key, recipe(&random)))
+                    try body(.put(database: database, key: key, .recipe(recipe(&random))))
                 }
             }
         }
@@ -120,7 +113,7 @@ struct Attempt: Sendable {
             let recipe = ValueRecipe(
                 seed: UInt32(truncatingIfNeeded: random.next()), count: (3 << 20) + random.below(99)
             )
-            try body(.put(database: 0, key: Self.key(random.below(8)), recipe))
+            try body(.put(database: 0, key: Self.key(random.below(8)), .recipe(recipe)))
         }
     }
 
@@ -153,14 +146,12 @@ struct Attempt: Sendable {
             // Values that follow one another.
             let first = random.below(values)
             for number in first..<(first + random.within(10...min(300, 10 * shape.operationsMax))) {
-                try body(
-                    .putPair(database: database, key: key, value: Self.value(database, number)))
+                let value = Self.value(database, number)
+                try body(.put(database: database, key: key, .bytes(value)))
             }
         default:
-            try body(
-                .putPair(
-                    database: database, key: key,
-                    value: Self.value(database, random.below(values))))
+            let value = Self.value(database, random.below(values))
+            try body(.put(database: database, key: key, .bytes(value)))
         }
     }
 

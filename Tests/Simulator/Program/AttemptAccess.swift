@@ -1,18 +1,4 @@
-import Testing
-
 @testable import ZeroDB
-
-/// What a simulated program found wrong.
-struct CrashFailure: Error, CustomStringConvertible {
-    let description: String
-    /// The crash point and disk state, if it is about one.
-    let place: String?
-
-    init(_ description: String, place: String? = nil) {
-        self.description = description
-        self.place = place
-    }
-}
 
 extension WriteTransaction {
     /// Does what an attempt does.
@@ -58,8 +44,6 @@ extension WriteTransaction {
             try put(key, value.bytes, in: try handle(database, &handles))
         case .delete(let database, let key):
             try delete(key, in: try handle(database, &handles))
-        case .putPair(let database, let key, let value):
-            try put(key, value, in: try handle(database, &handles))
         case .deletePair(let database, let key, let value):
             let handle = try handle(database, &handles).handle
             _ = try key.withBytes { key throws(DatabaseError) in
@@ -128,39 +112,19 @@ extension ReadTransaction {
             if entries != model.count {
                 return "\(name) has \(entries) entries instead of \(model.count)"
             }
-            let problem =
-                Attempt.hasDuplicates(index)
-                ? try difference(inPairsOf: index, from: model, in: handle)
-                : try difference(from: model, in: handle, isNumbered)
-            if let problem { return "in \(name), \(problem)" }
+            if let problem = try difference(from: model, in: handle, isNumbered) {
+                return "in \(name), \(problem)"
+            }
         }
         return nil
     }
 
     private func difference(
-        inPairsOf index: Int, from model: SortedModel, in handle: Database
-    ) throws -> String? {
-        var cursor = try cursor(in: handle)
-        for expected in model.chunks.joined() {
-            guard let entry = try cursor.next() else {
-                return "no pair comes where \(show(expected.key)) should"
-            }
-            let pair = Attempt.pairKey(
-                index, entry.key.withUnsafeBytes { Array($0) },
-                entry.value.withUnsafeBytes { Array($0) })
-            guard pair == expected.key else {
-                return "the pair \(show(pair)) comes where \(show(expected.key)) should"
-            }
-        }
-        return try cursor.next() == nil ? nil : "a pair comes after the last"
-    }
-
-    private func difference(
-        from model: SortedModel, in handle: Database, _ isNumbered: Bool
+        from model: ReferenceModel, in handle: Database, _ isNumbered: Bool
     ) throws -> String? {
         var cursor = try cursor(in: handle)
         if isNumbered { _ = try cursor.next() }
-        for expected in model.chunks.joined() {
+        for expected in model {
             guard let entry = try cursor.next() else {
                 return "nothing comes where \(show(expected.key)) should"
             }
@@ -172,7 +136,9 @@ extension ReadTransaction {
                     + "\(show(expected.key)) should"
             }
             let isValue = entry.value.withUnsafeBytes { expected.value.matches($0) }
-            guard isValue else { return "the value of \(show(expected.key)) is not what was put" }
+            guard isValue else {
+                return "the value of \(show(expected.key)) is not the one that was put"
+            }
         }
         if let more = try cursor.next() {
             return "\(show(more.key.withUnsafeBytes { Array($0) })) comes after the last key"

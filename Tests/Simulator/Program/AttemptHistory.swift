@@ -7,26 +7,23 @@ final class AttemptHistory {
     /// What an environment holds.
     struct Contents {
         /// The main database, then the named ones; nil for one that does not exist.
-        var databases: [SortedModel?] = [SortedModel()]
-
-        mutating func put(_ database: Int, _ key: [UInt8], _ value: ValueRecipe) {
-            create(database)
-            databases[database]?.put(key, value)
-        }
+        var databases: [ReferenceModel?] = [ReferenceModel()]
 
         /// Does an operation, but for those that begin and end nested transactions.
         mutating func perform(_ operation: Attempt.Operation) {
             switch operation {
-            case .put(let database, let key, let value): put(database, key, value)
-            case .delete(let database, let key): delete(database, key)
-            case .putPair(let database, let key, let value):
-                put(database, Attempt.pairKey(database, key, value), ValueRecipe(seed: 0, count: 0))
+            case .put(let database, let key, let value):
+                create(database)
+                databases[database]?.put(key, value)
+            case .delete(let database, let key):
+                create(database)
+                databases[database]?.delete(key)
             case .deletePair(let database, let key, let value):
                 create(database)
-                _ = databases[database]?.delete(Attempt.pairKey(database, key, value))
+                databases[database]?.delete(key, .bytes(value))
             case .clear(let database):
                 create(database)
-                databases[database] = SortedModel()
+                databases[database]?.removeAll()
             case .drop(let database):
                 if database < databases.count { databases[database] = nil }
             case .rename(let database, let other):
@@ -40,23 +37,11 @@ final class AttemptHistory {
             }
         }
 
-        mutating func delete(_ database: Int, _ key: [UInt8]) {
-            create(database)
-            guard Attempt.hasDuplicates(database) else {
-                _ = databases[database]?.delete(key)
-                return
-            }
-            let start = key + [0]
-            while let pair = databases[database]?.entry(atOrAfter: start)?.key,
-                pair.starts(with: start)
-            {
-                _ = databases[database]?.delete(pair)
-            }
-        }
-
         private mutating func create(_ database: Int) {
             while databases.count <= database { databases.append(nil) }
-            if databases[database] == nil { databases[database] = SortedModel() }
+            guard databases[database] == nil else { return }
+            databases[database] = ReferenceModel(
+                DatabaseType(Attempt.flags(ofDatabase: database)))
         }
 
         var namedCount: Int { databases.dropFirst().count { $0 != nil } }

@@ -355,7 +355,7 @@ final class SimulatedDisk: @unchecked Sendable {
         }
     }
 
-    /// Whether anybody holds one of these locks alone.
+    /// Whether a process holds one of these locks exclusively.
     func isHeld(anyOf bytes: Set<UInt64>) -> Bool {
         locked {
             locks.contains { key, holders in

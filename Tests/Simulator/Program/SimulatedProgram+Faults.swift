@@ -49,7 +49,7 @@ extension SimulatedProgram {
 
     private func openDespiteFaults(_ seat: Seat) throws {
         for attempt in 0..<4 {
-            // What lasts for ever is repaired in the end.
+            // A lasting fault is repaired in the end.
             if attempt == 2 { disk.arm(nil) }
             do throws(DatabaseError) {
                 seat.environment = try Environment(

@@ -1,17 +1,18 @@
+@testable import Simulator
 @testable import ZeroDB
 
 /// A read transaction that is kept open, and what it must see as long as it is.
-final class PairReader {
+final class DuplicatesReader {
     private let transaction: ReadTransaction
-    private let databases: KindRun.Databases
+    private let databases: DuplicatesRun.Databases
 
-    init(_ environment: Environment, _ run: KindRun) throws(DatabaseError) {
+    init(_ environment: Environment, _ run: DuplicatesRun) throws(DatabaseError) {
         transaction = try environment.beginRead()
         databases = run.committed
     }
 
     /// Compares every pair of every database in all the ways there are to come to it.
-    func compareAll(_ run: KindRun, _ when: String) throws {
+    func compareAll(_ run: DuplicatesRun, _ when: String) throws {
         for (number, model) in databases.enumerated() {
             guard let model else {
                 guard number > 0 else { continue }
@@ -21,51 +22,49 @@ final class PairReader {
                 continue
             }
             let handle = try run.handle(number, transaction)
-            let cursor = KindCursor(transaction.access.claim, number, handle)
+            let cursor = ModelCursor(transaction.access.claim, number, handle)
             let place =
                 "\(when), in \(number == 0 ? "the main database" : run.name(number)) "
-                + "(\(model.kind))"
+                + "(\(model.type))"
             try comparePairs(run, cursor, model, place)
             try compareKeys(run, cursor, model, place)
-            if model.kind.flags.contains(.fixedSizeDuplicates) {
+            if model.type.flags.contains(.fixedSizeDuplicates) {
                 try compareMultiple(run, cursor, model, place)
             }
-            if model.kind.isCounted { try compareRanks(run, cursor, model, place) }
-            let wanderer = KindCursor(transaction.access.claim, number, handle)
+            if model.type.isCounted { try compareRanks(run, cursor, model, place) }
+            let wanderer = ModelCursor(transaction.access.claim, number, handle)
             for _ in 0..<300 { try run.look(wanderer, model) }
         }
     }
 
     private func comparePairs(
-        _ run: KindRun, _ cursor: KindCursor, _ model: PairModel, _ place: String
+        _ run: DuplicatesRun, _ cursor: ModelCursor, _ model: ReferenceModel, _ place: String
     ) throws {
         let statistics = try transaction.access.operations.statistics(cursor.state.database)
         try run.expect(
             statistics.entries == UInt64(model.count) && statistics.keys == UInt64(model.keyCount),
             "\(statistics) \(place), expected \(model.count) pairs of \(model.keyCount) keys")
-        for pair in model.chunks.joined() {
+        for pair in model {
             let entry = try cursor.state.move(.next)
             try run.expect(
-                entry.map { run.isPair($0, pair) } == true,
+                entry.map { run.isEntry($0, pair) } == true,
                 "next found \(run.show(entry)), expected \(run.show(pair)), \(place)")
         }
         try run.expect(try cursor.state.move(.next) == nil, "pairs behind the last \(place)")
         var isLast = true
-        for chunk in model.chunks.reversed() {
-            for pair in chunk.reversed() {
-                let entry = try cursor.state.move(isLast ? .last : .previous)
-                isLast = false
-                try run.expect(
-                    entry.map { run.isPair($0, pair) } == true,
-                    "previous found \(run.show(entry)), expected \(run.show(pair)), \(place)")
-            }
+        for pair in model.reversed() {
+            let entry = try cursor.state.move(isLast ? .last : .previous)
+            isLast = false
+            try run.expect(
+                entry.map { run.isEntry($0, pair) } == true,
+                "previous found \(run.show(entry)), expected \(run.show(pair)), \(place)")
         }
         try run.expect(try cursor.state.move(.previous) == nil, "pairs before the first \(place)")
     }
 
     /// From key to key, both ways, with the counts of their values.
     private func compareKeys(
-        _ run: KindRun, _ cursor: KindCursor, _ model: PairModel, _ place: String
+        _ run: DuplicatesRun, _ cursor: ModelCursor, _ model: ReferenceModel, _ place: String
     ) throws {
         guard !model.isEmpty else { return }
         var keys = 0
@@ -74,9 +73,10 @@ final class PairReader {
         while let found = entry {
             let key = Array(found.key)
             try run.expect(
-                run.isPair(found, model[rank]), "a key's first pair is \(run.show(found)) \(place)")
-            let end = model.kind.hasDuplicates ? model.rank(after: key) : rank + 1
-            if model.kind.hasDuplicates {
+                run.isEntry(found, model[rank: rank]),
+                "a key's first pair is \(run.show(found)) \(place)")
+            let end = model.type.hasDuplicates ? model.rank(of: model.upperBound(key)) : rank + 1
+            if model.type.hasDuplicates {
                 let count = try cursor.state.count()
                 try run.expect(
                     count == UInt64(end - rank), "\(run.show(key)) has \(count) values \(place)")
@@ -90,7 +90,7 @@ final class PairReader {
         entry = try cursor.state.move(.last)
         while let found = entry {
             try run.expect(
-                run.isPair(found, model[rank - 1]),
+                run.isEntry(found, model[rank: rank - 1]),
                 "a key's last pair is \(run.show(found)) \(place)")
             rank = model.rank(Array(found.key))
             entry = try cursor.state.move(.previousKey)
@@ -100,12 +100,12 @@ final class PairReader {
 
     /// All values of some keys in as few steps as there are pages.
     private func compareMultiple(
-        _ run: KindRun, _ cursor: KindCursor, _ model: PairModel, _ place: String
+        _ run: DuplicatesRun, _ cursor: ModelCursor, _ model: ReferenceModel, _ place: String
     ) throws {
         guard !model.isEmpty else { return }
         for _ in 0..<5 {
-            let key = model[run.random.below(model.count)].key
-            let values = model.values(of: key)
+            let key = model[rank: run.random.below(model.count)].key
+            let values = model.values(of: key).map(\.bytes)
             var found: [UInt8] = []
             _ = try key.withBytes { key throws(DatabaseError) in
                 try cursor.state.seek(key, exact: true)
@@ -120,7 +120,7 @@ final class PairReader {
             // From the last page backwards.
             found = []
             _ = try cursor.state.move(.lastValue)
-            let width = model.kind.valueWidth
+            let width = model.type.valueWidth
             entry = try cursor.state.multiple(.previous)
             while let some = entry {
                 found = Array(some.value) + found
@@ -134,14 +134,15 @@ final class PairReader {
     }
 
     private func compareRanks(
-        _ run: KindRun, _ cursor: KindCursor, _ model: PairModel, _ place: String
+        _ run: DuplicatesRun, _ cursor: ModelCursor, _ model: ReferenceModel, _ place: String
     ) throws {
         for _ in 0..<50 where !model.isEmpty {
             let rank = run.random.below(model.count)
             let entry = try cursor.state.seek(rank: UInt64(rank))
             try run.expect(
-                entry.map { run.isPair($0, model[rank]) } == true,
-                "rank \(rank) is \(run.show(entry)), expected \(run.show(model[rank])), \(place)")
+                entry.map { run.isEntry($0, model[rank: rank]) } == true,
+                "rank \(rank) is \(run.show(entry)), expected \(run.show(model[rank: rank])), \(place)"
+            )
             try run.expect(
                 try cursor.state.rank() == UInt64(rank), "the rank of rank \(rank) \(place)")
         }

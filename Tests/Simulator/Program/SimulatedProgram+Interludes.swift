@@ -2,8 +2,8 @@ import Glibc
 
 @testable import ZeroDB
 
-/// What one thread does in the middle of something else, where other threads and processes would:
-/// these programs repeat exactly.
+/// One thread does here, in the middle of something else, what other threads and processes would
+/// do: so these programs repeat exactly.
 extension SimulatedProgram {
     /// Checkpoints and readers while a write transaction is open.
     func actMidway() throws {
@@ -136,7 +136,7 @@ extension SimulatedProgram {
         return living.isEmpty ? nil : flushRandom.pick(living)
     }
 
-    /// Who begins to read now must not see what the flush is for.
+    /// A reader that begins now must not see what the flush is for.
     private func readDuringFlush() throws {
         guard let environment = livingSeat()?.environment else { return }
         note(.seen(try HeldReader(environment).number))

@@ -1,16 +1,17 @@
+@testable import Simulator
 @testable import ZeroDB
 
-/// Runs a random workload on databases of all kinds and on sorted lists of pairs at once, and fails
+/// Runs a random workload on databases of all types and on their models at once, and fails
 /// at the first difference.
-final class KindRun: SteppedModelTest {
+final class DuplicatesRun: SteppedModelTest {
     /// What the databases hold, the main one first; nil for one that does not exist.
-    typealias Databases = [PairModel?]
+    typealias Databases = [ReferenceModel?]
 
-    let scenario: KindScenario
+    let scenario: DuplicatesScenario
     var random = SeededGenerator(seed: TestSettings.seed)
     /// What has been committed.
     private(set) var committed: Databases
-    private var readers: [PairReader] = []
+    private var readers: [DuplicatesReader] = []
     private var makers: [PairMaker]
     private(set) var operationsDone = 0
     let operations: Int
@@ -22,13 +23,14 @@ final class KindRun: SteppedModelTest {
     private(set) var isShrinking = false
     private(set) var opened: Environment?
 
-    init(_ scenario: KindScenario) {
+    init(_ scenario: DuplicatesScenario) {
         self.scenario = scenario
         operations = TestSettings.operations(usually: scenario.operations)
-        committed = scenario.kinds.map { _ in nil }
-        makers = scenario.kinds.enumerated().map { number, kind in
+        committed = scenario.types.map { _ in nil }
+        makers = scenario.types.enumerated().map { number, type in
             PairMaker(
-                kind, number: number, pageSize: scenario.pageSize, keysOfSets: scenario.keysOfSets)
+                type, number: number, pageSize: scenario.pageSize,
+                keysWithDuplicates: scenario.keysWithDuplicates)
         }
     }
 
@@ -42,7 +44,8 @@ final class KindRun: SteppedModelTest {
         if pairs < scenario.pairsMax / 10 { isShrinking = false }
         switch random.below(100) {
         case 0..<85: try runTransaction()
-        case 85..<91: if readers.count < 4 { readers.append(try PairReader(environment, self)) }
+        case 85..<91:
+            if readers.count < 4 { readers.append(try DuplicatesReader(environment, self)) }
         case 91..<97: try releaseReader()
         case 97: try environment.checkpoint()
         case 98: try verify(environment, "in between")
@@ -52,26 +55,20 @@ final class KindRun: SteppedModelTest {
 
     func count(_ operations: Int = 1) { operationsDone += operations }
 
-    func name(_ database: Int) -> String { "database \(database)" }
-
     func newKey(_ database: Int) -> [UInt8] { makers[database].key(&random) }
 
     func newValue(_ database: Int) -> [UInt8] { makers[database].value(&random) }
 
-    /// A key that is there, or any.
-    func someKey(_ database: Int, _ model: PairModel, known percent: Int) -> [UInt8] {
-        if !model.isEmpty, random.chance(percent) { return model[random.below(model.count)].key }
-        return newKey(database)
-    }
-
     /// One of the values of a key, or any.
-    func someValue(_ database: Int, _ model: PairModel, _ key: [UInt8]) -> [UInt8] {
-        if model.kind.hasDuplicates, random.chance(50) {
-            let first = model.rank(key)
-            let end = model.rank(after: key)
-            if first < end { return model[random.within(first...(end - 1))].value }
+    func someValue(_ database: Int, _ model: ReferenceModel, _ key: [UInt8]) -> ModelValue {
+        if model.type.hasDuplicates, random.chance(50) {
+            let range = model.range(of: key)
+            let count = model[range].count
+            if count > 0 {
+                return model[rank: model.rank(of: range.lowerBound) + random.below(count)].value
+            }
         }
-        return newValue(database)
+        return .bytes(newValue(database))
     }
 
     private func runTransaction() throws {
@@ -116,7 +113,7 @@ final class KindRun: SteppedModelTest {
     private func replay() throws {
         let copy = try Environment(path: "memory", options: options, fileSystem: memory.copy())
         replayedRecords += copy.recoveryReport.records
-        try PairReader(copy, self).compareAll(self, "after a replay")
+        try DuplicatesReader(copy, self).compareAll(self, "after a replay")
         try verify(copy, "after a replay")
         try copy.close()
     }
@@ -129,7 +126,7 @@ final class KindRun: SteppedModelTest {
         opened = nil
         try open()
         try verify(environment, "after reopening")
-        try PairReader(environment, self).compareAll(self, "after reopening")
+        try DuplicatesReader(environment, self).compareAll(self, "after reopening")
     }
 
     private func verify(_ environment: Environment, _ when: String) throws {
@@ -144,20 +141,6 @@ final class KindRun: SteppedModelTest {
     }
 
     // MARK: Comparing
-
-    func isPair(_ entry: CursorState.Entry, _ pair: PairModel.Pair) -> Bool {
-        entry.key.elementsEqual(pair.key) && entry.value.elementsEqual(pair.value)
-    }
-
-    func show(_ entry: CursorState.Entry?) -> String {
-        entry.map { show(PairModel.Pair(key: Array($0.key), value: Array($0.value))) } ?? "nothing"
-    }
-
-    func show(_ pair: PairModel.Pair?) -> String {
-        pair.map { "\(show($0.key)) → \(show($0.value))" } ?? "nowhere"
-    }
-
-    func show(_ bytes: [UInt8]?) -> String { ZeroDBTests.show(bytes) }
 
     func split(_ bytes: [UInt8], width: Int) -> [[UInt8]] {
         stride(from: 0, to: bytes.count, by: width).map {
