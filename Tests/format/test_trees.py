@@ -15,7 +15,7 @@ import zerodb
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    """Where an environment can be made."""
+    """A path where an environment can be made."""
     return tmp_path / "environment"
 
 
