@@ -21,7 +21,7 @@ static bool is_beginning(const struct comparison *comparison, struct bytes all,
     return beginning.size == 0 || memcmp(all.data, beginning.data, beginning.size) == 0;
 }
 
-/* What differs; NULL: nothing. */
+/* The difference; NULL: none. */
 static const char *difference(const struct comparison *comparison,
                               const struct operation *operation, const struct result *expected,
                               const struct result *actual) {
@@ -103,7 +103,7 @@ static void look_at(struct comparison *comparison, const struct generator *gener
     counts->positions_compared++;
 }
 
-/* Remembers how large the set is that a cursor has counted. */
+/* Remembers how many values of a key a cursor has counted. */
 static void note_set(struct comparison *comparison, const struct operation *operation) {
     const struct engine *reference = &comparison->engines[0];
     struct operation current = *operation;
@@ -123,7 +123,7 @@ static bool is_write(enum action action) {
 
 void run_and_look(struct comparison *comparison, const struct generator *generator,
                   const struct operation *operation, enum answer *answer) {
-    /* A snapshot must be what it was, at the latest when it ends. */
+    /* A snapshot must not have changed when it ends. */
     bool ends_reader = !is_writer(operation->txn) &&
                        (operation->action == TXN_COMMIT || operation->action == TXN_ABORT ||
                         operation->action == TXN_RESET);

@@ -1,4 +1,4 @@
-/* Runs operations on both sides and compares what comes back. */
+/* Runs operations on both sides and compares the results. */
 #ifndef COMPARE_H
 #define COMPARE_H
 
@@ -14,7 +14,7 @@ struct comparison {
     bool is_failed;
 };
 
-/** Runs one operation on both sides. What differs is printed, and the comparison has failed.
+/** Runs one operation on both sides. If the results differ, prints that, and the comparison fails.
  *  @return the answer. */
 enum answer run(struct comparison *comparison, const struct operation *operation);
 
