@@ -20,7 +20,7 @@ struct bytes {
     size_t size;
 };
 
-/** What the database of an environment is. */
+/** The type of the main database of an environment. */
 enum kind {
     PLAIN,
     DUPLICATES,         /* keys have many values */
@@ -32,7 +32,7 @@ struct env_options {
     enum kind kind;       /* of a new environment; later the same */
     uint32_t page_size;   /* bytes, 0 for the default; engines with a fixed one ignore it */
     uint64_t max_size;    /* bytes to reserve, 0 for the default; engines that have one */
-    uint64_t entries_max; /* what the environment will hold, for engines that need to know */
+    uint64_t entries_max; /* entries of the later content, for engines that need to know */
     uint64_t log_size;    /* bytes of log before a checkpoint, 0 for the default; ZeroDB's */
     bool unflushed;       /* commits wait for no flush */
 };
@@ -63,8 +63,8 @@ struct engine {
     void (*close)(struct benv *env);
     /* Up to the last page ever used. NULL where there is no such thing. */
     uint64_t (*used_bytes)(struct benv *env);
-    /* Does now what the engine would do in the background some time (checkpoint, compaction).
-     * NULL where it leaves nothing to do. */
+    /* Does the background work of the engine (checkpoint, compaction) at once. NULL where it
+     * leaves nothing to do. */
     void (*checkpoint)(struct benv *env);
 
     struct btxn *(*begin_read)(struct benv *env);
@@ -103,8 +103,8 @@ struct engine {
                             struct bytes *value);
 };
 
-/** LMDB_WRITEMAP takes part where its way of writing matters, for information: targets are held
- *  against LMDB. */
+/** LMDB_WRITEMAP takes part where its way of writing matters, for information: targets are
+ *  compared with LMDB. */
 enum engine_id { ZERODB, LMDB, LMDB_WRITEMAP, ROCKSDB, SQLITE, ENGINES };
 
 /** By engine_id. */

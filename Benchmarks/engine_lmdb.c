@@ -175,7 +175,7 @@ static uint64_t cursor_count(struct bcursor *cursor) {
     return count;
 }
 
-/* What both have in common. */
+/* The functions that both engines have in common. */
 #define LMDB_ENGINE                                                                                \
     .data_file = "data.mdb", .version = version, .close = env_close, .used_bytes = used_bytes,     \
     .begin_read = begin_read, .begin_write = begin_write, .commit = txn_commit,                    \

@@ -29,7 +29,7 @@ void count_operation(const struct operation *operation, enum answer answer) {
     }
 }
 
-void count_set(const struct operation *operation, struct bytes key, uint64_t values) {
+void count_values(const struct operation *operation, struct bytes key, uint64_t values) {
     uint64_t hash = mix(counts->seed ^ operation->database);
     const unsigned char *data = key.data;
     for (size_t i = 0; i < key.size; i++) hash = mix(hash ^ data[i]);

@@ -23,7 +23,7 @@ void share_counts(void);
 void count_operation(const struct operation *operation, enum answer answer);
 
 /** A cursor has counted the values of a key. */
-void count_set(const struct operation *operation, struct bytes key, uint64_t values);
+void count_values(const struct operation *operation, struct bytes key, uint64_t values);
 
 /** The number of entries that a database has reported. */
 void count_entries(uint64_t entries);
