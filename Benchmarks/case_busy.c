@@ -85,7 +85,7 @@ struct busy_case {
     uint64_t gets_a_snapshot;
     bool warmed_up[ENGINES];
     struct series quiet_p50[ENGINES], quiet_p99[ENGINES], busy_p50[ENGINES], busy_p99[ENGINES];
-    struct series beside_floor; /* p99 of ZeroDB's gets beside no commits but bare flushes / quiet */
+    struct series beside_floor; /* p99 of ZeroDB's gets beside bare flushes / quiet */
 };
 
 static int compare_floats(const void *a, const void *b) {

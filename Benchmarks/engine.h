@@ -1,7 +1,7 @@
 /* The engines under test, behind one table of functions.
  *
  * All engines are reached through the same indirect calls, so the table costs all the same. A
- * failure is never measured: the functions print what failed and end the program.
+ * failure is never measured: the functions print the failed call and end the program.
  */
 #ifndef BENCH_ENGINE_H
 #define BENCH_ENGINE_H
@@ -57,7 +57,7 @@ struct engine {
     const char *log_directory; /* the same; NULL where there is none */
     bool env_per_thread;       /* threads must not share a struct benv; each opens its own */
     const char *(*version)(void);
-    const char *flags; /* what is set for it, in words */
+    const char *flags; /* its settings, in words */
 
     struct benv *(*open)(const char *directory, const struct env_options *options);
     void (*close)(struct benv *env);

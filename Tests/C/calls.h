@@ -5,7 +5,7 @@
 
 #include "check.h"
 
-/* `call` returns what the function returns. */
+/* `call` returns the result of the function. */
 struct env_call {
     const char *name;
     int (*call)(zdb_env *env);

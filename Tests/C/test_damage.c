@@ -199,7 +199,7 @@ static void count_problem(void *context, uint64_t page, const char *message) {
 }
 
 /* Opens, reads and verifies a damaged environment. Returns whether opening or verifying noticed
- * the damage; what reading found is in *findings. */
+ * the damage; the findings of reading are in *findings. */
 static bool examine(bool with_large_values, struct findings *findings) {
     memset(findings, 0, sizeof(*findings));
     zdb_env_options options;

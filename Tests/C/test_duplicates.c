@@ -1,6 +1,6 @@
 /* Several values a key: their order, flags and sizes, how their number grows and shrinks, how
- * long pointers to them are valid, and what is refused. Moves and cursors that stay put are in
- * test_database_flags.c. */
+ * long pointers to them are valid, and which calls are refused. Moves and cursors that stay put
+ * are in test_database_flags.c. */
 #include <stdlib.h>
 
 #include "database_flags.h"

@@ -261,7 +261,7 @@ static void a_replay_brings_back_the_changes_that_were_not_taken_back(void) {
     close_env(env);
 }
 
-/* ------------------------------------------------------- what is refused meanwhile */
+/* ------------------------------------------- calls that are refused meanwhile */
 
 static void a_parent_answers_nothing_while_it_has_a_child(void) {
     zdb_env *env = open_env("env");

@@ -7,9 +7,9 @@
 struct comparison {
     const struct setting *setting;
     struct engine engines[2]; /* the reference first */
-    struct random random;     /* of what is looked at besides */
+    struct random random;     /* chooses additional checks */
     uint64_t operation;       /* the number of the operation that runs, from 1 */
-    const char *during;       /* what else is being compared, or NULL */
+    const char *during;       /* the additional comparison under way, or NULL */
     bool is_verbose;
     bool is_failed;
 };

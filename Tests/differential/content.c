@@ -100,7 +100,7 @@ static void put_number(uint64_t number, unsigned char *to, size_t size) {
 
 static size_t make_integer(enum style style, uint64_t hash, unsigned number, unsigned char *to,
                            size_t size) {
-    /* Little-endian, as zerodb.h has it: what a cast makes of it here. */
+    /* Little-endian, as zerodb.h has it: the same as a cast on this machine. */
     uint64_t value = style == STYLE_SEQUENTIAL ? number
                      : style == STYLE_CLUSTERED ? (uint64_t)number << (8 * size - 24)
                                                 : hash;

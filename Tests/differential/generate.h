@@ -34,13 +34,13 @@ struct generator {
     enum phase phase;
     unsigned phase_left;
     unsigned focus_database, focus_key[DATABASES];
-    unsigned next_key[DATABASES], next_value[DATABASES]; /* of what rises */
+    unsigned next_key[DATABASES], next_value[DATABASES]; /* of rising keys and values */
     struct drawn_pair pairs[DATABASES][REMEMBERED_PAIRS]; /* that were put, to be drawn again */
     unsigned next_pair;
-    bool is_missing[DATABASES]; /* may be: what only databases that are there answer is not asked */
+    bool is_missing[DATABASES]; /* may be missing: calls that need the database are not drawn */
     unsigned preload; /* puts left of those that the first transaction begins with */
     unsigned opening; /* steps left of opening all databases */
-    bool is_closing;  /* no more than what ends everything */
+    bool is_closing;  /* only operations that end transactions and cursors */
     bool reopens;     /* when all has ended */
     unsigned char key[SIZE_BEYOND_ALL];
     unsigned char value[VALUE_SIZE_MAX];

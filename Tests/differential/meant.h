@@ -37,7 +37,7 @@ enum meant {
     MEANT_CURSORS_FOLLOW_WRITES,
     MEANT_RENEW_ANY_CURSOR,
     MEANT_RENEWED_TRANSACTION_RENEWS_CURSORS,
-    /* What is put and returned. */
+    /* Puts, and the values that are returned. */
     MEANT_CURRENT_SORTS_DUPLICATE,
     MEANT_MULTIPLE_STOPS_EARLY,
     MEANT_MULTIPLE_OF_PAGE,

@@ -18,7 +18,7 @@ enum {
     NO_DATABASE = DATABASES, /* a name of which no database is ever made */
     KEY_SIZE_MAX = 511,      /* the smaller of the two limits: LMDB's */
     SIZE_BEYOND_ALL = 20000, /* more than any limit on keys and duplicates */
-    VALUE_SIZE_MAX = 30000,  /* of what is generated where there is no limit */
+    VALUE_SIZE_MAX = 30000,  /* of generated values where there is no limit */
     MULTIPLE_MAX = 300       /* values of one put with ZDB_MULTIPLE */
 };
 
@@ -119,7 +119,7 @@ struct engine {
     const char *name;
     void *state;
     void (*apply)(void *state, const struct operation *operation, struct result *result);
-    /* Returns NULL, or a message that says what is wrong with the files. No transaction is open. */
+    /* Returns NULL, or a message about a problem of the files. No transaction is open. */
     const char *(*verify)(void *state);
     void (*close)(void *state);
 };
@@ -143,7 +143,7 @@ static inline bool has_fixed_duplicates(const struct database *database) {
 /** The name of a database that is never made, or of one of the setting's. */
 const char *database_name(const struct setting *setting, unsigned database);
 
-/** Says what cannot go on, and ends the program. */
+/** Prints an error that the program cannot survive, and ends it. */
 _Noreturn void give_up(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /** memory, or the end of the program. */

@@ -68,7 +68,7 @@ def read_entries(page: bytes, where: str, end_of: Callable[[bytes, int], int]) -
 
 
 def check_gap(page: bytes, end: int, where: str) -> int:
-    """Checks what is between the slots, which end there, and the heap; where that begins."""
+    """Checks the gap between the end of the slots and the heap; returns the heap's start."""
     heap = len(page) - u16(page, 32)
     require(end <= heap, f"{where}: slots and heap overlap")
     require(not any(page[end:heap]), f"{where}: the gap is not clear")

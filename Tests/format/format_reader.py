@@ -1,8 +1,7 @@
 """A reader of ZeroDB's data.zdb and log, written from docs/FORMAT.md alone.
 
-It shares no code with the library and is in no hurry: it reads whole files into memory, checks
-everything that the document says about them, and raises FormatError where it finds something
-else.
+It shares no code with the library and need not be fast: it reads whole files into memory,
+checks every rule of the document, and raises FormatError if a file violates one.
 """
 
 from __future__ import annotations
@@ -86,7 +85,7 @@ class Tree:
 
 
 class Environment:
-    """Everything in a data.zdb, checked, and what the log adds to it.
+    """Everything in a data.zdb, checked, and the changes that the log adds.
 
     :param data: the bytes of data.zdb.
     :param log: the bytes of the log's segments, by their bases.
@@ -125,14 +124,14 @@ class Environment:
         return state.values
 
     def use(self, number: int, what: str) -> None:
-        """Notes what a page is for; every page is for one thing."""
+        """Notes the use of a page; every page has exactly one use."""
         in_file = META_PAGES <= number < self.meta.page_count
         require(in_file, f"{what}: page {number} is not one of {self.meta.page_count}")
         require(number not in self.uses, f"page {number}: {self.uses.get(number)} and {what}")
         self.uses[number] = what
 
     def check_header(self, start: bytes, length: int, reference: Reference) -> None:
-        """Checks what pages and overflow runs have in common: their first 24 bytes."""
+        """Checks the common part of pages and overflow runs: their first 24 bytes."""
         number = reference.number
         computed = xxhash.xxh3_64_intdigest(start[8:length], seed=self.seed)
         require(u64(start, 0) == computed, f"page {number}: a wrong checksum")
@@ -333,7 +332,7 @@ class Environment:
                 self.use_run(run, f"free: freed by {freed.transaction}, in {place}")
 
     def use_run(self, run: Run, what: str) -> None:
-        """Notes what the pages of a run are for."""
+        """Notes the use of the pages of a run."""
         start, pages = run
         require(start + pages <= self.meta.page_count, f"{what}: {pages} pages from {start}")
         for number in range(start, start + pages):

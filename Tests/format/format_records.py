@@ -40,7 +40,7 @@ Value = Union[bytes, set[bytes]]
 
 
 class FormatError(Exception):
-    """The file is not what docs/FORMAT.md says."""
+    """The file violates a rule of docs/FORMAT.md."""
 
 
 def require(holds: object, problem: str) -> None:

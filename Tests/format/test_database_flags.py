@@ -243,7 +243,7 @@ def test_a_long_value_of_a_long_key_has_a_value_tree(path: Path) -> None:
     assert (tree.value_trees, tree.leaf_pages, tree.overflow_pages) == (1, 2, 0)
 
 
-# What the reader must notice ----------------------------------------------------------
+# Damage that the reader must notice -----------------------------------------------------
 
 
 @dataclass

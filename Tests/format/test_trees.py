@@ -1,4 +1,4 @@
-"""docs/FORMAT.md is true of trees: a reader that follows it reads what the library writes."""
+"""docs/FORMAT.md is true of trees: a reader that follows it can read the library's trees."""
 
 from __future__ import annotations
 

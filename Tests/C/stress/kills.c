@@ -2,7 +2,7 @@
  *
  * Five processes of two threads each work on one environment; time and again one is killed with
  * SIGKILL and another takes its place. In every other round one more process just keeps the
- * environment open, so that what the processes share is never made anew; in the rounds between,
+ * environment open, so that the state that they share is never made anew; in the rounds between,
  * all are killed at the end, and those that then recover are killed too.
  */
 #include <errno.h>

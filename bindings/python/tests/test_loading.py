@@ -1,4 +1,4 @@
-"""Finding the library, and what the wheel carries."""
+"""Finding the library, and the content of the wheel."""
 
 from __future__ import annotations
 
