@@ -1,8 +1,7 @@
 # ZeroDB: build, install, demonstrate, test. `make help` lists the targets.
 #
-# Swift and the packages this needs are checked, and installed where they are missing, by
-# scripts/deps.sh just before they are used. All that is made here lies in build/ and, for
-# SwiftPM, in .build*/.
+# scripts/deps.sh looks for Swift and other packages just before they are used, and installs those
+# that are missing. All that is made here lies in build/ and, for SwiftPM, in .build*/.
 
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
@@ -11,7 +10,7 @@ SHELL := bash
 .NOTPARALLEL:
 .DEFAULT_GOAL := all
 
-# The one place that says the version is the header.
+# Only the header states the version.
 VERSION := $(shell sed -n 's/^.define ZDB_VERSION_STRING "\(.*\)"$$/\1/p' include/zerodb.h)
 SONAME := libzerodb.so.$(firstword $(subst ., ,$(VERSION)))
 
@@ -52,7 +51,7 @@ help: ## this list
 # ------------------------------------------------------------------- library
 
 # The library as built, with its symbol table (for debuggers, valgrind and sanitizers), and
-# the same stripped, which is what is installed and what the Python wheel carries.
+# the same stripped, which is installed and which the Python wheel carries.
 LIBRARY := build/lib/libzerodb.so.$(VERSION)
 STRIPPED_LIBRARY := build/lib/stripped/libzerodb.so.$(VERSION)
 # Directories are listed too: a file that was removed changes only its directory.
@@ -86,8 +85,8 @@ INSTALL_VARIABLES = VERSION='$(VERSION)' SONAME='$(SONAME)' TOOLS='$(TOOLS)'
 
 stage: $(STAGE)/.done ## install into build/stage, for the tests and the demo
 
-# The staged library keeps its symbols, and its zerodb.pc names directories by where it lies
-# itself, so that the tree can be moved and its path may contain spaces.
+# The staged library keeps its symbols, and its zerodb.pc names directories relative to its own, so
+# that the tree can be moved and its path may contain spaces.
 $(STAGE)/.done: $(LIBRARY) pkgconfig/zerodb.pc.in scripts/install.sh $(wildcard man/*)
 	@rm -rf $(STAGE)
 	@$(INSTALL_VARIABLES) LIBRARY='$(LIBRARY)' DESTDIR='$(CURDIR)' PREFIX='/$(STAGE)' \
@@ -114,7 +113,7 @@ $(VENV)/.created:
 	@python3 -m venv $(VENV)
 	@touch $@
 
-# The tools that build the wheel, that test and that check style.
+# The tools for building the wheel, for tests and for style checks.
 $(VENV)/.build: scripts/requirements-build.txt
 $(VENV)/.test: bindings/python/requirements-test.txt
 $(VENV)/.test-format: Tests/format/requirements.txt
@@ -156,7 +155,7 @@ demo: deps-demo stage $(VENV)/.zerodb ## load real data from C, explore it from 
 	@echo '$$ python examples/python/explore_unicode.py $(DEMO_ENVIRONMENT)'
 	@$(PYTHON) examples/python/explore_unicode.py $(DEMO_ENVIRONMENT)
 
-# One look, so that what is missing is installed at the start and in one go.
+# One check at the start, so that missing packages are installed in one go.
 deps-demo:
 	@scripts/deps.sh build python demo
 
@@ -198,7 +197,7 @@ test-python: $(VENV)/.zerodb $(VENV)/.test ## the tests of the Python package
 test-format: $(VENV)/.zerodb $(VENV)/.test $(VENV)/.test-format ## an independent reader of the files
 	$(PYTHON) -m pytest Tests/format
 
-check-exports: $(LIBRARY) $(STRIPPED_LIBRARY) ## what libzerodb.so exports, needs and weighs
+check-exports: $(LIBRARY) $(STRIPPED_LIBRARY) ## exports, dependencies and size of libzerodb.so
 	@scripts/check-exports.sh $(STRIPPED_LIBRARY) $(SONAME) include/zerodb.h
 
 # The sanitizers instrument everything and so have build folders of their own. The XCTest half of
@@ -206,7 +205,7 @@ check-exports: $(LIBRARY) $(STRIPPED_LIBRARY) ## what libzerodb.so exports, need
 # instrumentation of `inout` confuses the compiler's check of lifetimes, which other builds make.
 SANITIZED_TEST = $(SWIFT) test $(SWIFTFLAGS) -c release -Xswiftc -enable-testing --disable-xctest
 
-# The longest tests have one thread, and are long enough elsewhere.
+# The longest tests have one thread: here they run fewer operations.
 test-tsan: ## the Swift tests under ThreadSanitizer
 	@scripts/deps.sh build
 	ZERODB_OPERATIONS_MAX=20000 $(SANITIZED_TEST) --sanitize=thread --scratch-path .build-tsan \
@@ -242,7 +241,7 @@ bench: stage ## compare with LMDB, RocksDB and SQLite (N=entries, ARGS='--only .
 	@scripts/deps.sh bench
 	$(MAKE) -C Benchmarks bench STAGE='../$(STAGE)'
 
-readpath: stage ## what a read does: system calls, locks, allocations
+readpath: stage ## system calls, locks and allocations of reads
 	@scripts/deps.sh bench
 	$(MAKE) -C Benchmarks readpath STAGE='../$(STAGE)'
 
@@ -268,7 +267,7 @@ lint-swift:
 	@scripts/deps.sh build
 	$(SWIFT) format lint --strict --recursive $(SWIFT_FILES)
 
-# The tests are checked against the types of what they import.
+# The tests are checked against the types of the modules that they import.
 lint-python: $(VENV)/.test $(VENV)/.test-format $(VENV)/.lint
 	@grep -qxF '__version__ = "$(VERSION)"' bindings/python/src/zerodb/__init__.py || { \
 		echo 'lint: bindings/python says another version than include/zerodb.h,' \

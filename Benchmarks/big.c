@@ -4,7 +4,7 @@
 
 static struct big big;
 
-/* Every page is met once, so that what an engine does at the first meeting (page faults,
+/* Every page is read once, so that the work of an engine at the first access (page faults,
  * checksums) is not taken for the cost of a read. */
 static void warm(struct subject *subject) {
     subject->txn = subject->engine->begin_read(subject->env);

@@ -1,5 +1,5 @@
-/* Calls that do the work of many: gets of 64 keys, scans of 256 entries at a time. The call for one
- * is measured in turns with the call for many, and the share is that of each turn. */
+/* Calls that do the work of many: gets of 64 keys, scans of 256 entries at a time. Single calls
+ * and calls for many alternate, and the share is that of each slice. */
 #include "cases.h"
 
 #include <string.h>
@@ -15,7 +15,7 @@ struct batch_case {
     uint64_t count;
     double operations; /* that the time of a slice is divided by */
     unsigned slice;
-    struct series many_figures[ENGINES];
+    struct series many_times[ENGINES];
     struct series shares[ENGINES];
 };
 
@@ -28,7 +28,7 @@ static double timed(struct batch_case *c, struct subject *subject, loop_fn loop)
     return elapsed / c->operations;
 }
 
-/* Returns the figure of one by one; the first turn warms up. */
+/* Returns the time one by one; the first slice warms up. */
 static double measure(enum engine_id id, void *context) {
     struct batch_case *c = context;
     struct subject *subject = &c->big->subjects[id];
@@ -40,7 +40,7 @@ static double measure(enum engine_id id, void *context) {
     double one = timed(c, subject, c->one);
     many = many_first ? many : timed(c, subject, c->many);
     if (c->slice > 1) {
-        series_add(&c->many_figures[id], many);
+        series_add(&c->many_times[id], many);
         series_add(&c->shares[id], many / one);
     }
     return one;
@@ -49,17 +49,17 @@ static double measure(enum engine_id id, void *context) {
 static void run(const struct config *config, loop_fn one, loop_fn many, uint64_t count,
                 uint64_t operations, const char *const rows[3]) {
     static struct batch_case c;
-    static struct series one_figures[ENGINES];
+    static struct series one_times[ENGINES];
     memset(&c, 0, sizeof c);
-    memset(one_figures, 0, sizeof one_figures);
+    memset(one_times, 0, sizeof one_times);
     c.big = big_environments(config);
     c.one = one;
     c.many = many;
     c.count = count;
     c.operations = (double)operations;
-    alternate(config, measure, &c, one_figures);
-    report_row(rows[0], one_figures);
-    report_row(rows[1], c.many_figures);
+    alternate(config, measure, &c, one_times);
+    report_row(rows[0], one_times);
+    report_row(rows[1], c.many_times);
     report_row(rows[2], c.shares);
 }
 

@@ -1,5 +1,5 @@
 /* How long single gets take while another thread commits one key after the other and checkpoints
- * are made, against gets of the quiet environment. Every get is timed by itself: what counts is
+ * are made, against gets of the quiet environment. Every get is timed by itself: the result is
  * the slowest of a hundred. */
 #include "cases.h"
 #include "floor.h"
@@ -14,7 +14,7 @@
 #define CHECKPOINT_PAUSE_NS 20000000
 #define WARM_UP_NS 50000000 /* from the start of the threads to the first get */
 
-/* What disturbs the reader. */
+/* The load beside the reader. */
 struct disturbance {
     struct subject subject;
     struct floor_file *floor_file;
@@ -45,7 +45,7 @@ static void *checkpointer_main(void *context) {
     return NULL;
 }
 
-/* The least that a durable commit is, without any database: a page written and flushed. */
+/* The least work of a durable commit, without any database: a page written and flushed. */
 static void *floor_main(void *context) {
     struct disturbance *d = context;
     while (!atomic_load_explicit(&d->is_stopping, memory_order_relaxed)) {
@@ -85,7 +85,7 @@ struct busy_case {
     uint64_t gets_a_snapshot;
     bool warmed_up[ENGINES];
     struct series quiet_p50[ENGINES], quiet_p99[ENGINES], busy_p50[ENGINES], busy_p99[ENGINES];
-    struct series beside_floor; /* p99 of ZeroDB's gets beside no commits but bare flushes / quiet */
+    struct series beside_floor; /* p99 of ZeroDB's gets beside bare flushes / quiet */
 };
 
 static int compare_floats(const void *a, const void *b) {
@@ -118,8 +118,8 @@ static struct latencies measure_gets(struct subject *subject, uint64_t gets_a_sn
     return (struct latencies){samples[GETS_A_SLICE / 2], samples[GETS_A_SLICE / 100 * 99]};
 }
 
-/* What of a slowdown is the machine's: the same gets while another thread only writes and flushes
- * pages of a file that has nothing to do with them. */
+/* The part of a slowdown that is due to the machine: the same gets while another thread only
+ * writes and flushes pages of a file that has nothing to do with them. */
 static struct latencies measure_beside_floor(struct busy_case *c, struct subject *subject) {
     static struct disturbance disturbance;
     disturbance.floor_file = c->floor_file;
@@ -157,9 +157,9 @@ static double measure(enum engine_id id, void *context) {
     return busy.hundredth / quiet.hundredth;
 }
 
-static void report(const char *name, const char *figure, const struct series series[ENGINES]) {
+static void report(const char *name, const char *statistic, const struct series series[ENGINES]) {
     char row[64];
-    snprintf(row, sizeof row, "busy.%s.%s", name, figure);
+    snprintf(row, sizeof row, "busy.%s.%s", name, statistic);
     report_row(row, series);
 }
 

@@ -1,9 +1,9 @@
-/* Commits into the big environment by one thread and by several, and what the disk itself takes.
+/* Commits into the big environment by one thread and by several, and the time of the disk itself.
  *
- * A slice's time, of which the medians are taken, is what the committing threads waited for. What
- * an engine leaves to be written later (checkpoints, the kernel's write-back) is written out after
- * each slice: so no engine pays for another's. It counts in the means, which are the whole time
- * by the number of commits. */
+ * The time of a slice, of which the medians are taken, is the time for which the committing threads
+ * waited. Writes that an engine leaves for later (checkpoints, the kernel's write-back) are done
+ * after each slice, so that no engine pays for another. They count in the means, which are the
+ * whole time by the number of commits. */
 #include "cases.h"
 
 #include <pthread.h>
@@ -29,7 +29,7 @@ struct commit_case {
     double unit_ns;
     struct floor_file *floor_file; /* measured along; NULL: not */
     struct series floor;
-    struct series complete[ENGINES]; /* samples with all that was left to write */
+    struct series complete[ENGINES]; /* samples with all writes that were left over */
     unsigned slices_done[ENGINES];
 };
 

@@ -1,12 +1,13 @@
-/* A database whose branches count the entries below them: ranks against gets, and what counting
- * costs the puts of a random load, against a plain database loaded in turns of a twentieth. */
+/* A database whose branches count the entries below them: ranks against gets, and the cost of
+ * counting for the puts of a random load, against a plain database. Both load alternately, a
+ * twentieth at a time. */
 #include "cases.h"
 
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#define TURNS 20
+#define PORTIONS 20
 #define READS_A_SLICE 100000
 
 enum { PLAIN_LOAD, COUNTED_LOAD, LOADS };
@@ -42,11 +43,12 @@ static void load_remove(struct load *load) {
 static void load_both(const struct config *config, unsigned round, struct load loads[LOADS]) {
     load_begin(config, &loads[PLAIN_LOAD], PLAIN, "plain");
     load_begin(config, &loads[COUNTED_LOAD], COUNTED, "counted");
-    for (unsigned turn = 0; turn < TURNS; turn++) {
-        uint64_t first = config->entries * turn / TURNS;
-        uint64_t count = config->entries * (turn + 1) / TURNS - first;
+    for (unsigned portion = 0; portion < PORTIONS; portion++) {
+        uint64_t first = config->entries * portion / PORTIONS;
+        uint64_t count = config->entries * (portion + 1) / PORTIONS - first;
         for (unsigned place = 0; place < LOADS; place++) {
-            struct load *load = &loads[(place + (unsigned)__builtin_parity(round + turn)) % LOADS];
+            unsigned parity = (unsigned)__builtin_parity(round + portion);
+            struct load *load = &loads[(place + parity) % LOADS];
             double start = now_ns();
             loop_put(&load->subject, first, count);
             load->puts_ns += now_ns() - start;

@@ -1,7 +1,7 @@
 /* A thousand keys with a thousand values of 8 bytes each: inserts in random order, reads.
  *
- * Two kinds of database: duplicates of any size, and integers of one size. The engines insert in
- * turns of a twentieth, as in case_load.c. */
+ * There are two types of database: duplicates of any size, and integers of one size. The engines
+ * insert alternately, a twentieth at a time, as in case_load.c. */
 #include "cases.h"
 #include "pairs.h"
 
@@ -9,7 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define TURNS 20
+#define PORTIONS 20
 #define BATCH 1000       /* pairs of a small transaction */
 #define BATCHED_ROUNDS 3 /* each writes some gigabytes */
 #define BOTH_A_SLICE 100000
@@ -22,7 +22,7 @@ struct load {
     double commit_ns;
 };
 
-struct figures {
+struct measurements {
     struct series total, puts, commit;
 };
 
@@ -57,9 +57,9 @@ static void load_end(struct load *load) {
     remove_directory(load->path);
 }
 
-/* Loads once with every enabled engine, each in its own environment; `figures` may be NULL. */
+/* Loads once with every enabled engine, each in its own environment; `measurements` may be NULL. */
 static void load_round(const struct config *config, unsigned round, const char *name, bool batched,
-                       struct load loads[ENGINES], struct figures *figures) {
+                       struct load loads[ENGINES], struct measurements *measurements) {
     for (int id = 0; id < ENGINES; id++) {
         if (config->enabled[id]) {
             load_begin(config, &loads[id], (enum engine_id)id, name, batched);
@@ -68,11 +68,11 @@ static void load_round(const struct config *config, unsigned round, const char *
             }
         }
     }
-    for (unsigned turn = 0; turn < TURNS; turn++) {
-        uint64_t first = config->entries * turn / TURNS;
-        uint64_t count = config->entries * (turn + 1) / TURNS - first;
+    for (unsigned portion = 0; portion < PORTIONS; portion++) {
+        uint64_t first = config->entries * portion / PORTIONS;
+        uint64_t count = config->entries * (portion + 1) / PORTIONS - first;
         for (unsigned place = 0; place < ENGINES; place++) {
-            enum engine_id id = engine_at(round + turn, place);
+            enum engine_id id = engine_at(round + portion, place);
             if (config->enabled[id]) {
                 (batched ? put_in_batches : put_in_one_transaction)(&loads[id], first, count);
             }
@@ -89,20 +89,20 @@ static void load_round(const struct config *config, unsigned round, const char *
             engines[id]->commit(load->subject.txn);
             load->commit_ns = now_ns() - start;
         }
-        if (figures != NULL) {
+        if (measurements != NULL) {
             double entries = (double)config->entries;
-            series_add(&figures[id].total, (load->puts_ns + load->commit_ns) / entries);
-            series_add(&figures[id].puts, load->puts_ns / entries);
-            series_add(&figures[id].commit, load->commit_ns / entries);
+            series_add(&measurements[id].total, (load->puts_ns + load->commit_ns) / entries);
+            series_add(&measurements[id].puts, load->puts_ns / entries);
+            series_add(&measurements[id].commit, load->commit_ns / entries);
         }
     }
 }
 
 static void load_rounds(const struct config *config, unsigned rounds, bool batched,
-                        struct figures *figures) {
+                        struct measurements *measurements) {
     static struct load loads[ENGINES];
     for (unsigned round = 0; round < rounds; round++) {
-        load_round(config, round, "pairs", batched, loads, figures);
+        load_round(config, round, "pairs", batched, loads, measurements);
         for (int id = 0; id < ENGINES; id++) {
             if (config->enabled[id]) {
                 load_end(&loads[id]);
@@ -119,19 +119,19 @@ static void report(const char *kind_name, const char *what, const struct series 
 }
 
 static void report_loads(const char *kind_name, const char *what,
-                         const struct figures figures[ENGINES]) {
+                         const struct measurements measurements[ENGINES]) {
     static const struct {
         const char *suffix;
         size_t offset;
     } parts[] = {
-        {"", offsetof(struct figures, total)},
-        {".puts", offsetof(struct figures, puts)},
-        {".commit", offsetof(struct figures, commit)},
+        {"", offsetof(struct measurements, total)},
+        {".puts", offsetof(struct measurements, puts)},
+        {".commit", offsetof(struct measurements, commit)},
     };
     static struct series row[ENGINES];
     for (size_t part = 0; part < sizeof parts / sizeof parts[0]; part++) {
         for (int id = 0; id < ENGINES; id++) {
-            const char *of_engine = (const char *)&figures[id];
+            const char *of_engine = (const char *)&measurements[id];
             row[id] = *(const struct series *)(of_engine + parts[part].offset);
         }
         char name[64];
@@ -168,7 +168,7 @@ static void read_pairs(const struct config *config, struct load *loads, const ch
     report(kind_name, what, series);
 }
 
-/* LMDB reads the same whichever way it writes. */
+/* LMDB reads in the same way with all its ways to write. */
 static struct config readers_of(const struct config *config) {
     struct config readers = *config;
     readers.enabled[LMDB_WRITEMAP] = false;
@@ -177,7 +177,7 @@ static struct config readers_of(const struct config *config) {
 
 static void measure_kind(const struct config *all, enum kind kind, const char *kind_name) {
     static struct load loads[ENGINES];
-    static struct figures in_one[ENGINES], in_batches[ENGINES];
+    static struct measurements in_one[ENGINES], in_batches[ENGINES];
     memset(in_one, 0, sizeof in_one);
     memset(in_batches, 0, sizeof in_batches);
     struct config config = *all;

@@ -1,5 +1,5 @@
-/* How far a file grows while everything in it is overwritten, again and again, in a random order.
- * What counts is the largest size on the way, not the last. */
+/* How far a file grows while everything in it is overwritten, again and again, in a random
+ * order. The result is the largest size on the way, not the last. */
 #include "cases.h"
 
 #include <stdlib.h>

@@ -1,6 +1,6 @@
-/* What a second reading thread adds. Each thread has its own transaction and its own random
- * numbers; nothing is shared but the environment. A loop of dependent memory reads, done by one
- * thread and by two, tells what the machine itself gives: two processors that share a core or
+/* The gain of a second reading thread. Each thread has its own transaction and its own random
+ * numbers; they share only the environment. A loop of dependent memory reads, done by one thread
+ * and by two, shows the gain that the machine itself allows: two processors that share a core or
  * are busy with something else do not do twice the work of one. */
 #include "cases.h"
 
@@ -15,10 +15,10 @@
 #define BATCH 64            /* operations between two looks at the clock's flag */
 #define CHASE_WORDS (UINT64_C(1) << 25) /* 256 MiB: beyond every cache */
 
-struct worker;
-typedef void (*batch_fn)(struct worker *worker);
+struct loop_thread;
+typedef void (*batch_fn)(struct loop_thread *thread);
 
-struct worker {
+struct loop_thread {
     struct subject subject;
     const uint64_t *chase_words;
     uint64_t chase_position;
@@ -29,60 +29,60 @@ struct worker {
     double batches_per_ns;
 };
 
-static void get_batch(struct worker *worker) {
-    loop_get(&worker->subject, BATCH);
+static void get_batch(struct loop_thread *thread) {
+    loop_get(&thread->subject, BATCH);
 }
 
-static void begin_get_batch(struct worker *worker) {
-    loop_begin_get(&worker->subject, BATCH);
+static void begin_get_batch(struct loop_thread *thread) {
+    loop_begin_get(&thread->subject, BATCH);
 }
 
-static void chase_batch(struct worker *worker) {
-    uint64_t position = worker->chase_position;
+static void chase_batch(struct loop_thread *thread) {
+    uint64_t position = thread->chase_position;
     for (int i = 0; i < BATCH; i++) {
-        position = worker->chase_words[position % CHASE_WORDS] + position * 3;
+        position = thread->chase_words[position % CHASE_WORDS] + position * 3;
     }
-    worker->chase_position = position;
+    thread->chase_position = position;
 }
 
-static void *worker_main(void *context) {
-    struct worker *worker = context;
-    const struct engine *engine = worker->subject.engine;
-    if (worker->in_txn) {
-        worker->subject.txn = engine->begin_read(worker->subject.env);
+static void *thread_main(void *context) {
+    struct loop_thread *thread = context;
+    const struct engine *engine = thread->subject.engine;
+    if (thread->in_txn) {
+        thread->subject.txn = engine->begin_read(thread->subject.env);
     }
     double start = now_ns();
     while (now_ns() - start < WARM_UP_NS) {
-        worker->batch(worker);
+        thread->batch(thread);
     }
-    pthread_barrier_wait(worker->start);
+    pthread_barrier_wait(thread->start);
     uint64_t batches = 0;
     start = now_ns();
-    while (!atomic_load_explicit(worker->stop, memory_order_relaxed)) {
-        worker->batch(worker);
+    while (!atomic_load_explicit(thread->stop, memory_order_relaxed)) {
+        thread->batch(thread);
         batches++;
     }
-    worker->batches_per_ns = (double)batches / (now_ns() - start);
-    if (worker->in_txn) {
-        engine->abort(worker->subject.txn);
+    thread->batches_per_ns = (double)batches / (now_ns() - start);
+    if (thread->in_txn) {
+        engine->abort(thread->subject.txn);
     }
     return NULL;
 }
 
 /* Operations a nanosecond of `threads` threads together. */
-static double throughput(const struct worker *pattern, unsigned threads) {
-    struct worker workers[THREADS];
+static double throughput(const struct loop_thread *pattern, unsigned threads) {
+    struct loop_thread loop_threads[THREADS];
     pthread_t handles[THREADS];
     pthread_barrier_t start;
     atomic_bool stop = false;
     pthread_barrier_init(&start, NULL, threads + 1);
     for (unsigned i = 0; i < threads; i++) {
-        workers[i] = *pattern;
-        workers[i].start = &start;
-        workers[i].stop = &stop;
-        workers[i].chase_position = i;
-        rng_seed(&workers[i].subject.rng, 1000 + i);
-        if (pthread_create(&handles[i], NULL, worker_main, &workers[i]) != 0) {
+        loop_threads[i] = *pattern;
+        loop_threads[i].start = &start;
+        loop_threads[i].stop = &stop;
+        loop_threads[i].chase_position = i;
+        rng_seed(&loop_threads[i].subject.rng, 1000 + i);
+        if (pthread_create(&handles[i], NULL, thread_main, &loop_threads[i]) != 0) {
             die("cannot start a thread");
         }
     }
@@ -93,22 +93,22 @@ static double throughput(const struct worker *pattern, unsigned threads) {
     double total = 0;
     for (unsigned i = 0; i < threads; i++) {
         pthread_join(handles[i], NULL);
-        total += workers[i].batches_per_ns * BATCH;
+        total += loop_threads[i].batches_per_ns * BATCH;
     }
     pthread_barrier_destroy(&start);
     return total;
 }
 
 struct thread_case {
-    struct worker patterns[ENGINES];
+    struct loop_thread patterns[ENGINES];
     struct series one[ENGINES];
     struct series two[ENGINES];
     struct series share[ENGINES]; /* of the machine's own scaling at that moment */
-    struct worker chase;
+    struct loop_thread chase;
     struct series *machine;
 };
 
-static double measure_machine(const struct worker *chase) {
+static double measure_machine(const struct loop_thread *chase) {
     double one = throughput(chase, 1);
     return throughput(chase, THREADS) / one;
 }
@@ -135,7 +135,7 @@ static void run(const struct config *config, const char *name, batch_fn batch, b
     };
     for (int id = 0; id < ENGINES; id++) {
         c.patterns[id] =
-            (struct worker){.subject = big->subjects[id], .batch = batch, .in_txn = in_txn};
+            (struct loop_thread){.subject = big->subjects[id], .batch = batch, .in_txn = in_txn};
     }
     struct series scaling[ENGINES] = {0};
     alternate(config, measure_scaling, &c, scaling);

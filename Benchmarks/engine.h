@@ -1,7 +1,7 @@
 /* The engines under test, behind one table of functions.
  *
  * All engines are reached through the same indirect calls, so the table costs all the same. A
- * failure is never measured: the functions print what failed and end the program.
+ * failure is never measured: the functions print the failed call and end the program.
  */
 #ifndef BENCH_ENGINE_H
 #define BENCH_ENGINE_H
@@ -20,7 +20,7 @@ struct bytes {
     size_t size;
 };
 
-/** What the database of an environment is. */
+/** The type of the main database of an environment. */
 enum kind {
     PLAIN,
     DUPLICATES,         /* keys have many values */
@@ -32,7 +32,7 @@ struct env_options {
     enum kind kind;       /* of a new environment; later the same */
     uint32_t page_size;   /* bytes, 0 for the default; engines with a fixed one ignore it */
     uint64_t max_size;    /* bytes to reserve, 0 for the default; engines that have one */
-    uint64_t entries_max; /* what the environment will hold, for engines that need to know */
+    uint64_t entries_max; /* entries of the later content, for engines that need to know */
     uint64_t log_size;    /* bytes of log before a checkpoint, 0 for the default; ZeroDB's */
     bool unflushed;       /* commits wait for no flush */
 };
@@ -57,14 +57,14 @@ struct engine {
     const char *log_directory; /* the same; NULL where there is none */
     bool env_per_thread;       /* threads must not share a struct benv; each opens its own */
     const char *(*version)(void);
-    const char *flags; /* what is set for it, in words */
+    const char *flags; /* its settings, in words */
 
     struct benv *(*open)(const char *directory, const struct env_options *options);
     void (*close)(struct benv *env);
     /* Up to the last page ever used. NULL where there is no such thing. */
     uint64_t (*used_bytes)(struct benv *env);
-    /* Does now what the engine would do in the background some time (checkpoint, compaction).
-     * NULL where it leaves nothing to do. */
+    /* Does the background work of the engine (checkpoint, compaction) at once. NULL where it
+     * leaves nothing to do. */
     void (*checkpoint)(struct benv *env);
 
     struct btxn *(*begin_read)(struct benv *env);
@@ -103,8 +103,8 @@ struct engine {
                             struct bytes *value);
 };
 
-/** LMDB_WRITEMAP takes part where its way of writing matters, for information: targets are held
- *  against LMDB. */
+/** LMDB_WRITEMAP takes part where its way of writing matters, for information: targets are
+ *  compared with LMDB. */
 enum engine_id { ZERODB, LMDB, LMDB_WRITEMAP, ROCKSDB, SQLITE, ENGINES };
 
 /** By engine_id. */

@@ -2,7 +2,7 @@
  *
  * - MDB_NORDAHEAD: random reads do not drag neighbours in.
  * - No MDB_NOTLS: with thread-local reader slots a read transaction begins without taking the
- *   reader table's mutex, which is what a program with one reader a thread would choose.
+ *   reader table's mutex, as in a program that has one reader in each thread.
  * - MDB_WRITEMAP only in an engine of its own: it lays the database open to every stray pointer
  *   of the program, which ZeroDB never does, but is faster where much is written.
  * - MDB_NOSYNC only where commits that wait for no flush are compared, or nothing but the size of
@@ -175,7 +175,7 @@ static uint64_t cursor_count(struct bcursor *cursor) {
     return count;
 }
 
-/* What both have in common. */
+/* The functions that both engines have in common. */
 #define LMDB_ENGINE                                                                                \
     .data_file = "data.mdb", .version = version, .close = env_close, .used_bytes = used_bytes,     \
     .begin_read = begin_read, .begin_write = begin_write, .commit = txn_commit,                    \

@@ -4,7 +4,7 @@
  * - recycle_log_file_num: the log is written over an old one, so that flushing it takes no
  *   file-system metadata.
  * - No compression: the benchmark's values are alike, and ZeroDB and LMDB do not compress.
- * - A block cache and 10-bit Bloom filters for what is read.
+ * - A block cache and 10-bit Bloom filters for reads.
  */
 #include "engine.h"
 
@@ -25,7 +25,7 @@ struct benv {
     rocksdb_writeoptions_t *write_options;
 };
 
-/* A write transaction has a batch; a read transaction has a snapshot and what it last got. */
+/* A write transaction has a batch; a read transaction has a snapshot and its last result. */
 struct btxn {
     struct benv *env;
     rocksdb_writebatch_t *batch;

@@ -35,7 +35,7 @@ static const uint32_t kind_flags[] = {
     [COUNTED] = ZDB_COUNTED,
 };
 
-/* Makes of the main database what is asked for, unless it is that already. */
+/* Gives the main database the flags that are asked for, unless it has them already. */
 static void make_kind(zdb_env *env, enum kind kind) {
     zdb_txn *txn;
     zdb_db main_db;

@@ -1,4 +1,4 @@
-/* What the disk itself takes for a durable write: the floor under every durable commit. */
+/* The time of the disk itself for a durable write: the floor under every durable commit. */
 #ifndef BENCH_FLOOR_H
 #define BENCH_FLOOR_H
 

@@ -92,7 +92,7 @@ static inline void scan_multiple(struct subject *subject) {
     uint64_t good = 0;
     for (bool more = engine->cursor_move(cursor, STEP_FIRST, &key, &value); more;
          more = engine->cursor_move(cursor, STEP_NEXT_KEY, &key, &value)) {
-        /* Some engines return the key with an array and own what they return: keep a copy. */
+        /* Some engines return the key with an array and own the memory: keep a copy. */
         struct key copy;
         memcpy(copy.words, key.data, KEY_SIZE);
         struct bytes kept = {copy.words, KEY_SIZE};

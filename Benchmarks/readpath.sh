@@ -1,10 +1,10 @@
 #!/bin/bash
-# Shows what a read does besides reading: system calls, locks, allocations, reference counting.
+# Shows the extra work of reads: system calls, locks, allocations, reference counting.
 #
 #   readpath.sh BENCH DIRECTORY [OPERATIONS]
 #
 # Every loop runs twice, with M and with 2 M operations, and the difference is what M operations
-# do: whatever happens once (opening, warming up, a cursor) is the same in both and drops out.
+# do: work that happens once (opening, warming up, a cursor) is the same in both and drops out.
 # System calls are counted by strace; calls of functions, instructions and locked instructions
 # (lock prefix, or xchg with memory) by callgrind inside the loop alone.
 #
@@ -41,8 +41,8 @@ settings=(--n "$entries" --dir "$directory" --max-size $((4 << 30)))
 library=$(ldd "$bench" | sed -n 's/^[[:space:]]*libzerodb[^ ]* => \(.*\) (0x[0-9a-f]*)$/\1/p')
 mkdir "$scratch/lib"
 strip --strip-debug -o "$scratch/lib/$(basename "$library")" "$library"
-# Without symbols for the Swift run-time library its calls cannot be counted by name; locked
-# instructions, which atomic reference counting is made of, are counted all the same.
+# Without symbols for the Swift run-time library its calls cannot be counted by name. Locked
+# instructions, of which atomic reference counting is made, are counted all the same.
 nameless=0
 if ! nm "$library" 2> /dev/null | grep swift_retain > /dev/null; then
     nameless=1
@@ -97,14 +97,14 @@ per_operation() { # counts of M, counts of 2 M -> name and count for each operat
 
 # -------------------------------------------------------------------------- main
 
-declare -A figures # engine.loop.what -> number for each operation
+declare -A counts # engine.loop.what -> number for each operation
 for engine in $engines; do
     run "$engine" get 1 > /dev/null # makes the environment
     for loop in $loops; do
         echo "measuring $engine $loop ..." >&2
         once=$(system_calls "$engine" "$loop" "$operations")
         twice=$(system_calls "$engine" "$loop" $((2 * operations)))
-        figures[$engine.$loop.syscalls]=$((twice - once))
+        counts[$engine.$loop.syscalls]=$((twice - once))
         echo "$engine $loop: $once system calls with $operations operations," \
             "$twice with $((2 * operations))"
 
@@ -112,7 +112,7 @@ for engine in $engines; do
         profile "$engine" "$loop" $((2 * profiled)) > "$scratch/twice"
         per_operation "$scratch/once" "$scratch/twice" > "$scratch/$engine.$loop"
         while read -r number what; do
-            figures[$engine.$loop.$what]=$number
+            counts[$engine.$loop.$what]=$number
         done < <(grep -v ' call ' "$scratch/$engine.$loop")
     done
 done
@@ -139,7 +139,7 @@ fi
 
 missed=0
 line() { # loop what title wanted
-    local zerodb=${figures[zerodb.$1.$2]:-0} lmdb=${figures[lmdb.$1.$2]:-0} verdict=""
+    local zerodb=${counts[zerodb.$1.$2]:-0} lmdb=${counts[lmdb.$1.$2]:-0} verdict=""
     if [ "$4" = 0 ]; then
         if [ "$2" = refcounts ] && [ "$nameless" = 1 ]; then
             verdict=unknown

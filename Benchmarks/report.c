@@ -12,12 +12,12 @@
 
 enum target_kind {
     NO_TARGET,
-    RATIO_AT_MOST, /* ZeroDB's figure by another engine's, or the machine's */
-    VALUE_AT_MOST, /* ZeroDB's figure alone */
+    RATIO_AT_MOST, /* ZeroDB's median by another engine's, or the machine's */
+    VALUE_AT_MOST, /* ZeroDB's median alone */
     VALUE_AT_LEAST
 };
 
-/* Ratios may be to the machine's own figure instead of an engine's. */
+/* Ratios may be to the machine's own median instead of an engine's. */
 #define MACHINE ENGINES
 #define TARGETS_MAX 3
 
@@ -41,7 +41,7 @@ struct row {
 #define AT_LEAST(limit)                                                                            \
     { VALUE_AT_LEAST, limit, LMDB }
 
-/* Ratios are ZeroDB's figure by the other's. Below 1 is ZeroDB faster or smaller, except for
+/* Ratios are ZeroDB's median by the other's. Below 1 is ZeroDB faster or smaller, except for
  * scaling. */
 static const struct row rows[] = {
     {"load.random", "bulk load, random order, total", "ns/put", {RATIO(1.20, LMDB)}},
@@ -155,7 +155,7 @@ static const struct row rows[] = {
 
 #define ROWS (sizeof rows / sizeof rows[0])
 
-/* What was measured, kept for the results file. */
+/* The measurements, kept for the results file. */
 static struct series measured[ROWS][ENGINES];
 static struct series references[ROWS];
 static int targets_met;
@@ -214,7 +214,7 @@ static void describe_target(const struct target *target, char out[24]) {
     snprintf(out, 24, forms[target->kind], target->limit);
 }
 
-/* What a row wants of ZeroDB against an engine or the machine; of no kind if nothing. */
+/* The target of a row for ZeroDB against an engine or the machine; of no kind if there is none. */
 static struct target target_against(const struct row *row, int other) {
     for (int i = 0; i < TARGETS_MAX; i++) {
         if (row->targets[i].kind != NO_TARGET && row->targets[i].against == other) {
@@ -245,7 +245,7 @@ void report_begin(const struct config *config) {
     fflush(stdout);
 }
 
-/* One line: ZeroDB's figures against another's, their ratio, and whether the target is met. */
+/* One line: the medians of ZeroDB and another, their ratio, and whether the target is met. */
 static void print_line(const char *title, const char *unit, const struct series *zerodb,
                        const struct series *other, struct target target) {
     printf("%-42s %-9s", title, unit);

@@ -5,7 +5,7 @@
 
 #include "stats.h"
 
-/** Prints what is compared, on what, and the table's head. */
+/** Prints the engines, the machine and the head of the table. */
 void report_begin(const struct config *config);
 
 /** Prints one row.
@@ -13,12 +13,12 @@ void report_begin(const struct config *config);
  *  @param series  by engine_id; an empty series is an engine that took no part */
 void report_row(const char *id, const struct series series[ENGINES]);
 
-/** As report_row(), with what the machine itself takes for the same.
+/** As report_row(), with the time that the machine itself takes for the same.
  *  @param machine  an empty series: it was not measured */
 void report_row_and_machine(const char *id, const struct series series[ENGINES],
                             const struct series *machine);
 
-/** Prints a figure of the machine itself, to hold the rows above against.
+/** Prints a measurement of the machine itself, to compare with the rows above.
  *  @param id  of the list of rows */
 void report_reference(const char *id, const struct series *series);
 

@@ -43,20 +43,20 @@ double series_mean(const struct series *series) {
     return sum / (double)series->count;
 }
 
-enum engine_id engine_at(unsigned turn, unsigned place) {
-    return (enum engine_id)(__builtin_parity(turn) ? ENGINES - 1 - place : place);
+enum engine_id engine_at(unsigned slice, unsigned place) {
+    return (enum engine_id)(__builtin_parity(slice) ? ENGINES - 1 - place : place);
 }
 
 void alternate(const struct config *config, measure_fn measure, void *context,
                struct series out[ENGINES]) {
-    for (unsigned turn = 0; turn <= config->slices; turn++) {
+    for (unsigned slice = 0; slice <= config->slices; slice++) {
         for (unsigned place = 0; place < ENGINES; place++) {
-            enum engine_id id = engine_at(turn, place);
+            enum engine_id id = engine_at(slice, place);
             if (!config->enabled[id]) {
                 continue;
             }
             double sample = measure(id, context);
-            if (turn > 0) {
+            if (slice > 0) {
                 series_add(&out[id], sample);
             }
         }

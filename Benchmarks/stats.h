@@ -27,15 +27,15 @@ struct summary series_summary(const struct series *series);
 /** The mean of a series that is not empty. */
 double series_mean(const struct series *series);
 
-/** The engine whose turn it is at `place` (0..<ENGINES) of a turn. Turns go forward or backward as
- *  the Thue-Morse sequence says (A B, B A, B A, A B, ...): neither a slow drift of the machine nor
- *  something that comes back every few turns falls on one engine more than on another. */
-enum engine_id engine_at(unsigned turn, unsigned place);
+/** The engine at `place` (0..<ENGINES) of a slice. The order is forward or backward as the
+ *  Thue-Morse sequence says (A B, B A, B A, A B, ...): neither a slow drift of the machine nor
+ *  something that comes back every few slices affects one engine more than another. */
+enum engine_id engine_at(unsigned slice, unsigned place);
 
 /** One slice of a measurement with one engine; returns the sample. */
 typedef double (*measure_fn)(enum engine_id id, void *context);
 
-/** Measures the enabled engines in turns. The first turn warms up and is not recorded.
+/** Measures the enabled engines alternately. The first slice warms up and is not recorded.
  *  @param out  by engine_id; the series of an engine that is not enabled stays as it is. */
 void alternate(const struct config *config, measure_fn measure, void *context,
                struct series out[ENGINES]);

@@ -1,4 +1,4 @@
-/* What every part of the benchmark needs: the settings of the run, time, files, failure. */
+/* The tools of every part of the benchmark: the settings of the run, time, files, failure. */
 #ifndef BENCH_UTIL_H
 #define BENCH_UTIL_H
 
@@ -51,8 +51,8 @@ uint64_t directory_bytes(const char *path);
 /** Waits until all that was written to files in a directory and below is on disk. */
 void flush_directory(const char *path);
 
-/** Makes an empty directory dir/name, whatever was there before, and opens an environment of
- *  the engine in it. The path goes to path_out, which holds PATH_MAX bytes. */
+/** Makes an empty directory dir/name, in place of one that was there before, and opens an
+ *  environment of the engine in it. The path goes to path_out, which holds PATH_MAX bytes. */
 struct benv *open_fresh(const struct config *config, const struct engine *engine, const char *name,
                         bool unflushed, char *path_out);
 

@@ -58,7 +58,7 @@ uint32_t *numbers_shuffled(uint64_t entries, uint64_t seed);
 /* The loops. Each does `count` operations and ends the program if an answer is wrong. They are
  * functions of their own, never inlined, so that a profiler can be told to look at one only. */
 
-/** What a loop works on: one engine, its environment, a source of random numbers. */
+/** The subject of a loop: one engine, its environment, a source of random numbers. */
 struct subject {
     const struct engine *engine;
     struct benv *env;

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Checks what a user of libzerodb.so gets: exactly the functions that the header declares, all
+# Checks libzerodb.so as a user gets it: exactly the functions that the header declares, all
 # of one symbol version; no library needed beyond the system's C and C++ run-time; a size that
 # one can ship.
 #

@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# Makes sure that what a make target needs is on the machine.
+# Makes sure that the machine has the software that a make target needs.
 #
 #   scripts/deps.sh GROUP...      groups: build c python demo lint bench valgrind
 #
-# Each dependency is probed for by what it provides, so that software that did not come from
-# a Debian package counts too. Only what is missing is installed, with apt-get, after saying
-# so. When everything is there nothing is run. Where something cannot be had the last line
-# says what and what to do, and the exit status is 1.
+# The script looks for the files that a dependency provides, so that software that did not come
+# from a Debian package counts too. It installs only missing packages, with apt-get, after saying
+# so, and runs nothing if everything is there. If a package cannot be installed, the last line
+# names it and says what to do, and the exit status is 1.
 set -euo pipefail
 
 readonly swift=${SWIFT:-swift}
@@ -36,7 +36,7 @@ has_header() {
     printf '#include <%s>\n' "$1" | ${CC:-cc} -E -x c - >/dev/null 2>&1
 }
 
-# Whether what a package provides is there.
+# Whether the files that a package provides are there.
 present() {
     case $1 in
     gcc) command -v "${CC:-cc}" >/dev/null ;;
@@ -82,7 +82,7 @@ missing_packages() {
     done | awk '!seen[$0]++'
 }
 
-# Sets as_root to the command that runs apt-get with the rights to install.
+# Stores in as_root the command that runs apt-get with the rights to install.
 as_root=()
 gain_rights() {
     [ "$(id -u)" -eq 0 ] && return
@@ -105,7 +105,7 @@ apt() {
 
 update_package_lists() {
     echo "deps: apt-get update"
-    # Not the last word: the lists of one of several sources may do.
+    # This failure is not final: the lists of one of several sources may suffice.
     apt -o Acquire::Retries=2 update || true
 }
 
@@ -139,7 +139,7 @@ install_packages() {
     fail "apt-get could not install $* ($(reason)); install them and run make again."
 }
 
-# The first complaint of apt-get's, for the closing sentence.
+# The first error of apt-get, for the closing sentence.
 reason() {
     local line
     line=$(grep -m 1 -E '^(E|Err):' "$apt_log" || tail -n 1 "$apt_log")

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Lays down, or with --uninstall removes, what ZeroDB installs. Called by the Makefile.
+# Installs the files of ZeroDB, or removes them with --uninstall. Called by the Makefile.
 #
 # Variables: LIBRARY (the file to install; not for --uninstall), VERSION, SONAME, PREFIX;
 # optional: DESTDIR, LIBDIR, INCLUDEDIR, BINDIR, MANDIR, TOOLS (names of built programs),
-# PC_PREFIX (what zerodb.pc calls the prefix, ${pcfiledir}/../.. in a tree that may move).
+# PC_PREFIX (the prefix in zerodb.pc, ${pcfiledir}/../.. in a tree that may move).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -45,7 +45,7 @@ pkgconfig_file() {
 install_files() {
     local generated page tool
     generated=$(mktemp)
-    # shellcheck disable=SC2064 # the name of now, not of then
+    # shellcheck disable=SC2064 # the present name, not the one at the exit
     trap "rm -f '$generated'" EXIT
     pkgconfig_file >"$generated"
 

@@ -173,7 +173,7 @@ static int call_cursor_open(zdb_txn *txn) {
     return zdb_cursor_open(txn, ZDB_MAIN_DB, &cursor);
 }
 
-/* The transaction is looked at before the cursor: the message is not of that. */
+/* The transaction is checked before the cursor, so the message is not about the cursor. */
 static int call_cursor_renew_in(zdb_txn *txn) {
     int code = zdb_cursor_renew(txn, NULL);
     CHECK(strstr(zdb_last_error(), "the cursor") == NULL);
@@ -303,7 +303,7 @@ static void check_answer(struct place place, const char *name, int code, int one
     }
 }
 
-/* Before a function that returns no code: its error must not be mistaken for an older one. */
+/* For a function that returns no code: an older error must not be mistaken for its own. */
 static void fail_otherwise(void) {
     CHECK_ERROR(zdb_env_options_init(NULL), ZDB_BAD_ARGUMENT);
 }
@@ -315,11 +315,11 @@ void check_env_calls(struct place place, zdb_env *env, int one, int other) {
     }
 }
 
-/* Functions for which NULL is nothing to do rather than an error are left out with NULL. */
+/* NULL stands for functions that do nothing, rather than fail, when they are given NULL. */
 
 void check_txn_calls(struct place place, zdb_txn *txn, int one, int other) {
     check_number(place, zdb_txn_id(txn), 0, "zdb_txn_id");
-    /* One that has a child is alive, and of its environment. */
+    /* A transaction that has a child is alive, and its environment is known. */
     if (other != ZDB_BAD_TXN) {
         fail_otherwise();
         check_true(place, zdb_txn_env(txn) == NULL, "zdb_txn_env is NULL");

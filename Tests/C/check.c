@@ -7,7 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
-/* A loop that goes wrong says so this often, then the test ends. */
+/* After so many failures, which a loop may report, the test ends. */
 enum { FAILURES_MAX = 20 };
 
 static pthread_mutex_t failures_lock = PTHREAD_MUTEX_INITIALIZER;
@@ -70,7 +70,7 @@ const char *code_name(int code) {
     return code > 0 ? "errno" : "unknown";
 }
 
-/* What the library said about a code, for the report of an unexpected one. */
+/* The library's message about a code, for the report of an unexpected one. */
 static const char *story_of(int code) {
     return code == ZDB_OK || code != zdb_last_error_code() ? "" : zdb_last_error();
 }

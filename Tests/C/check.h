@@ -39,7 +39,7 @@ struct suite {
 #define CHECK_PRINTF(text, first)
 #endif
 
-/** Where in the tests something was asked for: helpers report the line of their caller. */
+/** A place in the tests: helpers report the line of their caller. */
 struct place {
     const char *file;
     int line;

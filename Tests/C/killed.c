@@ -4,7 +4,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* What the child that run_until_killed() has started says when it is ready to be killed. */
+/* The byte that the child of run_until_killed() sends when it is ready to be killed. */
 static struct gate ready;
 
 void die(void) {
@@ -13,7 +13,7 @@ void die(void) {
     for (;;) pause();
 }
 
-/* The signal comes from outside, so that no tool that the child runs under can take it for an
+/* The parent sends the signal, so that a tool that the child runs under cannot mistake it for an
  * orderly end. */
 void run_until_killed(void (*run)(void *), void *argument) {
     gate_open(&ready);

@@ -1,4 +1,4 @@
-/* Processes that are killed in the middle, and what they have committed. */
+/* Processes that are killed while they work, and the entries that they have committed. */
 #ifndef KILLED_H
 #define KILLED_H
 
@@ -16,7 +16,7 @@ void commit_one(zdb_env *env, unsigned number);
 /** Commits put_numbered()'s entries one by one. */
 void commit_each(zdb_env *env, unsigned count);
 
-/** Lets a child do that in "env", and be killed. */
+/** A child does that in "env", and is killed. */
 void leave_to_recover(unsigned count);
 
 /** The environment is sound, and its main database holds just those entries. */

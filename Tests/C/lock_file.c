@@ -22,7 +22,8 @@ struct lock_file map_lock_file(void) {
     void *memory = mmap(NULL, file.size, PROT_READ | PROT_WRITE, MAP_SHARED, descriptor, 0);
     REQUIRE(memory != MAP_FAILED);
     file.memory = (unsigned char *)memory;
-    /* No lock of the library's is lost with it: those belong to descriptions of its own. */
+    /* Closing the file loses no lock of the library: its locks belong to its own file
+     * descriptions. */
     REQUIRE(close(descriptor) == 0);
     return file;
 }
@@ -31,7 +32,7 @@ void unmap_lock_file(struct lock_file *file) {
     REQUIRE(munmap(file->memory, file->size) == 0);
 }
 
-/* Other processes change the words meanwhile, each as a whole. */
+/* Other processes change the words at the same time, each as a whole. */
 
 static uint64_t load(const struct lock_file *file, size_t offset) {
     REQUIRE(offset + sizeof(uint64_t) <= file->size);

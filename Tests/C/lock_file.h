@@ -1,5 +1,6 @@
-/* lock.zdb from the outside, for tests of what no call tells or does: how far the log is on disk,
- * and reader slots as the dead leave them. The layout is that of SharedState in the library. */
+/* Reads lock.zdb itself, for tests of facts that no call reports: how far the log is on disk,
+ * and reader slots as dead processes leave them. The layout is that of SharedState in the
+ * library. */
 #ifndef LOCK_FILE_H
 #define LOCK_FILE_H
 
@@ -21,14 +22,14 @@ uint64_t newest_commit(const struct lock_file *file);
 uint64_t log_flushed(const struct lock_file *file);
 
 /** The owner of a slot of the reader table: 16 bits of the process's entry in the table of
- *  processes, and the entry's generation. 0: nobody. */
+ *  processes, and the entry's generation. 0: the slot is free. */
 uint64_t slot_owner(const struct lock_file *file, unsigned slot);
 uint64_t slot_snapshot(const struct lock_file *file, unsigned slot);
 
 /** The owner that the process with this one's entry had in another generation. */
 uint64_t owner_of_generation(uint64_t owner, int64_t later);
 
-/** Takes a slot in somebody's name. */
+/** Takes a slot in the name of another owner. */
 void forge_slot(struct lock_file *file, unsigned slot, uint64_t owner, uint64_t snapshot);
 
 #endif /* LOCK_FILE_H */

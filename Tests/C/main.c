@@ -20,20 +20,22 @@
 #include "support.h"
 
 static const struct suite *const suites[] = {
-    &errors_suite,       &environment_suite,  &values_suite,         &model_suite,
-    &cursor_moves_suite, &cursor_puts_suite,  &cursor_renewal_suite, &kinds_suite,
-    &orders_suite,       &ranks_suite,        &duplicates_suite,     &kind_errors_suite,
-    &databases_suite,    &transactions_suite, &nesting_suite,        &limits_suite,
-    &handles_suite,      &arguments_suite,    &figures_suite,        &durability_suite,
-    &recovery_suite,     &log_damage_suite,   &damage_suite,         &threads_suite,
-    &fork_suite,         &system_calls_suite, &processes_suite,      &readers_suite,
-    &batches_suite,      &ranges_suite,       &reserve_suite,        &database_changes_suite,
-    &file_sizes_suite,
+    &errors_suite,         &environment_suite,      &values_suite,
+    &model_suite,          &cursor_moves_suite,     &cursor_puts_suite,
+    &cursor_renewal_suite, &database_flags_suite,   &orders_suite,
+    &ranks_suite,          &duplicates_suite,       &flag_errors_suite,
+    &databases_suite,      &transactions_suite,     &nesting_suite,
+    &limits_suite,         &handles_suite,          &arguments_suite,
+    &statistics_suite,     &durability_suite,       &recovery_suite,
+    &log_damage_suite,     &damage_suite,           &threads_suite,
+    &fork_suite,           &system_calls_suite,     &processes_suite,
+    &readers_suite,        &batches_suite,          &ranges_suite,
+    &reserve_suite,        &database_changes_suite, &file_sizes_suite,
 };
 
 enum { SUITE_COUNT = sizeof(suites) / sizeof(suites[0]) };
 
-/* A test that deadlocks is ended after so long. No test comes near it. */
+/* A test that deadlocks is ended after this time. No other test takes nearly as long. */
 enum { HANG_SECONDS = 120, HANG_SECONDS_SLOW = 1800 };
 
 static volatile sig_atomic_t interrupted;
@@ -44,7 +46,7 @@ static void interrupt(int signal_number) {
     if (running_test > 0) kill(-(pid_t)running_test, SIGKILL);
 }
 
-/* In the test's own process, in a group of its own so that what it forks can be ended with it. */
+/* In the test's own process, in a group of its own, so that its children can be ended with it. */
 static void run_in_child(const struct test *test, const char *directory) {
     setpgid(0, 0);
     signal(SIGINT, SIG_DFL);

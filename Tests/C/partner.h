@@ -1,4 +1,4 @@
-/* A child process that goes on step by step, as it is told. */
+/* A child process that goes on step by step, when it is told to. */
 #ifndef PARTNER_H
 #define PARTNER_H
 
@@ -27,7 +27,7 @@ void let_partner_step(struct partner *partner);
 /** Waits for the child to end; a check that failed in it fails the test. */
 void finish_partner(struct partner *partner);
 
-/** Ends the child with SIGKILL, wherever it is. */
+/** Ends the child with SIGKILL, at any point. */
 void kill_partner(struct partner *partner);
 
 #endif /* PARTNER_H */

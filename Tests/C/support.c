@@ -32,8 +32,8 @@ uint64_t next_random(uint64_t *state) {
     return x;
 }
 
-/* The byte at a position depends on the position alone and on the seed, and repeats at no
- * distance that a page or a run could be misplaced by. */
+/* The byte at a position depends only on the position and the seed, and does not repeat at any
+ * distance by which a page or a run could be misplaced. */
 static unsigned char pattern_byte(size_t position, uint64_t seed) {
     uint64_t mixed = (position + seed * 0x9e3779b97f4a7c15u) * 0xff51afd7ed558ccdu;
     return (unsigned char)(mixed >> 56);
@@ -197,7 +197,7 @@ void put_overflow_at(struct place place, zdb_txn *txn, zdb_db db, unsigned numbe
     free(memory);
 }
 
-/* An end of a range: none for NULL. */
+/* An end of a range; no end for NULL. */
 static const zdb_val *range_end(zdb_val *end, const char *key) {
     if (key == NULL) return NULL;
     *end = text(key);

@@ -1,7 +1,7 @@
-/* What the tests share: short names for what every test does with an environment, patterns
+/* Helpers that the tests share: short names for the steps of every test, patterns
  * for large values, files, threads and child processes.
  *
- * The helpers end the test when what they ask for fails. Paths are relative: each test runs
+ * The helpers end the test when a call of theirs fails. Paths are relative: each test runs
  * in a fresh directory of its own.
  */
 #ifndef SUPPORT_H
@@ -52,7 +52,7 @@ uint64_t next_random(uint64_t *state);
 /** Fills memory with bytes that depend on `seed`. */
 void fill_pattern(void *memory, size_t size, uint64_t seed);
 
-/** Whether memory holds what fill_pattern() writes. */
+/** Whether memory holds the bytes that fill_pattern() writes. */
 bool has_pattern(const void *memory, size_t size, uint64_t seed);
 
 /** Memory of that size with the pattern of that seed, to be freed. */
@@ -60,10 +60,10 @@ void *new_pattern(size_t size, uint64_t seed);
 
 /* ------------------------------------------------- environments, transactions */
 
-/** The library's defaults, fit for how the tests run. */
+/** The library's defaults, fit for the way the tests run. */
 void default_options(zdb_env_options *options);
 
-/** What a put of that many numbered entries with prefix "key" stores under each number. */
+/** The value of each number when that many numbered entries with the prefix "key" are put. */
 zdb_val numbered_value(char buffer[KEY_BYTES], unsigned number);
 
 zdb_env *open_env_at(struct place place, const char *path, const zdb_env_options *options);
@@ -93,8 +93,8 @@ void get_info_at(struct place place, zdb_env *env, zdb_info *info);
 void get_stat_at(struct place place, zdb_txn *txn, zdb_db db, zdb_db_stat *stat);
 
 #define open_env(path) open_env_at(HERE, (path), NULL)
-/* In a process that leaves it open: without threads of the library's, which would still be running
-   then, and memcheck asks for their stacks. */
+/* For a process that leaves it open: it has no threads of the library, which would still be
+ * running then, and memcheck would ask for their stacks. */
 #define open_env_to_leave(path) open_env_to_leave_at(HERE, (path))
 /** Without a bound on the pages of a transaction. */
 #define open_unbounded(path) open_unbounded_at(HERE, (path))
@@ -158,14 +158,14 @@ pid_t start_process(void (*run)(void *), void *argument);
 void finish_process(pid_t process);
 
 /** A signal from one process to another: a pipe, of which each keeps its own end, so that
- *  waiting for a process that has died fails instead of lasting for ever. */
+ *  waiting for a process that has died fails instead of lasting forever. */
 struct gate {
     int pipe[2];
 };
 
 /** Before the fork. */
 void gate_open(struct gate *gate);
-/** After it: says which end of the two this process has. */
+/** After the fork: says which end of the two this process has. */
 void gate_only_wait(struct gate *gate);
 void gate_only_give(struct gate *gate);
 void gate_wait(struct gate *gate);

@@ -103,10 +103,10 @@ pid_t start_process(void (*run)(void *), void *argument) {
     pid_t process = fork();
     REQUIRE(process >= 0);
     if (process == 0) {
-        /* Nothing that a test has started outlives it. */
+        /* No process that a test has started outlives the test. */
         prctl(PR_SET_PDEATHSIG, SIGKILL);
         run(argument);
-        /* exit, not _exit: what the library does at the end of a process belongs to the test. */
+        /* exit, not _exit: the work of the library at the end of a process belongs to the test. */
         exit(check_failures() == failures_before ? 0 : 1);
     }
     return process;

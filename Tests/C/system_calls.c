@@ -11,7 +11,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-/* What C++ is told of these functions in the C library's headers. */
+/* The exception specifications that C++ sees for these functions in the C library's headers. */
 #ifdef __cplusplus
 #define NO_THROW noexcept
 #else

@@ -9,14 +9,15 @@
  *  @return 0 to let the call be made, or the errno that it fails with instead. */
 typedef int (*system_call_hook)(void *context, const char *name);
 
-/** Sets the hook; NULL: none. Not while other threads are in the library. */
+/** Installs the hook; NULL removes it. Not while other threads are in the library. */
 void hook_system_calls(system_call_hook hook, void *context);
 
-/** Lets each call write no more bytes than this, as it then says; 0: as many as it is asked for. Not
- *  while other threads are in the library. */
+/** Limits the bytes that each call writes, and reports as written; 0: no limit. Not while other
+ *  threads are in the library. */
 void shorten_writes(size_t bytes);
 
-/** Whether a call flushes, or reports what a flush would and would then not report again. */
+/** Whether a call flushes, or reports an error of a flush, which no later flush would report
+ *  again. */
 bool is_flush(const char *name);
 
 #endif /* SYSTEM_CALLS_H */

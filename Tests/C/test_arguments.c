@@ -24,7 +24,7 @@ static void keys_and_values_must_be_given(void) {
     close_env(env);
 }
 
-static void bytes_that_are_counted_must_be_somewhere(void) {
+static void a_null_pointer_with_a_size_is_refused(void) {
     zdb_env *env = open_env("env");
     zdb_txn *txn = begin_write(env);
     zdb_val nowhere = bytes(NULL, 5), key = text("k"), value = text("v");
@@ -139,7 +139,7 @@ static void wrong_calls_leave_a_transaction_usable(void) {
 
 static const struct test tests[] = {
     TEST(keys_and_values_must_be_given),
-    TEST(bytes_that_are_counted_must_be_somewhere),
+    TEST(a_null_pointer_with_a_size_is_refused),
     TEST(results_need_a_place),
     TEST(a_size_of_info_that_is_not_known_is_refused),
     TEST(a_size_of_stat_that_is_not_known_is_refused),

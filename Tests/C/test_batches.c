@@ -161,7 +161,7 @@ static void a_run_goes_on_from_where_the_cursor_is(void) {
     REQUIRE_OK(zdb_cursor_next_many(cursor, NULL, values, 10, &count));
     CHECK_VALUE(values[0], "value of 00001011");
     expect_entry(cursor, ZDB_GET_CURRENT, "key00001020");
-    /* Its entry deleted, the cursor stands before the one after it. */
+    /* When its entry is deleted, the cursor stands before the next one. */
     REQUIRE_OK(zdb_cursor_del(cursor, 0));
     REQUIRE_OK(zdb_cursor_next_many(cursor, keys, values, 2, &count));
     CHECK_VALUE(keys[0], "key00001021");

@@ -344,7 +344,7 @@ static void scan_both_ways(zdb_txn *txn, unsigned count) {
     close_cursor(cursor);
 }
 
-static void a_scan_meets_every_entry_in_order_both_ways(void) {
+static void a_scan_visits_every_entry_in_order_in_both_directions(void) {
     unsigned count = repetitions(10000);
     zdb_env *env = open_env("env");
     zdb_txn *txn = begin_write(env);
@@ -478,7 +478,7 @@ static const struct test tests[] = {
     TEST(unknown_operations_are_refused),
     TEST(keys_returned_are_copies_that_outlive_writes),
     TEST(the_key_a_cursor_returned_can_be_given_back_to_it),
-    TEST(a_scan_meets_every_entry_in_order_both_ways),
+    TEST(a_scan_visits_every_entry_in_order_in_both_directions),
     TEST(a_range_starts_at_or_after_any_key),
     TEST(cursors_move_each_on_its_own),
     TEST(many_cursors_are_open_at_once),

@@ -76,14 +76,14 @@ static void a_put_through_a_cursor_obeys_its_flags(void) {
     close_env(env);
 }
 
-/* Whatever has changed since the cursor was last asked. */
+/* For any change since the cursor was last used. */
 static void a_refused_append_leaves_the_cursor_where_it_was(void) {
-    static const uint32_t kinds_of_keys[] = {0, ZDB_REVERSEKEY, ZDB_DUPSORT,
+    static const uint32_t key_orders[] = {0, ZDB_REVERSEKEY, ZDB_DUPSORT,
                                              ZDB_DUPSORT | ZDB_REVERSEKEY};
     zdb_env *env = open_env("env");
-    for (size_t i = 0; i < sizeof(kinds_of_keys) / sizeof(kinds_of_keys[0]); i++) {
+    for (size_t i = 0; i < sizeof(key_orders) / sizeof(key_orders[0]); i++) {
         zdb_txn *txn = begin_write(env);
-        zdb_db db = open_db_at(HERE, txn, "n", ZDB_CREATE | kinds_of_keys[i]);
+        zdb_db db = open_db_at(HERE, txn, "n", ZDB_CREATE | key_orders[i]);
         put_text(txn, db, "d", "v");
         zdb_cursor *cursor = open_cursor(txn, db);
         zdb_val key = text("a"), value = text("v");
@@ -110,7 +110,7 @@ static void current_replaces_the_value_under_the_cursor(void) {
     zdb_env *env = open_with_numbered(500);
     zdb_txn *txn = begin_write(env);
     zdb_cursor *cursor = open_cursor(txn, ZDB_MAIN_DB);
-    /* Small, empty and large values in turn, so that pages split under the cursor. */
+    /* Small, empty and large values alternate, so that pages split under the cursor. */
     static const size_t sizes[] = {5, 0, 700, 9000};
     void *memory = new_pattern(9000, 4);
     for (unsigned i = 0; i < 500; i++) {
@@ -155,7 +155,7 @@ static void current_needs_an_entry_under_the_cursor(void) {
     close_env(env);
 }
 
-static void current_does_not_go_with_flags_about_the_key(void) {
+static void current_is_refused_with_flags_about_the_key(void) {
     zdb_env *env = open_with_numbered(3);
     zdb_txn *txn = begin_write(env);
     zdb_cursor *cursor = open_cursor(txn, ZDB_MAIN_DB);
@@ -352,7 +352,7 @@ static void a_gap_where_a_cursor_stood_finds_its_neighbours(void) {
     close_env(env);
 }
 
-static void what_one_cursor_deletes_another_misses(void) {
+static void an_entry_deleted_through_one_cursor_is_gone_for_the_others(void) {
     zdb_env *env = open_with_numbered(10);
     zdb_txn *txn = begin_write(env);
     zdb_cursor *one = open_cursor(txn, ZDB_MAIN_DB), *other = open_cursor(txn, ZDB_MAIN_DB);
@@ -376,7 +376,7 @@ static void what_one_cursor_deletes_another_misses(void) {
     close_env(env);
 }
 
-static void a_cursor_does_not_care_about_other_databases(void) {
+static void changes_to_other_databases_do_not_move_a_cursor(void) {
     zdb_env *env = open_with_numbered(100);
     zdb_txn *txn = begin_write(env);
     zdb_db other_db = create_db(txn, "other");
@@ -407,7 +407,7 @@ static const struct test tests[] = {
     TEST(a_refused_append_leaves_the_cursor_where_it_was),
     TEST(current_replaces_the_value_under_the_cursor),
     TEST(current_needs_an_entry_under_the_cursor),
-    TEST(current_does_not_go_with_flags_about_the_key),
+    TEST(current_is_refused_with_flags_about_the_key),
     TEST(deleting_everything_while_walking_forward),
     TEST(deleting_everything_while_walking_backward),
     TEST(deleting_two_of_three_while_walking),
@@ -416,8 +416,8 @@ static const struct test tests[] = {
     TEST(a_cursor_sees_entries_put_beside_it),
     TEST(a_cursor_stays_on_its_key_while_pages_split_and_merge),
     TEST(a_gap_where_a_cursor_stood_finds_its_neighbours),
-    TEST(what_one_cursor_deletes_another_misses),
-    TEST(a_cursor_does_not_care_about_other_databases),
+    TEST(an_entry_deleted_through_one_cursor_is_gone_for_the_others),
+    TEST(changes_to_other_databases_do_not_move_a_cursor),
 };
 
 DEFINE_SUITE(cursor_puts, tests);

@@ -53,7 +53,7 @@ static void closing_an_environment_closes_its_cursors_only(void) {
     zdb_txn *txn = begin_read(env);
     zdb_cursor *cursor = open_cursor(txn, ZDB_MAIN_DB);
     abort_txn(txn);
-    /* The place of the transaction in memory now serves one of the other environment. */
+    /* The memory of the transaction now belongs to a transaction of the other environment. */
     zdb_txn *elsewhere = begin_read(other);
     zdb_cursor *cursor_elsewhere = open_cursor(elsewhere, ZDB_MAIN_DB);
     abort_txn(elsewhere);

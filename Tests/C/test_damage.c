@@ -1,5 +1,5 @@
-/* Files that are not what they should be: whatever a file holds, the library answers with the
- * right data or with an error that says where, and never crashes. */
+/* Damaged and foreign files: for any content of a file, the library returns the right data or an
+ * error that names the place, and never crashes. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,7 +11,7 @@
 
 #define DATA_FILE "env/data.zdb"
 
-/* ------------------------------------------------------- files of other kinds */
+/* ------------------------------------------------------------- foreign files */
 
 static void make_directory_with_file(const void *data, size_t size) {
     REQUIRE(mkdir("env", 0700) == 0);
@@ -54,7 +54,7 @@ static void a_file_of_zeros_is_refused_or_made_an_environment(void) {
         REQUIRE(zeros != NULL);
         write_file(DATA_FILE, zeros, sizes[i]);
         free(zeros);
-        /* It may be what a crash during creation left. */
+        /* A crash during creation may have left it. */
         zdb_env_options options;
         default_options(&options);
         zdb_env *env = NULL;
@@ -87,8 +87,8 @@ static size_t small_value_size(unsigned number) {
     return number * 13 % 200;
 }
 
-/* An environment of some tens of pages: two levels, a named database, some free space and,
- * if asked for, large values in overflow runs. */
+/* An environment of some tens of pages: two levels, a named database, some free pages and, if
+ * asked for, large values in overflow runs. */
 static zdb_verify_report make_environment(bool with_large_values) {
     char key_text[KEY_BYTES];
     zdb_env *env = open_env("env");
@@ -113,17 +113,17 @@ static zdb_verify_report make_environment(bool with_large_values) {
     return report;
 }
 
-/* Counts what is met on a way through a damaged environment. */
+/* Counts what the reads of a damaged environment find. */
 struct findings {
     unsigned errors;
     uint64_t page; /* that the first error named */
 };
 
-/* An answer must be right or say that a page is damaged. */
+/* A call must return the right data or report a damaged page. */
 static void judge(struct findings *findings, int code, const char *what) {
     if (code == ZDB_OK) return;
     if (code != ZDB_CORRUPTED) {
-        check_failed(HERE, "%s answers %s for damage: %s", what, code_name(code), zdb_last_error());
+        check_failed(HERE, "%s returns %s for damage: %s", what, code_name(code), zdb_last_error());
         return;
     }
     uint64_t page = zdb_last_error_page();
@@ -198,8 +198,8 @@ static void count_problem(void *context, uint64_t page, const char *message) {
     if (problems->count++ == 0) problems->first_page = page;
 }
 
-/* Opens, reads and verifies a damaged environment. Returns whether the damage was noticed by
- * opening or verifying; what reading found is in *findings. */
+/* Opens, reads and verifies a damaged environment. Returns whether opening or verifying noticed
+ * the damage; the findings of reading are in *findings. */
 static bool examine(bool with_large_values, struct findings *findings) {
     memset(findings, 0, sizeof(*findings));
     zdb_env_options options;
@@ -230,7 +230,7 @@ static bool examine(bool with_large_values, struct findings *findings) {
     CHECK_EITHER(code, ZDB_OK, ZDB_CORRUPTED);
     CHECK_NUMBER(report.problems, problems.count);
     CHECK((code == ZDB_OK) == (problems.count == 0));
-    /* What reading stumbles over, verifying finds. */
+    /* Any damage that reading finds, verifying finds too. */
     CHECK(findings->errors == 0 || code == ZDB_CORRUPTED);
     if (code == ZDB_CORRUPTED) {
         CHECK_NUMBER(zdb_last_error_page(), problems.first_page);
@@ -265,7 +265,8 @@ static void damage_page_after_page(bool with_large_values) {
             }
         }
         if (step > 1) continue;
-        /* Of all pages in use only the end of a run, beyond the value, holds nothing. */
+        /* Of all pages in use, only the end of a run, beyond the value, may be damaged without
+         * effect. */
         uint64_t run_ends = with_large_values ? ENTRIES / LARGE_EVERY : 0;
         CHECK(noticed + run_ends >= report.tree_pages + report.overflow_pages);
     }
@@ -291,7 +292,7 @@ static void damage_does_no_harm_when_checksums_are_not_checked(void) {
     for (unsigned i = 0; i < repetitions(150); i++) {
         write_file(DATA_FILE, original, size);
         for (unsigned j = 0; j < 4; j++) {
-            /* Headers and slots, where damage leads astray, are at the start of a page. */
+            /* Headers and slots, where damage misleads most, are at the start of a page. */
             uint64_t page = next_random(&random) % report.pages;
             flip_byte(DATA_FILE, page * 4096 + next_random(&random) % 256);
         }
@@ -308,11 +309,12 @@ static void damage_does_no_harm_when_checksums_are_not_checked(void) {
             }
             zdb_cursor *cursor = open_cursor(txn, ZDB_MAIN_DB);
             zdb_val key = nothing(), value = nothing();
-            unsigned met = 0;
-            while (zdb_cursor_get(cursor, &key, &value, ZDB_NEXT) == ZDB_OK && met < 10 * ENTRIES) {
-                has_pattern(value.data, value.size, met++);
+            unsigned seen = 0;
+            while (zdb_cursor_get(cursor, &key, &value, ZDB_NEXT) == ZDB_OK &&
+                   seen < 10 * ENTRIES) {
+                has_pattern(value.data, value.size, seen++);
             }
-            CHECK(met < 10 * ENTRIES); /* no going round in circles */
+            CHECK(seen < 10 * ENTRIES); /* the walk does not go round in circles */
             close_cursor(cursor);
             abort_txn(txn);
         }
@@ -342,7 +344,7 @@ static void full_checking_notices_damage_done_while_open(void) {
     close_env(env);
 }
 
-static void a_writer_that_meets_damage_can_only_abort(void) {
+static void a_writer_that_finds_damage_can_only_abort(void) {
     zdb_verify_report report = make_environment(false);
     for (uint64_t page = 2; page < report.pages; page++) {
         flip_byte(DATA_FILE, page * 4096 + 2000);
@@ -383,7 +385,7 @@ static void a_file_cut_off_in_the_pages_in_use_is_noticed(void) {
         struct findings findings;
         CHECK(examine(true, &findings));
     }
-    /* From the last pages in use on, what is cut off may have been free. */
+    /* Pages at the end that are cut off may have been free. */
     for (uint64_t length = used - 8192; length < used; length += 1000) {
         write_file(DATA_FILE, original, (size_t)length);
         struct findings findings;
@@ -404,7 +406,7 @@ static const struct test tests[] = {
     TEST(damage_to_a_large_value_is_noticed_and_named),
     TEST(damage_does_no_harm_when_checksums_are_not_checked),
     TEST(full_checking_notices_damage_done_while_open),
-    TEST(a_writer_that_meets_damage_can_only_abort),
+    TEST(a_writer_that_finds_damage_can_only_abort),
     TEST(a_file_cut_off_in_the_pages_in_use_is_noticed),
 };
 

@@ -1,4 +1,4 @@
-/* Databases as a whole: what they are, clearing, dropping, renaming, listing. */
+/* Databases as a whole: their flags, clearing, dropping, renaming, listing. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -18,9 +18,9 @@ static uint32_t flags_of(zdb_txn *txn, zdb_db db) {
     return flags;
 }
 
-/* --------------------------------------------------------------------- kinds */
+/* --------------------------------------------------------------------- flags */
 
-static void what_a_database_is_is_recorded_and_compared(void) {
+static void the_flags_of_a_database_are_recorded_and_compared(void) {
     zdb_env *env = open_env("env");
     zdb_txn *txn = begin_write(env);
     zdb_db db;
@@ -72,7 +72,7 @@ static void flags_that_do_not_go_together_are_refused(void) {
     close_env(env);
 }
 
-static void a_main_database_that_is_plain_and_empty_can_be_made_something_else(void) {
+static void a_plain_and_empty_main_database_can_be_given_flags(void) {
     zdb_env *env = open_env("env");
     zdb_db db;
     zdb_txn *txn = begin_read(env);
@@ -233,7 +233,7 @@ static void an_abort_takes_back_what_was_done_to_databases(void) {
     close_env(env);
 }
 
-static void space_of_what_is_dropped_is_used_again(void) {
+static void the_pages_of_dropped_databases_are_used_again(void) {
     zdb_env *env = open_env("env");
     zdb_info info;
     uint64_t pages = 0;
@@ -367,7 +367,8 @@ static void change_and_leave(void *argument) {
     zdb_txn *txn = begin_write(env);
     zdb_db a = open_db(txn, "a"), b = open_db(txn, "b"), c = open_db(txn, "c");
     zdb_db renamed, main_db;
-    /* Dropped and made again, renamed to the name of one dropped, cleared and put to. */
+    /* Databases that are dropped and made again, renamed to the name of a dropped one, cleared
+     * and put to. */
     REQUIRE_OK(zdb_db_drop(txn, a));
     create_db(txn, "a");
     put_text(txn, a, "k", "a anew");
@@ -479,13 +480,13 @@ static void a_transaction_knows_its_environment(void) {
 }
 
 static const struct test tests[] = {
-    TEST(what_a_database_is_is_recorded_and_compared),
+    TEST(the_flags_of_a_database_are_recorded_and_compared),
     TEST(flags_that_do_not_go_together_are_refused),
-    TEST(a_main_database_that_is_plain_and_empty_can_be_made_something_else),
+    TEST(a_plain_and_empty_main_database_can_be_given_flags),
     TEST(a_cleared_database_is_empty_and_can_be_used_on),
     TEST(a_dropped_database_is_gone_for_later_snapshots_only),
     TEST(an_abort_takes_back_what_was_done_to_databases),
-    TEST(space_of_what_is_dropped_is_used_again),
+    TEST(the_pages_of_dropped_databases_are_used_again),
     TEST(a_renamed_database_is_found_under_its_new_name),
     TEST(databases_are_listed_in_the_order_of_their_names),
     TEST(changes_to_databases_are_replayed_from_the_log),

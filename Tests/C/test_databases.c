@@ -239,7 +239,7 @@ static void a_database_whose_creation_was_aborted_is_gone(void) {
     txn = begin_write(env);
     value = text("v");
     CHECK_ERROR(zdb_put(txn, db, &key, &value, 0), ZDB_BAD_DB);
-    /* Made again, by whomever, the database has its handle back. */
+    /* When the database is made again, by any transaction, it has its handle back. */
     CHECK_NUMBER(create_db(txn, "n"), db);
     expect_absent(txn, db, "k");
     put_text(txn, db, "k", "second life");
@@ -269,7 +269,7 @@ static void an_older_snapshot_does_not_have_a_newer_database(void) {
     close_env(env);
 }
 
-/* Every function that takes a database answers ZDB_BAD_DB to one that was not opened. */
+/* Every function that takes a database returns ZDB_BAD_DB for one that was not opened. */
 static void check_bad_db(zdb_txn *txn, zdb_db db) {
     zdb_val key = text("k"), value = text("v");
     CHECK_ERROR(zdb_get(txn, db, &key, &value), ZDB_BAD_DB);

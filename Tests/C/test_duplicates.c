@@ -1,8 +1,9 @@
-/* Several values a key: their order, flags and sizes, how sets grow and shrink, how long pointers
- * to them are good, and what is refused. Moves and cursors that stay put are in test_kinds.c. */
+/* Several values a key: their order, flags and sizes, how their number grows and shrinks, how
+ * long pointers to them are valid, and which calls are refused. Moves and cursors that stay put
+ * are in test_database_flags.c. */
 #include <stdlib.h>
 
-#include "kinds.h"
+#include "database_flags.h"
 #include "suites.h"
 
 #define FIXED (ZDB_DUPSORT | ZDB_DUPFIXED)
@@ -55,7 +56,7 @@ static struct pairs begin_pairs(void) {
     struct pairs pairs;
     pairs.env = open_env("env");
     pairs.txn = begin_write(pairs.env);
-    pairs.db = create_kind(pairs.txn, "pairs", ZDB_DUPSORT);
+    pairs.db = create_with_flags(pairs.txn, "pairs", ZDB_DUPSORT);
     for (size_t i = 0; i < sizeof(contents) / sizeof(contents[0]); i++) {
         REQUIRE_OK(put_texts(pairs.txn, pairs.db, contents[i][0], contents[i][1], 0));
     }
@@ -205,7 +206,7 @@ static void the_current_value_is_replaced_where_the_new_one_belongs(void) {
     CHECK_ERROR(zdb_cursor_get(other, NULL, NULL, ZDB_GET_CURRENT), ZDB_BAD_CURSOR);
     expect_texts(other, ZDB_NEXT, "b", "2");
 
-    /* By one that is there: two become one. */
+    /* By a value that is there: two become one. */
     value = text("3");
     REQUIRE_OK(zdb_cursor_put(other, NULL, &value, ZDB_CURRENT));
     expect_texts(other, ZDB_GET_CURRENT, "b", "3");
@@ -220,10 +221,10 @@ static void the_current_value_is_replaced_where_the_new_one_belongs(void) {
     end_pairs(pairs);
 }
 
-/* ---------------------------------------------------------------- large sets */
+/* -------------------------------------------------------- keys with many values */
 
 static void put_values(zdb_txn *txn, zdb_db db, uint32_t flags, uint32_t count) {
-    /* In no order: by a prime that `count` has no factor in common with. */
+    /* In no order, by steps of a prime that does not divide `count`. */
     REQUIRE(count % 7919 != 0);
     for (uint32_t i = 0; i < count; i++) {
         put_pair(txn, db, flags, 1, (uint32_t)((uint64_t)i * 7919 % count));
@@ -243,10 +244,10 @@ static void grow_and_shrink(uint32_t flags) {
     /* A tenth would not leave the leaf when the tests run slowly. */
     const uint32_t most = tests_run_slowly() ? 20000 : 100000;
     char key_bytes[NUMBER_BYTES], value_bytes[NUMBER_BYTES];
-    zdb_val key = kind_key(key_bytes, flags, 1);
+    zdb_val key = encoded_key(key_bytes, flags, 1);
     zdb_env *env = open_unbounded("env");
     zdb_txn *txn = begin_write(env);
-    zdb_db db = create_kind(txn, "set", flags);
+    zdb_db db = create_with_flags(txn, "set", flags);
     put_values(txn, db, flags, most);
     expect_values(txn, db, flags, most, 1);
     commit(txn);
@@ -255,7 +256,7 @@ static void grow_and_shrink(uint32_t flags) {
     /* Every tenth stays. */
     txn = begin_write(env);
     for (uint32_t i = 0; i < most; i++) {
-        zdb_val value = kind_value(value_bytes, flags, i);
+        zdb_val value = encoded_value(value_bytes, flags, i);
         if (i % 10 != 0) REQUIRE_OK(zdb_del(txn, db, &key, &value));
     }
     expect_values(txn, db, flags, most / 10, 10);
@@ -267,7 +268,7 @@ static void grow_and_shrink(uint32_t flags) {
     zdb_cursor *cursor = open_cursor(txn, db), *kept = open_cursor(txn, db);
     set_pair(kept, flags, 1, 5000);
     while (zdb_cursor_get(cursor, NULL, NULL, ZDB_NEXT) == ZDB_OK) {
-        zdb_val value = nothing(), keep = kind_value(value_bytes, flags, 5000);
+        zdb_val value = nothing(), keep = encoded_value(value_bytes, flags, 5000);
         REQUIRE_OK(zdb_cursor_get(cursor, NULL, &value, ZDB_GET_CURRENT));
         bool keeps = value.size == keep.size && memcmp(value.data, keep.data, keep.size) == 0;
         if (!keeps) REQUIRE_OK(zdb_cursor_del(cursor, 0));
@@ -294,21 +295,21 @@ static void grow_and_shrink(uint32_t flags) {
     close_env(env);
 }
 
-static void a_set_grows_to_100000_values_and_shrinks_to_one(void) {
+static void a_key_grows_to_100000_values_and_shrinks_to_one(void) {
     grow_and_shrink(ZDB_DUPSORT);
 }
-static void a_set_of_integers_grows_to_100000_and_shrinks_to_one(void) {
+static void a_key_grows_to_100000_integers_and_shrinks_to_one(void) {
     grow_and_shrink(INTEGERS);
 }
-static void a_counted_set_grows_to_100000_values_and_shrinks_to_one(void) {
+static void a_counted_key_grows_to_100000_values_and_shrinks_to_one(void) {
     grow_and_shrink(FIXED | ZDB_REVERSEDUP | ZDB_COUNTED);
 }
 
-static void a_large_set_is_deleted_at_once_and_its_pages_are_free(void) {
+static void a_key_with_many_values_is_deleted_at_once_and_its_pages_are_free(void) {
     const uint32_t flags = ZDB_DUPSORT;
     zdb_env *env = open_unbounded("env");
     zdb_txn *txn = begin_write(env);
-    zdb_db db = create_kind(txn, "set", flags);
+    zdb_db db = create_with_flags(txn, "set", flags);
     put_pair(txn, db, flags, 0, 1);
     put_values(txn, db, flags, 30000);
     put_pair(txn, db, flags, 2, 1);
@@ -334,8 +335,8 @@ static void a_large_set_is_deleted_at_once_and_its_pages_are_free(void) {
     close_env(env);
 }
 
-/* A cursor in the middle of a set that others turn into a tree and back. */
-static void a_cursor_stays_while_its_set_becomes_a_tree_and_a_set_again(void) {
+/* A cursor amid inline values that other calls move to a value tree and back. */
+static void a_cursor_stays_while_its_values_move_to_a_tree_and_back_inline(void) {
     static const uint32_t all_flags[] = {ZDB_DUPSORT, FIXED, INTEGERS, ZDB_DUPSORT | ZDB_COUNTED};
     enum { COUNT = 3000, KEPT = 1500 };
     zdb_env *env = open_env("env");
@@ -343,21 +344,21 @@ static void a_cursor_stays_while_its_set_becomes_a_tree_and_a_set_again(void) {
         const uint32_t flags = all_flags[k];
         char name[2] = {(char)('a' + k), '\0'};
         zdb_txn *txn = begin_write(env);
-        zdb_db db = create_kind(txn, name, flags);
+        zdb_db db = create_with_flags(txn, name, flags);
         zdb_cursor *cursor = open_cursor(txn, db), *writer = open_cursor(txn, db);
         put_pair(txn, db, flags, 1, KEPT);
         set_pair(cursor, flags, 1, KEPT);
         for (uint32_t i = 0; i < COUNT; i++) {
             uint32_t number = i % 2 == 0 ? KEPT - i / 2 - 1 : KEPT + i / 2 + 1;
             char key_bytes[NUMBER_BYTES], value_bytes[NUMBER_BYTES];
-            zdb_val key = kind_key(key_bytes, flags, 1);
-            zdb_val value = kind_value(value_bytes, flags, number);
+            zdb_val key = encoded_key(key_bytes, flags, 1);
+            zdb_val value = encoded_value(value_bytes, flags, number);
             REQUIRE_OK(zdb_cursor_put(writer, &key, &value, 0));
             if (i % 64 == 0) expect_pair(cursor, ZDB_GET_CURRENT, flags, 1, KEPT);
         }
         zdb_db_stat stat;
         get_stat(txn, db, &stat);
-        CHECK(stat.leaf_pages > 2); /* a tree */
+        CHECK(stat.leaf_pages > 2); /* a value tree */
         CHECK_NUMBER(count_of(cursor), COUNT + 1);
         expect_pair(cursor, ZDB_NEXT, flags, 1, KEPT + 1);
         expect_pair(cursor, ZDB_PREV, flags, 1, KEPT);
@@ -386,7 +387,7 @@ static void a_cursor_stays_while_its_set_becomes_a_tree_and_a_set_again(void) {
 
 /* ------------------------------------------------------------------ lifetimes */
 
-/* Pointers from small sets and from large ones, kept while a writer changes all of them. */
+/* Pointers to inline values and into value trees, kept while a writer changes all of them. */
 static void values_stay_until_the_read_transaction_ends(void) {
     enum { KEYS = 40, LARGE = 2000, SMALL = 5 };
     static zdb_val kept[KEYS * LARGE];
@@ -394,7 +395,7 @@ static void values_stay_until_the_read_transaction_ends(void) {
     char key_bytes[NUMBER_BYTES], value_bytes[NUMBER_BYTES];
     zdb_env *env = open_unbounded("env");
     zdb_txn *txn = begin_write(env);
-    zdb_db db = create_kind(txn, "pairs", flags);
+    zdb_db db = create_with_flags(txn, "pairs", flags);
     for (uint32_t key = 0; key < KEYS; key++) {
         for (uint32_t i = 0; i < (key % 4 == 0 ? LARGE : SMALL); i++) {
             put_pair(txn, db, flags, key, i * 3);
@@ -412,7 +413,7 @@ static void values_stay_until_the_read_transaction_ends(void) {
     for (unsigned round = 0; round < 3; round++) {
         txn = begin_write(env);
         for (uint32_t key = 0; key < KEYS; key++) {
-            zdb_val k = kind_key(key_bytes, flags, key);
+            zdb_val k = encoded_key(key_bytes, flags, key);
             if ((key + round) % 3 == 0) {
                 REQUIRE_OK(zdb_del(txn, db, &k, NULL));
                 put_pair(txn, db, flags, key, 1);
@@ -426,7 +427,7 @@ static void values_stay_until_the_read_transaction_ends(void) {
     size_t at = 0;
     for (uint32_t key = 0; key < KEYS; key++) {
         for (uint32_t i = 0; i < (key % 4 == 0 ? LARGE : SMALL); i++) {
-            zdb_val expected = kind_value(value_bytes, flags, i * 3);
+            zdb_val expected = encoded_value(value_bytes, flags, i * 3);
             CHECK_BYTES(kept[at], expected.data, expected.size);
             at++;
         }
@@ -442,7 +443,7 @@ static void arrays_hold_all_values_of_a_key_in_order(void) {
     char value_bytes[NUMBER_BYTES];
     zdb_env *env = open_env("env");
     zdb_txn *txn = begin_write(env);
-    zdb_db db = create_kind(txn, "integers", flags);
+    zdb_db db = create_with_flags(txn, "integers", flags);
     put_pair(txn, db, flags, 0, 5);
     put_values(txn, db, flags, COUNT);
     commit(txn);
@@ -459,7 +460,7 @@ static void arrays_hold_all_values_of_a_key_in_order(void) {
     while (zdb_cursor_get(cursor, &key, &array, op) == ZDB_OK) {
         REQUIRE(array.size % 8 == 0 && array.size > 0);
         for (size_t i = 0; i < array.size; i += 8) {
-            zdb_val expected = kind_value(value_bytes, flags, number++);
+            zdb_val expected = encoded_value(value_bytes, flags, number++);
             CHECK(memcmp((const char *)array.data + i, expected.data, 8) == 0);
         }
         expect_pair(cursor, ZDB_GET_CURRENT, flags, 1, number - 1);
@@ -473,13 +474,13 @@ static void arrays_hold_all_values_of_a_key_in_order(void) {
         REQUIRE(array.size % 8 == 0 && array.size > 0 &&
                 array.size / 8 <= number - last - read_back);
         for (size_t i = array.size; i > 0; i -= 8) {
-            zdb_val expected = kind_value(value_bytes, flags, number - last - ++read_back);
+            zdb_val expected = encoded_value(value_bytes, flags, number - last - ++read_back);
             CHECK(memcmp((const char *)array.data + i - 8, expected.data, 8) == 0);
         }
         arrays--;
     }
     CHECK_NUMBER(read_back + last, number);
-    /* Back on the first array, from whose first value there is nothing before. */
+    /* Back on the first array; there is nothing before its first value. */
     CHECK_NUMBER(arrays, 1);
     expect_pair(cursor, ZDB_GET_CURRENT, flags, 1, 0);
     close_cursor(cursor);
@@ -494,11 +495,11 @@ static const struct test tests[] = {
     TEST(put_flags_look_at_key_and_value),
     TEST(deletions_take_one_value_or_all),
     TEST(the_current_value_is_replaced_where_the_new_one_belongs),
-    TEST(a_set_grows_to_100000_values_and_shrinks_to_one),
-    TEST(a_set_of_integers_grows_to_100000_and_shrinks_to_one),
-    TEST(a_counted_set_grows_to_100000_values_and_shrinks_to_one),
-    TEST(a_large_set_is_deleted_at_once_and_its_pages_are_free),
-    TEST(a_cursor_stays_while_its_set_becomes_a_tree_and_a_set_again),
+    TEST(a_key_grows_to_100000_values_and_shrinks_to_one),
+    TEST(a_key_grows_to_100000_integers_and_shrinks_to_one),
+    TEST(a_counted_key_grows_to_100000_values_and_shrinks_to_one),
+    TEST(a_key_with_many_values_is_deleted_at_once_and_its_pages_are_free),
+    TEST(a_cursor_stays_while_its_values_move_to_a_tree_and_back_inline),
     TEST(values_stay_until_the_read_transaction_ends),
     TEST(arrays_hold_all_values_of_a_key_in_order),
 };

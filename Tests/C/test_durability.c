@@ -1,4 +1,5 @@
-/* What a commit waits for, what syncing and checkpoints do, and how large the log gets. */
+/* Durability: what a commit waits for, what syncing and checkpoints do, and how large the log
+ * gets. */
 #include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -142,7 +143,7 @@ static void a_full_commit_is_on_disk_when_it_returns(void) {
     close_env(env);
 }
 
-/* 100 ms are promised; the wait is this long only if something is wrong. */
+/* The promise is 100 ms; the wait is this long only if something is wrong. */
 enum { FLUSH_SECONDS_MAX = 30 };
 
 static bool is_flushed_in_time(const struct lock_file *file, uint64_t position) {
@@ -363,7 +364,7 @@ static uint64_t log_directory_bytes(void) {
         int length = snprintf(path, sizeof(path), "env/log/%s", entry->d_name);
         REQUIRE(length > 0 && (size_t)length < sizeof(path));
         struct stat status;
-        /* Files come and go meanwhile. */
+        /* Files come and go at the same time. */
         if (entry->d_name[0] != '.' && stat(path, &status) == 0) {
             bytes_found += (uint64_t)status.st_size;
         }
@@ -398,7 +399,7 @@ static void keep_log_within(uint32_t durability, uint32_t threads, uint64_t fact
         if (log_directory_bytes() > directory_max) directory_max = log_directory_bytes();
     }
     CHECK(info_of(env).checkpoint_txn_id > first);
-    /* Written: a hundred times the log's size. */
+    /* This writes a hundred times the size of the log. */
     CHECK(directory_max <= 8 * options.log_size);
     expect_sound(env);
     close_env(env);
@@ -484,7 +485,7 @@ static void without_threads_a_later_commit_flushes_relaxed_ones(void) {
     uint64_t flushed = log_flushed(&lock_file);
     commit_with(env, 0, "k", "v");
     uint64_t position = flushed + info_of(env).log_bytes - before.log_bytes;
-    /* The time it may stay off the disk, and more. */
+    /* Longer than the time that it may stay off the disk. */
     struct timespec pause = {0, 150000000};
     nanosleep(&pause, NULL);
     commit_with(env, 0, "k", "v");

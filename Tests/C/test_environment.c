@@ -284,7 +284,7 @@ static void an_empty_directory_becomes_an_environment(void) {
     CHECK_NUMBER(file_mode("env"), 0755);
 }
 
-static void nocreate_opens_what_is_there(void) {
+static void nocreate_opens_an_existing_environment(void) {
     expect_usable(HERE, NULL, "env");
     zdb_env_options options;
     default_options(&options);
@@ -333,7 +333,7 @@ static void files_get_the_mode_that_was_asked_for(void) {
 
 /* -------------------------------------------------------- opening and closing */
 
-static void what_was_committed_is_there_after_reopening(void) {
+static void commits_are_there_after_reopening(void) {
     zdb_env *env = open_env("env");
     zdb_info before, after;
     get_info(env, &before);
@@ -364,7 +364,7 @@ static void a_path_is_opened_once_in_a_process(void) {
     options.flags = ZDB_RDONLY;
     CHECK_ERROR(zdb_env_open("env", &options, &second), ZDB_BUSY);
 
-    /* The path is the directory, however it is spelled. */
+    /* The path names the same directory in every spelling. */
     char directory[PATH_BYTES / 2], absolute[PATH_BYTES];
     REQUIRE(getcwd(directory, sizeof(directory)) != NULL);
     snprintf(absolute, sizeof(absolute), "%s/env", directory);
@@ -542,10 +542,10 @@ static const struct test tests[] = {
     TEST(a_directory_without_permission_gives_eacces),
     TEST(nothing_is_created_when_not_asked_for),
     TEST(an_empty_directory_becomes_an_environment),
-    TEST(nocreate_opens_what_is_there),
+    TEST(nocreate_opens_an_existing_environment),
     TEST(files_belong_to_their_owner_alone),
     TEST(files_get_the_mode_that_was_asked_for),
-    TEST(what_was_committed_is_there_after_reopening),
+    TEST(commits_are_there_after_reopening),
     TEST(a_path_is_opened_once_in_a_process),
     TEST(an_environment_opens_and_closes_many_times),
     TEST(many_environments_are_open_at_once),

@@ -1,4 +1,4 @@
-/* The version, the texts of result codes and the story of the last error. */
+/* The version, the texts of result codes and the message of the last error. */
 #include <errno.h>
 #include <limits.h>
 #include <stdio.h>
@@ -115,7 +115,7 @@ static void each_thread_has_a_last_error_of_its_own(void) {
     CHECK_TEXT(zdb_last_error(), message);
 }
 
-static void messages_name_what_they_speak_of(void) {
+static void messages_name_their_subject(void) {
     zdb_env_options options;
     default_options(&options);
     options.flags = ZDB_NOCREATE;
@@ -151,7 +151,7 @@ static const struct test tests[] = {
     TEST(a_success_leaves_the_last_error_alone),
     TEST(a_newer_error_takes_the_place_of_the_last),
     TEST(each_thread_has_a_last_error_of_its_own),
-    TEST(messages_name_what_they_speak_of),
+    TEST(messages_name_their_subject),
 };
 
 DEFINE_SUITE(errors, tests);

@@ -1,5 +1,5 @@
-/* Programs with a limit on the size of files, to which SIGXFSZ does what it does by default: end
- * them. The library must not let it come to that. */
+/* Programs with a limit on the size of files. By default SIGXFSZ ends such programs, and the
+ * library must not let that happen. */
 #include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -17,7 +17,7 @@ static void limit_file_size(uint64_t size) {
     REQUIRE(setrlimit(RLIMIT_FSIZE, &limit) == 0);
 }
 
-/* In a child, as the signal would end it: that fails the test. */
+/* In a child, as the signal would end the process, which fails the test. */
 static void run_unprotected(void (*run)(void *), void *argument) {
     REQUIRE(signal(SIGXFSZ, SIG_DFL) != SIG_ERR);
     run_in_process(run, argument);
@@ -83,7 +83,7 @@ static void a_data_file_that_may_not_grow_fails_its_transaction_only(void) {
     run_unprotected(grow_the_data_file, NULL);
 }
 
-/* The kernel refuses what is beyond the limit in files that are longer already, too. */
+/* The kernel refuses writes beyond the limit in longer files, too. */
 static void change_beyond_the_limit(void *argument) {
     (void)argument;
     limit_file_size(2 * MIB);
@@ -106,7 +106,7 @@ static void change_beyond_the_limit(void *argument) {
     close_env(env);
 }
 
-static void what_lies_beyond_the_limit_already_is_not_written_either(void) {
+static void pages_already_beyond_the_limit_are_not_written_either(void) {
     zdb_env *env = open_threadless();
     REQUIRE_OK(put_pattern(env, "first", 3 * MIB));
     close_env(env);
@@ -134,7 +134,7 @@ static void a_log_that_cannot_be_begun_fails_the_commit(void) {
     run_unprotected(begin_a_log, NULL);
 }
 
-/* Passes only if something is wrong. */
+/* The time is up only if something is wrong. */
 enum { WARNING_SECONDS_MAX = 30 };
 
 struct warnings {
@@ -166,8 +166,8 @@ static bool is_warned_in_time(struct warnings *events) {
     return false;
 }
 
-/* The second segment, of 2 MiB, is to be made by the library's thread when the first is half full;
- * when it is full, by the commit. */
+/* The library's thread shall make the second segment, of 2 MiB, when the first is half full;
+ * when the first is full, the commit makes it. */
 static void continue_a_log(void *argument) {
     (void)argument;
     struct warnings events = {PTHREAD_MUTEX_INITIALIZER, 0, 0};
@@ -238,7 +238,7 @@ static void an_environment_that_may_not_be_made_is_not_opened(void) {
 
 static const struct test tests[] = {
     TEST(a_data_file_that_may_not_grow_fails_its_transaction_only),
-    TEST(what_lies_beyond_the_limit_already_is_not_written_either),
+    TEST(pages_already_beyond_the_limit_are_not_written_either),
     TEST(a_log_that_cannot_be_begun_fails_the_commit),
     TEST(a_log_that_cannot_go_on_fails_the_commit),
     TEST(a_reader_table_that_may_not_grow_is_full),

@@ -1,5 +1,5 @@
-/* Children that fork() made: what they inherit answers ZDB_FORKED, what they open themselves
- * works, and whatever they do leaves the parent's environment alone. */
+/* Children that fork() made: inherited handles return ZDB_FORKED, handles that a child opens
+ * work, and no child affects the parent's environment. */
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -7,7 +7,7 @@
 #include "suites.h"
 #include "support.h"
 
-/* What a child inherits. */
+/* The handles that a child inherits. */
 struct inheritance {
     zdb_env *env;
     zdb_txn *writer, *reader;
@@ -85,7 +85,7 @@ static void use_grandchild(void *argument) {
     use_inherited_handles(argument);
 }
 
-static void handles_are_no_better_in_a_grandchild(void) {
+static void inherited_handles_are_refused_in_a_grandchild_too(void) {
     struct inheritance inheritance = make_inheritance();
     run_in_process(use_grandchild, &inheritance);
     check_and_close(&inheritance);
@@ -134,7 +134,7 @@ static void expect_what_the_child_put(zdb_env *env) {
     expect_sound(env);
 }
 
-static void a_child_opens_what_its_parent_has_closed(void) {
+static void a_child_opens_an_environment_that_its_parent_has_closed(void) {
     zdb_env *env = open_env("env");
     zdb_txn *txn = begin_write(env);
     put_numbered(txn, ZDB_MAIN_DB, 100);
@@ -146,7 +146,7 @@ static void a_child_opens_what_its_parent_has_closed(void) {
     close_env(env);
 }
 
-static void a_child_opens_anew_what_its_parent_has_open(void) {
+static void a_child_opens_anew_an_environment_that_its_parent_has_open(void) {
     zdb_env *env = open_env("env");
     zdb_txn *txn = begin_write(env);
     put_numbered(txn, ZDB_MAIN_DB, 100);
@@ -181,7 +181,8 @@ static void use_inherited_environment(void *argument) {
 static void a_fork_amid_busy_threads_is_recognised(void) {
     zdb_env *env = open_env("env");
     pthread_t busy = start_thread(begin_and_end_readers, env);
-    /* What a thread that the child has not got was holding is lost there, as memcheck notices. */
+    /* Memory that belongs to a thread that the child does not have is lost there, as memcheck
+     * notices. */
     bool fails = !tests_run_slowly();
     pthread_t failing = busy;
     if (fails) failing = start_thread(fail_often, env);
@@ -195,10 +196,10 @@ static void a_fork_amid_busy_threads_is_recognised(void) {
 static const struct test tests[] = {
     TEST(every_inherited_handle_says_so),
     TEST(a_child_that_just_exits_does_no_harm),
-    TEST(handles_are_no_better_in_a_grandchild),
+    TEST(inherited_handles_are_refused_in_a_grandchild_too),
     TEST(a_child_opens_another_environment),
-    TEST(a_child_opens_what_its_parent_has_closed),
-    TEST(a_child_opens_anew_what_its_parent_has_open),
+    TEST(a_child_opens_an_environment_that_its_parent_has_closed),
+    TEST(a_child_opens_anew_an_environment_that_its_parent_has_open),
     TEST(a_fork_amid_busy_threads_is_recognised),
 };
 

@@ -1,4 +1,4 @@
-/* Handles that are no handles, or no longer: every function recognises them. */
+/* Invalid and closed handles: every function recognises them. */
 #include <stdlib.h>
 
 #include "calls.h"
@@ -94,7 +94,7 @@ static void pointers_that_are_no_handles_are_refused(void) {
     check_garbage(&handles, on_the_stack);
     check_garbage(&handles, on_the_heap);
     check_garbage(&handles, &handles);
-    /* Near to a handle is no handle. */
+    /* A pointer near a handle is no handle. */
     uintptr_t near_to[] = {(uintptr_t)handles.env, (uintptr_t)handles.writer,
                            (uintptr_t)handles.reader, (uintptr_t)handles.cursor};
     for (size_t i = 0; i < sizeof(near_to) / sizeof(near_to[0]); i++) {
@@ -149,8 +149,8 @@ static void a_closed_cursor_is_refused(void) {
     close_env(env);
 }
 
-/* A handle that was closed must not come to mean one that was opened later: programs that hold
- * on to the old one would then work on the new without knowing. */
+/* A closed handle must not come to mean one that was opened later: a program that keeps the old
+ * one would then work on the new one without knowing. */
 
 static void a_closed_environment_is_not_taken_for_a_later_one(void) {
     zdb_env *old = open_env("old");

@@ -1,4 +1,4 @@
-/* Limits that transactions run into, and what they leave behind: nothing. */
+/* Limits that transactions reach, and that leave nothing behind. */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -143,7 +143,7 @@ static void check_full_environment(unsigned batch, size_t value_size) {
     expect_patterns(env, count, value_size);
     expect_sound(env);
 
-    /* It still answers, still says that it is full, and is still intact. */
+    /* The environment can still be read, still reports that it is full, and is still intact. */
     zdb_txn *txn = begin_write(env);
     int code = ZDB_OK;
     for (unsigned i = 0; i < 1000 && code == ZDB_OK; i++) code = put_pattern(txn, 200000 + i, 4000);
@@ -152,7 +152,7 @@ static void check_full_environment(unsigned batch, size_t value_size) {
     expect_patterns(env, count, value_size);
     close_env(env);
 
-    /* Given more room it goes on where it was. */
+    /* With more room, it goes on where it was. */
     env = open_with_size(16 * MIB);
     expect_patterns(env, count, value_size);
     txn = begin_write(env);
@@ -183,7 +183,7 @@ static void a_transaction_too_large_for_the_environment_leaves_no_trace(void) {
         CHECK_ERROR(code, ZDB_FULL);
         abort_txn(txn);
     }
-    /* The space was given back ten times. */
+    /* The pages were given back ten times. */
     txn = begin_write(env);
     for (unsigned i = 0; i < 150; i++) REQUIRE_OK(put_pattern(txn, i, 1000));
     commit(txn);

@@ -1,4 +1,4 @@
-/* Logs that are torn, cut off or damaged, and what recovery says of them. */
+/* Logs that are torn, cut off or damaged, and how recovery reports them. */
 #include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,7 +23,7 @@ static void find_segment(char path[PATH_BYTES]) {
     REQUIRE(found == 1);
 }
 
-/* Where the log speaks of an entry. */
+/* The place in the log of an entry. */
 static uint64_t find_in_log(char path[PATH_BYTES], unsigned number) {
     char key_text[KEY_BYTES];
     zdb_val key = numbered(key_text, "key", number);
@@ -82,14 +82,15 @@ static void a_damaged_record_with_good_ones_behind_it_is_reported(void) {
         }
         CHECK(is_named);
     }
-    /* Nothing has been skipped or thrown away: put right again, it is all there. */
+    /* No record has been skipped or thrown away: when the damage is undone, all of them are
+     * there. */
     flip_byte(path, offset);
     zdb_env *env = open_env("env");
     expect_entries(env, 10);
     close_env(env);
 }
 
-static void what_does_not_belong_to_the_log_does_no_harm(void) {
+static void files_that_do_not_belong_to_the_log_do_no_harm(void) {
     zdb_env *env = open_env("env");
     commit_one(env, 0);
     close_env(env);
@@ -131,7 +132,7 @@ static zdb_env *open_noting(struct events *events) {
     return open_env_with("env", &options);
 }
 
-static void a_recovery_is_told(void) {
+static void a_recovery_is_reported(void) {
     struct events events;
     close_env(open_noting(&events));
     CHECK_NUMBER(events.count, 0);
@@ -166,8 +167,8 @@ static const struct test tests[] = {
     TEST(a_torn_record_at_the_end_ends_the_replay),
     TEST(a_log_that_was_cut_off_is_reported),
     TEST(a_damaged_record_with_good_ones_behind_it_is_reported),
-    TEST(what_does_not_belong_to_the_log_does_no_harm),
-    TEST(a_recovery_is_told),
+    TEST(files_that_do_not_belong_to_the_log_do_no_harm),
+    TEST(a_recovery_is_reported),
     TEST(a_record_that_was_cut_off_is_warned_of_once),
 };
 

@@ -1,5 +1,5 @@
-/* Transactions nested in others: what they see, what their commit and their abort do, and what is
- * refused meanwhile. */
+/* Nested transactions: what they see, what their commit and their abort do, and which calls are
+ * refused at the same time. */
 #include "calls.h"
 #include "suites.h"
 #include "support.h"
@@ -47,7 +47,7 @@ static void a_child_sees_its_parent_and_adds_to_it(void) {
     close_env(env);
 }
 
-static void what_a_child_did_is_taken_back(void) {
+static void the_changes_of_a_child_are_taken_back(void) {
     enum { COUNT = 20000, SIZE = 100000 };
     zdb_env *env = open_env("env");
     zdb_txn *parent = begin_write(env);
@@ -97,7 +97,8 @@ static void a_parent_takes_back_what_its_children_gave_it(void) {
     close_env(env);
 }
 
-/* Puts what only the library's log can bring back: space that is filled after the call. */
+/* Reserves values, which are filled after the call, so that only the library's log can bring
+ * them back. */
 static void put_reserved(zdb_txn *txn, const char *key_text, size_t size, uint64_t seed) {
     zdb_val key = text(key_text), value = bytes(NULL, size);
     REQUIRE_OK(zdb_put(txn, ZDB_MAIN_DB, &key, &value, ZDB_RESERVE));
@@ -150,8 +151,8 @@ static void put_many_values(zdb_txn *txn, zdb_db db, const char *key_text, unsig
     }
 }
 
-/* In one transaction or in ones nested in it: databases cleared, dropped, renamed, made anew, and
- * thousands of values of one key, which have a tree of their own. */
+/* In one transaction or in nested ones: databases are cleared, dropped, renamed and made anew,
+ * and a key gets thousands of values, which lie in a value tree. */
 static void turn_databases_over(zdb_txn *txn, const zdb_db db[3]) {
     zdb_db made;
     put_many_values(txn, db[0], "k", 3000);
@@ -214,7 +215,8 @@ static void databases_are_turned_over_and_taken_back(void) {
     REQUIRE_OK(zdb_del(child, db[0], &key, NULL));
     commit(child);
     expect_turned_over(parent, db);
-    /* In what its handle stands for now there is one key, before the one it was on. */
+    /* The database that its handle stands for now has one key, before the one that the cursor
+     * was on. */
     expect_entry(cursor, ZDB_NEXT, NULL);
     expect_entry(cursor, ZDB_PREV, "k");
     close_cursor(cursor);
@@ -245,7 +247,7 @@ static void commit_and_die(void *argument) {
     _exit(check_failures() == 0 ? 0 : 1);
 }
 
-static void a_replay_brings_back_what_was_not_taken_back(void) {
+static void a_replay_brings_back_the_changes_that_were_not_taken_back(void) {
     run_in_process(commit_and_die, NULL);
     zdb_env *env = open_env("env");
     zdb_info info;
@@ -259,7 +261,7 @@ static void a_replay_brings_back_what_was_not_taken_back(void) {
     close_env(env);
 }
 
-/* ------------------------------------------------------- what is refused meanwhile */
+/* ------------------------------------------- calls that are refused meanwhile */
 
 static void a_parent_answers_nothing_while_it_has_a_child(void) {
     zdb_env *env = open_env("env");
@@ -353,14 +355,14 @@ static void wrong_parents_and_flags_are_refused(void) {
     char not_a_transaction;
     CHECK_ERROR(zdb_txn_begin(env, (zdb_txn *)(void *)&not_a_transaction, 0, &child),
                 ZDB_BAD_HANDLE);
-    /* None of this was in the parent's way. */
+    /* None of this affected the parent. */
     put_text(parent, ZDB_MAIN_DB, "k", "v");
     commit(parent);
     close_env(other_env);
     close_env(env);
 }
 
-static void children_are_nested_so_deep_and_no_deeper(void) {
+static void children_are_nested_up_to_the_maximum_depth(void) {
     zdb_env *env = open_env("env");
     zdb_txn *levels[ZDB_MAX_NESTING + 1], *deeper = NULL;
     char buffer[KEY_BYTES];
@@ -371,7 +373,7 @@ static void children_are_nested_so_deep_and_no_deeper(void) {
         REQUIRE_OK(zdb_put(levels[i], ZDB_MAIN_DB, &key, &key, 0));
     }
     CHECK_ERROR(zdb_txn_begin(env, levels[ZDB_MAX_NESTING], 0, &deeper), ZDB_FULL);
-    /* Refusing a level breaks nothing. */
+    /* Refusing a level damages nothing. */
     put_text(levels[ZDB_MAX_NESTING], ZDB_MAIN_DB, "deepest", "v");
     for (unsigned i = ZDB_MAX_NESTING; i >= 1; i--) {
         if (i == 10) {
@@ -423,7 +425,7 @@ static void a_child_that_breaks_leaves_its_parent_whole(void) {
     }
     put_text(parent, ZDB_MAIN_DB, "after", "v");
     commit(parent);
-    /* And a parent that is broken has no children. */
+    /* And a parent that has failed takes no children. */
     parent = begin_write(env);
     fill_until_full(parent);
     CHECK_ERROR(zdb_txn_begin(env, parent, 0, &none), ZDB_BAD_TXN);
@@ -510,7 +512,7 @@ static void *call_the_parent(void *argument) {
     return NULL;
 }
 
-/* A thread that calls the parent by mistake is sent away, whatever its child is doing. */
+/* A thread that calls the parent by mistake is refused, at any moment of its child's work. */
 static void a_parent_is_not_entered_while_its_child_ends(void) {
     struct family family;
     family.env = open_env("env");
@@ -558,16 +560,16 @@ static void a_nested_transaction_is_not_inherited_through_fork(void) {
 
 static const struct test tests[] = {
     TEST(a_child_sees_its_parent_and_adds_to_it),
-    TEST(what_a_child_did_is_taken_back),
+    TEST(the_changes_of_a_child_are_taken_back),
     TEST(a_parent_takes_back_what_its_children_gave_it),
-    TEST(a_replay_brings_back_what_was_not_taken_back),
+    TEST(a_replay_brings_back_the_changes_that_were_not_taken_back),
     TEST(a_replay_brings_back_space_that_was_filled),
     TEST(databases_are_turned_over_and_taken_back),
     TEST(a_parent_answers_nothing_while_it_has_a_child),
     TEST(an_environment_with_a_child_open_is_not_closed),
     TEST(a_child_that_has_ended_is_no_handle),
     TEST(wrong_parents_and_flags_are_refused),
-    TEST(children_are_nested_so_deep_and_no_deeper),
+    TEST(children_are_nested_up_to_the_maximum_depth),
     TEST(a_child_that_breaks_leaves_its_parent_whole),
     TEST(cursors_of_the_parent_keep_their_places),
     TEST(a_child_is_used_by_another_thread_than_its_parent),

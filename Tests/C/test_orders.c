@@ -1,7 +1,7 @@
 /* Key orders: bytes, bytes from the last to the first, integers; and how values are ordered. */
 #include <stdlib.h>
 
-#include "kinds.h"
+#include "database_flags.h"
 #include "suites.h"
 
 static void little_endian(unsigned char out[8], uint64_t number, size_t size) {
@@ -12,11 +12,11 @@ static int sign(int order) {
     return (order > 0) - (order < 0);
 }
 
-/* The keys put in the order of `keys` come back in it, however they were put. */
+/* The keys come back in the order of `keys`, however they were put. */
 static void expect_order(uint32_t flags, const zdb_val *keys, size_t count, bool backward) {
     zdb_env *env = open_env("env");
     zdb_txn *txn = begin_write(env);
-    zdb_db db = create_kind(txn, "ordered", flags);
+    zdb_db db = create_with_flags(txn, "ordered", flags);
     zdb_val value = text("v"), key = nothing();
     for (size_t i = 0; i < count; i++) {
         key = keys[backward ? count - 1 - i : i];
@@ -101,11 +101,11 @@ static void integer_keys_are_ordered_as_numbers(void) {
     }
 }
 
-/* Values of one key, as expect_order() of keys. */
+/* Values of one key, checked as expect_order() checks keys. */
 static void expect_value_order(uint32_t flags, const zdb_val *values, size_t count) {
     zdb_env *env = open_env("env");
     zdb_txn *txn = begin_write(env);
-    zdb_db db = create_kind(txn, "ordered", flags);
+    zdb_db db = create_with_flags(txn, "ordered", flags);
     zdb_val key = text("key"), value = nothing();
     for (size_t i = 0; i < count; i++) {
         value = values[(i * 7 + 3) % count];
@@ -169,7 +169,7 @@ static void a_large_database_keeps_its_order(void) {
         const uint32_t flags = orders[k];
         zdb_env *env = open_env("env");
         zdb_txn *txn = begin_write(env);
-        zdb_db db = create_kind(txn, "large", flags);
+        zdb_db db = create_with_flags(txn, "large", flags);
         for (uint32_t i = 0; i < count; i++) {
             uint32_t number = (uint32_t)((uint64_t)i * 7919 % count) * 5;
             put_pair(txn, db, flags, number, number);
@@ -185,18 +185,18 @@ static void a_large_database_keeps_its_order(void) {
             expect_pair(cursor, ZDB_NEXT, flags, i * 5, i * 5);
         }
         for (uint32_t i = 0; i < count * 5 - 5; i += 113) {
-            zdb_val key = kind_key(key_bytes, flags, i), value = nothing();
+            zdb_val key = encoded_key(key_bytes, flags, i), value = nothing();
             CHECK_CODE(zdb_get(txn, db, &key, &value), i % 5 == 0 ? ZDB_OK : ZDB_NOT_FOUND);
             REQUIRE_OK(zdb_cursor_get(cursor, &key, &value, ZDB_SET_RANGE));
             expect_pair(cursor, ZDB_GET_CURRENT, flags, (i + 4) / 5 * 5, (i + 4) / 5 * 5);
         }
-        zdb_val key = kind_key(key_bytes, flags, count * 5 - 6), value = text("v");
+        zdb_val key = encoded_key(key_bytes, flags, count * 5 - 6), value = text("v");
         CHECK_ERROR(zdb_put(txn, db, &key, &value, ZDB_APPEND), ZDB_NOT_SORTED);
-        key = kind_key(key_bytes, flags, count * 5);
+        key = encoded_key(key_bytes, flags, count * 5);
         CHECK_CODE(zdb_put(txn, db, &key, &value, ZDB_APPEND), ZDB_OK);
         char low_bytes[NUMBER_BYTES];
-        zdb_val low = kind_key(low_bytes, flags, 500);
-        key = kind_key(key_bytes, flags, count * 5 - 500);
+        zdb_val low = encoded_key(low_bytes, flags, 500);
+        key = encoded_key(key_bytes, flags, count * 5 - 500);
         uint64_t deleted = 0;
         REQUIRE_OK(zdb_del_range(txn, db, &low, &key, &deleted));
         CHECK_NUMBER(deleted, count - 200);
@@ -213,7 +213,7 @@ static void reversed_keys_may_be_as_long_as_others(void) {
     static unsigned char memory[2][1017];
     zdb_env *env = open_env("env");
     zdb_txn *txn = begin_write(env);
-    zdb_db db = create_kind(txn, "reversed", ZDB_REVERSEKEY);
+    zdb_db db = create_with_flags(txn, "reversed", ZDB_REVERSEKEY);
     zdb_cursor *cursor = open_cursor(txn, db);
     for (size_t size = 1; size <= 1016; size++) {
         fill_pattern(memory[0], size, size);

@@ -59,7 +59,7 @@ static zdb_val committers_key(char buffer[KEY_BYTES], unsigned committer, unsign
     return numbered(buffer, "key", committer * 1000 + commit_number);
 }
 
-/* Who commits sees it at once, as does everybody who begins to read then. */
+/* A thread sees its commit at once, as does every thread that begins to read then. */
 static void *commit_often(void *argument) {
     struct committer *own = (struct committer *)argument;
     for (unsigned i = 0; i < repetitions(COMMITS); i++) {
@@ -186,8 +186,8 @@ static void a_process_sees_the_commits_of_another(void) {
     finish_partner(&partner);
 }
 
-/* Keeps the environment open until it is told to close it, so that nobody after it is the first
- * to open and sets up anew what the processes share. */
+/* Keeps the environment open until it is told to close it, so that no process after it is the
+ * first to open and makes the shared state anew. */
 static void keep_open(struct partner *partner) {
     zdb_env *env = open_env("env");
     partner_done(partner);
@@ -246,7 +246,7 @@ static void readers_that_are_killed_leave_nothing_behind(void) {
         start_partner(&partner, leave_readers_behind, NULL);
         await_partner(&partner);
         kill_partner(&partner);
-        /* The next to open alone finds every place free. */
+        /* The next process that opens alone finds every place free. */
         zdb_env *env = open_env_with("env", &options);
         zdb_txn *readers[3];
         for (unsigned j = 0; j < 3; j++) readers[j] = begin_read(env);
@@ -259,8 +259,8 @@ static void readers_that_are_killed_leave_nothing_behind(void) {
     }
 }
 
-/* The child is told to write while somebody else has the writer's lock: its answer comes when it
- * has got it. */
+/* The child is told to write while another process has the writer's lock: it answers when it has
+ * got the lock. */
 static void write_when_it_is_possible(struct partner *partner) {
     zdb_env *env = open_env("env");
     partner_done(partner);
@@ -280,8 +280,8 @@ static void *write_from_thread(void *argument) {
     return NULL;
 }
 
-/* While one process alone has the environment open, it writes without the lock that the kernel
- * keeps. Who comes then waits for it all the same. */
+/* While only one process has the environment open, it writes without the lock that the kernel
+ * keeps. A process that comes then waits for it all the same. */
 static void add_one_slowly(struct partner *partner) {
     zdb_env *env = open_env("env");
     zdb_txn *txn = begin_write(env);
@@ -301,7 +301,8 @@ static void *add_one_from_thread(void *argument) {
     return NULL;
 }
 
-/* Starts a thread that writes, with time enough to get in if it does not wait for its turn. */
+/* Starts a thread that writes, and gives it enough time to get in if it does not wait for the
+ * lock. */
 static pthread_t start_impatient_thread(void *(*run)(void *), zdb_env *env) {
     pthread_t thread = start_thread(run, env);
     struct timespec pause = {0, 20000000};
@@ -309,7 +310,7 @@ static pthread_t start_impatient_thread(void *(*run)(void *), zdb_env *env) {
     return thread;
 }
 
-static void who_comes_waits_for_a_process_that_writes_alone(void) {
+static void a_process_that_comes_later_waits_for_a_lone_writer(void) {
     for (unsigned i = 0; i < 5; i++) {
         struct partner partner;
         start_partner(&partner, add_one_slowly, NULL);
@@ -324,14 +325,14 @@ static void who_comes_waits_for_a_process_that_writes_alone(void) {
         abort_txn(txn);
         tell_partner(&partner);
         finish_partner(&partner);
-        /* Alone again, with all that the other wrote. */
+        /* The process is alone again, with all that the other wrote. */
         abort_txn(begin_write(env));
         expect_sound(env);
         close_env(env);
     }
 }
 
-static void who_waits_for_a_lone_writer_goes_on_when_that_is_killed(void) {
+static void a_process_that_waits_for_a_lone_writer_goes_on_when_it_is_killed(void) {
     struct partner holder;
     start_partner(&holder, leave_a_write_unfinished, NULL);
     await_partner(&holder);
@@ -347,7 +348,7 @@ static void who_waits_for_a_lone_writer_goes_on_when_that_is_killed(void) {
     close_env(env);
 }
 
-static void who_waits_for_a_writer_goes_on_when_that_is_killed(void) {
+static void a_process_that_waits_for_a_writer_goes_on_when_the_writer_is_killed(void) {
     struct partner holder, waiting;
     zdb_env *env = open_env("env");
     start_partner(&waiting, write_when_it_is_possible, NULL);
@@ -355,7 +356,8 @@ static void who_waits_for_a_writer_goes_on_when_that_is_killed(void) {
     start_partner(&holder, leave_a_write_unfinished, NULL);
     await_partner(&holder);
     tell_partner(&waiting);
-    /* Valgrind does not know that this kind of lock is waited for, and stops the other threads. */
+    /* Valgrind does not know that a call waits for this type of lock, and stops the other
+     * threads. */
     bool has_thread = !tests_run_slowly();
     pthread_t thread = pthread_self();
     if (has_thread) thread = start_thread(write_from_thread, env);
@@ -378,7 +380,7 @@ static void who_waits_for_a_writer_goes_on_when_that_is_killed(void) {
 
 /* -------------------------------------------------------- shared by all of them */
 
-static void commit_and_check_figures(struct partner *partner) {
+static void commit_and_check_info(struct partner *partner) {
     zdb_env *env = open_env("env");
     zdb_info info;
     get_info(env, &info);
@@ -401,7 +403,7 @@ static void commit_and_check_figures(struct partner *partner) {
 static void a_checkpoint_counts_for_all_processes(void) {
     struct partner partner;
     zdb_env *env = open_env("env");
-    start_partner(&partner, commit_and_check_figures, NULL);
+    start_partner(&partner, commit_and_check_info, NULL);
     await_partner(&partner);
     zdb_info info;
     get_info(env, &info);
@@ -430,7 +432,7 @@ static void commit_without_durability_and_wait(struct partner *partner) {
     partner_wait(partner); /* in vain */
 }
 
-static void the_commits_of_the_killed_are_the_survivors(void) {
+static void surviving_processes_keep_the_commits_of_killed_ones(void) {
     struct partner partner;
     zdb_env *env = open_env("env");
     start_partner(&partner, commit_without_durability_and_wait, NULL);
@@ -458,7 +460,7 @@ static void commit_and_close(void *argument) {
     close_env(env);
 }
 
-static void whoever_closes_last_leaves_nothing_to_replay(void) {
+static void the_last_process_to_close_leaves_nothing_to_replay(void) {
     zdb_env_options options;
     default_options(&options);
     options.flags = ZDB_RDONLY;
@@ -483,12 +485,12 @@ static void whoever_closes_last_leaves_nothing_to_replay(void) {
 static const struct test tests[] = {
     TEST(processes_take_turns_at_writing),
     TEST(commits_of_many_threads_and_processes_are_seen_when_they_return),
-    TEST(who_waits_for_a_writer_goes_on_when_that_is_killed),
-    TEST(who_comes_waits_for_a_process_that_writes_alone),
-    TEST(who_waits_for_a_lone_writer_goes_on_when_that_is_killed),
+    TEST(a_process_that_waits_for_a_writer_goes_on_when_the_writer_is_killed),
+    TEST(a_process_that_comes_later_waits_for_a_lone_writer),
+    TEST(a_process_that_waits_for_a_lone_writer_goes_on_when_it_is_killed),
     TEST(a_checkpoint_counts_for_all_processes),
-    TEST(the_commits_of_the_killed_are_the_survivors),
-    TEST(whoever_closes_last_leaves_nothing_to_replay),
+    TEST(surviving_processes_keep_the_commits_of_killed_ones),
+    TEST(the_last_process_to_close_leaves_nothing_to_replay),
     TEST(opening_while_another_process_writes_finds_a_sound_environment),
     TEST(a_process_sees_the_commits_of_another),
     TEST(a_writer_that_is_killed_blocks_no_one),

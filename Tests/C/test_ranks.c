@@ -1,13 +1,13 @@
 /* Counted databases: ranks, entries by rank, counts of ranges, ranges in equal parts. */
 #include <stdlib.h>
 
-#include "kinds.h"
+#include "database_flags.h"
 #include "suites.h"
 
 static uint64_t rank_at(struct place place, zdb_txn *txn, zdb_db db, uint32_t flags,
                         uint32_t number, int expected) {
     char key_bytes[NUMBER_BYTES];
-    zdb_val key = kind_key(key_bytes, flags, number);
+    zdb_val key = encoded_key(key_bytes, flags, number);
     uint64_t rank = UINT64_MAX;
     check_code(place, zdb_rank(txn, db, &key, &rank), expected, "zdb_rank");
     return rank;
@@ -19,7 +19,7 @@ static uint64_t rank_at(struct place place, zdb_txn *txn, zdb_db db, uint32_t fl
 static uint64_t range_at(struct place place, zdb_txn *txn, zdb_db db, uint32_t flags, uint32_t low,
                          uint32_t high) {
     char low_bytes[NUMBER_BYTES], high_bytes[NUMBER_BYTES];
-    zdb_val from = kind_key(low_bytes, flags, low), to = kind_key(high_bytes, flags, high);
+    zdb_val from = encoded_key(low_bytes, flags, low), to = encoded_key(high_bytes, flags, high);
     uint64_t count = UINT64_MAX;
     require_code(place, zdb_count_range(txn, db, &from, &to, &count), ZDB_OK, "zdb_count_range");
     return count;
@@ -29,7 +29,7 @@ static uint64_t range_at(struct place place, zdb_txn *txn, zdb_db db, uint32_t f
 
 /* Keys 0, 3, 6, ... in no order. */
 static zdb_db make_counted(zdb_txn *txn, uint32_t flags, uint32_t count) {
-    zdb_db db = create_kind(txn, "counted", flags);
+    zdb_db db = create_with_flags(txn, "counted", flags);
     REQUIRE(count % 7919 != 0);
     for (uint32_t i = 0; i < count; i++) {
         uint32_t number = (uint32_t)((uint64_t)i * 7919 % count) * 3;
@@ -67,13 +67,13 @@ static void check_ranks(zdb_txn *txn, zdb_db db, uint32_t flags, uint32_t count)
 }
 
 static void every_entry_has_its_rank(void) {
-    static const uint32_t kinds_of_keys[] = {0, ZDB_REVERSEKEY, ZDB_INTEGERKEY};
+    static const uint32_t key_orders[] = {0, ZDB_REVERSEKEY, ZDB_INTEGERKEY};
     zdb_env_options options;
     default_options(&options);
     options.max_txn_pages = 0;
     const uint32_t count = repetitions(60000);
-    for (size_t k = 0; k < sizeof(kinds_of_keys) / sizeof(kinds_of_keys[0]); k++) {
-        const uint32_t flags = kinds_of_keys[k] | ZDB_COUNTED;
+    for (size_t k = 0; k < sizeof(key_orders) / sizeof(key_orders[0]); k++) {
+        const uint32_t flags = key_orders[k] | ZDB_COUNTED;
         zdb_env *env = open_env_with("env", &options);
         zdb_txn *txn = begin_write(env);
         zdb_db db = make_counted(txn, flags, count);
@@ -100,20 +100,20 @@ static void ranks_follow_deletions(void) {
     commit(txn);
     txn = begin_write(env);
     char low_bytes[NUMBER_BYTES], high_bytes[NUMBER_BYTES];
-    zdb_val from = kind_key(low_bytes, flags, 3000), to = kind_key(high_bytes, flags, 33000);
+    zdb_val from = encoded_key(low_bytes, flags, 3000), to = encoded_key(high_bytes, flags, 33000);
     uint64_t deleted = 0;
     REQUIRE_OK(zdb_del_range(txn, db, &from, &to, &deleted));
     CHECK_NUMBER(deleted, 10000);
     CHECK_NUMBER(rank_of(txn, db, flags, 3000, ZDB_NOT_FOUND), 1000);
     CHECK_NUMBER(rank_of(txn, db, flags, 33000, ZDB_OK), 1000);
     for (uint32_t i = 0; i < 1000; i += 2) {
-        zdb_val key = kind_key(low_bytes, flags, i * 3);
+        zdb_val key = encoded_key(low_bytes, flags, i * 3);
         REQUIRE_OK(zdb_del(txn, db, &key, NULL));
     }
     CHECK_NUMBER(rank_of(txn, db, flags, 33000, ZDB_OK), 500);
     CHECK_NUMBER(rank_of(txn, db, flags, 303, ZDB_OK), 50);
 
-    /* What a child did to the counts is taken back with it. */
+    /* The changes of a child to the counts are taken back with it. */
     zdb_txn *child = NULL;
     REQUIRE_OK(zdb_txn_begin(env, txn, 0, &child));
     REQUIRE_OK(zdb_db_clear(child, db));
@@ -137,7 +137,7 @@ static void values_count_as_entries(void) {
     enum { KEYS = 30, FEW = 7, MANY = 1500 };
     zdb_env *env = open_env("env");
     zdb_txn *txn = begin_write(env);
-    zdb_db db = create_kind(txn, "pairs", flags);
+    zdb_db db = create_with_flags(txn, "pairs", flags);
     uint64_t before[KEYS + 1] = {0};
     for (uint32_t key = 0; key < KEYS; key++) {
         uint32_t values = key % 3 == 0 ? MANY : key % 3 == 1 ? FEW : 1;
@@ -214,7 +214,7 @@ static void a_range_is_divided_into_equal_parts(void) {
     commit(txn);
     txn = begin_read(env);
     char low_bytes[NUMBER_BYTES], high_bytes[NUMBER_BYTES];
-    zdb_val from = kind_key(low_bytes, flags, 1501), to = kind_key(high_bytes, flags, 24000);
+    zdb_val from = encoded_key(low_bytes, flags, 1501), to = encoded_key(high_bytes, flags, 24000);
     for (size_t i = 0; i < sizeof(wanted) / sizeof(wanted[0]); i++) {
         parts.count = 0;
         REQUIRE_OK(zdb_split_range(txn, db, NULL, NULL, wanted[i], collect_part, &parts));
@@ -227,12 +227,12 @@ static void a_range_is_divided_into_equal_parts(void) {
         check_parts(txn, db, &parts, &from, &to, in_range / wanted[i], in_range / wanted[i] + 1);
     }
     /* Fewer keys than parts: fewer parts, none of them empty. */
-    to = kind_key(high_bytes, flags, 1501 + 30);
+    to = encoded_key(high_bytes, flags, 1501 + 30);
     parts.count = 0;
     REQUIRE_OK(zdb_split_range(txn, db, &from, &to, 64, collect_part, &parts));
     CHECK_NUMBER(parts.count, 9);
     check_parts(txn, db, &parts, &from, &to, 1, 1);
-    /* Of an empty range there is one part. */
+    /* An empty range has one part. */
     parts.count = 0;
     REQUIRE_OK(zdb_split_range(txn, db, &to, &from, 64, collect_part, &parts));
     REQUIRE_OK(zdb_split_range(txn, db, &from, &from, 2, collect_part, &parts));
@@ -246,7 +246,7 @@ static void keys_with_many_values_are_not_divided(void) {
     static struct parts parts;
     zdb_env *env = open_env("env");
     zdb_txn *txn = begin_write(env);
-    zdb_db db = create_kind(txn, "pairs", flags);
+    zdb_db db = create_with_flags(txn, "pairs", flags);
     for (uint32_t i = 0; i < 4000; i++) put_pair(txn, db, flags, i < 3000 ? 7 : i % 4 + 6, i);
     for (uint32_t wanted = 1; wanted <= 64; wanted++) {
         parts.count = 0;
@@ -277,7 +277,8 @@ static void ranks_need_a_counted_database_and_their_arguments(void) {
     static struct parts parts;
     zdb_env *env = open_env("env");
     zdb_txn *txn = begin_write(env);
-    zdb_db plain = create_db(txn, "plain"), counted = create_kind(txn, "counted", ZDB_COUNTED);
+    zdb_db plain = create_db(txn, "plain");
+    zdb_db counted = create_with_flags(txn, "counted", ZDB_COUNTED);
     put_text(txn, plain, "k", "v");
     put_text(txn, counted, "k", "v");
     zdb_val key = text("k"), empty = nothing();

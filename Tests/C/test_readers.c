@@ -1,5 +1,5 @@
-/* The reader table: who is in it, how it grows, and that the dead neither fill it nor keep space.
- */
+/* The reader table: its readers, how it grows, and dead processes, which neither fill it nor pin
+ * pages. */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE /* unshare() */
 #endif
@@ -166,7 +166,7 @@ static void fill(zdb_env *env) {
 }
 
 /* Writes all entries again and again. Returns how many pages the environment then has: few if
- * those freed could be used again, many more if somebody's snapshot needs the first. */
+ * freed pages could be used again, many more if the snapshot of another reader needs the first. */
 static uint64_t pages_after_overwriting(zdb_env *env) {
     for (unsigned i = 0; i < repetitions(ROUNDS); i++) {
         zdb_txn *txn = begin_at(HERE, env, ZDB_DURABILITY_NONE);
@@ -227,7 +227,7 @@ static void a_killed_reader_pins_nothing_that_a_writer_needs(void) {
     close_env(env);
 }
 
-static void dead_readers_are_counted_and_freed_when_asked_for(void) {
+static void dead_readers_are_counted_and_freed_on_request(void) {
     zdb_env *env = open_env("env");
     fill(env);
     zdb_txn *own = begin_read(env);
@@ -261,7 +261,7 @@ static void fill_table_and_wait(struct partner *partner) {
     partner_wait(partner); /* in vain */
 }
 
-static void the_slots_of_the_killed_are_taken_by_who_needs_them(void) {
+static void slots_of_killed_processes_are_taken_when_they_are_needed(void) {
     zdb_env *env = open_with_three_slots();
     for (unsigned i = 0; i < 5; i++) {
         struct partner partner;
@@ -289,8 +289,8 @@ static unsigned slot_of_process(zdb_env *env, pid_t process) {
     return 0;
 }
 
-/* Somebody has died, and somebody else has its place in the table of processes, and lives. */
-static void who_takes_a_dead_process_place_does_not_keep_its_readers(void) {
+/* A process has died, and another one, which lives, has its place in the table of processes. */
+static void a_process_in_the_place_of_a_dead_one_does_not_keep_its_readers(void) {
     zdb_env *env = open_env("env");
     fill(env);
     struct lock_file lock_file = map_lock_file();
@@ -341,7 +341,7 @@ static void a_slot_of_another_generation_neither_pins_nor_frees(void) {
     finish_partner(&partner);
     CHECK_NUMBER(list_readers(env).count, 0);
 
-    /* With no reader alive, such a slot is all that could pin anything. */
+    /* With no reader alive, only such a slot could pin a page. */
     zdb_info info;
     get_info(env, &info);
     uint64_t pages = info.page_count;
@@ -377,7 +377,7 @@ struct namespace_step {
     struct gate ready;
 };
 
-/* The second process of the namespace, twice: to be killed, and to outlive that. */
+/* The second process of the namespace: one is killed, another one outlives that. */
 static void read_until_killed(void *argument) {
     struct namespace_step *step = (struct namespace_step *)argument;
     REQUIRE(getpid() == 2);
@@ -450,7 +450,7 @@ static void a_process_id_in_use_again_neither_pins_nor_frees(void) {
     REQUIRE(listing.count == 1);
     CHECK_NUMBER(listing.readers[0].process_id, 2);
     uint64_t dead_snapshot = listing.readers[0].txn_id;
-    /* What the dead one's snapshot lacks, the other's has. */
+    /* The snapshot of the dead process lacks an entry that the other snapshot has. */
     fill(env);
     let_partner_step(&partner);
     listing = list_readers(env);
@@ -480,9 +480,9 @@ static const struct test tests[] = {
     TEST(a_table_that_another_process_has_grown_serves_this_one),
     TEST(a_living_reader_of_another_process_keeps_its_snapshot),
     TEST(a_killed_reader_pins_nothing_that_a_writer_needs),
-    TEST(dead_readers_are_counted_and_freed_when_asked_for),
-    TEST(the_slots_of_the_killed_are_taken_by_who_needs_them),
-    TEST(who_takes_a_dead_process_place_does_not_keep_its_readers),
+    TEST(dead_readers_are_counted_and_freed_on_request),
+    TEST(slots_of_killed_processes_are_taken_when_they_are_needed),
+    TEST(a_process_in_the_place_of_a_dead_one_does_not_keep_its_readers),
     TEST(a_slot_of_another_generation_neither_pins_nor_frees),
     TEST(a_slot_of_an_impossible_process_pins_nothing),
     TEST(a_process_id_in_use_again_neither_pins_nor_frees),

@@ -1,4 +1,4 @@
-/* What is there after a process was killed, and who may read it. */
+/* The state after a process was killed, and which programs may read it. */
 #include <stdlib.h>
 
 #include "killed.h"
@@ -7,7 +7,7 @@
 
 /* ------------------------------------------------------------------- replaying */
 
-static void what_a_killed_process_committed_is_replayed_and_counted(void) {
+static void commits_of_a_killed_process_are_replayed_and_counted(void) {
     leave_to_recover(20);
     zdb_env *env = open_env("env");
     zdb_info info = info_of(env);
@@ -24,7 +24,7 @@ static void what_a_killed_process_committed_is_replayed_and_counted(void) {
 
 enum { COPIES = 400 };
 
-/* Puts values, and deletes keys, that lie in pages of the transaction, which the change moves. */
+/* Puts values and deletes keys that lie in pages of the transaction, which the change moves. */
 static void put_from_own_pages_and_die(void *argument) {
     (void)argument;
     zdb_env *env = open_env("env");
@@ -45,7 +45,7 @@ static void put_from_own_pages_and_die(void *argument) {
             REQUIRE_OK(zdb_del(txn, ZDB_MAIN_DB, &value, NULL));
         }
     }
-    /* A key in an overflow run that goes with it. */
+    /* A key in an overflow run that is freed with it. */
     void *memory = new_pattern(100000, 1);
     zdb_val whole = bytes(memory, 100000), part, value = nothing();
     zdb_val key = bytes(memory, 1000);
@@ -58,7 +58,7 @@ static void put_from_own_pages_and_die(void *argument) {
     die();
 }
 
-static void what_was_put_from_the_transactions_own_pages_is_replayed(void) {
+static void values_put_from_pages_of_the_transaction_are_replayed(void) {
     run_until_killed(put_from_own_pages_and_die, NULL);
     zdb_env *env = open_env("env");
     CHECK_NUMBER(info_of(env).recovered_records, 1);
@@ -99,7 +99,7 @@ static void open_and_die(void *argument) {
     die();
 }
 
-static void what_was_recovered_need_not_be_recovered_again(void) {
+static void recovered_commits_need_not_be_recovered_again(void) {
     leave_to_recover(10);
     unsigned count = 10;
     run_until_killed(open_and_die, &count);
@@ -141,7 +141,7 @@ static void leave_work_unfinished(void *argument) {
     die();
 }
 
-static void what_was_aborted_or_unfinished_is_not_there(void) {
+static void aborted_and_unfinished_transactions_are_not_there(void) {
     run_until_killed(leave_work_unfinished, NULL);
     zdb_env *env = open_env("env");
     CHECK_NUMBER(info_of(env).recovered_records, 3);
@@ -162,7 +162,7 @@ static void checkpoint_in_between(void *argument) {
     die();
 }
 
-static void only_what_came_after_the_checkpoint_is_replayed(void) {
+static void only_commits_after_the_checkpoint_are_replayed(void) {
     run_until_killed(checkpoint_in_between, NULL);
     zdb_env *env = open_env("env");
     CHECK_NUMBER(info_of(env).recovered_records, 4);
@@ -227,7 +227,7 @@ static void compare_databases(zdb_txn *one, zdb_txn *other, const char *name) {
         other_db = open_db(other, name);
     }
     zdb_cursor *one_cursor = open_cursor(one, one_db), *other_cursor = open_cursor(other, other_db);
-    unsigned met = 0;
+    unsigned seen = 0;
     for (;;) {
         zdb_val key = nothing(), value = nothing(), other_key = nothing(), other_value = nothing();
         int code = zdb_cursor_get(one_cursor, &key, &value, ZDB_NEXT);
@@ -235,10 +235,10 @@ static void compare_databases(zdb_txn *one, zdb_txn *other, const char *name) {
         if (code != ZDB_OK) break;
         CHECK_BYTES(key, other_key.data, other_key.size);
         CHECK_BYTES(value, other_value.data, other_value.size);
-        met++;
+        seen++;
     }
-    CHECK(met > 0);
-    CHECK_NUMBER(entries(one, one_db), met);
+    CHECK(seen > 0);
+    CHECK_NUMBER(entries(one, one_db), seen);
     close_cursor(one_cursor);
     close_cursor(other_cursor);
 }
@@ -318,8 +318,8 @@ static void commit_with_less_and_less_durability(void *argument) {
     die();
 }
 
-/* The system is still up: what was written to the log is there, flushed or not. */
-static void only_what_was_not_to_be_durable_may_be_lost(void) {
+/* The system is still up: records written to the log are there, flushed or not. */
+static void only_commits_without_durability_may_be_lost(void) {
     run_until_killed(commit_with_less_and_less_durability, NULL);
     zdb_env *env = open_env("env");
     expect_entries(env, 3);
@@ -335,7 +335,7 @@ static int open_read_only(zdb_env **env) {
     return zdb_env_open("env", &options, env);
 }
 
-static void reading_only_what_needs_recovery_is_refused_and_changes_nothing(void) {
+static void opening_read_only_is_refused_where_recovery_is_needed(void) {
     leave_to_recover(5);
     size_t size_before, size_after;
     unsigned char *before = read_file("env/data.zdb", &size_before);
@@ -392,7 +392,7 @@ static void reading_only_goes_on_when_the_writer_is_killed(void) {
     kill_partner(&partner);
     expect_entries(env, 5);
     close_env(env);
-    /* Nobody has made what the reader saw durable. */
+    /* No process has made the state that the reader saw durable. */
     CHECK_ERROR(open_read_only(&env), ZDB_RECOVERY_NEEDED);
     env = open_env("env");
     expect_entries(env, 5);
@@ -400,17 +400,17 @@ static void reading_only_goes_on_when_the_writer_is_killed(void) {
 }
 
 static const struct test tests[] = {
-    TEST(what_a_killed_process_committed_is_replayed_and_counted),
-    TEST(what_was_put_from_the_transactions_own_pages_is_replayed),
+    TEST(commits_of_a_killed_process_are_replayed_and_counted),
+    TEST(values_put_from_pages_of_the_transaction_are_replayed),
     TEST(after_a_clean_close_there_is_nothing_to_replay),
-    TEST(what_was_recovered_need_not_be_recovered_again),
+    TEST(recovered_commits_need_not_be_recovered_again),
     TEST(each_of_many_deaths_leaves_its_commit),
-    TEST(what_was_aborted_or_unfinished_is_not_there),
-    TEST(only_what_came_after_the_checkpoint_is_replayed),
+    TEST(aborted_and_unfinished_transactions_are_not_there),
+    TEST(only_commits_after_the_checkpoint_are_replayed),
     TEST(every_kind_of_change_is_replayed),
     TEST(a_log_of_several_segments_is_replayed),
-    TEST(only_what_was_not_to_be_durable_may_be_lost),
-    TEST(reading_only_what_needs_recovery_is_refused_and_changes_nothing),
+    TEST(only_commits_without_durability_may_be_lost),
+    TEST(opening_read_only_is_refused_where_recovery_is_needed),
     TEST(reading_only_beside_a_writer_needs_no_recovery),
     TEST(reading_only_goes_on_when_the_writer_is_killed),
 };

@@ -1,4 +1,4 @@
-/* Values written where they will lie, and what of them is replayed from the log. */
+/* Values written in place, and how they are replayed from the log. */
 #include <stdio.h>
 #include <unistd.h>
 
@@ -44,7 +44,7 @@ static void reserve_all(zdb_env *env) {
         numbered(key_text, "zeros", i);
         reserve(txn, key_text, sizes[i]);
     }
-    /* The last of a transaction is complete too. */
+    /* The last value of a transaction is complete too. */
     fill_pattern(reserve(txn, "last", 500), 500, 99);
     commit(txn);
 }
@@ -81,7 +81,7 @@ static void change_and_leave(void *argument) {
     delete_between(txn, "key00000100", "key00000200");
     delete_between(txn, "key00003900", NULL);
     delete_between(txn, NULL, "key00000010");
-    /* Filled before one write of each kind. */
+    /* Each is filled before one of the different writes. */
     zdb_val key = text("a"), value = text("b");
     zdb_db db;
     fill_pattern(reserve(txn, "before put", 50), 50, 1);

@@ -1,4 +1,4 @@
-/* Calls to the system that fail, that take long, and at which a process is killed. */
+/* System calls that fail, that take long, and at which a process is killed. */
 #ifndef _DEFAULT_SOURCE
 #define _DEFAULT_SOURCE /* MAP_ANONYMOUS */
 #endif
@@ -99,7 +99,8 @@ static void commits_that_wait_at_the_same_time_share_a_flush(void) {
     for (unsigned i = 0; i < COMMITTERS; i++) threads[i] = start_thread(commit_once, env);
     for (unsigned i = 0; i < COMMITTERS; i++) join_thread(threads[i]);
     hook_system_calls(NULL, NULL);
-    /* One that began when the first record was there, and one for those that came meanwhile. */
+    /* One flush that began when the first record was there, and one for the records that came
+     * during it. */
     CHECK(flush.count >= 1 && flush.count <= 2);
     unmap_lock_file(&flush.lock_file);
     zdb_txn *txn = begin_read(env);
@@ -186,7 +187,7 @@ static void a_flush_that_fails_stops_all_writing_until_all_have_closed(void) {
         CHECK_ERROR(zdb_env_checkpoint(env), ZDB_PANIC);
         CHECK(counter_of(env) >= 1);
     }
-    /* Nothing was tried again. */
+    /* No call was tried again. */
     CHECK_NUMBER(call.count, 1);
     CHECK(events.errors >= 1);
     hook_system_calls(NULL, NULL);
@@ -207,7 +208,7 @@ static void a_flush_that_fails_stops_all_writing_until_all_have_closed(void) {
     close_env(env);
 }
 
-/* Every call of a commit that begins a segment of the log, in turn. */
+/* Each call of a commit that begins a segment of the log. */
 static void a_write_that_fails_fails_its_transaction_and_no_other(void) {
     static const int errors[] = {ENOSPC, EIO};
     zdb_env_options options;
@@ -247,7 +248,7 @@ static void a_write_that_fails_fails_its_transaction_and_no_other(void) {
 
 static int interrupt_some(void *context, const char *name) {
     unsigned *calls = (unsigned *)context;
-    /* Of others the kernel does not say so on Linux. */
+    /* On Linux, the kernel does not report it for other files. */
     bool may_be = strncmp(name, "pwrite", 6) == 0 || strcmp(name, "fdatasync") == 0;
     return may_be && ++*calls % 3 == 0 ? EINTR : 0;
 }
@@ -300,7 +301,7 @@ static void stop_here(struct killed_process *own) {
     for (;;) pause();
 }
 
-/* Of a long row of writes, which a large value takes, some stand for all. */
+/* A large value takes a long row of writes; some of them stand for all. */
 static int stop_at(void *context, const char *name) {
     struct killed_process *own = (struct killed_process *)context;
     own->in_row = strcmp(own->last_name, name) == 0 ? own->in_row + 1 : 1;
@@ -342,7 +343,8 @@ static void do_everything(void *argument) {
     stop_here(own);
 }
 
-/* Whatever a process leaves behind, another reads, writes, checkpoints and finds all sound. */
+/* After a process was killed at any point, another one reads, writes, checkpoints and finds no
+ * problem. */
 static void check_after_kill(zdb_env *env, struct killed_process *killed) {
     unsigned counter = counter_of(env);
     if (counter < killed->acknowledged || counter > killed->attempted) {
@@ -378,7 +380,7 @@ static void kill_at_every_call(bool is_kept_open) {
         gate_open(&stopped);
         killed->stopped = stopped;
         pid_t process = start_process(do_everything, killed);
-        /* The other end is the child's alone: if it fails, the wait does. */
+        /* Only the child has the other end: if the child fails, the wait fails. */
         gate_only_wait(&stopped);
         gate_wait(&stopped);
         REQUIRE(kill(process, SIGKILL) == 0);

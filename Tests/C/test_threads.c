@@ -213,10 +213,10 @@ static void a_reader_outlives_the_thread_that_began_it(void) {
 struct intruder {
     zdb_txn *txn;
     unsigned id;
-    unsigned done; /* puts that answered ZDB_OK, numbered from 0 */
+    unsigned done; /* puts that returned ZDB_OK, numbered from 0 */
 };
 
-/* Puts until enough puts have succeeded; the other thread's being inside is no failure. */
+/* Puts until enough puts have succeeded; the presence of the other thread is no failure. */
 static void *put_in_shared_transaction(void *argument) {
     struct intruder *intruder = (struct intruder *)argument;
     unsigned wanted = repetitions(2000);
@@ -259,7 +259,7 @@ static void two_threads_in_one_writer_do_it_no_harm(void) {
     close_env(env);
 }
 
-/* Whichever thread ends the transaction first, the other learns of it. */
+/* When one thread ends the transaction first, the other learns of it. */
 static void *put_until_the_end(void *argument) {
     zdb_txn *txn = (zdb_txn *)argument;
     for (unsigned i = 0;; i++) {

@@ -140,7 +140,7 @@ static void a_reader_that_was_reset_reads_nothing(void) {
     CHECK_ERROR(zdb_db_open(reader, "n", 0, &db), ZDB_BAD_TXN);
     CHECK_ERROR(zdb_cursor_open(reader, ZDB_MAIN_DB, &cursor), ZDB_BAD_TXN);
     abort_txn(reader);
-    /* Ended for good, as any other. */
+    /* It has ended for good, like any other. */
     CHECK_EITHER(zdb_txn_renew(reader), ZDB_BAD_TXN, ZDB_BAD_HANDLE);
     close_env(env);
 }
@@ -171,7 +171,7 @@ static void a_writer_is_not_reset_or_renewed(void) {
 
 /* ---------------------------------------------------------------------- ids */
 
-static void ids_tell_the_order_of_commits(void) {
+static void ids_follow_the_order_of_commits(void) {
     zdb_env *env = open_with_one_entry();
     zdb_info info;
     for (unsigned i = 0; i < 5; i++) {
@@ -196,7 +196,7 @@ static void ids_tell_the_order_of_commits(void) {
     close_env(env);
 }
 
-static void what_is_no_transaction_has_no_id(void) {
+static void a_pointer_that_is_no_transaction_has_no_id(void) {
     zdb_env *env = open_with_one_entry();
     CHECK_NUMBER(zdb_txn_id(NULL), 0);
     zdb_txn *txn = begin_read(env);
@@ -266,7 +266,7 @@ static void wrong_arguments_of_begin_are_refused(void) {
     }
     CHECK_ERROR(zdb_txn_begin(env, NULL, 0, NULL), ZDB_BAD_ARGUMENT);
     CHECK_ERROR(zdb_txn_begin(env, NULL, ZDB_RDONLY, NULL), ZDB_BAD_ARGUMENT);
-    /* Nothing was left open by those. */
+    /* None of those left a transaction open. */
     close_env(env);
 }
 
@@ -281,8 +281,8 @@ static const struct test tests[] = {
     TEST(a_reader_that_was_reset_reads_nothing),
     TEST(only_a_reader_that_was_reset_is_renewed),
     TEST(a_writer_is_not_reset_or_renewed),
-    TEST(ids_tell_the_order_of_commits),
-    TEST(what_is_no_transaction_has_no_id),
+    TEST(ids_follow_the_order_of_commits),
+    TEST(a_pointer_that_is_no_transaction_has_no_id),
     TEST(a_reader_writes_nothing),
     TEST(a_thread_has_one_write_transaction_at_a_time),
     TEST(a_thread_may_write_in_several_environments),

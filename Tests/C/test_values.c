@@ -1,5 +1,5 @@
-/* Getting, putting and deleting: keys and values of every size, flags, and how long the
- * pointers handed out stay good. */
+/* Getting, putting and deleting: keys and values of every size, flags, and how long returned
+ * pointers stay valid. */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -216,7 +216,7 @@ static void keys_are_ordered_as_unsigned_bytes(void) {
     close_env(env);
 }
 
-/* Sizes around everything a page could make of them, then around powers of two. */
+/* Sizes around every way to store a value, then around powers of two. */
 static size_t value_size(unsigned index) {
     enum { DENSE = 260, STEP = 41 };
     if (index < DENSE) return index * STEP;
@@ -236,7 +236,7 @@ static void values_of_every_size_are_kept(void) {
         zdb_val key = numbered(key_text, "key", i);
         zdb_val value = bytes(memory, size);
         REQUIRE_OK(zdb_put(txn, ZDB_MAIN_DB, &key, &value, 0));
-        /* The library has copied it: what becomes of the memory is no concern of its. */
+        /* The library has copied the value: the program may do anything with the memory. */
         memset(memory, 0xee, size);
         free(memory);
         memset(key_text, 0xee, sizeof(key_text));
@@ -352,7 +352,7 @@ static void append_takes_keys_in_order_only(void) {
     zdb_val before = numbered(value_text, "key", count / 2);
     value = text("v");
     CHECK_ERROR(zdb_put(txn, ZDB_MAIN_DB, &before, &value, ZDB_APPEND), ZDB_NOT_SORTED);
-    /* The transaction is none the worse for it. */
+    /* The transaction is still sound. */
     expect_numbered(txn, ZDB_MAIN_DB, count);
     commit(txn);
     txn = begin_read(env);
@@ -403,7 +403,7 @@ static void values_stay_where_they_are_while_a_writer_commits(void) {
     }
     REQUIRE_OK(zdb_get(reader, ZDB_MAIN_DB, &large_key, &large));
 
-    /* Change, delete and add, for so long that freed pages would come round again. */
+    /* Changes, deletes and adds for so long that freed pages would be used again. */
     for (unsigned round = 0; round < repetitions(30); round++) {
         writer = begin_write(env);
         for (unsigned i = 0; i < COUNT; i++) {

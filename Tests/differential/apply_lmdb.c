@@ -1,4 +1,4 @@
-/* LMDB: environment, transactions, databases, and what needs no cursor. */
+/* LMDB: environment, transactions, databases, and calls that need no cursor. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -7,7 +7,7 @@
 
 #include "lmdb_engine.h"
 
-/* The harness speaks ZeroDB's numbers, which are LMDB's. */
+/* The harness uses ZeroDB's constants, which equal LMDB's. */
 _Static_assert(ZDB_REVERSEKEY == MDB_REVERSEKEY && ZDB_DUPSORT == MDB_DUPSORT &&
                    ZDB_INTEGERKEY == MDB_INTEGERKEY && ZDB_DUPFIXED == MDB_DUPFIXED &&
                    ZDB_INTEGERDUP == MDB_INTEGERDUP && ZDB_REVERSEDUP == MDB_REVERSEDUP &&
@@ -150,7 +150,7 @@ enum answer lmdb_handle(struct lmdb *lmdb, unsigned slot, unsigned database, MDB
     return has_child(lmdb, slot) ? ANSWER_BAD_TRANSACTION : ANSWER_BAD_DATABASE;
 }
 
-/* Handles of databases that are there are never asked of LMDB by a reader: it would give a handle
+/* A reader never asks LMDB for the handle of an existing database: LMDB would return a handle
  * that another transaction has opened and not committed. */
 static void open_database(struct lmdb *lmdb, const struct operation *operation,
                           struct result *result) {
@@ -338,7 +338,7 @@ static void apply(void *state, const struct operation *operation, struct result 
     bool writes = operation->action == PUT || operation->action == DELETE ||
                   operation->action == DB_CLEAR || operation->action == DB_DROP;
     if (answer == ANSWER_BAD_DATABASE && writes && !is_writer(operation->txn)) {
-        /* Which of two errors comes first is nobody's business. */
+        /* It does not matter which of two errors comes first. */
         answer = ANSWER_NONE;
     }
     if (answer != ANSWER_OK) {
@@ -359,7 +359,7 @@ static void apply(void *state, const struct operation *operation, struct result 
 
 static const char *verify(void *state) {
     (void)state;
-    return NULL; /* LMDB has no check of its own; that it answers as ZeroDB does must do. */
+    return NULL; /* LMDB has no check of its own: it returns the same as ZeroDB. */
 }
 
 static void close_engine(void *state) {

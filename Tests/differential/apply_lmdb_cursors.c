@@ -105,7 +105,7 @@ static enum place find_place(struct lmdb *lmdb, struct lmdb_cursor *cursor, MDB_
         return IN_GAP;
     }
     if (cursor->native != NULL && !cursor->is_fresh) {
-        /* It has just put the entry, or found no neighbour of it. */
+        /* The call has just put the entry, or found no neighbour of it. */
         if (!native_is_at_place(lmdb, cursor)) give_up("LMDB's cursor is not where it should be");
         cursor->is_in_step = true;
         return ON_ENTRY;
@@ -266,7 +266,8 @@ static void move(struct lmdb *lmdb, struct lmdb_cursor *cursor, MDB_dbi dbi,
             key = key_of(cursor);
         }
         if (move == ZDB_FIRST_DUP) {
-            /* Having been on the last entry, LMDB's cursor keeps to it that there is no next. */
+            /* After it has been on the last entry, LMDB's cursor insists that there is no next
+             * one. */
             meant(MEANT_LAST_KEY_KEEPS_ITS_VALUES);
             release(cursor);
         }
@@ -356,8 +357,8 @@ static void move_multiple(struct lmdb *lmdb, struct lmdb_cursor *cursor, MDB_dbi
 
 /* ------------------------------------------------------------------ writes */
 
-/* LMDB writes over a duplicate where it is and leaves the order to the caller: what ZeroDB does is
- * to delete one and put the other. */
+/* LMDB overwrites a duplicate in its place and leaves the order to the caller. ZeroDB deletes
+ * one and puts the other. */
 static int put_current_duplicate(struct lmdb *lmdb, struct lmdb_cursor *cursor, MDB_dbi dbi,
                                  MDB_val *value) {
     meant(MEANT_CURRENT_SORTS_DUPLICATE);
@@ -430,7 +431,7 @@ static void put(struct lmdb *lmdb, struct lmdb_cursor *cursor, MDB_dbi dbi,
         result->has_number = code == 0;
         result->number = put;
         last.size = operation->value.size / operation->multiple;
-        /* The last that was put; or the one that was there. */
+        /* The last value that was put, or the one that was there. */
         size_t index = (size_t)put - (code == MDB_KEYEXIST && !(flags & ZDB_APPENDDUP) ? 0 : 1);
         last.data = (const char *)operation->value.data + index * last.size;
     } else {
@@ -459,7 +460,7 @@ static void put(struct lmdb *lmdb, struct lmdb_cursor *cursor, MDB_dbi dbi,
 static void delete(struct lmdb *lmdb, struct lmdb_cursor *cursor, MDB_dbi dbi,
                    const struct operation *operation, struct result *result) {
     enum place place = find_place(lmdb, cursor, dbi);
-    /* Which of two errors comes first is nobody's business: ANSWER_NONE. */
+    /* It does not matter which of two errors comes first: ANSWER_NONE. */
     if (operation->flags != 0 && !has_duplicates(database_of(lmdb, cursor))) {
         meant(MEANT_DUPLICATE_FLAGS_ON_PLAIN);
         set_answer(result, place == ON_ENTRY ? ANSWER_INCOMPATIBLE : ANSWER_NONE);

@@ -13,9 +13,9 @@ struct zerodb {
     zdb_txn *txns[TRANSACTIONS];
     zdb_db databases[DATABASES + 1];
     zdb_cursor *cursors[CURSORS + 1];
-    unsigned char *values; /* what the MULTIPLE operations return */
+    unsigned char *values; /* the values that MULTIPLE operations return */
     size_t values_size;
-    char problem[512]; /* that zdb_env_verify() found */
+    char problem[512]; /* problems that zdb_env_verify() found */
 };
 
 static const zdb_db not_opened = UINT32_MAX;

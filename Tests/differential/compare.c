@@ -21,7 +21,7 @@ static bool is_beginning(const struct comparison *comparison, struct bytes all,
     return beginning.size == 0 || memcmp(all.data, beginning.data, beginning.size) == 0;
 }
 
-/* What differs; NULL: nothing. */
+/* The difference; NULL: none. */
 static const char *difference(const struct comparison *comparison,
                               const struct operation *operation, const struct result *expected,
                               const struct result *actual) {
@@ -103,8 +103,8 @@ static void look_at(struct comparison *comparison, const struct generator *gener
     counts->positions_compared++;
 }
 
-/* Remembers how large the set is that a cursor has counted. */
-static void note_set(struct comparison *comparison, const struct operation *operation) {
+/* Remembers how many values of a key a cursor has counted. */
+static void note_value_count(struct comparison *comparison, const struct operation *operation) {
     const struct engine *reference = &comparison->engines[0];
     struct operation current = *operation;
     struct result number, entry;
@@ -113,7 +113,7 @@ static void note_set(struct comparison *comparison, const struct operation *oper
     current.flags = (uint32_t)ZDB_GET_CURRENT;
     reference->apply(reference->state, &current, &entry);
     if (number.answer != ANSWER_OK || entry.answer != ANSWER_OK) return;
-    count_set(operation, entry.key, (uint64_t)number.number);
+    count_values(operation, entry.key, (uint64_t)number.number);
 }
 
 static bool is_write(enum action action) {
@@ -123,7 +123,7 @@ static bool is_write(enum action action) {
 
 void run_and_look(struct comparison *comparison, const struct generator *generator,
                   const struct operation *operation, enum answer *answer) {
-    /* A snapshot must be what it was, at the latest when it ends. */
+    /* A snapshot must not have changed when it ends. */
     bool ends_reader = !is_writer(operation->txn) &&
                        (operation->action == TXN_COMMIT || operation->action == TXN_ABORT ||
                         operation->action == TXN_RESET);
@@ -136,7 +136,7 @@ void run_and_look(struct comparison *comparison, const struct generator *generat
     bool is_cursors = operation->action >= CURSOR_GET && operation->action <= MULTIPLE_BACKWARD;
     if (is_cursors) look_at(comparison, generator, operation->cursor, "the cursor after it");
     if (operation->action == CURSOR_COUNT && *answer == ANSWER_OK) {
-        note_set(comparison, operation);
+        note_value_count(comparison, operation);
     }
     /* Not always: cursors must also find their places after several writes. */
     bool looks_at_all = is_write(operation->action) && percent(&comparison->random, 50);

@@ -1,4 +1,4 @@
-/* Runs operations on both sides and compares what comes back. */
+/* Runs operations on both sides and compares the results. */
 #ifndef COMPARE_H
 #define COMPARE_H
 
@@ -7,14 +7,14 @@
 struct comparison {
     const struct setting *setting;
     struct engine engines[2]; /* the reference first */
-    struct random random;     /* of what is looked at besides */
+    struct random random;     /* chooses additional checks */
     uint64_t operation;       /* the number of the operation that runs, from 1 */
-    const char *during;       /* what else is being compared, or NULL */
+    const char *during;       /* the additional comparison under way, or NULL */
     bool is_verbose;
     bool is_failed;
 };
 
-/** Runs one operation on both sides. What differs is printed, and the comparison has failed.
+/** Runs one operation on both sides. If the results differ, prints that, and the comparison fails.
  *  @return the answer. */
 enum answer run(struct comparison *comparison, const struct operation *operation);
 

@@ -2,16 +2,16 @@
 
 #include <string.h>
 
-/* ------------------------------------------------------------------- kinds */
+/* ------------------------------------------------------------------- types */
 
-struct kind {
+struct type {
     const char *name;
     uint32_t flags;
     size_t key_size;
     size_t value_size; /* SIZE_MAX: any one */
 };
 
-static const struct kind kinds[] = {
+static const struct type types[] = {
     {"plain", 0, 0, 0},
     {"reversekey", ZDB_REVERSEKEY, 0, 0},
     {"integerkey4", ZDB_INTEGERKEY, 4, 0},
@@ -32,21 +32,21 @@ static const struct kind kinds[] = {
      ZDB_INTEGERKEY | ZDB_DUPSORT | ZDB_DUPFIXED | ZDB_INTEGERDUP, 4, 4},
 };
 
-unsigned kind_count(void) {
-    return sizeof(kinds) / sizeof(kinds[0]);
+unsigned type_count(void) {
+    return sizeof(types) / sizeof(types[0]);
 }
 
-const char *kind_name(unsigned kind) {
-    return kinds[kind].name;
+const char *type_name(unsigned type) {
+    return types[type].name;
 }
 
-struct database database_of_kind(unsigned kind, struct random *random) {
+struct database database_of_type(unsigned type, struct random *random) {
     static const size_t sizes[] = {1, 2, 3, 4, 8, 16, 100, 511};
     size_t any = sizes[below(random, sizeof(sizes) / sizeof(sizes[0]))];
     struct database database = {
-        .flags = kinds[kind].flags,
-        .key_size = kinds[kind].key_size,
-        .value_size = kinds[kind].value_size == SIZE_MAX ? any : kinds[kind].value_size,
+        .flags = types[type].flags,
+        .key_size = types[type].key_size,
+        .value_size = types[type].value_size == SIZE_MAX ? any : types[type].value_size,
     };
     return database;
 }
@@ -64,7 +64,7 @@ struct content choose_content(struct random *random, const struct database *data
         .salt = salt,
     };
     if (!has_duplicates(database) && content.keys < 2000) content.keys *= 20;
-    /* Few keys are for many duplicates. */
+    /* With few keys, there are many duplicates. */
     if (has_duplicates(database) && content.keys < 10 && content.values < 3000) {
         content.values = 3000;
     }
@@ -100,7 +100,7 @@ static void put_number(uint64_t number, unsigned char *to, size_t size) {
 
 static size_t make_integer(enum style style, uint64_t hash, unsigned number, unsigned char *to,
                            size_t size) {
-    /* Little-endian, as zerodb.h has it: what a cast makes of it here. */
+    /* Little-endian, as zerodb.h has it: the same as a cast on this machine. */
     uint64_t value = style == STYLE_SEQUENTIAL ? number
                      : style == STYLE_CLUSTERED ? (uint64_t)number << (8 * size - 24)
                                                 : hash;

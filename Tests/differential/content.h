@@ -1,5 +1,5 @@
 /* The keys and values of a database: byte strings numbered from 0, the same number the same bytes,
- * so that operations meet what others have put. */
+ * so that operations find the pairs that others have put. */
 #ifndef CONTENT_H
 #define CONTENT_H
 
@@ -37,9 +37,9 @@ size_t make_duplicate(const struct database *database, const struct content *con
 /** Any value, of a database without duplicates; `to` has room for VALUE_SIZE_MAX. */
 size_t make_value(struct random *random, const struct content *content, unsigned char *to);
 
-/** Kinds of databases. */
-unsigned kind_count(void);
-const char *kind_name(unsigned kind);
-struct database database_of_kind(unsigned kind, struct random *random);
+/** Types of databases: their flags and sizes. */
+unsigned type_count(void);
+const char *type_name(unsigned type);
+struct database database_of_type(unsigned type, struct random *random);
 
 #endif /* CONTENT_H */

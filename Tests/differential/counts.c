@@ -11,9 +11,9 @@
 
 struct counts *counts;
 
-/* A set of duplicates is taken to have been a tree of its own with more values than this, and to
- * lie in its leaf again with fewer than that. */
-static const uint64_t large_set = 600, small_set = 6;
+/* The duplicates of a key are taken to lie in a value tree when they are more than this, and in
+ * their leaf again when they are fewer than that. */
+static const uint64_t many_values = 600, few_values = 6;
 
 void share_counts(void) {
     counts = mmap(NULL, sizeof(*counts), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -29,15 +29,15 @@ void count_operation(const struct operation *operation, enum answer answer) {
     }
 }
 
-void count_set(const struct operation *operation, struct bytes key, uint64_t values) {
+void count_values(const struct operation *operation, struct bytes key, uint64_t values) {
     uint64_t hash = mix(counts->seed ^ operation->database);
     const unsigned char *data = key.data;
     for (size_t i = 0; i < key.size; i++) hash = mix(hash ^ data[i]);
-    uint64_t *largest = &counts->set_sizes[hash % REMEMBERED_SETS];
-    if (values > counts->largest_set) counts->largest_set = values;
+    uint64_t *largest = &counts->value_counts[hash % REMEMBERED_KEYS];
+    if (values > counts->most_values) counts->most_values = values;
     if (values > *largest) *largest = values;
-    if (values > small_set || *largest < large_set) return;
-    counts->shrunken_sets++;
+    if (values > few_values || *largest < many_values) return;
+    counts->shrunken_keys++;
     *largest = values;
 }
 
@@ -77,14 +77,14 @@ void print_counts(void) {
            " whole databases with %" PRIu64 " entries compared\n",
            counts->operations, counts->positions_compared, counts->databases_compared,
            counts->entries_compared);
-    printf("largest set of duplicates met by a count: %" PRIu64 "; sets met with more than %" PRIu64
-           " and later with at most %" PRIu64 ": %" PRIu64 "; deepest nested transaction: %" PRIu64
-           "; largest database: %" PRIu64 " entries\n",
-           counts->largest_set, large_set, small_set, counts->shrunken_sets,
+    printf("most values of a key in a count: %" PRIu64 "; keys counted with more than %" PRIu64
+           " values and later with at most %" PRIu64 ": %" PRIu64
+           "; deepest nested transaction: %" PRIu64 "; largest database: %" PRIu64 " entries\n",
+           counts->most_values, many_values, few_values, counts->shrunken_keys,
            counts->deepest_level, counts->largest_database);
 }
 
-/* ---------------------------------------------------------- what must be met */
+/* ------------------------------------------------------- what must be covered */
 
 static unsigned missing;
 
@@ -95,7 +95,7 @@ static void need(enum action action, uint32_t flags, enum answer answer) {
     if (counts->answers[action][variant][answer] > 0) return;
     char name[80];
     name_variant(action, variant, name, sizeof(name));
-    printf("never met: %s: %s\n", name, answer_name(answer));
+    printf("never covered: %s: %s\n", name, answer_name(answer));
     missing++;
 }
 
@@ -179,12 +179,12 @@ bool check_counts(void) {
     need(COMPARE_VALUES, 0, ANSWER_OK);
     need(CURSOR_RENEW, 0, ANSWER_OK);
     need(GET, 0, ANSWER_BAD_DATABASE);
-    if (counts->shrunken_sets == 0) {
-        printf("never met: a set of duplicates that had grown large and is small again\n");
+    if (counts->shrunken_keys == 0) {
+        printf("never covered: a key that had many values and has few again\n");
         missing++;
     }
     if (counts->deepest_level + 1 < WRITER_LEVELS) {
-        printf("never met: a nested transaction of depth %d\n", WRITER_LEVELS - 1);
+        printf("never covered: a nested transaction of depth %d\n", WRITER_LEVELS - 1);
         missing++;
     }
     return missing == 0;

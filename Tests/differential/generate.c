@@ -1,4 +1,4 @@
-/* Which transaction, database or cursor comes next; generate_calls.c draws what is done with it. */
+/* Chooses the next transaction, database or cursor; generate_calls.c draws the call. */
 #include <string.h>
 
 #include "generate.h"
@@ -201,7 +201,7 @@ static bool draw_database(struct generator *generator, struct operation *operati
     operation->txn = txn;
     operation->database = database;
     /* A drop in a nested transaction that aborts leaves LMDB without a handle that has the parent's
-     * changes. A reader is refused both; which error for the main database is nobody's business. */
+     * changes. A reader is refused both; the error for the main database does not matter. */
     bool may_drop = txn == 0 || (!is_writer(txn) && generator->setting->database[0].name != NULL);
     operation->action = may_drop && percent(random, 40) ? DB_DROP : DB_CLEAR;
     return true;

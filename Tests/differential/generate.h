@@ -4,7 +4,7 @@
 
 #include "content.h"
 
-/* What most operations are about for a while. Draining takes the duplicates of one key away. */
+/* The subject of most operations for a while. Draining deletes the duplicates of one key. */
 enum phase { PHASE_GROW, PHASE_SHRINK, PHASE_BULK, PHASE_MIX, PHASE_READ, PHASE_DRAIN, PHASES };
 
 struct drawn_cursor {
@@ -34,13 +34,13 @@ struct generator {
     enum phase phase;
     unsigned phase_left;
     unsigned focus_database, focus_key[DATABASES];
-    unsigned next_key[DATABASES], next_value[DATABASES]; /* of what rises */
-    struct drawn_pair pairs[DATABASES][REMEMBERED_PAIRS]; /* that were put, to be met again */
+    unsigned next_key[DATABASES], next_value[DATABASES]; /* of rising keys and values */
+    struct drawn_pair pairs[DATABASES][REMEMBERED_PAIRS]; /* that were put, to be drawn again */
     unsigned next_pair;
-    bool is_missing[DATABASES]; /* may be: what only databases that are there answer is not asked */
+    bool is_missing[DATABASES]; /* may be missing: calls that need the database are not drawn */
     unsigned preload; /* puts left of those that the first transaction begins with */
     unsigned opening; /* steps left of opening all databases */
-    bool is_closing;  /* no more than what ends everything */
+    bool is_closing;  /* only operations that end transactions and cursors */
     bool reopens;     /* when all has ended */
     unsigned char key[SIZE_BEYOND_ALL];
     unsigned char value[VALUE_SIZE_MAX];
@@ -53,10 +53,10 @@ void start_generator(struct generator *generator, const struct setting *setting)
  *  @return false if it is closing, and all has ended. */
 bool next_operation(struct generator *generator, struct operation *operation);
 
-/** Takes note of what an operation has done. */
+/** Notes the effects of an operation. */
 void learn(struct generator *generator, const struct operation *operation, enum answer answer);
 
-/** From now on, draws only what ends transactions and cursors. */
+/** From now on, draws only operations that end transactions and cursors. */
 void finish(struct generator *generator);
 
 /** The innermost write transaction, or TRANSACTIONS. */

@@ -1,4 +1,4 @@
-/* What is done in a transaction or with a cursor: the call, its flags, key and value. */
+/* The call in a transaction or with a cursor: its function, flags, key and value. */
 #include <string.h>
 
 #include "generate.h"
@@ -48,7 +48,7 @@ static void remember_pair(struct generator *generator, unsigned database, unsign
     generator->pairs[database][generator->next_pair++ % REMEMBERED_PAIRS] = pair;
 }
 
-/* A pair that has been put not long ago, half of the time. */
+/* A recent pair, half of the time. */
 static void set_known_pair(struct generator *generator, unsigned database,
                            struct operation *operation) {
     struct random *random = &generator->random;
@@ -87,7 +87,7 @@ static void spoil_value(struct generator *generator, const struct database *data
     operation->value.data = generator->value;
 }
 
-/* One of two mistakes at once: which error comes first is nobody's business. */
+/* Two mistakes at once: it does not matter which error comes first. */
 static bool may_spoil(struct generator *generator, unsigned txn, unsigned database) {
     return txn == innermost_writer(generator) && !generator->is_missing[database] &&
            once_in(&generator->random, 120);
@@ -113,7 +113,7 @@ static uint32_t draw_put_flags(struct generator *generator, bool has_values) {
     return 0;
 }
 
-/* Flags that do not go together, or not with the database. */
+/* Flags that do not go together, or that the database does not allow. */
 static uint32_t draw_wrong_flags(struct random *random, bool has_values, bool with_cursor) {
     if (with_cursor && percent(random, 40)) return ZDB_CURRENT | ZDB_NOOVERWRITE;
     if (has_values) return ZDB_RESERVE;
@@ -224,7 +224,7 @@ static void draw_delete(struct generator *generator, unsigned txn, unsigned data
     struct random *random = &generator->random;
     bool has_values = has_duplicates(&generator->setting->database[database]);
     operation->action = DELETE;
-    /* Whole keys go rarely, so that sets of duplicates come to grow. */
+    /* Whole keys are deleted rarely, so that keys come to have many values. */
     operation->with_value = has_values ? !percent(random, 4) : percent(random, 20);
     if (operation->with_value && !once_in(random, 50)) {
         set_known_pair(generator, database, operation);
@@ -296,7 +296,7 @@ static zdb_cursor_op draw_move(struct random *random, bool has_values) {
                                            ZDB_SET_KEY,   ZDB_SET_RANGE, ZDB_GET_CURRENT,
                                            ZDB_FIRST_DUP, ZDB_LAST_DUP};
     static const zdb_cursor_op pairs[] = {ZDB_GET_BOTH, ZDB_GET_BOTH_RANGE};
-    /* What is for duplicates stands last in each list, and is refused elsewhere. */
+    /* The moves for duplicates are the last in each list, and are refused in other databases. */
     bool is_for_values = has_values || once_in(random, 20);
     if (percent(random, 50)) return steps[below(random, is_for_values ? 10 : 7)];
     if (percent(random, 60)) return places[below(random, is_for_values ? 8 : 6)];

@@ -68,8 +68,8 @@ static void stray(struct injection *injection, const struct operation *operation
     injection->engine.apply(injection->engine.state, &next, &ignored);
 }
 
-/* Does something else than what is asked.
- * Returns whether it did, and then there is nothing more to do. */
+/* Does something else than it is asked for. Returns whether it did, and then there is nothing
+ * more to do. */
 static bool do_wrong(struct injection *injection, const struct operation *operation,
                      struct result *result) {
     struct operation changed = *operation;
@@ -99,7 +99,7 @@ static bool do_wrong(struct injection *injection, const struct operation *operat
     return true;
 }
 
-/* Spoils what was done right. */
+/* Spoils a right result. */
 static void spoil_result(struct injection *injection, const struct operation *operation,
                          struct result *result) {
     bool is_ok = result->answer == ANSWER_OK;

@@ -4,7 +4,7 @@
 
 #include "model.h"
 
-/** Wraps an engine so that it does wrong in one way, again and again.
+/** Wraps an engine so that it makes one mistake again and again.
  *  @return false if there is no fault of that name. */
 bool inject(struct engine *engine, const char *fault);
 

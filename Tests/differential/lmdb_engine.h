@@ -38,7 +38,7 @@ struct lmdb_cursor {
 
     MDB_cursor *native; /* may be NULL */
     bool is_fresh;      /* native has never been moved */
-    bool is_in_step;    /* native is on the entry at the place, and nobody has written since */
+    bool is_in_step;    /* native is on the entry at the place, and there was no write since */
 };
 
 struct lmdb {
@@ -48,7 +48,7 @@ struct lmdb {
     struct handle committed[DATABASES];
     struct lmdb_txn txns[TRANSACTIONS];
     struct lmdb_cursor cursors[CURSORS + 1];
-    unsigned char *values; /* what the MULTIPLE operations return */
+    unsigned char *values; /* the values that MULTIPLE operations return */
     size_t values_capacity;
 };
 
@@ -64,7 +64,7 @@ static inline struct bytes bytes_of(MDB_val val) {
     return bytes;
 }
 
-/** Sets the answer that a code means where it needs no further knowledge. */
+/** The answer that a code means where it needs no further knowledge. */
 void set_lmdb_code(struct result *result, int code);
 
 /** The answer of a put: LMDB has one code for two errors. */
@@ -78,8 +78,8 @@ static inline void set_answer(struct result *result, enum answer answer) {
  *  @return ANSWER_OK, ANSWER_BAD_DATABASE, ANSWER_BAD_TRANSACTION, ANSWER_NONE. */
 enum answer lmdb_handle(struct lmdb *lmdb, unsigned txn, unsigned database, MDB_dbi *dbi);
 
-/** meant_of_put(), but ANSWER_NONE for a size that is wrong in an empty database: whether the size
- *  that all had before is still known then is nobody's business. */
+/** meant_of_put(), but ANSWER_NONE for a wrong size in an empty database: it does not matter
+ *  whether the size that all had before is still known then. */
 enum answer lmdb_meant_of_put(struct lmdb *lmdb, MDB_dbi dbi, const struct operation *operation);
 
 /** Whether a level has a transaction nested in it that is open. */

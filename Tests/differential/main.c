@@ -1,4 +1,4 @@
-/* The same random operations on LMDB and on ZeroDB, compared call by call. README.md tells more. */
+/* The same random operations on LMDB and on ZeroDB, compared call by call. See README.md. */
 #define _XOPEN_SOURCE 700
 #include <errno.h>
 #include <ftw.h>
@@ -17,23 +17,23 @@
 
 struct options {
     uint64_t seed, operations, sequence;
-    int kind; /* -1: by the seed */
+    int type; /* -1: by the seed */
     const char *fault;
     bool is_self, is_verbose, wants_counts, wants_coverage;
 };
 
 static const char usage[] =
-    "usage: differential [--seed N] [--operations N] [--sequence N] [--kind NAME] [--verbose]\n"
+    "usage: differential [--seed N] [--operations N] [--sequence N] [--type NAME] [--verbose]\n"
     "                    [--counts] [--require-coverage] [--self] [--inject FAULT]\n"
     "\n"
     "  --seed N              of the first sequence; those after it take N + 1, N + 2... (1)\n"
     "  --operations N        of all sequences together (200000)\n"
     "  --sequence N          of one sequence, which begins with new environments; every\n"
     "                        eighth is six times as long (8000)\n"
-    "  --kind NAME           all databases are of this kind\n"
+    "  --type NAME           all databases are of this type\n"
     "  --verbose             print every operation and its result\n"
-    "  --counts              print how often each operation and each answer was met\n"
-    "  --require-coverage    fail if something that must be met was not\n"
+    "  --counts              print how often each operation gave each answer\n"
+    "  --require-coverage    fail if something that must be covered was not\n"
     "  --self                compare LMDB with LMDB, to test this program\n"
     "  --inject FAULT        do wrong on the second side; '--inject help' lists the faults\n";
 
@@ -55,7 +55,7 @@ void *allocate(size_t size) {
 }
 
 const char *database_name(const struct setting *setting, unsigned database) {
-    return database == NO_DATABASE ? "nobody makes this" : setting->database[database].name;
+    return database == NO_DATABASE ? "never made" : setting->database[database].name;
 }
 
 /* ----------------------------------------------------------------- settings */
@@ -69,10 +69,10 @@ static struct setting choose_setting(const struct options *options, uint64_t see
     bool is_main_only = once_in(&random, 4);
     setting.databases = is_main_only ? 1 : between(&random, 1, DATABASES);
     for (unsigned i = 0; i < setting.databases; i++) {
-        unsigned kind = options->kind >= 0 ? (unsigned)options->kind
-                        : i == 0           ? (unsigned)(seed % kind_count())
-                                           : below(&random, kind_count());
-        setting.database[i] = database_of_kind(kind, &random);
+        unsigned type = options->type >= 0 ? (unsigned)options->type
+                        : i == 0           ? (unsigned)(seed % type_count())
+                                           : below(&random, type_count());
+        setting.database[i] = database_of_type(type, &random);
         setting.database[i].name = is_main_only ? NULL : names[i];
     }
     return setting;
@@ -149,25 +149,25 @@ static void print_replay(const struct options *options, uint64_t operation) {
     printf("replay: build/tests-differential/differential --seed %" PRIu64 " --operations %" PRIu64
            " --sequence %" PRIu64,
            counts->seed, operation, options->sequence);
-    if (options->kind >= 0) printf(" --kind %s", kind_name((unsigned)options->kind));
+    if (options->type >= 0) printf(" --type %s", type_name((unsigned)options->type));
     if (options->is_self) printf(" --self");
     if (options->fault != NULL) printf(" --inject %s", options->fault);
     printf(" --verbose\n");
 }
 
-/* In a process of its own: a crash says where, and leaves nothing behind. */
+/* In a process of its own: a crash is reported with its place, and leaves nothing behind. */
 static bool run_apart(const struct options *options, uint64_t seed, uint64_t operations) {
     char directory[200];
     make_directory(directory, sizeof(directory));
     struct setting setting = choose_setting(options, seed, directory);
     counts->seed = seed;
     counts->operation = 0;
-    memset(counts->set_sizes, 0, sizeof(counts->set_sizes));
+    memset(counts->value_counts, 0, sizeof(counts->value_counts));
     fflush(stdout);
     pid_t process = fork();
     if (process < 0) give_up("cannot fork: %s", strerror(errno));
     if (process == 0) {
-        alarm(600); /* nothing may wait for ever */
+        alarm(600); /* nothing may wait forever */
         _exit(run_sequence(options, &setting, operations) ? 0 : 1);
     }
     int status = 0;
@@ -178,7 +178,7 @@ static bool run_apart(const struct options *options, uint64_t seed, uint64_t ope
         printf("\nseed %" PRIu64 ", operation %" PRIu64 ": died of signal %d (%s)\n", seed,
                counts->operation, WTERMSIG(status), strsignal(WTERMSIG(status)));
     }
-    printf("kinds:");
+    printf("databases:");
     for (unsigned i = 0; i < setting.databases; i++) {
         printf(" %s with flags 0x%x%s", setting.database[i].name != NULL ? setting.database[i].name
                                                                          : "the main database",
@@ -200,18 +200,18 @@ static uint64_t parse_number(const char *option, const char *text) {
     return number;
 }
 
-static int parse_kind(const char *text) {
-    for (unsigned i = 0; text != NULL && i < kind_count(); i++) {
-        if (strcmp(text, kind_name(i)) == 0) return (int)i;
+static int parse_type(const char *text) {
+    for (unsigned i = 0; text != NULL && i < type_count(); i++) {
+        if (strcmp(text, type_name(i)) == 0) return (int)i;
     }
-    fprintf(stderr, "differential: --kind needs one of:");
-    for (unsigned i = 0; i < kind_count(); i++) fprintf(stderr, " %s", kind_name(i));
+    fprintf(stderr, "differential: --type needs one of:");
+    for (unsigned i = 0; i < type_count(); i++) fprintf(stderr, " %s", type_name(i));
     fprintf(stderr, "\n");
     exit(2);
 }
 
 static struct options parse_options(char **arguments) {
-    struct options options = {.seed = 1, .operations = 200000, .sequence = 8000, .kind = -1};
+    struct options options = {.seed = 1, .operations = 200000, .sequence = 8000, .type = -1};
     for (; *arguments != NULL; arguments++) {
         const char *option = *arguments;
         if (strcmp(option, "--verbose") == 0) options.is_verbose = true;
@@ -223,7 +223,7 @@ static struct options parse_options(char **arguments) {
             options.operations = parse_number(option, *++arguments);
         else if (strcmp(option, "--sequence") == 0)
             options.sequence = parse_number(option, *++arguments);
-        else if (strcmp(option, "--kind") == 0) options.kind = parse_kind(*++arguments);
+        else if (strcmp(option, "--type") == 0) options.type = parse_type(*++arguments);
         else if (strcmp(option, "--inject") == 0) options.fault = *++arguments;
         else {
             fputs(usage, stderr);

@@ -112,18 +112,18 @@ enum answer meant_of_lookup(const struct operation *operation, const struct data
 }
 
 enum answer meant_of_open(const struct operation *operation, const struct database *database) {
-    uint32_t kind = operation->flags & ~ZDB_CREATE;
-    if ((kind & (ZDB_DUPFIXED | ZDB_INTEGERDUP | ZDB_REVERSEDUP)) && !(kind & ZDB_DUPSORT)) {
+    uint32_t flags = operation->flags & ~ZDB_CREATE;
+    if ((flags & (ZDB_DUPFIXED | ZDB_INTEGERDUP | ZDB_REVERSEDUP)) && !(flags & ZDB_DUPSORT)) {
         return answer(MEANT_FLAGS_THAT_NEED_DUPLICATES, ANSWER_INCOMPATIBLE);
     }
-    if (kind != 0 && kind != database->flags) {
+    if (flags != 0 && flags != database->flags) {
         return answer(MEANT_OPEN_AS_SOMETHING_ELSE, ANSWER_INCOMPATIBLE);
     }
     return ANSWER_OK;
 }
 
 void print_meant(void) {
-    printf("\nDifferences that are meant, and how often they were met:\n");
+    printf("\nDifferences that are meant, and how often they occurred:\n");
     for (unsigned i = 0; i < MEANT_COUNT; i++) {
         printf("  %-36s %12" PRIu64 "\n", names[i], counts->meant[i]);
     }

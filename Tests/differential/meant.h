@@ -37,7 +37,7 @@ enum meant {
     MEANT_CURSORS_FOLLOW_WRITES,
     MEANT_RENEW_ANY_CURSOR,
     MEANT_RENEWED_TRANSACTION_RENEWS_CURSORS,
-    /* What is put and returned. */
+    /* Puts, and the values that are returned. */
     MEANT_CURRENT_SORTS_DUPLICATE,
     MEANT_MULTIPLE_STOPS_EARLY,
     MEANT_MULTIPLE_OF_PAGE,
@@ -47,7 +47,7 @@ enum meant {
     MEANT_COUNT
 };
 
-/** Counts that the difference was met. */
+/** Counts one occurrence of the difference. */
 void meant(enum meant meant);
 
 /** A put that ZeroDB refuses for its flags or sizes and LMDB does not, or not with the same answer.
@@ -67,7 +67,7 @@ enum answer meant_of_lookup(const struct operation *operation, const struct data
 /** The same of opening a database that is there, or could be made. */
 enum answer meant_of_open(const struct operation *operation, const struct database *database);
 
-/** How often each difference was met. */
+/** Prints how often each difference occurred. */
 void print_meant(void);
 
 #endif /* MEANT_H */

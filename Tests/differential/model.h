@@ -1,4 +1,4 @@
-/* What both libraries are asked and what they answer, in words that belong to neither. */
+/* The operations and results of both libraries, in words that belong to neither. */
 #ifndef MODEL_H
 #define MODEL_H
 
@@ -15,10 +15,10 @@ enum {
     CURSORS = 6,
     SPARE_CURSOR = CURSORS, /* of the comparison of whole databases */
     DATABASES = 3,
-    NO_DATABASE = DATABASES, /* a name that nobody ever makes a database of */
+    NO_DATABASE = DATABASES, /* a name of which no database is ever made */
     KEY_SIZE_MAX = 511,      /* the smaller of the two limits: LMDB's */
     SIZE_BEYOND_ALL = 20000, /* more than any limit on keys and duplicates */
-    VALUE_SIZE_MAX = 30000,  /* of what is generated where there is no limit */
+    VALUE_SIZE_MAX = 30000,  /* of generated values where there is no limit */
     MULTIPLE_MAX = 300       /* values of one put with ZDB_MULTIPLE */
 };
 
@@ -27,7 +27,7 @@ struct bytes {
     size_t size;
 };
 
-/* What a call answers, as far as both libraries make the difference. */
+/* The result of a call, as far as both libraries distinguish it. */
 enum answer {
     ANSWER_OK,
     ANSWER_NOT_FOUND,
@@ -97,7 +97,7 @@ struct result {
     int64_t number;
 };
 
-/* What a database is. */
+/* The properties of a database. */
 struct database {
     const char *name; /* NULL: the main database */
     uint32_t flags;   /* ZDB_DUPSORT, ... */
@@ -105,7 +105,7 @@ struct database {
     size_t value_size; /* with ZDB_DUPFIXED, otherwise 0 */
 };
 
-/* What is decided once for a sequence of operations. */
+/* Choices that are made once for a sequence of operations. */
 struct setting {
     uint64_t seed;
     const char *directory;
@@ -119,7 +119,7 @@ struct engine {
     const char *name;
     void *state;
     void (*apply)(void *state, const struct operation *operation, struct result *result);
-    /* Answers NULL, or a message that says what is wrong with the files. No transaction is open. */
+    /* Returns NULL, or a message about a problem of the files. No transaction is open. */
     const char *(*verify)(void *state);
     void (*close)(void *state);
 };
@@ -143,7 +143,7 @@ static inline bool has_fixed_duplicates(const struct database *database) {
 /** The name of a database that is never made, or of one of the setting's. */
 const char *database_name(const struct setting *setting, unsigned database);
 
-/** Says what cannot go on, and ends the program. */
+/** Prints an error that the program cannot survive, and ends it. */
 _Noreturn void give_up(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /** memory, or the end of the program. */

@@ -8,7 +8,7 @@ enum { PUT_FLAGS = 7 };
 
 const char *answer_name(enum answer answer);
 
-/** A number below VARIANTS for what makes operations of one action different: flags, the move. */
+/** A number below VARIANTS that tells operations of one action apart: by flags, or by the move. */
 unsigned variant_of(const struct operation *operation);
 void name_variant(enum action action, unsigned variant, char *to, size_t size);
 

@@ -13,27 +13,27 @@ import zerodb
 
 Databases = dict[bytes, dict[bytes, bytes]]
 MAIN = b""
-"""Stands for the main database, whose name nobody else can have."""
+"""Stands for the main database: no other database can have this name."""
 
 
 def read(path: Path) -> Environment:
-    """What the independent reader finds in an environment that nobody has open."""
+    """An environment that no program has open, as the independent reader finds it."""
     segments = sorted((path / "log").glob("*.log"))
     log = {int(segment.stem, 16): segment.read_bytes() for segment in segments}
     return Environment((path / "data.zdb").read_bytes(), log)
 
 
 def copy(path: Path) -> Path:
-    """A copy of an environment that is open and nobody is changing."""
+    """A copy of an environment that is open and not being changed."""
     target = path.with_name("copy")
     shutil.rmtree(target, ignore_errors=True)
-    # Files for segments to come hold nothing that counts, and the library is still making them.
+    # Files for segments to come hold no commits, and the library is still making them.
     shutil.copytree(path, target, ignore=shutil.ignore_patterns("spare*"))
     return target
 
 
 def check(path: Path, expected: Databases) -> Environment:
-    """Checks that reader, library and model agree on an environment closed by everybody."""
+    """Checks that reader, library and model agree on a closed environment."""
     found = read(path)
     assert found.records == []
     trees = {MAIN: found.main, **found.databases}
@@ -60,7 +60,7 @@ def tree_pages(found: Environment) -> set[int]:
 
 
 def check_database(env: zerodb.Environment, db: zerodb.Database | None, tree: Tree) -> None:
-    """Checks that the library reads from a database what the reader has found in its tree."""
+    """Checks that library and reader find the same entries in a database."""
     with env.begin() as txn:
         assert list(txn.items(db)) == tree.entries
         stat = txn.stat(db)
@@ -126,7 +126,7 @@ def two_checkpoints(path: Path) -> bytearray:
 
 
 def library_reads(path: Path, data: bytearray) -> bytes | None:
-    """What the library finds under b"key" in a file; None if it calls it damaged."""
+    """The value that the library finds for b"key" in a file; None if it reports damage."""
     (path / "data.zdb").write_bytes(data)
     try:
         with zerodb.open(path) as env, env.begin() as txn:
@@ -136,7 +136,7 @@ def library_reads(path: Path, data: bytearray) -> bytes | None:
 
 
 def reader_reads(data: bytearray) -> bytes | None:
-    """What the independent reader finds under b"key"."""
+    """The value that the independent reader finds for b"key"; None if it reports damage."""
     try:
         return dict(Environment(bytes(data)).main.entries)[b"key"]
     except FormatError:

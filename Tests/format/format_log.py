@@ -13,8 +13,8 @@ from format_records import (
     Meta,
     Value,
     check_flags,
-    held_key,
     require,
+    stored_key,
     u32,
     u64,
 )
@@ -39,7 +39,7 @@ class State:
     values: dict[bytes, dict[bytes, Value]] = field(default_factory=dict)
 
 
-def as_set(value: Value) -> set[bytes]:
+def several_values(value: Value) -> set[bytes]:
     """The values of a key in a database with duplicates."""
     require(isinstance(value, set), "a database with duplicates has a key with one value")
     return set(value)  # type: ignore[arg-type]
@@ -123,14 +123,14 @@ class LogRecord:
             if code == PUT:
                 key, value = run(), run()
                 if flags & DUPLICATES:
-                    values[key] = {value} | as_set(values.get(key, set()))
+                    values[key] = {value} | several_values(values.get(key, set()))
                 else:
                     values[key] = value
             elif code == DELETE:
                 del values[run()]
             elif code == DELETE_PAIR:
                 key, value = run(), run()
-                left = as_set(values.pop(key))
+                left = several_values(values.pop(key))
                 require(value in left, f"{name!r}: a pair is deleted that is not there")
                 if len(left) > 1:
                     values[key] = left - {value}
@@ -146,11 +146,11 @@ class LogRecord:
             else:
                 ends = number()
                 require(ends <= FROM_GIVEN | TO_GIVEN, f"a range with the ends {ends}")
-                low = held_key(flags, run()) if ends & FROM_GIVEN else b""
-                high = held_key(flags, run()) if ends & TO_GIVEN else None
+                low = stored_key(flags, run()) if ends & FROM_GIVEN else b""
+                high = stored_key(flags, run()) if ends & TO_GIVEN else None
                 for key in list(values):
-                    held = held_key(flags, key)
-                    if held >= low and (high is None or held < high):
+                    stored = stored_key(flags, key)
+                    if stored >= low and (high is None or stored < high):
                         del values[key]
         require(len(rest) < 8 and not any(rest), f"transaction {self.transaction}: padding")
 
@@ -207,7 +207,10 @@ def is_whole(base: int, data: bytes, meta: Meta) -> bool:
 
 
 def find_records(records: bytes, base: int, seed: int) -> Iterator[tuple[int, LogRecord]]:
-    """All records in a part of the log that begins at a position, whatever lies between."""
+    """All records in a part of the log that begins at a position.
+
+    Other bytes may lie between them.
+    """
     offset = records.find(RECORD_MAGIC)
     while offset >= 0:
         start = offset - 8

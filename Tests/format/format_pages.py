@@ -68,55 +68,57 @@ def read_entries(page: bytes, where: str, end_of: Callable[[bytes, int], int]) -
 
 
 def check_gap(page: bytes, end: int, where: str) -> int:
-    """Checks what is between the slots, which end there, and the heap; where that begins."""
+    """Checks the gap between the end of the slots and the heap; returns the heap's start."""
     heap = len(page) - u16(page, 32)
     require(end <= heap, f"{where}: slots and heap overlap")
     require(not any(page[end:heap]), f"{where}: the gap is not clear")
     return heap
 
 
-def read_members(page: bytes, layout: int, where: str) -> list[bytes]:
-    """The members of a leaf of a tree of values, as they were given."""
+def read_value_leaf(page: bytes, layout: int, where: str) -> list[bytes]:
+    """The values of one key in a value leaf, as they were given."""
     count, prefix_length, heap_used, heap_dead = struct.unpack_from("<4H", page, 28)
-    require(prefix_length == 0, f"{where}: members with a prefix")
+    require(prefix_length == 0, f"{where}: a value leaf with a prefix")
     if layout & PACKED:
         width = u16(page, 36)
-        require(width > 0, f"{where}: members of no bytes")
-        require((heap_used, heap_dead) == (0, 0), f"{where}: packed members and a heap")
+        require(width > 0, f"{where}: packed values of no bytes")
+        require((heap_used, heap_dead) == (0, 0), f"{where}: packed values and a heap")
         check_gap(page, HEADER_SIZE + count * width, where)
         return [page[HEADER_SIZE + index * width :][:width] for index in range(count)]
     heap = check_gap(page, HEADER_SIZE + 8 * count, where)
-    members: list[bytes] = []
+    values: list[bytes] = []
     for index in range(count):
         head, offset, length = struct.unpack_from("<IHH", page, HEADER_SIZE + 8 * index)
-        require(length <= len(page) // 4 - 8, f"{where}: member {index} has {length} bytes")
+        require(length <= len(page) // 4 - 8, f"{where}: value {index} has {length} bytes")
         if length == 0:
-            require(offset == 0, f"{where}: member {index} has no bytes and a place")
+            require(offset == 0, f"{where}: value {index} has no bytes and a place")
         else:
-            require(heap <= offset <= len(page) - length, f"{where}: member {index} cut off")
-        member = page[offset : offset + length]
-        key = member[::-1] if layout & REVERSED else member
+            require(heap <= offset <= len(page) - length, f"{where}: value {index} cut off")
+        value = page[offset : offset + length]
+        key = value[::-1] if layout & REVERSED else value
         require(head == u32(key[:4][::-1].rjust(4, b"\0"), 0), f"{where}: head {index}")
-        members.append(member)
-    live = sum(len(member) for member in members)
+        values.append(value)
+    live = sum(len(value) for value in values)
     require(live == heap_used - heap_dead, f"{where}: heap counts are wrong")
-    return members
+    return values
 
 
-def read_set(stored: bytes, width: int, where: str) -> list[bytes]:
-    """The values of a key that has several, in its leaf."""
-    require(len(stored) >= 4, f"{where}: a set of {len(stored)} bytes")
+def read_inline_values(stored: bytes, width: int, where: str) -> list[bytes]:
+    """The inline values of a key: several values in the leaf that has the key."""
+    require(len(stored) >= 4, f"{where}: inline values of {len(stored)} bytes")
     count, stored_width = u16(stored, 0), u16(stored, 2)
-    require(count >= 2, f"{where}: a set of {count} values")
-    require(stored_width == width, f"{where}: a set of values of {stored_width}, not {width}")
+    require(count >= 2, f"{where}: {count} inline values")
+    require(
+        stored_width == width, f"{where}: inline values of a width {stored_width}, not {width}"
+    )
     if width:
         ends = [width * (index + 1) for index in range(count)]
-        members = stored[4:]
+        values = stored[4:]
     else:
         require(len(stored) >= 4 + 2 * count, f"{where}: a table that is cut off")
         ends = [u16(stored, 4 + 2 * index) for index in range(count)]
-        members = stored[4 + 2 * count :]
+        values = stored[4 + 2 * count :]
     starts = [0, *ends[:-1]]
     require(all(a <= b for a, b in zip(starts, ends)), f"{where}: values end before they begin")
-    require(ends[-1] == len(members), f"{where}: a set that its values do not fill")
-    return [members[a:b] for a, b in zip(starts, ends)]
+    require(ends[-1] == len(values), f"{where}: bytes behind the last inline value")
+    return [values[a:b] for a, b in zip(starts, ends)]

@@ -1,8 +1,7 @@
 """A reader of ZeroDB's data.zdb and log, written from docs/FORMAT.md alone.
 
-It shares no code with the library and is in no hurry: it reads whole files into memory, checks
-everything that the document says about them, and raises FormatError where it finds something
-else.
+It shares no code with the library and need not be fast: it reads whole files into memory,
+checks every rule of the document, and raises FormatError if a file violates one.
 """
 
 from __future__ import annotations
@@ -12,9 +11,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import xxhash
-from format_free import FreePages, Run, parse_entries, read_stock
+from format_free_pages import FreePages, Run, parse_free_tree, read_free_list
 from format_log import State, read_log
-from format_pages import check_keys, read_entries, read_members, read_set
+from format_pages import check_keys, read_entries, read_inline_values, read_value_leaf
 from format_records import (
     BRANCH,
     COUNTED,
@@ -23,42 +22,42 @@ from format_records import (
     FIXED_VALUES,
     HEADER_SIZE,
     INLINE_VALUE,
+    INLINE_VALUES,
     INTEGER_KEYS,
     LEAF,
-    MEMBERS,
     META_PAGES,
     OVERFLOW,
     OVERFLOW_VALUE,
     PACKED,
     REVERSED,
-    SET_VALUE,
-    TREE_VALUE,
+    VALUE_LEAF,
     VALUE_SIZE_MAX,
+    VALUE_TREE,
     Reference,
-    SetTree,
     TreeRecord,
     Value,
-    held_key,
-    member_key,
+    ValueTree,
     newest_meta,
     require,
+    stored_key,
     u16,
     u64,
+    value_key,
 )
 
 
 @dataclass
 class Tree:
-    """What was found in a tree."""
+    """The entries and counts of a tree, as they were found."""
 
     record: TreeRecord
     entries: list[tuple[bytes, bytes]] = field(default_factory=list)
     """Pairs of key and value, as they were given, in the order of the database."""
     keys: int = 0
-    sets: int = 0
-    """Keys with several values in their leaf."""
-    set_trees: int = 0
-    """Keys with a tree of values."""
+    inline_values: int = 0
+    """Keys with inline values: several, in the leaf that has the key."""
+    value_trees: int = 0
+    """Keys with a value tree."""
     prefixes: list[bytes] = field(default_factory=list)
     """Of its leaves."""
     branch_pages: int = 0
@@ -67,16 +66,16 @@ class Tree:
 
     @property
     def flags(self) -> int:
-        """What the database is."""
+        """The flags of the database."""
         return self.record.flags
 
     @property
     def value_width(self) -> int:
-        """Bytes of each value of several; 0 if they differ."""
+        """Bytes of every value in a database with duplicates; 0 if they differ."""
         return self.record.value_width if self.flags & FIXED_VALUES else 0
 
     def values(self) -> dict[bytes, Value]:
-        """What each key has."""
+        """The value of each key, or its values in a database with duplicates."""
         if not self.flags & DUPLICATES:
             return dict(self.entries)
         found: dict[bytes, set[bytes]] = {}
@@ -86,7 +85,7 @@ class Tree:
 
 
 class Environment:
-    """Everything in a data.zdb, checked, and what the log adds to it.
+    """Everything in a data.zdb, checked, and the changes that the log adds.
 
     :param data: the bytes of data.zdb.
     :param log: the bytes of the log's segments, by their bases.
@@ -105,11 +104,11 @@ class Environment:
         for name, value in self.catalog.entries:
             record = TreeRecord.parse(value, f"database {name!r}")
             self.databases[name] = self.read_tree(record, f"database {name!r}")
-        self.free = self.read_tree(self.meta.free, "free space")
-        self.free_space = parse_entries(self.free.entries, self.meta)
-        self.use_free(self.free_space, "free space")
-        self.stock = read_stock(data, self.meta)
-        self.use_free(self.stock, "the stock")
+        self.free_tree = self.read_tree(self.meta.free_tree, "the free tree")
+        self.free_tree_pages = parse_free_tree(self.free_tree.entries, self.meta)
+        self.use_free(self.free_tree_pages, "the free tree")
+        self.free_list = read_free_list(data, self.meta)
+        self.use_free(self.free_list, "the free list")
         unused = set(range(self.meta.page_count)) - set(self.uses)
         require(not unused, f"pages {sorted(unused)} are reachable from nowhere")
         self.records = read_log(self.meta, log or {})
@@ -125,14 +124,14 @@ class Environment:
         return state.values
 
     def use(self, number: int, what: str) -> None:
-        """Notes what a page is for; every page is for one thing."""
+        """Notes the use of a page; every page has exactly one use."""
         in_file = META_PAGES <= number < self.meta.page_count
         require(in_file, f"{what}: page {number} is not one of {self.meta.page_count}")
         require(number not in self.uses, f"page {number}: {self.uses.get(number)} and {what}")
         self.uses[number] = what
 
     def check_header(self, start: bytes, length: int, reference: Reference) -> None:
-        """Checks what pages and overflow runs have in common: their first 24 bytes."""
+        """Checks the common part of pages and overflow runs: their first 24 bytes."""
         number = reference.number
         computed = xxhash.xxh3_64_intdigest(start[8:length], seed=self.seed)
         require(u64(start, 0) == computed, f"page {number}: a wrong checksum")
@@ -147,11 +146,13 @@ class Environment:
         """All entries of a tree, in order."""
         tree = Tree(record)
         if record.depth > 0:
-            self.read_page(tree, name, record.root, record.depth - 1, b"", None, in_set=False)
+            self.read_page(
+                tree, name, record.root, record.depth - 1, b"", None, in_value_tree=False
+            )
         flags = record.flags
         duplicates = flags & DUPLICATES
         pairs = [
-            (held_key(flags, key), member_key(flags, value) if duplicates else b"")
+            (stored_key(flags, key), value_key(flags, value) if duplicates else b"")
             for key, value in tree.entries
         ]
         require(all(a < b for a, b in zip(pairs, pairs[1:])), f"{name}: pairs are not in order")
@@ -179,12 +180,12 @@ class Environment:
         low: bytes,
         high: bytes | None,
         *,
-        in_set: bool,
+        in_value_tree: bool,
     ) -> list[bytes]:
         """Reads a branch or leaf whose keys must be at least `low` and below `high`.
 
-        Adds what is in the leaves of a database to its tree. In a tree of values, as `in_set`
-        says, returns the members below the page.
+        Adds what is in the leaves of a database to its tree. If `in_value_tree` is
+        true, the page belongs to a value tree, and the values below it are returned.
         """
         number = reference.number
         self.use(number, name)
@@ -194,7 +195,7 @@ class Environment:
         where = f"page {number} ({name})"
         require(page[24] == (BRANCH if level else LEAF), f"{where}: kind {page[24]}")
         require(page[25] == level, f"{where}: level {page[25]}")
-        layout = page_layout(tree, level, in_set)
+        layout = page_layout(tree, level, in_value_tree)
         require(u16(page, 26) == layout, f"{where}: flags of {u16(page, 26)}, not {layout}")
         width = tree.value_width if layout & PACKED else 0
         require(u16(page, 36) == width, f"{where}: a width of {u16(page, 36)}, not {width}")
@@ -202,12 +203,12 @@ class Environment:
         require(u16(page, 28) > 0, f"{where}: no entries")
         if level:
             tree.branch_pages += 1
-            return self.read_branch(tree, name, page, low, high, in_set=in_set)
+            return self.read_branch(tree, name, page, low, high, in_value_tree=in_value_tree)
         tree.leaf_pages += 1
-        if in_set:
-            members = read_members(page, layout, where)
-            check_keys([member_key(tree.flags, m) for m in members], low, high, where)
-            return members
+        if in_value_tree:
+            values = read_value_leaf(page, layout, where)
+            check_keys([value_key(tree.flags, value) for value in values], low, high, where)
+            return values
         self.read_leaf(tree, name, page, low, high)
         return []
 
@@ -219,7 +220,7 @@ class Environment:
         low: bytes,
         high: bytes | None,
         *,
-        in_set: bool,
+        in_value_tree: bool,
     ) -> list[bytes]:
         """Reads a branch and all below it, as `read_page`."""
         where = f"page {u64(page, 8)} ({name})"
@@ -234,7 +235,7 @@ class Environment:
         # The first separator is not stored.
         separators = [entry.key for entry in entries[1:]]
         check_keys(separators, low, high, where)
-        members: list[bytes] = []
+        values: list[bytes] = []
         bounds = zip([low, *separators], [*separators, high])
         for entry, (child_low, child_high) in zip(entries, bounds):
             before = len(tree.entries)
@@ -245,14 +246,14 @@ class Environment:
                 page[25] - 1,
                 child_low,
                 child_high,
-                in_set=in_set,
+                in_value_tree=in_value_tree,
             )
-            members += below
+            values += below
             if counted:
-                found = len(below) if in_set else len(tree.entries) - before
+                found = len(below) if in_value_tree else len(tree.entries) - before
                 count = u64(page, entry.end - 8)
-                require(count == found, f"{where}: {count} entries counted, {found} found")
-        return members
+                require(count == found, f"{where}: an entry count of {count}, {found} found")
+        return values
 
     def read_leaf(
         self, tree: Tree, name: str, page: bytes, low: bytes, high: bytes | None
@@ -267,7 +268,7 @@ class Environment:
         for entry in entries:
             rest = max(0, entry.length - 4)
             stored = page[entry.offset + rest + 2 : entry.end]
-            key = held_key(tree.flags, entry.key)
+            key = stored_key(tree.flags, entry.key)
             tree.keys += 1
             if tree.flags & DUPLICATES:
                 values = self.read_values(tree, where, entry.kind, stored)
@@ -280,24 +281,24 @@ class Environment:
                 tree.entries.append((key, self.read_value(tree, where, entry.kind, stored)))
 
     def read_values(self, tree: Tree, where: str, kind: int, stored: bytes) -> list[bytes]:
-        """The values that a key has, which may have several."""
+        """The values of a key in a database with duplicates."""
         if kind == INLINE_VALUE:
             return [stored]
-        if kind == SET_VALUE:
-            tree.sets += 1
-            return read_set(stored, tree.value_width, where)
-        require(kind == TREE_VALUE, f"{where}: a value of kind {kind}")
-        tree.set_trees += 1
-        record = SetTree.parse(stored, where)
+        if kind == INLINE_VALUES:
+            tree.inline_values += 1
+            return read_inline_values(stored, tree.value_width, where)
+        require(kind == VALUE_TREE, f"{where}: a value of kind {kind}")
+        tree.value_trees += 1
+        record = ValueTree.parse(stored, where)
         pages = (tree.branch_pages, tree.leaf_pages)
         name = f"the values of a key in {where}"
-        members = self.read_page(
-            tree, name, record.root, record.depth - 1, b"", None, in_set=True
+        values = self.read_page(
+            tree, name, record.root, record.depth - 1, b"", None, in_value_tree=True
         )
-        found = (len(members), tree.branch_pages - pages[0], tree.leaf_pages - pages[1])
+        found = (len(values), tree.branch_pages - pages[0], tree.leaf_pages - pages[1])
         counted = (record.entries, record.branch_pages, record.leaf_pages)
         require(found == counted, f"{name}: counts are {counted}, found are {found}")
-        return members
+        return values
 
     def read_value(self, tree: Tree, where: str, kind: int, stored: bytes) -> bytes:
         """The value that a leaf's entry has or leads to."""
@@ -323,7 +324,7 @@ class Environment:
     # Free pages ----------------------------------------------------------------------------
 
     def use_free(self, pages: FreePages, place: str) -> None:
-        """Notes that pages are free, as some place says."""
+        """Notes that pages are free, as the free list or the free tree says."""
         for run in pages.available:
             self.use_run(run, f"free: available, in {place}")
         for freed in pages.freed:
@@ -331,18 +332,18 @@ class Environment:
                 self.use_run(run, f"free: freed by {freed.transaction}, in {place}")
 
     def use_run(self, run: Run, what: str) -> None:
-        """Notes what the pages of a run are for."""
+        """Notes the use of the pages of a run."""
         start, pages = run
         require(start + pages <= self.meta.page_count, f"{what}: {pages} pages from {start}")
         for number in range(start, start + pages):
             self.use(number, what)
 
 
-def page_layout(tree: Tree, level: int, in_set: bool) -> int:
+def page_layout(tree: Tree, level: int, in_value_tree: bool) -> int:
     """The flags that a page of a tree must have."""
     if level:
         return COUNTED_BRANCH if tree.flags & COUNTED else 0
-    if not in_set:
+    if not in_value_tree:
         return 0
     packed = PACKED if tree.flags & FIXED_VALUES else 0
-    return MEMBERS | packed | (REVERSED if member_key(tree.flags, b"ab") == b"ba" else 0)
+    return VALUE_LEAF | packed | (REVERSED if value_key(tree.flags, b"ab") == b"ba" else 0)

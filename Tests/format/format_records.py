@@ -1,4 +1,4 @@
-"""What ZeroDB's files are made of, from docs/FORMAT.md alone: numbers, records, metas."""
+"""The numbers, records and meta pages of ZeroDB's files, from docs/FORMAT.md alone."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ PAGE_SIZES = (4096, 8192, 16384, 32768, 65536)
 
 META_PAGES = 2
 META_RECORD_SIZE = 448
-STOCK_OFFSET = 512
-"""Of a copy of the stock, behind the start of the record that it belongs to."""
-STOCK_SIZE = 1536
+FREE_LIST_OFFSET = 512
+"""Bytes from the start of a record to the copy of the free list that belongs to it."""
+FREE_LIST_SIZE = 1536
 TREE_RECORD_SIZE = 64
 HEADER_SIZE = 40
 DEPTH_MAX = 32
@@ -24,23 +24,23 @@ NUMBER_LIMIT = 1 << 47
 VALUE_SIZE_MAX = 1 << 31
 
 BRANCH, LEAF, OVERFLOW = 1, 2, 3
-INLINE_VALUE, OVERFLOW_VALUE, SET_VALUE, TREE_VALUE = range(4)
-SET_TREE_SIZE = 40
+INLINE_VALUE, OVERFLOW_VALUE, INLINE_VALUES, VALUE_TREE = range(4)
+VALUE_TREE_SIZE = 40
 
-# What a database is.
+# Flags of databases.
 REVERSE_KEYS, DUPLICATES, INTEGER_KEYS = 0x02, 0x04, 0x08
 FIXED_VALUES, INTEGER_VALUES, REVERSE_VALUES, COUNTED = 0x10, 0x20, 0x40, 0x80
 DATABASE_FLAGS = 0xFE
 
-# What a page is, beside its kind.
-MEMBERS, PACKED, REVERSED, COUNTED_BRANCH = 1, 2, 4, 8
+# Flags of pages.
+VALUE_LEAF, PACKED, REVERSED, COUNTED_BRANCH = 1, 2, 4, 8
 
 Value = Union[bytes, set[bytes]]
-"""What a key has: its value, or with duplicates all its values."""
+"""The value of a key, or, in a database with duplicates, all its values."""
 
 
 class FormatError(Exception):
-    """The file is not what docs/FORMAT.md says."""
+    """The file violates a rule of docs/FORMAT.md."""
 
 
 def require(holds: object, problem: str) -> None:
@@ -87,19 +87,19 @@ def check_flags(flags: int, what: str) -> None:
     require(flags & FIXED_VALUES or not flags & INTEGER_VALUES, f"{what}: integers of any size")
 
 
-def held_key(flags: int, key: bytes) -> bytes:
-    """A key as pages hold it, from the key as it was given, and the other way round."""
+def stored_key(flags: int, key: bytes) -> bytes:
+    """The key as a tree stores it, from the key as it was given, and the other way round."""
     return key[::-1] if flags & (REVERSE_KEYS | INTEGER_KEYS) else key
 
 
-def member_key(flags: int, value: bytes) -> bytes:
-    """What orders a value of several, in a database with these flags."""
+def value_key(flags: int, value: bytes) -> bytes:
+    """The key that orders a value among those of its key, in a database with these flags."""
     return value[::-1] if flags & (REVERSE_VALUES | INTEGER_VALUES) else value
 
 
 @dataclass(frozen=True)
-class SetTree:
-    """Where the values of a key are that has many, and their counts."""
+class ValueTree:
+    """The record of a value tree: where the many values of a key are, and their counts."""
 
     root: Reference
     entries: int
@@ -108,9 +108,9 @@ class SetTree:
     depth: int
 
     @classmethod
-    def parse(cls, data: bytes, what: str) -> SetTree:
+    def parse(cls, data: bytes, what: str) -> ValueTree:
         """From the 40 bytes that are stored."""
-        require(len(data) == SET_TREE_SIZE, f"{what}: a record of {len(data)} bytes")
+        require(len(data) == VALUE_TREE_SIZE, f"{what}: a record of {len(data)} bytes")
         counts = struct.unpack_from("<3Q", data, 8)
         require(max(counts) < 1 << 60 and counts[0] > 0, f"{what}: counts of {counts}")
         require(not any(data[33:]), f"{what}: reserved bytes are set")
@@ -179,12 +179,12 @@ class Meta:
     logged_transaction: int
     main: TreeRecord
     catalog: TreeRecord
-    free: TreeRecord
+    free_tree: TreeRecord
     page: int
     pinned_total: int
-    stock_checksum: int
-    stock_available: int
-    stock_pending: int
+    free_list_checksum: int
+    free_list_available: int
+    free_list_pending: int
 
     @classmethod
     def parse(cls, data: bytes) -> Meta:
@@ -212,26 +212,30 @@ class Meta:
             logged_transaction=u64(data, 120),
             main=TreeRecord.parse(data[128:192], "the main database"),
             catalog=TreeRecord.parse(data[192:256], "the catalog"),
-            free=TreeRecord.parse(data[256:320], "free space"),
+            free_tree=TreeRecord.parse(data[256:320], "the free tree"),
             page=u64(data, 320),
             pinned_total=u64(data, 328),
-            stock_checksum=u64(data, 336),
-            stock_available=u32(data, 344),
-            stock_pending=u32(data, 348),
+            free_list_checksum=u64(data, 336),
+            free_list_available=u32(data, 344),
+            free_list_pending=u32(data, 348),
         )
         require(META_PAGES <= meta.page_count < NUMBER_LIMIT, f"{meta.page_count} pages")
         require(meta.available_pages <= meta.page_count, "more available pages than pages")
         require(meta.pending_pages <= meta.page_count, "more pending pages than pages")
         require(meta.young_pages <= meta.pending_pages, "more young pages than pending ones")
-        require(meta.stock_available <= meta.page_count, "more pages in stock than pages")
-        require(meta.stock_pending <= meta.page_count, "more freed pages in stock than pages")
+        require(
+            meta.free_list_available <= meta.page_count, "more pages in the list than pages"
+        )
+        require(
+            meta.free_list_pending <= meta.page_count, "more freed pages in the list than pages"
+        )
         require(meta.transaction < 1 << 62, f"a transaction id of {meta.transaction}")
         require(meta.log_segment <= meta.log_end < 1 << 62, "an impossible place in the log")
         return meta
 
     @property
     def seed(self) -> int:
-        """What the checksums of pages and log records are seeded with."""
+        """The seed of the checksums of pages and log records."""
         first, second = struct.unpack("<2Q", self.environment_id)
         return int(first ^ second)
 
@@ -239,7 +243,7 @@ class Meta:
     def free_pages(self) -> int:
         """Pages that belong to no tree."""
         in_tree = self.available_pages + self.pending_pages
-        return in_tree + self.stock_available + self.stock_pending
+        return in_tree + self.free_list_available + self.free_list_pending
 
 
 def newest_meta(data: bytes) -> Meta:
@@ -268,10 +272,10 @@ def newest_meta(data: bytes) -> Meta:
 
 
 def check_zeros(data: bytes, start: int, page_size: int) -> None:
-    """Checks what is between the record and the stock in half a meta page, and behind them."""
+    """Checks the bytes between and behind record and free list in half a meta page."""
     half = data[start : start + page_size // 2]
-    unused = half[META_RECORD_SIZE:STOCK_OFFSET] + half[STOCK_OFFSET + STOCK_SIZE :]
-    require(not any(unused), "bytes outside record and stock are set")
+    unused = half[META_RECORD_SIZE:FREE_LIST_OFFSET] + half[FREE_LIST_OFFSET + FREE_LIST_SIZE :]
+    require(not any(unused), "bytes between and behind record and free list are set")
 
 
 def find_page_size(data: bytes) -> int:

@@ -1,4 +1,4 @@
-"""The library's C interface, as far as making databases of all kinds needs it."""
+"""The part of the library's C interface that makes databases of all types."""
 
 from __future__ import annotations
 

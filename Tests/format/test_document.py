@@ -1,4 +1,4 @@
-"""docs/FORMAT.md is true to itself: the environment that it dumps is one."""
+"""docs/FORMAT.md agrees with itself: its dump is an environment that follows its rules."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ DOCUMENT = Path(__file__).parents[2] / "docs" / "FORMAT.md"
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    """Where an environment can be made."""
+    """A path where an environment can be made."""
     return tmp_path / "environment"
 
 
 def document_example() -> tuple[bytes, bytes]:
     """The files that the document dumps: data.zdb, and a segment of the log."""
     text = DOCUMENT.read_text(encoding="utf-8")
-    data, log = text.split("\n### log/")
+    data, log = re.split(r"(?m)^#+ `?log/", text)
     return undumped(data), undumped(log)
 
 
@@ -62,12 +62,12 @@ def test_the_dump_in_the_document_is_an_environment(path: Path) -> None:
     state[b"days"][b"day/thursday"] = b"6" * 900
     assert dict(found.main.entries) == state[MAIN]
     assert dict(found.databases[b"days"].entries) == state[b"days"]
-    for pages, births in ((found.free_space, {None, 4}), (found.stock, {None, 5})):
+    for pages, births in ((found.free_tree_pages, {None, 4}), (found.free_list, {None, 5})):
         assert {freed.birth for freed in pages.freed} == births
         assert pages.available
     assert [record.transaction for record in found.records] == [7]
     text = DOCUMENT.read_text(encoding="utf-8")
-    for number in (found.seed, found.meta.log_checksum, found.meta.stock_checksum):
+    for number in (found.seed, found.meta.log_checksum, found.meta.free_list_checksum):
         assert f"`{number:#x}`" in text
     state[MAIN][b"greeting"] = b"bonjour"
     del state[b"days"][b"day/friday"]

@@ -18,7 +18,7 @@ from zerodb import _ffi
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    """Where an environment can be made."""
+    """A path where an environment can be made."""
     return tmp_path / "environment"
 
 
@@ -74,7 +74,7 @@ class Calls:
         self("del_range", db, *ends, None)
 
 
-def test_the_log_tells_what_happened_to_whole_databases(path: Path) -> None:
+def test_the_log_records_what_happened_to_whole_databases(path: Path) -> None:
     numbers = {b"%03d" % number: b"%d" % number for number in range(300)}
     model: Databases = {name: dict(numbers) for name in (MAIN, b"a", b"b", b"c", b"d")}
     with zerodb.open(path, threads=False) as env:

@@ -13,7 +13,7 @@ import zerodb
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    """Where an environment can be made."""
+    """A path where an environment can be made."""
     return tmp_path / "environment"
 
 
@@ -39,7 +39,7 @@ def test_one_copy_of_each_meta_page_is_enough(path: Path, damaged: int) -> None:
     assert library_reads(path, data) == (b"new" if usable else None)
 
 
-def test_a_torn_meta_page_counts_by_its_newer_copy(path: Path) -> None:
+def test_the_newer_copy_of_a_torn_meta_page_counts(path: Path) -> None:
     data = two_checkpoints(path)
     with zerodb.open(path) as env, env.begin(write=True) as txn:
         txn[b"key"] = b"newest"

@@ -1,4 +1,4 @@
-"""docs/FORMAT.md is true of trees: a reader that follows it reads what the library writes."""
+"""docs/FORMAT.md is true of trees: a reader that follows it can read the library's trees."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import zerodb
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    """Where an environment can be made."""
+    """A path where an environment can be made."""
     return tmp_path / "environment"
 
 

@@ -3,7 +3,7 @@
  *     cc load_unicode.c unicode_data.c -o load_unicode $(pkg-config --cflags --libs zerodb)
  *     ./load_unicode ENVIRONMENT [UNICODE-DIRECTORY [WORD-LIST]]
  *
- * Three named databases come of it. Numbers are 4 bytes big-endian, so that the order of the
+ * It makes three named databases. Numbers are 4 bytes big-endian, so that the order of the
  * bytes, in which a database keeps its keys, is the order of the numbers.
  *
  *     codepoints   code point  ->  its properties, one "label: value" a line
@@ -108,7 +108,7 @@ static void load_code_points(zdb_env *env) {
     end_load(&loader);
 }
 
-/* Reads the names from the one database while it writes them to the other: a program may read
+/* Reads the names from one database while it writes them to the other: a program may read
  * and write at the same time, as in any number of transactions. */
 static void load_names(zdb_env *env) {
     struct loader loader = begin_load(env, "names");

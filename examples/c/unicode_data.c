@@ -120,12 +120,12 @@ static struct property {
 #define PROPERTIES (sizeof properties / sizeof *properties)
 static uint16_t value_of[PROPERTIES][CODE_POINTS]; /* an index into values */
 
-/* Properties that a code point has or has not. */
+/* Properties that are true or false for a code point. */
 static const char *const flag_files[] = {"PropList.txt", "DerivedCoreProperties.txt"};
 static const char *flags[FLAGS_MAX];
 static uint64_t flags_of[CODE_POINTS];
 
-/* The place of a value in a list, at the end of which it is entered if it is new. */
+/* The place of a value in a list; a new value is added at its end. */
 static unsigned intern(const char **list, unsigned list_max, const char *value) {
     unsigned i;
 
@@ -182,7 +182,7 @@ enum field {
     FIELDS
 };
 
-/* The fields to write, unless they are empty or say what holds for nearly all. */
+/* The fields to write, unless they are empty or have the value of nearly all code points. */
 static const struct {
     enum field field;
     const char *label, *unless;
@@ -279,7 +279,7 @@ static void describe(struct unicode_entry *entry, char *const fields[FIELDS]) {
     if (*separator == ' ') append(entry, "\n");
 }
 
-/* What is not yet read of UnicodeData.txt, and the range that its last line stood for. */
+/* The part of UnicodeData.txt that is not yet read, and the range of its last line. */
 static char *unread;
 static char *fields[FIELDS];
 static uint32_t range_next = 1, range_last = 0;

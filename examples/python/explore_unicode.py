@@ -23,7 +23,7 @@ def number(n: int) -> bytes:
 
 
 def character(code_point: int) -> str:
-    """What to show of a code point: itself, with a circle under a mark that needs a base."""
+    """The text for a code point: itself, with a circle under a mark that needs a base."""
     text = chr(code_point)
     return "\N{DOTTED CIRCLE}" + text if unicodedata.combining(text) else text
 

@@ -4,7 +4,7 @@ import PackageDescription
 let package = Package(
     name: "hello",
     dependencies: [
-        // A program outside this repository names its URL and a version here.
+        // A program in another repository names the URL and a version here.
         .package(name: "zerodb", path: "../..")
     ],
     targets: [

@@ -2,7 +2,7 @@
  *
  * Five processes of two threads each work on one environment; time and again one is killed with
  * SIGKILL and another takes its place. In every other round one more process just keeps the
- * environment open, so that what the processes share is never made anew; in the rounds between,
+ * environment open, so that the state that they share is never made anew; in the rounds between,
  * all are killed at the end, and those that then recover are killed too.
  */
 #include <errno.h>
@@ -20,19 +20,19 @@ enum {
     PROCESSES = 5,
     THREADS = 2,
     KILLS_IN_ROUND = 60,
-    /** Few, so that slots that are not given back are soon missed. */
+    /** Few, so that a slot that is not given back is soon missed. */
     READER_SLOTS = 32,
     DELAY_MAX_US = 12000,
     RECOVERIES_KILLED = 3,
     CHECK_SECONDS_MAX = 60,
 };
 
-/* What nothing alive may wait for. A commit takes some milliseconds; this allows for a machine
- * that is busy with other things. */
+/* No living thread may wait longer than this. A commit takes some milliseconds; the limit allows
+ * for a machine that is busy with other things. */
 #define BLOCKED_MAX_NS ((uint64_t)20 * 1000000000)
 
-/* The lanes' values take less than a megabyte; pages freed since the last checkpoint, and those
- * that a killed process had taken, are not lost but wait. */
+/* The lanes' values take less than a megabyte. Pages freed since the last checkpoint, and pages
+ * that a killed process had taken, are not lost: they become available later. */
 enum { PAGES_MAX = 6000 };
 
 struct run {
@@ -151,7 +151,7 @@ static void start_victim(struct run *run, unsigned process) {
 
 /* --------------------------------------------------------------- supervision */
 
-/* Whoever ends otherwise than by being killed has found something wrong. */
+/* A process that ends without being killed has found something wrong. */
 static void reap(pid_t process) {
     int status = 0;
     REQUIRE(waitpid(process, &status, 0) == process);
@@ -196,7 +196,7 @@ static void kill_one(struct run *run) {
 }
 
 static void kill_all(struct run *run) {
-    /* Nobody must see another die and go on. */
+    /* No process must see another one die and go on. */
     for (unsigned i = 0; i < PROCESSES; i++) REQUIRE(kill(run->processes[i], SIGSTOP) == 0);
     for (unsigned i = 0; i < PROCESSES; i++) REQUIRE(kill(run->processes[i], SIGKILL) == 0);
     for (unsigned i = 0; i < PROCESSES; i++) reap(run->processes[i]);
@@ -219,7 +219,7 @@ static void check_log_directory(void) {
     CHECK(directory_entries("env/log") <= 6);
 }
 
-/* Every slot of the reader table is to be had, and not one more. */
+/* Every slot of the reader table can be taken, and not one more. */
 static void check_reader_slots(zdb_env *env) {
     zdb_txn *readers[READER_SLOTS], *refused = NULL;
     for (unsigned i = 0; i < READER_SLOTS; i++) {
@@ -239,7 +239,7 @@ static void check_size(zdb_env *env) {
     CHECK(info.page_count <= PAGES_MAX);
 }
 
-/* With somebody who has kept the environment open: nothing at all may be missing. */
+/* With a process that has kept the environment open, no commit at all may be missing. */
 static void check_survived(void *argument) {
     struct run *run = (struct run *)argument;
     alarm(CHECK_SECONDS_MAX);
@@ -256,7 +256,7 @@ static void check_survived(void *argument) {
     check_log_directory();
 }
 
-/* With nobody left: all that was durable is there. Says how much was replayed. */
+/* With no process left, all that was durable is there. Prints how much was replayed. */
 static void check_recovered(void *argument) {
     struct run *run = (struct run *)argument;
     alarm(CHECK_SECONDS_MAX);
@@ -266,7 +266,7 @@ static void check_recovered(void *argument) {
     raise_to(&run->progress->replayed_max, info.recovered_records);
     atomic_fetch_add(&run->progress->replayed, info.recovered_records);
     zdb_txn *txn = begin_read(env);
-    settle_lanes(run->progress, txn);
+    accept_lanes(run->progress, txn);
     abort_txn(txn);
     check_reader_slots(env);
     check_space(env);
@@ -281,7 +281,7 @@ static void open_and_hold(void *argument) {
     pause();
 }
 
-/* Recoveries that do not come to an end, before the one that does. */
+/* Recoveries that are killed before the one that ends. */
 static void recover(struct run *run) {
     for (unsigned i = 0; i < RECOVERIES_KILLED; i++) {
         pid_t process = start_process(open_and_hold, NULL);
@@ -329,7 +329,7 @@ static void run_round(struct run *run, unsigned kills, bool is_kept) {
         kill_and_reap(run->keeper);
         run->kills++;
     }
-    /* What the keeper knew and the disk does not is gone with it. */
+    /* Commits that only the keeper knew of, and not the disk, are gone with it. */
     recover(run);
 }
 

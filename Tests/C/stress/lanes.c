@@ -162,7 +162,7 @@ static uint64_t check_lane(struct progress *progress, zdb_txn *txn, unsigned lan
     bool is_there;
     zdb_db db = database_of(txn, lane, 0, &is_there);
     uint64_t counter = is_there ? read_counter(txn, db, lane) : 0;
-    /* After the counter was read: whoever commits says so first. */
+    /* After the counter was read: a thread that commits announces it first. */
     uint64_t attempted = atomic_load(&progress->of[lane].attempted);
     if (counter < at_least || counter > attempted) {
         require_failed(HERE,
@@ -180,7 +180,7 @@ void check_lanes(struct progress *progress, zdb_txn *txn, const struct expectati
     }
 }
 
-void settle_lanes(struct progress *progress, zdb_txn *txn) {
+void accept_lanes(struct progress *progress, zdb_txn *txn) {
     struct expectation expectation;
     expect_durable(progress, &expectation);
     for (unsigned lane = 0; lane < progress->lanes; lane++) {
@@ -211,7 +211,8 @@ void advance_lane(struct progress *progress, zdb_env *env, unsigned lane, uint32
     begin_wait(progress, lane, WAIT_COMMIT);
     REQUIRE_OK(zdb_txn_commit(txn));
     end_wait(progress, lane);
-    /* A commit with full durability takes those before it along, whatever theirs. */
+    /* A commit with full durability makes the commits before it durable too, whatever their
+     * durability. */
     bool is_full = durability == 0 || durability == ZDB_DURABILITY_FULL;
     if (is_full || atomic_load(&progress->logs_everything)) {
         atomic_store(&own->durable, counter + 1);

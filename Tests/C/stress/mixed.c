@@ -1,5 +1,5 @@
-/* Eight readers and four writers of two processes, all on one environment, all that is read
- * checked by its content. */
+/* Eight readers and four writers in two processes, all on one environment. Everything that is
+ * read is checked by its content. */
 #include <stdio.h>
 #include <time.h>
 
@@ -8,7 +8,7 @@
 
 enum { PROCESSES = 2, READERS = 4, WRITERS = 2 };
 
-struct worker {
+struct lane_thread {
     struct progress *progress;
     zdb_env *env;
     unsigned lane;
@@ -24,10 +24,10 @@ struct process {
 static void *write_until_over(void *argument) {
     static const uint32_t durabilities[] = {ZDB_DURABILITY_FULL, ZDB_DURABILITY_FULL,
                                             ZDB_DURABILITY_RELAXED, ZDB_DURABILITY_NONE};
-    struct worker *own = (struct worker *)argument;
+    struct lane_thread *own = (struct lane_thread *)argument;
     while (!atomic_load(&own->progress->is_over)) {
         uint64_t random = next_random(&own->random) >> 20;
-        /* Runs of one kind, as programs have them. */
+        /* Runs of one durability, as programs have them. */
         uint32_t durability = durabilities[random % 4];
         for (unsigned i = 0; i < 50 && !atomic_load(&own->progress->is_over); i++) {
             advance_lane(own->progress, own->env, own->lane, durability, random % 64 == i);
@@ -40,9 +40,9 @@ static void *write_until_over(void *argument) {
     return NULL;
 }
 
-/* Most snapshots are looked at once and let go of; some are kept, and must not change. */
+/* Most snapshots are checked once and given up; some are kept, and must not change. */
 static void *read_until_over(void *argument) {
-    struct worker *own = (struct worker *)argument;
+    struct lane_thread *own = (struct lane_thread *)argument;
     zdb_txn *txn = NULL;
     struct expectation expectation;
     expect_acknowledged(own->progress, &expectation);
@@ -68,21 +68,22 @@ static void *read_until_over(void *argument) {
 
 static void run_process(void *argument) {
     struct process *process = (struct process *)argument;
-    struct worker workers[READERS + WRITERS];
+    struct lane_thread lane_threads[READERS + WRITERS];
     pthread_t threads[READERS + WRITERS];
     zdb_env_options options;
     default_options(&options);
     options.log_size = 4 * MIB;
     zdb_env *env = open_env_with("env", &options);
     for (unsigned i = 0; i < READERS + WRITERS; i++) {
-        workers[i].progress = process->progress;
-        workers[i].env = env;
-        /* The writers' lanes come first; readers have one to say in that they wait. */
-        workers[i].lane = i < WRITERS
+        lane_threads[i].progress = process->progress;
+        lane_threads[i].env = env;
+        /* The writers' lanes come first; a reader's lane only shows how long the reader waits. */
+        lane_threads[i].lane = i < WRITERS
                               ? process->number * WRITERS + i
                               : PROCESSES * WRITERS + process->number * READERS + i - WRITERS;
-        workers[i].random = process->seed + i + 1;
-        threads[i] = start_thread(i < WRITERS ? write_until_over : read_until_over, &workers[i]);
+        lane_threads[i].random = process->seed + i + 1;
+        threads[i] =
+            start_thread(i < WRITERS ? write_until_over : read_until_over, &lane_threads[i]);
     }
     struct timespec second = {1, 0};
     while (!atomic_load(&process->progress->is_over)) {

@@ -1,5 +1,5 @@
-/* The two kinds of stress, each in the file named after it. Each ends the program if it finds
- * something wrong, and prints what it has done otherwise. */
+/* The two stress tests, each in the file named after it. Each ends the program if it finds
+ * something wrong; otherwise it prints what it has done. */
 #ifndef STRESS_H
 #define STRESS_H
 

@@ -1,4 +1,4 @@
-"""What the tests share."""
+"""Fixtures that the tests share."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import zerodb
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    """Where an environment can be made."""
+    """A path where an environment can be made."""
     return tmp_path / "environment"
 
 

@@ -1,4 +1,4 @@
-"""What commits wait for, checkpoints, and what is there after a process was killed."""
+"""The durability of commits, checkpoints, and the state after a process was killed."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def numbers(txn: zerodb.Transaction) -> list[int]:
 
 
 @pytest.mark.parametrize("durability", DURABILITIES)
-def test_a_commit_is_seen_and_kept_whatever_its_durability(
+def test_a_commit_of_any_durability_is_seen_and_kept(
     path: Path, durability: Durability
 ) -> None:
     with zerodb.open(path, durability=durability) as env:
@@ -88,7 +88,7 @@ def test_a_transaction_may_have_a_durability_of_its_own(
     with zerodb.open(path, durability=durability) as env:
         with env.begin(write=True, durability=own) as txn:
             txn[b"key"] = b"value"
-        # Only what is not to be durable before a checkpoint is not logged.
+        # Only commits that need not be durable before a checkpoint are not logged.
         assert (env.info().log_bytes > 0) == (own != "none")
         with env.begin() as txn:
             assert txn[b"key"] == b"value"
@@ -184,7 +184,7 @@ def test_without_threads_the_library_starts_none_and_makes_checkpoints_all_the_s
 # --------------------------------------------------------------------- recovery
 
 
-def test_what_a_killed_process_committed_is_there(path: Path) -> None:
+def test_commits_of_a_killed_process_are_there(path: Path) -> None:
     run_until_killed(
         path,
         """
@@ -243,7 +243,7 @@ while True:
             assert env.verify().sound
 
 
-def test_without_durability_a_kill_loses_what_came_after_the_last_sync(path: Path) -> None:
+def test_without_durability_a_kill_loses_the_commits_after_the_last_sync(path: Path) -> None:
     run_until_killed(
         path,
         """
@@ -301,7 +301,7 @@ die()
     assert env.verify().sound
 
 
-def test_a_read_only_opening_of_what_needs_recovery_says_so(path: Path) -> None:
+def test_a_read_only_opening_is_refused_where_recovery_is_needed(path: Path) -> None:
     leave_to_recover(path, commits=1)
     for _ in range(2):
         with pytest.raises(zerodb.RecoveryNeededError) as caught:
@@ -323,7 +323,7 @@ def test_an_environment_that_is_closed_by_all_needs_no_recovery(path: Path) -> N
 # ----------------------------------------------------------------------- events
 
 
-def test_a_recovery_is_told(path: Path) -> None:
+def test_a_recovery_is_reported(path: Path) -> None:
     events: list[tuple[str, str]] = []
     zerodb.open(path, on_event=lambda *event: events.append(event)).close()
     assert events == []
@@ -339,7 +339,7 @@ def test_a_recovery_is_told(path: Path) -> None:
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-def test_what_an_event_callback_raises_changes_nothing(path: Path) -> None:
+def test_an_exception_in_an_event_callback_changes_nothing(path: Path) -> None:
     leave_to_recover(path, commits=1)
 
     def fail(level: str, message: str) -> None:

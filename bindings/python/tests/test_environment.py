@@ -30,7 +30,7 @@ def test_a_path_may_be_a_string_bytes_or_a_path_object(path: Path) -> None:
             assert env.path == str(path)
 
 
-def test_what_was_committed_is_there_when_the_environment_is_opened_again(path: Path) -> None:
+def test_commits_are_there_when_the_environment_is_opened_again(path: Path) -> None:
     with zerodb.open(path) as env, env.begin(write=True) as txn:
         txn[b"key"] = b"value"
     with zerodb.open(path) as env, env.begin() as txn:
@@ -43,8 +43,8 @@ def test_files_are_private_to_the_owner_by_default(path: Path) -> None:
         assert {permissions(file) for file in path.iterdir() if file.is_file()} == {0o600}
 
 
-def test_file_mode_sets_the_permissions_of_files_and_directory(path: Path) -> None:
-    # Subject to the umask, as with open(): set to one that takes nothing away.
+def test_file_mode_gives_the_permissions_of_files_and_directory(path: Path) -> None:
+    # The umask applies, as with open(); this one takes nothing away.
     umask = os.umask(0)
     try:
         with zerodb.open(path, file_mode=0o640):
@@ -68,7 +68,7 @@ def test_page_size_counts_at_creation_and_bounds_keys(path: Path, page_size: int
             assert txn[b"k" * env.max_key_size] == b"v"
 
 
-def test_info_tells_the_options_that_the_environment_was_opened_with(path: Path) -> None:
+def test_info_repeats_the_options_that_the_environment_was_opened_with(path: Path) -> None:
     with zerodb.open(
         path, max_size=1 << 30, max_txn_pages=500, max_readers=50, checksum="full"
     ) as env:
@@ -79,7 +79,7 @@ def test_info_tells_the_options_that_the_environment_was_opened_with(path: Path)
         assert info.checksum == "full"
 
 
-def test_info_tells_the_defaults(env: zerodb.Environment) -> None:
+def test_info_repeats_the_defaults(env: zerodb.Environment) -> None:
     info = env.info()
     assert info.format_version == 1
     assert info.page_size == 4096
@@ -126,7 +126,7 @@ def test_an_environment_opened_read_only_is_read_but_not_written(path: Path) -> 
 
 
 @pytest.mark.parametrize("options", [{"create": False}, {"read_only": True}])
-def test_opening_what_is_not_there_raises_file_not_found(
+def test_opening_a_missing_environment_raises_file_not_found(
     path: Path, options: dict[str, Any]
 ) -> None:
     with pytest.raises(FileNotFoundError) as caught:
@@ -195,7 +195,7 @@ def test_a_file_of_something_else_is_refused(path: Path) -> None:
     ],
     ids=str,
 )
-def test_an_option_outside_its_range_is_a_value_error(
+def test_an_option_out_of_its_range_is_a_value_error(
     path: Path, options: dict[str, Any]
 ) -> None:
     with pytest.raises(ValueError, match=r".") as caught:
@@ -228,7 +228,7 @@ def test_stat_counts_the_entries_of_the_main_database(env: zerodb.Environment) -
     assert stat.overflow_pages == 0
 
 
-def test_stat_of_a_named_database_tells_its_overflow_pages(env: zerodb.Environment) -> None:
+def test_stat_of_a_named_database_counts_its_overflow_pages(env: zerodb.Environment) -> None:
     blobs = env.open_db("blobs", create=True)
     with env.begin(write=True) as txn:
         txn.put(b"key", b"v" * 100_000, db=blobs)
@@ -288,7 +288,9 @@ def test_reading_a_damaged_page_raises_an_error_that_names_it(path: Path) -> Non
             list(txn.items())
 
 
-def test_what_the_verify_callback_raises_is_raised_once_it_has_finished(path: Path) -> None:
+def test_an_exception_in_the_verify_callback_is_raised_when_verify_has_finished(
+    path: Path,
+) -> None:
     with zerodb.open(path) as env, env.begin(write=True) as txn:
         for number in range(1000):
             txn[b"%06d" % number] = b"v" * 100

@@ -1,4 +1,4 @@
-"""What a child process may do with what its parent opened."""
+"""Objects that a parent process opened, in its children."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:Deprecati
 
 
 def in_child(work: Callable[[], None]) -> None:
-    """Does something in a child process; raises if it raises there."""
+    """Calls a function in a child process; raises if it raises there."""
     read, write = os.pipe()
     child = os.fork()
     if child == 0:
@@ -36,7 +36,7 @@ def in_child(work: Callable[[], None]) -> None:
     assert status == 0, complaint
 
 
-def test_what_a_child_inherits_answers_that_it_was_forked(fruit: zerodb.Environment) -> None:
+def test_inherited_objects_raise_forked_errors_in_a_child(fruit: zerodb.Environment) -> None:
     users = fruit.open_db("users", create=True)
     reader = fruit.begin()
     writer = fruit.begin(write=True)
@@ -87,7 +87,7 @@ def test_a_child_of_a_thread_that_was_inside_does_not_hang(fruit: zerodb.Environ
             in_child(work)
 
 
-def test_a_child_that_lets_go_of_what_it_inherits_does_nothing_to_the_parent(
+def test_a_child_that_drops_inherited_objects_does_not_affect_the_parent(
     fruit: zerodb.Environment,
 ) -> None:
     held = [fruit.begin(), fruit.begin(write=True)]
@@ -149,7 +149,7 @@ def test_a_child_reads_and_writes_through_an_environment_of_its_own(
     assert fruit.verify().sound
 
 
-def test_parent_and_children_take_turns_at_writing(env: zerodb.Environment) -> None:
+def test_parent_and_children_write_one_after_the_other(env: zerodb.Environment) -> None:
     def increment(environment: zerodb.Environment) -> None:
         with environment.begin(write=True) as txn:
             txn[b"count"] = b"%d" % (int(txn.get(b"count", b"0")) + 1)

@@ -1,4 +1,4 @@
-"""Finding the library, and what the wheel carries."""
+"""Finding the library, and the content of the wheel."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def compile_library(folder: Path, source: str) -> Path:
     return library
 
 
-def test_the_library_tells_its_version() -> None:
+def test_the_library_reports_its_version() -> None:
     assert zerodb.library_version.split(".")[0] == "1"
     assert zerodb.__version__ == metadata.version("zerodb")
 

@@ -37,7 +37,7 @@ names = st.sampled_from(NAMES)
 
 
 class Model(RuleBasedStateMachine):
-    """An environment, what is committed in it, and what the write transaction has changed."""
+    """An environment, its committed content, and the changes of the write transaction."""
 
     readers: Bundle[tuple[zerodb.Transaction, Contents]] = Bundle("readers")
 
@@ -234,7 +234,7 @@ def _key_near(model: dict[bytes, bytes]) -> st.SearchStrategy[bytes]:
 def _check_reads(
     txn: zerodb.Transaction, contents: Contents, name: str | None, data: st.DataObject
 ) -> None:
-    """Compares what a transaction reads from one database with the model."""
+    """Compares the entries that a transaction reads from one database with the model."""
     if name not in contents:
         try:
             txn.db(name)

@@ -130,7 +130,7 @@ bounds = st.none() | st.binary(max_size=4)
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(st.sets(short_keys, max_size=20), bounds, bounds, bounds, st.booleans())
-def test_any_range_holds_what_a_filter_over_sorted_keys_holds(
+def test_any_range_equals_a_filter_over_sorted_keys(
     env: zerodb.Environment,
     keys: set[bytes],
     start: bytes | None,

@@ -12,7 +12,7 @@ import pytest
 import zerodb
 
 
-def test_a_second_thread_in_a_transaction_is_told_that_it_is_busy(
+def test_a_second_thread_in_a_transaction_gets_a_busy_error(
     fruit: zerodb.Environment,
 ) -> None:
     for write in (False, True):

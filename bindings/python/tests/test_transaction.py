@@ -39,7 +39,7 @@ def test_a_missing_key_is_a_key_error(fruit: zerodb.Environment) -> None:
             del txn[b"fig"]
 
 
-def test_put_replaces_a_value_unless_told_not_to(env: zerodb.Environment) -> None:
+def test_put_replaces_a_value_unless_overwrite_is_false(env: zerodb.Environment) -> None:
     with env.begin(write=True) as txn:
         assert txn.put(b"key", b"first") is True
         assert txn.put(b"key", b"second", overwrite=False) is False
@@ -61,7 +61,7 @@ def test_append_takes_keys_in_order_only(env: zerodb.Environment) -> None:
     assert env.stat().entries == 101
 
 
-def test_delete_tells_whether_the_key_was_there(fruit: zerodb.Environment) -> None:
+def test_delete_returns_whether_the_key_was_there(fruit: zerodb.Environment) -> None:
     with fruit.begin(write=True) as txn:
         assert txn.delete(b"apple") is True
         assert txn.delete(b"apple") is False
@@ -164,7 +164,7 @@ def test_ids_count_commits(env: zerodb.Environment) -> None:
             assert reader.id == first + number
 
 
-def test_a_transaction_tells_its_kind_and_state(env: zerodb.Environment) -> None:
+def test_a_transaction_reports_its_mode_and_state(env: zerodb.Environment) -> None:
     with env.begin(write=True) as writer, env.begin() as reader:
         assert writer.write
         assert not reader.write

@@ -1,4 +1,4 @@
-"""What keys and values may be."""
+"""The objects that keys and values may be."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import zerodb
 
 
 class Name(bytes):
-    """A kind of bytes."""
+    """A subclass of bytes."""
 
 
 @pytest.mark.parametrize(
@@ -66,7 +66,9 @@ def test_a_mapped_file_can_be_a_value(env: zerodb.Environment, tmp_path: Path) -
 @pytest.mark.parametrize(
     "wrong", ["text", 7, None, 1.5, [b"bytes"]], ids=lambda wrong: type(wrong).__name__
 )
-def test_what_is_not_bytes_like_is_a_type_error(env: zerodb.Environment, wrong: Any) -> None:
+def test_an_object_that_is_not_bytes_like_is_a_type_error(
+    env: zerodb.Environment, wrong: Any
+) -> None:
     with env.begin(write=True) as txn:
         for call in (
             lambda: txn.get(wrong),
@@ -147,7 +149,7 @@ def test_values_of_all_sizes_read_back(env: zerodb.Environment, size: int) -> No
     assert env.verify().sound
 
 
-def test_what_is_returned_is_a_copy_that_outlives_the_transaction(
+def test_a_returned_value_is_a_copy_that_outlives_the_transaction(
     env: zerodb.Environment,
 ) -> None:
     with env.begin(write=True) as txn:

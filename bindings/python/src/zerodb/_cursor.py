@@ -335,9 +335,9 @@ def walk_range(
 ) -> Iterator[Item]:
     """The entries in a range of keys, in ascending or descending order; closes the cursor.
 
-    Bounds may be longer than any key can be, but the library looks for none that is: the
-    search goes for the longest possible part, and what lies between that and the bound
-    is stepped over.
+    Bounds may be longer than any key can be, but the library refuses to look for such keys. So
+    the search looks for the longest possible part, and steps over the keys between that and the
+    bound.
     """
     lower, upper = keys.lower, keys.upper
     with cursor:

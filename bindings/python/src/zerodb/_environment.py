@@ -74,16 +74,16 @@ def open_environment(
 
     :param path: the directory.
     :param read_only: write nothing; the environment must be there.
-    :param create: whether to create what is not there.
-    :param page_size: bytes, a power of two from 4096 to 65536; counts at creation only. 0: the
-        default of 4096.
+    :param create: whether to create the environment if it is not there.
+    :param page_size: bytes, a power of two from 4096 to 65536; has an effect only at creation.
+        0: the default of 4096.
     :param max_size: bytes that the data file may ever reach. Default: 1 TiB.
     :param max_txn_pages: pages that one transaction may dirty, 0 for no bound. Default: 10000.
     :param checksum: when to check the checksums of pages: "none", "fast" (when this process
-        first meets a version of a page) or "full" (at every access).
+        first reads a version of a page) or "full" (at every access).
     :param max_readers: slots that the reader table may grow to. Default: 65536.
-    :param file_mode: permissions of the files made; the directory gets the same, and x where
-        there is r. Default: 0o600.
+    :param file_mode: permissions of new files; the directory gets the same, and x where there
+        is r. Default: 0o600.
     :param durability: what commits wait for, unless their transaction says otherwise: "full"
         (to be on disk), "relaxed" (nothing; on disk within 100 ms) or "none" (nothing; on disk
         with the next checkpoint).
@@ -91,9 +91,9 @@ def open_environment(
     :param threads: whether the library may start threads, which make checkpoints and flush
         relaxed commits. If not, commits do that work.
     :param on_event: called with a level ("information", "warning" or "error") and a message
-        for what the library does by itself: recovery, failures of background work. It is called
-        from any thread, the library's own included, and must not use this package. What it
-        raises is reported by sys.unraisablehook and changes nothing.
+        when the library acts by itself: recovery, failures of background work. It is called
+        from any thread, the library's own included, and must not use this package. An
+        exception in it goes to sys.unraisablehook and changes nothing.
     :raises PathNotFoundError: there is no environment and none may be created.
     :raises InvalidFileError: the files are no environment.
     :raises VersionMismatchError: they are one of a format that the library does not read.
@@ -162,13 +162,13 @@ class Environment:
 
     def __init__(self, handle: int, path: str, tell: object = None) -> None:
         self._handle: int | None = handle
-        # What the library calls for events: it must live as long as the environment is open.
+        # The library calls this for events: it must live as long as the environment is open.
         self._tell = tell
         self._path = path
         self._process = os.getpid()
         # Guards _handle and _inside. Reentrant for signal handlers.
         self._lock = threading.RLock()
-        # Calls of the library that are under way with _handle, save those through transactions.
+        # Calls of the library that are under way with _handle, except those of transactions.
         self._inside = 0
         self._transactions: set[TransactionState] = set()
         self._max_key_size: int = _ffi.env_max_key_size(handle)
@@ -193,7 +193,7 @@ class Environment:
     def begin(self, write: bool = False, durability: Durability | None = None) -> Transaction:
         """Begins a transaction.
 
-        A read transaction waits for nobody. A write transaction waits for the one before it, in
+        A read transaction never waits. A write transaction waits for the one before it, in
         this or another process.
 
         :param durability: what the commit of this write transaction waits for, in place of the
@@ -221,9 +221,9 @@ class Environment:
         """Opens a named database; None is the main database.
 
         :param create: make it if it is not there.
-        :param txn: the transaction to open it in; without one it takes one of its own, and a
-            database that it has made is committed.
-        :raises NotFoundError: there is none of this name.
+        :param txn: the transaction to open it in; without it, the call takes a transaction of
+            its own and commits a database that it has made.
+        :raises NotFoundError: no database has this name.
         """
         if txn is not None:
             if txn.environment is not self:
@@ -245,12 +245,12 @@ class Environment:
     # ------------------------------------------------------------------- facts
 
     def stat(self, db: Database | None = None) -> DatabaseStat:
-        """Figures of a database as of the newest commit."""
+        """Statistics of a database as of the newest commit."""
         with self.begin() as reader:
             return reader.stat(db)
 
     def info(self) -> EnvironmentInfo:
-        """Facts and figures of the environment."""
+        """Properties and counts of the environment."""
         raw = _ffi.sized(_ffi.Info)
         check(self._call(_ffi.env_info, _ffi.reference(raw)))
         return EnvironmentInfo(
@@ -298,8 +298,8 @@ class Environment:
     def check_readers(self) -> int:
         """Frees the reader slots of processes that have died, and returns how many there were.
 
-        Nobody has to call this: whoever needs a slot, or the space that a dead reader pins,
-        does it.
+        No program has to call this: a process that needs a slot, or pages that a dead reader
+        pins, does it by itself.
         """
         dead = _ffi.new_count()
         check(self._call(_ffi.reader_check, _ffi.reference(dead)))
@@ -309,13 +309,12 @@ class Environment:
     def verify(
         self, on_problem: Callable[[int | None, str], object] | None = None
     ) -> VerifyReport:
-        """Reads every page of the newest snapshot and checks it. Others go on meanwhile.
+        """Reads every page of the newest snapshot and checks it. Other transactions go on at
+        the same time. Damage raises no exception: look at `problems` of the report.
 
-        Damage raises nothing, for it is what the report is about: look at its `problems`.
-
-        :param on_problem: called with the page (None where no one page is meant) and a message
-            for each problem. If it raises, it is not called again, and verify() raises
-            that when it has finished.
+        :param on_problem: called with the page (None if it is about no single page) and a
+            message for each problem. If it raises, it is not called again, and verify() raises
+            the exception when it has finished.
         """
         failures: list[BaseException] = []
 
@@ -326,7 +325,7 @@ class Environment:
                 number = None if page == _ffi.NO_PAGE else page
                 on_problem(number, message.decode("utf-8", "replace"))
             except BaseException as failure:
-                # It cannot pass through the library; it is raised when that has returned.
+                # The exception cannot pass through the library; it is raised afterwards.
                 failures.append(failure)
 
         raw = _ffi.sized(_ffi.Report)
@@ -348,15 +347,15 @@ class Environment:
         )
 
     def sync(self) -> None:
-        """Waits until every commit is on disk, whatever its durability."""
+        """Waits until every commit is on disk, of any durability."""
         check(self._call(_ffi.env_sync))
 
     def checkpoint(self) -> None:
-        """Makes the newest commit the one that an opening starts from, so that nothing of the
-        log has to be replayed and the space that it pins can be used again. Others go on
-        meanwhile.
+        """Writes the newest commit to the data file, so that no part of the log has to be
+        replayed and the pages that it pins can be used again. Other transactions go on at the
+        same time.
 
-        The library does this by itself: when the log or the pinned space has grown, and when
+        The library does this by itself: when the log or the pinned pages have grown, and when
         the last program closes the environment.
 
         :raises ReadOnlyError: the environment was opened read-only.
@@ -368,10 +367,10 @@ class Environment:
     def close(self) -> None:
         """Closes the environment; aborts its transactions. Closing it again does nothing.
 
-        In a child of the process that opened it, it is only forgotten.
+        A child of the process that opened it only forgets it.
 
-        :raises BusyError: another call is under way in it or in one of its transactions, and
-            then nothing is closed.
+        :raises BusyError: another call is under way in it or in one of its transactions; then
+            it is not closed.
         """
         if self._handle is None:
             return
@@ -416,8 +415,8 @@ class Environment:
     # ----------------------------------------------------------------- private
 
     def _call(self, function: Callable[..., Result], *arguments: Any) -> Result:
-        """Calls a function with the environment's handle and `arguments`, while nobody can
-        close the environment."""
+        """Calls a function with the environment's handle and `arguments`; meanwhile no thread
+        can close the environment."""
         # Before the lock, which another thread may have held when this process was forked.
         if self._process != os.getpid():
             raise forked("environment")
@@ -456,7 +455,7 @@ class Environment:
             raise
 
     def _forget(self, state: TransactionState) -> None:
-        """Lets go of a transaction that has ended."""
+        """Forgets a transaction that has ended."""
         self._transactions.discard(state)
 
     def _end_transactions(self) -> None:

@@ -9,7 +9,7 @@ from zerodb import _ffi
 
 
 class Error(Exception):
-    """The base of all that the library reports. Its text is the library's message."""
+    """The base class of all errors of the library. Its text is the library's message."""
 
     def __init__(self, message: str, code: int, page: int | None = None) -> None:
         super().__init__(message)
@@ -18,7 +18,7 @@ class Error(Exception):
         self.code = code
         """The library's code: negative, or a positive errno."""
         self.page = page
-        """The number of the page that the message speaks of, or None."""
+        """The number of the page that the message is about, or None."""
 
     def __str__(self) -> str:
         return self.message
@@ -61,7 +61,7 @@ class ReadersFullError(Error):
 
 
 class BadTransactionError(Error):
-    """The transaction is finished, reset, or broken by an earlier error."""
+    """The transaction is finished or reset, or an earlier error has made it unusable."""
 
 
 class BadHandleError(Error):
@@ -85,8 +85,8 @@ class ReadOnlyError(Error):
 
 
 class BusyError(Error):
-    """Somebody else is inside: another thread in this transaction, another write transaction of
-    this thread, another Environment of this process on the same path."""
+    """The object is in use: another thread uses this transaction, this thread has another write
+    transaction, or this process has another Environment on the same path."""
 
 
 class ForkedError(Error):
@@ -94,8 +94,8 @@ class ForkedError(Error):
 
 
 class PanicError(Error):
-    """A flush or a write failed in a way after which what is on disk is unknown. The
-    environment refuses to write until all have closed it and it is opened again."""
+    """A flush or a write failed so that the content of the disk is unknown. The environment
+    refuses to write until all processes have closed it and it is opened again."""
 
 
 class BadArgumentError(Error, ValueError):
@@ -107,7 +107,7 @@ class BadCursorError(Error):
 
 
 class UnsupportedError(Error):
-    """The library was asked for something that this version does not do."""
+    """This version of the library does not support the request."""
 
 
 class NotSortedError(Error, ValueError):
@@ -199,7 +199,7 @@ def check(code: int) -> None:
 
 
 def forked(what: str) -> ForkedError:
-    """The exception for using what a parent process opened."""
+    """The exception for using an object that a parent process opened."""
     return ForkedError(
         f"the {what} was opened by the process that this one was forked from; "
         "open the environment anew in this process",

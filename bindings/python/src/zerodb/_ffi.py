@@ -392,7 +392,7 @@ def input_view(val: Val) -> InputVal:
 
 
 reference = byref
-"""What to pass where the library takes a pointer to a structure."""
+"""The argument to pass where the library takes a pointer to a structure."""
 
 copy_bytes: Callable[[int, int], bytes] = PYFUNCTYPE(py_object, c_void_p, c_ssize_t)(
     ("PyBytes_FromStringAndSize", pythonapi)
@@ -403,7 +403,7 @@ copy_bytes: Callable[[int, int], bytes] = PYFUNCTYPE(py_object, c_void_p, c_ssiz
 def point_at(val: InputVal, data: Buffer, role: str) -> object:
     """Makes `val` describe the bytes of `data`, without a copy where Python lets us.
 
-    Returns what the caller must hold until the library has returned. `role` names the
+    Returns an object that the caller must hold until the library has returned. `role` names the
     argument in errors.
     """
     if isinstance(data, bytes):
@@ -430,7 +430,7 @@ def point_at(val: InputVal, data: Buffer, role: str) -> object:
 
 
 def to_bytes(data: Buffer, role: str) -> bytes:
-    """The bytes of `data`, which nobody changes."""
+    """The bytes of `data`, which never change."""
     return data if isinstance(data, bytes) else bytes(_contiguous_view(data, role))
 
 

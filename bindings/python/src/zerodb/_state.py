@@ -1,4 +1,4 @@
-"""The library's side of a transaction, and who may be inside it."""
+"""The library's side of a transaction, and the threads that may use it."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ class TransactionState:
     and refers to neither, so that they can be collected in any order.
 
     One thread at a time is inside, holding `lock`; a second gets BusyError at once. The library
-    would answer a second thread of a write transaction in the same way, but it cannot keep that
+    would refuse a second thread of a write transaction in the same way. But it cannot keep that
     thread from overwriting the structures through which a Transaction talks to the library, nor
     from ending the transaction between a call and the copying of the value it has returned.
 
-    Those who go inside take the lock in a try statement whose finally clause releases it, not
-    through a context manager of ours: a signal handler may raise at the first instruction of
-    __exit__, and would leave the lock taken.
+    A thread that goes inside takes the lock in a try statement whose finally clause releases
+    it, not through a context manager of ours: a signal handler may raise at the first
+    instruction of __exit__, and would leave the lock taken.
     """
 
     __slots__ = ("cursors", "handle", "lock", "outcome", "process", "write")
@@ -54,7 +54,7 @@ class TransactionState:
                 self.lock.release()
 
     def attempt(self, function: Callable[[], object]) -> bool:
-        """Calls a function from inside, unless somebody is inside; returns whether it did."""
+        """Calls a function from inside, unless a thread is inside; returns whether it did."""
         entered = True
         try:
             if not self.lock.acquire(False):
@@ -72,7 +72,7 @@ class TransactionState:
         return self.process != os.getpid()
 
     def busy(self) -> Error:
-        """The error for finding somebody inside."""
+        """The error for finding another thread inside."""
         if self.inherited:
             return forked("transaction")
         return BusyError(
@@ -109,7 +109,7 @@ class TransactionState:
         if not self.inherited:
             self._close_cursors()
             try:
-                # The handle is good and nobody else is inside: no result calls for anything.
+                # The handle is good and no other thread is inside: the result does not matter.
                 _ffi.txn_abort(self.handle)
             finally:
                 self.handle = None

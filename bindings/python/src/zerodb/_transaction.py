@@ -24,14 +24,14 @@ class Transaction:
     """A transaction, from :meth:`Environment.begin`.
 
     A read transaction sees the newest commit, unchanged for as long as it lives. A write
-    transaction also sees what it has changed, and is on disk when :meth:`commit` returns,
-    unless it was begun with less durability.
+    transaction also sees its own changes, and is on disk when :meth:`commit` returns, unless
+    it was begun with less durability.
 
     As a context manager it commits at the end of the block and aborts if that raises. As a
     mapping it is the main database: ``txn[key]``, ``txn[key] = value``, ``del txn[key]``,
     ``key in txn``, ``for key in txn``.
 
-    Keys and values are any contiguous bytes-like objects; what is returned is bytes, copied.
+    Keys and values are any contiguous bytes-like objects; those returned are bytes, copied.
     One thread at a time may use a transaction and its cursors; a second gets BusyError.
     """
 
@@ -100,7 +100,7 @@ class Transaction:
     ) -> Iterator[Item]:
         """The entries of a database, or of a range of its keys, in the order of the keys.
 
-        In a write transaction the database may be changed meanwhile.
+        In a write transaction the database may change during the iteration.
 
         :param start: the first key of the range.
         :param stop: the first key after the range.
@@ -134,7 +134,7 @@ class Transaction:
         return (value for _, value in walk)
 
     def stat(self, db: Database | None = None) -> DatabaseStat:
-        """Figures of a database, at the cost of a look."""
+        """Statistics of a database, at the cost of a lookup."""
         database = handle_of(db, self._environment)
         raw = _ffi.sized(_ffi.DbStat)
         check(self._state.call(_ffi.stat, database, _ffi.reference(raw)))
@@ -216,7 +216,7 @@ class Transaction:
 
         :param create: make it if it is not there, which takes a write transaction. If that
             aborts, the database is gone again.
-        :raises NotFoundError: there is none of this name.
+        :raises NotFoundError: no database has this name.
         """
         database: Database = self._state.call(open_database, self._environment, name, create)
         return database
@@ -248,8 +248,8 @@ class Transaction:
         """Commits and ends the transaction. When it returns, its changes are on disk, unless
         its durability is less than "full".
 
-        If it raises they have not happened, save after PanicError, when nobody can tell before
-        the environment is opened again.
+        If it raises, they have not happened. After PanicError that is
+        unknown until the environment is opened again.
         """
         state = self._state
         code = state.call(state.commit)
@@ -261,7 +261,7 @@ class Transaction:
         self._end("was aborted")
 
     def reset(self) -> None:
-        """Lets go of a read transaction's snapshot, keeping it for :meth:`renew`."""
+        """Gives up a read transaction's snapshot; :meth:`renew` gives it a new one."""
         check(self._state.call(_ffi.txn_reset))
 
     def renew(self) -> None:

@@ -29,12 +29,12 @@ Durability = Literal["full", "relaxed", "none"]
 
 
 EventLevel = Literal["information", "warning", "error"]
-"""How much an event matters."""
+"""The importance of an event."""
 
 
 @dataclass(frozen=True)
 class EnvironmentInfo:
-    """Facts and figures of an environment."""
+    """Properties and counts of an environment."""
 
     format_version: int
     """Of the files."""
@@ -47,7 +47,7 @@ class EnvironmentInfo:
     page_count: int
     """Pages in use or free: the data file's high-water mark."""
     free_pages: int
-    """Of those, in free space. Some may still be seen by readers."""
+    """Free pages among those. Readers may still see some of them."""
     last_txn_id: int
     """Of the newest commit."""
     oldest_reader_txn: int
@@ -77,7 +77,7 @@ class EnvironmentInfo:
     recovery_ns: int
     """How long that took, in nanoseconds."""
     environment_id: bytes
-    """16 random bytes, set when the environment was created."""
+    """16 random bytes from the creation of the environment."""
 
 
 @dataclass(frozen=True)
@@ -87,16 +87,16 @@ class Reader:
     slot: int
     """Its place in the reader table."""
     process_id: int
-    """As its process knows it, which may be in a PID namespace of its own."""
+    """Its process id, in the PID namespace of that process."""
     thread: int
-    """A number of its thread, which means something in its process only."""
+    """The number of its thread, which is meaningful only in its process."""
     txn_id: int | None
     """The transaction whose state it sees; None if it was reset."""
 
 
 @dataclass(frozen=True)
 class DatabaseStat:
-    """Figures of one database."""
+    """Statistics of one database."""
 
     page_size: int
     """Bytes."""
@@ -112,7 +112,7 @@ class DatabaseStat:
 
 @dataclass(frozen=True)
 class VerifyReport:
-    """What :meth:`zerodb.Environment.verify` found."""
+    """The result of :meth:`zerodb.Environment.verify`."""
 
     pages: int
     """Pages of the snapshot, meta pages included."""
@@ -121,7 +121,7 @@ class VerifyReport:
     overflow_pages: int
     """Pages reached through overflow runs."""
     free_pages: int
-    """Pages in free space."""
+    """Free pages."""
     entries: int
     """Keys in the main and all named databases."""
     databases: int
@@ -133,5 +133,5 @@ class VerifyReport:
 
     @property
     def sound(self) -> bool:
-        """Whether nothing is wrong."""
+        """Whether there is no problem."""
         return self.problems == 0

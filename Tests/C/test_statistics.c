@@ -1,4 +1,4 @@
-/* zdb_env_info(), zdb_stat() and zdb_env_verify(): figures that agree with what was put, and
+/* zdb_env_info(), zdb_stat() and zdb_env_verify(): counts that agree with the entries put, and
  * with one another. */
 #include <stdlib.h>
 
@@ -14,7 +14,7 @@ static zdb_verify_report verified(struct place place, zdb_env *env) {
     return report;
 }
 
-static void an_empty_environment_has_empty_figures(void) {
+static void an_empty_environment_has_empty_statistics(void) {
     zdb_env *env = open_env("env");
     zdb_info info;
     get_info(env, &info);
@@ -152,7 +152,7 @@ static void overflow_pages_are_counted(void) {
     close_env(env);
 }
 
-static void the_figures_of_all_kinds_agree(void) {
+static void info_stat_and_verify_agree(void) {
     zdb_env *env = open_env("env");
     zdb_txn *txn = begin_write(env);
     zdb_db dbs[3];
@@ -169,7 +169,7 @@ static void the_figures_of_all_kinds_agree(void) {
     }
     free(memory);
     commit(txn);
-    /* Some free space too. */
+    /* Some free pages too. */
     txn = begin_write(env);
     for (unsigned i = 0; i < 5; i++) {
         char key_text[KEY_BYTES];
@@ -196,7 +196,7 @@ static void the_figures_of_all_kinds_agree(void) {
     CHECK_NUMBER(report.databases, 2);
     CHECK_NUMBER(info.databases, 2);
     CHECK_NUMBER(report.overflow_pages, overflow_pages);
-    /* The trees that the library keeps for itself count too. */
+    /* The trees that the library keeps for itself are counted too. */
     CHECK(report.tree_pages >= tree_pages);
     /* Every page is reachable from exactly one place, or is one of the two meta pages. */
     CHECK_NUMBER(report.tree_pages + report.overflow_pages + report.free_pages + 2, report.pages);
@@ -267,15 +267,15 @@ static void verifying_needs_neither_callback_nor_report(void) {
 }
 
 static const struct test tests[] = {
-    TEST(an_empty_environment_has_empty_figures),
+    TEST(an_empty_environment_has_empty_statistics),
     TEST(info_repeats_the_options),
     TEST(stat_counts_entries_as_they_come_and_go),
     TEST(a_tree_grows_deeper_with_its_entries),
     TEST(overflow_pages_are_counted),
-    TEST(the_figures_of_all_kinds_agree),
+    TEST(info_stat_and_verify_agree),
     TEST(readers_are_counted_and_the_oldest_is_known),
     TEST(verifying_goes_on_beside_readers_and_the_writer),
     TEST(verifying_needs_neither_callback_nor_report),
 };
 
-DEFINE_SUITE(figures, tests);
+DEFINE_SUITE(statistics, tests);

@@ -1,7 +1,7 @@
-/* Reading a database of any kind, by cursors, keys and ranks, and its model. */
+/* Reads by cursors, keys and ranks, of a database with any flags and of its model. */
 #include <stdio.h>
 
-#include "kind_run.h"
+#include "model_run.h"
 
 enum { BATCH_KEYS = 20 };
 
@@ -15,7 +15,7 @@ static bool is_of_values(zdb_cursor_op op) {
     return op == ZDB_FIRST_DUP || op == ZDB_LAST_DUP || op == ZDB_NEXT_DUP || op == ZDB_PREV_DUP;
 }
 
-void run_move(struct kind_run *run, unsigned c, zdb_cursor_op op) {
+void run_move(struct model_run *run, unsigned c, zdb_cursor_op op) {
     char doing[40];
     snprintf(doing, sizeof(doing), "operation %d", (int)op);
     run->doing = doing;
@@ -40,7 +40,7 @@ void run_move(struct kind_run *run, unsigned c, zdb_cursor_op op) {
     }
 }
 
-void run_seek(struct kind_run *run, unsigned c) {
+void run_seek(struct model_run *run, unsigned c) {
     static const zdb_cursor_op ops[] = {ZDB_SET, ZDB_SET_KEY, ZDB_SET_RANGE, ZDB_GET_BOTH,
                                         ZDB_GET_BOTH_RANGE};
     zdb_cursor_op op = ops[run_random_below(run, run_has_duplicates(run) ? 5 : 3)];
@@ -48,8 +48,8 @@ void run_seek(struct kind_run *run, unsigned c) {
     pair_number pair =
         pair_of(run_random_below(run, run->keys * KEY_STEP), run_random_below(run, run->values));
     char key_bytes[NUMBER_BYTES], value_bytes[NUMBER_BYTES];
-    zdb_val key = kind_key(key_bytes, run->flags, key_of(pair));
-    zdb_val value = kind_value(value_bytes, run->flags, value_of(pair));
+    zdb_val key = encoded_key(key_bytes, run->flags, key_of(pair));
+    zdb_val value = encoded_value(value_bytes, run->flags, value_of(pair));
     size_t rank =
         rank_of(run->model,
                 op == ZDB_GET_BOTH || op == ZDB_GET_BOTH_RANGE ? pair : pair_of(key_of(pair), 0));
@@ -68,10 +68,10 @@ void run_seek(struct kind_run *run, unsigned c) {
 }
 
 /* The values that a MULTIPLE operation returns are those from `rank` on, or up to it. */
-static void expect_array(struct kind_run *run, zdb_val array, size_t rank, bool forward,
+static void expect_array(struct model_run *run, zdb_val array, size_t rank, bool forward,
                          unsigned c) {
     char buffer[NUMBER_BYTES];
-    size_t size = kind_value(buffer, run->flags, 0).size, count = array.size / size;
+    size_t size = encoded_value(buffer, run->flags, 0).size, count = array.size / size;
     uint32_t key = key_of(run->model->pairs[rank]);
     size_t first = forward ? rank : rank + 1 - count;
     if (array.size % size != 0 || count == 0 || first < first_of_key(run->model, key) ||
@@ -85,7 +85,7 @@ static void expect_array(struct kind_run *run, zdb_val array, size_t rank, bool 
     run->places[c] = run->model->pairs[forward ? first + count - 1 : first];
 }
 
-void run_get_multiple(struct kind_run *run, unsigned c) {
+void run_get_multiple(struct model_run *run, unsigned c) {
     static const zdb_cursor_op ops[] = {ZDB_GET_MULTIPLE, ZDB_NEXT_MULTIPLE};
     zdb_cursor_op op = ops[run_random_below(run, 2)];
     run->doing = op == ZDB_GET_MULTIPLE ? "get multiple" : "next multiple";
@@ -108,9 +108,9 @@ void run_get_multiple(struct kind_run *run, unsigned c) {
     run_expect_key(run, key, run->places[c]);
 }
 
-/* Where the page before ends only the library knows: the array must be of values before the
- * current one, one after the other, the cursor on the first of them. */
-void run_get_multiple_before(struct kind_run *run, unsigned c) {
+/* Only the library knows where the page before ends. The array must hold values before the
+ * current one, one after the other, with the cursor on the first of them. */
+void run_get_multiple_before(struct model_run *run, unsigned c) {
     if ((run->flags & ZDB_DUPFIXED) == 0) return;
     run->doing = "multiple before";
     pair_number place = run->places[c];
@@ -126,9 +126,9 @@ void run_get_multiple_before(struct kind_run *run, unsigned c) {
         return;
     }
     char buffer[NUMBER_BYTES];
-    size_t size = kind_value(buffer, run->flags, 0).size;
+    size_t size = encoded_value(buffer, run->flags, 0).size;
     zdb_val last = bytes((const char *)array.data + array.size - size, size);
-    while (rank > first && !same_bytes(last, kind_value(buffer, run->flags,
+    while (rank > first && !same_bytes(last, encoded_value(buffer, run->flags,
                                                         value_of(run->model->pairs[rank - 1])))) {
         rank--;
     }
@@ -137,7 +137,7 @@ void run_get_multiple_before(struct kind_run *run, unsigned c) {
     run_expect_key(run, key, run->places[c]);
 }
 
-void run_next_many(struct kind_run *run, unsigned c) {
+void run_next_many(struct model_run *run, unsigned c) {
     enum { CAPACITY = 50 };
     run->doing = "next many";
     zdb_val keys[CAPACITY], values[CAPACITY];
@@ -156,7 +156,7 @@ void run_next_many(struct kind_run *run, unsigned c) {
 
 /* -------------------------------------------------------- counts and ranks */
 
-void run_count_values(struct kind_run *run, unsigned c) {
+void run_count_values(struct model_run *run, unsigned c) {
     run->doing = "count";
     pair_number place = run->places[c];
     bool is_on = place != NOWHERE && has(run->model, place);
@@ -172,7 +172,7 @@ void run_count_values(struct kind_run *run, unsigned c) {
     }
 }
 
-void run_rank_of_cursor(struct kind_run *run, unsigned c) {
+void run_rank_of_cursor(struct model_run *run, unsigned c) {
     run->doing = "rank of a cursor";
     pair_number place = run->places[c];
     bool is_on = place != NOWHERE && has(run->model, place);
@@ -185,7 +185,7 @@ void run_rank_of_cursor(struct kind_run *run, unsigned c) {
     if (counted && is_on && rank != rank_of(run->model, place)) run_differs(run, "the rank");
 }
 
-void run_set_rank(struct kind_run *run, unsigned c) {
+void run_set_rank(struct model_run *run, unsigned c) {
     run->doing = "move to a rank";
     uint64_t rank = run_random_below(run, (unsigned)run->model->count + 3);
     bool there = rank < run->model->count;
@@ -202,11 +202,11 @@ void run_set_rank(struct kind_run *run, unsigned c) {
     run_expect_value(run, value, run->places[c]);
 }
 
-void run_rank_of_key(struct kind_run *run) {
+void run_rank_of_key(struct model_run *run) {
     run->doing = "rank of a key";
     uint32_t number = run_random_below(run, run->keys * KEY_STEP + 1);
     char key_bytes[NUMBER_BYTES];
-    zdb_val key = kind_key(key_bytes, run->flags, number);
+    zdb_val key = encoded_key(key_bytes, run->flags, number);
     uint64_t rank = UINT64_MAX;
     int code = zdb_rank(run->txn, run->db, &key, &rank);
     if ((run->flags & ZDB_COUNTED) == 0) {
@@ -218,20 +218,20 @@ void run_rank_of_key(struct kind_run *run) {
     if (rank != first) run_differs(run, "the rank");
 }
 
-void run_count_range(struct kind_run *run) {
+void run_count_range(struct model_run *run) {
     run->doing = "count of a range";
     uint32_t low = run_random_below(run, run->keys * KEY_STEP),
              high = run_random_below(run, run->keys * KEY_STEP);
     char low_bytes[NUMBER_BYTES], high_bytes[NUMBER_BYTES];
-    zdb_val from = kind_key(low_bytes, run->flags, low),
-            to = kind_key(high_bytes, run->flags, high);
+    zdb_val from = encoded_key(low_bytes, run->flags, low),
+            to = encoded_key(high_bytes, run->flags, high);
     size_t first = first_of_key(run->model, low), end = first_of_key(run->model, high);
     uint64_t count = UINT64_MAX;
     run_expect_code(run, zdb_count_range(run->txn, run->db, &from, &to, &count), ZDB_OK);
     if (count != (end > first ? end - first : 0)) run_differs(run, "the count");
 }
 
-void run_get_many(struct kind_run *run) {
+void run_get_many(struct model_run *run) {
     run->doing = "get of many";
     char key_bytes[BATCH_KEYS][NUMBER_BYTES];
     zdb_val keys[BATCH_KEYS], values[BATCH_KEYS];
@@ -239,7 +239,7 @@ void run_get_many(struct kind_run *run) {
     size_t found = 99, expected = 0, count = run_random_below(run, BATCH_KEYS + 1);
     for (size_t i = 0; i < count; i++) {
         numbers[i] = run_random_below(run, run->keys * KEY_STEP);
-        keys[i] = kind_key(key_bytes[i], run->flags, numbers[i]);
+        keys[i] = encoded_key(key_bytes[i], run->flags, numbers[i]);
     }
     run_expect_code(run, zdb_get_many(run->txn, run->db, keys, values, count, &found), ZDB_OK);
     for (size_t i = 0; i < count; i++) {
@@ -252,8 +252,8 @@ void run_get_many(struct kind_run *run) {
     if (found != expected) run_differs(run, "the number of keys there");
 }
 
-void run_check_figures(struct kind_run *run) {
-    run->doing = "figures";
+void run_check_statistics(struct model_run *run) {
+    run->doing = "the statistics";
     zdb_db_stat stat;
     get_stat(run->txn, run->db, &stat);
     uint64_t keys = 0;

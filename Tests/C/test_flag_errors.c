@@ -1,9 +1,9 @@
-/* What the kinds of databases refuse: flags, sizes, operations that do not fit, handles of others,
- * limits; and that the transaction goes on after it. */
+/* Calls that the flags of a database refuse: flags, sizes, operations that do not fit, handles
+ * of others, limits. The transaction goes on after them. */
 #include <stdio.h>
 
 #include "calls.h"
-#include "kinds.h"
+#include "database_flags.h"
 #include "suites.h"
 
 #define FIXED (ZDB_DUPSORT | ZDB_DUPFIXED)
@@ -21,13 +21,13 @@ static int put_sizes(zdb_txn *txn, zdb_db db, size_t key_size, size_t value_size
 
 /* ----------------------------------------------------------------------- flags */
 
-static void every_kind_is_recorded_and_told_from_all_others(void) {
+static void all_flags_of_databases_are_recorded_and_compared(void) {
     zdb_env *env = open_env("env");
     zdb_txn *txn = begin_write(env);
     char name[16];
-    for (size_t i = 0; i < kind_count; i++) {
-        snprintf(name, sizeof(name), "%x", kinds[i]);
-        create_kind(txn, name, kinds[i]);
+    for (size_t i = 0; i < flag_combination_count; i++) {
+        snprintf(name, sizeof(name), "%x", flag_combinations[i]);
+        create_with_flags(txn, name, flag_combinations[i]);
     }
     commit(txn);
     close_env(env);
@@ -35,18 +35,19 @@ static void every_kind_is_recorded_and_told_from_all_others(void) {
     env = open_env("env");
     for (unsigned writes = 0; writes < 2; writes++) {
         txn = begin_at(HERE, env, writes ? 0 : ZDB_RDONLY);
-        for (size_t i = 0; i < kind_count; i++) {
-            snprintf(name, sizeof(name), "%x", kinds[i]);
+        for (size_t i = 0; i < flag_combination_count; i++) {
+            snprintf(name, sizeof(name), "%x", flag_combinations[i]);
             zdb_db db, again;
             uint32_t flags = UINT32_MAX;
             REQUIRE_OK(zdb_db_open(txn, name, 0, &db));
             REQUIRE_OK(zdb_db_flags(txn, db, &flags));
-            CHECK_NUMBER(flags, kinds[i]);
-            REQUIRE_OK(zdb_db_open(txn, name, kinds[i], &again));
+            CHECK_NUMBER(flags, flag_combinations[i]);
+            REQUIRE_OK(zdb_db_open(txn, name, flag_combinations[i], &again));
             CHECK_NUMBER(again, db);
-            for (size_t j = 0; j < kind_count; j++) {
-                if (kinds[j] == kinds[i] || kinds[j] == 0) continue;
-                CHECK_ERROR(zdb_db_open(txn, name, kinds[j], &again), ZDB_INCOMPATIBLE);
+            for (size_t j = 0; j < flag_combination_count; j++) {
+                uint32_t other = flag_combinations[j];
+                if (other == flag_combinations[i] || other == 0) continue;
+                CHECK_ERROR(zdb_db_open(txn, name, other, &again), ZDB_INCOMPATIBLE);
             }
         }
         CHECK_ERROR(zdb_db_flags(txn, ZDB_MAIN_DB, NULL), ZDB_BAD_ARGUMENT);
@@ -55,7 +56,7 @@ static void every_kind_is_recorded_and_told_from_all_others(void) {
     close_env(env);
 }
 
-static void the_main_database_becomes_what_is_asked_for_while_it_is_empty(void) {
+static void the_main_database_takes_other_flags_while_it_is_empty(void) {
     zdb_env *env = open_env("env");
     zdb_txn *txn = begin_write(env);
     zdb_db db;
@@ -93,7 +94,7 @@ static void the_main_database_becomes_what_is_asked_for_while_it_is_empty(void) 
 static void duplicates_are_as_large_as_keys_and_may_be_empty(void) {
     zdb_env *env = open_env("env");
     zdb_txn *txn = begin_write(env);
-    zdb_db db = create_kind(txn, "n", ZDB_DUPSORT);
+    zdb_db db = create_with_flags(txn, "n", ZDB_DUPSORT);
     CHECK_NUMBER(zdb_env_max_key_size(env), MAX_SIZE);
     for (size_t size = 0; size <= MAX_SIZE; size++) {
         REQUIRE_OK(put_sizes(txn, db, MAX_SIZE, size, 1));
@@ -127,7 +128,7 @@ static void duplicates_are_as_large_as_keys_and_may_be_empty(void) {
 static void values_of_one_size_are_all_of_one_size(void) {
     zdb_env *env = open_env("env");
     zdb_txn *txn = begin_write(env);
-    zdb_db db = create_kind(txn, "fixed", FIXED);
+    zdb_db db = create_with_flags(txn, "fixed", FIXED);
     CHECK_ERROR(put_sizes(txn, db, 3, 0, 1), ZDB_BAD_VALSIZE);
     REQUIRE_OK(put_sizes(txn, db, 3, 10, 1));
     static const size_t wrong[] = {0, 1, 9, 11, MAX_SIZE, MAX_SIZE + 1};
@@ -140,7 +141,7 @@ static void values_of_one_size_are_all_of_one_size(void) {
     zdb_val longer = text("eleven char"), shorter = text("ten chars.");
     int order = 99;
     CHECK_ERROR(zdb_dcmp(txn, db, &longer, &shorter, &order), ZDB_BAD_VALSIZE);
-    /* The next first value decides anew. */
+    /* The next first value decides again. */
     REQUIRE_OK(zdb_db_clear(txn, db));
     CHECK_ERROR(zdb_dcmp(txn, db, &longer, &shorter, &order), ZDB_BAD_VALSIZE);
     CHECK_NUMBER(order, 99);
@@ -178,8 +179,8 @@ static void integers_have_4_or_8_bytes_and_all_the_same(void) {
     zdb_env *env = open_env("env");
     for (size_t right = 4; right <= 8; right += 4) {
         zdb_txn *txn = begin_write(env);
-        zdb_db keys = create_kind(txn, "keys", ZDB_INTEGERKEY);
-        zdb_db values = create_kind(txn, "values", INTEGERS);
+        zdb_db keys = create_with_flags(txn, "keys", ZDB_INTEGERKEY);
+        zdb_db values = create_with_flags(txn, "values", INTEGERS);
         expect_incomparable(txn, keys, values, 4, 8);
         for (unsigned round = 0; round < 2; round++) {
             for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
@@ -217,7 +218,7 @@ static void integers_have_4_or_8_bytes_and_all_the_same(void) {
 static void operations_that_do_not_fit_the_database_are_refused(void) {
     zdb_env *env = open_env("env");
     zdb_txn *txn = begin_write(env);
-    zdb_db plain = create_db(txn, "plain"), pairs = create_kind(txn, "pairs", ZDB_DUPSORT);
+    zdb_db plain = create_db(txn, "plain"), pairs = create_with_flags(txn, "pairs", ZDB_DUPSORT);
     put_text(txn, plain, "k", "v");
     put_text(txn, pairs, "k", "v");
     zdb_val key = text("k"), value = text("v");
@@ -276,7 +277,7 @@ static void operations_that_do_not_fit_the_database_are_refused(void) {
 static void several_values_are_put_at_once_or_up_to_one_that_is_refused(void) {
     zdb_env *env = open_env("env");
     zdb_txn *txn = begin_write(env);
-    zdb_db db = create_kind(txn, "fixed", FIXED);
+    zdb_db db = create_with_flags(txn, "fixed", FIXED);
     zdb_cursor *cursor = open_cursor(txn, db);
     zdb_val key = text("k");
     zdb_val values[2] = {bytes("ccaabbaa", 2), bytes(NULL, 4)};
@@ -314,7 +315,7 @@ static void several_values_are_put_at_once_or_up_to_one_that_is_refused(void) {
 static void readers_do_not_write_pairs(void) {
     zdb_env *env = open_env("env");
     zdb_txn *txn = begin_write(env);
-    zdb_db db = create_kind(txn, "fixed", FIXED | ZDB_COUNTED);
+    zdb_db db = create_with_flags(txn, "fixed", FIXED | ZDB_COUNTED);
     put_text(txn, db, "k", "v");
     commit(txn);
     txn = begin_read(env);
@@ -343,8 +344,8 @@ static void readers_do_not_write_pairs(void) {
 static void handles_of_another_environment_are_refused(void) {
     zdb_env *env = open_env("env"), *other = open_env("other");
     zdb_txn *txn = begin_write(env), *other_txn = begin_write(other);
-    zdb_db first = create_kind(txn, "first", ZDB_DUPSORT | ZDB_COUNTED);
-    zdb_db db = create_kind(txn, "pairs", ZDB_DUPSORT | ZDB_COUNTED);
+    zdb_db first = create_with_flags(txn, "first", ZDB_DUPSORT | ZDB_COUNTED);
+    zdb_db db = create_with_flags(txn, "pairs", ZDB_DUPSORT | ZDB_COUNTED);
     put_text(txn, db, "k", "v");
     zdb_cursor *cursor = open_cursor(txn, db);
     expect_entry(cursor, ZDB_FIRST, "k");
@@ -378,7 +379,7 @@ static void handles_of_another_environment_are_refused(void) {
 static void a_parent_takes_no_pairs_while_its_child_lives(void) {
     zdb_env *env = open_env("env");
     zdb_txn *parent = begin_write(env), *child = NULL;
-    zdb_db db = create_kind(parent, "fixed", FIXED | ZDB_COUNTED);
+    zdb_db db = create_with_flags(parent, "fixed", FIXED | ZDB_COUNTED);
     put_text(parent, db, "k", "1");
     put_text(parent, db, "k", "2");
     zdb_cursor *cursor = open_cursor(parent, db);
@@ -417,7 +418,7 @@ static void a_parent_takes_no_pairs_while_its_child_lives(void) {
 
 /* ---------------------------------------------------------------------- limits */
 
-/* Sets that grow until the transaction has dirtied all pages it may. */
+/* The values grow until the transaction has dirtied all pages that it may. */
 static void pairs_beyond_the_page_limit_fail_the_transaction_whole(void) {
     static const uint32_t all_flags[] = {ZDB_DUPSORT, INTEGERS, ZDB_DUPSORT | ZDB_COUNTED};
     for (size_t k = 0; k < sizeof(all_flags) / sizeof(all_flags[0]); k++) {
@@ -428,7 +429,7 @@ static void pairs_beyond_the_page_limit_fail_the_transaction_whole(void) {
         options.max_txn_pages = 40;
         zdb_env *env = open_env_with(path, &options);
         zdb_txn *txn = begin_write(env);
-        zdb_db db = create_kind(txn, "n", flags);
+        zdb_db db = create_with_flags(txn, "n", flags);
         for (uint32_t i = 0; i < 300; i++) put_pair(txn, db, flags, i % 3, i);
         commit(txn);
 
@@ -437,12 +438,12 @@ static void pairs_beyond_the_page_limit_fail_the_transaction_whole(void) {
         int code = ZDB_OK;
         char key_bytes[NUMBER_BYTES], value_bytes[NUMBER_BYTES];
         for (uint32_t i = 0; code == ZDB_OK && i < 1000000; i++) {
-            zdb_val key = kind_key(key_bytes, flags, i % 5),
-                    value = kind_value(value_bytes, flags, i);
+            zdb_val key = encoded_key(key_bytes, flags, i % 5),
+                    value = encoded_value(value_bytes, flags, i);
             code = zdb_cursor_put(cursor, &key, &value, 0);
         }
         CHECK_CODE(code, ZDB_TXN_FULL);
-        zdb_val key = kind_key(key_bytes, flags, 1), value = nothing();
+        zdb_val key = encoded_key(key_bytes, flags, 1), value = nothing();
         CHECK_ERROR(zdb_get(txn, db, &key, &value), ZDB_BAD_TXN);
         CHECK_ERROR(zdb_del(txn, db, &key, NULL), ZDB_BAD_TXN);
         CHECK_ERROR(zdb_cursor_get(cursor, &key, &value, ZDB_NEXT_DUP), ZDB_BAD_TXN);
@@ -464,8 +465,8 @@ static void pairs_beyond_the_page_limit_fail_the_transaction_whole(void) {
 }
 
 static const struct test tests[] = {
-    TEST(every_kind_is_recorded_and_told_from_all_others),
-    TEST(the_main_database_becomes_what_is_asked_for_while_it_is_empty),
+    TEST(all_flags_of_databases_are_recorded_and_compared),
+    TEST(the_main_database_takes_other_flags_while_it_is_empty),
     TEST(duplicates_are_as_large_as_keys_and_may_be_empty),
     TEST(values_of_one_size_are_all_of_one_size),
     TEST(integers_have_4_or_8_bytes_and_all_the_same),
@@ -477,4 +478,4 @@ static const struct test tests[] = {
     TEST(pairs_beyond_the_page_limit_fail_the_transaction_whole),
 };
 
-DEFINE_SUITE(kind_errors, tests);
+DEFINE_SUITE(flag_errors, tests);

@@ -1,4 +1,4 @@
-#include "kinds.h"
+#include "database_flags.h"
 
 #include <stdio.h>
 
@@ -7,17 +7,17 @@
 
 #define OF_EVERY_KEY_ORDER(flags) (flags), (flags) | ZDB_REVERSEKEY, (flags) | ZDB_INTEGERKEY
 
-/* Of values: one a key, several of any size, of one size, integers, and reversed. */
+/* For values: one a key, several of any size, of one size, integers, and reversed. */
 #define OF_EVERY_VALUE(flags)                                                                      \
     OF_EVERY_KEY_ORDER(flags), OF_EVERY_KEY_ORDER((flags) | ZDB_DUPSORT),                          \
         OF_EVERY_KEY_ORDER((flags) | FIXED), OF_EVERY_KEY_ORDER((flags) | INTEGERS),               \
         OF_EVERY_KEY_ORDER((flags) | ZDB_DUPSORT | ZDB_REVERSEDUP),                                \
         OF_EVERY_KEY_ORDER((flags) | FIXED | ZDB_REVERSEDUP)
 
-const uint32_t kinds[] = {OF_EVERY_VALUE(0u), OF_EVERY_VALUE(ZDB_COUNTED)};
-const size_t kind_count = sizeof(kinds) / sizeof(kinds[0]);
+const uint32_t flag_combinations[] = {OF_EVERY_VALUE(0u), OF_EVERY_VALUE(ZDB_COUNTED)};
+const size_t flag_combination_count = sizeof(flag_combinations) / sizeof(flag_combinations[0]);
 
-const char *kind_name(uint32_t flags) {
+const char *flags_name(uint32_t flags) {
     static const struct {
         uint32_t flag;
         const char *name;
@@ -69,40 +69,40 @@ static zdb_val integer(char buffer[NUMBER_BYTES], uint32_t flags, uint32_t numbe
     return bytes(buffer, size);
 }
 
-zdb_val kind_key(char buffer[NUMBER_BYTES], uint32_t flags, uint32_t number) {
+zdb_val encoded_key(char buffer[NUMBER_BYTES], uint32_t flags, uint32_t number) {
     if (flags & ZDB_INTEGERKEY) return integer(buffer, flags, number);
     return bytes(buffer, encode(buffer, number, number % 29, (flags & ZDB_REVERSEKEY) != 0));
 }
 
-zdb_val kind_value(char buffer[NUMBER_BYTES], uint32_t flags, uint32_t number) {
+zdb_val encoded_value(char buffer[NUMBER_BYTES], uint32_t flags, uint32_t number) {
     if (flags & ZDB_INTEGERDUP) return integer(buffer, flags, number);
     size_t tail = flags & ZDB_DUPFIXED ? 6 : number % 37;
     return bytes(buffer, encode(buffer, number, tail, (flags & ZDB_REVERSEDUP) != 0));
 }
 
-zdb_db create_kind_at(struct place place, zdb_txn *txn, const char *name, uint32_t flags) {
+zdb_db create_with_flags_at(struct place place, zdb_txn *txn, const char *name, uint32_t flags) {
     return open_db_at(place, txn, name, ZDB_CREATE | flags);
 }
 
 void put_pair_at(struct place place, zdb_txn *txn, zdb_db db, uint32_t flags, uint32_t key,
                  uint32_t value) {
     char key_bytes[NUMBER_BYTES], value_bytes[NUMBER_BYTES];
-    zdb_val k = kind_key(key_bytes, flags, key), v = kind_value(value_bytes, flags, value);
+    zdb_val k = encoded_key(key_bytes, flags, key), v = encoded_value(value_bytes, flags, value);
     require_code(place, zdb_put(txn, db, &k, &v, 0), ZDB_OK, "zdb_put of a pair");
 }
 
 void set_pair_at(struct place place, zdb_cursor *cursor, uint32_t flags, uint32_t key,
                  uint32_t value) {
     char key_bytes[NUMBER_BYTES], value_bytes[NUMBER_BYTES];
-    zdb_val k = kind_key(key_bytes, flags, key), v = kind_value(value_bytes, flags, value);
+    zdb_val k = encoded_key(key_bytes, flags, key), v = encoded_value(value_bytes, flags, value);
     require_code(place, zdb_cursor_get(cursor, &k, &v, ZDB_GET_BOTH), ZDB_OK, "ZDB_GET_BOTH");
 }
 
 void expect_pair_at(struct place place, zdb_cursor *cursor, zdb_cursor_op op, uint32_t flags,
                     uint32_t key, uint32_t value) {
     char key_bytes[NUMBER_BYTES], value_bytes[NUMBER_BYTES];
-    zdb_val expected_key = kind_key(key_bytes, flags, key);
-    zdb_val expected_value = kind_value(value_bytes, flags, value);
+    zdb_val expected_key = encoded_key(key_bytes, flags, key);
+    zdb_val expected_value = encoded_value(value_bytes, flags, value);
     zdb_val k = nothing(), v = nothing();
     int code = zdb_cursor_get(cursor, &k, &v, op);
     if (code != ZDB_OK) {

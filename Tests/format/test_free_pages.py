@@ -1,4 +1,4 @@
-"""docs/FORMAT.md is true of free pages, in stock and in their tree."""
+"""docs/FORMAT.md is true of free pages, in the free list and in the free tree."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from environments import MAIN, Databases, change, check, tree_pages
-from format_free import Freed
+from format_free_pages import Freed
 from format_reader import Environment
 from format_records import u64
 
@@ -17,7 +17,7 @@ import zerodb
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    """Where an environment can be made."""
+    """A path where an environment can be made."""
     return tmp_path / "environment"
 
 
@@ -33,36 +33,36 @@ def writers(found: Environment, freed: Freed) -> set[int]:
     return {u64(found.data, number * found.page_size + 16) for number in numbers}
 
 
-def kinds(freed: Iterable[Freed]) -> tuple[set[int], set[int]]:
+def freers(freed: Iterable[Freed]) -> tuple[set[int], set[int]]:
     """The transactions that freed pending pages, and those that freed young ones."""
     freed = list(freed)
     pending = {group.transaction for group in freed if group.birth is None}
     return pending, {group.transaction for group in freed if group.birth is not None}
 
 
-# The stock ---------------------------------------------------------------------------------
+# The free list ----------------------------------------------------------------------------
 
 
-def test_small_commits_live_on_the_stock(path: Path) -> None:
+def test_small_commits_need_only_the_free_list(path: Path) -> None:
     for session in range(5):
         with zerodb.open(path, threads=False) as env:
             for number in range(3):
                 put(env, b"key", b"%d" % number)
         found = check(path, {MAIN: {b"key": b"2"}})
         last = found.meta.transaction
-        assert found.free.record.depth == 0
-        assert found.stock.available == []
-        # What the durable state had, and what the second commit wrote; what the first one wrote
-        # the third has taken.
-        pending, young = kinds(found.stock.freed)
+        assert found.free_tree.record.depth == 0
+        assert found.free_list.available == []
+        # The pages of the durable state and those of the second commit are freed. The third
+        # commit has taken those of the first.
+        pending, young = freers(found.free_list.freed)
         assert pending == ({last - 2} if session else set())
         assert young == {last}
-        assert [group.birth for group in found.stock.freed if group.birth] == [last - 1]
+        assert [group.birth for group in found.free_list.freed if group.birth] == [last - 1]
         assert found.meta.page_count == (5 if session else 4)
         assert found.meta.pinned_total == session
 
 
-def test_the_stock_says_who_wrote_what_is_freed(path: Path) -> None:
+def test_the_free_list_says_which_transactions_wrote_its_pages(path: Path) -> None:
     with zerodb.open(path, threads=False) as env:
         put(env, b"key", b"durable")
     commits = 20
@@ -71,52 +71,52 @@ def test_the_stock_says_who_wrote_what_is_freed(path: Path) -> None:
             put(env, b"key", b"%d" % number)
     found = check(path, {MAIN: {b"key": b"%d" % (commits - 1)}})
     durable = 2
-    pending, young = kinds(found.stock.freed)
+    pending, young = freers(found.free_list.freed)
     assert pending == {durable + 1}
     # Their groups are joined in time: each is as new as its newest pages.
     assert max(young) == durable + commits
     assert 1 < len(young) < commits - 1
-    assert found.stock.young_pages == commits - 1
-    for group in found.stock.freed:
+    assert found.free_list.young_pages == commits - 1
+    for group in found.free_list.freed:
         written = writers(found, group)
         assert max(written) < group.transaction
         assert min(written) == (group.birth or durable)
 
 
-def test_pages_become_available_when_nobody_needs_them(path: Path) -> None:
+def test_pages_become_available_when_no_state_needs_them(path: Path) -> None:
     with zerodb.open(path, threads=False) as env:
         with env.begin():
             for number in range(9):
                 put(env, b"key", b"%d" % number)
         put(env, b"key", b"last")
     found = check(path, {MAIN: {b"key": b"last"}})
-    assert found.stock.available_pages == 7
-    assert (found.stock.pending_pages, found.meta.page_count) == (1, 11)
+    assert found.free_list.available_pages == 7
+    assert (found.free_list.pending_pages, found.meta.page_count) == (1, 11)
 
 
 def test_pages_never_written_may_be_the_last_of_the_file(path: Path) -> None:
     with zerodb.open(path, threads=False) as env:
         put(env, b"key", bytes(400_000))
     found = check(path, {MAIN: {b"key": bytes(400_000)}})
-    start, pages = found.stock.available[-1]
+    start, pages = found.free_list.available[-1]
     assert start + pages == found.meta.page_count
     assert found.data[start * 4096 :] == bytes(pages * 4096)
 
 
-# The tree ----------------------------------------------------------------------------------
+# The free tree ----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("pages", "is_in_tree"), [(8, False), (9, True)])
-def test_long_runs_are_freed_to_the_tree(path: Path, pages: int, is_in_tree: bool) -> None:
+def test_long_runs_are_freed_to_the_free_tree(path: Path, pages: int, is_in_tree: bool) -> None:
     with zerodb.open(path, threads=False) as env:
         put(env, b"long", bytes(pages * 4096 - 40))
     with zerodb.open(path, threads=False) as env:
         put(env, b"long", b"short")
     found = check(path, {MAIN: {b"long": b"short"}})
-    place, other = found.stock, found.free_space
+    place, other = found.free_list, found.free_tree_pages
     if is_in_tree:
         place, other = other, place
-    assert kinds(place.freed) == ({3}, set())
+    assert freers(place.freed) == ({3}, set())
     assert place.pending_pages == pages + 1
     assert other.freed == []
 
@@ -127,7 +127,7 @@ def test_freed_pages_are_young_until_a_checkpoint_needs_them(path: Path) -> None
     entries = dict.fromkeys(keys, bytes(150))
 
     def change_many(env: zerodb.Environment) -> None:
-        # More pages than the stock has room for.
+        # This frees more pages than the free list has room for.
         with env.begin(write=True) as txn:
             for key in rng.sample(keys, 300):
                 entries[key] = rng.randbytes(150)
@@ -140,8 +140,8 @@ def test_freed_pages_are_young_until_a_checkpoint_needs_them(path: Path) -> None
         for _ in range(5):
             change_many(env)
     found = check(path, {MAIN: entries})
-    assert kinds(found.free_space.freed) == ({3, 4, 5, 6, 7}, {4, 5, 6, 7})
-    for entry in found.free_space.freed:
+    assert freers(found.free_tree_pages.freed) == ({3, 4, 5, 6, 7}, {4, 5, 6, 7})
+    for entry in found.free_tree_pages.freed:
         written = writers(found, entry)
         assert max(written) < entry.transaction
         assert min(written) >= (entry.birth or 0)
@@ -151,7 +151,7 @@ def test_freed_pages_are_young_until_a_checkpoint_needs_them(path: Path) -> None
     assert check(path, {MAIN: entries}).meta.available_pages > 0
 
 
-def test_what_moves_from_the_stock_to_the_tree_counts_as_freed_by_the_mover(path: Path) -> None:
+def test_pages_moved_to_the_free_tree_count_as_freed_by_the_mover(path: Path) -> None:
     with zerodb.open(path, threads=False) as env:
         put(env, b"key", b"durable")
         put(env, b"long", bytes(40_000))
@@ -163,12 +163,12 @@ def test_what_moves_from_the_stock_to_the_tree_counts_as_freed_by_the_mover(path
     found = check(path, {MAIN: {b"key": b"5", b"long": b"6"}})
     leaf = before.main.record.root.number
     # Transaction 4 freed the leaf, and 6, which freed the run, moved it.
-    assert "freed by 6, in free space" in found.uses[leaf]
-    assert kinds(found.free_space.freed)[0] == {6}
+    assert "freed by 6, in the free tree" in found.uses[leaf]
+    assert freers(found.free_tree_pages.freed)[0] == {6}
     assert found.meta.pinned_total - before.meta.pinned_total == 1 + 10
 
 
-def test_free_pages_are_told_whatever_happens(path: Path) -> None:
+def test_every_free_page_is_recorded_after_random_commits(path: Path) -> None:
     rng = random.Random(3)
     model: Databases = {MAIN: {}, b"second": {}}
     seen: set[str] = set()
@@ -187,10 +187,10 @@ def test_free_pages_are_told_whatever_happens(path: Path) -> None:
             for reader in readers:
                 reader.abort()
         found = check(path, model)
-        # What the older of two durable states needs is never taken, and counted once.
+        # Pages that the older of two durable states needs are never taken, and counted once.
         freed = tree_pages(before) - tree_pages(found)
         assert found.meta.pinned_total - before.meta.pinned_total == len(freed)
-        for place, pages in (("stock", found.stock), ("tree", found.free_space)):
+        for place, pages in (("list", found.free_list), ("tree", found.free_tree_pages)):
             seen |= {f"{place}: available" for _ in pages.available}
             for group in pages.freed:
                 seen.add(f"{place}: {'pending' if group.birth is None else 'young'}")
@@ -198,7 +198,7 @@ def test_free_pages_are_told_whatever_happens(path: Path) -> None:
     assert len(seen) == 6, seen
 
 
-def test_the_file_holds_all_pages_whatever_free_space_does(path: Path) -> None:
+def test_the_file_always_holds_all_pages_below_the_page_count(path: Path) -> None:
     rng = random.Random(1)
     keys = [rng.randbytes(24) for _ in range(10000)]
     entries = {key: bytes(150) for key in keys}

@@ -1,4 +1,7 @@
-"""The free pages of ZeroDB's files, in stock and in their tree, from docs/FORMAT.md alone."""
+"""The free pages of ZeroDB's files, in the free list and the free tree.
+
+Written from docs/FORMAT.md alone.
+"""
 
 from __future__ import annotations
 
@@ -7,15 +10,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import xxhash
-from format_records import MAGIC, STOCK_OFFSET, STOCK_SIZE, FormatError, Meta, require
+from format_records import FREE_LIST_OFFSET, FREE_LIST_SIZE, MAGIC, FormatError, Meta, require
 
 PENDING, YOUNG, AVAILABLE = 0, 1, 2
 REGION_PAGES = 512
 PAGE_NUMBERS = 1 << 47
 ENTRY_RUNS_MAX = 100
 
-STOCK_WORDS = STOCK_SIZE // 8
-STOCK_GROUPS = 96
+FREE_LIST_WORDS = FREE_LIST_SIZE // 8
+FREE_LIST_GROUPS = 96
 """The word that the groups begin at; available runs lie between the first word and this."""
 GROUP_HEADER_WORDS = 3
 
@@ -47,7 +50,7 @@ class Freed:
 
     @classmethod
     def parse(cls, transaction: int, birth: int | None, words: list[int], meta: Meta) -> Freed:
-        """From what is stored in a state, where it may be so."""
+        """From the words that a state stores, after checking them."""
         require(transaction <= meta.transaction, f"freed by transaction {transaction}, to come")
         require(birth is None or birth <= transaction, "freed before it was written")
         return cls(transaction, birth, [parse_run(word) for word in words])
@@ -60,19 +63,19 @@ class Freed:
 
 @dataclass(frozen=True)
 class FreePages:
-    """What the stock or the tree names."""
+    """The pages that the free list or the free tree names."""
 
     available: list[Run]
     freed: list[Freed]
 
     @property
     def available_pages(self) -> int:
-        """Pages that nobody needs."""
+        """Pages that no state and no reader needs."""
         return count_pages(self.available)
 
     @property
     def pending_pages(self) -> int:
-        """Pages that somebody may need, young ones included."""
+        """Pages that a durable state or a reader may need, young ones included."""
         return sum(freed.pages for freed in self.freed)
 
     @property
@@ -81,76 +84,80 @@ class FreePages:
         return sum(freed.pages for freed in self.freed if freed.birth is not None)
 
 
-def parse_stock(data: bytes, meta: Meta) -> FreePages:
-    """The stock of a state, from the 1536 bytes that are stored."""
-    first, *words = struct.unpack(f"<{STOCK_WORDS}Q", data)
+def parse_free_list(data: bytes, meta: Meta) -> FreePages:
+    """The free list of a state, from the 1536 bytes that are stored."""
+    first, *words = struct.unpack(f"<{FREE_LIST_WORDS}Q", data)
     run_count, group_words = first & 0xFFFFFFFF, first >> 32
-    require(run_count < STOCK_GROUPS, f"the stock: {run_count} available runs")
-    require(group_words <= STOCK_WORDS - STOCK_GROUPS, f"the stock: {group_words} words")
-    runs, groups = words[: STOCK_GROUPS - 1], words[STOCK_GROUPS - 1 :]
+    require(run_count < FREE_LIST_GROUPS, f"the free list: {run_count} available runs")
+    require(
+        group_words <= FREE_LIST_WORDS - FREE_LIST_GROUPS, f"the free list: {group_words} words"
+    )
+    runs, groups = words[: FREE_LIST_GROUPS - 1], words[FREE_LIST_GROUPS - 1 :]
     unused = runs[run_count:] + groups[group_words:]
-    require(not any(unused), "the stock: unused words are set")
+    require(not any(unused), "the free list: unused words are set")
     available = [parse_run(word) for word in runs[:run_count]]
     ends = [start + pages for start, pages in available]
     in_order = all(end <= start for end, (start, _) in zip(ends, available[1:]))
-    require(in_order, f"the stock: available runs that are not in order, {available}")
-    stock = FreePages(available, read_groups(groups[:group_words], meta))
-    found = (stock.available_pages, stock.pending_pages)
-    counted = (meta.stock_available, meta.stock_pending)
-    require(found == counted, f"the stock: counts are {counted}, found are {found}")
-    return stock
+    require(in_order, f"the free list: available runs that are not in order, {available}")
+    free_list = FreePages(available, read_groups(groups[:group_words], meta))
+    found = (free_list.available_pages, free_list.pending_pages)
+    counted = (meta.free_list_available, meta.free_list_pending)
+    require(found == counted, f"the free list: counts are {counted}, found are {found}")
+    return free_list
 
 
 def read_groups(words: list[int], meta: Meta) -> list[Freed]:
-    """The groups of freed runs in a stock, which fill some words."""
+    """The groups of freed runs in a free list, which fill some words."""
     groups: list[Freed] = []
     while words:
-        require(len(words) > GROUP_HEADER_WORDS, "the stock: a group is cut off")
+        require(len(words) > GROUP_HEADER_WORDS, "the free list: a group is cut off")
         transaction, birth, count, *words = words
-        require(1 <= count <= len(words), f"the stock: a group of {count} runs")
+        require(1 <= count <= len(words), f"the free list: a group of {count} runs")
         groups.append(Freed.parse(transaction, birth or None, words[:count], meta))
         words = words[count:]
     return groups
 
 
-def read_stock(data: bytes, meta: Meta) -> FreePages:
-    """The stock of the newest state of a file, of whose two copies one must be whole."""
+def read_free_list(data: bytes, meta: Meta) -> FreePages:
+    """The free list of the newest state of a file, of whose two copies one must be whole."""
     for copy in range(2):
-        start = meta.page * meta.page_size + copy * meta.page_size // 2 + STOCK_OFFSET
-        stored = data[start : start + STOCK_SIZE]
+        start = meta.page * meta.page_size + copy * meta.page_size // 2 + FREE_LIST_OFFSET
+        stored = data[start : start + FREE_LIST_SIZE]
         computed = xxhash.xxh3_64_intdigest(stored, seed=int.from_bytes(MAGIC, "little"))
-        if computed == meta.stock_checksum:
-            return parse_stock(stored, meta)
-    raise FormatError(f"meta page {meta.page}: both copies of the stock are damaged")
+        if computed == meta.free_list_checksum:
+            return parse_free_list(stored, meta)
+    raise FormatError(f"meta page {meta.page}: both copies of the free list are damaged")
 
 
-def parse_entries(entries: Iterable[tuple[bytes, bytes]], meta: Meta) -> FreePages:
-    """What the free-space tree names, from the keys and values of all its entries."""
-    tree = FreePages([], [])
+def parse_free_tree(entries: Iterable[tuple[bytes, bytes]], meta: Meta) -> FreePages:
+    """The pages that the free tree names, from the keys and values of all its entries."""
+    free_tree = FreePages([], [])
     numbers: set[tuple[int, int]] = set()
     for key, value in entries:
         if key[0] == AVAILABLE and len(key) == 9:
-            tree.available.extend(read_region(int.from_bytes(key[1:], "big"), value))
+            free_tree.available.extend(read_region(int.from_bytes(key[1:], "big"), value))
             continue
-        require(key[0] in (PENDING, YOUNG) and len(key) == 13, f"a free-space key {key!r}")
-        require(value and len(value) % 8 == 0, f"free space: a value of {len(value)} bytes")
+        require(
+            key[0] in (PENDING, YOUNG) and len(key) == 13, f"a key of the free tree {key!r}"
+        )
+        require(value and len(value) % 8 == 0, f"the free tree: a value of {len(value)} bytes")
         transaction, sequence = struct.unpack_from(">QI", key, 1)
-        require((transaction, sequence) not in numbers, f"free space: two of {key[1:]!r}")
+        require((transaction, sequence) not in numbers, f"the free tree: two of {key[1:]!r}")
         numbers.add((transaction, sequence))
         words = [word for (word,) in struct.iter_unpack("<Q", value)]
         birth = words.pop(0) if key[0] == YOUNG else None
-        require(1 <= len(words) <= ENTRY_RUNS_MAX, f"free space: {len(words)} runs")
-        tree.freed.append(Freed.parse(transaction, birth, words, meta))
-    found = (tree.young_pages, tree.pending_pages, tree.available_pages)
+        require(1 <= len(words) <= ENTRY_RUNS_MAX, f"the free tree: {len(words)} runs")
+        free_tree.freed.append(Freed.parse(transaction, birth, words, meta))
+    found = (free_tree.young_pages, free_tree.pending_pages, free_tree.available_pages)
     counted = (meta.young_pages, meta.pending_pages, meta.available_pages)
-    require(found == counted, f"free space: counts are {counted}, found are {found}")
-    return tree
+    require(found == counted, f"the free tree: counts are {counted}, found are {found}")
+    return free_tree
 
 
 def read_region(region: int, bitmap: bytes) -> list[Run]:
     """Which pages of a region are available."""
-    require(region < PAGE_NUMBERS // REGION_PAGES, f"free space: region {region}")
+    require(region < PAGE_NUMBERS // REGION_PAGES, f"the free tree: region {region}")
     require(len(bitmap) * 8 == REGION_PAGES, f"a bitmap of {len(bitmap)} bytes")
-    require(any(bitmap), f"free space: region {region} has no available page")
+    require(any(bitmap), f"the free tree: region {region} has no available page")
     first = region * REGION_PAGES
     return [(first + i, 1) for i in range(REGION_PAGES) if bitmap[i // 8] >> i % 8 & 1]

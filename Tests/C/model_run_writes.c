@@ -1,8 +1,8 @@
-/* Writing to a database of any kind and to its model. */
-#include "kind_run.h"
+/* Writes to a database with any flags and to its model. */
+#include "model_run.h"
 
-/* The model's side of a put. Returns where the put leaves a cursor. */
-static pair_number model_put(struct kind_run *run, pair_number pair) {
+/* Puts a pair into the model. Returns where the put leaves a cursor. */
+static pair_number model_put(struct model_run *run, pair_number pair) {
     if (!run_has_duplicates(run)) {
         uint32_t key = key_of(pair);
         model_remove(run->model, first_of_key(run->model, key), end_of_key(run->model, key));
@@ -11,8 +11,8 @@ static pair_number model_put(struct kind_run *run, pair_number pair) {
     return pair;
 }
 
-/* A cursor in a database without duplicates is on a key, whatever its value is by now. */
-static void follow_values(struct kind_run *run) {
+/* A cursor in a database without duplicates is on a key; its value may have changed. */
+static void follow_values(struct model_run *run) {
     if (run_has_duplicates(run)) return;
     for (unsigned i = 0; i < CURSORS; i++) {
         if (run->places[i] == NOWHERE) continue;
@@ -22,15 +22,15 @@ static void follow_values(struct kind_run *run) {
     }
 }
 
-static pair_number random_pair(struct kind_run *run) {
+static pair_number random_pair(struct model_run *run) {
     return pair_of(run_random_below(run, run->keys) * KEY_STEP, run_random_below(run, run->values));
 }
 
-void run_put_one(struct kind_run *run, unsigned c, bool through_cursor) {
+void run_put_one(struct model_run *run, unsigned c, bool through_cursor) {
     pair_number pair = random_pair(run);
     char key_bytes[NUMBER_BYTES], value_bytes[NUMBER_BYTES];
-    zdb_val key = kind_key(key_bytes, run->flags, key_of(pair));
-    zdb_val value = kind_value(value_bytes, run->flags, value_of(pair));
+    zdb_val key = encoded_key(key_bytes, run->flags, key_of(pair));
+    zdb_val value = encoded_value(value_bytes, run->flags, value_of(pair));
     static const uint32_t put_flags[] = {
         0, 0, 0, 0, ZDB_NOOVERWRITE, ZDB_NODUPDATA, ZDB_APPENDDUP, ZDB_APPEND};
     uint32_t flag = put_flags[run_random_below(run, 8)];
@@ -61,12 +61,12 @@ void run_put_one(struct kind_run *run, unsigned c, bool through_cursor) {
     follow_values(run);
 }
 
-void run_put_current(struct kind_run *run, unsigned c) {
+void run_put_current(struct model_run *run, unsigned c) {
     run->doing = "put of the current entry";
     bool is_on = run->places[c] != NOWHERE && has(run->model, run->places[c]);
     uint32_t number = run_random_below(run, run->values);
     char value_bytes[NUMBER_BYTES];
-    zdb_val value = kind_value(value_bytes, run->flags, number);
+    zdb_val value = encoded_value(value_bytes, run->flags, number);
     int code = zdb_cursor_put(run->cursors[c], NULL, &value, ZDB_CURRENT);
     run_expect_code(run, code, is_on ? ZDB_OK : ZDB_BAD_CURSOR);
     if (!is_on) return;
@@ -77,16 +77,16 @@ void run_put_current(struct kind_run *run, unsigned c) {
     follow_values(run);
 }
 
-void run_put_multiple(struct kind_run *run, unsigned c) {
+void run_put_multiple(struct model_run *run, unsigned c) {
     enum { COUNT = 40 };
     if ((run->flags & ZDB_DUPFIXED) == 0) return;
     run->doing = "put of multiple values";
     pair_number pair = random_pair(run);
     char key_bytes[NUMBER_BYTES], value_bytes[NUMBER_BYTES], array[COUNT * NUMBER_BYTES];
-    zdb_val key = kind_key(key_bytes, run->flags, key_of(pair));
+    zdb_val key = encoded_key(key_bytes, run->flags, key_of(pair));
     size_t size = 0;
     for (uint32_t i = 0; i < COUNT; i++) {
-        zdb_val value = kind_value(value_bytes, run->flags, value_of(pair) + i);
+        zdb_val value = encoded_value(value_bytes, run->flags, value_of(pair) + i);
         size = value.size;
         memcpy(array + i * size, value.data, size);
     }
@@ -96,15 +96,15 @@ void run_put_multiple(struct kind_run *run, unsigned c) {
     for (uint32_t i = 0; i < COUNT; i++) run->places[c] = model_put(run, pair + i);
 }
 
-void run_delete_one(struct kind_run *run) {
+void run_delete_one(struct model_run *run) {
     run->doing = "deletion";
     pair_number pair = random_pair(run);
     if (run->model->count > 0 && run_random_below(run, 2) != 0) {
         pair = run->model->pairs[run_random_below(run, (unsigned)run->model->count)];
     }
     char key_bytes[NUMBER_BYTES], value_bytes[NUMBER_BYTES];
-    zdb_val key = kind_key(key_bytes, run->flags, key_of(pair));
-    zdb_val value = kind_value(value_bytes, run->flags, value_of(pair));
+    zdb_val key = encoded_key(key_bytes, run->flags, key_of(pair));
+    zdb_val value = encoded_value(value_bytes, run->flags, value_of(pair));
     size_t from = first_of_key(run->model, key_of(pair)), to = end_of_key(run->model, key_of(pair));
     bool all = run_random_below(run, 500) == 0;
     if (!all && run_has_duplicates(run)) {
@@ -116,7 +116,7 @@ void run_delete_one(struct kind_run *run) {
     model_remove(run->model, from, to);
 }
 
-void run_delete_current(struct kind_run *run, unsigned c) {
+void run_delete_current(struct model_run *run, unsigned c) {
     run->doing = "deletion through a cursor";
     bool is_on = run->places[c] != NOWHERE && has(run->model, run->places[c]);
     bool all = run_has_duplicates(run) && run_random_below(run, 500) == 0;
@@ -129,13 +129,13 @@ void run_delete_current(struct kind_run *run, unsigned c) {
                  all ? end_of_key(run->model, key) : rank + 1);
 }
 
-void run_delete_range(struct kind_run *run) {
+void run_delete_range(struct model_run *run) {
     run->doing = "deletion of a range";
     uint32_t low = run_random_below(run, run->keys * KEY_STEP),
              high = low + run_random_below(run, 4);
     char low_bytes[NUMBER_BYTES], high_bytes[NUMBER_BYTES];
-    zdb_val from = kind_key(low_bytes, run->flags, low),
-            to = kind_key(high_bytes, run->flags, high);
+    zdb_val from = encoded_key(low_bytes, run->flags, low),
+            to = encoded_key(high_bytes, run->flags, high);
     size_t first = first_of_key(run->model, low), end = first_of_key(run->model, high);
     uint64_t deleted = UINT64_MAX;
     run_expect_code(run, zdb_del_range(run->txn, run->db, &from, &to, &deleted), ZDB_OK);

@@ -1,4 +1,4 @@
-"""docs/FORMAT.md is true of databases of all kinds: orders, duplicates, counts."""
+"""docs/FORMAT.md is true of databases with all flags: orders, duplicates, entry counts."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ FIXED = DUPLICATES | FIXED_VALUES
 
 
 @dataclass(frozen=True)
-class Kind:
-    """What a database is, and how many bytes its keys and values have."""
+class DatabaseType:
+    """The flags of a database, and how many bytes its keys and values have."""
 
     flags: int
     key_width: int = 0
@@ -57,59 +57,64 @@ class Kind:
 
 
 SINGLE = [
-    Kind(0),
-    Kind(REVERSE_KEYS),
-    Kind(INTEGER_KEYS, 4),
-    Kind(INTEGER_KEYS, 8),
-    Kind(COUNTED),
-    Kind(COUNTED | REVERSE_KEYS),
-    Kind(COUNTED | INTEGER_KEYS, 8),
+    DatabaseType(0),
+    DatabaseType(REVERSE_KEYS),
+    DatabaseType(INTEGER_KEYS, 4),
+    DatabaseType(INTEGER_KEYS, 8),
+    DatabaseType(COUNTED),
+    DatabaseType(COUNTED | REVERSE_KEYS),
+    DatabaseType(COUNTED | INTEGER_KEYS, 8),
 ]
 SEVERAL = [
-    Kind(DUPLICATES),
-    Kind(DUPLICATES | REVERSE_VALUES | REVERSE_KEYS),
-    Kind(FIXED, 0, 3),
-    Kind(FIXED, 0, 200),
-    Kind(FIXED | REVERSE_VALUES | INTEGER_KEYS, 4, 9),
-    Kind(FIXED | INTEGER_VALUES, 0, 4),
-    Kind(FIXED | INTEGER_VALUES | INTEGER_KEYS, 8, 8),
+    DatabaseType(DUPLICATES),
+    DatabaseType(DUPLICATES | REVERSE_VALUES | REVERSE_KEYS),
+    DatabaseType(FIXED, 0, 3),
+    DatabaseType(FIXED, 0, 200),
+    DatabaseType(FIXED | REVERSE_VALUES | INTEGER_KEYS, 4, 9),
+    DatabaseType(FIXED | INTEGER_VALUES, 0, 4),
+    DatabaseType(FIXED | INTEGER_VALUES | INTEGER_KEYS, 8, 8),
 ]
-KINDS = [
+TYPES = [
     *SINGLE,
     *SEVERAL,
-    *(Kind(k.flags | COUNTED, k.key_width, k.value_width) for k in SEVERAL),
+    *(DatabaseType(k.flags | COUNTED, k.key_width, k.value_width) for k in SEVERAL),
 ]
 
 
-def name(kind: Kind) -> bytes:
-    """The name of a database of some kind."""
-    return f"{kind.flags:#x} {kind.key_width} {kind.value_width}".encode()
+def name(database_type: DatabaseType) -> bytes:
+    """The name of a database of some type."""
+    of = database_type
+    return f"{of.flags:#x} {of.key_width} {of.value_width}".encode()
 
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    """Where an environment can be made."""
+    """A path where an environment can be made."""
     return tmp_path / "environment"
 
 
 def change(
-    txn: Transaction, kind: Kind, model: dict[bytes, Value], rng: random.Random, keys: int
+    txn: Transaction,
+    database_type: DatabaseType,
+    model: dict[bytes, Value],
+    rng: random.Random,
+    keys: int,
 ) -> None:
-    """Some puts and deletes in a database of some kind."""
-    database = txn.open(name(kind), CREATE | kind.flags)
+    """Some puts and deletes in a database of some type."""
+    database = txn.open(name(database_type), CREATE | database_type.flags)
     for _ in range(300):
-        key = kind.key(rng, keys)
+        key = database_type.key(rng, keys)
         if rng.random() < 0.85:
-            value = kind.value(rng)
+            value = database_type.value(rng)
             txn.put(database, key, value)
-            if kind.flags & DUPLICATES:
+            if database_type.flags & DUPLICATES:
                 model[key] = {value} | values_of(model, key)
             else:
                 model[key] = value
         elif key in model and rng.random() < 0.1:
             txn.delete(database, key)
             del model[key]
-        elif key in model and kind.flags & DUPLICATES:
+        elif key in model and database_type.flags & DUPLICATES:
             delete_value(txn, database, model, key, rng)
 
 
@@ -123,7 +128,7 @@ def values_of(model: dict[bytes, Value], key: bytes) -> set[bytes]:
 def delete_value(
     txn: Transaction, database: int, model: dict[bytes, Value], key: bytes, rng: random.Random
 ) -> None:
-    """Deletes one value of a key, which goes with its last."""
+    """Deletes one value of a key; the last value goes together with its key."""
     values = values_of(model, key)
     value = rng.choice(sorted(values))
     txn.delete(database, key, value)
@@ -134,7 +139,7 @@ def delete_value(
 
 
 def check(path: Path, expected: Databases) -> Environment:
-    """Checks that reader, library and model agree on an environment closed by everybody."""
+    """Checks that reader, library and model agree on a closed environment."""
     found = read(path)
     assert found.contents() == {b"": {}, **expected}
     with zerodb.open(path, create=False) as env:
@@ -149,67 +154,76 @@ def check(path: Path, expected: Databases) -> Environment:
 
 
 @pytest.mark.parametrize("keys", [5, 300])
-def test_reader_finds_what_was_written_in_every_kind(path: Path, keys: int) -> None:
+def test_reader_finds_what_was_written_in_every_type_of_database(path: Path, keys: int) -> None:
     rng = random.Random(keys)
-    model: Databases = {name(kind): {} for kind in KINDS}
+    model: Databases = {name(database_type): {} for database_type in TYPES}
     for _ in range(4):
         with Library(path) as library, library.transaction() as txn:
-            for kind in KINDS:
-                change(txn, kind, model[name(kind)], rng, keys)
+            for database_type in TYPES:
+                change(txn, database_type, model[name(database_type)], rng, keys)
         found = check(path, model)
-    several = [found.databases[name(kind)] for kind in KINDS if kind.flags & DUPLICATES]
-    assert any(tree.sets for tree in several)
-    assert any(tree.set_trees for tree in several)
-    assert keys > 5 or any(tree.set_trees and tree.branch_pages for tree in several)
+    several = [
+        found.databases[name(database_type)]
+        for database_type in TYPES
+        if database_type.flags & DUPLICATES
+    ]
+    assert any(tree.inline_values for tree in several)
+    assert any(tree.value_trees for tree in several)
+    assert keys > 5 or any(tree.value_trees and tree.branch_pages for tree in several)
 
 
-@pytest.mark.parametrize("kind", KINDS, ids=name)
-def test_the_log_tells_every_kind(path: Path, kind: Kind) -> None:
+@pytest.mark.parametrize("database_type", TYPES, ids=name)
+def test_the_log_records_every_type_of_database(
+    path: Path, database_type: DatabaseType
+) -> None:
     rng = random.Random(7)
     model: dict[bytes, Value] = {}
     with Library(path) as library:
         for transactions in range(1, 4):
             with library.transaction() as txn:
-                change(txn, kind, model, rng, 20)
+                change(txn, database_type, model, rng, 20)
             copied = copy(path)
             assert len(read(copied).records) == transactions
-            check(copied, {name(kind): model})
+            check(copied, {name(database_type): model})
 
 
-@pytest.mark.parametrize("kind", KINDS, ids=name)
-def test_ranges_go_by_the_order_of_the_database(path: Path, kind: Kind) -> None:
+@pytest.mark.parametrize("database_type", TYPES, ids=name)
+def test_ranges_go_by_the_order_of_the_database(
+    path: Path, database_type: DatabaseType
+) -> None:
     rng = random.Random(9)
     model: dict[bytes, Value] = {}
     with Library(path) as library:
         with library.transaction() as txn:
-            change(txn, kind, model, rng, 40)
-            pairs = list(txn.items(txn.open(name(kind))))
+            change(txn, database_type, model, rng, 40)
+            pairs = list(txn.items(txn.open(name(database_type))))
         keys = list(dict.fromkeys(key for key, _ in pairs))
         low, high = keys[len(keys) // 4], keys[len(keys) // 2]
         with library.transaction() as txn:
-            txn.delete_range(txn.open(name(kind)), low, high)
+            txn.delete_range(txn.open(name(database_type)), low, high)
         for key in keys[len(keys) // 4 : len(keys) // 2]:
             del model[key]
         copied = copy(path)
-        check(copied, {name(kind): model})
-    check(path, {name(kind): model})
+        check(copied, {name(database_type): model})
+    check(path, {name(database_type): model})
 
 
-def test_the_main_database_may_be_of_any_kind(path: Path) -> None:
+def test_the_main_database_may_be_of_any_type(path: Path) -> None:
     with Library(path) as library, library.transaction() as txn:
         main = txn.open(None, CREATE | DUPLICATES | COUNTED)
         for number in range(3000):
             txn.put(main, b"%d" % (number % 3), b"%d" % number)
     found = read(path)
     assert found.main.flags == DUPLICATES | COUNTED
-    assert found.main.set_trees == 3
+    assert found.main.value_trees == 3
     assert len(found.main.entries) == 3000
     values = found.contents()[b""]
     assert values[b"1"] == {b"%d" % number for number in range(1, 3000, 3)}
 
 
-def test_values_move_to_a_tree_where_the_document_says(path: Path) -> None:
-    # An entry of 8 bytes of slot, 2 of length, and a set: 4, 2 and 98 for each value.
+def test_values_move_to_a_value_tree_where_the_document_says(path: Path) -> None:
+    # An entry has 8 bytes of slot and 2 of length. Its inline values have 4 bytes, and 2 and
+    # 98 for each value.
     fitting = ((4096 - 40) // 2 - 8 - 8 - 2 - 4) // 100
     for count, trees in ((fitting, 0), (fitting + 1, 1)):
         with Library(path) as library, library.transaction() as txn:
@@ -217,30 +231,30 @@ def test_values_move_to_a_tree_where_the_document_says(path: Path) -> None:
             for number in range(count):
                 txn.put(database, b"key", b"%098d" % number)
         tree = read(path).databases[b"d"]
-        assert (tree.sets, tree.set_trees) == (1 - trees, trees)
+        assert (tree.inline_values, tree.value_trees) == (1 - trees, trees)
         assert tree.leaf_pages == 1 + trees
 
 
-def test_a_long_value_of_a_long_key_has_a_tree_of_its_own(path: Path) -> None:
+def test_a_long_value_of_a_long_key_has_a_value_tree(path: Path) -> None:
     key, value = b"k" * 1016, b"v" * 1016
     with Library(path) as library, library.transaction() as txn:
         txn.put(txn.open(b"d", CREATE | DUPLICATES), key, value)
     tree = check(path, {b"d": {key: {value}}}).databases[b"d"]
-    assert (tree.set_trees, tree.leaf_pages, tree.overflow_pages) == (1, 2, 0)
+    assert (tree.value_trees, tree.leaf_pages, tree.overflow_pages) == (1, 2, 0)
 
 
-# What the reader must not believe ----------------------------------------------------------
+# Damage that the reader must notice -----------------------------------------------------
 
 
 @dataclass
 class Damaged:
-    """A data file that is changed and has its checksums put right."""
+    """A data file that tests change before they correct its checksums."""
 
     data: bytearray
     found: Environment
 
     def pages(self, kind: int, flags: int) -> list[int]:
-        """Where pages in use of a kind with some flags begin."""
+        """Where the pages in use that are of a kind and have these flags begin."""
         starts = (page * 4096 for page in sorted(self.found.uses) if page > 1)
         wanted = bytes([kind]), flags
         return [
@@ -251,7 +265,7 @@ class Damaged:
         ]
 
     def seal(self, start: int) -> None:
-        """Puts the checksum of a page right."""
+        """Corrects the checksum of a page."""
         digest = xxhash.xxh3_64_intdigest(
             bytes(self.data[start + 8 : start + 4096]), seed=self.found.seed
         )
@@ -260,7 +274,7 @@ class Damaged:
 
 @pytest.fixture
 def damaged(path: Path) -> Damaged:
-    """A file with counted databases of packed and of other members."""
+    """A file with two counted databases; the value leaves of one of them are packed."""
     with Library(path) as library, library.transaction() as txn:
         for database, flags in ((b"fixed", FIXED), (b"any", DUPLICATES)):
             handle = txn.open(database, CREATE | COUNTED | flags)
@@ -272,12 +286,12 @@ def damaged(path: Path) -> Damaged:
 
 
 def swap(data: bytearray, first: int, second: int, size: int) -> None:
-    """Lets two stretches of bytes change places."""
+    """Exchanges two stretches of bytes."""
     one, other = data[first : first + size], data[second : second + size]
     data[first : first + size], data[second : second + size] = other, one
 
 
-def wrong_count(file: Damaged) -> None:
+def wrong_entry_count(file: Damaged) -> None:
     start = file.pages(1, 8)[0]
     count = file.data[start + 4096 - 8 : start + 4096]
     file.data[start + 4096 - 8] ^= 1
@@ -310,14 +324,14 @@ def wrong_flags(file: Damaged) -> None:
 
 
 def wrong_values_count(file: Damaged) -> None:
-    # The record of a tree of values with 1000 of them, in a leaf.
+    # The record of a value tree with 1000 values, in a leaf.
     count = (1000).to_bytes(8, "little")
     leaf = next(start for start in file.pages(2, 0) if count in file.data[start:][:4096])
     file.data[file.data.index(count, leaf)] ^= 1
     file.seal(leaf)
 
 
-def set_disorder(file: Damaged) -> None:
+def inline_disorder(file: Damaged) -> None:
     place = file.data.index(b"0000000100000002")
     swap(file.data, place, place + 8, 8)
     file.seal(place // 4096 * 4096)
@@ -326,16 +340,16 @@ def set_disorder(file: Damaged) -> None:
 @pytest.mark.parametrize(
     ("harm", "problem"),
     [
-        (wrong_count, "counted"),
+        (wrong_entry_count, "an entry count of"),
         (packed_disorder, "unordered keys"),
         (disorder, "unordered keys|head"),
         (wrong_width, "a width of 4"),
         (wrong_flags, "flags of 5"),
         (wrong_values_count, "counts are"),
-        (set_disorder, "not in order"),
+        (inline_disorder, "not in order"),
     ],
 )
-def test_what_is_wrong_is_noticed(
+def test_damage_is_noticed(
     path: Path, damaged: Damaged, harm: Callable[[Damaged], None], problem: str
 ) -> None:
     harm(damaged)
