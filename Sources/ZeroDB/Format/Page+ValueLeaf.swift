@@ -17,9 +17,13 @@ extension Page {
     /// - Returns: nil if it reaches beyond the page.
     @inline(__always)
     func duplicate(_ index: Int) -> UnsafeRawBufferPointer? {
-        ValueRun.value(
+        // Not by a width of 0, which a damaged packed page may have.
+        if layout.contains(.packed) {
+            return UnsafeRawBufferPointer(start: slot(index), count: width)
+        }
+        return ValueRun.value(
             index, leaf: UnsafeRawPointer(base), slots: UnsafeRawPointer(base + slotsOffset),
-            width: layout.contains(.packed) ? width : 0, pageSize: size)
+            width: 0, pageSize: size)
     }
 
     /// The values from entry `index` to the last, or the first to it: they lie one after the other
