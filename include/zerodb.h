@@ -2,26 +2,26 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  *
- * An environment is a directory that holds any number of ordered databases: the main
- * database and named ones. Programs read through snapshots (read transactions, any number,
- * on any threads) and change data through one write transaction at a time. A committed
- * transaction is on disk when zdb_txn_commit() returns, unless it was asked to be quicker.
+ * An environment is a directory that holds any number of ordered databases: the main database
+ * and named ones. Programs read through snapshots (read transactions, any number, on any
+ * threads) and change data through one write transaction at a time. A committed transaction is
+ * on disk when zdb_txn_commit() returns, unless the program asked for less.
  *
- * Results. Every function that can fail returns an int: ZDB_OK (0), a negative ZDB_ code,
- * or a positive errno value from the operating system. zdb_strerror() names a code;
- * zdb_last_error() tells the story of the last failure on the calling thread: what, where
- * (page, database, offset, limit), and what to do about it.
+ * Results. Every function that can fail returns an int: ZDB_OK (0), a negative ZDB_ code, or a
+ * positive errno value from the operating system. zdb_strerror() names a code; zdb_last_error()
+ * describes the last failure on the calling thread: what, where (page, database, offset, limit),
+ * and what to do about it.
  *
- * Handles. zdb_env, zdb_txn and zdb_cursor are opaque. A handle that was closed, that was
- * never a handle, that belongs to another environment, or that a child inherited through
- * fork() is recognised and answered with an error; it is never dereferenced.
+ * Handles. zdb_env, zdb_txn and zdb_cursor are opaque. A handle that was closed, that was never
+ * a handle, that belongs to another environment, or that a child inherited through fork() is
+ * recognised and returns an error; it is never dereferenced.
  *
- * Threads. A zdb_env may be used by all threads at once. A transaction and its cursors are
- * used by one thread at a time (not always the same one); a write transaction entered by
- * two threads at once answers ZDB_BUSY to the second.
+ * Threads. A zdb_env may be used by all threads at once. A transaction and its cursors are used
+ * by one thread at a time (not always the same one); a second thread that enters a write
+ * transaction gets ZDB_BUSY.
  *
- * Memory. The library never frees or keeps memory of the caller's: keys and values passed in
- * are copied before the call returns. What it hands out is said at each function.
+ * Memory. The library never frees or keeps the caller's memory: keys and values passed in are
+ * copied before the call returns. Each function says what it returns and how long that is valid.
  */
 #ifndef ZERODB_H
 #define ZERODB_H
@@ -56,8 +56,8 @@ const char *zdb_version(int *major, int *minor, int *patch);
 /** A page failed its checksum or its structure is impossible, or the log is damaged or lacks a
  *  part. The message names the page, or the position in the log. */
 #define ZDB_CORRUPTED (-3)
-/** The environment was written by a format version this library does not read, or is open in a
- *  program whose library shares it in another way. */
+/** The environment has a format version that this library does not read, or is open in a program
+ *  whose library shares it in another way. */
 #define ZDB_VERSION_MISMATCH (-4)
 /** The file is not a ZeroDB environment. */
 #define ZDB_INVALID (-5)
@@ -69,37 +69,37 @@ const char *zdb_version(int *major, int *minor, int *patch);
 /** Every slot of the reader table is taken (max_readers); or 1024 processes have the environment
  *  open, or this process has 65536 transactions open. */
 #define ZDB_READERS_FULL (-8)
-/** The transaction is finished, reset, broken by an earlier error, or has a child that is open. */
+/** The transaction is finished or reset, has failed with an earlier error, or has an open child. */
 #define ZDB_BAD_TXN (-9)
 /** The handle is NULL, closed, or was never one of this library's. */
 #define ZDB_BAD_HANDLE (-10)
 /** The database handle was not opened in this environment, or its database does not exist
  *  in this transaction's snapshot. */
 #define ZDB_BAD_DB (-11)
-/** A key of 0 or more than zdb_env_max_key_size() bytes, a value of more than 2 GiB, a duplicate of
- *  more than zdb_env_max_key_size() bytes; an integer of another size than 4 or 8 bytes, or a size
- *  that differs from the others in a database where all have one. */
+/** A key of 0 or more than zdb_env_max_key_size() bytes, a value of more than 2 GiB, a duplicate
+ *  of more than zdb_env_max_key_size() bytes; an integer that has neither 4 nor 8 bytes, or a
+ *  size that differs from the others in a database where all have one size. */
 #define ZDB_BAD_VALSIZE (-12)
 /** The flags do not fit the database or one another, or the operation does not fit the
  *  handle or the database. */
 #define ZDB_INCOMPATIBLE (-13)
 /** A write through a read-only transaction or environment. */
 #define ZDB_READ_ONLY (-14)
-/** Somebody else is inside: two threads in one write transaction, an environment that is
- *  closed while transactions are open, the second environment of one process on one path,
- *  a second write transaction of the same thread. */
+/** In use: two threads in one write transaction, an environment that is closed while
+ *  transactions are open, a second environment of one process on one path, a second write
+ *  transaction of the same thread. */
 #define ZDB_BUSY (-15)
 /** The handle was inherited through fork(); open the environment anew in the child. */
 #define ZDB_FORKED (-16)
-/** A flush or a write failed in a way after which what is on disk is unknown. The
- *  environment refuses to write until it is closed by all and opened again. */
+/** A flush or a write failed, and what is on disk is unknown. The environment refuses to write
+ *  until all processes have closed it and it is opened again. */
 #define ZDB_PANIC (-17)
-/** An argument is wrong: NULL where a pointer is needed, an unknown flag, an option outside
- *  its range, a struct_size this library does not know. */
+/** An argument is wrong: NULL where a pointer is needed, an unknown flag, an option out of
+ *  range, a struct_size that this library does not know. */
 #define ZDB_BAD_ARGUMENT (-18)
-/** A cursor that is not on an entry was asked for one, or its transaction has ended. */
+/** The call needs an entry and the cursor is not on one, or the cursor's transaction has ended. */
 #define ZDB_BAD_CURSOR (-19)
-/** The library was asked for something this version does not do. */
+/** This version does not do that. */
 #define ZDB_UNSUPPORTED (-20)
 /** ZDB_APPEND was given a key that is not after the last one, or ZDB_APPENDDUP a value that is not
  *  after the key's last one. */
@@ -112,15 +112,15 @@ const char *zdb_version(int *major, int *minor, int *patch);
  *  @return a static string, never NULL. */
 const char *zdb_strerror(int code);
 
-/** The message of the last call that failed on this thread, with its particulars. Empty if
- *  none has failed. Calls that succeed leave it alone.
+/** The message of the last call that failed on this thread, with its details. Empty if none has
+ *  failed. Calls that succeed do not change it.
  *  @return a string of this thread, valid until the next failing call on it. Never NULL. */
 const char *zdb_last_error(void);
 
 /** The code that goes with zdb_last_error(), 0 if no call has failed on this thread. */
 int zdb_last_error_code(void);
 
-/** The page that zdb_last_error() speaks of, or UINT64_MAX if it speaks of none. */
+/** The page that zdb_last_error() names, or UINT64_MAX if it names none. */
 uint64_t zdb_last_error_page(void);
 
 /* -------------------------------------------------------------------- types */
@@ -135,10 +135,10 @@ typedef struct zdb_cursor zdb_cursor;
  *  environment until it is closed. */
 typedef uint32_t zdb_db;
 
-/** The main database, always there. */
+/** The main database, which always exists. */
 #define ZDB_MAIN_DB ((zdb_db)0)
 
-/** A run of bytes: a key or a value. data may be NULL when size is 0. */
+/** A string of bytes: a key or a value. data may be NULL when size is 0. */
 typedef struct zdb_val {
     const void *data;
     size_t size;
@@ -147,16 +147,16 @@ typedef struct zdb_val {
 /* -------------------------------------------------------------- environment */
 
 /** zdb_env_options.flags: open for reading only. Writes nothing but the reader table in lock.zdb
- *  (which it makes if it may; where it may not, as on a read-only medium, nobody may write). */
+ *  (which it makes if it may; where it may not, as on a read-only medium, no process may write). */
 #define ZDB_RDONLY 0x1u
-/** zdb_env_options.flags: fail with ENOENT instead of creating what is not there. */
+/** zdb_env_options.flags: fail with ENOENT instead of creating what is missing. */
 #define ZDB_NOCREATE 0x2u
 
 /** zdb_env_options.checksum: when the checksums of pages are checked. They are always
  *  written. */
 #define ZDB_CHECKSUM_DEFAULT 0u /**< the default, ZDB_CHECKSUM_FAST */
 #define ZDB_CHECKSUM_NONE 1u    /**< never; structure is still checked */
-#define ZDB_CHECKSUM_FAST 2u    /**< when this process first meets a version of a page */
+#define ZDB_CHECKSUM_FAST 2u    /**< when this process first accesses a version of a page */
 #define ZDB_CHECKSUM_FULL 3u    /**< at every access to a page */
 
 /** What a commit waits for: zdb_env_options.durability, and as a flag of zdb_txn_begin(). */
@@ -177,16 +177,16 @@ typedef struct zdb_val {
 
 /** zdb_log_fn, level: a recovery that replayed the log to its end. */
 #define ZDB_LOG_INFORMATION 1u
-/** zdb_log_fn, level: recovery cut off a record that does not check, torn in a crash or damaged
- *  since; or the library failed to recycle the log or to make its next segment in advance, and
- *  will try again. */
+/** zdb_log_fn, level: recovery cut off a record with a wrong checksum, torn in a crash or
+ *  damaged since; or the library failed to recycle the log or to make its next segment in
+ *  advance, and will try again. */
 #define ZDB_LOG_WARNING 2u
 /** zdb_log_fn, level: a flush failed; the environment refuses to write, see ZDB_PANIC. */
 #define ZDB_LOG_ERROR 3u
 
-/** Called for what the library does by itself: recovery, failures of background work. From any
- *  thread, the library's own included; must not call the library. `message` is valid during the
- *  call. */
+/** Called for what the library does by itself: recovery, failures of background work. It may be
+ *  called from any thread, including the library's own, and must not call the library. `message`
+ *  is valid during the call. */
 typedef void (*zdb_log_fn)(void *context, uint32_t level, const char *message);
 
 /** How to open an environment. Fill with zdb_env_options_init(), then change what you need. */
@@ -197,7 +197,7 @@ typedef struct zdb_env_options {
                                   0 for the default of 4096 */
     uint64_t max_size;       /**< bytes the data file may ever reach; address space of this size
                                   is reserved, no memory. Default 1 TiB, at least 1 MiB */
-    uint64_t max_txn_pages;  /**< pages one transaction may dirty; default 10000, 0: no bound */
+    uint64_t max_txn_pages;  /**< pages one transaction may dirty; default 10000, 0: no limit */
     uint32_t checksum;       /**< ZDB_CHECKSUM_ */
     uint32_t max_readers;    /**< slots the reader table may grow to; default and most 65536 */
     uint32_t file_mode;      /**< permissions of the files made; default 0600. The directory
@@ -207,7 +207,7 @@ typedef struct zdb_env_options {
                                   1 TiB; default 64 MiB */
     uint32_t threads;        /**< ZDB_THREADS_ */
     uint32_t reserved;       /**< 0 */
-    zdb_log_fn log;          /**< NULL: events are not told */
+    zdb_log_fn log;          /**< NULL: events are not reported */
     void *log_context;       /**< passed to log */
 } zdb_env_options;
 
@@ -221,8 +221,8 @@ static inline int zdb_env_options_init(zdb_env_options *options) {
     return zdb_env_options_init_size(options, sizeof(zdb_env_options));
 }
 
-/** Opens the environment in directory `path`, creating directory and files if they are not
- *  there (unless ZDB_RDONLY or ZDB_NOCREATE).
+/** Opens the environment in directory `path`, and creates directory and files if they are
+ *  missing (unless ZDB_RDONLY or ZDB_NOCREATE).
  *
  *  Costs the same for a small and a huge environment. One process opens one path once.
  *  @param options  NULL for all defaults.
@@ -231,8 +231,8 @@ static inline int zdb_env_options_init(zdb_env_options *options) {
  *  is in the files; ZDB_RECOVERY_NEEDED; ZDB_BUSY if this process has it open already;
  *  ZDB_READERS_FULL if 1024 processes have; ZDB_PANIC if the checkpoint after a replay fails;
  *  ZDB_UNSUPPORTED on a network file system; an errno (ENOENT, EACCES, ENOSPC, ...), such as EIO
- *  if a flush fails before anything is replayed. No failure to open leaves anything that another
- *  try could take for written: it reads, replays, writes and flushes anew. */
+ *  if a flush fails before anything is replayed. A failure to open leaves nothing that another
+ *  attempt could mistake for written: it reads, replays, writes and flushes anew. */
 int zdb_env_open(const char *path, const zdb_env_options *options, zdb_env **env);
 
 /** Closes the environment. All its cursors are closed with it.
@@ -246,14 +246,14 @@ int zdb_env_close(zdb_env *env);
  *  @return ZDB_OK; ZDB_PANIC; an errno. */
 int zdb_env_sync(zdb_env *env);
 
-/** Makes the newest commit the durable root: two flushes. Pages that only the root before still
- *  needed become available, and the log before it is recycled. Readers and the writer go on
- *  meanwhile. Made by itself when the log or the pinned space has grown, and when the last
- *  program closes the environment.
+/** Makes the newest commit the durable root: two flushes. Pages that only the previous root
+ *  still needed become available, and the log before the commit is recycled. Readers and the
+ *  writer go on meanwhile. The library makes checkpoints by itself when the log or the pinned
+ *  space has grown, and when the last program closes the environment.
  *  @return ZDB_OK; ZDB_READ_ONLY; ZDB_PANIC; an errno. */
 int zdb_env_checkpoint(zdb_env *env);
 
-/** Facts and figures of an environment. */
+/** What zdb_env_info() tells about an environment. */
 typedef struct zdb_info {
     size_t struct_size;          /**< in: sizeof(zdb_info) */
     uint32_t format_version;     /**< of the files: 1 */
@@ -261,12 +261,12 @@ typedef struct zdb_info {
     uint64_t max_size;           /**< bytes the data file may reach, as mapped */
     uint64_t file_size;          /**< bytes of data.zdb now */
     uint64_t page_count;         /**< pages in use or free: the file's high-water mark */
-    uint64_t free_pages;         /**< of those, in free space (some still seen by readers) */
+    uint64_t free_pages;         /**< of those, free pages (some still seen by readers) */
     uint64_t last_txn_id;        /**< of the newest commit */
     uint64_t oldest_reader_txn;  /**< the oldest snapshot being read; last_txn_id if none */
     uint32_t max_readers;        /**< slots in the reader table */
     uint32_t readers;            /**< slots in use */
-    uint64_t max_txn_pages;      /**< 0: no bound */
+    uint64_t max_txn_pages;      /**< 0: no limit */
     uint32_t max_key_size;       /**< bytes */
     uint32_t checksum;           /**< ZDB_CHECKSUM_NONE, _FAST or _FULL */
     uint64_t databases;          /**< named databases */
@@ -301,8 +301,8 @@ typedef void (*zdb_reader_fn)(void *context, const zdb_reader *reader);
  *  @param on_reader  called for each, on this thread; not NULL. */
 int zdb_reader_list(zdb_env *env, zdb_reader_fn on_reader, void *context);
 
-/** Frees the slots of processes that have died. Needs not be called: whoever needs a slot, or the
- *  space that a dead reader pins, does it.
+/** Frees the slots of processes that have died. You need not call it: the library does this when
+ *  it needs a slot, or the space that a dead reader pins.
  *  @param dead  receives how many there were; may be NULL. */
 int zdb_reader_check(zdb_env *env, uint32_t *dead);
 
@@ -312,14 +312,14 @@ typedef struct zdb_verify_report {
     uint64_t pages;          /**< pages of the snapshot, meta pages included */
     uint64_t tree_pages;     /**< reached through the trees: branch and leaf */
     uint64_t overflow_pages; /**< reached through overflow runs */
-    uint64_t free_pages;     /**< in free space */
+    uint64_t free_pages;     /**< in the free list and the free tree */
     uint64_t entries;        /**< in the main and all named databases */
     uint64_t databases;      /**< named databases */
     uint64_t problems;       /**< 0: the environment is sound */
 } zdb_verify_report;
 
-/** Called for each problem that zdb_env_verify() finds. `page` is UINT64_MAX where no one page
- *  is meant; `message` is valid during the call. */
+/** Called for each problem that zdb_env_verify() finds. `page` is UINT64_MAX if the problem is
+ *  not in a single page; `message` is valid during the call. */
 typedef void (*zdb_verify_fn)(void *context, uint64_t page, const char *message);
 
 /** Reads every page of the newest snapshot: checksums, structure, key order, counts, and that
@@ -343,15 +343,16 @@ int zdb_env_verify(zdb_env *env, zdb_verify_fn on_problem, void *context,
  *  beginning one takes no lock and makes no system call. A write transaction waits for the
  *  writer before it, in this or another process.
  *
- *  A nested transaction, one with a parent, sees what its parent has done and adds to it. Its commit
- *  gives its changes to the parent, its abort takes them back; nothing is on disk before the
- *  outermost transaction commits. While it lives, every call with its parent or the parent's
- *  cursors answers ZDB_BAD_TXN (save zdb_cursor_close()); ending an outer transaction is such a
- *  call too. It keeps a copy of each page of its parents that it changes. Cursors of the parent
- *  keep their places. An error that breaks it leaves its parent as it was when it began.
+ *  A nested transaction, one with a parent, sees what its parent has done and adds to it. Its
+ *  commit gives its changes to the parent, its abort takes them back; nothing is on disk before
+ *  the outermost transaction commits. While it lives, every call with its parent or the parent's
+ *  cursors returns ZDB_BAD_TXN (except zdb_cursor_close()); ending an outer transaction is such
+ *  a call too. It keeps a copy of each page of its parents that it changes. Cursors of the
+ *  parent keep their places. An error that makes it unusable leaves its parent as it was when it
+ *  began.
  *  @param parent  NULL, or a write transaction that has no child.
- *  @param flags   0 or ZDB_RDONLY; for a write transaction, one of ZDB_DURABILITY_ in place of the
- *                 environment's. With a parent 0.
+ *  @param flags   0 or ZDB_RDONLY; for a write transaction, one of ZDB_DURABILITY_ in place of
+ *                 the environment's. With a parent 0.
  *  @param txn     receives the handle; set to NULL on failure.
  *  @return ZDB_OK; ZDB_READ_ONLY; ZDB_READERS_FULL; ZDB_PANIC; ZDB_BUSY if this thread has a
  *  write transaction in the environment already, as it would wait for itself; ZDB_INCOMPATIBLE
@@ -361,14 +362,14 @@ int zdb_env_verify(zdb_env *env, zdb_verify_fn on_problem, void *context,
  *  ZDB_FULL beyond ZDB_MAX_NESTING levels. */
 int zdb_txn_begin(zdb_env *env, zdb_txn *parent, uint32_t flags, zdb_txn **txn);
 
-/** Commits and ends the transaction; the handle is dead whatever the result, save ZDB_BAD_TXN
- *  because of a child that is open: then nothing has happened. A write transaction with full
- *  durability is on disk when this returns ZDB_OK: one flush of the log, shared with the other
- *  threads that commit at the time. It has not happened when this returns anything else, save
- *  ZDB_PANIC, after which nobody can tell before the environment is opened again. Committing a read
- *  transaction ends it.
- *  @return ZDB_OK; ZDB_BAD_TXN if an earlier error broke it or a child is open; ZDB_FULL,
- *  ZDB_TXN_FULL; ZDB_PANIC; an errno (ENOSPC, EIO, ...). */
+/** Commits and ends the transaction. The handle is dead whatever the result, except when an open
+ *  child causes ZDB_BAD_TXN: then nothing has happened. A write transaction with full durability
+ *  is on disk when this returns ZDB_OK: one flush of the log, shared with the other threads that
+ *  commit at the same time. When this returns anything else, the transaction has not happened,
+ *  except with ZDB_PANIC, after which the outcome is unknown until the environment is opened
+ *  again. Committing a read transaction ends it.
+ *  @return ZDB_OK; ZDB_BAD_TXN if it has failed with an earlier error or a child is open;
+ *  ZDB_FULL, ZDB_TXN_FULL; ZDB_PANIC; an errno (ENOSPC, EIO, ...). */
 int zdb_txn_commit(zdb_txn *txn);
 
 /** Ends the transaction and forgets its changes. NULL is allowed.
@@ -379,7 +380,7 @@ int zdb_txn_abort(zdb_txn *txn);
  *  @return ZDB_OK; ZDB_INCOMPATIBLE for a write transaction. */
 int zdb_txn_reset(zdb_txn *txn);
 
-/** Gives a read transaction that was reset the newest snapshot.
+/** Gives the newest snapshot to a read transaction that was reset.
  *  @return ZDB_OK; ZDB_BAD_TXN if it was not reset; ZDB_FULL as zdb_txn_begin(). */
 int zdb_txn_renew(zdb_txn *txn);
 
@@ -387,18 +388,18 @@ int zdb_txn_renew(zdb_txn *txn);
  *  its commit will have. 0 if txn is no live transaction. */
 uint64_t zdb_txn_id(zdb_txn *txn);
 
-/** The environment a transaction is of; NULL if txn is no live transaction. */
+/** The environment of a transaction; NULL if txn is no live transaction. */
 zdb_env *zdb_txn_env(zdb_txn *txn);
 
 /* ---------------------------------------------------------------- databases */
 
-/** zdb_db_open(): make the database if it is not there; needs a write transaction. */
+/** zdb_db_open(): make the database if it does not exist; needs a write transaction. */
 #define ZDB_CREATE 0x40000u
 
-/* What a database is, chosen when it is made and recorded in it. The bits are LMDB's. There are no
- * comparison callbacks: a program that lacked the right one would damage the order unnoticed, and
- * tools, recovery and other languages could not open the environment at all. Keys are best encoded
- * so that their bytes sort as they should. */
+/* What a database is: chosen when it is made, and recorded in it. The bits are LMDB's. There are
+ * no comparison callbacks: a program that lacked the right one would damage the order unnoticed,
+ * and tools, recovery and other languages could not open the environment at all. Keys are best
+ * encoded so that their bytes sort as they should. */
 /** zdb_db_open(): keys are ordered by their bytes from the last to the first. */
 #define ZDB_REVERSEKEY 0x02u
 /** zdb_db_open(): a key may have several values, duplicates, which are ordered too. Each has at most
@@ -420,44 +421,45 @@ zdb_env *zdb_txn_env(zdb_txn *txn);
 #define ZDB_COUNTED 0x80u
 
 /** Opens a named database. The handle serves all transactions of the environment; asking for a
- *  name again gives the same handle. A database made by a transaction that aborts is gone, its
- *  handle stays and answers ZDB_BAD_DB until somebody makes the database again.
+ *  name again gives the same handle. A database made by a transaction that aborts is gone; its
+ *  handle stays and returns ZDB_BAD_DB until the database is made again.
  *  @param name   1 to 511 bytes, NUL-terminated; NULL for the main database.
- *  @param flags  0 or ZDB_CREATE, and what the database is: ZDB_REVERSEKEY, ZDB_DUPSORT, ... With
- *                none of these an existing database is opened as what it is. With ZDB_CREATE they
- *                also make of a main database that is plain and empty what they say.
- *  @return ZDB_OK; ZDB_NOT_FOUND; ZDB_INCOMPATIBLE if the database is something else than flags say,
- *  or flags do not go together; ZDB_READ_ONLY; ZDB_BAD_ARGUMENT; ZDB_BAD_TXN. */
+ *  @param flags  0 or ZDB_CREATE, and what the database is: ZDB_REVERSEKEY, ZDB_DUPSORT, ...
+ *                With none of these an existing database is opened as what it is. With
+ *                ZDB_CREATE they are also given to a main database that has no flags and is
+ *                empty.
+ *  @return ZDB_OK; ZDB_NOT_FOUND; ZDB_INCOMPATIBLE if the database has other flags, or the flags
+ *  do not go together; ZDB_READ_ONLY; ZDB_BAD_ARGUMENT; ZDB_BAD_TXN. */
 int zdb_db_open(zdb_txn *txn, const char *name, uint32_t flags, zdb_db *db);
 
-/** What a database is: ZDB_REVERSEKEY, ZDB_DUPSORT, ... */
+/** The flags of a database: ZDB_REVERSEKEY, ZDB_DUPSORT, ... */
 int zdb_db_flags(zdb_txn *txn, zdb_db db, uint32_t *flags);
 
-/** Deletes all entries of a database. Costs a visit of its branch pages (of all its pages if it has
- *  large values or duplicates), whoever reads. */
+/** Deletes all entries of a database. Costs a visit of its branch pages (of all its pages if it
+ *  has large values or duplicates). Readers keep what they see. */
 int zdb_db_clear(zdb_txn *txn, zdb_db db);
 
-/** Deletes a named database with all its entries. Its handle answers ZDB_BAD_DB from then on in this
- *  transaction and in later snapshots, until somebody makes a database of that name; transactions
+/** Deletes a named database with all its entries. Its handle returns ZDB_BAD_DB from then on in
+ *  this transaction and in later snapshots, until a database of that name is made; transactions
  *  that began before read it as it was.
  *  @return as zdb_db_clear(); ZDB_INCOMPATIBLE for the main database. */
 int zdb_db_drop(zdb_txn *txn, zdb_db db);
 
-/** Gives a named database another name. Handles stand for names: `db` answers ZDB_BAD_DB from then
- *  on, *renamed is the handle of the new name.
- *  @param name     as of zdb_db_open(), not NULL.
+/** Gives a named database another name. Handles stand for names: `db` returns ZDB_BAD_DB from
+ *  then on, and *renamed is the handle of the new name.
+ *  @param name     as for zdb_db_open(), not NULL.
  *  @param renamed  may be NULL.
- *  @return ZDB_OK; ZDB_KEYEXIST if there is a database of that name; ZDB_INCOMPATIBLE for the main
- *  database; ZDB_READ_ONLY; ZDB_BAD_DB; ZDB_BAD_ARGUMENT. */
+ *  @return ZDB_OK; ZDB_KEYEXIST if there is a database of that name; ZDB_INCOMPATIBLE for the
+ *  main database; ZDB_READ_ONLY; ZDB_BAD_DB; ZDB_BAD_ARGUMENT. */
 int zdb_db_rename(zdb_txn *txn, zdb_db db, const char *name, zdb_db *renamed);
 
-/** Figures of one database, in O(1). */
+/** What zdb_stat() tells about one database, in O(1). */
 typedef struct zdb_db_stat {
     size_t struct_size;       /**< in: sizeof(zdb_db_stat) */
     uint32_t page_size;       /**< bytes */
     uint32_t depth;           /**< levels of the tree; 0: empty */
     uint64_t entries;         /**< pairs of key and value */
-    uint64_t keys;            /**< different keys; as entries without ZDB_DUPSORT */
+    uint64_t keys;            /**< distinct keys; the same as entries without ZDB_DUPSORT */
     uint64_t branch_pages;    /**< those of the trees that hold many duplicates included */
     uint64_t leaf_pages;      /**< the same */
     uint64_t overflow_pages;  /**< pages in overflow runs */
@@ -468,9 +470,9 @@ typedef struct zdb_db_stat {
 /** Fills *stat. Set stat->struct_size first. */
 int zdb_stat(zdb_txn *txn, zdb_db db, zdb_db_stat *stat);
 
-/** Called by zdb_db_list() for each named database: its name, NUL-terminated, and its figures, both
- *  valid during the call. Must not write in the transaction. Returning another value than 0 ends the
- *  listing. */
+/** Called by zdb_db_list() for each named database: its name, NUL-terminated, and its
+ *  statistics, both valid during the call. It must not write in the transaction. Returning a
+ *  value other than 0 ends the listing. */
 typedef int (*zdb_db_list_fn)(void *context, const char *name, const zdb_db_stat *stat);
 
 /** Lists the named databases that the transaction sees, in the order of their names. O(databases).
@@ -482,16 +484,17 @@ int zdb_db_list(zdb_txn *txn, zdb_db_list_fn on_database, void *context);
 /** Largest value: 2 GiB (a duplicate: zdb_env_max_key_size()). */
 #define ZDB_MAX_VALUE_SIZE 0x80000000u
 
-/** zdb_put(): leave an existing key alone, return ZDB_KEYEXIST and its (first) value in *value. */
+/** zdb_put(): do not change an existing key, return ZDB_KEYEXIST and its (first) value in
+ *  *value. */
 #define ZDB_NOOVERWRITE 0x10u
-/** zdb_put(): with ZDB_DUPSORT, ZDB_KEYEXIST if the pair of key and value is there.
+/** zdb_put(): with ZDB_DUPSORT, ZDB_KEYEXIST if the pair of key and value exists.
  *  zdb_cursor_del(): delete all values of the key. */
 #define ZDB_NODUPDATA 0x20u
 /** zdb_cursor_put(): replace the value of the entry under the cursor; key is ignored. */
 #define ZDB_CURRENT 0x40u
-/** zdb_put(): make room for value->size bytes and return where in value->data; the caller writes them
- *  there before its next call with the transaction. What is there before is undefined. Not with
- *  ZDB_DUPSORT. */
+/** zdb_put(): make room for value->size bytes and return its address in value->data; the caller
+ *  writes them there before its next call with the transaction. Until then the content is
+ *  undefined. Not with ZDB_DUPSORT. */
 #define ZDB_RESERVE 0x10000u
 /** zdb_put(): the key is after all others; ZDB_NOT_SORTED if not. Skips the search. */
 #define ZDB_APPEND 0x20000u
@@ -499,34 +502,34 @@ int zdb_db_list(zdb_txn *txn, zdb_db_list_fn on_database, void *context);
 #define ZDB_APPENDDUP 0x40000u
 /** zdb_cursor_put(): with ZDB_DUPFIXED, put several values of one key. `value` points to two
  *  zdb_val: value[0].data are the values one after the other, value[0].size is the size of one,
- *  value[1].size their number; on return it is how many were put or were there. */
+ *  value[1].size their number; on return it is how many were put or existed. */
 #define ZDB_MULTIPLE 0x80000u
 
 /** Looks a key up.
- *  @param value  receives a pointer into the map, not aligned, valid until the transaction
- *                ends or, in a write transaction, until its next write. May be NULL to ask
- *                only whether the key exists. Do not write through it. With ZDB_DUPSORT the first
- *                of the key's values.
+ *  @param value  receives a pointer into the map, not aligned, valid until the transaction ends
+ *                or, in a write transaction, until its next write. May be NULL to ask only
+ *                whether the key exists. Do not write through it. With ZDB_DUPSORT it is the
+ *                first of the key's values.
  *  @return ZDB_OK; ZDB_NOT_FOUND; ZDB_BAD_VALSIZE; ZDB_BAD_DB; ZDB_CORRUPTED. */
 int zdb_get(zdb_txn *txn, zdb_db db, const zdb_val *key, zdb_val *value);
 
 /** Looks many keys up at once, overlapping their cache misses.
  *  @param keys    `count` of them, in any order.
- *  @param values  receive what zdb_get() would give; data is NULL, size 0 for a key that is not there
- *                 (and never NULL for one that is).
- *  @param found   receives how many are there; may be NULL.
+ *  @param values  receive what zdb_get() would give; data is NULL and size 0 for a key that does
+ *                 not exist (and never NULL for one that does).
+ *  @param found   receives how many exist; may be NULL.
  *  @return ZDB_OK, also if keys are missing; otherwise as zdb_get(), and *values are undefined. */
 int zdb_get_many(zdb_txn *txn, zdb_db db, const zdb_val *keys, zdb_val *values, size_t count,
                  size_t *found);
 
-/** Puts a key and its value, in place of an older value if there is one; with ZDB_DUPSORT beside the
- *  key's other values (a pair that is there stays as it is).
- *  @param value  with ZDB_NOOVERWRITE, receives the existing value on ZDB_KEYEXIST; with ZDB_RESERVE
- *                where to write.
+/** Puts a key and its value, in place of an older value if there is one; with ZDB_DUPSORT,
+ *  beside the key's other values (a pair that exists stays as it is).
+ *  @param value  with ZDB_NOOVERWRITE, receives the existing value on ZDB_KEYEXIST; with
+ *                ZDB_RESERVE, where to write.
  *  @param flags  0, ZDB_NOOVERWRITE, ZDB_NODUPDATA, ZDB_RESERVE, ZDB_APPEND, ZDB_APPENDDUP.
- *  @return ZDB_OK; ZDB_KEYEXIST; ZDB_NOT_SORTED; ZDB_BAD_VALSIZE; ZDB_INCOMPATIBLE; ZDB_READ_ONLY;
- *  ZDB_TXN_FULL; ZDB_FULL; ZDB_CORRUPTED; ENOMEM. After ZDB_TXN_FULL, ZDB_FULL, ZDB_CORRUPTED and
- *  ENOMEM the transaction can only be aborted. */
+ *  @return ZDB_OK; ZDB_KEYEXIST; ZDB_NOT_SORTED; ZDB_BAD_VALSIZE; ZDB_INCOMPATIBLE;
+ *  ZDB_READ_ONLY; ZDB_TXN_FULL; ZDB_FULL; ZDB_CORRUPTED; ENOMEM. After ZDB_TXN_FULL, ZDB_FULL,
+ *  ZDB_CORRUPTED and ENOMEM the transaction can only be aborted. */
 int zdb_put(zdb_txn *txn, zdb_db db, const zdb_val *key, zdb_val *value, uint32_t flags);
 
 /** Deletes a key.
@@ -537,8 +540,9 @@ int zdb_del(zdb_txn *txn, zdb_db db, const zdb_val *key, const zdb_val *value);
 
 /** Orders two keys as a database does.
  *  @param order  receives a number below, equal to or above 0.
- *  @return ZDB_OK; ZDB_BAD_VALSIZE for a key that the database could not hold, such as an integer of
- *  another size than its others, or for two that it could not hold together; ZDB_BAD_DB. */
+ *  @return ZDB_OK; ZDB_BAD_VALSIZE for a key that the database could not hold, such as an
+ *  integer that differs in size from its others, or for two that it could not hold together;
+ *  ZDB_BAD_DB. */
 int zdb_cmp(zdb_txn *txn, zdb_db db, const zdb_val *left, const zdb_val *right, int *order);
 
 /** Orders two values of one key, as zdb_cmp(); ZDB_BAD_VALSIZE for values in the same way.
@@ -546,8 +550,8 @@ int zdb_cmp(zdb_txn *txn, zdb_db db, const zdb_val *left, const zdb_val *right, 
 int zdb_dcmp(zdb_txn *txn, zdb_db db, const zdb_val *left, const zdb_val *right, int *order);
 
 /* ------------------------------------------------------------------- ranges */
-/* A range goes from the key `from`, included, to the key `to`, not included. Either may be NULL: from
- * the first, to the end. A range whose end is not after its beginning is empty. */
+/* A range goes from the key `from`, included, to the key `to`, not included. Either may be NULL:
+ * from the first, or to the end. A range whose end is not after its beginning is empty. */
 
 /** Deletes the entries of a range.
  *  @param deleted  receives how many there were; may be NULL.
@@ -561,12 +565,13 @@ int zdb_count_range(zdb_txn *txn, zdb_db db, const zdb_val *from, const zdb_val 
                     uint64_t *count);
 
 /** Tells how many entries come before a key, in O(log n).
- *  @param rank  receives it, also for a key that is not there.
- *  @return ZDB_OK; ZDB_NOT_FOUND if the key is not there; ZDB_INCOMPATIBLE without ZDB_COUNTED. */
+ *  @param rank  receives it, also for a key that does not exist.
+ *  @return ZDB_OK; ZDB_NOT_FOUND if the key does not exist; ZDB_INCOMPATIBLE without
+ *  ZDB_COUNTED. */
 int zdb_rank(zdb_txn *txn, zdb_db db, const zdb_val *key, uint64_t *rank);
 
-/** Called by zdb_split_range() for each part but the first with the key it begins with, valid during
- *  the call. Returning another value than 0 ends the calls. */
+/** Called by zdb_split_range() for each part but the first, with the key it begins with, valid
+ *  during the call. Returning a value other than 0 ends the calls. */
 typedef int (*zdb_split_fn)(void *context, const zdb_val *key);
 
 /** Divides a range into `parts` with equal numbers of entries (give or take one; keys with
@@ -579,9 +584,9 @@ int zdb_split_range(zdb_txn *txn, zdb_db db, const zdb_val *from, const zdb_val 
 
 /* ------------------------------------------------------------------ cursors */
 
-/** What zdb_cursor_get() does. An entry is a pair of key and value: with ZDB_DUPSORT a key has several.
- *  Operations that speak of values or duplicates need ZDB_DUPSORT, those with MULTIPLE ZDB_DUPFIXED:
- *  ZDB_INCOMPATIBLE otherwise. */
+/** What zdb_cursor_get() does. An entry is a pair of key and value: with ZDB_DUPSORT a key has
+ *  several. Operations on values or duplicates need ZDB_DUPSORT, those with MULTIPLE
+ *  ZDB_DUPFIXED: ZDB_INCOMPATIBLE otherwise. */
 typedef enum zdb_cursor_op {
     ZDB_FIRST = 0,          /**< to the first entry */
     ZDB_FIRST_DUP = 1,      /**< to the first value of the current key */
@@ -592,14 +597,14 @@ typedef enum zdb_cursor_op {
                                  page: *value is an array. The cursor is then on the last of them */
     ZDB_LAST = 6,           /**< to the last entry */
     ZDB_LAST_DUP = 7,       /**< to the last value of the current key */
-    ZDB_NEXT = 8,           /**< to the next entry; the first if the cursor is nowhere */
+    ZDB_NEXT = 8,           /**< to the next entry; the first if the cursor is on none */
     ZDB_NEXT_DUP = 9,       /**< to the next value of the current key */
     ZDB_NEXT_MULTIPLE = 10, /**< as ZDB_GET_MULTIPLE, from the value after the current one */
     ZDB_NEXT_NODUP = 11,    /**< to the first value of the next key */
-    ZDB_PREV = 12,          /**< to the entry before; the last if the cursor is nowhere */
+    ZDB_PREV = 12,          /**< to the entry before; the last if the cursor is on none */
     ZDB_PREV_DUP = 13,      /**< to the value before, of the current key */
     ZDB_PREV_NODUP = 14,    /**< to the last value of the key before */
-    ZDB_SET = 15,           /**< to exactly this key; leaves *key alone */
+    ZDB_SET = 15,           /**< to exactly this key; does not change *key */
     ZDB_SET_KEY = 16,       /**< to exactly this key; returns the stored key too */
     ZDB_SET_RANGE = 17,     /**< to the first key at or after this one */
     ZDB_PREV_MULTIPLE = 18  /**< as ZDB_NEXT_MULTIPLE, the values before, of the page before. Needs
@@ -607,7 +612,7 @@ typedef enum zdb_cursor_op {
 } zdb_cursor_op;
 
 /** Opens a cursor, on no entry yet. Close it with zdb_cursor_close(), before or after its
- *  transaction ends; a cursor whose transaction has ended answers ZDB_BAD_CURSOR. */
+ *  transaction ends; a cursor whose transaction has ended returns ZDB_BAD_CURSOR. */
 int zdb_cursor_open(zdb_txn *txn, zdb_db db, zdb_cursor **cursor);
 
 /** Closes a cursor. NULL is allowed. */
@@ -615,34 +620,36 @@ int zdb_cursor_close(zdb_cursor *cursor);
 
 /** Moves the cursor and returns the entry it is on.
  *
- *  In a write transaction the cursor stays on its entry through writes by others; if its entry is
+ *  In a write transaction the cursor stays on its entry while other calls write; if its entry is
  *  deleted, ZDB_NEXT gives the one after and ZDB_PREV the one before.
- *  @param key    in for ZDB_SET, ZDB_SET_KEY, ZDB_SET_RANGE, ZDB_GET_BOTH, ZDB_GET_BOTH_RANGE; out for
- *                all but ZDB_SET, ZDB_GET_BOTH and ZDB_GET_BOTH_RANGE: a copy that the cursor owns,
- *                valid until the next call with this cursor. May be NULL where it is only out.
- *  @param value  in for ZDB_GET_BOTH and ZDB_GET_BOTH_RANGE. Out: as in zdb_get(); what the MULTIPLE
- *                operations return is valid until the next call with this cursor. May be NULL where
- *                it is only out.
- *  @return ZDB_OK; ZDB_NOT_FOUND (the cursor stays where it was if ZDB_NEXT, ZDB_PREV and their
- *  like find nothing further; it is nowhere after the others); ZDB_BAD_CURSOR; ZDB_INCOMPATIBLE;
- *  ZDB_BAD_VALSIZE; ZDB_CORRUPTED. */
+ *  @param key    in for ZDB_SET, ZDB_SET_KEY, ZDB_SET_RANGE, ZDB_GET_BOTH, ZDB_GET_BOTH_RANGE;
+ *                out for all but ZDB_SET, ZDB_GET_BOTH and ZDB_GET_BOTH_RANGE: a copy that the
+ *                cursor owns, valid until the next call with this cursor. May be NULL where it
+ *                is only out.
+ *  @param value  in for ZDB_GET_BOTH and ZDB_GET_BOTH_RANGE. Out: as in zdb_get(); what the
+ *                MULTIPLE operations return is valid until the next call with this cursor. May
+ *                be NULL where it is only out.
+ *  @return ZDB_OK; ZDB_NOT_FOUND (the cursor stays where it was if ZDB_NEXT, ZDB_PREV and
+ *  similar moves find nothing further; after the others it is on no entry); ZDB_BAD_CURSOR;
+ *  ZDB_INCOMPATIBLE; ZDB_BAD_VALSIZE; ZDB_CORRUPTED. */
 int zdb_cursor_get(zdb_cursor *cursor, zdb_val *key, zdb_val *value, zdb_cursor_op op);
 
-/** Moves the cursor on and returns many entries in one call: those after the current one, or from the
- *  first if the cursor is nowhere. The cursor is then on the last of them.
- *  @param keys    receives `*count` keys: copies that the cursor owns, valid until its next call.
- *                 May be NULL.
- *  @param values  receives as many values, as in zdb_get(). May be NULL.
+/** Moves the cursor on and returns many entries in one call: those after the current one, or
+ *  from the first if the cursor is on none. The cursor is then on the last of them.
+ *  @param keys      receives `*count` keys: copies that the cursor owns, valid until its next
+ *                   call. May be NULL.
+ *  @param values    receives as many values, as in zdb_get(). May be NULL.
  *  @param capacity  room in both, at least 1.
- *  @param count   receives how many; fewer than `capacity` also before the end (keys of about
- *                 64 KiB together are returned at once).
+ *  @param count     receives how many; fewer than `capacity` also before the end (keys of about
+ *                   64 KiB together are returned at once).
  *  @return ZDB_OK; ZDB_NOT_FOUND at the end, and *count is 0; otherwise as zdb_cursor_get(). */
 int zdb_cursor_next_many(zdb_cursor *cursor, zdb_val *keys, zdb_val *values, size_t capacity,
                          size_t *count);
 
-/** Puts an entry and leaves the cursor on it. With ZDB_KEYEXIST it is on the entry that was there.
- *  @param flags  as zdb_put(), ZDB_CURRENT, or ZDB_MULTIPLE. With ZDB_CURRENT and ZDB_DUPSORT the new
- *                value goes where it belongs among the key's values, and the cursor with it. */
+/** Puts an entry and leaves the cursor on it. With ZDB_KEYEXIST it is on the existing entry.
+ *  @param flags  as zdb_put(), ZDB_CURRENT, or ZDB_MULTIPLE. With ZDB_CURRENT and ZDB_DUPSORT
+ *                the new value goes where it belongs among the key's values, and the cursor with
+ *                it. */
 int zdb_cursor_put(zdb_cursor *cursor, const zdb_val *key, zdb_val *value, uint32_t flags);
 
 /** Deletes the entry under the cursor; ZDB_NEXT then gives the entry after it.
@@ -658,19 +665,20 @@ int zdb_cursor_count(zdb_cursor *cursor, uint64_t *count);
 int zdb_cursor_rank(zdb_cursor *cursor, uint64_t *rank);
 
 /** Moves the cursor to the entry before which there are `rank` others, in O(log n).
- *  @param key,value  out, as of zdb_cursor_get().
- *  @return ZDB_OK; ZDB_NOT_FOUND if there are not so many; ZDB_INCOMPATIBLE without ZDB_COUNTED. */
+ *  @param key,value  out, as in zdb_cursor_get().
+ *  @return ZDB_OK; ZDB_NOT_FOUND if there are not that many; ZDB_INCOMPATIBLE without
+ *  ZDB_COUNTED. */
 int zdb_cursor_set_rank(zdb_cursor *cursor, uint64_t rank, zdb_val *key, zdb_val *value);
 
-/** Gives a cursor to another transaction of the environment (or to the same, renewed); it is on no
- *  entry then. Spares closing and opening one.
+/** Gives a cursor to another transaction of the environment (or to the same, renewed); it is
+ *  then on no entry. This saves closing and opening one.
  *  @return ZDB_OK; ZDB_INCOMPATIBLE for another environment; ZDB_BAD_DB; ZDB_BAD_TXN. */
 int zdb_cursor_renew(zdb_txn *txn, zdb_cursor *cursor);
 
-/** The transaction of a cursor; NULL if it has ended or cursor is none. */
+/** The transaction of a cursor; NULL if it has ended or `cursor` is not a cursor. */
 zdb_txn *zdb_cursor_txn(zdb_cursor *cursor);
 
-/** The database of a cursor; UINT32_MAX if cursor is none. */
+/** The database of a cursor; UINT32_MAX if `cursor` is not a cursor. */
 zdb_db zdb_cursor_db(zdb_cursor *cursor);
 
 #ifdef __cplusplus
