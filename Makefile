@@ -38,7 +38,7 @@ TOOLS :=
 
 .PHONY: all help lib stage install uninstall demo test test-swift test-assertions test-c test-differential \
 	test-python test-format differential docs \
-	crash-test stress check-exports test-tsan test-asan test-valgrind bench readpath lint lint-headers \
+	crash-test stress check-exports test-tsan test-asan test-valgrind bench readpath lint lint-house lint-headers \
 	lint-man lint-python lint-shell lint-swift format clean deps-test deps-demo
 
 all: lib
@@ -166,7 +166,7 @@ docs: $(LIBRARY) ## build the Swift documentation into build/docs
 
 # ------------------------------------------------------------------- testing
 
-test: deps-test test-swift test-c test-differential test-python test-format check-exports ## run every test
+test: deps-test test-swift test-assertions test-c test-differential test-python test-format check-exports ## run every test
 	@echo
 	@echo 'All tests passed: Swift, C, LMDB compared, Python, file format, exported symbols.'
 
@@ -248,11 +248,18 @@ readpath: stage ## system calls, locks and allocations of reads
 # ------------------------------------------------------------ lint and format
 
 SWIFT_FILES := Package.swift $(wildcard Sources Tests examples/swift)
-PYTHON_FILES := bindings/python examples/python Tests/format scripts/lint-man.py
+PYTHON_FILES := bindings/python examples/python Tests/format scripts/lint-man.py \
+	scripts/lint_house.py scripts/lint_layers.py scripts/test_lint.py
 RUFF = $(PYTHON) -m ruff
 
-lint: lint-headers lint-man lint-swift lint-python lint-shell ## check style, types and headers
+lint: lint-house lint-headers lint-man lint-swift lint-python lint-shell ## check style, types and headers
 	@echo 'Lint: no complaints.'
+
+# Layers, words, names and links; and that the checks of them fail when they should.
+lint-house: $(VENV)/.test
+	@$(PYTHON) scripts/lint_layers.py
+	@$(PYTHON) scripts/lint_house.py
+	@cd scripts && $(CURDIR)/$(PYTHON) -m pytest --quiet test_lint.py
 
 lint-headers:
 	@scripts/deps.sh lint

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Checks that the engine's files refer downwards only.
 
-A folder of Sources/ZeroDB is a layer. Each type and function that a layer declares belongs to it.
-A file that names one of a layer above its own is an error, and so is an unretained reference
+A folder of Sources/ZeroDB is a layer. Each type and function that a layer declares belongs to
+it. A file that names one of a layer above its own is an error, and so is an unretained reference
 below Environment. A name that several layers declare counts as the lowest one's.
 
     lint_layers.py [SOURCES]
@@ -27,9 +27,8 @@ LAYERS = (
 TYPE = re.compile(r"^\s*(?:[\w@()]+ )*(?:struct|class|enum|protocol|typealias) (\w+)", re.M)
 FUNCTION = re.compile(r"^\s*(?:[\w@()]+ )*(?:func|case) (\w+)", re.M)
 # Functions of the standard library that some layer has too: nothing tells whose is called.
-STANDARD = set(
-    "allocate append contains deallocate get initialize load split state store".split()
-)
+STANDARD = {"allocate", "append", "contains", "deallocate", "get", "initialize", "load"}
+STANDARD |= {"split", "state", "store"}
 COMMENT = re.compile(r"//.*$", re.M)
 INTERPOLATION = re.compile(r"(\\\([^()]*(?:\([^()]*\)[^()]*)*\))")
 STRING = re.compile(r'"(?:[^"\\]|\\.)*"')
@@ -76,7 +75,9 @@ def check(sources: Path) -> list[str]:
                 if not homes and match[2] and name not in STANDARD:
                     homes = functions.get(name, set())
                 if homes and own >= 0 and min(rank[home] for home in homes) > own:
-                    problems.append(f"{path}:{number}: {name} is of {'/'.join(sorted(homes))}, above")
+                    problems.append(
+                        f"{path}:{number}: {name} is of {'/'.join(sorted(homes))}, above"
+                    )
     return problems
 
 

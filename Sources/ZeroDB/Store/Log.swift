@@ -106,8 +106,8 @@ final class Log: @unchecked Sendable {
         return segment
     }
 
-    /// Keeps a segment open, and the one before it. A file closes when its last user lets go of it, which may be
-    /// flushing it.
+    /// Keeps a segment open, and the one before it. A file closes with the last reference to it, which
+    /// may be that of a thread that flushes it.
     private func remember(_ segment: LogSegment) {
         segments.withLock { segments in
             segments[segment.base] = segment

@@ -22,11 +22,6 @@ struct SharedState {
     /// Slots that a new table has.
     static let readersInitial = 128
 
-    init(base: UnsafeMutableRawPointer, readersMax: Int) {
-        self.base = base
-        self.readersMax = readersMax
-    }
-
     @inline(__always)
     func word(_ offset: Int) -> UnsafeMutablePointer<Atomic<UInt64>> {
         (base + offset).assumingMemoryBound(to: Atomic<UInt64>.self)

@@ -57,8 +57,8 @@ extension Store {
     /// it wrote it may have left it in the page cache only, and after a failed flush the kernel
     /// may take it for written. A mark in `lock.zdb` spares clean closes this.
     ///
-    /// A flush that fails here poisons nothing: nothing has been written yet, and the next process to open does
-    /// all of this again, writing the page once more.
+    /// A flush that fails here poisons nothing: nothing has been written yet, and the next process to
+    /// open does all of this again, writing the page once more.
     func confirmRoot() throws(DatabaseError) {
         guard !shared.isRootConfirmed else { return }
         try lockCheckpoint()

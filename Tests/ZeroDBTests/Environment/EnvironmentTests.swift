@@ -127,7 +127,9 @@ struct EnvironmentTests {
         let isLetGo = Locked(false)
     }
 
-    @Test("An environment may be let go of by its own thread, in a call of the host's, and closes then")
+    @Test(
+        "An environment may be let go of by its own thread, in a call of the host's, and closes then"
+    )
     func closesByItselfOnItsOwnThread() throws {
         let fileSystem = FaultyFileSystem(MemoryFileSystem())
         let keeper = Keeper()
