@@ -2,8 +2,8 @@
 """Checks that the engine's files refer downwards only.
 
 A folder of Sources/ZeroDB is a layer. Each type and function that a layer declares belongs to
-it. A file that names one of a layer above its own is an error, and so is an unretained reference
-below Environment. A name that several layers declare counts as the lowest one's.
+it. A file that names one of a layer above its own is an error, and so is an unretained
+reference below Environment. A name that several layers declare counts as the lowest one's.
 
     lint_layers.py [SOURCES]
 """
