@@ -14,7 +14,7 @@ extension TreeWriter {
         return true
     }
 
-    /// Deletes the entry the path leads to, with all its values. The path has been touched.
+    /// Deletes the entry the path leads to, with all its values. All pages of the path may change in place.
     func removeFound() throws(DatabaseError) {
         assert(isPathOwn)
         let step = tree.pointee.depth - 1

@@ -108,7 +108,7 @@ extension TreeWriter {
         return KeyBytes(start: workspace.pointee.valueKey, count: value.count)
     }
 
-    /// Adds a value to those of the key that the path leads to. The path has been touched.
+    /// Adds a value to those of the key that the path leads to. All pages of the path may change in place.
     private func add(
         _ value: UnsafeRawBufferPointer, at index: Int, to key: KeyBytes
     ) throws(DatabaseError) {

@@ -99,7 +99,7 @@ struct TreeWriter {
         return PagePosition(index: leaf.count, found: false)
     }
 
-    /// Replaces the value of the entry the path leads to. The path has been touched.
+    /// Replaces the value of the entry the path leads to. All pages of the path may change in place.
     @inline(__always)
     func replace(_ key: KeyBytes, _ stored: LeafValue) throws(DatabaseError) {
         assert(isPathOwn)
@@ -414,8 +414,11 @@ struct TreeWriter {
     }
 
     /// Whether every page of the path may change in place, for assertions.
-    var isPathOwn: Bool {
-        (0..<tree.pointee.depth).allSatisfy { isOwn(path[$0].reference) }
+    var isPathOwn: Bool { isOwn(steps: tree.pointee.depth) }
+
+    /// The same of the first pages of the path.
+    private func isOwn(steps: Int) -> Bool {
+        (0..<steps).allSatisfy { isOwn(path[$0].reference) }
     }
 
     /// Whether key and value have sizes that a put can have, and lie in no page that it may move; for
@@ -461,10 +464,10 @@ struct TreeWriter {
     @inline(__always)
     var isCounted: Bool { tree.pointee.record.flags.contains(.counted) }
 
-    /// Adds to the counts of all branches on the path. It has been touched.
+    /// Adds to the counts of all branches on the path, which may change in place.
     @inline(never)
     func changeEntryCounts(by change: UInt64) {
-        assert(isPathOwn)
+        assert(isOwn(steps: tree.pointee.depth - 1))
         for step in 0..<(tree.pointee.depth - 1) {
             let page = Page(path[step].page, size: pageSize)
             let index = path[step].index
