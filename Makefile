@@ -178,9 +178,9 @@ test-swift: ## the tests of the engine and the Swift API
 	$(SWIFT) test $(SWIFTFLAGS) -c release -Xswiftc -enable-testing --scratch-path .build-test
 
 # Preconditions are assertions, which a release build leaves out: here they are on.
-test-assertions: ## the same with the engine's assertions on, and fewer random operations
+test-assertions: ## the same with the engine's assertions on
 	@scripts/deps.sh build
-	ZERODB_OPERATIONS_MAX=20000 $(SWIFT) test $(SWIFTFLAGS) -c release -Xswiftc -enable-testing \
+	$(SWIFT) test $(SWIFTFLAGS) -c release -Xswiftc -enable-testing \
 		-Xswiftc -assert-config -Xswiftc Debug --scratch-path .build-assertions
 
 test-c: stage ## the tests of the C API, as C11 and as C++17
