@@ -3,6 +3,7 @@
 
 import CZeroDB
 import CZeroDBPlatform
+import Glibc
 import ZeroDB
 
 @_cdecl("zdb_env_options_init_size") @implementation
@@ -107,7 +108,8 @@ public func zdb_env_open(
         guard let env else { throw Results.null("env", "zdb_env_open") }
         let engineOptions = try engineOptions(options)
         Handles.prepare()
-        let environment = try Environment(path: String(cString: path), options: engineOptions)
+        let bytes = UnsafeRawBufferPointer(start: path, count: strlen(path))
+        let environment = try Environment(pathBytes: Array(bytes), options: engineOptions)
         guard let claim = Handles.environments.claim(hint: 0) else {
             throw DatabaseError(.busy, "4096 environments are open in this process; close some")
         }

@@ -4,6 +4,7 @@
 #include <pthread.h>
 #include <sys/random.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/statfs.h>
 #include <unistd.h>
 
@@ -24,7 +25,8 @@ uint32_t zp_fork_generation_value;
 static pthread_once_t fork_once = PTHREAD_ONCE_INIT;
 static int fork_watch_result;
 
-enum { ABANDONED_MAX = 4096 };
+/* Two for each environment that a process may have open. */
+enum { ABANDONED_MAX = 8192 };
 
 /* Descriptors plus one; 0 is a free entry. Written under the mutex, read by a forked child
  * without it: the thread that holds it may not exist there. */
@@ -109,12 +111,32 @@ int zp_range_is_locked(int fd, off_t start, off_t length) {
     return lock.l_type != F_UNLCK;
 }
 
-int zp_open(const char *path, int flags, unsigned mode) {
-    for (;;) {
-        int fd = open(path, flags | O_CLOEXEC, mode);
-        if (fd >= 0) return fd;
-        if (errno != EINTR) return -errno;
-    }
+int zp_open_at(int directory, const char *path, int flags, unsigned mode) {
+    int fd;
+    do {
+        fd = openat(directory, path, flags | O_CLOEXEC, mode);
+    } while (fd < 0 && errno == EINTR);
+    if (fd < 0) return -errno;
+    if (fd > STDERR_FILENO) return fd;
+    int higher = fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+    int error = errno;
+    close(fd);
+    return higher >= 0 ? higher : -error;
+}
+
+int zp_take_access(int fd, int from) {
+    struct stat own;
+    struct stat other;
+    if (fstat(fd, &own) != 0 || fstat(from, &other) != 0) return errno;
+    mode_t mode = other.st_mode & 0666;
+    if (S_ISDIR(own.st_mode)) mode |= (mode & 0444) >> 2;
+    /* The owner is root's to give. A group that the caller is not in stays as it is. */
+    if (own.st_uid != other.st_uid && fchown(fd, other.st_uid, (gid_t)-1) != 0 && errno != EPERM)
+        return errno;
+    if (own.st_gid != other.st_gid && fchown(fd, (uid_t)-1, other.st_gid) != 0 && errno != EPERM)
+        return errno;
+    if ((own.st_mode & 0777) != mode && fchmod(fd, mode) != 0 && errno != EPERM) return errno;
+    return 0;
 }
 
 int zp_fill_random(void *buffer, size_t size) {

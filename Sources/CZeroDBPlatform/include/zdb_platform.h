@@ -79,8 +79,13 @@ int zp_range_is_locked(int fd, off_t start, off_t length);
  *  a flush would have reported; 0 too where the file system or kernel cannot do it. */
 int zp_write_out(int fd, off_t start, off_t length, int wait);
 
-/** open() with O_CLOEXEC; returns a descriptor or a negated errno. */
-int zp_open(const char *path, int flags, unsigned mode);
+/** openat() with O_CLOEXEC; returns a descriptor or a negated errno. The descriptor is never 0, 1 or
+ *  2, even if the program has closed those: what it then prints must not end up in a database. */
+int zp_open_at(int directory, const char *path, int flags, unsigned mode);
+
+/** Gives a file or directory the owner, group and mode of a file: the owner as root, the group where the
+ *  caller may. A directory becomes searchable where the file is readable. Returns 0 or an errno. */
+int zp_take_access(int fd, int from);
 
 /** Fills a buffer from the kernel's random source. Returns 0 or an errno. */
 int zp_fill_random(void *buffer, size_t size);

@@ -3,7 +3,8 @@
 /// Safe for all threads. One process opens one path once. Closed by `close()`, or when the last
 /// reference to it goes.
 public final class Environment: Sendable {
-    /// The directory.
+    /// The path of the directory, as it was given; for a path that is no text, with replacement
+    /// characters.
     public var path: String { store.path }
     /// What transactions work with.
     package let store: Store
@@ -20,11 +21,28 @@ public final class Environment: Sendable {
     public convenience init(
         path: String, options: EnvironmentOptions = EnvironmentOptions()
     ) throws(DatabaseError) {
-        try self.init(path: path, options: options, fileSystem: PosixFileSystem())
+        try self.init(pathBytes: Array(path.utf8), options: options)
+    }
+
+    /// Opens the environment in a directory whose path need not be text.
+    ///
+    /// - Parameter pathBytes: the path, without a zero at its end.
+    /// - Throws: as `init(path:options:)`.
+    public convenience init(
+        pathBytes: [UInt8], options: EnvironmentOptions = EnvironmentOptions()
+    ) throws(DatabaseError) {
+        try self.init(
+            path: PathBytes(pathBytes), options: options, fileSystem: PosixFileSystem())
+    }
+
+    convenience init(
+        path: String, options: EnvironmentOptions, fileSystem: any FileSystem
+    ) throws(DatabaseError) {
+        try self.init(path: PathBytes(path), options: options, fileSystem: fileSystem)
     }
 
     init(
-        path: String, options: EnvironmentOptions, fileSystem: any FileSystem
+        path: PathBytes, options: EnvironmentOptions, fileSystem: any FileSystem
     ) throws(DatabaseError) {
         try options.validate()
         Transactions.prepare()

@@ -22,7 +22,7 @@ enum Recovery {
         let path = store.path
         let began = store.fileSystem.now()
         let meta = store.tipMeta()
-        var reader = try LogReader(after: meta, path: path, fileSystem: store.fileSystem)
+        var reader = try LogReader(after: meta, in: store.logDirectory)
         var report = RecoveryReport()
         var replay: Replay?
         do throws(DatabaseError) {

@@ -1,3 +1,5 @@
+import Glibc
+
 /// Why an operation failed: a code to act on, and the story for a person to read.
 ///
 /// The message says what happened, where (page, database, offset, limit), and what to do.
@@ -111,6 +113,9 @@ public struct DatabaseError: Error, Sendable, CustomStringConvertible {
 
     /// The errno, 0 unless `code` is `.system`.
     public var systemError: Int32 { story.systemError }
+
+    /// Whether the disk, or a quota of it, is full.
+    var isOutOfSpace: Bool { systemError == ENOSPC || systemError == EDQUOT }
 
     /// The page the failure is about, if it is about one.
     public var page: UInt64? { story.page }

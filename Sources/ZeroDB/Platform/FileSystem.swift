@@ -7,29 +7,60 @@ import Glibc
 ///
 /// Reads of pages do not: they are loads from the map.
 protocol FileSystem: Sendable {
-    /// Opens a file of the environment's directory.
+    /// Opens a directory. The path counts in this call only: all that is done in the directory later is
+    /// done in this one, whatever the path leads to then.
     ///
-    /// - Throws: a system error; ENOENT if `create` is false and there is none.
-    func open(_ path: String, access: FileAccess, create: Bool, mode: UInt32)
-        throws(DatabaseError) -> any StorageFile
-
-    /// Makes a directory; one that is there already is left alone.
-    func makeDirectory(_ path: String, mode: UInt32) throws(DatabaseError)
-
-    /// Gives a file a new name in place of whatever had it.
-    func rename(_ from: String, to: String) throws(DatabaseError)
-
-    /// Removes a file if it is there.
-    func remove(_ path: String) throws(DatabaseError)
-
-    /// The names in a directory; none if there is no such directory.
-    func list(_ directory: String) throws(DatabaseError) -> [String]
+    /// - Parameter mode: the permissions to make it with if it is not there; nil to make none.
+    /// - Throws: a system error; ENOENT if there is none.
+    func openDirectory(_ path: PathBytes, create mode: UInt32?)
+        throws(DatabaseError) -> any StorageDirectory
 
     /// Nanoseconds since 1970.
     func now() -> UInt64
 
-    /// Makes the names in a directory durable.
-    func syncDirectory(_ path: String) throws(DatabaseError)
+    /// Tells apart the processes that a test simulates in one; 0 for real ones.
+    var simulatedProcess: UInt64 { get }
+}
+
+/// An open directory. Names are those of files in it, and are never followed if they are links.
+protocol StorageDirectory: AnyObject, Sendable {
+    /// For messages: the path by which it was opened.
+    var path: String { get }
+
+    /// Opens a file.
+    ///
+    /// - Throws: a system error; ENOENT if `create` is false and there is none; ELOOP for a link.
+    func open(_ name: String, access: FileAccess, create: Bool, mode: UInt32)
+        throws(DatabaseError) -> any StorageFile
+
+    /// Opens a directory in this one.
+    ///
+    /// - Parameter mode: the permissions to make it with if it is not there; nil to make none.
+    /// - Throws: a system error; ENOENT if there is none.
+    func openDirectory(_ name: String, create mode: UInt32?)
+        throws(DatabaseError) -> any StorageDirectory
+
+    /// Gives a file a new name in place of the file that had it.
+    func rename(_ from: String, to: String) throws(DatabaseError)
+
+    /// Removes a file if it is there.
+    func remove(_ name: String) throws(DatabaseError)
+
+    /// The names in it.
+    func list() throws(DatabaseError) -> [String]
+
+    /// Makes the names in it durable.
+    func sync() throws(DatabaseError)
+
+    /// Makes its own name durable.
+    func syncParent() throws(DatabaseError)
+
+    /// Gives the directory owner, group and mode of a file, as far as this process may, searchable where
+    /// that is readable.
+    func takeAccess(of file: any StorageFile) throws(DatabaseError)
+
+    /// Closes the directory; again does nothing. Happens by itself with the last reference to it.
+    func close()
 }
 
 enum FileAccess: Sendable {
@@ -77,6 +108,15 @@ protocol StorageFile: AnyObject, Sendable {
 
     func truncate(to size: UInt64) throws(DatabaseError)
 
+    /// Makes the file at least this long and has the disk keep room for all of it, so that a store
+    /// through a map cannot fail.
+    ///
+    /// - Throws: a system error, ENOSPC above all.
+    func allocate(to size: UInt64) throws(DatabaseError)
+
+    /// Gives the file owner, group and mode of another, as far as this process may.
+    func takeAccess(of other: any StorageFile) throws(DatabaseError)
+
     /// Maps `length` bytes from the start, shared, for reading and, if asked, writing. The map
     /// may be longer than the file; bytes past its end must not be touched.
     func map(length: Int, writable: Bool) throws(DatabaseError) -> UnsafeMutableRawPointer
@@ -91,6 +131,10 @@ protocol StorageFile: AnyObject, Sendable {
     /// Whether another open file holds a lock on a byte.
     func isLocked(byte: UInt64) throws(DatabaseError) -> Bool
 
+    /// Whether it is on an overlay of file systems, where a file that was opened for reading only may not
+    /// be the one that others write.
+    func isOnOverlay() -> Bool
+
     /// The name of the network file system it is on; nil for a local disk.
     func networkFileSystem() throws(DatabaseError) -> String?
 
@@ -101,7 +145,13 @@ protocol StorageFile: AnyObject, Sendable {
     func close()
 }
 
+extension StorageDirectory {
+    func takeAccess(of file: any StorageFile) throws(DatabaseError) {}
+}
+
 extension FileSystem {
+    var simulatedProcess: UInt64 { 0 }
+
     func now() -> UInt64 { SystemCall.wallClockNanoseconds() }
 }
 
@@ -109,6 +159,14 @@ extension StorageFile {
     func networkFileSystem() throws(DatabaseError) -> String? { nil }
 
     func writeOut() throws(DatabaseError) {}
+
+    func allocate(to size: UInt64) throws(DatabaseError) {
+        if try self.size() < size { try truncate(to: size) }
+    }
+
+    func takeAccess(of other: any StorageFile) throws(DatabaseError) {}
+
+    func isOnOverlay() -> Bool { false }
 
     /// Writes one buffer.
     func write(_ buffer: UnsafeRawBufferPointer, at offset: UInt64) throws(DatabaseError) {

@@ -4,46 +4,103 @@ import Synchronization
 
 /// The operating system's own files.
 struct PosixFileSystem: FileSystem {
-    func open(_ path: String, access: FileAccess, create: Bool, mode: UInt32)
-        throws(DatabaseError) -> any StorageFile
+    func openDirectory(_ path: PathBytes, create mode: UInt32?)
+        throws(DatabaseError) -> any StorageDirectory
     {
-        var flags = access == .readOnly ? O_RDONLY : O_RDWR
-        if create { flags |= O_CREAT }
-        let descriptor = zp_open(path, flags, mode)
-        guard descriptor >= 0 else {
-            throw DatabaseError(systemError: -descriptor, "open \(path)")
+        if let mode {
+            let result = SystemCall.retryingInterrupts { Int(mkdir(path.cString, mode)) }
+            guard result >= 0 || result == -Int(EEXIST) else {
+                throw DatabaseError(
+                    systemError: Int32(truncatingIfNeeded: -result), "make directory \(path)")
+            }
         }
-        let name = path.split(separator: "/").last.map(String.init) ?? path
-        return PosixFile(descriptor: descriptor, name: name)
+        let descriptor = zp_open_at(
+            Int32(AT_FDCWD), path.cString, O_RDONLY | O_DIRECTORY, 0)
+        guard descriptor >= 0 else {
+            throw DatabaseError(systemError: -descriptor, "open directory \(path)")
+        }
+        return PosixDirectory(descriptor: descriptor, path: path.description)
+    }
+}
+
+/// A descriptor of a directory.
+final class PosixDirectory: StorageDirectory {
+    let path: String
+    private let descriptor: Int32
+    private let isClosed = Atomic<Bool>(false)
+
+    init(descriptor: Int32, path: String) {
+        self.descriptor = descriptor
+        self.path = path
     }
 
-    func makeDirectory(_ path: String, mode: UInt32) throws(DatabaseError) {
-        let result = SystemCall.retryingInterrupts { Int(mkdir(path, mode)) }
-        guard result >= 0 || result == -Int(EEXIST) else {
-            throw DatabaseError(
-                systemError: Int32(truncatingIfNeeded: -result), "make directory \(path)")
+    deinit { close() }
+
+    func open(_ name: String, access: FileAccess, create: Bool, mode: UInt32)
+        throws(DatabaseError) -> any StorageFile
+    {
+        // A link could lead anywhere. A pipe in a file's place must not make the opening wait.
+        var flags = (access == .readOnly ? O_RDONLY : O_RDWR) | O_NOFOLLOW | O_NONBLOCK
+        if create { flags |= O_CREAT }
+        let opened = zp_open_at(descriptor, name, flags, mode)
+        guard opened >= 0 else {
+            throw DatabaseError(systemError: -opened, "open \(path)/\(name)")
         }
+        let file = PosixFile(descriptor: opened, name: name)
+        guard try file.isRegular() else {
+            file.close()
+            throw DatabaseError(.invalidFile, "\(path)/\(name) is no regular file")
+        }
+        return file
+    }
+
+    func openDirectory(_ name: String, create mode: UInt32?)
+        throws(DatabaseError) -> any StorageDirectory
+    {
+        if let mode {
+            let result = SystemCall.retryingInterrupts { Int(mkdirat(descriptor, name, mode)) }
+            guard result >= 0 || result == -Int(EEXIST) else {
+                throw DatabaseError(
+                    systemError: Int32(truncatingIfNeeded: -result),
+                    "make directory \(path)/\(name)")
+            }
+        }
+        let opened = zp_open_at(descriptor, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0)
+        guard opened >= 0 else {
+            throw DatabaseError(systemError: -opened, "open directory \(path)/\(name)")
+        }
+        return PosixDirectory(descriptor: opened, path: path + "/" + name)
     }
 
     func rename(_ from: String, to: String) throws(DatabaseError) {
-        let result = SystemCall.retryingInterrupts { Int(Glibc.rename(from, to)) }
+        let result = SystemCall.retryingInterrupts {
+            Int(renameat(descriptor, from, descriptor, to))
+        }
         guard result >= 0 else {
             throw DatabaseError(
-                systemError: Int32(truncatingIfNeeded: -result), "rename \(from) to \(to)")
+                systemError: Int32(truncatingIfNeeded: -result),
+                "rename \(path)/\(from) to \(to)")
         }
     }
 
-    func remove(_ path: String) throws(DatabaseError) {
-        let result = SystemCall.retryingInterrupts { Int(unlink(path)) }
+    func remove(_ name: String) throws(DatabaseError) {
+        let result = SystemCall.retryingInterrupts { Int(unlinkat(descriptor, name, 0)) }
         guard result >= 0 || result == -Int(ENOENT) else {
-            throw DatabaseError(systemError: Int32(truncatingIfNeeded: -result), "remove \(path)")
+            throw DatabaseError(
+                systemError: Int32(truncatingIfNeeded: -result), "remove \(path)/\(name)")
         }
     }
 
-    func list(_ directory: String) throws(DatabaseError) -> [String] {
-        guard let stream = opendir(directory) else {
-            if errno == ENOENT { return [] }
-            throw DatabaseError(systemError: errno, "list directory \(directory)")
+    func list() throws(DatabaseError) -> [String] {
+        // A descriptor of its own, which `closedir` closes: this one has one position for all threads.
+        let own = zp_open_at(descriptor, ".", O_RDONLY | O_DIRECTORY, 0)
+        guard own >= 0 else {
+            throw DatabaseError(systemError: -own, "list directory \(path)")
+        }
+        guard let stream = fdopendir(own) else {
+            let error = errno
+            Glibc.close(own)
+            throw DatabaseError(systemError: error, "list directory \(path)")
         }
         defer { closedir(stream) }
         var names: [String] = []
@@ -56,18 +113,41 @@ struct PosixFileSystem: FileSystem {
         return names
     }
 
-    func syncDirectory(_ path: String) throws(DatabaseError) {
-        let descriptor = zp_open(path, O_RDONLY | O_DIRECTORY, 0)
-        guard descriptor >= 0 else {
-            throw DatabaseError(systemError: -descriptor, "open directory \(path)")
+    func sync() throws(DatabaseError) { try Self.sync(descriptor, path) }
+
+    func syncParent() throws(DatabaseError) {
+        let parent = zp_open_at(descriptor, "..", O_RDONLY | O_DIRECTORY, 0)
+        // A directory that this user may not read, and one that is gone, cannot be flushed: the system
+        // writes it in its own time.
+        guard parent >= 0 else {
+            if [EACCES, ENOENT].contains(-parent) { return }
+            throw DatabaseError(systemError: -parent, "open the directory that holds \(path)")
         }
-        defer { Glibc.close(descriptor) }
+        defer { Glibc.close(parent) }
+        try Self.sync(parent, path + "/..")
+    }
+
+    private static func sync(_ descriptor: Int32, _ path: String) throws(DatabaseError) {
         let result = SystemCall.retryingInterrupts { Int(fsync(descriptor)) }
         // Some file systems do not flush directories and say so; there is nothing to wait for.
         guard result >= 0 || result == -Int(EINVAL) else {
             throw DatabaseError(
                 systemError: Int32(truncatingIfNeeded: -result), "flush directory \(path)")
         }
+    }
+
+    func takeAccess(of file: any StorageFile) throws(DatabaseError) {
+        guard let file = file as? PosixFile else { return }
+        let error = file.giveAccess(to: descriptor)
+        guard error == 0 else {
+            throw DatabaseError(
+                systemError: error, "give \(path) the owner and mode of \(file.name)")
+        }
+    }
+
+    func close() {
+        guard !isClosed.exchange(true, ordering: .acquiringAndReleasing) else { return }
+        Glibc.close(descriptor)
     }
 }
 
@@ -98,6 +178,8 @@ final class PosixFile: StorageFile {
     }
 
     func size() throws(DatabaseError) -> UInt64 { UInt64(max(0, try status().st_size)) }
+
+    func isRegular() throws(DatabaseError) -> Bool { try status().st_mode & S_IFMT == S_IFREG }
 
     func identity() throws(DatabaseError) -> FileIdentity {
         let status = try status()
@@ -253,6 +335,33 @@ final class PosixFile: StorageFile {
                 systemError: Int32(truncatingIfNeeded: -result), "set the size of \(name)")
         }
     }
+
+    func allocate(to size: UInt64) throws(DatabaseError) {
+        try checkLimit(size)
+        let error = posix_fallocate(descriptor, 0, off_t(size))
+        guard error == 0 else {
+            throw DatabaseError(
+                systemError: error, "keep \(size) bytes of the disk for \(name)")
+        }
+    }
+
+    func takeAccess(of other: any StorageFile) throws(DatabaseError) {
+        guard let other = other as? PosixFile else { return }
+        let error = zp_take_access(descriptor, other.descriptor)
+        guard error == 0 else {
+            throw DatabaseError(
+                systemError: error, "give \(name) the owner and mode of \(other.name)")
+        }
+    }
+
+    fileprivate func giveAccess(to directory: Int32) -> Int32 {
+        zp_take_access(directory, descriptor)
+    }
+
+    /// OVERLAYFS_SUPER_MAGIC of statfs(2).
+    private static let overlayType: UInt64 = 0x794c_7630
+
+    func isOnOverlay() -> Bool { zp_file_system_type(descriptor) == Self.overlayType }
 
     func map(length: Int, writable: Bool) throws(DatabaseError) -> UnsafeMutableRawPointer {
         let protection = writable ? PROT_READ | PROT_WRITE : PROT_READ

@@ -1,4 +1,4 @@
-/// Bytes of `lock.zdb` that are locked, not written.
+/// Bytes of `lock.zdb` that are locked, not written, and one of `data.zdb`.
 enum LockByte {
     /// Shared by all processes that have the environment open; exclusive while it is being set up.
     static let open: UInt64 = 0
@@ -16,6 +16,9 @@ enum LockByte {
     static let writable: UInt64 = 5
     /// Exclusive while the reader table grows.
     static let readers: UInt64 = 6
+    /// Of `data.zdb`: shared by all processes that have it open; exclusive while the first of them sets the
+    /// environment up.
+    static let data: UInt64 = 0
     /// Exclusive, one for each process that has the environment open.
     static let firstProcess: UInt64 = 4096
 }

@@ -5,9 +5,9 @@ import Glibc
 /// Appending needs the writer's lock. Flushing is a group matter: one of the threads that wait
 /// flushes for all whose records were there when it began, and the others sleep.
 final class Log: @unchecked Sendable {
-    private let path: String
-    private let fileSystem: any FileSystem
-    private let fileMode: UInt32
+    private let directory: LogDirectory
+    /// Whose owner, group and mode new files get.
+    private let dataFile: any StorageFile
     private let seed: UInt64
     /// Bytes of the largest segments.
     private let capacityMax: UInt64
@@ -28,20 +28,20 @@ final class Log: @unchecked Sendable {
     static let recordSizeMax = 8 << 20
 
     init(
-        path: String, fileSystem: any FileSystem, fileMode: UInt32, seed: UInt64,
+        in directory: LogDirectory, dataFile: any StorageFile, seed: UInt64,
         lockFile: (any StorageFile)?, capacityMax: UInt64
     ) {
         self.capacityMax = min(
             max(capacityMax & ~4095, LogSegment.capacityMin), LogSegment.capacityMax)
-        self.path = path
+        self.directory = directory
+        self.dataFile = dataFile
         self.lockFile = lockFile
-        self.fileSystem = fileSystem
-        self.fileMode = fileMode
         self.seed = seed
     }
 
     func close() {
         segments.withLock { $0 = [:] }
+        directory.close()
     }
 
     // MARK: Segments
@@ -80,18 +80,17 @@ final class Log: @unchecked Sendable {
     func prepareSpare(_ meta: Meta, name: String) throws(DatabaseError) {
         guard let active = segments.withLock({ $0[meta.logSegment] }) else { return }
         let capacity = min(capacityMax, active.capacity * 2)
-        let directory = LogSegment.directory(of: path)
-        guard try !LogSegment.hasSpare(capacity: capacity, in: path, fileSystem: fileSystem)
+        guard try !LogSegment.hasSpare(capacity: capacity, in: directory, meta: meta)
         else { return }
         try LogSegment.writeZeros(
-            to: name, capacity: capacity, in: path, mode: fileMode, fileSystem: fileSystem)
+            to: name, capacity: capacity, in: directory, meta: meta, like: dataFile)
         try lockSegments()
         defer { unlockSegments() }
-        if try LogSegment.hasSpare(capacity: capacity, in: path, fileSystem: fileSystem) {
-            try fileSystem.remove(directory + "/" + name)
+        let opened = try directory.make(like: dataFile)
+        if try LogSegment.hasSpare(capacity: capacity, in: directory, meta: meta) {
+            try opened.remove(name)
         } else {
-            try fileSystem.rename(
-                directory + "/" + name, to: directory + "/" + LogSegment.spareName)
+            try LogSegment.give(LogSegment.spareName, to: name, in: opened, meta)
         }
     }
 
@@ -100,7 +99,7 @@ final class Log: @unchecked Sendable {
         if let known = segments.withLock({ $0[base] }) { return known }
         guard
             let segment = try LogSegment.open(
-                base: base, in: path, meta: meta, fileSystem: fileSystem, access: .readWrite)
+                base: base, in: directory, meta: meta, access: .readWrite)
         else { return nil }
         remember(segment)
         return segment
@@ -115,13 +114,21 @@ final class Log: @unchecked Sendable {
         }
     }
 
+    /// Lets go of a segment that was made for a commit that then failed: the next writer, perhaps of
+    /// another process, makes it once more, and this file has no name then.
+    private func forget(_ segment: LogSegment) {
+        segments.withLock { $0[segment.base] = nil }
+    }
+
     // MARK: Append
 
     /// Writes a transaction's record behind the tip's and notes in `meta` where the log then
     /// ends. Not flushed. With the writer's lock.
+    ///
+    /// - Returns: false if the disk has no room for the next segment; nothing has been written then.
     func append(
         _ buffer: inout LogBuffer, to meta: UnsafeMutablePointer<Meta>, shared: SharedState
-    ) throws(DatabaseError) {
+    ) throws(DatabaseError) -> Bool {
         buffer.pad()
         let length = UInt64(buffer.count)
         var end = (
@@ -132,32 +139,42 @@ final class Log: @unchecked Sendable {
         var current: LogSegment?
         if end.position > 0 { current = try segment(base: end.segment, meta: meta.pointee) }
         let hasRoom = current.map { end.position >= $0.base && length <= $0.end - end.position }
+        var made: LogSegment?
         if hasRoom != true {
-            let next = try beginSegment(
+            made = try beginSegment(
                 after: current, length: length, &end.position, &end.previous, meta.pointee, shared)
-            current = next
-            end.segment = next.base
+            guard let made else { return false }
+            current = made
+            end.segment = made.base
         }
-        guard let current else { return }
+        guard let current else { return false }
         let record = LogRecord(
             kind: .transaction, length: length, position: end.position, previous: end.previous,
             transaction: meta.pointee.transaction, wallClock: meta.pointee.wallClock,
             flushed: shared.flushed)
         let checksum = record.store(to: buffer.bytes, seed: seed)
-        try current.file.write(
-            UnsafeRawBufferPointer(start: buffer.bytes, count: buffer.count),
-            at: current.offset(of: end.position))
+        do throws(DatabaseError) {
+            try current.file.write(
+                UnsafeRawBufferPointer(start: buffer.bytes, count: buffer.count),
+                at: current.offset(of: end.position))
+        } catch {
+            if let made { forget(made) }
+            throw error
+        }
         meta.pointee.logEnd = record.end
         meta.pointee.logChecksum = checksum
         meta.pointee.logSegment = end.segment
         meta.pointee.loggedTransaction = meta.pointee.transaction
+        return true
     }
 
     /// Closes a segment and begins the next.
+    ///
+    /// - Returns: nil if the disk has no room for it.
     private func beginSegment(
         after current: LogSegment?, length: UInt64, _ position: inout UInt64,
         _ previous: inout UInt64, _ meta: Meta, _ shared: SharedState
-    ) throws(DatabaseError) -> LogSegment {
+    ) throws(DatabaseError) -> LogSegment? {
         var capacity = LogSegment.capacityMin
         if let current, position >= current.base, position <= current.end {
             if current.end - position >= UInt64(LogRecord.headerSize) {
@@ -187,18 +204,24 @@ final class Log: @unchecked Sendable {
         let needed = (length + 4095) & ~4095
         try lockSegments()
         defer { unlockSegments() }
-        let segment = try LogSegment.make(
-            base: position, capacity: max(capacity, needed), in: path, meta: meta, mode: fileMode,
-            fileSystem: fileSystem)
-        remember(segment)
-        return segment
+        do throws(DatabaseError) {
+            let segment = try LogSegment.make(
+                base: position, capacity: max(capacity, needed), in: directory, meta: meta,
+                like: dataFile)
+            remember(segment)
+            return segment
+        } catch {
+            guard error.isOutOfSpace else { throw error }
+            return nil
+        }
     }
 
     // MARK: Flush
 
     /// Waits until the log is on disk up to a position, flushing it if no other thread does.
     ///
-    /// - Throws: `panic`-worthy system errors; the caller poisons.
+    /// - Throws: a system error. If a flush has failed, of this or another process, `shared` is poisoned
+    ///   then; otherwise nothing is lost, and the next try may succeed.
     func waitFlushed(to position: UInt64, shared: SharedState) throws(DatabaseError) {
         mutex.lock()
         defer { mutex.unlock() }
@@ -207,7 +230,7 @@ final class Log: @unchecked Sendable {
             if isFlushing {
                 flushed.wait(with: mutex)
             } else {
-                try flushAlone(shared) { () throws(DatabaseError) in try flushTip(shared) }
+                try flushAlone(shared) { () throws(DatabaseError) in try tipSegment(shared) }
             }
         }
     }
@@ -220,25 +243,27 @@ final class Log: @unchecked Sendable {
         defer { mutex.unlock() }
         while isFlushing { flushed.wait(with: mutex) }
         try checkPoison(shared)
-        try flushAlone(shared) { () throws(DatabaseError) in try flush(segment, meta, shared) }
+        try flushAlone(shared) { () throws(DatabaseError) in (segment, meta) }
     }
 
-    /// Runs a flush that no other of this process overlaps: of two flushes of a file that do, the
+    /// Makes a flush that no other of this process overlaps: of two flushes of a file that do, the
     /// kernel may tell only one that what both were to write is lost. With `mutex`, which others
     /// can have meanwhile.
+    ///
+    /// - Parameter find: the segment to flush, and a state whose log ends in it; nil if there is nothing to
+    ///   flush. An error of it is no failed flush.
     private func flushAlone(
-        _ shared: SharedState, _ body: () throws(DatabaseError) -> Void
+        _ shared: SharedState,
+        _ find: () throws(DatabaseError) -> (segment: LogSegment, meta: Meta)?
     ) throws(DatabaseError) {
         assert(mutex.isHeld && !isFlushing)
         isFlushing = true
         mutex.unlock()
         var failure: DatabaseError?
         do throws(DatabaseError) {
-            try body()
+            if let found = try find() { try flush(found.segment, found.meta, shared) }
         } catch {
             failure = error
-            // Before another thread can flush, and would be told that all is well (invariant 3).
-            shared.poison = error.systemError == 0 ? EIO : error.systemError
         }
         mutex.lock()
         isFlushing = false
@@ -251,27 +276,35 @@ final class Log: @unchecked Sendable {
         guard error == 0 else { throw DatabaseError(systemError: error, "flush the log") }
     }
 
-    /// Flushes all that has been appended, and lets readers see it.
-    private func flushTip(_ shared: SharedState) throws(DatabaseError) {
+    /// The segment at the end of the log, with the newest commit's state.
+    ///
+    /// - Returns: nil if all is on disk.
+    private func tipSegment(
+        _ shared: SharedState
+    ) throws(DatabaseError) -> (segment: LogSegment, meta: Meta)? {
         let meta = Meta.read { shared.copyTipMeta(to: $0) }
-        guard meta.logEnd > shared.flushed else { return }
-        guard let segment = try segment(base: meta.logSegment, meta: meta) else {
-            // Behind a checkpoint and recycled since: it is durable there.
-            if shared.checkpointLogEnd >= meta.logEnd {
-                shared.raiseFlushed(to: meta.logEnd)
-                return
-            }
+        guard meta.logEnd > shared.flushed else { return nil }
+        if let segment = try segment(base: meta.logSegment, meta: meta) { return (segment, meta) }
+        // Behind a checkpoint and recycled since: it is durable there.
+        guard shared.checkpointLogEnd >= meta.logEnd else {
             throw DatabaseError(
                 systemError: ENOENT, "open log segment \(LogSegment.name(base: meta.logSegment))")
         }
-        try flush(segment, meta, shared)
+        shared.raiseFlushed(to: meta.logEnd)
+        return nil
     }
 
     /// Flushes a segment that holds the end of a state's log, and lets readers see the state.
     private func flush(
         _ segment: LogSegment, _ meta: Meta, _ shared: SharedState
     ) throws(DatabaseError) {
-        try segment.file.sync()
+        do throws(DatabaseError) {
+            try segment.file.sync()
+        } catch {
+            // Before another thread can flush, and would be told that all is well (invariant 3).
+            shared.poison = error.systemError == 0 ? EIO : error.systemError
+            throw error
+        }
         // If a flush of another process has failed meanwhile, this one's success says nothing.
         try checkPoison(shared)
         // Visible first: a thread that sees its record flushed returns, and must then see its commit.
@@ -282,24 +315,35 @@ final class Log: @unchecked Sendable {
     // MARK: Recycling
 
     /// Removes the segments that a checkpoint has made needless, one of them kept as the next
-    /// one's file.
-    func recycle(before position: UInt64, active: UInt64) throws(DatabaseError) {
+    /// one's file. Files of another environment are left alone.
+    func recycle(_ meta: Meta) throws(DatabaseError) {
         try lockSegments()
         defer { unlockSegments() }
-        let directory = LogSegment.directory(of: path)
-        let bases = try fileSystem.list(directory).compactMap { LogSegment.base(ofName: $0) }
-        let old = bases.sorted().filter { $0 < active && $0 < position }
+        guard let opened = try directory.open() else { return }
+        let old = try directory.bases().filter { $0 < meta.logSegment && $0 < meta.logEnd }
         guard let last = old.last else { return }
         // The newest of the old is the next one's file, if that has not been prepared.
-        let spare = directory + "/" + LogSegment.spareName
-        let hasSpare = try fileSystem.list(directory).contains(LogSegment.spareName)
+        let hasSpare = try opened.list().contains(LogSegment.spareName)
         for base in old {
             segments.withLock { $0[base] = nil }
-            let name = directory + "/" + LogSegment.name(base: base)
+            let name = LogSegment.name(base: base)
+            guard try LogSegment.isDisposable(name, in: opened, meta: meta) else { continue }
             if base == last && !hasSpare {
-                try fileSystem.rename(name, to: spare)
+                try opened.rename(name, to: LogSegment.spareName)
             } else {
-                try fileSystem.remove(name)
+                try opened.remove(name)
+            }
+        }
+    }
+
+    /// Removes files that a process was preparing when it died. While no other process has the
+    /// environment open.
+    func removeLeftovers(_ meta: Meta) throws(DatabaseError) {
+        guard let opened = try directory.open() else { return }
+        for name in try opened.list()
+        where name.hasPrefix(LogSegment.spareName + ".") {
+            if try LogSegment.isDisposable(name, in: opened, meta: meta) {
+                try opened.remove(name)
             }
         }
     }

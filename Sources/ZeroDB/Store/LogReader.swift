@@ -2,8 +2,7 @@ import Glibc
 
 /// Reads the log from a position on, as recovery does.
 struct LogReader: ~Copyable {
-    private let path: String
-    private let fileSystem: any FileSystem
+    private let directory: LogDirectory
     private let meta: Meta
     private var segment: LogSegment?
     private var bytes = UnsafeMutableRawBufferPointer(start: nil, count: 0)
@@ -20,11 +19,10 @@ struct LogReader: ~Copyable {
 
     /// - Parameter meta: the state to begin after.
     init(
-        after meta: Meta, path: String, fileSystem: any FileSystem
+        after meta: Meta, in directory: LogDirectory
     ) throws(DatabaseError) {
         self.meta = meta
-        self.path = path
-        self.fileSystem = fileSystem
+        self.directory = directory
         position = meta.logEnd
         segmentBase = meta.logSegment
         previous = meta.logChecksum
@@ -36,7 +34,7 @@ struct LogReader: ~Copyable {
             guard let segment, position >= segment.base, position <= segment.end else {
                 throw DatabaseError(
                     .corrupted,
-                    "the log of \(path) goes on at position \(position) by the newest meta page, "
+                    "the log of \(directory.environment.path) goes on at position \(position) by the newest meta page, "
                         + "beyond the segment \(LogSegment.name(base: segmentBase)) that it names; "
                         + "restore that, or run zerodb-check")
             }
@@ -47,11 +45,11 @@ struct LogReader: ~Copyable {
             return
         }
         // No checkpoint removes the segment that its meta page names.
-        let names = try fileSystem.list(LogSegment.directory(of: path))
-        guard position == 0 || !names.contains(where: { LogSegment.base(ofName: $0) != nil }) else {
+        let isEmpty = try directory.bases().isEmpty
+        guard position == 0 || isEmpty else {
             throw DatabaseError(
                 .corrupted,
-                "the log of \(path) lacks the segment \(LogSegment.name(base: segmentBase)), which "
+                "the log of \(directory.environment.path) lacks the segment \(LogSegment.name(base: segmentBase)), which "
                     + "the newest meta page names; restore it, or run zerodb-check")
         }
     }
@@ -72,7 +70,7 @@ struct LogReader: ~Copyable {
     private mutating func enter(base: UInt64) throws(DatabaseError) -> Bool {
         guard
             let next = try LogSegment.open(
-                base: base, in: path, meta: meta, fileSystem: fileSystem, access: .readOnly)
+                base: base, in: directory, meta: meta, access: .readOnly)
         else {
             missingSegment = base
             return false
@@ -139,8 +137,7 @@ struct LogReader: ~Copyable {
             if let witness = findWitness(rest, from: position) { return "\(what), but \(witness)" }
         }
         let nextBase = segment?.end ?? LogSegment.firstBase
-        let names = try fileSystem.list(LogSegment.directory(of: path))
-        for base in names.compactMap({ LogSegment.base(ofName: $0) }).sorted()
+        for base in try directory.bases()
         where base > position && base <= LogSegmentHeader.baseMax {
             if let witness = try findWitness(inSegment: base, nextBase: nextBase) {
                 return "\(what), but \(witness)"
@@ -158,9 +155,8 @@ struct LogReader: ~Copyable {
         let name = LogSegment.name(base: base)
         let file: any StorageFile
         do throws(DatabaseError) {
-            file = try fileSystem.open(
-                LogSegment.directory(of: path) + "/" + name, access: .readOnly, create: false,
-                mode: 0)
+            guard let opened = try directory.open() else { return nil }
+            file = try opened.open(name, access: .readOnly, create: false, mode: 0)
         } catch {
             if error.systemError == ENOENT { return nil }
             throw error

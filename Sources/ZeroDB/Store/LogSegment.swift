@@ -24,8 +24,6 @@ struct LogSegment {
 
     // MARK: Names
 
-    static func directory(of environment: String) -> String { environment + "/log" }
-
     static func name(base: UInt64) -> String {
         let digits = String(base, radix: 16)
         return String(repeating: "0", count: 16 - digits.count) + digits + ".log"
@@ -47,19 +45,20 @@ struct LogSegment {
     /// - Throws: `corrupted` if it is not this environment's segment at this base, whole;
     ///   `versionMismatch` if another version wrote it.
     static func open(
-        base: UInt64, in environment: String, meta: Meta, fileSystem: any FileSystem,
-        access: FileAccess
+        base: UInt64, in directory: LogDirectory, meta: Meta, access: FileAccess
     ) throws(DatabaseError) -> LogSegment? {
-        let path = directory(of: environment) + "/" + name(base: base)
+        let name = name(base: base)
         let file: any StorageFile
         do throws(DatabaseError) {
-            file = try fileSystem.open(path, access: access, create: false, mode: 0)
+            guard let directory = try directory.open() else { return nil }
+            file = try directory.open(name, access: access, create: false, mode: 0)
         } catch {
             if error.systemError == ENOENT { return nil }
             throw error
         }
         do throws(DatabaseError) {
-            let capacity = try check(file, path: path, base: base, meta: meta)
+            let capacity = try check(
+                file, path: directory.path + "/" + name, base: base, meta: meta)
             return LogSegment(file: file, base: base, capacity: capacity)
         } catch {
             file.close()
@@ -137,24 +136,71 @@ struct LogSegment {
             .corrupted, "corrupted log segment \(path): \(problem); run zerodb-check")
     }
 
+    /// What a file of the log says of where it belongs.
+    enum Belonging {
+        /// To this environment.
+        case here
+        /// Nothing: its header never reached the disk.
+        case nowhere
+        /// To another environment, or it is no file of a log.
+        case elsewhere
+    }
+
+    static func belonging(
+        of file: any StorageFile, meta: Meta
+    ) throws(DatabaseError) -> Belonging {
+        let buffer = UnsafeMutableRawBufferPointer.allocate(
+            byteCount: LogSegmentHeader.used, alignment: 8)
+        defer { buffer.deallocate() }
+        guard let bytes = buffer.baseAddress else { return .elsewhere }
+        let count = try file.read(into: buffer, at: 0)
+        if buffer.prefix(count).allSatisfy({ $0 == 0 }) { return .nowhere }
+        guard count == buffer.count, let header = try? LogSegmentHeader(at: bytes),
+            header.environmentID == meta.environmentID
+        else { return .elsewhere }
+        return .here
+    }
+
+    /// Whether the file of a name may be removed or replaced: it is this environment's, or no
+    /// environment's. So may a name that no file has.
+    static func isDisposable(
+        _ name: String, in directory: any StorageDirectory, meta: Meta
+    ) throws(DatabaseError) -> Bool {
+        do throws(DatabaseError) {
+            let file = try directory.open(name, access: .readOnly, create: false, mode: 0)
+            defer { file.close() }
+            return try belonging(of: file, meta: meta) != .elsewhere
+        } catch {
+            if error.systemError == ENOENT { return true }
+            throw error
+        }
+    }
+
     // MARK: Making
 
-    /// Writes a segment's worth of zeros to a file of its own and flushes them.
+    /// Writes a segment's worth of zeros to a file of its own, behind a header without a place in the
+    /// log, and flushes them.
     static func writeZeros(
-        to name: String, capacity: UInt64, in environment: String, mode: UInt32,
-        fileSystem: any FileSystem
+        to name: String, capacity: UInt64, in directory: LogDirectory, meta: Meta,
+        like dataFile: any StorageFile
     ) throws(DatabaseError) {
-        let directory = directory(of: environment)
-        try fileSystem.makeDirectory(directory, mode: mode | (mode & 0o444) >> 2)
-        let path = directory + "/" + name
-        let file = try fileSystem.open(path, access: .readWrite, create: true, mode: mode)
+        let directory = try directory.make(like: dataFile)
+        let file = try directory.open(name, access: .readWrite, create: true, mode: 0o600)
         defer { file.close() }
+        // A file that another environment has left here is not overwritten.
+        guard try belonging(of: file, meta: meta) != .elsewhere else {
+            throw damaged(directory.path + "/" + name, "it belongs to another environment")
+        }
+        try file.takeAccess(of: dataFile)
         try file.truncate(to: 0)
+        try writeHeader(
+            LogSegmentHeader(environmentID: meta.environmentID, base: 0, capacity: capacity),
+            to: file)
         let zeros = UnsafeMutableRawBufferPointer.allocate(byteCount: zerosSize, alignment: 64)
         defer { zeros.deallocate() }
         _ = zeros.initializeMemory(as: UInt8.self, repeating: 0)
         let size = UInt64(headerSize) + capacity
-        var written: UInt64 = 0
+        var written = UInt64(headerSize)
         while written < size {
             let part = min(UInt64(zerosSize), size - written)
             try file.write(
@@ -164,45 +210,55 @@ struct LogSegment {
         try file.sync()
     }
 
-    /// Whether the spare exists and has the size for a capacity.
+    /// Whether there is a spare of this environment's with the size for a capacity.
     static func hasSpare(
-        capacity: UInt64, in environment: String, fileSystem: any FileSystem
+        capacity: UInt64, in directory: LogDirectory, meta: Meta
     ) throws(DatabaseError) -> Bool {
-        let path = directory(of: environment) + "/" + spareName
+        guard let directory = try directory.open() else { return false }
         do throws(DatabaseError) {
-            let file = try fileSystem.open(path, access: .readOnly, create: false, mode: 0)
+            let file = try directory.open(spareName, access: .readOnly, create: false, mode: 0)
             defer { file.close() }
-            return try file.size() == UInt64(headerSize) + capacity
+            guard try file.size() == UInt64(headerSize) + capacity else { return false }
+            return try belonging(of: file, meta: meta) == .here
         } catch {
             if error.systemError == ENOENT { return false }
             throw error
         }
     }
 
+    /// Gives a file another name, in place of a file of this environment that had it.
+    static func give(
+        _ name: String, to old: String, in directory: any StorageDirectory, _ meta: Meta
+    ) throws(DatabaseError) {
+        guard try isDisposable(name, in: directory, meta: meta) else {
+            throw damaged(
+                directory.path + "/" + name, "it belongs to another environment; move it away")
+        }
+        try directory.rename(old, to: name)
+    }
+
     /// Gives the spare a place in the log, preparing one first if there is none of this size.
     static func make(
-        base: UInt64, capacity: UInt64, in environment: String, meta: Meta, mode: UInt32,
-        fileSystem: any FileSystem
+        base: UInt64, capacity: UInt64, in directory: LogDirectory, meta: Meta,
+        like dataFile: any StorageFile
     ) throws(DatabaseError) -> LogSegment {
-        let directory = directory(of: environment)
-        let spare = directory + "/" + spareName
-        if try !hasSpare(capacity: capacity, in: environment, fileSystem: fileSystem) {
+        if try !hasSpare(capacity: capacity, in: directory, meta: meta) {
             // The name says that all of it is on disk: it gets it after its flush.
             let new = spareName + ".new"
-            try writeZeros(
-                to: new, capacity: capacity, in: environment, mode: mode, fileSystem: fileSystem)
-            try fileSystem.rename(directory + "/" + new, to: spare)
+            try writeZeros(to: new, capacity: capacity, in: directory, meta: meta, like: dataFile)
+            try give(spareName, to: new, in: try directory.make(like: dataFile), meta)
         }
-        let file = try fileSystem.open(spare, access: .readWrite, create: false, mode: mode)
+        let opened = try directory.make(like: dataFile)
+        let file = try opened.open(spareName, access: .readWrite, create: false, mode: 0)
         do throws(DatabaseError) {
             try writeHeader(
                 LogSegmentHeader(
                     environmentID: meta.environmentID, base: base, capacity: capacity), to: file)
             try file.sync()
-            try fileSystem.rename(spare, to: directory + "/" + name(base: base))
+            try give(name(base: base), to: spareName, in: opened, meta)
             // A flushed record in a file whose name is not durable would be lost.
-            try fileSystem.syncDirectory(directory)
-            try fileSystem.syncDirectory(environment)
+            try opened.sync()
+            try directory.environment.sync()
         } catch {
             file.close()
             throw error

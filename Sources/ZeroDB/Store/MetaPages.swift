@@ -297,8 +297,7 @@ enum MetaPages {
     /// Makes the file of an empty environment: complete under another name first, so that a
     /// crash leaves either no `data.zdb` or a whole one.
     static func create(
-        _ path: String, in directory: String, pageSize: Int, mode: UInt32,
-        fileSystem: any FileSystem
+        _ name: String, in directory: any StorageDirectory, pageSize: Int, mode: UInt32
     ) throws(DatabaseError) {
         var identity: (UInt64, UInt64) = (0, 0)
         var failure: DatabaseError?
@@ -315,9 +314,9 @@ enum MetaPages {
         meta.environmentID = identity
         meta.pageCount = Format.metaPageCount
         meta.wallClock = SystemCall.wallClockNanoseconds()
-        let temporary = path + ".new"
-        try fileSystem.remove(temporary)
-        let file = try fileSystem.open(temporary, access: .readWrite, create: true, mode: mode)
+        let temporary = name + ".new"
+        try directory.remove(temporary)
+        let file = try directory.open(temporary, access: .readWrite, create: true, mode: mode)
         defer { file.close() }
         let freeList = FreeList.allocate()
         defer { freeList.deallocate() }
@@ -326,7 +325,7 @@ enum MetaPages {
             try write(meta, freeList, page: transaction, to: file)
         }
         try file.sync()
-        try fileSystem.rename(temporary, to: path)
-        try fileSystem.syncDirectory(directory)
+        try directory.rename(temporary, to: name)
+        try directory.sync()
     }
 }

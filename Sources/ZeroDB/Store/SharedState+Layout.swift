@@ -2,7 +2,7 @@ extension SharedState {
     /// Where things lie in `lock.zdb`, in bytes. What writers, readers and checkpoints change is kept in
     /// cache lines of its own.
     enum Layout {
-        static let version: UInt32 = 3
+        static let version: UInt32 = 4
         static let magic: UInt64 = 0x6b63_6f6c_5f62_647a  // "zdb_lock"
 
         /// u64: the magic number, once all below is set up.
@@ -13,6 +13,8 @@ extension SharedState {
         static let readersMaxOffset = 12
         /// 16 bytes
         static let environmentID = 16
+        /// Device and inode of `data.zdb`, u64 each.
+        static let dataFile = 32
 
         /// The newest commit that readers see.
         static let visible = 64

@@ -36,7 +36,9 @@ struct SharedState {
 
     // MARK: Header
 
-    func initialize(environmentID: (UInt64, UInt64), readers: Int) {
+    func initialize(
+        environmentID: (UInt64, UInt64), dataFile: FileIdentity, readers: Int
+    ) {
         memset(base, 0, Layout.metas)
         memset(
             base + Layout.processes, 0,
@@ -46,6 +48,8 @@ struct SharedState {
         base.storeLittleEndian(UInt32(readersMax), at: Layout.readersMaxOffset)
         base.storeLittleEndian(environmentID.0, at: Layout.environmentID)
         base.storeLittleEndian(environmentID.1, at: Layout.environmentID + 8)
+        base.storeLittleEndian(dataFile.device, at: Layout.dataFile)
+        base.storeLittleEndian(dataFile.inode, at: Layout.dataFile + 8)
     }
 
     /// Says that `initialize` and the first publication are complete.
@@ -62,6 +66,13 @@ struct SharedState {
             return nil
         }
         return Int(base.littleEndian(Layout.readersMaxOffset, as: UInt32.self))
+    }
+
+    /// The data file that the processes have open: a copy in its place has another identity.
+    var dataFile: FileIdentity {
+        FileIdentity(
+            device: base.littleEndian(Layout.dataFile),
+            inode: base.littleEndian(Layout.dataFile + 8))
     }
 
     func belongs(to environmentID: (UInt64, UInt64)) -> Bool {

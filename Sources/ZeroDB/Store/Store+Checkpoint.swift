@@ -30,7 +30,7 @@ extension Store {
         }
         noteCheckpoint(meta, page: page)
         do throws(DatabaseError) {
-            try log.recycle(before: meta.logEnd, active: meta.logSegment)
+            try log.recycle(meta)
         } catch {
             report(
                 .warning,
@@ -44,13 +44,13 @@ extension Store {
     private func finishInterruptedCheckpoint() throws(DatabaseError) {
         assert(checkpointMutex.isHeld)
         guard shared.checkpointing != 0 else { return }
+        let loaded = try MetaPages.load(from: dataFile)
         do throws(DatabaseError) {
-            let loaded = try MetaPages.load(from: dataFile)
             try dataFile.sync()
-            noteCheckpoint(loaded.meta, page: loaded.page)
         } catch {
             throw poison(error)
         }
+        noteCheckpoint(loaded.meta, page: loaded.page)
     }
 
     /// Makes sure, once, that the meta page all began from is on disk: a process that died while
@@ -72,8 +72,8 @@ extension Store {
         try dataFile.sync()
         try MetaPages.write(loaded.meta, freeList, page: loaded.page, to: dataFile)
         try dataFile.sync()
-        try fileSystem.syncDirectory(path)
-        try fileSystem.syncDirectory(StoreOpening.parent(of: path))
+        try logDirectory.environment.sync()
+        try logDirectory.environment.syncParent()
         shared.isRootConfirmed = true
     }
 

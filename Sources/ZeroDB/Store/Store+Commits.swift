@@ -43,17 +43,9 @@ extension Store {
         switch wait {
         case .nothing: break
         case .flush(let position):
-            do throws(DatabaseError) {
-                try log.waitFlushed(to: position, shared: shared)
-            } catch {
-                throw poison(error)
-            }
+            try waitFlushed(to: position, holding: meta.transaction)
         case .show(let transaction, after: let position):
-            do throws(DatabaseError) {
-                try log.waitFlushed(to: position, shared: shared)
-            } catch {
-                throw poison(error)
-            }
+            try waitFlushed(to: position, holding: transaction)
             shared.raiseVisible(to: transaction)
         case .checkpoint(let transaction):
             do throws(DatabaseError) {
@@ -85,6 +77,21 @@ extension Store {
         try? makeCheckpointIfNeeded(factor: backgroundTasks == nil ? 1 : 2)
     }
 
+    /// Waits until the log is on disk up to a position. Where the log cannot be opened for the moment, a
+    /// checkpoint does as well.
+    ///
+    /// - Throws: `panic` if a flush has failed.
+    private func waitFlushed(
+        to position: UInt64, holding transaction: UInt64
+    ) throws(DatabaseError) {
+        do throws(DatabaseError) {
+            try log.waitFlushed(to: position, shared: shared)
+        } catch {
+            guard shared.poison == 0 else { throw poison(error) }
+            try makeCheckpoint(holding: transaction)
+        }
+    }
+
     /// Without threads, relaxed commits are flushed by the first commit after their time is up.
     private func flushIfDue() throws(DatabaseError) {
         let now = fileSystem.now()
@@ -108,11 +115,10 @@ extension Store {
 
     /// Flushes all that has been logged.
     func flushLog() throws(DatabaseError) {
-        let meta = tipMeta()
         do throws(DatabaseError) {
-            try log.waitFlushed(to: meta.logEnd, shared: shared)
+            try log.waitFlushed(to: tipMeta().logEnd, shared: shared)
         } catch {
-            throw poison(error)
+            throw shared.poison == 0 ? error : poison(error)
         }
     }
 }

@@ -20,7 +20,7 @@ extension Store {
                 defer { _ = try? lockFile?.lock(byte: LockByte.readers, .unlocked, wait: false) }
                 guard shared.readers == known else { return true }
                 let readers = min(known * 2, shared.readersMax)
-                try lockFile?.truncate(to: UInt64(SharedState.byteCount(readers: readers)))
+                try lockFile?.allocate(to: UInt64(SharedState.byteCount(readers: readers)))
                 shared.growReaders(to: readers)
                 return true
             } catch {

@@ -11,6 +11,8 @@ import Synchronization
 package final class Store: @unchecked Sendable {
     /// The directory.
     let path: String
+    /// The directory's log, and the directory.
+    let logDirectory: LogDirectory
     let options: EnvironmentOptions
     let fileSystem: any FileSystem
     let dataFile: any StorageFile
@@ -58,7 +60,7 @@ package final class Store: @unchecked Sendable {
     /// Opens the files of an environment and joins the processes that have it open. The first of them
     /// recovers what is there and then calls `start()`; the others call that at once.
     init(
-        path: String, options: EnvironmentOptions, fileSystem: any FileSystem
+        path: PathBytes, options: EnvironmentOptions, fileSystem: any FileSystem
     ) throws(DatabaseError) {
         var opening = StoreOpening(path: path, options: options, fileSystem: fileSystem)
         do throws(DatabaseError) {
@@ -70,7 +72,8 @@ package final class Store: @unchecked Sendable {
         guard let parts = opening.parts else {
             throw DatabaseError(.badArgument, "the environment at \(path) did not open")
         }
-        self.path = path
+        self.path = path.description
+        logDirectory = LogDirectory(in: parts.directory)
         self.options = options
         self.fileSystem = fileSystem
         dataFile = parts.dataFile
@@ -83,8 +86,7 @@ package final class Store: @unchecked Sendable {
         isFirst = parts.isFirst
         wasClean = parts.shared.isRootConfirmed
         log = Log(
-            path: path, fileSystem: fileSystem, fileMode: options.fileMode,
-            seed: parts.meta.checksumSeed, lockFile: parts.lockFile,
+            in: logDirectory, dataFile: parts.dataFile, seed: parts.meta.checksumSeed, lockFile: parts.lockFile,
             capacityMax: options.logSize / 4)
         let source = PageSource(
             map: parts.map, pageSize: pageSize, pageShift: pageSize.trailingZeroBitCount,
@@ -97,6 +99,7 @@ package final class Store: @unchecked Sendable {
         guard !options.isReadOnly else { return }
         do throws(DatabaseError) {
             try confirmRoot()
+            if isFirst { try log.removeLeftovers(parts.meta) }
         } catch {
             release()
             throw error
@@ -154,8 +157,10 @@ package final class Store: @unchecked Sendable {
             if shared.checkpoint == shared.tip, shared.poison == 0 {
                 shared.markClean(shared.checkpoint)
             }
-        } else if shared.unlogged <= shared.checkpoint {
-            try? flushLog()
+        } else {
+            // A relaxed commit behind one that is not logged is on disk with a checkpoint only, for which
+            // no thread is there any more.
+            try? sync()
         }
     }
 
@@ -176,8 +181,9 @@ package final class Store: @unchecked Sendable {
         log.close()
         dataFile.close()
         lockFile?.close()
+        logDirectory.environment.close()
         // An environment inherited through fork() is its parent's to take off the list.
-        if !isForked { OpenIdentities.shared.withLock { $0.remove(identity) } }
+        if !isForked { OpenIdentities.shared.withLock { $0.remove(identity, in: fileSystem.simulatedProcess) } }
     }
 
     // MARK: State

@@ -4,11 +4,12 @@ import Synchronization
 
 /// The steps of opening, so that a failure in the middle can undo those before it.
 struct StoreOpening {
-    let path: String
+    let path: PathBytes
     let options: EnvironmentOptions
     let fileSystem: any FileSystem
     var parts: Parts?
 
+    private var directory: (any StorageDirectory)?
     private var dataFile: (any StorageFile)?
     private var lockFile: (any StorageFile)?
     private var registered: FileIdentity?
@@ -17,6 +18,7 @@ struct StoreOpening {
     private var sharedMap: (UnsafeMutableRawPointer, Int)?
 
     struct Parts {
+        var directory: any StorageDirectory
         var dataFile: any StorageFile
         var lockFile: (any StorageFile)?
         var identity: FileIdentity
@@ -30,34 +32,41 @@ struct StoreOpening {
         var isFirst: Bool
     }
 
-    init(path: String, options: EnvironmentOptions, fileSystem: any FileSystem) {
+    init(path: PathBytes, options: EnvironmentOptions, fileSystem: any FileSystem) {
         self.path = path
         self.options = options
         self.fileSystem = fileSystem
     }
 
-    private var dataPath: String { path + "/data.zdb" }
+    static let dataName = "data.zdb"
+    static let lockName = "lock.zdb"
 
     mutating func run() throws(DatabaseError) {
-        guard !path.isEmpty else { throw DatabaseError(.badArgument, "the path is empty") }
+        guard !path.bytes.isEmpty, !path.bytes.contains(0) else {
+            throw DatabaseError(
+                .badArgument, path.bytes.isEmpty ? "the path is empty" : "the path has a zero byte")
+        }
         let creates = options.createsIfMissing && !options.isReadOnly
-        if creates {
-            try fileSystem.makeDirectory(path, mode: options.directoryMode)
-        } else {
+        // Here the path counts, and nowhere after: it may come to mean another directory.
+        let directory = try fileSystem.openDirectory(
+            path, create: creates ? options.directoryMode : nil)
+        self.directory = directory
+        if !creates {
             // Before a lock file is left in a directory that is no environment.
-            try fileSystem.open(dataPath, access: .readOnly, create: false, mode: 0).close()
+            try openData(directory, .readOnly).close()
         }
-        let isFirst = try openLockFile(creates: creates)
-        if isFirst, creates, try !dataFileExists() {
+        let isFirst = try openLockFile(directory, creates: creates)
+        if isFirst, creates, try !dataFileExists(directory) {
             try MetaPages.create(
-                dataPath, in: path, pageSize: options.pageSize, mode: options.fileMode,
-                fileSystem: fileSystem)
-            try fileSystem.syncDirectory(Self.parent(of: path))
+                Self.dataName, in: directory, pageSize: options.pageSize, mode: options.fileMode)
+            try directory.syncParent()
         }
-        if isFirst, creates { try removeLeftovers() }
-        let access: FileAccess = options.isReadOnly ? .readOnly : .readWrite
-        let file = try fileSystem.open(dataPath, access: access, create: false, mode: 0)
+        let file = try openData(directory, options.isReadOnly ? .readOnly : .readWrite)
         dataFile = file
+        try file.abandonInChild()
+        try lockData(file, isFirst: isFirst)
+        // Made by this process, perhaps as another user than the one that made the environment.
+        if isFirst { try lockFile?.takeAccess(of: file) }
         let identity = try file.identity()
         try register(identity)
         let loaded = try MetaPages.load(from: file)
@@ -69,14 +78,59 @@ struct StoreOpening {
             try MetaPages.loadFreeList(into: freeList, of: loaded, from: file)
         }
         let (mapped, mapLength) = try mapData(file, meta: meta)
-        let shared = try openShared(loaded, freeList, isFirst: isFirst)
+        let shared = try openShared(loaded, freeList, identity, isFirst: isFirst)
         guard let verifiedMap, let sharedMap else { return }
         parts = Parts(
-            dataFile: file, lockFile: lockFile, identity: identity, meta: meta, map: mapped,
-            mapLength: mapLength,
+            directory: directory, dataFile: file, lockFile: lockFile, identity: identity, meta: meta,
+            map: mapped, mapLength: mapLength,
             verified: verifiedMap.0.assumingMemoryBound(to: Atomic<UInt8>.self),
             shared: shared, sharedLength: sharedMap.1, process: try registerProcess(shared),
             isFirst: isFirst)
+    }
+
+    /// Opens the data file.
+    ///
+    /// On an overlay of file systems, as containers have them, a file that is opened for reading only may
+    /// be a layer's, and another file take its place when it is first opened for writing. So it is opened
+    /// for writing there in any case.
+    ///
+    /// - Throws: EACCES for a reader on an overlay that may not write.
+    private func openData(
+        _ directory: any StorageDirectory, _ access: FileAccess
+    ) throws(DatabaseError) -> any StorageFile {
+        let file = try directory.open(Self.dataName, access: access, create: false, mode: 0)
+        guard access == .readOnly, file.isOnOverlay() else { return file }
+        file.close()
+        do throws(DatabaseError) {
+            return try directory.open(
+                Self.dataName, access: .readWrite, create: false, mode: 0)
+        } catch {
+            throw DatabaseError(
+                systemError: error.systemError == 0 ? EACCES : error.systemError,
+                "open \(path)/\(Self.dataName), which is on an overlay of file systems: there it must "
+                    + "be opened for writing even to read, so that all see the same file")
+        }
+    }
+
+    /// Notes on the data file itself that it is open: `lock.zdb` may be removed, and then another process
+    /// would make a new one and think itself the first.
+    ///
+    /// - Throws: `busy` if others have it open that this process does not see.
+    private func lockData(_ file: any StorageFile, isFirst: Bool) throws(DatabaseError) {
+        var isFree = true
+        if isFirst {
+            isFree =
+                options.isReadOnly
+                ? try !file.isLocked(byte: LockByte.data)
+                : try file.lock(byte: LockByte.data, .exclusive, wait: false)
+        }
+        guard isFree, try file.lock(byte: LockByte.data, .shared, wait: false) else {
+            throw DatabaseError(
+                .busy,
+                "other programs have \(path)/\(Self.dataName) open through another "
+                    + "\(Self.lockName), which was removed or replaced, or on a medium that they "
+                    + "cannot write to; close it there first")
+        }
     }
 
     /// Takes an entry in the table of processes, locked until this process dies.
@@ -95,29 +149,9 @@ struct StoreOpening {
             "\(SharedState.Layout.processesMax) processes have the environment at \(path) open")
     }
 
-    /// The directory that the environment's is in.
-    static func parent(of path: String) -> String {
-        var components = path.split(separator: "/", omittingEmptySubsequences: true)
-        if !components.isEmpty { components.removeLast() }
-        let joined = components.joined(separator: "/")
-        if path.hasPrefix("/") { return "/" + joined }
-        return joined.isEmpty ? "." : joined
-    }
-
-    /// Removes log files that a process was preparing when it died.
-    private func removeLeftovers() throws(DatabaseError) {
-        let directory = LogSegment.directory(of: path)
-        for name in try fileSystem.list(directory)
-        where name.hasPrefix(LogSegment.spareName + ".") {
-            try fileSystem.remove(directory + "/" + name)
-        }
-    }
-
-    private func dataFileExists() throws(DatabaseError) -> Bool {
+    private func dataFileExists(_ directory: any StorageDirectory) throws(DatabaseError) -> Bool {
         do throws(DatabaseError) {
-            let file = try fileSystem.open(
-                dataPath, access: .readOnly, create: false, mode: 0)
-            file.close()
+            try directory.open(Self.dataName, access: .readOnly, create: false, mode: 0).close()
             return true
         } catch {
             if error.systemError == ENOENT { return false }
@@ -129,17 +163,24 @@ struct StoreOpening {
     ///
     /// - Returns: whether no other process has the environment open, so that this one prepares
     ///   what all share, holding the lock alone.
-    private mutating func openLockFile(creates: Bool) throws(DatabaseError) -> Bool {
+    private mutating func openLockFile(
+        _ directory: any StorageDirectory, creates: Bool
+    ) throws(DatabaseError) -> Bool {
         let file: any StorageFile
         do throws(DatabaseError) {
-            // A reader too writes in the reader table, if it can.
-            file = try fileSystem.open(
-                path + "/lock.zdb", access: .readWrite,
-                create: creates || options.isReadOnly, mode: options.fileMode)
+            // A reader too writes in the reader table.
+            file = try directory.open(
+                Self.lockName, access: .readWrite, create: creates || options.isReadOnly,
+                mode: options.fileMode)
         } catch {
-            let cannotWrite = [EACCES, EROFS, EPERM].contains(error.systemError)
-            if options.isReadOnly && cannotWrite { return true }
-            throw error
+            // Nobody can write to a read-only medium. A reader that only lacks the right to write would
+            // not be seen by those who have it.
+            if options.isReadOnly, error.systemError == EROFS { return true }
+            guard options.isReadOnly, [EACCES, EPERM].contains(error.systemError) else { throw error }
+            throw DatabaseError(
+                systemError: error.systemError,
+                "open \(path)/\(Self.lockName) for writing: a reader must enter itself in it, so that "
+                    + "writers keep what it reads; give this user write permission for that file")
         }
         lockFile = file
         if let kind = try file.networkFileSystem() {
@@ -160,7 +201,7 @@ struct StoreOpening {
     }
 
     private mutating func register(_ identity: FileIdentity) throws(DatabaseError) {
-        guard OpenIdentities.shared.withLock({ $0.insert(identity) }) else {
+        guard OpenIdentities.shared.withLock({ $0.insert(identity, in: fileSystem.simulatedProcess) }) else {
             throw DatabaseError(
                 .busy,
                 "this process has the environment at \(path) open already; share that handle "
@@ -206,7 +247,8 @@ struct StoreOpening {
     }
 
     private mutating func openShared(
-        _ loaded: MetaPages.Loaded, _ freeList: FreeList, isFirst: Bool
+        _ loaded: MetaPages.Loaded, _ freeList: FreeList, _ identity: FileIdentity,
+        isFirst: Bool
     ) throws(DatabaseError) -> SharedState {
         let meta = loaded.meta
         // The map is as long as the table may ever get; the file grows.
@@ -221,16 +263,18 @@ struct StoreOpening {
                 throw DatabaseError(systemError: errno, "reserve a reader table")
             }
             sharedMap = (address, length)
-            return setUp(address, readers: readersInitial, loaded, freeList)
+            return setUp(address, readers: readersInitial, loaded, freeList, identity)
         }
         if isFirst {
             let isClean = try hasCleanMark(lockFile, of: meta)
             let size = UInt64(SharedState.byteCount(readers: readersInitial))
             if try lockFile.size() != size { try lockFile.truncate(to: size) }
+            // A store to a page that the full disk has no room for would end the process.
+            try lockFile.allocate(to: size)
             let length = SharedState.byteCount(readers: options.maxReaders)
             let address = try lockFile.map(length: length, writable: true)
             sharedMap = (address, length)
-            let shared = setUp(address, readers: readersInitial, loaded, freeList)
+            let shared = setUp(address, readers: readersInitial, loaded, freeList, identity)
             shared.isRootConfirmed = isClean
             return shared
         }
@@ -249,7 +293,7 @@ struct StoreOpening {
         let address = try lockFile.map(length: length, writable: true)
         sharedMap = (address, length)
         let shared = SharedState(base: address, readersMax: readersMax)
-        guard shared.belongs(to: meta.environmentID) else {
+        guard shared.belongs(to: meta.environmentID), shared.dataFile == identity else {
             throw DatabaseError(
                 .busy,
                 "\(path)/data.zdb was replaced while other programs have it open; close it "
@@ -274,11 +318,12 @@ struct StoreOpening {
 
     private func setUp(
         _ address: UnsafeMutableRawPointer, readers: Int, _ loaded: MetaPages.Loaded,
-        _ freeList: FreeList
+        _ freeList: FreeList, _ identity: FileIdentity
     ) -> SharedState {
         let meta = loaded.meta
         let shared = SharedState(base: address, readersMax: options.maxReaders)
-        shared.initialize(environmentID: meta.environmentID, readers: readers)
+        shared.initialize(
+            environmentID: meta.environmentID, dataFile: identity, readers: readers)
         shared.publishTip(meta, freeList)
         shared.raiseVisible(to: meta.transaction)
         shared.checkpoint = meta.transaction
@@ -299,8 +344,13 @@ struct StoreOpening {
         }
         if let verifiedMap { munmap(verifiedMap.0, verifiedMap.1) }
         if let map { dataFile?.unmap(map.0, length: map.1) }
-        if let registered { OpenIdentities.shared.withLock { $0.remove(registered) } }
+        if let registered {
+            OpenIdentities.shared.withLock {
+                $0.remove(registered, in: fileSystem.simulatedProcess)
+            }
+        }
         dataFile?.close()
         lockFile?.close()
+        directory?.close()
     }
 }

@@ -327,15 +327,15 @@ struct Commit {
         meta.pointee.wallClock = store.fileSystem.now()
         let durability = transaction.pointee.durability
         // After a commit that a replay would lack there is nothing to log before a checkpoint.
-        let isLogged =
+        var isLogged =
             write.pointee.log.isRecording && !write.pointee.log.isOverfull
             && shared.unlogged <= shared.checkpoint
         let unloggedBefore = shared.unlogged
         if isLogged {
-            try store.log.append(&write.pointee.log, to: meta, shared: shared)
-        } else {
-            shared.unlogged = id
+            // On a full disk without room for a segment the commit becomes a checkpoint.
+            isLogged = try store.log.append(&write.pointee.log, to: meta, shared: shared)
         }
+        if !isLogged { shared.unlogged = id }
         // Whether every commit before this one is visible, and so as durable as it was to be.
         let isNext = shared.visible == id - 1
         let hasUnloggedBefore = unloggedBefore > shared.visible

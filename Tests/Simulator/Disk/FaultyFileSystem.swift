@@ -113,11 +113,13 @@ final class FaultPlan: Sendable {
 }
 
 /// A file system whose calls fail when a plan says so.
-final class FaultyFileSystem: FileSystem {
+final class FaultyFileSystem: PathFileSystem {
     let plan = FaultPlan()
-    private let base: any FileSystem
+    private let base: any PathFileSystem
 
-    init(_ base: any FileSystem) { self.base = base }
+    init(_ base: any PathFileSystem) { self.base = base }
+
+    func hasDirectory(_ path: String) -> Bool { base.hasDirectory(path) }
 
     func open(_ path: String, access: FileAccess, create: Bool, mode: UInt32)
         throws(DatabaseError) -> any StorageFile

@@ -7,7 +7,7 @@ import Synchronization
 ///
 /// Maps are the files' own memory. What lies past a file's end may not be touched, as with real
 /// files: an access there ends the process.
-final class MemoryFileSystem: FileSystem {
+final class MemoryFileSystem: PathFileSystem {
     private let files = Locked<[String: MemoryContents]>([:])
 
     /// The bytes of a file; nil if there is none.
@@ -60,6 +60,10 @@ final class MemoryFileSystem: FileSystem {
     }
 
     func syncDirectory(_ path: String) throws(DatabaseError) {}
+
+    func hasDirectory(_ path: String) -> Bool {
+        files.withLock { files in files.keys.contains { $0.hasPrefix(path + "/") } }
+    }
 }
 
 /// A file's bytes, in memory that never moves.

@@ -27,6 +27,10 @@ final class SimulatedDisk: @unchecked Sendable {
         var byte: UInt64
     }
 
+    private static let devices = Atomic<UInt64>(1 << 32)
+
+    /// By which its files are told from another disk's.
+    let device = devices.add(1, ordering: .relaxed).newValue
     private let mutex: UnsafeMutablePointer<pthread_mutex_t>
     private let changed: UnsafeMutablePointer<pthread_cond_t>
     // All below under `mutex`.

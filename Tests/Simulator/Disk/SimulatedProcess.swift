@@ -5,16 +5,15 @@ import Synchronization
 
 /// A simulated disk as one process sees it. Two processes of a disk share what real ones would:
 /// files, locks, and the maps of `lock.zdb`.
-final class SimulatedProcess: FileSystem {
+final class SimulatedProcess: PathFileSystem {
     /// Processes of a disk.
     static let countMax = 4096
-    private static let devices = Atomic<UInt64>(1 << 32)
+    private static let tokens = Atomic<UInt64>(0)
 
     let disk: SimulatedDisk
     let number: Int
-    /// What one process opens it opens once, and all simulated ones are one real process: each
-    /// has a device of its own.
-    private let device = devices.add(1, ordering: .relaxed).newValue
+    /// What one process opens it opens once, and all simulated ones are one real process.
+    let simulatedProcess = tokens.add(1, ordering: .relaxed).newValue
 
     init(_ disk: SimulatedDisk, number: Int = 0) {
         self.disk = disk
@@ -30,7 +29,7 @@ final class SimulatedProcess: FileSystem {
         let name = path.split(separator: "/").last.map(String.init) ?? path
         return SimulatedFile(
             file, name: name, disk: disk, handle: handle, process: number,
-            identity: FileIdentity(device: device, inode: UInt64(file.inode)))
+            identity: FileIdentity(device: disk.device, inode: UInt64(file.inode)))
     }
 
     func makeDirectory(_ path: String, mode: UInt32) throws(DatabaseError) {
@@ -48,6 +47,8 @@ final class SimulatedProcess: FileSystem {
     }
 
     func now() -> UInt64 { disk.now }
+
+    func hasDirectory(_ path: String) -> Bool { disk.directoryPaths.contains(path) }
 
     func syncDirectory(_ path: String) throws(DatabaseError) {
         try disk.flushDirectory(path, process: number)

@@ -119,11 +119,11 @@ private final class HeldFlushes: @unchecked Sendable {
 }
 
 /// A file system in which flushes of a file can be held.
-private struct HoldingFileSystem: FileSystem {
-    private let base: any FileSystem
+private struct HoldingFileSystem: PathFileSystem {
+    private let base: any PathFileSystem
     private let held: HeldFlushes
 
-    init(_ base: any FileSystem, _ held: HeldFlushes) {
+    init(_ base: any PathFileSystem, _ held: HeldFlushes) {
         self.base = base
         self.held = held
     }
@@ -143,6 +143,8 @@ private struct HoldingFileSystem: FileSystem {
     }
 
     func remove(_ path: String) throws(DatabaseError) { try base.remove(path) }
+
+    func hasDirectory(_ path: String) -> Bool { base.hasDirectory(path) }
 
     func list(_ directory: String) throws(DatabaseError) -> [String] { try base.list(directory) }
 
