@@ -143,6 +143,9 @@ final class Log: @unchecked Sendable {
             kind: .transaction, length: length, position: end.position, previous: end.previous,
             transaction: meta.pointee.transaction, wallClock: meta.pointee.wallClock,
             flushed: shared.flushed)
+        guard record.end < Format.idLimit else {
+            throw DatabaseError(.full, "the log has come to its last position, \(record.position)")
+        }
         let checksum = record.store(to: buffer.bytes, seed: seed)
         try current.file.write(
             UnsafeRawBufferPointer(start: buffer.bytes, count: buffer.count),
@@ -206,8 +209,12 @@ final class Log: @unchecked Sendable {
             try checkPoison(shared)
             if isFlushing {
                 flushed.wait(with: mutex)
-            } else {
-                try flushAlone(shared) { () throws(DatabaseError) in try flushTip(shared) }
+                continue
+            }
+            try flushAlone(shared) { () throws(DatabaseError) in try flushTip(shared) }
+            // The tip is not before any record that a commit waits for.
+            guard shared.flushed >= position else {
+                throw SharedState.damaged("the log is flushed up to \(shared.flushed) only")
             }
         }
     }
@@ -253,7 +260,7 @@ final class Log: @unchecked Sendable {
 
     /// Flushes all that has been appended, and lets readers see it.
     private func flushTip(_ shared: SharedState) throws(DatabaseError) {
-        let meta = Meta.read { shared.copyTipMeta(to: $0) }
+        let meta = try shared.tipMeta()
         guard meta.logEnd > shared.flushed else { return }
         guard let segment = try segment(base: meta.logSegment, meta: meta) else {
             // Behind a checkpoint and recycled since: it is durable there.

@@ -15,6 +15,7 @@ struct StoreOpening {
     private var map: (UnsafeMutableRawPointer, Int)?
     private var verifiedMap: (UnsafeMutableRawPointer, Int)?
     private var sharedMap: (UnsafeMutableRawPointer, Int)?
+    private var shared: SharedState?
 
     struct Parts {
         var dataFile: any StorageFile
@@ -248,7 +249,8 @@ struct StoreOpening {
         let length = SharedState.byteCount(readers: readersMax)
         let address = try lockFile.map(length: length, writable: true)
         sharedMap = (address, length)
-        let shared = SharedState(base: address, readersMax: readersMax)
+        let shared = SharedState(base: address, readersMax: readersMax, file: lockFile)
+        self.shared = shared
         guard shared.belongs(to: meta.environmentID) else {
             throw DatabaseError(
                 .busy,
@@ -272,12 +274,14 @@ struct StoreOpening {
             && SharedState.belongs(start, to: meta.environmentID)
     }
 
-    private func setUp(
+    private mutating func setUp(
         _ address: UnsafeMutableRawPointer, readers: Int, _ loaded: MetaPages.Loaded,
         _ freeList: FreeList
     ) -> SharedState {
         let meta = loaded.meta
-        let shared = SharedState(base: address, readersMax: options.maxReaders)
+        let shared = SharedState(
+            base: address, readersMax: options.maxReaders, file: lockFile)
+        self.shared = shared
         shared.initialize(environmentID: meta.environmentID, readers: readers)
         shared.publishTip(meta, freeList)
         shared.raiseVisible(to: meta.transaction)
@@ -290,6 +294,7 @@ struct StoreOpening {
     }
 
     mutating func undo() {
+        shared?.deallocate()
         if let sharedMap {
             if let lockFile {
                 lockFile.unmap(sharedMap.0, length: sharedMap.1)
