@@ -16,7 +16,7 @@ build=build/fuzz
 mkdir -p "$build" "$build/findings"
 
 flags=(-O -swift-version 6 -enable-experimental-feature Lifetimes -sanitize=address,fuzzer
-	-package-name zerodb -parse-as-library -I "$build" -Xcc -ISources/CZeroDBPlatform/include)
+	-use-ld=lld -package-name zerodb -parse-as-library -I "$build" -Xcc -ISources/CZeroDBPlatform/include)
 
 # A module map, as SwiftPM makes one.
 cat >"$build/module.modulemap" <<END

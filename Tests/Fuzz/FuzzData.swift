@@ -195,6 +195,7 @@ private struct FuzzData {
 
 private let target = try? FuzzData()
 
+/// What libFuzzer calls with each input.
 @_cdecl("LLVMFuzzerTestOneInput")
 public func testOneInput(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
     check(target != nil, "the environment to change cannot be made")

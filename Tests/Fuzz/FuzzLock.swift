@@ -96,6 +96,7 @@ private struct FuzzLock {
 
 private let target = try? FuzzLock()
 
+/// What libFuzzer calls with each input.
 @_cdecl("LLVMFuzzerTestOneInput")
 public func testOneInput(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
     check(target != nil, "the environment to change cannot be made")

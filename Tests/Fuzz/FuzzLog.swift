@@ -138,6 +138,7 @@ private struct FuzzLog {
 
 private let target = try? FuzzLog()
 
+/// What libFuzzer calls with each input.
 @_cdecl("LLVMFuzzerTestOneInput")
 public func testOneInput(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
     check(target != nil, "the environment to change cannot be made")
