@@ -38,7 +38,7 @@ TOOLS :=
 
 .PHONY: all help lib stage install uninstall demo test test-swift test-assertions test-c test-differential \
 	test-python test-format differential docs \
-	crash-test stress check-exports test-tsan test-asan test-valgrind bench readpath lint lint-house lint-headers \
+	crash-test stress check-exports test-tsan test-asan fuzz test-valgrind bench readpath lint lint-house lint-headers \
 	lint-man lint-python lint-shell lint-swift format clean deps-test deps-demo
 
 all: lib
@@ -232,6 +232,12 @@ OPERATIONS = 5000000
 stress: stage ## real processes killed at random moments; KILLS=N for more
 	@scripts/deps.sh c
 	$(MAKE) -C Tests/C stress STAGE='$(CURDIR)/$(STAGE)'
+
+fuzz: ## the fuzzers, with AddressSanitizer; SECONDS=N for each
+	@scripts/deps.sh build
+	scripts/fuzz.sh $(SECONDS)
+
+SECONDS = 60
 
 test-valgrind: stage ## the C tests under valgrind's memcheck
 	@scripts/deps.sh valgrind

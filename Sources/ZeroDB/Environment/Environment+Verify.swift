@@ -31,13 +31,22 @@ extension Environment {
     private func beginRead(withFreeList freeList: FreeList) throws(DatabaseError)
         -> TransactionClaim
     {
-        while true {
+        for _ in 0..<SharedState.copiesMax {
             let claim = try Transactions.beginRead(store.state)
-            if store.shared.copyFreeList(of: claim.state.pointee.id, to: freeList) {
-                return claim
+            do throws(DatabaseError) {
+                let meta = claim.state.pointee.meta
+                guard meta.isPlausible else {
+                    throw SharedState.damaged(
+                        "the record of transaction \(meta.transaction) does not check")
+                }
+                if try store.shared.copyFreeList(of: meta, to: freeList) { return claim }
+            } catch {
+                Transactions.end(claim)
+                throw error
             }
             // Sixty commits between two lines: the next snapshot is newer.
             Transactions.end(claim)
         }
+        throw SharedState.damaged("its newest transaction is \(store.shared.tip)")
     }
 }

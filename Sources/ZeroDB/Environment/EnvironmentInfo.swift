@@ -52,7 +52,7 @@ extension Environment {
         let shared = store.shared
         // Before the meta, so that it is not newer than that.
         let oldestReader = shared.oldestSnapshot()
-        let meta = store.visibleMeta()
+        let meta = try store.visibleMeta()
         return EnvironmentInfo(
             formatVersion: Format.version, pageSize: store.pageSize,
             maxSize: UInt64(store.mapLength), fileSize: try store.dataFile.size(),

@@ -16,6 +16,9 @@ enum Format {
     /// even with the longest keys, so 32 levels hold more than 2^47 pages.
     static let depthMax = 32
 
+    /// Transaction ids and positions in the log are below.
+    static let idLimit: UInt64 = 1 << 62
+
     static let valueSizeMax = 1 << 31
     static let databaseNameSizeMax = 511
 

@@ -319,10 +319,15 @@ struct FreeList {
         return false
     }
 
-    private func isPlausible(pageCount: UInt64, transaction: UInt64) -> Bool {
+    /// Whether it can be used without harm to anything but the pages that it names.
+    func isUsable(pageCount: UInt64, transaction: UInt64) -> Bool {
         guard runCount <= Self.runsMax, groupWords <= Self.groupWordsMax else { return false }
-        var runs = availableRuns
-        guard zip(runs, runs.dropFirst()).allSatisfy({ $0.start < $1.start }) else { return false }
+        var last = Format.metaPageCount
+        for index in Self.runsStart..<(Self.runsStart + runCount) {
+            let run = PageRun(word: words[index])
+            guard run.start >= last, run.isInside(pageCount) else { return false }
+            last = run.end
+        }
         var offset = Self.groupsStart
         let end = offset + groupWords
         while offset < end {
@@ -333,15 +338,20 @@ struct FreeList {
             guard group.transaction <= transaction, group.birth ?? 0 <= group.transaction else {
                 return false
             }
-            runs += (group.firstRun..<group.end).map { PageRun(word: words[$0]) }
+            for index in group.firstRun..<group.end {
+                guard PageRun(word: words[index]).isInside(pageCount) else { return false }
+            }
             offset = group.end
         }
-        runs.sort { $0.start < $1.start }
-        var last = Format.metaPageCount
-        for run in runs {
-            guard run.start >= last, run.count > 0, run.end <= pageCount else { return false }
-            last = run.end
-        }
         return true
+    }
+
+    /// Whether it can be one on disk: besides, it names no page twice.
+    private func isPlausible(pageCount: UInt64, transaction: UInt64) -> Bool {
+        guard isUsable(pageCount: pageCount, transaction: transaction) else { return false }
+        var runs = availableRuns
+        forEachPending { run, _ in runs.append(run) }
+        runs.sort { $0.start < $1.start }
+        return zip(runs, runs.dropFirst()).allSatisfy { $0.end <= $1.start }
     }
 }

@@ -40,6 +40,12 @@ struct FreeRegion {
         return UInt64(count)
     }
 
+    /// Whether all available pages can be of an environment with so many pages.
+    func isInside(_ pageCount: UInt64) -> Bool {
+        let isMeta = start == 0 && words[0] & (1 << Format.metaPageCount - 1) != 0
+        return !isMeta && run(atOrAfter: max(start, pageCount)) == nil
+    }
+
     /// The part of a run that begins in this region and ends in it at the latest.
     func part(of run: PageRun) -> PageRun {
         PageRun(start: run.start, count: min(run.count, end - run.start))

@@ -26,6 +26,8 @@ enum FreeTreeEntry {
     static let runSize = 8
     /// Bytes that a young entry has in front of its runs.
     static let birthSize = 8
+    /// Runs in one entry: few enough that any leaf has room for it.
+    static let runsMax = 100
 
     /// Writes the key of a pending entry.
     ///
@@ -53,7 +55,7 @@ enum FreeTreeEntry {
 
     /// Reads an entry.
     ///
-    /// - Returns: nil if these bytes are none.
+    /// - Returns: nil if these bytes are none. Where the runs lie is for `isPlausible` to say.
     init?(key: KeyBytes, value: UnsafeRawBufferPointer) {
         guard let keyStart = key.baseAddress, let valueStart = value.baseAddress,
             key.count >= Self.availableKeySize
@@ -65,14 +67,14 @@ enum FreeTreeEntry {
             self = .available(region)
         case (Self.pendingTag, Self.pendingKeySize), (Self.youngTag, Self.pendingKeySize):
             let isYoung = key[0] == Self.youngTag
-            guard value.count % Self.runSize == 0, value.count >= Self.runSize || !isYoung else {
-                return nil
-            }
+            let first = isYoung ? Self.birthSize : 0
+            guard value.count > first, (value.count - first) % Self.runSize == 0,
+                (value.count - first) / Self.runSize <= Self.runsMax
+            else { return nil }
             let sequence = UInt32(
                 bigEndian: keyStart.loadUnaligned(fromByteOffset: 9, as: UInt32.self))
             var runs: [PageRun] = []
             runs.reserveCapacity(value.count / Self.runSize)
-            let first = isYoung ? Self.birthSize : 0
             for offset in stride(from: first, to: value.count, by: Self.runSize) {
                 runs.append(PageRun(word: valueStart.littleEndian(offset)))
             }
@@ -80,6 +82,21 @@ enum FreeTreeEntry {
                 transaction: number, sequence: sequence,
                 birth: isYoung ? valueStart.littleEndian(0) : nil, runs: runs)
         default: return nil
+        }
+    }
+
+    /// Whether it can be an entry of a state.
+    ///
+    /// - Parameters:
+    ///   - pageCount: of the state.
+    ///   - transaction: whose state it is.
+    func isPlausible(pageCount: UInt64, transaction: UInt64) -> Bool {
+        switch self {
+        case .available(let region):
+            region.count > 0 && region.isInside(pageCount)
+        case .pending(let freeing, _, let birth, let runs):
+            freeing <= transaction && birth ?? 0 <= freeing
+                && runs.allSatisfy { $0.isInside(pageCount) }
         }
     }
 }

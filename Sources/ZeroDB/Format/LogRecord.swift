@@ -57,17 +57,26 @@ struct LogRecord {
         return checksum
     }
 
+    /// The length of the record that begins a buffer, if its header can be one that belongs at this
+    /// position. Its checksum is left to be checked.
+    static func length(at bytes: UnsafeRawBufferPointer, position: UInt64) -> UInt64? {
+        guard let start = bytes.baseAddress, bytes.count >= headerSize,
+            start.littleEndian(8) == magic, Kind(rawValue: start.littleEndian(12)) != nil,
+            start.littleEndian(24) == position
+        else { return nil }
+        let length: UInt64 = start.littleEndian(16)
+        guard length >= UInt64(headerSize), length % 8 == 0, length <= UInt64(bytes.count)
+        else { return nil }
+        return length
+    }
+
     /// Reads and checks the record that begins a buffer.
     ///
     /// - Returns: nil if there is none that belongs at this position.
     init?(_ bytes: UnsafeRawBufferPointer, position: UInt64, seed: UInt64) {
-        guard let start = bytes.baseAddress, bytes.count >= Self.headerSize,
-            start.littleEndian(8) == Self.magic,
-            let kind = Kind(rawValue: start.littleEndian(12)),
-            start.littleEndian(24) == position
-        else { return nil }
-        let length: UInt64 = start.littleEndian(16)
-        guard length >= UInt64(Self.headerSize), length % 8 == 0, length <= UInt64(bytes.count)
+        guard let start = bytes.baseAddress,
+            let length = Self.length(at: bytes, position: position),
+            let kind = Kind(rawValue: start.littleEndian(12))
         else { return nil }
         let checksum: UInt64 = start.littleEndian(0)
         let computed = Checksum.compute(

@@ -132,6 +132,14 @@ struct Meta: Equatable {
         free = TreeRecord(at: bytes + Field.free)
     }
 
+    /// Whether the main database of a record has flags and widths of 0 and a depth that a tree can have:
+    /// one comparison, and almost always true.
+    @inline(__always)
+    static func isMainShallowAndPlain(_ bytes: UnsafeRawPointer) -> Bool {
+        bytes.littleEndian(Field.main + TreeRecord.shapeOffset, as: UInt64.self)
+            <= UInt64(Format.depthMax)
+    }
+
     /// Reads a record from disk.
     ///
     /// - Parameter page: the meta page it is in.
@@ -156,12 +164,18 @@ struct Meta: Equatable {
         guard Format.isValidPageSize(Int(pageSize)) else {
             throw .damaged("a page size of \(pageSize)")
         }
-        guard pageCount >= Format.metaPageCount, pageCount < PageReference.numberLimit,
-            availablePages <= pageCount, pendingPages <= pageCount, youngPages <= pendingPages,
-            UInt64(freeListAvailable) <= pageCount, UInt64(freeListPending) <= pageCount,
-            logEnd < 1 << 62, logSegment <= logEnd, transaction < 1 << 62,
-            main.isPlausible, catalog.isPlausible, free.isPlausible
-        else { throw .damaged("counts that cannot be") }
+        guard isPlausible else { throw .damaged("counts that cannot be") }
+    }
+
+    /// Whether the numbers go together: all arithmetic with them stays in bounds then.
+    var isPlausible: Bool {
+        pageCount >= Format.metaPageCount && pageCount < PageReference.numberLimit
+            && availablePages <= pageCount && pendingPages <= pageCount
+            && youngPages <= pendingPages && UInt64(freeListAvailable) <= pageCount
+            && UInt64(freeListPending) <= pageCount && logEnd < Format.idLimit
+            && logSegment <= logEnd && transaction < Format.idLimit
+            && loggedTransaction <= transaction && main.isPlausible && catalog.isPlausible
+            && catalog.flags.isEmpty && free.isPlausible && free.flags.isEmpty
     }
 
     /// Writes the record with its checksum.
@@ -215,14 +229,5 @@ struct Meta: Equatable {
     static func checksum(ofFreeList bytes: UnsafeRawPointer) -> UInt64 {
         Checksum.compute(
             UnsafeRawBufferPointer(start: bytes, count: FreeList.size), seed: Format.magic)
-    }
-
-    /// Reads a record that a body copies from where it was checked or written.
-    static func read(_ copy: (UnsafeMutableRawPointer) -> Void) -> Meta {
-        withUnsafeTemporaryAllocation(byteCount: Meta.size, alignment: 8) { buffer in
-            guard let bytes = buffer.baseAddress else { return Meta() }
-            copy(bytes)
-            return Meta(trusted: bytes)
-        }
     }
 }

@@ -19,6 +19,12 @@ struct PageRun: Equatable {
         count = word >> 48
     }
 
+    /// Whether it can be a run of an environment with so many pages.
+    func isInside(_ pageCount: UInt64) -> Bool {
+        start >= Format.metaPageCount && count > 0 && start <= pageCount
+            && count <= pageCount - start
+    }
+
     /// The run as it is on disk, if it has no more pages than `wordCountMax`.
     var word: UInt64 { count << 48 | start }
 }

@@ -46,6 +46,8 @@ public struct DatabaseFlags: OptionSet, Sendable, Hashable {
 /// the catalog.
 struct TreeRecord: Equatable {
     static let size = 64
+    /// Where depth, width of keys, flags and width of values are: one word.
+    static let shapeOffset = 48
     /// No count comes near this; below it, sums of counts cannot overflow.
     static let countLimit: UInt64 = 1 << 60
 
@@ -111,7 +113,8 @@ struct TreeRecord: Equatable {
         bytes.storeLittleEndian(keyWidth, at: 49)
         bytes.storeLittleEndian(flags.rawValue, at: 50)
         bytes.storeLittleEndian(valueWidth, at: 52)
-        bytes.storeLittleEndian(keys, at: 56)
+        // Wrong counts in a damaged value tree can make the entries fewer than they are.
+        bytes.storeLittleEndian(min(keys, entries), at: 56)
     }
 
     /// Whether depth and root can belong together.

@@ -21,7 +21,7 @@ enum Recovery {
     static func run(_ store: Store) throws(DatabaseError) -> RecoveryReport {
         let path = store.path
         let began = store.fileSystem.now()
-        let meta = store.tipMeta()
+        let meta = try store.tipMeta()
         var reader = try LogReader(after: meta, in: store.logDirectory)
         var report = RecoveryReport()
         var replay: Replay?
@@ -120,27 +120,46 @@ private struct Replay {
         var reader = LogOperationReader(bytes)
         let operations = Operations(claim.state)
         while let operation = try next(&reader) {
-            switch operation {
-            case .put(let number, let key, let value):
-                _ = try operations.put(try handle(number), key, value, mode: .overwrite)
-            case .delete(let number, let key):
-                _ = try operations.delete(try handle(number), key)
-            case .deletePair(let number, let key, let value):
-                _ = try operations.delete(try handle(number), key, value: value)
-            case .name(let number, let name):
-                names[number] = Array(name)
-                databases[number] = nil
-            case .create(let number, let flags):
-                try create(number, flags)
-            case .clear(let number):
-                _ = try operations.clear(try handle(number))
-            case .drop(let number):
-                try operations.drop(try handle(number))
-            case .rename(let number, let name):
-                _ = try operations.rename(try handle(number), to: name)
-            case .deleteRange(let number, let from, let to):
-                _ = try operations.deleteRange(try handle(number), from: from, to: to)
+            do throws(DatabaseError) {
+                try apply(operation, operations)
+            } catch {
+                throw inLog(error)
             }
+        }
+    }
+
+    /// What an operation's failure says about the log: what no program's call could have done was not
+    /// written by one.
+    private func inLog(_ error: DatabaseError) -> DatabaseError {
+        let isMisuse: [DatabaseError.Code] = [
+            .badArgument, .badValueSize, .badDatabase, .incompatible, .notFound, .keyExists,
+        ]
+        return isMisuse.contains(error.code) ? malformed(": \(error.message)") : error
+    }
+
+    private mutating func apply(
+        _ operation: LogOperationReader.Operation, _ operations: Operations
+    ) throws(DatabaseError) {
+        switch operation {
+        case .put(let number, let key, let value):
+            _ = try operations.put(try handle(number), key, value, mode: .overwrite)
+        case .delete(let number, let key):
+            _ = try operations.delete(try handle(number), key)
+        case .deletePair(let number, let key, let value):
+            _ = try operations.delete(try handle(number), key, value: value)
+        case .name(let number, let name):
+            names[number] = Array(name)
+            databases[number] = nil
+        case .create(let number, let flags):
+            try create(number, flags)
+        case .clear(let number):
+            _ = try operations.clear(try handle(number))
+        case .drop(let number):
+            try operations.drop(try handle(number))
+        case .rename(let number, let name):
+            _ = try operations.rename(try handle(number), to: name)
+        case .deleteRange(let number, let from, let to):
+            _ = try operations.deleteRange(try handle(number), from: from, to: to)
         }
     }
 
@@ -154,11 +173,11 @@ private struct Replay {
         }
     }
 
-    private func malformed() -> DatabaseError {
+    private func malformed(_ why: String = "") -> DatabaseError {
         DatabaseError(
             .corrupted,
             "the log record of transaction \(last.transaction) at position \(last.position) has a "
-                + "good checksum but its operations make no sense; run zerodb-check")
+                + "good checksum but its operations make no sense\(why); run zerodb-check")
     }
 
     /// The handle of a database of this record. It stands for the name, as the number does.

@@ -152,6 +152,9 @@ final class Log: @unchecked Sendable {
             kind: .transaction, length: length, position: end.position, previous: end.previous,
             transaction: meta.pointee.transaction, wallClock: meta.pointee.wallClock,
             flushed: shared.flushed)
+        guard record.end < Format.idLimit else {
+            throw DatabaseError(.full, "the log has come to its last position, \(record.position)")
+        }
         let checksum = record.store(to: buffer.bytes, seed: seed)
         do throws(DatabaseError) {
             try current.file.write(
@@ -229,8 +232,12 @@ final class Log: @unchecked Sendable {
             try checkPoison(shared)
             if isFlushing {
                 flushed.wait(with: mutex)
-            } else {
-                try flushAlone(shared) { () throws(DatabaseError) in try tipSegment(shared) }
+                continue
+            }
+            try flushAlone(shared) { () throws(DatabaseError) in try tipSegment(shared) }
+            // The tip is not before any record that a commit waits for.
+            guard shared.flushed >= position else {
+                throw SharedState.damaged("the log is flushed up to \(shared.flushed) only")
             }
         }
     }
@@ -282,7 +289,7 @@ final class Log: @unchecked Sendable {
     private func tipSegment(
         _ shared: SharedState
     ) throws(DatabaseError) -> (segment: LogSegment, meta: Meta)? {
-        let meta = Meta.read { shared.copyTipMeta(to: $0) }
+        let meta = try shared.tipMeta()
         guard meta.logEnd > shared.flushed else { return nil }
         if let segment = try segment(base: meta.logSegment, meta: meta) { return (segment, meta) }
         // Behind a checkpoint and recycled since: it is durable there.

@@ -101,7 +101,8 @@ struct LogReader: ~Copyable {
             let rest = UnsafeRawBufferPointer(
                 rebasing: bytes[Int(position - segment.base)...])
             guard let record = LogRecord(rest, position: position, seed: meta.checksumSeed),
-                record.previous == previous, record.transaction == transaction + 1
+                record.previous == previous, record.transaction == transaction + 1,
+                record.transaction < Format.idLimit, record.end < Format.idLimit
             else { return nil }
             if record.kind == .endOfSegment {
                 guard try enter(base: segment.end) else { return nil }
@@ -178,13 +179,24 @@ struct LogReader: ~Copyable {
         return "segment \(name) was made when that was known to be on disk"
     }
 
+    /// How often the bytes that are searched for a witness may be summed, all in all.
+    private static let witnessPasses = 8
+
     /// Looks for a record that was written when the log was known to be on disk beyond its end.
+    ///
+    /// The checksum of whatever looks like a record tells whether it is one. Records do not overlap, so
+    /// in a log that was written by this library that sums each byte once, and once more for each
+    /// damaged record in front of the witness that covers it: `witnessPasses` are never used up. Only
+    /// values that were made to look like headers at the very positions they come to lie at can do so;
+    /// then the search ends as if it had found nothing, and damage is treated as a power cut, which
+    /// whoever can make such a file could have had by cutting it off.
     ///
     /// - Parameters:
     ///   - bytes: of the log.
     ///   - start: the position of the first of them, a multiple of 8.
     private func findWitness(_ bytes: UnsafeRawBufferPointer, from start: UInt64) -> String? {
         var offset = 0
+        var bytesLeft = UInt64(bytes.count) * UInt64(Self.witnessPasses)
         while offset + LogRecord.headerSize <= bytes.count {
             defer { offset += 8 }
             let rest = UnsafeRawBufferPointer(rebasing: bytes[offset...])
@@ -193,8 +205,13 @@ struct LogReader: ~Copyable {
                 header.littleEndian(8, as: UInt32.self) == LogRecord.magic,
                 header.littleEndian(40, as: UInt64.self) > transaction,
                 header.littleEndian(56, as: UInt64.self) > position,
+                let length = LogRecord.length(at: rest, position: start &+ UInt64(offset))
+            else { continue }
+            guard length <= bytesLeft else { return nil }
+            bytesLeft -= length
+            guard
                 let record = LogRecord(
-                    rest, position: start + UInt64(offset), seed: meta.checksumSeed)
+                    rest, position: start &+ UInt64(offset), seed: meta.checksumSeed)
             else { continue }
             return "transaction \(record.transaction) at position \(record.position) was "
                 + "written when that was known to be on disk"

@@ -30,8 +30,10 @@ struct LogSegment {
     }
 
     static func base(ofName name: String) -> UInt64? {
-        guard name.count == 20, name.hasSuffix(".log") else { return nil }
-        return UInt64(name.dropLast(4), radix: 16)
+        guard name.count == 20, name.hasSuffix(".log"),
+            let base = UInt64(name.dropLast(4), radix: 16), Self.name(base: base) == name
+        else { return nil }
+        return base
     }
 
     /// A segment that is ready but has no place in the log yet.

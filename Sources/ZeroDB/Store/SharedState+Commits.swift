@@ -1,3 +1,4 @@
+import Glibc
 import Synchronization
 
 /// The newest commits, and how far they are durable.
@@ -42,7 +43,7 @@ extension SharedState {
     /// Marks that all is closed and the meta page of this commit durable. Good as long as the
     /// page cache lives, which is all it is for: after a reboot what is read is durable anyway.
     func markClean(_ transaction: UInt64?) {
-        self[Layout.clean] = transaction.map { $0 + 1 } ?? 0
+        self[Layout.clean] = transaction.map { $0 &+ 1 } ?? 0
     }
 
     /// Whether the meta page of `checkpoint` is known to be on disk, not just in the page cache.
@@ -81,9 +82,15 @@ extension SharedState {
 
     /// The errno of a flush that failed, 0 if none has. Set for all processes, for good.
     var poison: Int32 {
-        get { Int32(truncatingIfNeeded: word(Layout.poison).pointee.load(ordering: .relaxed)) }
+        get {
+            let error = word(Layout.poison).pointee.load(ordering: .relaxed)
+            if error == 0 { return 0 }
+            // No system has larger numbers: what is there was not put there by `newValue`.
+            return error <= 4095 ? Int32(truncatingIfNeeded: error) : EIO
+        }
         nonmutating set {
-            word(Layout.poison).pointee.store(UInt64(newValue), ordering: .sequentiallyConsistent)
+            word(Layout.poison).pointee.store(
+                UInt64(UInt32(bitPattern: newValue)), ordering: .sequentiallyConsistent)
         }
     }
 
@@ -124,15 +131,40 @@ extension SharedState {
     }
 
     /// Copies the free list of the newest commit. With the writer's lock.
-    func copyTipFreeList(to freeList: FreeList) { copyFreeList(tip, to: freeList) }
+    ///
+    /// - Parameter meta: the newest commit's record.
+    /// - Throws: `corrupted` if it cannot be that.
+    func copyTipFreeList(to freeList: FreeList, of meta: Meta) throws(DatabaseError) {
+        copyFreeList(meta.transaction, to: freeList)
+        try check(freeList, of: meta)
+    }
 
     /// Copies the free list of a commit.
     ///
+    /// - Parameter meta: the commit's record.
     /// - Returns: false if it is too old to be known.
-    func copyFreeList(of transaction: UInt64, to freeList: FreeList) -> Bool {
-        copyFreeList(transaction, to: freeList)
-        // The commit that overwrites the entry does so before it is the tip.
-        return tip < transaction + Layout.ringEntries - 1
+    /// - Throws: `corrupted` if it cannot be that.
+    func copyFreeList(of meta: Meta, to freeList: FreeList) throws(DatabaseError) -> Bool {
+        copyFreeList(meta.transaction, to: freeList)
+        guard isInRing(meta.transaction) else { return false }
+        try check(freeList, of: meta)
+        return true
+    }
+
+    private func check(_ freeList: FreeList, of meta: Meta) throws(DatabaseError) {
+        guard freeList.isUsable(pageCount: meta.pageCount, transaction: meta.transaction),
+            freeList.availablePages == UInt64(meta.freeListAvailable),
+            freeList.pendingPages == UInt64(meta.freeListPending)
+        else {
+            freeList.clear()
+            throw Self.damaged("the free list of transaction \(meta.transaction) cannot be")
+        }
+    }
+
+    /// Whether the entry of a commit has not been overwritten. The commit that does so does it before it
+    /// is the tip.
+    private func isInRing(_ transaction: UInt64) -> Bool {
+        tip &- transaction < Layout.ringEntries - 1
     }
 
     @inline(__always)
@@ -153,23 +185,62 @@ extension SharedState {
         atomicMemoryFence(ordering: .acquiring)
     }
 
-    /// The record of the newest commit.
-    func copyTipMeta(to bytes: UnsafeMutableRawPointer) {
-        while true {
+    /// How often a record is copied anew because it may have been overwritten meanwhile. That takes at
+    /// least a commit each time: so many in a row are none.
+    static let copiesMax = 10_000
+
+    /// Copies the record of the newest commit.
+    ///
+    /// - Returns: it.
+    /// - Throws: `corrupted` if what is there is none.
+    @discardableResult
+    func copyTipMeta(to bytes: UnsafeMutableRawPointer) throws(DatabaseError) -> Meta {
+        for _ in 0..<Self.copiesMax {
             let transaction = tip
             copyMeta(transaction, to: bytes)
-            // The commit that overwrites the entry does so before it is the tip.
-            if tip < transaction + Layout.ringEntries - 1 { return }
+            if isInRing(transaction) { return try Self.meta(at: bytes, of: transaction) }
         }
+        throw Self.damaged("its newest transaction is \(tip)")
+    }
+
+    /// The record of the newest commit.
+    ///
+    /// - Throws: `corrupted` if what is there is none.
+    func tipMeta() throws(DatabaseError) -> Meta {
+        try withMetaBytes { bytes throws(DatabaseError) in try copyTipMeta(to: bytes) }
     }
 
     /// The record of the newest visible commit.
-    func copyVisibleMeta(to bytes: UnsafeMutableRawPointer) {
-        while true {
-            let transaction = visible
-            copyMeta(transaction, to: bytes)
-            if visible == transaction { return }
+    ///
+    /// - Throws: `corrupted` if what is there is none.
+    func visibleMeta() throws(DatabaseError) -> Meta {
+        try withMetaBytes { bytes throws(DatabaseError) in
+            for _ in 0..<Self.copiesMax {
+                let transaction = visible
+                copyMeta(transaction, to: bytes)
+                if visible == transaction { return try Self.meta(at: bytes, of: transaction) }
+            }
+            throw Self.damaged("its newest visible transaction is \(visible)")
         }
+    }
+
+    /// Reads a record that was copied from the ring, and checks it as if it came from disk.
+    static func meta(
+        at bytes: UnsafeRawPointer, of transaction: UInt64
+    ) throws(DatabaseError) -> Meta {
+        do throws(Meta.Problem) {
+            let meta = try Meta(at: bytes, page: nil)
+            if meta.transaction == transaction { return meta }
+        } catch {}
+        throw damaged("the record of transaction \(transaction) does not check")
+    }
+
+    private func withMetaBytes(
+        _ body: (UnsafeMutableRawPointer) throws(DatabaseError) -> Meta
+    ) throws(DatabaseError) -> Meta {
+        let bytes = UnsafeMutableRawPointer.allocate(byteCount: Meta.size, alignment: 8)
+        defer { bytes.deallocate() }
+        return try body(bytes)
     }
 
     /// Marks the tip as a commit that may become the durable root, and copies its record. With
@@ -177,13 +248,21 @@ extension SharedState {
     ///
     /// A commit after it is published after the mark, as the tip is still the same then; so
     /// a writer that could reuse what that commit freed sees the mark.
-    func beginCheckpoint(copyingTo bytes: UnsafeMutableRawPointer, _ freeList: FreeList) {
-        while true {
-            let transaction = tip
-            checkpointing = transaction
-            copyMeta(transaction, to: bytes)
-            copyFreeList(transaction, to: freeList)
-            if tip == transaction { return }
+    ///
+    /// - Throws: `corrupted` if what is there is none.
+    func beginCheckpoint(_ freeList: FreeList) throws(DatabaseError) -> Meta {
+        try withMetaBytes { bytes throws(DatabaseError) in
+            for _ in 0..<Self.copiesMax {
+                let transaction = tip
+                checkpointing = transaction
+                copyMeta(transaction, to: bytes)
+                copyFreeList(transaction, to: freeList)
+                guard tip == transaction else { continue }
+                let meta = try Self.meta(at: bytes, of: transaction)
+                try check(freeList, of: meta)
+                return meta
+            }
+            throw Self.damaged("its newest transaction is \(tip)")
         }
     }
 }

@@ -26,7 +26,7 @@ extension SharedState {
 
     /// Takes over an entry whose lock this process holds.
     func registerProcess(entry: Int) -> Owner {
-        let generation = word(Layout.processes + entry * Layout.processSize).pointee.add(
+        let generation = word(Layout.processes + entry * Layout.processSize).pointee.wrappingAdd(
             1, ordering: .sequentiallyConsistent
         ).newValue
         return Owner(entry: entry, generation: generation)

@@ -3,9 +3,9 @@ import Synchronization
 
 /// The reader table.
 extension SharedState {
-    /// Reader slots there are.
+    /// Reader slots there are, as far as this process has looked.
     @inline(__always)
-    var readers: Int { min(Int(word(Layout.readers).pointee.load(ordering: .relaxed)), readersMax) }
+    var readers: Int { room.pointee.known }
 
     /// Says that the file has room for more slots. Under a lock.
     func growReaders(to count: Int) {
@@ -100,14 +100,20 @@ extension SharedState {
         return true
     }
 
-    /// Pins the newest commit in a slot and copies its record.
+    /// Pins the newest commit in a slot and copies its record, which is only as good as the shared memory
+    /// that it comes from.
+    ///
+    /// - Returns: the commit; one that no record can be of if there was a newer one each time.
     @inline(__always)
-    func pinNewest(slot: Int, to bytes: UnsafeMutableRawPointer) {
+    func pinNewest(slot: Int, to bytes: UnsafeMutableRawPointer) -> UInt64 {
+        var triesLeft = Self.copiesMax
         while true {
             let transaction = visible
             snapshot(slot).pointee.store(transaction, ordering: .sequentiallyConsistent)
             copyMeta(transaction, to: bytes)
-            if visible == transaction { return }
+            if visible == transaction { return transaction }
+            triesLeft -= 1
+            if triesLeft == 0 { return UInt64.max }
         }
     }
 
@@ -138,7 +144,10 @@ extension SharedState {
     }
 
     private var slotsInUse: Int {
-        min(Int(slotsUsed.pointee.load(ordering: .sequentiallyConsistent)), readers)
+        let used = slotsUsed.pointee.load(ordering: .sequentiallyConsistent)
+        // Another process may have made the table larger.
+        if used > UInt64(readers) { room.pointee.look() }
+        return Int(min(used, UInt64(readers)))
     }
 
     private func forEachReader(_ body: (UInt64) -> Void) {

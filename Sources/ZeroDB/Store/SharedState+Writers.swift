@@ -6,9 +6,9 @@ extension SharedState {
     /// all have closed it: the writer's lock then takes a little longer.
     private var writers: UnsafeMutablePointer<Atomic<UInt64>> { word(Layout.writers) }
 
-    func countWriter() { writers.pointee.add(1, ordering: .sequentiallyConsistent) }
+    func countWriter() { writers.pointee.wrappingAdd(1, ordering: .sequentiallyConsistent) }
 
-    func discountWriter() { writers.pointee.subtract(1, ordering: .sequentiallyConsistent) }
+    func discountWriter() { writers.pointee.wrappingSubtract(1, ordering: .sequentiallyConsistent) }
 
     /// Lets a process write that is the only one that could, without the lock that the kernel
     /// keeps: a process that comes counts itself before it looks for a lone writer, a lone writer
@@ -21,6 +21,11 @@ extension SharedState {
         if writers.pointee.load(ordering: .sequentiallyConsistent) == 1 { return true }
         endAlone()
         return false
+    }
+
+    /// Ends what a process says of itself, when it knows that it does not write.
+    func forgetLoneWriter(_ process: Owner) {
+        if self[Layout.loneWriter] == process.raw { endAlone() }
     }
 
     func endAlone() { self[Layout.loneWriter] = 0 }

@@ -15,12 +15,42 @@ struct SharedState {
     let base: UnsafeMutableRawPointer
     /// Reader slots there may ever be. The map is long enough for them, the file need not be.
     let readersMax: Int
+    /// Of this process, not shared.
+    private let roomMemory: UnsafeMutablePointer<ReaderTableRoom>
 
     /// A snapshot field that pins nothing.
     static let noSnapshot = UInt64.max
 
     /// Slots that a new table has.
     static let readersInitial = 128
+
+    /// - Parameter file: `lock.zdb`; nil if the table is this process's own.
+    init(base: UnsafeMutableRawPointer, readersMax: Int, file: (any StorageFile)?) {
+        self.base = base
+        self.readersMax = readersMax
+        roomMemory = .allocate(capacity: 1)
+        roomMemory.initialize(to: ReaderTableRoom(file, slotsMax: readersMax))
+        roomMemory.pointee.look()
+    }
+
+    /// Gives back what is this process's own, not the map.
+    func deallocate() {
+        roomMemory.deinitialize(count: 1)
+        roomMemory.deallocate()
+    }
+
+    /// The reader slots that may be touched.
+    @inline(__always)
+    var room: UnsafePointer<ReaderTableRoom> { UnsafePointer(roomMemory) }
+
+    /// The error for shared memory that says what no process can have written.
+    @inline(never)
+    static func damaged(_ problem: String) -> DatabaseError {
+        DatabaseError(
+            .corrupted,
+            "lock.zdb is damaged: \(problem). The data is not: close the environment in all programs "
+                + "and open it again")
+    }
 
     @inline(__always)
     func word(_ offset: Int) -> UnsafeMutablePointer<Atomic<UInt64>> {

@@ -17,8 +17,12 @@ extension Store {
         // From now on no writer reuses a page of it (`Horizon`).
         let freeList = FreeList.allocate()
         defer { freeList.deallocate() }
-        let meta = Meta.read { shared.beginCheckpoint(copyingTo: $0, freeList) }
-        let page = 1 - shared.metaPage
+        let known = shared.metaPage
+        guard known < Format.metaPageCount else {
+            throw SharedState.damaged("the newest meta page would be page \(known)")
+        }
+        let meta = try checked(try shared.beginCheckpoint(freeList))
+        let page = 1 - known
         do throws(DatabaseError) {
             try dataFile.writeOut()
             try MetaPages.writeFreeList(freeList, of: meta, page: page, to: dataFile)
@@ -129,7 +133,7 @@ extension Store {
     func makeCheckpointIfNeeded(factor: UInt64 = 1) throws(DatabaseError) {
         try lockCheckpoint()
         unlockCheckpoint()
-        let meta = tipMeta()
+        let meta = try tipMeta()
         guard needsCheckpoint(meta, factor: factor) else { return }
         try makeCheckpoint(holding: meta.transaction)
     }
@@ -139,7 +143,7 @@ extension Store {
     func prepareSegment() {
         do throws(DatabaseError) {
             try log.prepareSpare(
-                tipMeta(),
+                try tipMeta(),
                 name: "spare.\(process.raw)")
         } catch {
             report(

@@ -19,7 +19,7 @@ extension Store {
     /// Makes pinned pages available when the environment is nearly full. Before the writer's lock.
     func makeRoom() throws(DatabaseError) {
         guard shared.tip > shared.checkpoint else { return }
-        let meta = tipMeta()
+        let meta = try tipMeta()
         let pagesMax = pagesMax
         let unused = pagesMax > meta.pageCount ? pagesMax - meta.pageCount : 0
         guard unused + meta.takablePages < pagesMax / 8, pinnedPages(meta) > 0 else { return }
@@ -115,8 +115,9 @@ extension Store {
 
     /// Flushes all that has been logged.
     func flushLog() throws(DatabaseError) {
+        let meta = try tipMeta()
         do throws(DatabaseError) {
-            try log.waitFlushed(to: tipMeta().logEnd, shared: shared)
+            try log.waitFlushed(to: meta.logEnd, shared: shared)
         } catch {
             throw shared.poison == 0 ? error : poison(error)
         }

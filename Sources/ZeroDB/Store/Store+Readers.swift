@@ -6,6 +6,8 @@ extension Store {
     func claimReaderSlowly() -> Int? {
         if reapReaders() > 0, let slot = shared.claimReader(process) { return slot }
         while true {
+            // Another process may have made the table larger.
+            if shared.room.pointee.look(), let slot = shared.claimReader(process) { return slot }
             let known = shared.readers
             guard known < shared.readersMax, growReaders(beyond: known) else { return nil }
             if let slot = shared.claimReader(process) { return slot }
@@ -18,11 +20,13 @@ extension Store {
             do throws(DatabaseError) {
                 _ = try lockFile?.lock(byte: LockByte.readers, .exclusive, wait: true)
                 defer { _ = try? lockFile?.lock(byte: LockByte.readers, .unlocked, wait: false) }
-                guard shared.readers == known else { return true }
-                let readers = min(known * 2, shared.readersMax)
-                try lockFile?.allocate(to: UInt64(SharedState.byteCount(readers: readers)))
+                shared.room.pointee.look()
+                guard let lockFile, shared.readers == known else { return true }
+                let readers = min(max(known * 2, 1), shared.readersMax)
+                let size = UInt64(SharedState.byteCount(readers: readers))
+                if try lockFile.size() < size { try lockFile.allocate(to: size) }
                 shared.growReaders(to: readers)
-                return true
+                return shared.room.pointee.look()
             } catch {
                 return false
             }

@@ -13,6 +13,8 @@ extension Store {
         let isAlone = shared.beginAlone(process)
         writesAlone.store(isAlone, ordering: .relaxed)
         if isAlone { return }
+        // Left behind by nothing but damage to shared memory: this process would wait for itself.
+        shared.forgetLoneWriter(process)
         do throws(DatabaseError) {
             _ = try lockFile?.lock(byte: LockByte.writer, .exclusive, wait: true)
         } catch {

@@ -95,7 +95,8 @@ package final class Store: @unchecked Sendable {
         state.initialize(
             to: StoreState(
                 of: self, source: source, shared: parts.shared, process: parts.process,
-                pagesMax: UInt64(parts.mapLength / pageSize)))
+                pagesMax: UInt64(parts.mapLength / pageSize),
+                pagesInFile: parts.meta.pageCount))
         guard !options.isReadOnly else { return }
         do throws(DatabaseError) {
             try confirmRoot()
@@ -176,6 +177,7 @@ package final class Store: @unchecked Sendable {
         }
         dataFile.unmap(source.map, length: mapLength)
         munmap(UnsafeMutableRawPointer(source.verified), mapLength / pageSize)
+        shared.deallocate()
         writerMemory = nil
         databases.deallocate()
         log.close()
@@ -236,10 +238,23 @@ package final class Store: @unchecked Sendable {
     }
 
     /// The newest commit's state that readers see.
-    func visibleMeta() -> Meta { Meta.read { shared.copyVisibleMeta(to: $0) } }
+    ///
+    /// - Throws: `corrupted` if shared memory has none.
+    func visibleMeta() throws(DatabaseError) -> Meta { try checked(try shared.visibleMeta()) }
 
     /// The state that the next writer starts from.
-    func tipMeta() -> Meta { Meta.read { shared.copyTipMeta(to: $0) } }
+    ///
+    /// - Throws: `corrupted` if shared memory has none.
+    func tipMeta() throws(DatabaseError) -> Meta { try checked(try shared.tipMeta()) }
+
+    /// A record from shared memory, if it is of this environment and of a file as long as this one.
+    func checked(_ meta: Meta) throws(DatabaseError) -> Meta {
+        guard Int(meta.pageSize) == pageSize, meta.checksumSeed == source.seed else {
+            throw SharedState.damaged("it has the record of another environment")
+        }
+        try state.pointee.checkPages(meta.pageCount)
+        return meta
+    }
 
     // MARK: Databases
 

@@ -16,6 +16,7 @@ struct StoreOpening {
     private var map: (UnsafeMutableRawPointer, Int)?
     private var verifiedMap: (UnsafeMutableRawPointer, Int)?
     private var sharedMap: (UnsafeMutableRawPointer, Int)?
+    private var shared: SharedState?
 
     struct Parts {
         var directory: any StorageDirectory
@@ -292,7 +293,8 @@ struct StoreOpening {
         let length = SharedState.byteCount(readers: readersMax)
         let address = try lockFile.map(length: length, writable: true)
         sharedMap = (address, length)
-        let shared = SharedState(base: address, readersMax: readersMax)
+        let shared = SharedState(base: address, readersMax: readersMax, file: lockFile)
+        self.shared = shared
         guard shared.belongs(to: meta.environmentID), shared.dataFile == identity else {
             throw DatabaseError(
                 .busy,
@@ -316,12 +318,14 @@ struct StoreOpening {
             && SharedState.belongs(start, to: meta.environmentID)
     }
 
-    private func setUp(
+    private mutating func setUp(
         _ address: UnsafeMutableRawPointer, readers: Int, _ loaded: MetaPages.Loaded,
         _ freeList: FreeList, _ identity: FileIdentity
     ) -> SharedState {
         let meta = loaded.meta
-        let shared = SharedState(base: address, readersMax: options.maxReaders)
+        let shared = SharedState(
+            base: address, readersMax: options.maxReaders, file: lockFile)
+        self.shared = shared
         shared.initialize(
             environmentID: meta.environmentID, dataFile: identity, readers: readers)
         shared.publishTip(meta, freeList)
@@ -335,6 +339,7 @@ struct StoreOpening {
     }
 
     mutating func undo() {
+        shared?.deallocate()
         if let sharedMap {
             if let lockFile {
                 lockFile.unmap(sharedMap.0, length: sharedMap.1)

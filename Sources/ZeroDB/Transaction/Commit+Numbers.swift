@@ -14,12 +14,40 @@ extension Commit {
     /// has enough and has room, else from and in the free tree.
     mutating func takeNumbers() throws(DatabaseError) {
         let meta = withUnsafeMutablePointer(to: &transaction.pointee.meta) { $0 }
-        store.shared.copyTipFreeList(to: freeList)
+        try store.shared.copyTipFreeList(to: freeList, of: meta.pointee)
         let horizon = horizon()
         freeList.mature(horizon)
+        try checkFreed()
         if try !takeFromFreeList() { try takeFromTree(horizon) }
         meta.pointee.freeListAvailable = UInt32(truncatingIfNeeded: freeList.availablePages)
         meta.pointee.freeListPending = UInt32(truncatingIfNeeded: freeList.pendingPages)
+        // A damaged tree can free pages that are free: no such state may become the tip.
+        guard meta.pointee.freePages <= meta.pointee.pageCount else {
+            throw DatabaseError(
+                .corrupted,
+                "the transaction would leave \(meta.pointee.freePages) of \(meta.pointee.pageCount) "
+                    + "pages free: some are free more than once; run zerodb-check")
+        }
+    }
+
+    /// Whether what the transaction has freed can have been of its trees: a damaged one may lead to the
+    /// same pages more than once, or to none.
+    private func checkFreed() throws(DatabaseError) {
+        let pageCount = transaction.pointee.source.pageCount
+        var pages: UInt64 = 0
+        for freed in [
+            write.pointee.workspace.pointee.freed, write.pointee.workspace.pointee.freedYoung,
+        ] {
+            for run in freed {
+                guard run.isInside(pageCount), run.count <= pageCount - pages else {
+                    throw DatabaseError(
+                        .corrupted, page: run.start,
+                        "the transaction would free pages \(run.start) to \(run.end &- 1), which are "
+                            + "beyond the file or free already; run zerodb-check")
+                }
+                pages += run.count
+            }
+        }
     }
 
     /// Takes all numbers from the freeList, or from the end of the file if there is no free page.

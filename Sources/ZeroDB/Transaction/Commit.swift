@@ -130,6 +130,8 @@ struct Commit {
         try assign(catalog)
         try assign(free)
         transaction.pointee.meta.main = trees[0].record
+        // As `TreeRecord.store` does.
+        transaction.pointee.meta.main.keys = min(trees[0].record.keys, trees[0].record.entries)
         transaction.pointee.meta.catalog = catalog.pointee.record
         transaction.pointee.meta.free = free.pointee.record
     }
@@ -326,6 +328,13 @@ struct Commit {
         meta.pointee.transaction = id
         meta.pointee.wallClock = store.fileSystem.now()
         let durability = transaction.pointee.durability
+        // Whatever a damaged file has led to: no state may become the tip that could not be opened.
+        guard meta.pointee.isPlausible else {
+            throw DatabaseError(
+                .corrupted,
+                "the counts of the transaction's state cannot be; it has not happened; run zerodb-check"
+            )
+        }
         // After a commit that a replay would lack there is nothing to log before a checkpoint.
         var isLogged =
             write.pointee.log.isRecording && !write.pointee.log.isOverfull
@@ -339,6 +348,7 @@ struct Commit {
         // Whether every commit before this one is visible, and so as durable as it was to be.
         let isNext = shared.visible == id - 1
         let hasUnloggedBefore = unloggedBefore > shared.visible
+        store.state.pointee.notePages(meta.pointee.pageCount)
         shared.publishTip(meta.pointee, freeList)
         switch (durability, isLogged) {
         case (.full, true): return .flush(meta.pointee.logEnd)

@@ -32,7 +32,7 @@ extension FreeTree {
     private func put(_ region: FreeRegion) throws(DatabaseError) {
         let key = availableKey(region.number)
         guard region.count > 0 else {
-            _ = try writer.delete(key)
+            try delete(key)
             return
         }
         let value = buffer + Self.valueOffset
@@ -83,10 +83,9 @@ extension FreeTree {
     }
 
     private func checkBounds(_ run: PageRun) throws(DatabaseError) {
-        let pageCount = meta.pointee.pageCount
-        guard run.start >= Format.metaPageCount, run.count > 0, run.count <= pageCount,
-            run.start <= pageCount - run.count
-        else { throw impossible(run, "are beyond the file") }
+        guard run.isInside(meta.pointee.pageCount) else {
+            throw impossible(run, "are beyond the file")
+        }
     }
 
     /// - Parameters:
@@ -235,7 +234,7 @@ extension FreeTree {
             let before = meta.pointee.availablePages
             try mature(horizon, wanted: before + more)
             guard meta.pointee.availablePages > before else { return try extendFile(by: count) }
-            more *= 4
+            more = min(more * 4, PageReference.numberLimit)
         }
     }
 

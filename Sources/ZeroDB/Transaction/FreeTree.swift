@@ -17,8 +17,10 @@ struct FreeTree {
     let buffer: UnsafeMutableRawPointer
     private var sequence: UInt32 = 0
 
-    /// Runs in one pending entry: few enough that any leaf has room for the entry.
-    private static let runsPerEntry = 100
+    private static let runsPerEntry = FreeTreeEntry.runsMax
+    /// Young entries that one commit makes old. What a checkpoint leaves behind is spread over the
+    /// commits after it, however much that is.
+    private static let madeOldMax = 1024
     private static let runSize = FreeTreeEntry.runSize
     private static let birthSize = FreeTreeEntry.birthSize
     /// Where the value begins in `buffer`, behind the key.
@@ -58,12 +60,16 @@ struct FreeTree {
         let keyBuffer = writer.workspace.pointee.scratch.firstKey
         let length = leaf.copyKey(step.index, to: keyBuffer)
         guard length > 0 else { throw source.badEntry(leaf) }
-        let value = try TreeRead.value(source, leaf, step.index, writer.tree.pointee.record)
-        guard
-            let entry = FreeTreeEntry(key: KeyBytes(start: keyBuffer, count: length), value: value)
+        // No entry is so long that its value would lie elsewhere.
+        guard let field = leaf.value(step.index), field.kind == .inline,
+            let entry = FreeTreeEntry(
+                key: KeyBytes(start: keyBuffer, count: length),
+                value: UnsafeRawBufferPointer(start: field.bytes, count: field.count)),
+            entry.isPlausible(
+                pageCount: meta.pointee.pageCount, transaction: writer.transaction)
         else {
             throw source.corrupted(
-                leaf.number, "page", "it holds an unknown entry of the free tree")
+                step.reference.number, "page", "it holds an impossible entry of the free tree")
         }
         return entry
     }
@@ -138,6 +144,7 @@ struct FreeTree {
     /// Moves pending runs to available space until `wanted` pages are there.
     mutating func mature(_ horizon: Horizon, wanted: UInt64) throws(DatabaseError) {
         var released: [PageRun] = []
+        var madeOld = 0
         for isYoung in [true, false] {
             while meta.pointee.availablePages < wanted {
                 guard
@@ -148,7 +155,8 @@ struct FreeTree {
                 if horizon.allows(transaction: transaction, birth: birth) {
                     try release(transaction, sequence, isYoung: isYoung, runs)
                     released += runs
-                } else if isYoung {
+                } else if isYoung, madeOld < Self.madeOldMax {
+                    madeOld += 1
                     // A checkpoint has come between the writing and the freeing of these pages:
                     // they wait for the next like all others, and hold up none behind them.
                     try makeOld(transaction, sequence, runs)
@@ -170,7 +178,7 @@ struct FreeTree {
     private mutating func release(
         _ transaction: UInt64, _ sequence: UInt32, isYoung: Bool, _ runs: [PageRun]
     ) throws(DatabaseError) {
-        _ = try writer.delete(pendingKey(transaction, sequence, isYoung: isYoung))
+        try delete(pendingKey(transaction, sequence, isYoung: isYoung))
         for run in runs {
             try countPending(run, isYoung: isYoung)
             meta.pointee.pendingPages -= run.count
@@ -181,7 +189,7 @@ struct FreeTree {
     private mutating func makeOld(
         _ transaction: UInt64, _ sequence: UInt32, _ runs: [PageRun]
     ) throws(DatabaseError) {
-        _ = try writer.delete(pendingKey(transaction, sequence, isYoung: true))
+        try delete(pendingKey(transaction, sequence, isYoung: true))
         let start = buffer + Self.valueOffset
         for (index, run) in runs.enumerated() {
             try countPending(run, isYoung: true)
@@ -193,6 +201,15 @@ struct FreeTree {
         _ = try writer.put(
             key, UnsafeRawBufferPointer(start: start, count: runs.count * Self.runSize),
             mode: .overwrite)
+    }
+
+    /// Removes an entry that has been found. A tree out of order may find one and yet not have its key:
+    /// then the next search would find it again, and again.
+    func delete(_ key: KeyBytes) throws(DatabaseError) {
+        guard try writer.delete(key) else {
+            throw DatabaseError(
+                .corrupted, "corrupted free tree: its keys are out of order; run zerodb-check")
+        }
     }
 
     /// Checks and takes back the counts of pending pages.

@@ -198,6 +198,10 @@ extension Operations {
         let source = state.pointee.source
         var catalog = TreeState()
         catalog.record = state.pointee.write?.pointee.catalog.record ?? state.pointee.meta.catalog
+        guard catalog.record.isPlausible || state.pointee.write != nil else {
+            throw SharedState.damaged(
+                "the record of transaction \(state.pointee.id) does not check")
+        }
         guard catalog.depth > 0 else { return }
         let path = Path.allocate(capacity: Format.depthMax + 1)
         let key = UnsafeMutableRawPointer.allocate(
@@ -208,7 +212,9 @@ extension Operations {
         }
         try TreeRead.descend(
             source, catalog, to: .first, path: path, from: 0, reference: catalog.root)
+        var leavesLeft = TreeRead.leavesMax(source)
         repeat {
+            try TreeRead.countLeaf(&leavesLeft, source, path[catalog.depth - 1].reference)
             let leaf = Page(path[catalog.depth - 1].page, size: source.pageSize)
             for index in 0..<leaf.count {
                 let length = leaf.copyKey(index, to: key)

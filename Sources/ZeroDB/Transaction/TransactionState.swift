@@ -104,22 +104,25 @@ package struct TransactionState: ~Copyable {
 
     // MARK: Checks
 
-    /// Whether the whole snapshot is in this process's map: another process may have opened the
-    /// environment with a larger `max_size` and let it grow.
+    /// Whether what a read transaction has copied from shared memory can be its snapshot: then nothing that
+    /// a walk relies on comes from there unchecked. What a transaction of any program may have changed is
+    /// not covered: a root that leads elsewhere shows in the page it leads to.
     ///
-    /// - Throws: `full`.
+    /// - Throws: `corrupted`; `full` if another process has opened the environment with a larger
+    ///   `max_size` and let it grow.
     @inline(__always)
-    func checkMapped() throws(DatabaseError) {
-        guard meta.pageCount <= storeState.pointee.pagesMax else { throw beyondMap() }
+    func checkSnapshot() throws(DatabaseError) {
+        guard meta.transaction == id, storeState.pointee.hasPages(meta.pageCount),
+            Meta.isMainShallowAndPlain(metaBytes)
+        else { return try checkSnapshotSlowly() }
     }
 
     @inline(never)
-    private func beyondMap() -> DatabaseError {
-        DatabaseError(
-            .full,
-            "the environment has grown to \(meta.pageCount) pages in another process; this one has "
-                + "mapped \(store.pagesMax) (max_size); close it here and open it with "
-                + "a larger max_size")
+    private func checkSnapshotSlowly() throws(DatabaseError) {
+        guard meta.transaction == id, meta.main.isPlausible else {
+            throw SharedState.damaged("the record of transaction \(id) does not check")
+        }
+        try storeState.pointee.checkPages(meta.pageCount)
     }
 
     /// - Throws: `badTransaction` if a nested transaction is open in this one.
@@ -242,6 +245,9 @@ package struct TransactionState: ~Copyable {
         case .unknown: break
         }
         let catalog = write?.pointee.catalog.record ?? meta.catalog
+        guard catalog.isPlausible || write != nil else {
+            throw SharedState.damaged("the record of transaction \(id) does not check")
+        }
         treesTouched = max(treesTouched, handle + 1)
         guard
             let bytes = try TreeRead.get(source, catalog, key: name)

@@ -97,7 +97,7 @@ package enum Transactions {
         claim.state.pointee.readerSlot = slot
         pin(claim.state)
         do throws(DatabaseError) {
-            try claim.state.pointee.checkMapped()
+            try claim.state.pointee.checkSnapshot()
         } catch {
             end(claim)
             throw error
@@ -116,10 +116,9 @@ package enum Transactions {
 
     @inline(__always)
     private static func pin(_ state: UnsafeMutablePointer<TransactionState>) {
-        state.pointee.storeState.pointee.shared.pinNewest(
+        state.pointee.id = state.pointee.storeState.pointee.shared.pinNewest(
             slot: state.pointee.readerSlot, to: state.pointee.metaBytes)
         state.pointee.adoptSnapshot()
-        state.pointee.id = state.pointee.meta.transaction
         state.pointee.status = .active
     }
 
@@ -161,13 +160,17 @@ package enum Transactions {
         }
         store.writerThread.store(thread, ordering: .relaxed)
         let state = claim.state
-        store.shared.copyTipMeta(to: state.pointee.metaBytes)
         let chosen = durability ?? store.options.durability
         state.pointee.durability = chosen
-        state.pointee.adoptSnapshot()
-        state.pointee.id = state.pointee.meta.transaction + 1
         do throws(DatabaseError) {
-            try state.pointee.checkMapped()
+            let tip = try store.checked(
+                try store.shared.copyTipMeta(to: state.pointee.metaBytes))
+            state.pointee.adoptSnapshot()
+            state.pointee.id = tip.transaction + 1
+            guard state.pointee.id < Format.idLimit else {
+                throw DatabaseError(
+                    .full, "transaction \(tip.transaction) was the last there can be")
+            }
         } catch {
             store.unlockWriter()
             table.release(index)
@@ -272,7 +275,7 @@ package enum Transactions {
         state.pointee.snapshots &+= 1
         pin(state)
         do throws(DatabaseError) {
-            try state.pointee.checkMapped()
+            try state.pointee.checkSnapshot()
         } catch {
             try reset(state)
             throw error

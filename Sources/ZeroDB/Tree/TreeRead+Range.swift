@@ -24,7 +24,9 @@ extension TreeRead {
         try descend(source, tree, to: from, orEnd: .first, path: path)
         var start = path[leafStep].index
         var total: UInt64 = 0
+        var leavesLeft = leavesMax(source)
         while true {
+            try countLeaf(&leavesLeft, source, path[leafStep].reference)
             let leaf = Page(path[leafStep].page, size: source.pageSize)
             let isLast = path[leafStep].reference == end[leafStep].reference
             let stop = isLast ? endIndex : leaf.count
@@ -37,6 +39,25 @@ extension TreeRead {
             let ahead = path[leafStep - 1].index + prefetchLeaves
             if ahead < parent.count { source.prefetch(parent.child(ahead)) }
         }
+    }
+
+    /// Leaves that a pass over a tree can come to. No tree has more, whatever a damaged one refers to
+    /// twice: its branches could lead to a few pages again and again, for longer than anyone waits.
+    static func leavesMax(_ source: PageSource) -> UInt64 {
+        source.pageCount &+ UInt64(source.frames?.pointee.count ?? 0) &+ 1
+    }
+
+    /// Notes that a pass has come to a leaf.
+    ///
+    /// - Throws: `corrupted` if it cannot have.
+    static func countLeaf(
+        _ leavesLeft: inout UInt64, _ source: PageSource, _ reference: PageReference
+    ) throws(DatabaseError) {
+        guard leavesLeft > 0 else {
+            throw source.corrupted(
+                reference.number, "page", "a tree leads to more pages than there are")
+        }
+        leavesLeft -= 1
     }
 
     private static func descend(

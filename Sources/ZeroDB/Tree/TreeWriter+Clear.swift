@@ -21,12 +21,16 @@ extension TreeWriter {
     }
 
     /// Gives up the pages of a value tree.
-    func releaseValueTree(_ record: ValueTree) throws(DatabaseError) {
+    ///
+    /// - Returns: how many of them are in the file.
+    @discardableResult
+    func releaseValueTree(_ record: ValueTree) throws(DatabaseError) -> UInt64 {
         var freed = FreedPages(durableRoot: workspace.pointee.durableRoot)
         try freePages(of: record, &freed)
         freed.hand(to: workspace)
         TreeRecord.subtract(record.leafPages, from: &tree.pointee.record.leafPages)
         TreeRecord.subtract(record.branchPages, from: &tree.pointee.record.branchPages)
+        return freed.pages
     }
 
     private func freePages(
@@ -82,6 +86,15 @@ extension TreeWriter {
             pages <= source.pageCount - start
         else { throw source.outOfBounds(pointer.reference) }
         freed.add(PageRun(start: start, count: pages), birth: birth(of: pointer.reference))
+        try checkFreed(freed.pages, pointer.reference)
+    }
+
+    /// No tree has more pages than the environment, whatever a damaged one refers to twice.
+    func checkFreed(_ pages: UInt64, _ reference: PageReference) throws(DatabaseError) {
+        guard pages <= source.pageCount else {
+            throw source.corrupted(
+                reference.number, "page", "a tree leads to more pages than there are")
+        }
     }
 
     private func free(
@@ -91,12 +104,11 @@ extension TreeWriter {
             release(reference)
             return
         }
-        // A leaf that is not read must at least be there; and no tree has more pages than the
-        // environment, whatever a damaged one refers to twice.
-        guard reference.number >= Format.metaPageCount, reference.number < source.pageCount,
-            freed.pages < source.pageCount
+        // A leaf that is not read must at least be there.
+        guard reference.number >= Format.metaPageCount, reference.number < source.pageCount
         else { throw source.outOfBounds(reference) }
         freed.add(PageRun(start: reference.number, count: 1), birth: birth(of: reference))
+        try checkFreed(freed.pages, reference)
     }
 
     /// The transaction that wrote a page, or one between it and the durable root, for which it is

@@ -11,6 +11,8 @@ extension TreeWriter {
         let none = KeyBytes(start: nil, count: 0)
         assert(from.map { isPutable($0, none) } ?? true && to.map { isPutable($0, none) } ?? true)
         var deleted: UInt64 = 0
+        var leavesLeft = TreeRead.leavesMax(source)
+        var freed: UInt64 = 0
         while tree.pointee.depth > 0, try moveToFirst(atOrAfter: from) {
             let step = tree.pointee.depth - 1
             let leaf = Page(path[step].page, size: pageSize)
@@ -19,7 +21,8 @@ extension TreeWriter {
             guard end >= 0 else { throw source.badEntry(leaf) }
             guard start < end else { break }
             let isLast = end < leaf.count
-            deleted &+= try deleteEntries(start..<end, step)
+            try TreeRead.countLeaf(&leavesLeft, source, path[step].reference)
+            deleted &+= try deleteEntries(start..<end, step, &freed)
             if isLast { break }
         }
         return deleted
@@ -42,8 +45,10 @@ extension TreeWriter {
     }
 
     /// Deletes entries of the leaf that the path leads to.
+    ///
+    /// - Parameter freed: counts the pages of value trees.
     private func deleteEntries(
-        _ range: Range<Int>, _ step: Int
+        _ range: Range<Int>, _ step: Int, _ freed: inout UInt64
     ) throws(DatabaseError) -> UInt64 {
         let isWhole = range.count == Page(path[step].page, size: pageSize).count
         try touchPath(steps: isWhole ? step : step + 1)
@@ -54,7 +59,10 @@ extension TreeWriter {
             for index in range {
                 guard let value = leaf.value(index) else { throw source.badEntry(leaf) }
                 if value.kind == .overflow { release(OverflowPointer(at: value.bytes)) }
-                if value.kind == .valueTree { try releaseValueTree(ValueTree(at: value.bytes)) }
+                if value.kind == .valueTree {
+                    freed &+= try releaseValueTree(ValueTree(at: value.bytes))
+                    try checkFreed(freed, path[step].reference)
+                }
             }
         }
         if hasDuplicates {

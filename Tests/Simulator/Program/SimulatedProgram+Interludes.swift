@@ -125,7 +125,7 @@ extension SimulatedProgram {
     /// where a few pages or bytes of log more would be too many there is none.
     private func mayCommitDuringCheckpoint(_ environment: Environment) -> Bool {
         let shared = environment.store.shared
-        var meta = Meta.read { shared.copyTipMeta(to: $0) }
+        guard var meta = try? shared.tipMeta() else { return false }
         meta.logEnd += plan.options.logSize / 4
         meta.pinnedTotal += UInt64((4 << 20) / plan.pageSize)
         return !environment.store.needsCheckpoint(meta)

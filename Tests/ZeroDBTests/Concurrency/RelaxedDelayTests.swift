@@ -30,7 +30,7 @@ struct RelaxedDelayTests {
         let checkpoint = environment.store.shared.checkpoint
         for number in UInt8(0)..<3 {
             try environment.write { try $0.put([number], []) }
-            let end = environment.store.visibleMeta().logEnd
+            let end = try environment.store.visibleMeta().logEnd
             #expect(
                 held.waitForFlush { environment.store.shared.flushed >= end },
                 "relaxed commit \(number) waits for the checkpoint")

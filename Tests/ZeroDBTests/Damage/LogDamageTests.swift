@@ -40,7 +40,7 @@ struct LogDamageTests {
                 }
                 if number == 0 { try environment.checkpoint() }
                 models.append(model)
-                ends.append(Int(environment.store.visibleMeta().logEnd))
+                ends.append(Int(try environment.store.visibleMeta().logEnd))
             }
             var files: [String: [UInt8]] = ["env/data.zdb": []]
             files["env/data.zdb"] = fileSystem.contents("env/data.zdb")?.bytes

@@ -41,7 +41,8 @@ struct EventTests {
         let environment = try open()
         fileSystem.plan.arm(Fault(call: .list, number: 1, error: EIO))
         try environment.checkpoint()
-        #expect(environment.store.shared.checkpoint == environment.store.visibleMeta().transaction)
+        #expect(
+            try environment.store.shared.checkpoint == environment.store.visibleMeta().transaction)
         try expectWarning(environment)
     }
 
