@@ -257,18 +257,18 @@ final class Log: @unchecked Sendable {
     /// kernel may tell only one that what both were to write is lost. With `mutex`, which others
     /// can have meanwhile.
     ///
-    /// - Parameter find: the segment to flush, and a state whose log ends in it; nil if there is nothing to
+    /// - Parameter segmentToFlush: the segment to flush, and a state whose log ends in it; nil if there is nothing to
     ///   flush. An error of it is no failed flush.
     private func flushAlone(
         _ shared: SharedState,
-        _ find: () throws(DatabaseError) -> (segment: LogSegment, meta: Meta)?
+        _ segmentToFlush: () throws(DatabaseError) -> (segment: LogSegment, meta: Meta)?
     ) throws(DatabaseError) {
         assert(mutex.isHeld && !isFlushing)
         isFlushing = true
         mutex.unlock()
         var failure: DatabaseError?
         do throws(DatabaseError) {
-            if let found = try find() { try flush(found.segment, found.meta, shared) }
+            if let found = try segmentToFlush() { try flush(found.segment, found.meta, shared) }
         } catch {
             failure = error
         }

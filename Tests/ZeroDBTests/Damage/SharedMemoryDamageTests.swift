@@ -3,15 +3,16 @@ import Testing
 @testable import Simulator
 @testable import ZeroDB
 
+/// What a word of the memory is changed to.
+private let damagingNumbers: [UInt64] = [
+    0, 1, 2, 63, 4096, 1 << 32, 1 << 47, Format.idLimit, 1 << 63, UInt64.max,
+]
+
 /// `lock.zdb` is memory of all programs that have the environment open: any of them may change it by
 /// mistake. Calls may fail then; none may end the process, or wait without end.
-@Suite("Damage to shared memory", .timeLimit(.minutes(1)))
+@Suite("Damage to shared memory")
 struct SharedMemoryDamageTests {
-    private typealias Layout = SharedState.Layout
-
-    private static let numbers: [UInt64] = [
-        0, 1, 2, 63, 4096, 1 << 32, 1 << 47, Format.idLimit, 1 << 63, UInt64.max,
-    ]
+    private typealias Offset = SharedState.Layout
 
     private final class Shared {
         let fileSystem = MemoryFileSystem()
@@ -42,10 +43,10 @@ struct SharedMemoryDamageTests {
         func restore() { file.restore(data) }
 
         /// The place of the newest state's record and of its free list.
-        var record: Int { Layout.metas + entry * Layout.metaSize }
-        var freeList: Int { Layout.freeLists + entry * FreeList.size }
+        var record: Int { Offset.metas + entry * Offset.metaSize }
+        var freeList: Int { Offset.freeLists + entry * FreeList.size }
         private var entry: Int {
-            Int(file.base.littleEndian(Layout.tip, as: UInt64.self) % Layout.ringEntries)
+            Int(file.base.littleEndian(Offset.tip, as: UInt64.self) % Offset.ringEntries)
         }
 
         /// Calls whatever reads shared memory.
@@ -73,15 +74,15 @@ struct SharedMemoryDamageTests {
     }
 
     @Test("Wrong numbers anywhere are errors", arguments: [Durability.full, .relaxed, .none])
-    func numbers(_ durability: Durability) throws {
+    func wrongNumbers(_ durability: Durability) throws {
         let shared = try Shared(durability: durability)
         let places =
             Array(stride(from: 0, to: 272, by: 8))
             + stride(from: shared.record, to: shared.record + Meta.size, by: 8)
             + [0, 1, 2, 95, 96, 97, 98, 99, 191].map { shared.freeList + $0 * 8 }
-            + [Layout.processes, Layout.readerSlots, Layout.readerSlots + Layout.slotSnapshot]
+            + [Offset.processes, Offset.readerSlots, Offset.readerSlots + Offset.slotSnapshot]
         for place in places {
-            for number in Self.numbers {
+            for number in damagingNumbers {
                 shared.file.base.storeLittleEndian(number, at: place)
                 shared.use(durability)
                 shared.restore()
@@ -94,13 +95,13 @@ struct SharedMemoryDamageTests {
         try shared.environment.close()
     }
 
-    @Test("An environment closes whatever is there", arguments: numbers)
+    @Test("An environment closes whatever is there", arguments: damagingNumbers)
     func closes(_ number: UInt64) throws {
         for place in stride(from: 0, to: 272, by: 8) {
             // Processes that have it open for writing were counted down below 0: found by fuzzing.
             let shared = try Shared()
             shared.file.base.storeLittleEndian(number, at: place)
-            shared.file.base.storeLittleEndian(number, at: Layout.processes)
+            shared.file.base.storeLittleEndian(number, at: Offset.processes)
             try shared.environment.close()
         }
     }
@@ -108,7 +109,7 @@ struct SharedMemoryDamageTests {
     @Test("What a state says and cannot be is named, and reopening mends it")
     func isNamed() throws {
         let shared = try Shared()
-        let transaction = Layout.visible
+        let transaction = Offset.visible
         for place in [transaction, shared.record + 40, shared.record + 48, shared.record + 176] {
             shared.file.base.storeLittleEndian(UInt64(1) << 60 | 77, at: place)
             let error = #expect(throws: DatabaseError.self) {
@@ -133,8 +134,8 @@ struct SharedMemoryDamageTests {
     @Test("Reader slots behind the end of the file are not touched")
     func slotsBehindTheEnd() throws {
         let shared = try Shared()
-        shared.file.base.storeLittleEndian(UInt64.max, at: Layout.readers)
-        shared.file.base.storeLittleEndian(UInt64.max, at: Layout.slotsUsed)
+        shared.file.base.storeLittleEndian(UInt64.max, at: Offset.readers)
+        shared.file.base.storeLittleEndian(UInt64.max, at: Offset.slotsUsed)
         #expect(try shared.environment.info().readers == 0)
         let readers = shared.environment.store.shared.readerList()
         #expect(readers.isEmpty)
