@@ -16,8 +16,8 @@ enum LockByte {
     static let writable: UInt64 = 5
     /// Exclusive while the reader table grows.
     static let readers: UInt64 = 6
-    /// Of `data.zdb`: shared by all processes that have it open; exclusive while the first of them sets the
-    /// environment up.
+    /// Of `data.zdb`: shared by all processes that have it open; exclusive while the first of them prepares
+    /// the environment.
     static let data: UInt64 = 0
     /// Exclusive, one for each process that has the environment open.
     static let firstProcess: UInt64 = 4096

@@ -257,8 +257,8 @@ final class Log: @unchecked Sendable {
     /// kernel may tell only one that what both were to write is lost. With `mutex`, which others
     /// can have meanwhile.
     ///
-    /// - Parameter segmentToFlush: the segment to flush, and a state whose log ends in it; nil if there is nothing to
-    ///   flush. An error of it is no failed flush.
+    /// - Parameter segmentToFlush: the segment to flush, and a state whose log ends in it; nil if there is
+    ///   nothing to flush. An error of it is no failed flush.
     private func flushAlone(
         _ shared: SharedState,
         _ segmentToFlush: () throws(DatabaseError) -> (segment: LogSegment, meta: Meta)?

@@ -34,9 +34,9 @@ struct LogReader: ~Copyable {
             guard let segment, position >= segment.base, position <= segment.end else {
                 throw DatabaseError(
                     .corrupted,
-                    "the log of \(directory.environment.path) goes on at position \(position) by the newest meta page, "
-                        + "beyond the segment \(LogSegment.name(base: segmentBase)) that it names; "
-                        + "restore that, or run zerodb-check")
+                    "the log of \(directory.environment.path) goes on at position \(position) by the newest "
+                        + "meta page, past the segment \(LogSegment.name(base: segmentBase)) that it names; "
+                        + "put back the whole segment, or the environment from a copy")
             }
             return
         }
@@ -49,8 +49,9 @@ struct LogReader: ~Copyable {
         guard position == 0 || isEmpty else {
             throw DatabaseError(
                 .corrupted,
-                "the log of \(directory.environment.path) lacks the segment \(LogSegment.name(base: segmentBase)), which "
-                    + "the newest meta page names; restore it, or run zerodb-check")
+                "the log of \(directory.environment.path) lacks the segment "
+                    + "\(LogSegment.name(base: segmentBase)), which the newest meta page names; "
+                    + "put it back, or the environment from a copy")
         }
     }
 

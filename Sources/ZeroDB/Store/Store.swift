@@ -86,8 +86,8 @@ package final class Store: @unchecked Sendable {
         isFirst = parts.isFirst
         wasClean = parts.shared.isRootConfirmed
         log = Log(
-            in: logDirectory, dataFile: parts.dataFile, seed: parts.meta.checksumSeed, lockFile: parts.lockFile,
-            capacityMax: options.logSize / 4)
+            in: logDirectory, dataFile: parts.dataFile, seed: parts.meta.checksumSeed,
+            lockFile: parts.lockFile, capacityMax: options.logSize / 4)
         let source = PageSource(
             map: parts.map, pageSize: pageSize, pageShift: pageSize.trailingZeroBitCount,
             seed: parts.meta.checksumSeed, mode: options.checksumMode, verified: parts.verified,
@@ -185,7 +185,9 @@ package final class Store: @unchecked Sendable {
         lockFile?.close()
         logDirectory.environment.close()
         // An environment inherited through fork() is its parent's to take off the list.
-        if !isForked { OpenIdentities.shared.withLock { $0.remove(identity, in: fileSystem.simulatedProcess) } }
+        if !isForked {
+            OpenIdentities.shared.withLock { $0.remove(identity, in: fileSystem.simulatedProcess) }
+        }
     }
 
     // MARK: State
