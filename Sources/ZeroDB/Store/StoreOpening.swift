@@ -82,7 +82,8 @@ struct StoreOpening {
         let shared = try openShared(loaded, freeList, identity, isFirst: isFirst)
         guard let verifiedMap, let sharedMap else { return }
         parts = Parts(
-            directory: directory, dataFile: file, lockFile: lockFile, identity: identity, meta: meta,
+            directory: directory, dataFile: file, lockFile: lockFile, identity: identity,
+            meta: meta,
             map: mapped, mapLength: mapLength,
             verified: verifiedMap.0.assumingMemoryBound(to: Atomic<UInt8>.self),
             shared: shared, sharedLength: sharedMap.1, process: try registerProcess(shared),
@@ -177,7 +178,9 @@ struct StoreOpening {
             // Nobody can write to a read-only medium. A reader that only lacks the right to write would
             // not be seen by those who have it.
             if options.isReadOnly, error.systemError == EROFS { return true }
-            guard options.isReadOnly, [EACCES, EPERM].contains(error.systemError) else { throw error }
+            guard options.isReadOnly, [EACCES, EPERM].contains(error.systemError) else {
+                throw error
+            }
             throw DatabaseError(
                 systemError: error.systemError,
                 "open \(path)/\(Self.lockName) for writing: a reader must enter itself in it, so that "
@@ -202,7 +205,9 @@ struct StoreOpening {
     }
 
     private mutating func register(_ identity: FileIdentity) throws(DatabaseError) {
-        guard OpenIdentities.shared.withLock({ $0.insert(identity, in: fileSystem.simulatedProcess) }) else {
+        guard
+            OpenIdentities.shared.withLock({ $0.insert(identity, in: fileSystem.simulatedProcess) })
+        else {
             throw DatabaseError(
                 .busy,
                 "this process has the environment at \(path) open already; share that handle "
