@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/resource.h>
 #include <sys/statfs.h>
@@ -26,8 +27,7 @@ static int fork_watch_result;
 
 enum { ABANDONED_MAX = 4096 };
 
-/* Descriptors plus one; 0 is a free entry. Written under the mutex, read by a forked child
- * without it: the thread that holds it may not exist there. */
+/* Descriptors plus one; 0 is a free entry. Under the mutex, which a thread that forks holds too. */
 static int abandoned[ABANDONED_MAX];
 static pthread_mutex_t abandoned_mutex = PTHREAD_MUTEX_INITIALIZER;
 
@@ -40,6 +40,13 @@ static void replace_abandoned(int from, int to) {
     }
 }
 
+/* Held while what all environments of the process share is changed. */
+static pthread_mutex_t process_mutex = PTHREAD_MUTEX_INITIALIZER;
+
+void zp_lock_process(void) { pthread_mutex_lock(&process_mutex); }
+
+void zp_unlock_process(void) { pthread_mutex_unlock(&process_mutex); }
+
 int zp_abandon_in_child(int fd) {
     int error = zp_watch_forks();
     if (error != 0) return error;
@@ -49,14 +56,50 @@ int zp_abandon_in_child(int fd) {
     return 0;
 }
 
-void zp_keep_in_child(int fd) {
+void zp_close_abandoned(int fd) {
+    /* A child forked in between would keep the descriptor, and with it the locks. */
     pthread_mutex_lock(&abandoned_mutex);
     replace_abandoned(fd + 1, 0);
+    close(fd);
     pthread_mutex_unlock(&abandoned_mutex);
+}
+
+static uint64_t forks;
+
+uint64_t zp_forks(void) { return __atomic_load_n(&forks, __ATOMIC_SEQ_CST); }
+
+int zp_map_without_children(int fd, size_t length, void **address) {
+    int error = 0;
+    /* No fork between the two calls. */
+    zp_lock_process();
+    void *map = mmap(NULL, length, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd, 0);
+    if (map == MAP_FAILED) {
+        error = errno;
+    } else {
+        /* Where this is refused, a child may keep the locks of a parent that has died. */
+        madvise(map, length, MADV_DONTFORK);
+    }
+    zp_unlock_process();
+    if (error == 0) *address = map;
+    return error;
+}
+
+/* No thread is in the middle of a change of what the process shares while it forks: the child finds
+ * it whole, and its mutexes free. */
+static void before_fork(void) {
+    pthread_mutex_lock(&process_mutex);
+    pthread_mutex_lock(&abandoned_mutex);
+    __atomic_fetch_add(&forks, 1, __ATOMIC_SEQ_CST);
+}
+
+static void after_fork_in_parent(void) {
+    pthread_mutex_unlock(&abandoned_mutex);
+    pthread_mutex_unlock(&process_mutex);
 }
 
 static void after_fork_in_child(void) {
     __atomic_fetch_add(&zp_fork_generation_value, 1, __ATOMIC_RELAXED);
+    pthread_mutex_init(&process_mutex, NULL);
     pthread_mutex_init(&abandoned_mutex, NULL);
     int nowhere = -1;
     for (int i = 0; i < ABANDONED_MAX; i++) {
@@ -69,7 +112,14 @@ static void after_fork_in_child(void) {
     if (nowhere >= 0) close(nowhere);
 }
 
-static void watch_forks(void) { fork_watch_result = pthread_atfork(0, 0, after_fork_in_child); }
+static void watch_forks(void) {
+    fork_watch_result = pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
+}
+
+/* Before any thread can be forking: a fork that is under way misses what is registered meanwhile. */
+__attribute__((constructor)) static void watch_forks_from_the_start(void) {
+    pthread_once(&fork_once, watch_forks);
+}
 
 int zp_watch_forks(void) {
     int result = pthread_once(&fork_once, watch_forks);

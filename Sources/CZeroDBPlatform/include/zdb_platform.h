@@ -52,7 +52,8 @@ static inline uint32_t zp_fork_generation(void) {
     return __atomic_load_n(&zp_fork_generation_value, __ATOMIC_RELAXED);
 }
 
-/** Begins to count forks. Idempotent, thread-safe. Returns 0 or an errno. */
+/** Begins to count forks, if that has not begun when the library was loaded. Idempotent, thread-safe.
+ *  Returns 0 or an errno. */
 int zp_watch_forks(void);
 
 /** Lets a forked child give up a descriptor at once: the locks of its open file description
@@ -60,8 +61,22 @@ int zp_watch_forks(void);
  *  descriptor then leads to /dev/null. Returns 0 or an errno. */
 int zp_abandon_in_child(int fd);
 
-/** Undoes zp_abandon_in_child(), before the descriptor is closed. */
-void zp_keep_in_child(int fd);
+/** How often this process has begun to fork, once zp_watch_forks() has been called. A descriptor that
+ *  is not abandoned yet when this changes may be in a child too. */
+uint64_t zp_forks(void);
+
+/** Maps a file to read and write, for this process and none of its children: a map keeps the open file
+ *  description, and with it the locks, as a descriptor does. Returns 0 or an errno. */
+int zp_map_without_children(int fd, size_t length, void **address);
+
+/** Closes a descriptor that zp_abandon_in_child() was called for, at one stroke for threads that
+ *  fork. */
+void zp_close_abandoned(int fd);
+
+/** The lock of what all environments of the process share. No thread holds it while another forks,
+ *  once zp_watch_forks() has been called: it is free in a child. A leaf: nothing is locked in it. */
+void zp_lock_process(void);
+void zp_unlock_process(void);
 
 enum { ZP_UNLOCK = 0, ZP_LOCK_SHARED = 1, ZP_LOCK_EXCLUSIVE = 2 };
 

@@ -1,3 +1,4 @@
+import CZeroDBPlatform
 import Glibc
 
 /// A lock that one thread at a time holds.
@@ -96,6 +97,31 @@ final class Locked<Value>: @unchecked Sendable {
     ) throws(Failure) -> Result {
         mutex.lock()
         defer { mutex.unlock() }
+        return try body(&value.pointee)
+    }
+}
+
+/// A value that all environments of the process share. One lock guards all such values: a thread that
+/// forks takes it, so that the child finds each value whole and the lock free.
+final class ProcessWide<Value>: @unchecked Sendable {
+    private let value: UnsafeMutablePointer<Value>
+
+    init(_ initial: sending Value) {
+        value = .allocate(capacity: 1)
+        value.initialize(to: initial)
+    }
+
+    deinit {
+        value.deinitialize(count: 1)
+        value.deallocate()
+    }
+
+    /// Runs a body that has the value for itself. It must not lock anything.
+    func withLock<Result, Failure: Error>(
+        _ body: (inout Value) throws(Failure) -> Result
+    ) throws(Failure) -> Result {
+        zp_lock_process()
+        defer { zp_unlock_process() }
         return try body(&value.pointee)
     }
 }

@@ -255,12 +255,23 @@ final class PosixFile: StorageFile {
     }
 
     func map(length: Int, writable: Bool) throws(DatabaseError) -> UnsafeMutableRawPointer {
-        let protection = writable ? PROT_READ | PROT_WRITE : PROT_READ
-        guard
-            let address = mmap(
-                nil, length, protection, MAP_SHARED | Int32(MAP_NORESERVE), descriptor, 0),
-            address != MAP_FAILED
-        else { throw DatabaseError(systemError: errno, "map \(length) bytes of \(name)") }
+        let address: UnsafeMutableRawPointer
+        if writable {
+            // A map in a child would keep the open file description, and with it the locks.
+            var mapped: UnsafeMutableRawPointer?
+            let error = zp_map_without_children(descriptor, length, &mapped)
+            guard error == 0, let mapped else {
+                throw DatabaseError(systemError: error, "map \(length) bytes of \(name)")
+            }
+            address = mapped
+        } else {
+            guard
+                let mapped = mmap(
+                    nil, length, PROT_READ, MAP_SHARED | Int32(MAP_NORESERVE), descriptor, 0),
+                mapped != MAP_FAILED
+            else { throw DatabaseError(systemError: errno, "map \(length) bytes of \(name)") }
+            address = mapped
+        }
         if !writable {
             // Random access: small folios keep page-sized writes cheap, and readahead would
             // read what nobody asked for. Whole-file passes ask for readahead themselves.
@@ -314,7 +325,10 @@ final class PosixFile: StorageFile {
     /// Closes the file, once.
     func close() {
         guard !isClosed.exchange(true, ordering: .acquiringAndReleasing) else { return }
-        if isAbandoned.load(ordering: .relaxed) { zp_keep_in_child(descriptor) }
-        Glibc.close(descriptor)
+        if isAbandoned.load(ordering: .relaxed) {
+            zp_close_abandoned(descriptor)
+        } else {
+            Glibc.close(descriptor)
+        }
     }
 }

@@ -18,5 +18,5 @@ struct OpenIdentities {
         if forkGeneration == zp_fork_generation() { identities.remove(identity) }
     }
 
-    static let shared = Locked(OpenIdentities())
+    static let shared = ProcessWide(OpenIdentities())
 }

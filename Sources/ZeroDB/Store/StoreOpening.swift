@@ -132,10 +132,7 @@ struct StoreOpening {
     private mutating func openLockFile(creates: Bool) throws(DatabaseError) -> Bool {
         let file: any StorageFile
         do throws(DatabaseError) {
-            // A reader too writes in the reader table, if it can.
-            file = try fileSystem.open(
-                path + "/lock.zdb", access: .readWrite,
-                create: creates || options.isReadOnly, mode: options.fileMode)
+            file = try openWithoutChildren(creates: creates)
         } catch {
             let cannotWrite = [EACCES, EROFS, EPERM].contains(error.systemError)
             if options.isReadOnly && cannotWrite { return true }
@@ -148,7 +145,6 @@ struct StoreOpening {
                 "\(path) is on a network file system (\(kind)), where neither file locks nor shared "
                     + "memory can be trusted; use a local disk")
         }
-        try file.abandonInChild()
         while true {
             if try file.lock(byte: LockByte.open, .exclusive, wait: false) { return true }
             _ = try file.lock(byte: LockByte.open, .shared, wait: true)
@@ -156,6 +152,26 @@ struct StoreOpening {
             // The process that was setting it up died: another has to begin again.
             _ = try file.lock(byte: LockByte.open, .unlocked, wait: false)
             sched_yield()
+        }
+    }
+
+    /// Opens `lock.zdb` so that no child has its descriptor: not one that another thread forks
+    /// meanwhile either.
+    private func openWithoutChildren(creates: Bool) throws(DatabaseError) -> any StorageFile {
+        while true {
+            let forks = zp_forks()
+            // A reader too writes in the reader table, if it can.
+            let file = try fileSystem.open(
+                path + "/lock.zdb", access: .readWrite,
+                create: creates || options.isReadOnly, mode: options.fileMode)
+            do throws(DatabaseError) {
+                try file.abandonInChild()
+            } catch {
+                file.close()
+                throw error
+            }
+            if zp_forks() == forks { return file }
+            file.close()
         }
     }
 
