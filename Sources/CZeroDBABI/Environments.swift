@@ -108,18 +108,7 @@ public func zdb_env_open(
         let engineOptions = try engineOptions(options)
         Handles.prepare()
         let environment = try Environment(path: String(cString: path), options: engineOptions)
-        guard let claim = Handles.environments.claim(hint: 0) else {
-            throw DatabaseError(.busy, "4096 environments are open in this process; close some")
-        }
-        let object = EnvironmentHandle(environment)
-        if let known = Handles.environments.object(at: claim.index) {
-            known.pointee = object
-        } else {
-            let new = UnsafeMutablePointer<EnvironmentHandle>.allocate(capacity: 1)
-            new.initialize(to: object)
-            Handles.environments.setObject(new, at: claim.index)
-        }
-        env.pointee = Handles.pointer(claim.handle)
+        env.pointee = try Handles.open(environment)
         return ZDB_OK
     }
 }
@@ -127,17 +116,10 @@ public func zdb_env_open(
 @_cdecl("zdb_env_close") @implementation
 public func zdb_env_close(_ env: OpaquePointer?) -> Int32 {
     Results.catching { () throws(DatabaseError) in
-        let object = try Handles.environment(env)
-        try object.pointee.environment.close()
-        let state = object.pointee.state
-        let cursors = Handles.cursors
-        for index in 0..<cursors.count where cursors.handle(at: index) != nil {
-            if cursors.object(at: index)?.pointee.storeState == state {
-                cursors.release(index)
-            }
+        guard try Handles.environment(env).closeOnce() else {
+            throw DatabaseError(.badHandle, "another thread has closed the environment")
         }
-        Handles.environments.release(
-            HandleTable<EnvironmentHandle>.index(of: Handles.number(env)))
+        Handles.close(env)
         return ZDB_OK
     }
 }
@@ -145,7 +127,7 @@ public func zdb_env_close(_ env: OpaquePointer?) -> Int32 {
 @_cdecl("zdb_env_sync") @implementation
 public func zdb_env_sync(_ env: OpaquePointer?) -> Int32 {
     Results.catching { () throws(DatabaseError) in
-        try Handles.environment(env).pointee.environment.sync()
+        try Handles.environment(env).sync()
         return ZDB_OK
     }
 }
@@ -153,7 +135,7 @@ public func zdb_env_sync(_ env: OpaquePointer?) -> Int32 {
 @_cdecl("zdb_env_checkpoint") @implementation
 public func zdb_env_checkpoint(_ env: OpaquePointer?) -> Int32 {
     Results.catching { () throws(DatabaseError) in
-        try Handles.environment(env).pointee.environment.checkpoint()
+        try Handles.environment(env).checkpoint()
         return ZDB_OK
     }
 }
@@ -161,7 +143,7 @@ public func zdb_env_checkpoint(_ env: OpaquePointer?) -> Int32 {
 @_cdecl("zdb_env_max_key_size") @implementation
 public func zdb_env_max_key_size(_ env: OpaquePointer?) -> Int {
     do throws(DatabaseError) {
-        return try Handles.environment(env).pointee.environment.maxKeySize
+        return try Handles.environment(env).maxKeySize
     } catch {
         _ = Results.fail(error)
         return 0
@@ -171,7 +153,7 @@ public func zdb_env_max_key_size(_ env: OpaquePointer?) -> Int {
 @_cdecl("zdb_env_info") @implementation
 public func zdb_env_info(_ env: OpaquePointer?, _ info: UnsafeMutablePointer<zdb_info>?) -> Int32 {
     Results.catching { () throws(DatabaseError) in
-        let environment = try Handles.environment(env).pointee.environment
+        let environment = try Handles.environment(env)
         guard let info else { throw Results.null("info", "zdb_env_info") }
         try Results.checkSize(info.pointee.struct_size, of: zdb_info.self, "zdb_env_info")
         let known = try environment.info()
@@ -213,7 +195,7 @@ public func zdb_env_verify(
     _ report: UnsafeMutablePointer<zdb_verify_report>?
 ) -> Int32 {
     Results.catching { () throws(DatabaseError) in
-        let environment = try Handles.environment(env).pointee.environment
+        let environment = try Handles.environment(env)
         if let report {
             try Results.checkSize(
                 report.pointee.struct_size, of: zdb_verify_report.self, "zdb_env_verify")

@@ -12,7 +12,7 @@ public func zdb_txn_begin(
 ) -> Int32 {
     txn?.pointee = nil
     return Results.catching { () throws(DatabaseError) in
-        let store = try Handles.environment(env).pointee.state
+        let store = try Handles.storeState(env)
         guard let txn else { throw Results.null("txn", "zdb_txn_begin") }
         let durabilityFlags =
             ZDB_DURABILITY_FULL | ZDB_DURABILITY_RELAXED | ZDB_DURABILITY_NONE
@@ -33,9 +33,10 @@ public func zdb_txn_begin(
             }
             claim = try Transactions.beginNested(in: Handles.transaction(parent), store)
         } else if flags & ZDB_RDONLY != 0 {
-            claim = try Transactions.beginRead(store)
+            claim = try Transactions.beginRead(store, of: Handles.number(env))
         } else {
-            claim = try Transactions.beginWrite(store, durability: durability)
+            claim = try Transactions.beginWrite(
+                store, of: Handles.number(env), durability: durability)
         }
         txn.pointee = Handles.pointer(claim.handle)
         return ZDB_OK
@@ -46,7 +47,7 @@ public func zdb_txn_begin(
 public func zdb_txn_commit(_ txn: OpaquePointer?) -> Int32 {
     Results.catching { () throws(DatabaseError) in
         let state = try Handles.transaction(txn)
-        try state.pointee.enter()
+        try Handles.enter(txn, state)
         try Transactions.commit(TransactionClaim(state, Handles.number(txn)))
         return ZDB_OK
     }
@@ -57,7 +58,7 @@ public func zdb_txn_abort(_ txn: OpaquePointer?) -> Int32 {
     guard txn != nil else { return ZDB_OK }
     return Results.catching { () throws(DatabaseError) in
         let state = try Handles.transaction(txn)
-        try state.pointee.enter()
+        try Handles.enter(txn, state)
         try Transactions.abort(TransactionClaim(state, Handles.number(txn)))
         return ZDB_OK
     }

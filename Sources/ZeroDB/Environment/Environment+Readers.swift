@@ -16,7 +16,8 @@ extension Environment {
     /// - Throws: `badHandle`, `forked`.
     /// - Complexity: O(readers).
     public func readers() throws(DatabaseError) -> [ReaderInfo] {
-        try checkOpen()
+        try store.enter()
+        defer { store.leave() }
         return store.shared.readerList().map {
             ReaderInfo(
                 slot: $0.slot, processID: $0.processID, thread: $0.thread, snapshot: $0.snapshot)
@@ -29,7 +30,8 @@ extension Environment {
     /// - Returns: how many there were.
     /// - Throws: `badHandle`, `forked`.
     public func checkReaders() throws(DatabaseError) -> Int {
-        try checkOpen()
+        try store.enter()
+        defer { store.leave() }
         return store.reapReaders()
     }
 }

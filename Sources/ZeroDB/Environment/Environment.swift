@@ -1,7 +1,10 @@
+import CZeroDBPlatform
+
 /// An environment: a directory that holds any number of ordered databases, open.
 ///
-/// Safe for all threads. One process opens one path once. Closed by `close()`, or when the last
-/// reference to it goes.
+/// Safe for all threads, `close()` included: what another thread calls then either ends first or throws
+/// `badHandle`. One process opens one path once. Closed by `close()`, or when the last reference to it
+/// goes.
 public final class Environment: Sendable {
     /// The directory.
     public var path: String { store.path }
@@ -27,6 +30,8 @@ public final class Environment: Sendable {
         path: String, options: EnvironmentOptions, fileSystem: any FileSystem
     ) throws(DatabaseError) {
         try options.validate()
+        let error = zp_watch_forks()
+        guard error == 0 else { throw DatabaseError(systemError: error, "watch for forks") }
         Transactions.prepare()
         let store = try Store(path: path, options: options, fileSystem: fileSystem)
         do throws(DatabaseError) {
@@ -45,16 +50,29 @@ public final class Environment: Sendable {
     ///
     /// - Throws: `busy` if a transaction is still open, and then nothing is closed; `forked` in
     ///   a child that inherited it.
-    public func close() throws(DatabaseError) {
-        guard store.hasFiles else { return }
+    public func close() throws(DatabaseError) { _ = try closeOnce() }
+
+    /// - Returns: false if it was closed already.
+    package func closeOnce() throws(DatabaseError) -> Bool {
+        guard store.hasFiles else { return false }
         if store.isForked { throw DatabaseError.forked }
-        try Transactions.beginClosing(store)
+        guard try Transactions.beginClosing(store) else { return false }
         store.close()
+        return true
     }
 
     deinit { store.close() }
 
-    package func checkOpen() throws(DatabaseError) { try store.checkOpen() }
+    /// Runs a body during which another thread cannot close the environment.
+    ///
+    /// - Throws: `badHandle`, `forked`.
+    func whileOpen<Result>(
+        _ body: () throws(DatabaseError) -> Result
+    ) throws(DatabaseError) -> Result {
+        try store.enter()
+        defer { store.leave() }
+        return try body()
+    }
 
     // MARK: Durability
 
@@ -62,22 +80,24 @@ public final class Environment: Sendable {
     ///
     /// - Throws: `readOnly`, `panic`, `badHandle`, `forked`.
     public func checkpoint() throws(DatabaseError) {
-        try checkOpen()
-        guard !store.options.isReadOnly else {
-            throw DatabaseError(
-                .readOnly, "a checkpoint of an environment that was opened for reading only")
+        try whileOpen { () throws(DatabaseError) in
+            guard !store.options.isReadOnly else {
+                throw DatabaseError(
+                    .readOnly, "a checkpoint of an environment that was opened for reading only")
+            }
+            try store.checkPoison()
+            try store.makeCheckpoint(holding: store.shared.tip)
         }
-        try store.checkPoison()
-        try store.makeCheckpoint(holding: store.shared.tip)
     }
 
     /// Waits until every commit is on disk, whatever its durability.
     ///
     /// - Throws: `panic`, `badHandle`, `forked`.
     public func sync() throws(DatabaseError) {
-        try checkOpen()
-        if store.options.isReadOnly { return }
-        try store.checkPoison()
-        try store.sync()
+        try whileOpen { () throws(DatabaseError) in
+            if store.options.isReadOnly { return }
+            try store.checkPoison()
+            try store.sync()
+        }
     }
 }

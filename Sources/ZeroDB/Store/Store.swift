@@ -79,7 +79,8 @@ package final class Store: @unchecked Sendable {
         sharedLength = parts.sharedLength
         mapLength = parts.mapLength
         pageSize = Int(parts.meta.pageSize)
-        state = .allocate(capacity: 1)
+        let place = StoreState.place()
+        state = place.state
         isFirst = parts.isFirst
         wasClean = parts.shared.isRootConfirmed
         log = Log(
@@ -90,10 +91,9 @@ package final class Store: @unchecked Sendable {
             map: parts.map, pageSize: pageSize, pageShift: pageSize.trailingZeroBitCount,
             seed: parts.meta.checksumSeed, mode: options.checksumMode, verified: parts.verified,
             pageCount: 0, frames: nil)
-        state.initialize(
-            to: StoreState(
-                of: self, source: source, shared: parts.shared, process: parts.process,
-                pagesMax: UInt64(parts.mapLength / pageSize)))
+        StoreState.make(
+            in: place, of: self, source: source, shared: parts.shared, process: parts.process,
+            pagesMax: UInt64(parts.mapLength / pageSize))
         guard !options.isReadOnly else { return }
         do throws(DatabaseError) {
             try confirmRoot()
@@ -122,10 +122,7 @@ package final class Store: @unchecked Sendable {
         if options.usesThread { backgroundTasks = BackgroundTasks(self) }
     }
 
-    deinit {
-        state.deinitialize(count: 1)
-        state.deallocate()
-    }
+    deinit { StoreState.recycle(state) }
 
     // MARK: Close
 
@@ -165,7 +162,8 @@ package final class Store: @unchecked Sendable {
         guard isOpen.exchange(false, ordering: .sequentiallyConsistent) else { return }
         if isCountedWriter.load(ordering: .relaxed), !isForked { shared.discountWriter() }
         if let lockFile {
-            lockFile.unmap(shared.base, length: sharedLength)
+            // A child has no map of it, and may have others there.
+            if !isForked { lockFile.unmap(shared.base, length: sharedLength) }
         } else {
             munmap(shared.base, sharedLength)
         }
@@ -193,11 +191,29 @@ package final class Store: @unchecked Sendable {
 
     /// - Throws: `badHandle`, `forked`.
     func checkOpen() throws(DatabaseError) {
-        guard isOpen.load(ordering: .acquiring) else {
+        guard isOpen.load(ordering: .acquiring), !state.pointee.isClosed else {
             throw DatabaseError(.badHandle, "the environment at \(path) has been closed")
         }
         if isForked { throw DatabaseError.forked }
     }
+
+    /// Begins a call that uses files or maps and is not part of a transaction: the store is not closed
+    /// before `leave()`.
+    ///
+    /// - Throws: `badHandle`, `forked`.
+    func enter() throws(DatabaseError) {
+        // `beginClosing` marks the store as closed, then waits for the calls it sees: either it sees
+        // this one, or this sees the mark.
+        state.pointee.calls.add(1, ordering: .sequentiallyConsistent)
+        do throws(DatabaseError) {
+            try checkOpen()
+        } catch {
+            leave()
+            throw error
+        }
+    }
+
+    func leave() { state.pointee.calls.subtract(1, ordering: .sequentiallyConsistent) }
 
     /// Whether `close` or `release` has not been called yet.
     var hasFiles: Bool { isOpen.load(ordering: .acquiring) }

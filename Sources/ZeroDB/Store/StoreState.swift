@@ -1,26 +1,45 @@
 import CZeroDBPlatform
+import Glibc
 import Synchronization
 
 /// What beginning and ending a read transaction needs of a store, in plain memory: a reference to the
 /// store itself would be counted, by all threads that read, in one place.
+///
+/// The memory of a state is used again for another store, and never given back. So a thread that comes
+/// too late, with the handle of an environment that is being closed, can count itself in `calls` or in
+/// the tag of a transaction before it asks whether the handle still stands for this store. It uses
+/// nothing else before it knows.
 package struct StoreState: ~Copyable {
-    /// The map of the data file.
-    let source: PageSource
-    /// The map of `lock.zdb`.
-    let shared: SharedState
-    /// What this process puts in reader slots it owns.
-    let process: SharedState.Owner
-    /// Pages that fit in `max_size`.
-    let pagesMax: UInt64
-    /// `zp_fork_generation()` when the store was opened.
-    package let forkGeneration: UInt32
-    let databases = DatabaseNames()
-    /// Raised while the store is being closed: no transaction begins any more.
-    let isClosing = Atomic<Bool>(false)
-    /// For all that is rarer than a read. Not retained: the state belongs to the store.
-    unowned(unsafe) let store: Store
+    /// Whether transactions may begin and calls be made.
+    enum Phase: UInt8, AtomicRepresentable {
+        case open
+        /// A thread looks whether it can close the store: a transaction that begins waits for it.
+        case deciding
+        /// A thread waits for open transactions to end, to close the store: none begins.
+        case draining
+        /// Nothing begins any more.
+        case closed
+    }
 
-    init(
+    /// The map of the data file.
+    private(set) var source: PageSource
+    /// The map of `lock.zdb`.
+    private(set) var shared: SharedState
+    /// What this process puts in reader slots it owns.
+    private(set) var process: SharedState.Owner
+    /// Pages that fit in `max_size`.
+    private(set) var pagesMax: UInt64
+    /// `zp_fork_generation()` when the store was opened.
+    package private(set) var forkGeneration: UInt32
+    private(set) var databases = DatabaseNames()
+    /// For all that is rarer than a read. Not retained: the state belongs to the store.
+    private(set) unowned(unsafe) var store: Store
+
+    let phase = Atomic<Phase>(.open)
+    /// Threads inside calls that are not part of a transaction. What is closed waits for them.
+    package let calls = Atomic<Int>(0)
+
+    private init(
         of store: Store, source: PageSource, shared: SharedState, process: SharedState.Owner,
         pagesMax: UInt64
     ) {
@@ -35,4 +54,81 @@ package struct StoreState: ~Copyable {
     /// Whether this process inherited the store through `fork()`.
     @inline(__always)
     package var isForked: Bool { forkGeneration != zp_fork_generation() }
+
+    /// Whether the store is closed, or a thread has begun to close it for good.
+    package var isClosed: Bool { phase.load(ordering: .sequentiallyConsistent) == .closed }
+
+    /// Waits until no thread is inside a call.
+    package func waitForCalls() {
+        var rounds = 0
+        while calls.load(ordering: .sequentiallyConsistent) > 0 {
+            rounds += 1
+            if rounds < 100 { sched_yield() } else { usleep(100) }
+        }
+    }
+}
+
+// MARK: Memory
+
+extension StoreState {
+    /// States that no store has. A child does not use those of its parent: a thread that it has not
+    /// inherited may have counted itself in one.
+    private struct Free {
+        var states: [UnsafeMutablePointer<StoreState>] = []
+        var forkGeneration: UInt32 = 0
+
+        mutating func forgetParents() {
+            guard forkGeneration != zp_fork_generation() else { return }
+            states = []
+            forkGeneration = zp_fork_generation()
+        }
+    }
+
+    private static let free = ProcessWide(Free())
+
+    /// Memory for a state.
+    struct Place {
+        let state: UnsafeMutablePointer<StoreState>
+        /// Whether another store had it.
+        let isUsed: Bool
+    }
+
+    static func place() -> Place {
+        let known: UnsafeMutablePointer<StoreState>? = free.withLock {
+            $0.forgetParents()
+            return $0.states.popLast()
+        }
+        return Place(state: known ?? .allocate(capacity: 1), isUsed: known != nil)
+    }
+
+    /// Makes the state of a store in its place.
+    static func make(
+        in place: Place, of store: Store, source: PageSource, shared: SharedState,
+        process: SharedState.Owner, pagesMax: UInt64
+    ) {
+        let state = place.state
+        guard place.isUsed else {
+            return state.initialize(
+                to: StoreState(
+                    of: store, source: source, shared: shared, process: process, pagesMax: pagesMax))
+        }
+        state.pointee.store = store
+        state.pointee.source = source
+        state.pointee.shared = shared
+        state.pointee.process = process
+        state.pointee.pagesMax = pagesMax
+        state.pointee.forkGeneration = zp_fork_generation()
+        state.pointee.databases = DatabaseNames()
+        state.pointee.phase.store(.open, ordering: .sequentiallyConsistent)
+    }
+
+    /// Keeps a state for the next store.
+    static func recycle(_ state: UnsafeMutablePointer<StoreState>) {
+        guard !state.pointee.isForked else { return }
+        state.pointee.phase.store(.closed, ordering: .sequentiallyConsistent)
+        free.withLock {
+            $0.forgetParents()
+            $0.states.append(state)
+        }
+    }
 }

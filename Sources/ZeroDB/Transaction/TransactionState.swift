@@ -52,7 +52,7 @@ package struct TransactionState: ~Copyable {
     private var keyBuffer: UnsafeMutableRawPointer?
     private var path: Path?
     /// Whether a thread is inside a call that must be alone in the transaction.
-    private let isEntered = Atomic<Bool>(false)
+    private let isEntered = Atomic<Bool>(true)
 
     init(_ storeState: UnsafeMutablePointer<StoreState>) {
         self.storeState = storeState
@@ -64,7 +64,7 @@ package struct TransactionState: ~Copyable {
         metaBytes = .allocate(byteCount: Meta.size, alignment: 8)
     }
 
-    /// Ready for a transaction in a slot that served others before.
+    /// Ready for a transaction in a slot that served others before. Entered, until it has begun.
     @inline(__always)
     mutating func begin(in storeState: UnsafeMutablePointer<StoreState>) {
         self.storeState = storeState
@@ -73,6 +73,7 @@ package struct TransactionState: ~Copyable {
         write = nil
         readerSlot = -1
         snapshots &+= 1
+        isEntered.store(true, ordering: .relaxed)
     }
 
     /// Takes over the state in `metaBytes`.
