@@ -25,7 +25,8 @@ public func zdb_env_options_init_size(
         max_size: defaults.maxSize, max_txn_pages: defaults.maxTransactionPages,
         checksum: ZDB_CHECKSUM_DEFAULT, max_readers: UInt32(defaults.maxReaders),
         file_mode: defaults.fileMode, durability: ZDB_DURABILITY_DEFAULT,
-        log_size: defaults.logSize, threads: ZDB_THREADS_DEFAULT, reserved: 0,
+        log_size: defaults.logSize, threads: ZDB_THREADS_DEFAULT,
+        writer_wait_ms: defaults.writerWaitMilliseconds,
         log: nil, log_context: nil)
     return ZDB_OK
 }
@@ -38,9 +39,6 @@ private func engineOptions(
     guard let options = options?.pointee else { return result }
     try Results.checkSize(options.struct_size, of: zdb_env_options.self, "zdb_env_open")
     try Results.checkFlags(options.flags, allowed: ZDB_RDONLY | ZDB_NOCREATE, "zdb_env_open")
-    guard options.reserved == 0 else {
-        throw DatabaseError(.badArgument, "zdb_env_open: options->reserved must be 0")
-    }
     result.isReadOnly = options.flags & ZDB_RDONLY != 0
     result.createsIfMissing = options.flags & ZDB_NOCREATE == 0
     if options.page_size != 0 { result.pageSize = Int(options.page_size) }
@@ -81,6 +79,7 @@ private func engineOptions(
             event.message.withCString { log(context, event.level.rawValue, $0) }
         }
     }
+    result.writerWaitMilliseconds = options.writer_wait_ms
     result.usesThread = options.threads == ZDB_THREADS_DEFAULT
     if options.file_mode != 0 { result.fileMode = options.file_mode }
     return result
@@ -115,11 +114,33 @@ public func zdb_env_open(
 
 @_cdecl("zdb_env_close") @implementation
 public func zdb_env_close(_ env: OpaquePointer?) -> Int32 {
+    Results.catching { () throws(DatabaseError) in try close(env, .never, endsOthers: false) }
+}
+
+@_cdecl("zdb_env_close_wait") @implementation
+public func zdb_env_close_wait(
+    _ env: OpaquePointer?, _ timeout_ms: UInt32, _ flags: UInt32
+) -> Int32 {
     Results.catching { () throws(DatabaseError) in
-        guard try Handles.environment(env).closeOnce() else {
-            throw DatabaseError(.badHandle, "another thread has closed the environment")
-        }
+        try Results.checkFlags(flags, allowed: ZDB_CLOSE_ABORT, "zdb_env_close_wait")
+        let wait: WriterWait =
+            timeout_ms == ZDB_WAIT_FOREVER ? .forever : .milliseconds(timeout_ms)
+        return try close(env, wait, endsOthers: flags & ZDB_CLOSE_ABORT != 0)
+    }
+}
+
+/// Closes an environment and its handle. What cannot be written then is an error, but the handle is
+/// dead.
+private func close(
+    _ env: OpaquePointer?, _ wait: WriterWait, endsOthers: Bool
+) throws(DatabaseError) -> Int32 {
+    let environment = try Handles.environment(env)
+    switch try environment.closeOnce(wait, endsOthers: endsOthers) {
+    case .closedBefore:
+        throw DatabaseError(.badHandle, "another thread has closed the environment")
+    case .closed(let failure):
         Handles.close(env)
+        if let failure { throw failure }
         return ZDB_OK
     }
 }

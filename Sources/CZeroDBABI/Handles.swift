@@ -199,10 +199,12 @@ enum Handles {
         _ pointer: OpaquePointer?, _ state: UnsafeMutablePointer<TransactionState>
     ) throws(DatabaseError) {
         try state.pointee.enter()
-        guard ZeroDB.transaction(of: number(pointer)) != nil else {
+        guard zp_handle_is_alive(zp_handle_table_of(UInt64(ZP_TRANSACTIONS)), number(pointer))
+        else {
             state.pointee.leave()
             throw bad("transaction", pointer)
         }
+        state.pointee.noteUser()
     }
 
     /// Runs a body in a transaction. A write transaction admits one thread at a time.
@@ -262,6 +264,7 @@ enum Handles {
                 state.pointee.leave()
                 throw endedTransaction
             }
+            state.pointee.noteUser()
             defer { state.pointee.leave() }
             return try body(cursor)
         } catch {

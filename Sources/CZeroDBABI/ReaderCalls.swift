@@ -14,7 +14,7 @@ public func zdb_reader_list(
         for reader in try environment.readers() {
             var record = zdb_reader(
                 slot: UInt32(reader.slot), process_id: reader.processID, thread: reader.thread,
-                txn_id: reader.snapshot ?? UInt64.max)
+                txn_id: reader.snapshot ?? UInt64.max, open_ns: reader.openNanoseconds)
             on_reader(context, &record)
         }
         return ZDB_OK

@@ -2,10 +2,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/resource.h>
 #include <sys/statfs.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "zdb_platform.h"
@@ -17,7 +21,71 @@ zp_error *zp_thread_error(void) { return &thread_error; }
 
 zp_slot_hints *zp_thread_slot_hints(void) { return &thread_hints; }
 
-uint64_t zp_thread_id(void) { return (uint64_t)(uintptr_t)&thread_hints; }
+static _Thread_local uint64_t thread_number;
+static uint64_t threads_numbered;
+
+/* Linux has no process id, nor thread id, beyond 22 bits. */
+enum { THREAD_ID_BITS = 22 };
+
+uint64_t zp_thread_id(void) {
+    if (thread_number == 0) {
+        uint64_t serial = __atomic_add_fetch(&threads_numbered, 1, __ATOMIC_RELAXED);
+        thread_number = serial << THREAD_ID_BITS | (uint64_t)gettid();
+    }
+    return thread_number;
+}
+
+bool zp_thread_has_ended(uint64_t thread) {
+    pid_t id = (pid_t)(thread & ((1u << THREAD_ID_BITS) - 1));
+    return id != 0 && tgkill(getpid(), id, 0) != 0 && errno == ESRCH;
+}
+
+bool zp_process_is_stopped(pid_t process) {
+    char path[32], text[512];
+    snprintf(path, sizeof(path), "/proc/%d/stat", (int)process);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) return false;
+    ssize_t size = read(fd, text, sizeof(text) - 1);
+    close(fd);
+    if (size <= 0) return false;
+    text[size] = 0;
+    /* The state follows the name, which is in parentheses and may have some in it. */
+    const char *end = strrchr(text, ')');
+    return end != NULL && end[1] == ' ' && (end[2] == 'T' || end[2] == 't');
+}
+
+int zp_semaphore_wait(sem_t *semaphore, uint64_t until_ns) {
+    struct timespec until = {(time_t)(until_ns / 1000000000), (long)(until_ns % 1000000000)};
+    while (sem_clockwait(semaphore, CLOCK_MONOTONIC, &until) != 0) {
+        if (errno != EINTR) return errno;
+    }
+    return 0;
+}
+
+static uint64_t monotonic_ns(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
+/* Both clocks when the library was loaded. */
+static uint64_t first_ticks, first_ns;
+
+__attribute__((constructor)) static void note_clocks(void) {
+    first_ns = monotonic_ns();
+    first_ticks = zp_ticks();
+}
+
+uint64_t zp_nanoseconds_since(uint64_t ticks) {
+    uint64_t now, elapsed;
+    /* Long enough for the rate of one clock to the other. */
+    do {
+        now = zp_ticks();
+        elapsed = monotonic_ns() - first_ns;
+    } while (elapsed < 1000000 || now <= first_ticks);
+    if (ticks > now) return 0;
+    return (uint64_t)((double)(now - ticks) * (double)elapsed / (double)(now - first_ticks));
+}
 
 struct zp_handle_table zp_handle_tables[4];
 
@@ -99,6 +167,7 @@ static void after_fork_in_parent(void) {
 
 static void after_fork_in_child(void) {
     __atomic_fetch_add(&zp_fork_generation_value, 1, __ATOMIC_RELAXED);
+    thread_number = 0;
     pthread_mutex_init(&process_mutex, NULL);
     pthread_mutex_init(&abandoned_mutex, NULL);
     int nowhere = -1;

@@ -3,10 +3,12 @@
 #ifndef ZDB_PLATFORM_H
 #define ZDB_PLATFORM_H
 
+#include <semaphore.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
+#include <time.h>
 
 /** XXH3-64 with a seed, by the fastest code the processor that runs it can execute. */
 uint64_t zp_xxh3_64(const void *data, size_t size, uint64_t seed);
@@ -32,8 +34,37 @@ typedef struct zp_slot_hints {
 
 zp_slot_hints *zp_thread_slot_hints(void);
 
-/** A number that differs between the threads alive in this process. */
+/** A number that no other thread of this process has or had. A system call the first time in a thread. */
 uint64_t zp_thread_id(void);
+
+/** Whether the thread of this process with a zp_thread_id() has ended. False too if the system has given
+ *  its id to another since. */
+bool zp_thread_has_ended(uint64_t thread);
+
+/** Whether a process is stopped, by SIGSTOP or a debugger. False if that cannot be known. */
+bool zp_process_is_stopped(pid_t process);
+
+/** Waits for a semaphore until a time of the monotonic clock, in nanoseconds. Returns 0, ETIMEDOUT or
+ *  another errno. */
+int zp_semaphore_wait(sem_t *semaphore, uint64_t until_ns);
+
+/** Ticks of a clock that all processes of the machine share and that costs a few cycles to read. */
+static inline uint64_t zp_ticks(void) {
+#if defined(__x86_64__)
+    return __builtin_ia32_rdtsc();
+#elif defined(__aarch64__)
+    uint64_t ticks;
+    __asm__ volatile("mrs %0, cntvct_el0" : "=r"(ticks));
+    return ticks;
+#else
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+#endif
+}
+
+/** Nanoseconds since zp_ticks() was `ticks`. May take a millisecond. */
+uint64_t zp_nanoseconds_since(uint64_t ticks);
 
 /** Asks the processor to bring a cache line in. Any address is allowed. */
 static inline void zp_prefetch(const void *address) { __builtin_prefetch(address, 0, 3); }
@@ -142,7 +173,7 @@ static inline int64_t *zp_handle_high_water(struct zp_handle_table *table) {
 }
 
 /** What a handle is made of: generation, index of its slot, kind. */
-enum { ZP_HANDLE_KIND_BITS = 4, ZP_HANDLE_INDEX_BITS = 20 };
+enum { ZP_HANDLE_KIND_BITS = 4, ZP_HANDLE_INDEX_BITS = 20, ZP_HANDLE_GENERATION_BITS = 40 };
 
 /** Bytes of a slot, and what lies where in it: a word (generation << 1 | in use), the address of the
  *  object, a tag. All are atomic. */
@@ -178,6 +209,17 @@ static inline void *zp_resolve_handle(const struct zp_handle_table *table, uint6
     if ((word & 1) == 0 || zp_handle(table, index, word) != handle) return NULL;
     return (void *)__atomic_load_n(
         (const uintptr_t *)(const void *)(slot + ZP_HANDLE_OBJECT_OFFSET), __ATOMIC_ACQUIRE);
+}
+
+/** Whether a handle that zp_resolve_handle() has found is alive still. */
+static inline bool zp_handle_is_alive(const struct zp_handle_table *table, uint64_t handle) {
+    const char *slot =
+        (const char *)zp_handle_slots(table) + zp_handle_index(handle) * ZP_HANDLE_SLOT_SIZE;
+    uint64_t word = __atomic_load_n(
+        (const uint64_t *)(const void *)(slot + ZP_HANDLE_WORD_OFFSET), __ATOMIC_SEQ_CST);
+    return word << (64 - ZP_HANDLE_GENERATION_BITS - 1) ==
+           ((handle >> (ZP_HANDLE_INDEX_BITS + ZP_HANDLE_KIND_BITS)) << 1 | 1)
+               << (64 - ZP_HANDLE_GENERATION_BITS - 1);
 }
 
 /** Gives a table its slots. Returns false if it had some. */

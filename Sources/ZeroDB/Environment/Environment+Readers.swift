@@ -8,6 +8,8 @@ public struct ReaderInfo: Sendable, Equatable {
     public var thread: UInt64
     /// The transaction whose state it sees; nil if it has been reset.
     public var snapshot: UInt64?
+    /// For how long it has seen that.
+    public var openNanoseconds: UInt64
 }
 
 extension Environment {
@@ -20,7 +22,8 @@ extension Environment {
         defer { store.leave() }
         return store.shared.readerList().map {
             ReaderInfo(
-                slot: $0.slot, processID: $0.processID, thread: $0.thread, snapshot: $0.snapshot)
+                slot: $0.slot, processID: $0.processID, thread: $0.thread, snapshot: $0.snapshot,
+                openNanoseconds: $0.openNanoseconds)
         }
     }
 

@@ -46,22 +46,50 @@ public final class Environment: Sendable {
 
     // MARK: Close
 
-    /// Closes the environment.
+    /// Closes the environment. Waits for what other threads call of it.
     ///
     /// - Throws: `busy` if a transaction is still open, and then nothing is closed; `forked` in
-    ///   a child that inherited it.
-    public func close() throws(DatabaseError) { _ = try closeOnce() }
-
-    /// - Returns: false if it was closed already.
-    package func closeOnce() throws(DatabaseError) -> Bool {
-        guard store.hasFiles else { return false }
-        if store.isForked { throw DatabaseError.forked }
-        guard try Transactions.beginClosing(store) else { return false }
-        store.close()
-        return true
+    ///   a child that inherited it; `panic` or a system error if the last flush or checkpoint, or one
+    ///   in the background that no call has told of, failed: the environment is closed all the same.
+    public func close() throws(DatabaseError) {
+        if case .closed(let failure?) = try closeOnce() { throw failure }
     }
 
-    deinit { store.close() }
+    /// Closes the environment when its transactions have ended, for which it waits. No transaction
+    /// begins from now on, unless this throws `busy`.
+    ///
+    /// - Parameter milliseconds: for how long it waits at most.
+    /// - Throws: as `close()`.
+    public func close(waiting milliseconds: UInt32) throws(DatabaseError) {
+        let closing = try closeOnce(.milliseconds(milliseconds))
+        if case .closed(let failure?) = closing { throw failure }
+    }
+
+    /// What came of closing.
+    package enum Closing {
+        case closedBefore
+        /// It is closed, but what should have been written last could not be.
+        case closed(DatabaseError?)
+    }
+
+    /// - Parameter endsOthers: whether to end transactions that are open.
+    package func closeOnce(
+        _ wait: WriterWait = .never, endsOthers: Bool = false
+    ) throws(DatabaseError) -> Closing {
+        guard store.hasFiles else { return .closedBefore }
+        if store.isForked { throw DatabaseError.forked }
+        guard try Transactions.beginClosing(store, wait, endsOthers: endsOthers) else {
+            return .closedBefore
+        }
+        do throws(DatabaseError) {
+            try store.close()
+            return .closed(nil)
+        } catch {
+            return .closed(error)
+        }
+    }
+
+    deinit { try? store.close() }
 
     /// Runs a body during which another thread cannot close the environment.
     ///

@@ -165,7 +165,7 @@ package struct HandleTable<Object: ~Copyable>: @unchecked Sendable {
     /// Makes the handle of a slot dead; the slot stays taken.
     package func invalidate(_ index: Int) {
         guard let slots else { return }
-        word(slots, index).pointee.add(2, ordering: .sequentiallyConsistent)
+        word(slots, index).pointee.wrappingAdd(2, ordering: .sequentiallyConsistent)
     }
 
     /// Gives a slot back if it still has this handle: of two threads that do so, one does it.

@@ -141,10 +141,13 @@ final class Semaphore: @unchecked Sendable {
         handle.deallocate()
     }
 
-    /// - Returns: 0, or the errno of what kept it from waiting.
-    func wait() -> Int32 {
-        Int32(truncatingIfNeeded: -SystemCall.retryingInterrupts { Int(sem_wait(handle)) })
-    }
+    /// Waits until `SystemCall.monotonicNanoseconds` has come to a time.
+    ///
+    /// - Returns: 0, ETIMEDOUT, or the errno of what kept it from waiting.
+    func wait(until time: UInt64) -> Int32 { zp_semaphore_wait(handle, time) }
+
+    /// - Returns: whether it is taken, now and without waiting.
+    func tryWait() -> Bool { SystemCall.retryingInterrupts { Int(sem_trywait(handle)) } == 0 }
 
     func signal() { sem_post(handle) }
 

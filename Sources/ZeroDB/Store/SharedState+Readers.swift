@@ -19,6 +19,8 @@ extension SharedState {
         var thread: UInt64
         /// nil if it has been reset.
         var snapshot: UInt64?
+        /// Since it began to see the snapshot.
+        var openNanoseconds: UInt64
     }
 
     func readerList() -> [Reader] {
@@ -26,16 +28,23 @@ extension SharedState {
             guard owner(slot).pointee.load(ordering: .sequentiallyConsistent) != 0 else {
                 return nil
             }
-            let start = slotOffset(slot)
-            let snapshot = snapshot(slot).pointee.load(ordering: .sequentiallyConsistent)
-            return Reader(
-                slot: slot,
-                processID: UInt32(
-                    truncatingIfNeeded: word(start + Layout.slotProcessID).pointee.load(
-                        ordering: .relaxed)),
-                thread: word(start + Layout.slotThread).pointee.load(ordering: .relaxed),
-                snapshot: snapshot == Self.noSnapshot ? nil : snapshot)
+            return reader(slot)
         }
+    }
+
+    /// What a slot in use says.
+    func reader(_ slot: Int) -> Reader {
+        let start = slotOffset(slot)
+        let snapshot = snapshot(slot).pointee.load(ordering: .sequentiallyConsistent)
+        let began = word(start + Layout.slotBegan).pointee.load(ordering: .relaxed)
+        return Reader(
+            slot: slot,
+            processID: UInt32(
+                truncatingIfNeeded: word(start + Layout.slotProcessID).pointee.load(
+                    ordering: .relaxed)),
+            thread: word(start + Layout.slotThread).pointee.load(ordering: .relaxed),
+            snapshot: snapshot == Self.noSnapshot ? nil : snapshot,
+            openNanoseconds: zp_nanoseconds_since(began))
     }
 
     @inline(__always)
@@ -103,6 +112,7 @@ extension SharedState {
     /// Pins the newest commit in a slot and copies its record.
     @inline(__always)
     func pinNewest(slot: Int, to bytes: UnsafeMutableRawPointer) {
+        word(slotOffset(slot) + Layout.slotBegan).pointee.store(zp_ticks(), ordering: .relaxed)
         while true {
             let transaction = visible
             snapshot(slot).pointee.store(transaction, ordering: .sequentiallyConsistent)

@@ -47,6 +47,11 @@ package final class Store: @unchecked Sendable {
     /// When the first relaxed commit was made that no thread will flush; 0 if there is none.
     let relaxedSince = Locked<UInt64>(0)
 
+    /// A failure in the background, until a call of the host's has said that writing is over.
+    let untoldFailure = Locked<DatabaseError?>(nil)
+    /// Whether read transactions were ended that their threads may still look at.
+    let keepsMap = Atomic<Bool>(false)
+
     /// The library's own threads, if it may have any. Made before the store is handed out.
     private(set) var backgroundTasks: BackgroundTasks?
     /// What the layer of transactions keeps from one write transaction to the next. Only the holder of
@@ -122,37 +127,43 @@ package final class Store: @unchecked Sendable {
         if options.usesThread { backgroundTasks = BackgroundTasks(self) }
     }
 
-    deinit { StoreState.recycle(state) }
+    deinit { if !keepsMap.load(ordering: .relaxed) { StoreState.recycle(state) } }
 
     // MARK: Close
 
     /// Leaves an environment that nobody else has open for writing with an empty log, so that the next
     /// process to open it has nothing to replay. No transaction is open any more.
-    func close() {
+    ///
+    /// - Throws: what kept it from writing; it is closed all the same.
+    func close() throws(DatabaseError) {
         guard isOpen.load(ordering: .acquiring), !isForked else { return release() }
         if let backgroundTasks {
             // The host let go of its environment in a call from one of these threads.
-            if backgroundTasks.doAfterTask({ self.close() }) { return }
+            if backgroundTasks.doAfterTask({ try? self.close() }) { return }
             backgroundTasks.stop()
         }
-        closeLog()
-        release()
+        defer { release() }
+        try closeLog()
     }
 
-    private func closeLog() {
-        guard !options.isReadOnly, shared.poison == 0 else { return }
+    private func closeLog() throws(DatabaseError) {
+        guard !options.isReadOnly else { return }
+        guard shared.poison == 0 else {
+            if let failure = untoldFailure.withLock({ $0 }) { throw failure }
+            return
+        }
         // Failures leave the log, which holds what was committed. The own share goes first: of
         // two processes that close at once, one then finds that there is no other.
         _ = try? lockFile?.lock(byte: LockByte.writable, .unlocked, wait: false)
         let isLast =
             (try? lockFile?.lock(byte: LockByte.writable, .exclusive, wait: false)) ?? false
         if isLast {
-            try? makeCheckpoint(holding: shared.tip)
+            try makeCheckpoint(holding: shared.tip)
             if shared.checkpoint == shared.tip, shared.poison == 0 {
                 shared.markClean(shared.checkpoint)
             }
         } else if shared.unlogged <= shared.checkpoint {
-            try? flushLog()
+            try flushLog()
         }
     }
 
@@ -167,15 +178,33 @@ package final class Store: @unchecked Sendable {
         } else {
             munmap(shared.base, sharedLength)
         }
-        dataFile.unmap(source.map, length: mapLength)
-        munmap(UnsafeMutableRawPointer(source.verified), mapLength / pageSize)
         writerMemory = nil
-        databases.deallocate()
+        if keepsMap.load(ordering: .relaxed) {
+            blankMap()
+        } else {
+            dataFile.unmap(source.map, length: mapLength)
+            munmap(UnsafeMutableRawPointer(source.verified), mapLength / pageSize)
+            databases.deallocate()
+        }
         log.close()
         dataFile.close()
         lockFile?.close()
         // An environment inherited through fork() is its parent's to take off the list.
         if !isForked { OpenIdentities.shared.withLock { $0.remove(identity) } }
+    }
+
+    /// Leaves zeros where values may be that read transactions were given before they were ended:
+    /// whoever still looks at them finds nothing, but does not crash (invariant 4). This memory is
+    /// never given back.
+    private func blankMap() {
+        let bytes = min(mapLength, (try? dataFile.size()).map { Int($0) } ?? mapLength)
+        let used =
+            (bytes + SystemCall.memoryPageSize - 1) / SystemCall.memoryPageSize
+            * SystemCall.memoryPageSize
+        mmap(
+            source.map, used, PROT_READ,
+            MAP_PRIVATE | MAP_FIXED | Int32(MAP_ANONYMOUS) | Int32(MAP_NORESERVE), -1, 0)
+        if used < mapLength { dataFile.unmap(source.map + used, length: mapLength - used) }
     }
 
     // MARK: State
@@ -232,6 +261,7 @@ package final class Store: @unchecked Sendable {
     func checkPoison() throws(DatabaseError) {
         let error = shared.poison
         guard error == 0 else {
+            untoldFailure.withLock { $0 = nil }
             throw DatabaseError(
                 .panic,
                 "an earlier flush or meta page write failed (\(SystemCall.describe(error))); the "

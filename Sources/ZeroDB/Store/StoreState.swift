@@ -11,7 +11,7 @@ import Synchronization
 /// nothing else before it knows.
 package struct StoreState: ~Copyable {
     /// Whether transactions may begin and calls be made.
-    enum Phase: UInt8, AtomicRepresentable {
+    enum Phase: UInt8 {
         case open
         /// A thread looks whether it can close the store: a transaction that begins waits for it.
         case deciding
@@ -35,7 +35,9 @@ package struct StoreState: ~Copyable {
     /// For all that is rarer than a read. Not retained: the state belongs to the store.
     private(set) unowned(unsafe) var store: Store
 
-    let phase = Atomic<Phase>(.open)
+    private let phaseValue = Atomic<UInt8>(Phase.open.rawValue)
+    /// The thread that was last inside the write transaction, 0 if none is open.
+    let writerUser = Atomic<UInt64>(0)
     /// Threads inside calls that are not part of a transaction. What is closed waits for them.
     package let calls = Atomic<Int>(0)
 
@@ -55,8 +57,31 @@ package struct StoreState: ~Copyable {
     @inline(__always)
     package var isForked: Bool { forkGeneration != zp_fork_generation() }
 
+    /// As all threads agree on it.
+    var phase: Phase {
+        Phase(rawValue: phaseValue.load(ordering: .sequentiallyConsistent)) ?? .closed
+    }
+
+    /// Whether transactions may begin.
+    @inline(__always)
+    var isOpen: Bool { phaseValue.load(ordering: .sequentiallyConsistent) == Phase.open.rawValue }
+
+    func setPhase(_ phase: Phase) {
+        phaseValue.store(phase.rawValue, ordering: .sequentiallyConsistent)
+    }
+
+    /// Leaves the phase `open` for another.
+    ///
+    /// - Returns: false if another thread has.
+    func leaveOpen(for phase: Phase) -> Bool {
+        phaseValue.compareExchange(
+            expected: Phase.open.rawValue, desired: phase.rawValue,
+            ordering: .sequentiallyConsistent
+        ).exchanged
+    }
+
     /// Whether the store is closed, or a thread has begun to close it for good.
-    package var isClosed: Bool { phase.load(ordering: .sequentiallyConsistent) == .closed }
+    package var isClosed: Bool { phase == .closed }
 
     /// Waits until no thread is inside a call.
     package func waitForCalls() {
@@ -110,7 +135,8 @@ extension StoreState {
         guard place.isUsed else {
             return state.initialize(
                 to: StoreState(
-                    of: store, source: source, shared: shared, process: process, pagesMax: pagesMax))
+                    of: store, source: source, shared: shared, process: process, pagesMax: pagesMax)
+            )
         }
         state.pointee.store = store
         state.pointee.source = source
@@ -119,13 +145,13 @@ extension StoreState {
         state.pointee.pagesMax = pagesMax
         state.pointee.forkGeneration = zp_fork_generation()
         state.pointee.databases = DatabaseNames()
-        state.pointee.phase.store(.open, ordering: .sequentiallyConsistent)
+        state.pointee.setPhase(.open)
     }
 
     /// Keeps a state for the next store.
     static func recycle(_ state: UnsafeMutablePointer<StoreState>) {
         guard !state.pointee.isForked else { return }
-        state.pointee.phase.store(.closed, ordering: .sequentiallyConsistent)
+        state.pointee.setPhase(.closed)
         free.withLock {
             $0.forgetParents()
             $0.states.append(state)

@@ -1,3 +1,4 @@
+import CZeroDBPlatform
 import Glibc
 import Synchronization
 
@@ -38,6 +39,8 @@ package struct TransactionState: ~Copyable {
     /// `zp_fork_generation()` when the environment was opened.
     package private(set) var forkGeneration: UInt32
     var readerSlot = -1
+    /// When a write transaction began, in ticks of the machine.
+    var began: UInt64 = 0
     /// What a write transaction's commit waits for.
     var durability = Durability.full
     /// What the transaction may change; nil in a read transaction.
@@ -193,6 +196,13 @@ package struct TransactionState: ~Copyable {
 
     @inline(__always)
     package func leave() { isEntered.store(false, ordering: .releasing) }
+
+    /// Says that this thread uses a write transaction that it has entered.
+    @inline(__always)
+    package func noteUser() {
+        guard isWrite else { return }
+        storeState.pointee.writerUser.store(zp_thread_id(), ordering: .relaxed)
+    }
 
     /// After an error in the middle of a change, the transaction can only be aborted.
     mutating func markFailed(_ error: DatabaseError) {

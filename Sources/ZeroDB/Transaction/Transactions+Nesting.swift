@@ -73,6 +73,7 @@ extension Transactions {
         }
         let (claim, _) = try claim(store, of: 0)
         claim.state.pointee.beginNested(in: parent)
+        claim.state.pointee.began = zp_ticks()
         // What the parent's caller has filled is the parent's, whatever becomes of the nested one.
         write.pointee.logReservedValue()
         write.pointee.savepoints.append(Savepoint(write.pointee))

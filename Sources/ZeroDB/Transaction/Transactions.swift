@@ -58,7 +58,7 @@ package enum Transactions {
         // one, and waits until its tag says more, or this sees the phase. The handle is looked at
         // again, because only then it is known that the state is still its store's.
         table.setTag(tag(of: store) | beginning, at: claim.index)
-        if store.pointee.phase.load(ordering: .sequentiallyConsistent) != .open
+        if !store.pointee.isOpen
             || !isAlive(environment) || store.pointee.isForked
         {
             try waitToBegin(store, environment, claim.index)
@@ -80,7 +80,7 @@ package enum Transactions {
     @inline(__always)
     private static func isAlive(_ environment: UInt64) -> Bool {
         environment == 0
-            || zp_resolve_handle(zp_handle_table_of(UInt64(ZP_ENVIRONMENTS)), environment) != nil
+            || zp_handle_is_alive(zp_handle_table_of(UInt64(ZP_ENVIRONMENTS)), environment)
     }
 
     /// Waits while a thread decides whether the environment can be closed.
@@ -97,7 +97,7 @@ package enum Transactions {
             } else if store.pointee.isForked {
                 error = DatabaseError.forked
             } else {
-                switch store.pointee.phase.load(ordering: .sequentiallyConsistent) {
+                switch store.pointee.phase {
                 case .open: return
                 case .deciding: error = nil
                 case .draining:
@@ -159,7 +159,9 @@ package enum Transactions {
                 + "larger max_readers")
     }
 
-    @inline(__always)
+    /// Not inlined: on its own it keeps the transaction's address in a register, of which a copy of all
+    /// that the snapshot is needs many.
+    @inline(never)
     private static func pin(_ state: UnsafeMutablePointer<TransactionState>) {
         state.pointee.storeState.pointee.shared.pinNewest(
             slot: state.pointee.readerSlot, to: state.pointee.metaBytes)
@@ -170,17 +172,19 @@ package enum Transactions {
 
     /// Begins the write transaction, after waiting for the one before it.
     ///
-    /// - Parameter environment: as for `claim`.
-    /// - Throws: `readOnly`, `panic`, `busy` if this thread has one open or the environment is being
-    ///   closed, `forked`, `badHandle`, a system error.
+    /// - Parameters:
+    ///   - environment: as for `claim`.
+    ///   - wait: for how long it may; nil for what the environment's options say.
+    /// - Throws: `readOnly`, `panic`, `busy` if this thread has one open, the wait comes to its end or
+    ///   is in vain, or the environment is being closed; `forked`, `badHandle`, a system error.
     package static func beginWrite(
         _ storeState: UnsafeMutablePointer<StoreState>, of environment: UInt64 = 0,
-        durability: Durability? = nil
+        durability: Durability? = nil, wait: WriterWait? = nil
     ) throws(DatabaseError) -> TransactionClaim {
         let (claim, index) = try claim(storeState, of: environment)
         let store = storeState.pointee.store
         do throws(DatabaseError) {
-            try becomeWriter(store)
+            try becomeWriter(store, wait ?? store.options.writerWait)
         } catch {
             giveBack(claim, index)
             throw error
@@ -203,6 +207,7 @@ package enum Transactions {
             state.pointee.meta, store: store,
             logLimit: chosen == .none ? 0 : Log.recordSizeMax)
         state.pointee.write = write
+        state.pointee.began = zp_ticks()
         state.pointee.source.frames = write.pointee.workspace.pointee.frames
         state.pointee.status = .active
         state.pointee.leave()
@@ -210,7 +215,9 @@ package enum Transactions {
     }
 
     /// Takes the writer's lock for this thread.
-    private static func becomeWriter(_ store: Store) throws(DatabaseError) {
+    private static func becomeWriter(
+        _ store: Store, _ wait: WriterWait
+    ) throws(DatabaseError) {
         guard !store.options.isReadOnly else {
             throw DatabaseError(
                 .readOnly, "a write transaction in an environment that was opened for reading only")
@@ -224,7 +231,7 @@ package enum Transactions {
         }
         try store.checkPoison()
         try store.makeRoom()
-        try store.lockWriter()
+        try store.lockWriter(wait)
         do throws(DatabaseError) {
             try store.checkPoison()
             try store.keepTipNear()
