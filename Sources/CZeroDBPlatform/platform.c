@@ -21,18 +21,18 @@ zp_error *zp_thread_error(void) { return &thread_error; }
 
 zp_slot_hints *zp_thread_slot_hints(void) { return &thread_hints; }
 
-static _Thread_local uint64_t thread_number;
 static uint64_t threads_numbered;
 
 /* Linux has no process id, nor thread id, beyond 22 bits. */
 enum { THREAD_ID_BITS = 22 };
 
 uint64_t zp_thread_id(void) {
-    if (thread_number == 0) {
+    zp_slot_hints *hints = &thread_hints;
+    if (hints->thread == 0) {
         uint64_t serial = __atomic_add_fetch(&threads_numbered, 1, __ATOMIC_RELAXED);
-        thread_number = serial << THREAD_ID_BITS | (uint64_t)gettid();
+        hints->thread = serial << THREAD_ID_BITS | (uint64_t)gettid();
     }
-    return thread_number;
+    return hints->thread;
 }
 
 bool zp_thread_has_ended(uint64_t thread) {
@@ -167,7 +167,7 @@ static void after_fork_in_parent(void) {
 
 static void after_fork_in_child(void) {
     __atomic_fetch_add(&zp_fork_generation_value, 1, __ATOMIC_RELAXED);
-    thread_number = 0;
+    thread_hints.thread = 0;
     pthread_mutex_init(&process_mutex, NULL);
     pthread_mutex_init(&abandoned_mutex, NULL);
     int nowhere = -1;

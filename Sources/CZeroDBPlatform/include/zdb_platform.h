@@ -25,8 +25,10 @@ typedef struct zp_error {
 zp_error *zp_thread_error(void);
 
 /** Where this thread last found a free slot of each kind. Only a hint: a slot is taken by
- *  compare-and-swap, so a thread that ends leaks nothing. */
+ *  compare-and-swap, so a thread that ends leaks nothing. And its zp_thread_id(), 0 before that has
+ *  been called. */
 typedef struct zp_slot_hints {
+    uint64_t thread;
     uint32_t transaction;
     uint32_t reader;
     uint32_t cursor;

@@ -72,9 +72,11 @@ extension SharedState {
     func claimReader(_ process: Owner) -> Int? {
         let hint = zp_thread_slot_hints()
         let last = Int(hint?.pointee.reader ?? 0)
+        let known = hint?.pointee.thread ?? 0
+        let thread = known != 0 ? known : zp_thread_id()
         let readers = self.readers
-        if last < readers, claim(last, process) { return last }
-        for slot in 0..<readers where claim(slot, process) {
+        if last < readers, claim(last, process, thread) { return last }
+        for slot in 0..<readers where claim(slot, process, thread) {
             hint?.pointee.reader = UInt32(truncatingIfNeeded: slot)
             return slot
         }
@@ -82,7 +84,7 @@ extension SharedState {
     }
 
     @inline(__always)
-    private func claim(_ slot: Int, _ process: Owner) -> Bool {
+    private func claim(_ slot: Int, _ process: Owner, _ thread: UInt64) -> Bool {
         let identity = process.raw
         let ownerWord = owner(slot)
         guard ownerWord.pointee.load(ordering: .relaxed) == 0 else { return false }
@@ -97,8 +99,7 @@ extension SharedState {
         // Only for people to read: neither decides anything.
         word(slotOffset(slot) + Layout.slotProcessID).pointee.store(
             UInt64(UInt32(bitPattern: process.processID)), ordering: .relaxed)
-        word(slotOffset(slot) + Layout.slotThread).pointee.store(
-            zp_thread_id(), ordering: .relaxed)
+        word(slotOffset(slot) + Layout.slotThread).pointee.store(thread, ordering: .relaxed)
         var used = slotsUsed.pointee.load(ordering: .relaxed)
         while used <= UInt64(slot) {
             let result = slotsUsed.pointee.compareExchange(
