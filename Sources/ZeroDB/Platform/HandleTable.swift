@@ -162,6 +162,11 @@ package struct HandleTable<Object: ~Copyable>: @unchecked Sendable {
         return tagWord(slots, index).pointee.load(ordering: .sequentiallyConsistent)
     }
 
+    /// How many slots in use have a tag.
+    package func count(tagged tag: UInt) -> Int {
+        (0..<count).count { self.tag(at: $0) == tag }
+    }
+
     /// Makes the handle of a slot dead; the slot stays taken.
     package func invalidate(_ index: Int) {
         guard let slots else { return }

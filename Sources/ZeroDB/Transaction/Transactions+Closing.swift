@@ -85,11 +85,9 @@ extension Transactions {
     /// begin.
     private static func openCount(_ state: UnsafeMutablePointer<StoreState>) -> Int {
         let tag = tag(of: state)
-        var count = 0
         for index in 0..<table.count {
             while table.tag(at: index) == tag | beginning { sched_yield() }
-            if table.tag(at: index) == tag { count += 1 }
         }
-        return count
+        return table.count(tagged: tag)
     }
 }
