@@ -157,10 +157,12 @@ int zp_map_without_children(int fd, size_t length, void **address) {
 static void before_fork(void) {
     pthread_mutex_lock(&process_mutex);
     pthread_mutex_lock(&abandoned_mutex);
-    __atomic_fetch_add(&forks, 1, __ATOMIC_SEQ_CST);
 }
 
 static void after_fork_in_parent(void) {
+    /* After the fork and before the list can be changed: a thread that has opened a file meanwhile,
+     * even after before_fork(), sees it when it has put the descriptor on the list. */
+    __atomic_fetch_add(&forks, 1, __ATOMIC_SEQ_CST);
     pthread_mutex_unlock(&abandoned_mutex);
     pthread_mutex_unlock(&process_mutex);
 }

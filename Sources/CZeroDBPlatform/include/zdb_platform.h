@@ -94,7 +94,7 @@ int zp_watch_forks(void);
  *  descriptor then leads to /dev/null. Returns 0 or an errno. */
 int zp_abandon_in_child(int fd);
 
-/** How often this process has begun to fork, once zp_watch_forks() has been called. A descriptor that
+/** How often this process has forked, once zp_watch_forks() has been called. A descriptor that
  *  is not abandoned yet when this changes may be in a child too. */
 uint64_t zp_forks(void);
 
