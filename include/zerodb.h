@@ -87,7 +87,7 @@ const char *zdb_version(int *major, int *minor, int *patch);
 #define ZDB_READ_ONLY (-14)
 /** In use: two threads in one write transaction, an environment that is closed while
  *  transactions are open, a second environment of one process on one path, a second write
- *  transaction of the same thread. */
+ *  transaction of the same thread, a wait for another that has come to its end. */
 #define ZDB_BUSY (-15)
 /** The handle was inherited through fork(); open the environment anew in the child. */
 #define ZDB_FORKED (-16)
@@ -206,7 +206,8 @@ typedef struct zdb_env_options {
     uint64_t log_size;       /**< bytes of log after which a checkpoint is made, from 1 MiB to
                                   1 TiB; default 64 MiB */
     uint32_t threads;        /**< ZDB_THREADS_ */
-    uint32_t reserved;       /**< 0 */
+    uint32_t writer_wait_ms; /**< milliseconds that zdb_txn_begin() waits for another write
+                                  transaction, then ZDB_BUSY; default 0: until that has ended */
     zdb_log_fn log;          /**< NULL: events are not reported */
     void *log_context;       /**< passed to log */
 } zdb_env_options;
@@ -235,10 +236,31 @@ static inline int zdb_env_options_init(zdb_env_options *options) {
  *  attempt could mistake for written: it reads, replays, writes and flushes anew. */
 int zdb_env_open(const char *path, const zdb_env_options *options, zdb_env **env);
 
-/** Closes the environment. All its cursors are closed with it.
+/** Closes the environment. All its cursors are closed with it. Waits for the calls of other threads
+ *  that are under way; what they call later returns ZDB_BAD_HANDLE.
  *  @return ZDB_OK; ZDB_BAD_HANDLE; ZDB_BUSY if a transaction is still open, and then nothing
- *  is closed. */
+ *  is closed; ZDB_PANIC or an errno if the last flush or checkpoint failed, or one in the background
+ *  after which no call has returned ZDB_PANIC: the environment is closed all the same. */
 int zdb_env_close(zdb_env *env);
+
+/** zdb_env_close_wait(): wait until all transactions have ended. */
+#define ZDB_WAIT_FOREVER 0xffffffffu
+/** zdb_env_close_wait(): end the transactions that are open. */
+#define ZDB_CLOSE_ABORT 0x1u
+
+/** Closes the environment when its transactions have ended, so that a server can shut down. From the
+ *  call on no transaction begins in this process: zdb_txn_begin() returns ZDB_BUSY, also to threads of
+ *  this process that wait for another of its threads to end its write transaction.
+ *
+ *  With ZDB_CLOSE_ABORT it does not wait for transactions but ends them, as zdb_txn_abort() does. It
+ *  waits for threads that are inside a call with a write transaction. No other thread may be reading
+ *  in a read transaction: keys and values that it has been given are bytes of 0 afterwards, and their
+ *  address space stays reserved until the process ends.
+ *  @param timeout_ms  milliseconds that it waits at most, or ZDB_WAIT_FOREVER.
+ *  @param flags       0 or ZDB_CLOSE_ABORT.
+ *  @return as zdb_env_close(); ZDB_BUSY if a transaction is still open when the time is over, or
+ *  another thread is closing the environment: then transactions can begin again. */
+int zdb_env_close_wait(zdb_env *env, uint32_t timeout_ms, uint32_t flags);
 
 /** Waits until every commit is on disk, whatever its durability. One flush of the log, or a
  *  checkpoint if there are commits that were not logged. Does nothing in an environment opened
@@ -292,6 +314,7 @@ typedef struct zdb_reader {
     uint32_t process_id; /**< as its process knew it; nothing depends on it */
     uint64_t thread;     /**< a number of its thread, meaningful in its process only */
     uint64_t txn_id;     /**< the transaction whose state it sees; UINT64_MAX if it was reset */
+    uint64_t open_ns;    /**< nanoseconds since it began to see that state */
 } zdb_reader;
 
 /** Called by zdb_reader_list() for each reader; *reader is valid during the call. */
@@ -334,6 +357,9 @@ int zdb_env_verify(zdb_env *env, zdb_verify_fn on_problem, void *context,
 
 /* ------------------------------------------------------------- transactions */
 
+/** zdb_txn_begin(): return ZDB_BUSY instead of waiting for another write transaction. */
+#define ZDB_NOWAIT 0x4u
+
 /** Levels of nested transactions below an outermost one, at most. */
 #define ZDB_MAX_NESTING 64
 
@@ -352,11 +378,14 @@ int zdb_env_verify(zdb_env *env, zdb_verify_fn on_problem, void *context,
  *  began.
  *  @param parent  NULL, or a write transaction that has no child.
  *  @param flags   0 or ZDB_RDONLY; for a write transaction, one of ZDB_DURABILITY_ in place of
- *                 the environment's. With a parent 0.
+ *                 the environment's, and ZDB_NOWAIT. With a parent 0.
  *  @param txn     receives the handle; set to NULL on failure.
  *  @return ZDB_OK; ZDB_READ_ONLY; ZDB_READERS_FULL; ZDB_PANIC; ZDB_BUSY if this thread has a
- *  write transaction in the environment already, as it would wait for itself; ZDB_INCOMPATIBLE
- *  for two durabilities, or one with ZDB_RDONLY; ZDB_FULL if another process has let the
+ *  write transaction in the environment already, as it would wait for itself; if another write
+ *  transaction is open and ZDB_NOWAIT is given or the wait is over (writer_wait_ms), with the id
+ *  of its process, where that is known, in the message; if the thread of this process that used
+ *  that transaction last has ended; or if the environment is being closed; ZDB_INCOMPATIBLE
+ *  for two durabilities, or one or ZDB_NOWAIT with ZDB_RDONLY; ZDB_FULL if another process has let the
  *  environment grow beyond what this one has mapped; ZDB_FORKED; an errno. With a parent:
  *  ZDB_BAD_TXN; ZDB_INCOMPATIBLE for a parent that only reads or is of another environment;
  *  ZDB_FULL beyond ZDB_MAX_NESTING levels. */
@@ -372,7 +401,8 @@ int zdb_txn_begin(zdb_env *env, zdb_txn *parent, uint32_t flags, zdb_txn **txn);
  *  ZDB_FULL, ZDB_TXN_FULL; ZDB_PANIC; an errno (ENOSPC, EIO, ...). */
 int zdb_txn_commit(zdb_txn *txn);
 
-/** Ends the transaction and forgets its changes. NULL is allowed.
+/** Ends the transaction and forgets its changes. NULL is allowed. Any thread may do this, such as for
+ *  a thread that has ended (see zdb_txn_list()), while none is inside a call with the transaction.
  *  @return ZDB_OK; ZDB_BAD_TXN if a child is open, and then nothing has happened. */
 int zdb_txn_abort(zdb_txn *txn);
 
@@ -390,6 +420,24 @@ uint64_t zdb_txn_id(zdb_txn *txn);
 
 /** The environment of a transaction; NULL if txn is no live transaction. */
 zdb_env *zdb_txn_env(zdb_txn *txn);
+
+/** An open transaction of this process. */
+typedef struct zdb_txn_info {
+    zdb_txn *txn;          /**< its handle */
+    uint64_t txn_id;       /**< as zdb_txn_id(); UINT64_MAX if it was reset */
+    uint64_t thread;       /**< the thread that began it; of a write transaction the last that used it */
+    uint64_t open_ns;      /**< nanoseconds since it began, or was renewed */
+    uint32_t flags;        /**< ZDB_RDONLY for a read transaction */
+    uint32_t thread_ended; /**< 1 if that thread has ended */
+} zdb_txn_info;
+
+/** Called by zdb_txn_list() for each transaction; *info is valid during the call. */
+typedef void (*zdb_txn_fn)(void *context, const zdb_txn_info *info);
+
+/** Lists the transactions that this process has open in the environment, so that one that a thread
+ *  has left behind can be found, and ended with zdb_txn_abort(). O(transactions of the process).
+ *  @param on_txn  called for each, on this thread; not NULL. It may end the transaction. */
+int zdb_txn_list(zdb_env *env, zdb_txn_fn on_txn, void *context);
 
 /* ---------------------------------------------------------------- databases */
 

@@ -28,6 +28,7 @@ public func zdb_cursor_open(
             Handles.cursors.setObject(object, at: claim.index)
         }
         object.pointee.begin(state, handle: Handles.number(txn), database: Int(db))
+        Handles.cursors.setTag(UInt(bitPattern: state.pointee.storeState), at: claim.index)
         cursor.pointee = Handles.pointer(claim.handle)
         return ZDB_OK
     }
@@ -42,7 +43,7 @@ public func zdb_cursor_close(_ cursor: OpaquePointer?) -> Int32 {
     guard object.pointee.forkGeneration == zp_fork_generation() else {
         return Results.fail(DatabaseError.forked)
     }
-    Handles.cursors.release(HandleTable<CursorState>.index(of: Handles.number(cursor)))
+    Handles.cursors.release(handle: Handles.number(cursor))
     return ZDB_OK
 }
 

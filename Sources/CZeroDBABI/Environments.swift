@@ -26,7 +26,8 @@ public func zdb_env_options_init_size(
         max_size: defaults.maxSize, max_txn_pages: defaults.maxTransactionPages,
         checksum: ZDB_CHECKSUM_DEFAULT, max_readers: UInt32(defaults.maxReaders),
         file_mode: defaults.fileMode, durability: ZDB_DURABILITY_DEFAULT,
-        log_size: defaults.logSize, threads: ZDB_THREADS_DEFAULT, reserved: 0,
+        log_size: defaults.logSize, threads: ZDB_THREADS_DEFAULT,
+        writer_wait_ms: defaults.writerWaitMilliseconds,
         log: nil, log_context: nil)
     return ZDB_OK
 }
@@ -39,9 +40,6 @@ private func engineOptions(
     guard let options = options?.pointee else { return result }
     try Results.checkSize(options.struct_size, of: zdb_env_options.self, "zdb_env_open")
     try Results.checkFlags(options.flags, allowed: ZDB_RDONLY | ZDB_NOCREATE, "zdb_env_open")
-    guard options.reserved == 0 else {
-        throw DatabaseError(.badArgument, "zdb_env_open: options->reserved must be 0")
-    }
     result.isReadOnly = options.flags & ZDB_RDONLY != 0
     result.createsIfMissing = options.flags & ZDB_NOCREATE == 0
     if options.page_size != 0 { result.pageSize = Int(options.page_size) }
@@ -82,6 +80,7 @@ private func engineOptions(
             event.message.withCString { log(context, event.level.rawValue, $0) }
         }
     }
+    result.writerWaitMilliseconds = options.writer_wait_ms
     result.usesThread = options.threads == ZDB_THREADS_DEFAULT
     if options.file_mode != 0 { result.fileMode = options.file_mode }
     return result
@@ -110,36 +109,40 @@ public func zdb_env_open(
         Handles.prepare()
         let bytes = UnsafeRawBufferPointer(start: path, count: strlen(path))
         let environment = try Environment(pathBytes: Array(bytes), options: engineOptions)
-        guard let claim = Handles.environments.claim(hint: 0) else {
-            throw DatabaseError(.busy, "4096 environments are open in this process; close some")
-        }
-        let object = EnvironmentHandle(environment)
-        if let known = Handles.environments.object(at: claim.index) {
-            known.pointee = object
-        } else {
-            let new = UnsafeMutablePointer<EnvironmentHandle>.allocate(capacity: 1)
-            new.initialize(to: object)
-            Handles.environments.setObject(new, at: claim.index)
-        }
-        env.pointee = Handles.pointer(claim.handle)
+        env.pointee = try Handles.open(environment)
         return ZDB_OK
     }
 }
 
 @_cdecl("zdb_env_close") @implementation
 public func zdb_env_close(_ env: OpaquePointer?) -> Int32 {
+    Results.catching { () throws(DatabaseError) in try close(env, .never, endsOthers: false) }
+}
+
+@_cdecl("zdb_env_close_wait") @implementation
+public func zdb_env_close_wait(
+    _ env: OpaquePointer?, _ timeout_ms: UInt32, _ flags: UInt32
+) -> Int32 {
     Results.catching { () throws(DatabaseError) in
-        let object = try Handles.environment(env)
-        try object.pointee.environment.close()
-        let state = object.pointee.state
-        let cursors = Handles.cursors
-        for index in 0..<cursors.count where cursors.handle(at: index) != nil {
-            if cursors.object(at: index)?.pointee.storeState == state {
-                cursors.release(index)
-            }
-        }
-        Handles.environments.release(
-            HandleTable<EnvironmentHandle>.index(of: Handles.number(env)))
+        try Results.checkFlags(flags, allowed: ZDB_CLOSE_ABORT, "zdb_env_close_wait")
+        let wait: WriterWait =
+            timeout_ms == ZDB_WAIT_FOREVER ? .forever : .milliseconds(timeout_ms)
+        return try close(env, wait, endsOthers: flags & ZDB_CLOSE_ABORT != 0)
+    }
+}
+
+/// Closes an environment and its handle. What cannot be written then is an error, but the handle is
+/// dead.
+private func close(
+    _ env: OpaquePointer?, _ wait: WriterWait, endsOthers: Bool
+) throws(DatabaseError) -> Int32 {
+    let environment = try Handles.environment(env)
+    switch try environment.closeOnce(wait, endsOthers: endsOthers) {
+    case .closedBefore:
+        throw DatabaseError(.badHandle, "another thread has closed the environment")
+    case .closed(let failure):
+        Handles.close(env)
+        if let failure { throw failure }
         return ZDB_OK
     }
 }
@@ -147,7 +150,7 @@ public func zdb_env_close(_ env: OpaquePointer?) -> Int32 {
 @_cdecl("zdb_env_sync") @implementation
 public func zdb_env_sync(_ env: OpaquePointer?) -> Int32 {
     Results.catching { () throws(DatabaseError) in
-        try Handles.environment(env).pointee.environment.sync()
+        try Handles.environment(env).sync()
         return ZDB_OK
     }
 }
@@ -155,7 +158,7 @@ public func zdb_env_sync(_ env: OpaquePointer?) -> Int32 {
 @_cdecl("zdb_env_checkpoint") @implementation
 public func zdb_env_checkpoint(_ env: OpaquePointer?) -> Int32 {
     Results.catching { () throws(DatabaseError) in
-        try Handles.environment(env).pointee.environment.checkpoint()
+        try Handles.environment(env).checkpoint()
         return ZDB_OK
     }
 }
@@ -163,7 +166,7 @@ public func zdb_env_checkpoint(_ env: OpaquePointer?) -> Int32 {
 @_cdecl("zdb_env_max_key_size") @implementation
 public func zdb_env_max_key_size(_ env: OpaquePointer?) -> Int {
     do throws(DatabaseError) {
-        return try Handles.environment(env).pointee.environment.maxKeySize
+        return try Handles.environment(env).maxKeySize
     } catch {
         _ = Results.fail(error)
         return 0
@@ -173,7 +176,7 @@ public func zdb_env_max_key_size(_ env: OpaquePointer?) -> Int {
 @_cdecl("zdb_env_info") @implementation
 public func zdb_env_info(_ env: OpaquePointer?, _ info: UnsafeMutablePointer<zdb_info>?) -> Int32 {
     Results.catching { () throws(DatabaseError) in
-        let environment = try Handles.environment(env).pointee.environment
+        let environment = try Handles.environment(env)
         guard let info else { throw Results.null("info", "zdb_env_info") }
         try Results.checkSize(info.pointee.struct_size, of: zdb_info.self, "zdb_env_info")
         let known = try environment.info()
@@ -215,7 +218,7 @@ public func zdb_env_verify(
     _ report: UnsafeMutablePointer<zdb_verify_report>?
 ) -> Int32 {
     Results.catching { () throws(DatabaseError) in
-        let environment = try Handles.environment(env).pointee.environment
+        let environment = try Handles.environment(env)
         if let report {
             try Results.checkSize(
                 report.pointee.struct_size, of: zdb_verify_report.self, "zdb_env_verify")

@@ -3,18 +3,29 @@
 
 import CZeroDB
 import CZeroDBPlatform
+import Synchronization
 import ZeroDB
 
-/// What an environment's handle names. The environment stays in memory, closed, until its slot
-/// is used again: a thread that comes too late finds it closed, not gone.
-struct EnvironmentHandle {
-    var environment: Environment
-    /// What its transactions begin with, reached without counting a reference.
-    var state: UnsafeMutablePointer<StoreState>
+/// What an environment's handle names.
+struct EnvironmentHandle: ~Copyable {
+    /// nil while the slot is free. Only for a thread that counts among the calls of `state`, after it
+    /// has seen that the handle is alive.
+    var environment: Environment?
+    /// The address of what its transactions begin with: memory that is never given back, so that a
+    /// thread that comes too late can look at it.
+    private let address = Atomic<UInt>(0)
 
-    init(_ environment: Environment) {
+    /// For a slot that is used for the first time. Any state will do until `open`.
+    init() {}
+
+    mutating func open(_ environment: Environment) {
         self.environment = environment
-        state = environment.store.state
+        address.store(UInt(bitPattern: environment.store.state), ordering: .releasing)
+    }
+
+    @inline(__always)
+    var state: UnsafeMutablePointer<StoreState>? {
+        UnsafeMutablePointer(bitPattern: address.load(ordering: .acquiring))
     }
 }
 
@@ -79,17 +90,69 @@ enum Handles {
                     + "\(String(UInt(bitPattern: pointer), radix: 16)))")
     }
 
+    /// The state of an environment's store, for `Transactions`, which looks at the handle again.
     @inline(__always)
-    static func environment(
+    static func storeState(
         _ pointer: OpaquePointer?
-    ) throws(DatabaseError) -> UnsafeMutablePointer<EnvironmentHandle> {
-        guard let object = environments.resolve(number(pointer)) else {
+    ) throws(DatabaseError) -> UnsafeMutablePointer<StoreState> {
+        guard let state = environments.resolve(number(pointer))?.pointee.state else {
             throw bad("environment", pointer)
         }
-        guard object.pointee.state.pointee.forkGeneration == zp_fork_generation() else {
-            throw DatabaseError.forked
+        return state
+    }
+
+    /// An environment, which stays in memory as long as the caller has it. Another thread may close
+    /// it: its functions see to that.
+    static func environment(_ pointer: OpaquePointer?) throws(DatabaseError) -> Environment {
+        let state = try storeState(pointer)
+        // `close` makes the handle dead, then waits for the calls it sees, and then lets the
+        // environment go: either it sees this one, or this sees that the handle is dead.
+        state.pointee.calls.add(1, ordering: .sequentiallyConsistent)
+        defer { state.pointee.calls.subtract(1, ordering: .sequentiallyConsistent) }
+        guard let object = environments.resolve(number(pointer)), object.pointee.state == state
+        else { throw bad("environment", pointer) }
+        if state.pointee.isForked { throw DatabaseError.forked }
+        guard let environment = object.pointee.environment else {
+            throw bad("environment", pointer)
         }
-        return object
+        return environment
+    }
+
+    /// A handle for an environment.
+    static func open(_ environment: Environment) throws(DatabaseError) -> OpaquePointer? {
+        guard let claim = environments.claim(hint: 0) else {
+            throw DatabaseError(.busy, "4096 environments are open in this process; close some")
+        }
+        let object: UnsafeMutablePointer<EnvironmentHandle>
+        if let known = environments.object(at: claim.index) {
+            object = known
+        } else {
+            object = .allocate(capacity: 1)
+            object.initialize(to: EnvironmentHandle())
+            environments.setObject(object, at: claim.index)
+        }
+        object.pointee.open(environment)
+        return Handles.pointer(claim.handle)
+    }
+
+    /// Makes the handle of an environment that this thread has closed dead, and those of its cursors.
+    static func close(_ pointer: OpaquePointer?) {
+        let index = HandleTable<EnvironmentHandle>.index(of: number(pointer))
+        guard let object = environments.object(at: index), let state = object.pointee.state else {
+            return
+        }
+        let tag = UInt(bitPattern: state)
+        for index in 0..<cursors.count {
+            // In this order: a tag is of the handle that the slot has while it has the tag.
+            guard let handle = cursors.handle(at: index), cursors.tag(at: index) == tag else {
+                continue
+            }
+            cursors.release(handle: handle)
+        }
+        environments.invalidate(index)
+        state.pointee.waitForCalls()
+        object.pointee.environment = nil
+        environments.release(index)
     }
 
     /// The handle of a transaction's environment.
@@ -129,6 +192,21 @@ enum Handles {
         return object
     }
 
+    /// A transaction that this thread is alone in until it leaves. The handle is looked at again: another
+    /// thread may have ended the transaction, and the slot may be of the next.
+    @inline(__always)
+    static func enter(
+        _ pointer: OpaquePointer?, _ state: UnsafeMutablePointer<TransactionState>
+    ) throws(DatabaseError) {
+        try state.pointee.enter()
+        guard zp_handle_is_alive(zp_handle_table_of(UInt64(ZP_TRANSACTIONS)), number(pointer))
+        else {
+            state.pointee.leave()
+            throw bad("transaction", pointer)
+        }
+        state.pointee.noteUser()
+    }
+
     /// Runs a body in a transaction. A write transaction admits one thread at a time.
     @inline(__always)
     static func withTransaction(
@@ -138,7 +216,7 @@ enum Handles {
         do throws(DatabaseError) {
             let state = try transaction(pointer)
             guard state.pointee.isWrite else { return try body(state) }
-            try state.pointee.enter()
+            try enter(pointer, state)
             defer { state.pointee.leave() }
             return try body(state)
         } catch {
@@ -155,7 +233,7 @@ enum Handles {
     ) -> Int32 {
         do throws(DatabaseError) {
             let state = try transaction(pointer)
-            try state.pointee.enter()
+            try enter(pointer, state)
             defer { state.pointee.leave() }
             try state.pointee.checkChildless()
             return try body(state)
@@ -182,6 +260,11 @@ enum Handles {
             }
             guard state.pointee.isWrite else { return try body(cursor) }
             try state.pointee.enter()
+            guard ZeroDB.transaction(of: cursor.pointee.transactionHandle) == state else {
+                state.pointee.leave()
+                throw endedTransaction
+            }
+            state.pointee.noteUser()
             defer { state.pointee.leave() }
             return try body(cursor)
         } catch {

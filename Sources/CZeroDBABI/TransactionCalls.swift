@@ -12,16 +12,19 @@ public func zdb_txn_begin(
 ) -> Int32 {
     txn?.pointee = nil
     return Results.catching { () throws(DatabaseError) in
-        let store = try Handles.environment(env).pointee.state
+        let store = try Handles.storeState(env)
         guard let txn else { throw Results.null("txn", "zdb_txn_begin") }
         let durabilityFlags =
             ZDB_DURABILITY_FULL | ZDB_DURABILITY_RELAXED | ZDB_DURABILITY_NONE
-        try Results.checkFlags(flags, allowed: ZDB_RDONLY | durabilityFlags, "zdb_txn_begin")
-        let durability = engineDurability(flags)
-        guard flags == 0 || flags == ZDB_RDONLY || durability != nil else {
+        try Results.checkFlags(
+            flags, allowed: ZDB_RDONLY | ZDB_NOWAIT | durabilityFlags, "zdb_txn_begin")
+        let others = flags & ~ZDB_NOWAIT
+        let durability = engineDurability(others)
+        guard flags == ZDB_RDONLY || others == 0 || durability != nil else {
             throw DatabaseError(
                 .incompatible,
-                "zdb_txn_begin: one durability at a time, and none for a read transaction")
+                "zdb_txn_begin: one durability at a time; none, and no ZDB_NOWAIT, for a read "
+                    + "transaction")
         }
         let claim: TransactionClaim
         if parent != nil {
@@ -33,9 +36,12 @@ public func zdb_txn_begin(
             }
             claim = try Transactions.beginNested(in: Handles.transaction(parent), store)
         } else if flags & ZDB_RDONLY != 0 {
-            claim = try Transactions.beginRead(store)
+            claim = try Transactions.beginRead(store, of: Handles.number(env))
         } else {
-            claim = try Transactions.beginWrite(store, durability: durability)
+            claim = try Transactions.beginWrite(
+                store, of: Handles.number(env), durability: durability,
+                wait: flags & ZDB_NOWAIT != 0 ? .never : nil)
+            claim.state.pointee.noteUser()
         }
         txn.pointee = Handles.pointer(claim.handle)
         return ZDB_OK
@@ -46,7 +52,7 @@ public func zdb_txn_begin(
 public func zdb_txn_commit(_ txn: OpaquePointer?) -> Int32 {
     Results.catching { () throws(DatabaseError) in
         let state = try Handles.transaction(txn)
-        try state.pointee.enter()
+        try Handles.enter(txn, state)
         try Transactions.commit(TransactionClaim(state, Handles.number(txn)))
         return ZDB_OK
     }
@@ -57,7 +63,7 @@ public func zdb_txn_abort(_ txn: OpaquePointer?) -> Int32 {
     guard txn != nil else { return ZDB_OK }
     return Results.catching { () throws(DatabaseError) in
         let state = try Handles.transaction(txn)
-        try state.pointee.enter()
+        try Handles.enter(txn, state)
         try Transactions.abort(TransactionClaim(state, Handles.number(txn)))
         return ZDB_OK
     }
@@ -101,6 +107,25 @@ public func zdb_txn_id(_ txn: OpaquePointer?) -> UInt64 {
     } catch {
         _ = Results.fail(error)
         return 0
+    }
+}
+
+@_cdecl("zdb_txn_list") @implementation
+public func zdb_txn_list(
+    _ env: OpaquePointer?, _ on_txn: zdb_txn_fn?, _ context: UnsafeMutableRawPointer?
+) -> Int32 {
+    Results.catching { () throws(DatabaseError) in
+        let environment = try Handles.environment(env)
+        guard let on_txn else { throw Results.null("on_txn", "zdb_txn_list") }
+        for transaction in try environment.transactions() {
+            var record = zdb_txn_info(
+                txn: Handles.pointer(transaction.handle), txn_id: transaction.id ?? UInt64.max,
+                thread: transaction.thread, open_ns: transaction.openNanoseconds,
+                flags: transaction.isWrite ? 0 : ZDB_RDONLY,
+                thread_ended: transaction.hasThreadEnded ? 1 : 0)
+            on_txn(context, &record)
+        }
+        return ZDB_OK
     }
 }
 

@@ -2,10 +2,15 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "zdb_platform.h"
@@ -17,7 +22,71 @@ zp_error *zp_thread_error(void) { return &thread_error; }
 
 zp_slot_hints *zp_thread_slot_hints(void) { return &thread_hints; }
 
-uint64_t zp_thread_id(void) { return (uint64_t)(uintptr_t)&thread_hints; }
+static uint64_t threads_numbered;
+
+/* Linux has no process id, nor thread id, beyond 22 bits. */
+enum { THREAD_ID_BITS = 22 };
+
+uint64_t zp_thread_id(void) {
+    zp_slot_hints *hints = &thread_hints;
+    if (hints->thread == 0) {
+        uint64_t serial = __atomic_add_fetch(&threads_numbered, 1, __ATOMIC_RELAXED);
+        hints->thread = serial << THREAD_ID_BITS | (uint64_t)gettid();
+    }
+    return hints->thread;
+}
+
+bool zp_thread_has_ended(uint64_t thread) {
+    pid_t id = (pid_t)(thread & ((1u << THREAD_ID_BITS) - 1));
+    return id != 0 && tgkill(getpid(), id, 0) != 0 && errno == ESRCH;
+}
+
+bool zp_process_is_stopped(pid_t process) {
+    char path[32], text[512];
+    snprintf(path, sizeof(path), "/proc/%d/stat", (int)process);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) return false;
+    ssize_t size = read(fd, text, sizeof(text) - 1);
+    close(fd);
+    if (size <= 0) return false;
+    text[size] = 0;
+    /* The state follows the name, which is in parentheses and may have some in it. */
+    const char *end = strrchr(text, ')');
+    return end != NULL && end[1] == ' ' && (end[2] == 'T' || end[2] == 't');
+}
+
+int zp_semaphore_wait(sem_t *semaphore, uint64_t until_ns) {
+    struct timespec until = {(time_t)(until_ns / 1000000000), (long)(until_ns % 1000000000)};
+    while (sem_clockwait(semaphore, CLOCK_MONOTONIC, &until) != 0) {
+        if (errno != EINTR) return errno;
+    }
+    return 0;
+}
+
+static uint64_t monotonic_ns(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
+/* Both clocks when the library was loaded. */
+static uint64_t first_ticks, first_ns;
+
+__attribute__((constructor)) static void note_clocks(void) {
+    first_ns = monotonic_ns();
+    first_ticks = zp_ticks();
+}
+
+uint64_t zp_nanoseconds_since(uint64_t ticks) {
+    uint64_t now, elapsed;
+    /* Long enough for the rate of one clock to the other. */
+    do {
+        now = zp_ticks();
+        elapsed = monotonic_ns() - first_ns;
+    } while (elapsed < 1000000 || now <= first_ticks);
+    if (ticks > now) return 0;
+    return (uint64_t)((double)(now - ticks) * (double)elapsed / (double)(now - first_ticks));
+}
 
 struct zp_handle_table zp_handle_tables[4];
 
@@ -28,8 +97,7 @@ static int fork_watch_result;
 /* Two for each environment that a process may have open. */
 enum { ABANDONED_MAX = 8192 };
 
-/* Descriptors plus one; 0 is a free entry. Written under the mutex, read by a forked child
- * without it: the thread that holds it may not exist there. */
+/* Descriptors plus one; 0 is a free entry. Under the mutex, which a thread that forks holds too. */
 static int abandoned[ABANDONED_MAX];
 static pthread_mutex_t abandoned_mutex = PTHREAD_MUTEX_INITIALIZER;
 
@@ -42,6 +110,13 @@ static void replace_abandoned(int from, int to) {
     }
 }
 
+/* Held while what all environments of the process share is changed. */
+static pthread_mutex_t process_mutex = PTHREAD_MUTEX_INITIALIZER;
+
+void zp_lock_process(void) { pthread_mutex_lock(&process_mutex); }
+
+void zp_unlock_process(void) { pthread_mutex_unlock(&process_mutex); }
+
 int zp_abandon_in_child(int fd) {
     int error = zp_watch_forks();
     if (error != 0) return error;
@@ -51,14 +126,54 @@ int zp_abandon_in_child(int fd) {
     return 0;
 }
 
-void zp_keep_in_child(int fd) {
+void zp_close_abandoned(int fd) {
+    /* A child forked in between would keep the descriptor, and with it the locks. */
     pthread_mutex_lock(&abandoned_mutex);
     replace_abandoned(fd + 1, 0);
+    close(fd);
     pthread_mutex_unlock(&abandoned_mutex);
+}
+
+static uint64_t forks;
+
+uint64_t zp_forks(void) { return __atomic_load_n(&forks, __ATOMIC_SEQ_CST); }
+
+int zp_map_without_children(int fd, size_t length, int writable, void **address) {
+    int error = 0;
+    /* No fork between the two calls. */
+    zp_lock_process();
+    void *map = mmap(NULL, length, writable ? PROT_READ | PROT_WRITE : PROT_READ,
+                     MAP_SHARED | MAP_NORESERVE, fd, 0);
+    if (map == MAP_FAILED) {
+        error = errno;
+    } else {
+        /* Where this is refused, a child may keep the locks of a parent that has died. */
+        madvise(map, length, MADV_DONTFORK);
+    }
+    zp_unlock_process();
+    if (error == 0) *address = map;
+    return error;
+}
+
+/* No thread is in the middle of a change of what the process shares while it forks: the child finds
+ * it whole, and its mutexes free. */
+static void before_fork(void) {
+    pthread_mutex_lock(&process_mutex);
+    pthread_mutex_lock(&abandoned_mutex);
+}
+
+static void after_fork_in_parent(void) {
+    /* After the fork and before the list can be changed: a thread that has opened a file meanwhile,
+     * even after before_fork(), sees it when it has put the descriptor on the list. */
+    __atomic_fetch_add(&forks, 1, __ATOMIC_SEQ_CST);
+    pthread_mutex_unlock(&abandoned_mutex);
+    pthread_mutex_unlock(&process_mutex);
 }
 
 static void after_fork_in_child(void) {
     __atomic_fetch_add(&zp_fork_generation_value, 1, __ATOMIC_RELAXED);
+    thread_hints.thread = 0;
+    pthread_mutex_init(&process_mutex, NULL);
     pthread_mutex_init(&abandoned_mutex, NULL);
     int nowhere = -1;
     for (int i = 0; i < ABANDONED_MAX; i++) {
@@ -71,7 +186,14 @@ static void after_fork_in_child(void) {
     if (nowhere >= 0) close(nowhere);
 }
 
-static void watch_forks(void) { fork_watch_result = pthread_atfork(0, 0, after_fork_in_child); }
+static void watch_forks(void) {
+    fork_watch_result = pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
+}
+
+/* Before any thread can be forking: a fork that is under way misses what is registered meanwhile. */
+__attribute__((constructor)) static void watch_forks_from_the_start(void) {
+    pthread_once(&fork_once, watch_forks);
+}
 
 int zp_watch_forks(void) {
     int result = pthread_once(&fork_once, watch_forks);

@@ -23,6 +23,18 @@ static int call_reader_list(zdb_env *env) {
     return zdb_reader_list(env, ignore_reader, NULL);
 }
 
+static void ignore_transaction(void *context, const zdb_txn_info *info) {
+    (void)context, (void)info;
+}
+
+static int call_txn_list(zdb_env *env) {
+    return zdb_txn_list(env, ignore_transaction, NULL);
+}
+
+static int call_close_wait(zdb_env *env) {
+    return zdb_env_close_wait(env, 0, 0);
+}
+
 static int call_reader_check(zdb_env *env) {
     uint32_t dead;
     return zdb_reader_check(env, &dead);
@@ -51,8 +63,10 @@ const struct env_call env_calls[] = {
     {"zdb_env_verify", call_env_verify},
     {"zdb_reader_list", call_reader_list},
     {"zdb_reader_check", call_reader_check},
+    {"zdb_txn_list", call_txn_list},
     {"zdb_txn_begin, to read", call_txn_begin_read},
     {"zdb_txn_begin, to write", call_txn_begin_write},
+    {"zdb_env_close_wait", call_close_wait},
     {"zdb_env_close", zdb_env_close},
 };
 const size_t env_call_count = sizeof(env_calls) / sizeof(env_calls[0]);

@@ -30,7 +30,8 @@ static const struct suite *const suites[] = {
     &log_damage_suite,     &damage_suite,           &threads_suite,
     &fork_suite,           &system_calls_suite,     &processes_suite,
     &readers_suite,        &batches_suite,          &ranges_suite,
-    &reserve_suite,        &database_changes_suite, &file_sizes_suite,      &names_suite,
+    &reserve_suite,        &database_changes_suite, &file_sizes_suite,
+    &names_suite,          &closing_suite,
 };
 
 enum { SUITE_COUNT = sizeof(suites) / sizeof(suites[0]) };

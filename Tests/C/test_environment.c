@@ -26,7 +26,7 @@ static void initialised_options_hold_the_defaults(void) {
     CHECK_NUMBER(options.durability, ZDB_DURABILITY_DEFAULT);
     CHECK_NUMBER(options.log_size, 64 * MIB);
     CHECK_NUMBER(options.threads, ZDB_THREADS_DEFAULT);
-    CHECK_NUMBER(options.reserved, 0);
+    CHECK_NUMBER(options.writer_wait_ms, 0);
     CHECK(options.log == NULL && options.log_context == NULL);
 }
 
@@ -124,10 +124,6 @@ static void other_options_out_of_range_are_refused(void) {
 
     default_options(&options);
     options.file_mode = UINT32_MAX;
-    expect_refused(HERE, &options);
-
-    default_options(&options);
-    options.reserved = 1;
     expect_refused(HERE, &options);
 }
 

@@ -1,5 +1,7 @@
 /* Children that fork() made: inherited handles return ZDB_FORKED, handles that a child opens
  * work, and no child affects the parent's environment. */
+#include <fcntl.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -193,6 +195,129 @@ static void a_fork_amid_busy_threads_is_recognised(void) {
     close_env(env);
 }
 
+/* Whether a process holds a lock on any byte of env/lock.zdb. */
+static bool locks_are_held(void) {
+    int descriptor = open("env/lock.zdb", O_RDWR);
+    REQUIRE(descriptor >= 0);
+    struct flock lock;
+    memset(&lock, 0, sizeof(lock));
+    lock.l_type = F_WRLCK;
+    lock.l_whence = SEEK_SET;
+    REQUIRE(fcntl(descriptor, F_GETLK, &lock) == 0);
+    REQUIRE(close(descriptor) == 0);
+    return lock.l_type != F_UNLCK;
+}
+
+/* The system closes the files of a process that has ended a moment later, and a child gives up what it
+ * has inherited when it first runs. If a lock stays, the test does not come to an end. */
+static void wait_until_no_locks_are_held(void) {
+    while (locks_are_held()) sched_yield();
+}
+
+/* Starts a child that lives until the gate is given, whatever becomes of its parent. */
+static void fork_child_that_waits(struct gate *gate) {
+    pid_t child = fork();
+    REQUIRE(child >= 0);
+    if (child > 0) return;
+    gate_only_wait(gate);
+    gate_wait(gate);
+    _exit(0);
+}
+
+static void leave_transactions_and_a_child(void *argument) {
+    zdb_env *env = open_env_to_leave("env");
+    zdb_txn *txn = begin_write(env);
+    put_numbered(txn, ZDB_MAIN_DB, 100);
+    commit(txn);
+    begin_read(env);
+    begin_write(env);
+    CHECK(locks_are_held());
+    fork_child_that_waits((struct gate *)argument);
+    _exit(check_failures() == 0 ? 0 : 1);
+}
+
+static void locks_end_with_their_process_although_its_child_lives(void) {
+    struct gate gate;
+    gate_open(&gate);
+    run_in_process(leave_transactions_and_a_child, &gate);
+    wait_until_no_locks_are_held();
+    zdb_env *env = open_env("env");
+    zdb_txn *txn = begin_write(env);
+    put_text(txn, ZDB_MAIN_DB, "k", "v");
+    commit(txn);
+    zdb_info info;
+    get_info(env, &info);
+    CHECK_NUMBER(info.readers, 0);
+    close_env(env);
+    gate_give(&gate);
+    gate_close(&gate);
+}
+
+/* What threads do while others fork: one opens and closes "env", one finds it open. */
+struct opening {
+    bool ended;
+    uint64_t opened;
+};
+
+static void *open_and_close(void *argument) {
+    struct opening *opening = (struct opening *)argument;
+    zdb_env_options options;
+    default_options(&options);
+    options.max_size = 1 << 20;
+    while (!__atomic_load_n(&opening->ended, __ATOMIC_ACQUIRE)) {
+        zdb_env *env;
+        int code = zdb_env_open("env", &options, &env);
+        if (code == ZDB_BUSY) continue;
+        REQUIRE_OK(code);
+        /* The library's threads are at work too. */
+        zdb_txn *txn = begin_at(HERE, env, ZDB_DURABILITY_NONE);
+        put_text(txn, ZDB_MAIN_DB, "k", "v");
+        commit(txn);
+        close_env(env);
+        __atomic_add_fetch(&opening->opened, 1, __ATOMIC_RELAXED);
+    }
+    return NULL;
+}
+
+static void open_and_close_in_child(void *argument) {
+    (void)argument;
+    use_environment("own");
+    remove_tree("own");
+}
+
+static void a_child_opens_whatever_other_threads_of_its_parent_are_doing(void) {
+    struct opening opening = {false, 0};
+    pthread_t threads[2];
+    for (unsigned i = 0; i < 2; i++) threads[i] = start_thread(open_and_close, &opening);
+    unsigned forks = 0;
+    while (forks < repetitions(60) ||
+           __atomic_load_n(&opening.opened, __ATOMIC_RELAXED) < repetitions(20)) {
+        run_in_process(open_and_close_in_child, NULL);
+        forks++;
+    }
+    __atomic_store_n(&opening.ended, true, __ATOMIC_RELEASE);
+    for (unsigned i = 0; i < 2; i++) join_thread(threads[i]);
+}
+
+static void no_child_keeps_locks_that_its_parent_was_taking_or_giving_back(void) {
+    struct opening opening = {false, 0};
+    pthread_t thread = start_thread(open_and_close, &opening);
+    struct gate gate;
+    gate_open(&gate);
+    enum { CHILDREN = 100 };
+    for (unsigned i = 0; i < CHILDREN; i++) {
+        uint64_t before = __atomic_load_n(&opening.opened, __ATOMIC_RELAXED);
+        fork_child_that_waits(&gate);
+        /* Not all at the same point of one opening. */
+        while (i % 8 == 0 && __atomic_load_n(&opening.opened, __ATOMIC_RELAXED) == before) {}
+    }
+    __atomic_store_n(&opening.ended, true, __ATOMIC_RELEASE);
+    join_thread(thread);
+    wait_until_no_locks_are_held();
+    for (unsigned i = 0; i < CHILDREN; i++) gate_give(&gate);
+    gate_close(&gate);
+}
+
 static const struct test tests[] = {
     TEST(every_inherited_handle_says_so),
     TEST(a_child_that_just_exits_does_no_harm),
@@ -201,6 +326,9 @@ static const struct test tests[] = {
     TEST(a_child_opens_an_environment_that_its_parent_has_closed),
     TEST(a_child_opens_anew_an_environment_that_its_parent_has_open),
     TEST(a_fork_amid_busy_threads_is_recognised),
+    TEST(locks_end_with_their_process_although_its_child_lives),
+    TEST(a_child_opens_whatever_other_threads_of_its_parent_are_doing),
+    TEST(no_child_keeps_locks_that_its_parent_was_taking_or_giving_back),
 };
 
 DEFINE_SUITE(fork, tests);

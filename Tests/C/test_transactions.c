@@ -256,7 +256,7 @@ static void a_thread_may_write_in_several_environments(void) {
 }
 
 static void wrong_arguments_of_begin_are_refused(void) {
-    static const uint32_t flags[] = {0x2, 0x4, ZDB_RDONLY | 0x10, ZDB_CREATE, 0x80000000u};
+    static const uint32_t flags[] = {0x2, 0x8, ZDB_RDONLY | 0x10, ZDB_CREATE, 0x80000000u};
     zdb_env *env = open_with_one_entry();
     for (size_t i = 0; i < sizeof(flags) / sizeof(flags[0]); i++) {
         char poison;

@@ -3,10 +3,12 @@
 #ifndef ZDB_PLATFORM_H
 #define ZDB_PLATFORM_H
 
+#include <semaphore.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
+#include <time.h>
 
 /** XXH3-64 with a seed, by the fastest code the processor that runs it can execute. */
 uint64_t zp_xxh3_64(const void *data, size_t size, uint64_t seed);
@@ -23,8 +25,10 @@ typedef struct zp_error {
 zp_error *zp_thread_error(void);
 
 /** Where this thread last found a free slot of each kind. Only a hint: a slot is taken by
- *  compare-and-swap, so a thread that ends leaks nothing. */
+ *  compare-and-swap, so a thread that ends leaks nothing. And its zp_thread_id(), 0 before that has
+ *  been called. */
 typedef struct zp_slot_hints {
+    uint64_t thread;
     uint32_t transaction;
     uint32_t reader;
     uint32_t cursor;
@@ -32,8 +36,37 @@ typedef struct zp_slot_hints {
 
 zp_slot_hints *zp_thread_slot_hints(void);
 
-/** A number that differs between the threads alive in this process. */
+/** A number that no other thread of this process has or had. A system call the first time in a thread. */
 uint64_t zp_thread_id(void);
+
+/** Whether the thread of this process with a zp_thread_id() has ended. False too if the system has given
+ *  its id to another since. */
+bool zp_thread_has_ended(uint64_t thread);
+
+/** Whether a process is stopped, by SIGSTOP or a debugger. False if that cannot be known. */
+bool zp_process_is_stopped(pid_t process);
+
+/** Waits for a semaphore until a time of the monotonic clock, in nanoseconds. Returns 0, ETIMEDOUT or
+ *  another errno. */
+int zp_semaphore_wait(sem_t *semaphore, uint64_t until_ns);
+
+/** Ticks of a clock that all processes of the machine share and that costs a few cycles to read. */
+static inline uint64_t zp_ticks(void) {
+#if defined(__x86_64__)
+    return __builtin_ia32_rdtsc();
+#elif defined(__aarch64__)
+    uint64_t ticks;
+    __asm__ volatile("mrs %0, cntvct_el0" : "=r"(ticks));
+    return ticks;
+#else
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+#endif
+}
+
+/** Nanoseconds since zp_ticks() was `ticks`. May take a millisecond. */
+uint64_t zp_nanoseconds_since(uint64_t ticks);
 
 /** Asks the processor to bring a cache line in. Any address is allowed. */
 static inline void zp_prefetch(const void *address) { __builtin_prefetch(address, 0, 3); }
@@ -52,7 +85,8 @@ static inline uint32_t zp_fork_generation(void) {
     return __atomic_load_n(&zp_fork_generation_value, __ATOMIC_RELAXED);
 }
 
-/** Begins to count forks. Idempotent, thread-safe. Returns 0 or an errno. */
+/** Begins to count forks, if that has not begun when the library was loaded. Idempotent, thread-safe.
+ *  Returns 0 or an errno. */
 int zp_watch_forks(void);
 
 /** Lets a forked child give up a descriptor at once: the locks of its open file description
@@ -60,8 +94,22 @@ int zp_watch_forks(void);
  *  descriptor then leads to /dev/null. Returns 0 or an errno. */
 int zp_abandon_in_child(int fd);
 
-/** Undoes zp_abandon_in_child(), before the descriptor is closed. */
-void zp_keep_in_child(int fd);
+/** How often this process has forked, once zp_watch_forks() has been called. A descriptor that
+ *  is not abandoned yet when this changes may be in a child too. */
+uint64_t zp_forks(void);
+
+/** Maps a file to read and write, for this process and none of its children: a map keeps the open file
+ *  description, and with it the locks, as a descriptor does. Returns 0 or an errno. */
+int zp_map_without_children(int fd, size_t length, int writable, void **address);
+
+/** Closes a descriptor that zp_abandon_in_child() was called for, at one stroke for threads that
+ *  fork. */
+void zp_close_abandoned(int fd);
+
+/** The lock of what all environments of the process share. No thread holds it while another forks,
+ *  once zp_watch_forks() has been called: it is free in a child. A leaf: nothing is locked in it. */
+void zp_lock_process(void);
+void zp_unlock_process(void);
 
 enum { ZP_UNLOCK = 0, ZP_LOCK_SHARED = 1, ZP_LOCK_EXCLUSIVE = 2 };
 
@@ -132,7 +180,7 @@ static inline int64_t *zp_handle_high_water(struct zp_handle_table *table) {
 }
 
 /** What a handle is made of: generation, index of its slot, kind. */
-enum { ZP_HANDLE_KIND_BITS = 4, ZP_HANDLE_INDEX_BITS = 20 };
+enum { ZP_HANDLE_KIND_BITS = 4, ZP_HANDLE_INDEX_BITS = 20, ZP_HANDLE_GENERATION_BITS = 40 };
 
 /** Bytes of a slot, and what lies where in it: a word (generation << 1 | in use), the address of the
  *  object, a tag. All are atomic. */
@@ -168,6 +216,17 @@ static inline void *zp_resolve_handle(const struct zp_handle_table *table, uint6
     if ((word & 1) == 0 || zp_handle(table, index, word) != handle) return NULL;
     return (void *)__atomic_load_n(
         (const uintptr_t *)(const void *)(slot + ZP_HANDLE_OBJECT_OFFSET), __ATOMIC_ACQUIRE);
+}
+
+/** Whether a handle that zp_resolve_handle() has found is alive still. */
+static inline bool zp_handle_is_alive(const struct zp_handle_table *table, uint64_t handle) {
+    const char *slot =
+        (const char *)zp_handle_slots(table) + zp_handle_index(handle) * ZP_HANDLE_SLOT_SIZE;
+    uint64_t word = __atomic_load_n(
+        (const uint64_t *)(const void *)(slot + ZP_HANDLE_WORD_OFFSET), __ATOMIC_SEQ_CST);
+    return word << (64 - ZP_HANDLE_GENERATION_BITS - 1) ==
+           ((handle >> (ZP_HANDLE_INDEX_BITS + ZP_HANDLE_KIND_BITS)) << 1 | 1)
+               << (64 - ZP_HANDLE_GENERATION_BITS - 1);
 }
 
 /** Gives a table its slots. Returns false if it had some. */

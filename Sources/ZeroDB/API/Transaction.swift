@@ -98,14 +98,13 @@ public struct ReadTransaction: ~Copyable, Transaction {
     private let environment: Unmanaged<Environment>
 
     init(_ environment: Environment) throws(DatabaseError) {
-        try environment.checkOpen()
         let claim = try Transactions.beginRead(environment.store.state)
         access = TransactionAccess(claim: claim)
         self.environment = Unmanaged.passRetained(environment)
     }
 
     deinit {
-        Transactions.end(access.claim)
+        Transactions.letGo(access.claim)
         environment.release()
     }
 }
@@ -122,7 +121,6 @@ public struct WriteTransaction: ~Copyable, Transaction {
     private let environment: Unmanaged<Environment>
 
     init(_ environment: Environment, _ durability: Durability?) throws(DatabaseError) {
-        try environment.checkOpen()
         let claim = try Transactions.beginWrite(environment.store.state, durability: durability)
         access = TransactionAccess(claim: claim)
         self.environment = Unmanaged.passRetained(environment)
@@ -136,7 +134,7 @@ public struct WriteTransaction: ~Copyable, Transaction {
     }
 
     deinit {
-        Transactions.end(access.claim)
+        Transactions.letGo(access.claim)
         environment.release()
     }
 
@@ -160,8 +158,8 @@ public struct WriteTransaction: ~Copyable, Transaction {
     /// Commits. The changes are on disk when this returns; those of a nested transaction are its
     /// parent's.
     ///
-    /// - Throws: `badTransaction` if an earlier error broke the transaction; `full`; `panic`; a
-    ///   system error. The transaction has not happened then, except after `panic`: whether it has is
+    /// - Throws: `badTransaction` if an earlier error broke the transaction; `full`; `panic`; `forked`;
+    ///   a system error. The transaction has not happened then, except after `panic`: whether it has is
     ///   known when the environment is opened again.
     /// - Complexity: with full durability one flush of the log, shared with the other threads
     ///   that commit at the time.
@@ -170,6 +168,8 @@ public struct WriteTransaction: ~Copyable, Transaction {
         let environment = environment
         discard self
         defer { environment.release() }
+        // Its pages and the log are its parent's, and so is the writer's lock.
+        if claim.state.pointee.storeState.pointee.isForked { throw DatabaseError.forked }
         try Transactions.commit(claim)
     }
 

@@ -8,6 +8,8 @@ public struct ReaderInfo: Sendable, Equatable {
     public var thread: UInt64
     /// The transaction whose state it sees; nil if it has been reset.
     public var snapshot: UInt64?
+    /// For how long it has seen that.
+    public var openNanoseconds: UInt64
 }
 
 extension Environment {
@@ -16,10 +18,12 @@ extension Environment {
     /// - Throws: `badHandle`, `forked`.
     /// - Complexity: O(readers).
     public func readers() throws(DatabaseError) -> [ReaderInfo] {
-        try checkOpen()
+        try store.enter()
+        defer { store.leave() }
         return store.shared.readerList().map {
             ReaderInfo(
-                slot: $0.slot, processID: $0.processID, thread: $0.thread, snapshot: $0.snapshot)
+                slot: $0.slot, processID: $0.processID, thread: $0.thread, snapshot: $0.snapshot,
+                openNanoseconds: $0.openNanoseconds)
         }
     }
 
@@ -29,7 +33,8 @@ extension Environment {
     /// - Returns: how many there were.
     /// - Throws: `badHandle`, `forked`.
     public func checkReaders() throws(DatabaseError) -> Int {
-        try checkOpen()
+        try store.enter()
+        defer { store.leave() }
         return store.reapReaders()
     }
 }

@@ -9,11 +9,11 @@ extension Environment {
     public func verify(
         onProblem: @escaping (UInt64?, String) -> Void = { _, _ in }
     ) throws(DatabaseError) -> VerifyReport {
-        try checkOpen()
         let freeList = FreeList.allocate()
         defer { freeList.deallocate() }
         let claim = try beginRead(withFreeList: freeList)
         defer { Transactions.end(claim) }
+        try claim.state.pointee.enter()
         var verifier = Verifier(claim.state, freeList, onProblem: onProblem)
         for (page, problem) in try MetaPages.damagedCopies(
             in: store.dataFile, pageSize: store.pageSize)

@@ -1,7 +1,10 @@
+import CZeroDBPlatform
+
 /// An environment: a directory that holds any number of ordered databases, open.
 ///
-/// Safe for all threads. One process opens one path once. Closed by `close()`, or when the last
-/// reference to it goes.
+/// Safe for all threads, `close()` included: what another thread calls then either ends first or throws
+/// `badHandle`. One process opens one path once. Closed by `close()`, or when the last reference to it
+/// goes.
 public final class Environment: Sendable {
     /// The path of the directory, as it was given; for a path that is no text, with replacement
     /// characters.
@@ -45,6 +48,8 @@ public final class Environment: Sendable {
         path: PathBytes, options: EnvironmentOptions, fileSystem: any FileSystem
     ) throws(DatabaseError) {
         try options.validate()
+        let error = zp_watch_forks()
+        guard error == 0 else { throw DatabaseError(systemError: error, "watch for forks") }
         Transactions.prepare()
         let store = try Store(path: path, options: options, fileSystem: fileSystem)
         do throws(DatabaseError) {
@@ -59,20 +64,61 @@ public final class Environment: Sendable {
 
     // MARK: Close
 
-    /// Closes the environment.
+    /// Closes the environment. Waits for what other threads call of it.
     ///
     /// - Throws: `busy` if a transaction is still open, and then nothing is closed; `forked` in
-    ///   a child that inherited it.
+    ///   a child that inherited it; `panic` or a system error if the last flush or checkpoint, or one
+    ///   in the background that no call has told of, failed: the environment is closed all the same.
     public func close() throws(DatabaseError) {
-        guard store.hasFiles else { return }
-        if store.isForked { throw DatabaseError.forked }
-        try Transactions.beginClosing(store)
-        store.close()
+        if case .closed(let failure?) = try closeOnce() { throw failure }
     }
 
-    deinit { store.close() }
+    /// Closes the environment when its transactions have ended, for which it waits. No transaction
+    /// begins from now on, unless this throws `busy`.
+    ///
+    /// - Parameter milliseconds: for how long it waits at most.
+    /// - Throws: as `close()`.
+    public func close(waiting milliseconds: UInt32) throws(DatabaseError) {
+        let closing = try closeOnce(.milliseconds(milliseconds))
+        if case .closed(let failure?) = closing { throw failure }
+    }
 
-    package func checkOpen() throws(DatabaseError) { try store.checkOpen() }
+    /// What came of closing.
+    package enum Closing {
+        case closedBefore
+        /// It is closed, but what should have been written last could not be.
+        case closed(DatabaseError?)
+    }
+
+    /// - Parameter endsOthers: whether to end transactions that are open.
+    package func closeOnce(
+        _ wait: WriterWait = .never, endsOthers: Bool = false
+    ) throws(DatabaseError) -> Closing {
+        guard store.hasFiles else { return .closedBefore }
+        if store.isForked { throw DatabaseError.forked }
+        guard try Transactions.beginClosing(store, wait, endsOthers: endsOthers) else {
+            return .closedBefore
+        }
+        do throws(DatabaseError) {
+            try store.close()
+            return .closed(nil)
+        } catch {
+            return .closed(error)
+        }
+    }
+
+    deinit { try? store.close() }
+
+    /// Runs a body during which another thread cannot close the environment.
+    ///
+    /// - Throws: `badHandle`, `forked`.
+    func whileOpen<Result>(
+        _ body: () throws(DatabaseError) -> Result
+    ) throws(DatabaseError) -> Result {
+        try store.enter()
+        defer { store.leave() }
+        return try body()
+    }
 
     // MARK: Durability
 
@@ -80,22 +126,24 @@ public final class Environment: Sendable {
     ///
     /// - Throws: `readOnly`, `panic`, `badHandle`, `forked`.
     public func checkpoint() throws(DatabaseError) {
-        try checkOpen()
-        guard !store.options.isReadOnly else {
-            throw DatabaseError(
-                .readOnly, "a checkpoint of an environment that was opened for reading only")
+        try whileOpen { () throws(DatabaseError) in
+            guard !store.options.isReadOnly else {
+                throw DatabaseError(
+                    .readOnly, "a checkpoint of an environment that was opened for reading only")
+            }
+            try store.checkPoison()
+            try store.makeCheckpoint(holding: store.shared.tip)
         }
-        try store.checkPoison()
-        try store.makeCheckpoint(holding: store.shared.tip)
     }
 
     /// Waits until every commit is on disk, whatever its durability.
     ///
     /// - Throws: `panic`, `badHandle`, `forked`.
     public func sync() throws(DatabaseError) {
-        try checkOpen()
-        if store.options.isReadOnly { return }
-        try store.checkPoison()
-        try store.sync()
+        try whileOpen { () throws(DatabaseError) in
+            if store.options.isReadOnly { return }
+            try store.checkPoison()
+            try store.sync()
+        }
     }
 }

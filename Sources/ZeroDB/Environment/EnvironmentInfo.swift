@@ -48,7 +48,8 @@ extension Environment {
     ///
     /// - Throws: `badHandle`, `forked`, a system error.
     public func info() throws(DatabaseError) -> EnvironmentInfo {
-        try checkOpen()
+        try store.enter()
+        defer { store.leave() }
         let shared = store.shared
         // Before the meta, so that it is not newer than that.
         let oldestReader = shared.oldestSnapshot()

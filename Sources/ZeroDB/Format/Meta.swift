@@ -8,42 +8,42 @@ import Glibc
 struct Meta: Equatable {
     static let size = 448
 
-    var pageSize: UInt32 = 0
-    var environmentID: (UInt64, UInt64) = (0, 0)
+    var pageSize: UInt32
+    var environmentID: (UInt64, UInt64)
     /// The transaction whose state this is.
-    var transaction: UInt64 = 0
+    var transaction: UInt64
     /// Pages in use or free; all page numbers are below.
-    var pageCount: UInt64 = 0
+    var pageCount: UInt64
     /// Pages in the free tree, by its two parts.
-    var availablePages: UInt64 = 0
-    var pendingPages: UInt64 = 0
+    var availablePages: UInt64
+    var pendingPages: UInt64
     /// Pages in the freeList, by its two parts.
-    var freeListAvailable: UInt32 = 0
-    var freeListPending: UInt32 = 0
+    var freeListAvailable: UInt32
+    var freeListPending: UInt32
     /// Of the free list's bytes on disk. Only in records read from there or about to go there.
-    var freeListChecksum: UInt64 = 0
+    var freeListChecksum: UInt64
     /// Where the next search of available space starts.
-    var allocationCursor: UInt64 = 0
+    var allocationCursor: UInt64
     /// Nanoseconds since 1970 of the commit.
-    var wallClock: UInt64 = 0
+    var wallClock: UInt64
     /// Pages in pending entries that only readers can hold back, not the durable root.
-    var youngPages: UInt64 = 0
+    var youngPages: UInt64
     /// Pages ever freed that the durable root of the time could need: how many are pinned now is
     /// the difference to what the root counts.
-    var pinnedTotal: UInt64 = 0
+    var pinnedTotal: UInt64
     /// Where the log goes on after this state.
-    var logEnd: UInt64 = 0
+    var logEnd: UInt64
     /// The checksum of the record before that.
-    var logChecksum: UInt64 = 0
+    var logChecksum: UInt64
     /// The base of the segment that holds the record before `logEnd`.
-    var logSegment: UInt64 = 0
+    var logSegment: UInt64
     /// The newest transaction in the log up to `logEnd`.
-    var loggedTransaction: UInt64 = 0
-    var main = TreeRecord()
+    var loggedTransaction: UInt64
+    var main: TreeRecord
     /// Names of databases and their records.
-    var catalog = TreeRecord()
+    var catalog: TreeRecord
     /// The free tree.
-    var free = TreeRecord()
+    var free: TreeRecord
 
     static func == (left: Meta, right: Meta) -> Bool {
         left.transaction == right.transaction && left.environmentID == right.environmentID
@@ -93,8 +93,12 @@ struct Meta: Equatable {
         static let freeListChecksum = 336
         static let freeListAvailable = 344
         static let freeListPending = 348
-        // 352...447: zero
+        static let end = 352
+        // Up to 447: zero
     }
+
+    /// Bytes of a record before those that are always zero.
+    static let usedSize = Field.end
 
     /// Why a record in a meta page cannot be used.
     enum Problem: Error {
@@ -103,7 +107,29 @@ struct Meta: Equatable {
         case damaged(String)
     }
 
-    init() {}
+    /// Of no transaction. Not by default values: `init(trusted:)` would store them first.
+    init() {
+        pageSize = 0
+        environmentID = (0, 0)
+        transaction = 0
+        pageCount = 0
+        availablePages = 0
+        pendingPages = 0
+        freeListAvailable = 0
+        freeListPending = 0
+        freeListChecksum = 0
+        allocationCursor = 0
+        wallClock = 0
+        youngPages = 0
+        pinnedTotal = 0
+        logEnd = 0
+        logChecksum = 0
+        logSegment = 0
+        loggedTransaction = 0
+        main = TreeRecord()
+        catalog = TreeRecord()
+        free = TreeRecord()
+    }
 
     /// Reads a record that this process or another one has just checked or written.
     @inline(__always)

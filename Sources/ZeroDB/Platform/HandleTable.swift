@@ -149,15 +149,48 @@ package struct HandleTable<Object: ~Copyable>: @unchecked Sendable {
         tagWord(slots, index).pointee.store(tag, ordering: .sequentiallyConsistent)
     }
 
+    /// Says the same again when another thread has had reason to ask: less than `setTag` costs.
+    @inline(__always)
+    package func confirmTag(_ tag: UInt, at index: Int) {
+        guard let slots else { return }
+        tagWord(slots, index).pointee.store(tag, ordering: .releasing)
+    }
+
+    /// What a slot belongs to, 0 if it is free or that has not been said.
+    package func tag(at index: Int) -> UInt {
+        guard let slots else { return 0 }
+        return tagWord(slots, index).pointee.load(ordering: .sequentiallyConsistent)
+    }
+
     /// How many slots in use have a tag.
     package func count(tagged tag: UInt) -> Int {
-        guard let slots else { return 0 }
-        var count = 0
-        for index in 0..<self.count
-        where tagWord(slots, index).pointee.load(ordering: .sequentiallyConsistent) == tag {
-            count += 1
-        }
-        return count
+        (0..<count).count { self.tag(at: $0) == tag }
+    }
+
+    /// Makes the handle of a slot dead; the slot stays taken.
+    package func invalidate(_ index: Int) {
+        guard let slots else { return }
+        word(slots, index).pointee.wrappingAdd(2, ordering: .sequentiallyConsistent)
+    }
+
+    /// Gives a slot back if it still has this handle: of two threads that do so, one does it.
+    ///
+    /// - Returns: whether it had.
+    @discardableResult
+    package func release(handle: UInt64) -> Bool {
+        let index = Self.index(of: handle)
+        guard let slots, index < count else { return false }
+        let word = word(slots, index)
+        let value = word.pointee.load(ordering: .acquiring)
+        guard value & 1 == 1, self.handle(index, value) == handle else { return false }
+        // Taken still, by nobody who could know its handle.
+        guard
+            word.pointee.compareExchange(
+                expected: value, desired: value &+ 2, ordering: .sequentiallyConsistent
+            ).exchanged
+        else { return false }
+        release(index)
+        return true
     }
 
     /// Gives a slot back; its handle is dead from now on, its object stays for the next.

@@ -1,3 +1,4 @@
+import CZeroDBPlatform
 import Glibc
 
 /// A lock that one thread at a time holds.
@@ -100,6 +101,31 @@ final class Locked<Value>: @unchecked Sendable {
     }
 }
 
+/// A value that all environments of the process share. One lock guards all such values: a thread that
+/// forks takes it, so that the child finds each value whole and the lock free.
+final class ProcessWide<Value>: @unchecked Sendable {
+    private let value: UnsafeMutablePointer<Value>
+
+    init(_ initial: sending Value) {
+        value = .allocate(capacity: 1)
+        value.initialize(to: initial)
+    }
+
+    deinit {
+        value.deinitialize(count: 1)
+        value.deallocate()
+    }
+
+    /// Runs a body that has the value for itself. It must not lock anything.
+    func withLock<Result, Failure: Error>(
+        _ body: (inout Value) throws(Failure) -> Result
+    ) throws(Failure) -> Result {
+        zp_lock_process()
+        defer { zp_unlock_process() }
+        return try body(&value.pointee)
+    }
+}
+
 /// A lock that any thread may give back, not only the one that took it.
 final class Semaphore: @unchecked Sendable {
     private let handle: UnsafeMutablePointer<sem_t>
@@ -115,10 +141,13 @@ final class Semaphore: @unchecked Sendable {
         handle.deallocate()
     }
 
-    /// - Returns: 0, or the errno of what kept it from waiting.
-    func wait() -> Int32 {
-        Int32(truncatingIfNeeded: -SystemCall.retryingInterrupts { Int(sem_wait(handle)) })
-    }
+    /// Waits until `SystemCall.monotonicNanoseconds` has come to a time.
+    ///
+    /// - Returns: 0, ETIMEDOUT, or the errno of what kept it from waiting.
+    func wait(until time: UInt64) -> Int32 { zp_semaphore_wait(handle, time) }
+
+    /// - Returns: whether it is taken, now and without waiting.
+    func tryWait() -> Bool { SystemCall.retryingInterrupts { Int(sem_trywait(handle)) } == 0 }
 
     func signal() { sem_post(handle) }
 

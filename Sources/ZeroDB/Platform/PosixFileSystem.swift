@@ -364,12 +364,12 @@ final class PosixFile: StorageFile {
     func isOnOverlay() -> Bool { zp_file_system_type(descriptor) == Self.overlayType }
 
     func map(length: Int, writable: Bool) throws(DatabaseError) -> UnsafeMutableRawPointer {
-        let protection = writable ? PROT_READ | PROT_WRITE : PROT_READ
-        guard
-            let address = mmap(
-                nil, length, protection, MAP_SHARED | Int32(MAP_NORESERVE), descriptor, 0),
-            address != MAP_FAILED
-        else { throw DatabaseError(systemError: errno, "map \(length) bytes of \(name)") }
+        // A map in a child would keep the open file description, and with it the locks.
+        var mapped: UnsafeMutableRawPointer?
+        let error = zp_map_without_children(descriptor, length, writable ? 1 : 0, &mapped)
+        guard error == 0, let address = mapped else {
+            throw DatabaseError(systemError: error, "map \(length) bytes of \(name)")
+        }
         if !writable {
             // Random access: small folios keep page-sized writes cheap, and readahead would
             // read what nobody asked for. Whole-file passes ask for readahead themselves.
@@ -423,7 +423,10 @@ final class PosixFile: StorageFile {
     /// Closes the file, once.
     func close() {
         guard !isClosed.exchange(true, ordering: .acquiringAndReleasing) else { return }
-        if isAbandoned.load(ordering: .relaxed) { zp_keep_in_child(descriptor) }
-        Glibc.close(descriptor)
+        if isAbandoned.load(ordering: .relaxed) {
+            zp_close_abandoned(descriptor)
+        } else {
+            Glibc.close(descriptor)
+        }
     }
 }

@@ -18,14 +18,18 @@ final class BackgroundTasks: Sendable {
         }
     }
 
-    /// Failures show in the next commit, which finds the store poisoned.
+    /// Failures show in the next commit, which finds the store poisoned, or in the closing.
     private static func carryOut(_ task: BackgroundTask, _ store: Store) {
-        if task.contains(.flush) { try? store.flushLog() }
-        if task.contains(.segment) { store.prepareSegment() }
-        if task.contains(.sureCheckpoint) {
-            try? store.makeCheckpoint(holding: store.shared.tip)
-        } else if task.contains(.checkpoint) {
-            try? store.makeCheckpointIfNeeded()
+        do throws(DatabaseError) {
+            if task.contains(.flush) { try store.flushLog() }
+            if task.contains(.segment) { store.prepareSegment() }
+            if task.contains(.sureCheckpoint) {
+                try store.makeCheckpoint(holding: store.shared.tip)
+            } else if task.contains(.checkpoint) {
+                try store.makeCheckpointIfNeeded()
+            }
+        } catch {
+            store.untoldFailure.withLock { $0 = error }
         }
     }
 

@@ -27,6 +27,10 @@ public struct EnvironmentOptions: Sendable {
     /// Bytes of log after which a checkpoint is made.
     public var logSize: UInt64 = 64 << 20
 
+    /// Milliseconds that a write transaction waits for the one before it, in this or another process;
+    /// 0 to wait until that has ended.
+    public var writerWaitMilliseconds: UInt32 = 0
+
     /// Called for what the library does by itself: recovery, failures of background work. From
     /// any thread, the library's own included; must not call back into the environment.
     public var onEvent: (@Sendable (Event) -> Void)?
@@ -65,6 +69,10 @@ public struct EnvironmentOptions: Sendable {
                 "file_mode is 0\(String(fileMode, radix: 8)); it must give the owner read and "
                     + "write and may give others no more than that")
         }
+    }
+
+    package var writerWait: WriterWait {
+        writerWaitMilliseconds == 0 ? .forever : .milliseconds(writerWaitMilliseconds)
     }
 
     var directoryMode: UInt32 { fileMode | (fileMode & 0o444) >> 2 }

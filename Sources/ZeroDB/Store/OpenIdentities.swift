@@ -26,5 +26,5 @@ struct OpenIdentities {
         opened.remove(Opened(identity: identity, simulatedProcess: simulatedProcess))
     }
 
-    static let shared = Locked(OpenIdentities())
+    static let shared = ProcessWide(OpenIdentities())
 }

@@ -105,7 +105,7 @@ extension SharedState {
             guard let bytes = buffer.baseAddress else { return }
             meta.store(to: bytes)
             let entry = ringEntry(meta.transaction)
-            for index in 0..<(Meta.size / 8) {
+            for index in 0..<(Meta.usedSize / 8) {
                 entry[index].store(
                     bytes.load(fromByteOffset: index * 8, as: UInt64.self), ordering: .relaxed)
             }
@@ -173,11 +173,12 @@ extension SharedState {
         return word(Layout.metas + index * Layout.metaSize)
     }
 
-    /// Copies the meta record of a commit; only good if `visible` is still the same afterwards.
+    /// Copies the meta record of a commit without the zeros at its end; only good if `visible` is still
+    /// the same afterwards.
     @inline(__always)
     func copyMeta(_ transaction: UInt64, to bytes: UnsafeMutableRawPointer) {
         let entry = ringEntry(transaction)
-        for index in 0..<(Meta.size / 8) {
+        for index in 0..<(Meta.usedSize / 8) {
             bytes.storeBytes(
                 of: entry[index].load(ordering: .relaxed), toByteOffset: index * 8, as: UInt64.self)
         }

@@ -45,6 +45,8 @@ extension SharedState {
         static let writers = 216
         /// The process that writes without the file's lock, or 0.
         static let loneWriter = 224
+        /// The id of the process that has the writer's lock, as it knows it, or 0. Only for people to read.
+        static let writerProcessID = 232
 
         /// Reader slots ever used.
         static let slotsUsed = 256
@@ -73,6 +75,8 @@ extension SharedState {
         /// The process's own id and the thread, only for people to read.
         static let slotProcessID = 16
         static let slotThread = 24
+        /// When it began to see the snapshot, in ticks of the machine. Only for people too.
+        static let slotBegan = 32
     }
 
     /// Bytes of the file with so many reader slots, in whole pages of memory.

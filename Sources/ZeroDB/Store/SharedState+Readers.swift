@@ -19,6 +19,8 @@ extension SharedState {
         var thread: UInt64
         /// nil if it has been reset.
         var snapshot: UInt64?
+        /// Since it began to see the snapshot.
+        var openNanoseconds: UInt64
     }
 
     func readerList() -> [Reader] {
@@ -26,16 +28,23 @@ extension SharedState {
             guard owner(slot).pointee.load(ordering: .sequentiallyConsistent) != 0 else {
                 return nil
             }
-            let start = slotOffset(slot)
-            let snapshot = snapshot(slot).pointee.load(ordering: .sequentiallyConsistent)
-            return Reader(
-                slot: slot,
-                processID: UInt32(
-                    truncatingIfNeeded: word(start + Layout.slotProcessID).pointee.load(
-                        ordering: .relaxed)),
-                thread: word(start + Layout.slotThread).pointee.load(ordering: .relaxed),
-                snapshot: snapshot == Self.noSnapshot ? nil : snapshot)
+            return reader(slot)
         }
+    }
+
+    /// What a slot in use says.
+    func reader(_ slot: Int) -> Reader {
+        let start = slotOffset(slot)
+        let snapshot = snapshot(slot).pointee.load(ordering: .sequentiallyConsistent)
+        let began = word(start + Layout.slotBegan).pointee.load(ordering: .relaxed)
+        return Reader(
+            slot: slot,
+            processID: UInt32(
+                truncatingIfNeeded: word(start + Layout.slotProcessID).pointee.load(
+                    ordering: .relaxed)),
+            thread: word(start + Layout.slotThread).pointee.load(ordering: .relaxed),
+            snapshot: snapshot == Self.noSnapshot ? nil : snapshot,
+            openNanoseconds: zp_nanoseconds_since(began))
     }
 
     @inline(__always)
@@ -63,9 +72,11 @@ extension SharedState {
     func claimReader(_ process: Owner) -> Int? {
         let hint = zp_thread_slot_hints()
         let last = Int(hint?.pointee.reader ?? 0)
+        let known = hint?.pointee.thread ?? 0
+        let thread = known != 0 ? known : zp_thread_id()
         let readers = self.readers
-        if last < readers, claim(last, process) { return last }
-        for slot in 0..<readers where claim(slot, process) {
+        if last < readers, claim(last, process, thread) { return last }
+        for slot in 0..<readers where claim(slot, process, thread) {
             hint?.pointee.reader = UInt32(truncatingIfNeeded: slot)
             return slot
         }
@@ -73,7 +84,7 @@ extension SharedState {
     }
 
     @inline(__always)
-    private func claim(_ slot: Int, _ process: Owner) -> Bool {
+    private func claim(_ slot: Int, _ process: Owner, _ thread: UInt64) -> Bool {
         let identity = process.raw
         let ownerWord = owner(slot)
         guard ownerWord.pointee.load(ordering: .relaxed) == 0 else { return false }
@@ -88,8 +99,7 @@ extension SharedState {
         // Only for people to read: neither decides anything.
         word(slotOffset(slot) + Layout.slotProcessID).pointee.store(
             UInt64(UInt32(bitPattern: process.processID)), ordering: .relaxed)
-        word(slotOffset(slot) + Layout.slotThread).pointee.store(
-            zp_thread_id(), ordering: .relaxed)
+        word(slotOffset(slot) + Layout.slotThread).pointee.store(thread, ordering: .relaxed)
         var used = slotsUsed.pointee.load(ordering: .relaxed)
         while used <= UInt64(slot) {
             let result = slotsUsed.pointee.compareExchange(
@@ -106,6 +116,7 @@ extension SharedState {
     /// - Returns: the commit; one that no record can be of if there was a newer one each time.
     @inline(__always)
     func pinNewest(slot: Int, to bytes: UnsafeMutableRawPointer) -> UInt64 {
+        word(slotOffset(slot) + Layout.slotBegan).pointee.store(zp_ticks(), ordering: .relaxed)
         var triesLeft = Self.copiesMax
         while true {
             let transaction = visible

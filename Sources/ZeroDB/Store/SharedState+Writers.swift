@@ -41,4 +41,16 @@ extension SharedState {
         endAlone()
         return false
     }
+
+    /// The id of the process that has the writer's lock, 0 if that is not known.
+    var writerProcessID: Int32 {
+        get {
+            Int32(
+                truncatingIfNeeded: word(Layout.writerProcessID).pointee.load(ordering: .relaxed))
+        }
+        nonmutating set {
+            word(Layout.writerProcessID).pointee.store(
+                UInt64(UInt32(bitPattern: newValue)), ordering: .relaxed)
+        }
+    }
 }

@@ -1,32 +1,146 @@
+import CZeroDBPlatform
 import Glibc
+
+/// How long a thread waits for the writer's lock.
+package enum WriterWait: Equatable {
+    case forever
+    /// Not at all.
+    case never
+    /// So many milliseconds.
+    case milliseconds(UInt32)
+
+    /// By the monotonic clock, in nanoseconds.
+    var end: UInt64 {
+        switch self {
+        case .forever: UInt64.max
+        case .never: 0
+        case .milliseconds(let count):
+            SystemCall.monotonicNanoseconds() + UInt64(count) * 1_000_000
+        }
+    }
+}
 
 /// The writer's lock: one write transaction at a time, in all processes together.
 extension Store {
+    /// Nanoseconds after which a thread that waits for another looks whether it waits in vain.
+    private static let lookAgainDelay: UInt64 = 50_000_000
+    /// Nanoseconds for which nothing uses a write transaction whose thread has ended before threads
+    /// that wait for it are told: it may be on its way to another thread.
+    private static let abandonedDelay: UInt64 = 1_000_000_000
+
     /// Waits for the writer before this one, in this process and in others. Any thread may give
     /// either lock back, and the kernel drops the file's lock if its holder dies. It is asked for
     /// that only if another process may write.
-    func lockWriter() throws(DatabaseError) {
-        let error = writerSemaphore.wait()
-        guard error == 0 else {
-            throw DatabaseError(systemError: error, "wait for the writer of \(path)")
-        }
+    ///
+    /// - Throws: `busy` if the wait comes to its end, the environment is being closed, or the thread
+    ///   that has the write transaction of this process has ended and left it open.
+    func lockWriter(_ wait: WriterWait) throws(DatabaseError) {
+        let end = wait.end
+        try lockWriterInProcess(until: end)
         let isAlone = shared.beginAlone(process)
         writesAlone.store(isAlone, ordering: .relaxed)
-        if isAlone { return }
-        // Left behind by nothing but damage to shared memory: this process would wait for itself.
-        shared.forgetLoneWriter(process)
-        do throws(DatabaseError) {
-            _ = try lockFile?.lock(byte: LockByte.writer, .exclusive, wait: true)
-        } catch {
-            unlockWriter()
-            throw error
+        if !isAlone {
+            // Left behind by nothing but damage to shared memory: this process would wait for itself.
+            shared.forgetLoneWriter(process)
+            do throws(DatabaseError) {
+                try lockWriterBetweenProcesses(until: end)
+            } catch {
+                // What the holder has noted of itself stays.
+                writerSemaphore.signal()
+                throw error
+            }
+        }
+        shared.writerProcessID = process.processID
+    }
+
+    private func lockWriterInProcess(until end: UInt64) throws(DatabaseError) {
+        if writerSemaphore.tryWait() { return }
+        var endedSince: UInt64 = 0
+        var endedThread: UInt64 = 0
+        while true {
+            let now = SystemCall.monotonicNanoseconds()
+            guard now < end else {
+                throw DatabaseError(
+                    .busy,
+                    "another thread of this process (\(process.processID)) has a write transaction "
+                        + "open in the environment at \(path)")
+            }
+            let error = writerSemaphore.wait(until: min(end, now + Self.lookAgainDelay))
+            if error == 0 { return }
+            guard error == ETIMEDOUT else {
+                throw DatabaseError(systemError: error, "wait for the writer of \(path)")
+            }
+            try checkStillOpen()
+            // Any thread may go on with the transaction: the last that used it counts.
+            let thread = state.pointee.writerUser.load(ordering: .relaxed)
+            if thread == 0 || thread != endedThread || !zp_thread_has_ended(thread) {
+                endedThread = thread
+                endedSince = SystemCall.monotonicNanoseconds()
+            } else if SystemCall.monotonicNanoseconds() - endedSince > Self.abandonedDelay {
+                throw DatabaseError(
+                    .busy,
+                    "the thread that used the write transaction in the environment at \(path) last "
+                        + "has ended and left it open; abort it from this or another thread")
+            }
+        }
+    }
+
+    private func lockWriterBetweenProcesses(until end: UInt64) throws(DatabaseError) {
+        guard let lockFile else { return }
+        if end == UInt64.max {
+            _ = try lockFile.lock(byte: LockByte.writer, .exclusive, wait: true)
+        } else {
+            try retry(until: end) { () throws(DatabaseError) in
+                try lockFile.lock(byte: LockByte.writer, .exclusive, wait: false)
+            }
         }
         // A process that was alone until this one came ends its transaction first.
-        while shared.hasLoneWriter(isLocked: isAlive) { usleep(100) }
+        do throws(DatabaseError) {
+            try retry(until: end) { !shared.hasLoneWriter(isLocked: isAlive) }
+        } catch {
+            _ = try? lockFile.lock(byte: LockByte.writer, .unlocked, wait: false)
+            throw error
+        }
+    }
+
+    /// Tries again and again, at first often.
+    private func retry(
+        until end: UInt64, _ succeeds: () throws(DatabaseError) -> Bool
+    ) throws(DatabaseError) {
+        var delay: UInt32 = 100
+        while true {
+            if try succeeds() { return }
+            try checkStillOpen()
+            guard SystemCall.monotonicNanoseconds() < end else { throw busyElsewhere() }
+            usleep(delay)
+            delay = min(delay * 2, 3200)
+        }
+    }
+
+    /// A thread that waits must not keep another from closing the environment.
+    private func checkStillOpen() throws(DatabaseError) {
+        guard state.pointee.phase != .draining else {
+            throw DatabaseError(
+                .busy, "the environment is being closed; no transaction begins any more")
+        }
+    }
+
+    private func busyElsewhere() -> DatabaseError {
+        let holder = shared.writerProcessID
+        guard holder != 0 else {
+            return DatabaseError(
+                .busy, "another process has a write transaction open in the environment at \(path)")
+        }
+        return DatabaseError(
+            .busy,
+            "process \(holder)\(zp_process_is_stopped(holder) ? ", which is stopped," : "") has a "
+                + "write transaction open in the environment at \(path)")
     }
 
     func unlockWriter() {
         writerThread.store(0, ordering: .relaxed)
+        state.pointee.writerUser.store(0, ordering: .relaxed)
+        shared.writerProcessID = 0
         if writesAlone.exchange(false, ordering: .relaxed) {
             shared.endAlone()
         } else {

@@ -49,6 +49,11 @@ package final class Store: @unchecked Sendable {
     /// When the first relaxed commit was made that no thread will flush; 0 if there is none.
     let relaxedSince = Locked<UInt64>(0)
 
+    /// A failure in the background, until a call of the host's has said that writing is over.
+    let untoldFailure = Locked<DatabaseError?>(nil)
+    /// Whether read transactions were ended that their threads may still look at.
+    let keepsMap = Atomic<Bool>(false)
+
     /// The library's own threads, if it may have any. Made before the store is handed out.
     private(set) var backgroundTasks: BackgroundTasks?
     /// What the layer of transactions keeps from one write transaction to the next. Only the holder of
@@ -82,7 +87,8 @@ package final class Store: @unchecked Sendable {
         sharedLength = parts.sharedLength
         mapLength = parts.mapLength
         pageSize = Int(parts.meta.pageSize)
-        state = .allocate(capacity: 1)
+        let place = StoreState.place()
+        state = place.state
         isFirst = parts.isFirst
         wasClean = parts.shared.isRootConfirmed
         log = Log(
@@ -92,11 +98,9 @@ package final class Store: @unchecked Sendable {
             map: parts.map, pageSize: pageSize, pageShift: pageSize.trailingZeroBitCount,
             seed: parts.meta.checksumSeed, mode: options.checksumMode, verified: parts.verified,
             pageCount: 0, frames: nil)
-        state.initialize(
-            to: StoreState(
-                of: self, source: source, shared: parts.shared, process: parts.process,
-                pagesMax: UInt64(parts.mapLength / pageSize),
-                pagesInFile: parts.meta.pageCount))
+        StoreState.make(
+            in: place, of: self, source: source, shared: parts.shared, process: parts.process,
+            pagesMax: UInt64(parts.mapLength / pageSize), pagesInFile: parts.meta.pageCount)
         guard !options.isReadOnly else { return }
         do throws(DatabaseError) {
             try confirmRoot()
@@ -126,42 +130,45 @@ package final class Store: @unchecked Sendable {
         if options.usesThread { backgroundTasks = BackgroundTasks(self) }
     }
 
-    deinit {
-        state.deinitialize(count: 1)
-        state.deallocate()
-    }
+    deinit { if !keepsMap.load(ordering: .relaxed) { StoreState.recycle(state) } }
 
     // MARK: Close
 
     /// Leaves an environment that nobody else has open for writing with an empty log, so that the next
     /// process to open it has nothing to replay. No transaction is open any more.
-    func close() {
+    ///
+    /// - Throws: what kept it from writing; it is closed all the same.
+    func close() throws(DatabaseError) {
         guard isOpen.load(ordering: .acquiring), !isForked else { return release() }
         if let backgroundTasks {
             // The host let go of its environment in a call from one of these threads.
-            if backgroundTasks.doAfterTask({ self.close() }) { return }
+            if backgroundTasks.doAfterTask({ try? self.close() }) { return }
             backgroundTasks.stop()
         }
-        closeLog()
-        release()
+        defer { release() }
+        try closeLog()
     }
 
-    private func closeLog() {
-        guard !options.isReadOnly, shared.poison == 0 else { return }
+    private func closeLog() throws(DatabaseError) {
+        guard !options.isReadOnly else { return }
+        guard shared.poison == 0 else {
+            if let failure = untoldFailure.withLock({ $0 }) { throw failure }
+            return
+        }
         // Failures leave the log, which holds what was committed. The own share goes first: of
         // two processes that close at once, one then finds that there is no other.
         _ = try? lockFile?.lock(byte: LockByte.writable, .unlocked, wait: false)
         let isLast =
             (try? lockFile?.lock(byte: LockByte.writable, .exclusive, wait: false)) ?? false
         if isLast {
-            try? makeCheckpoint(holding: shared.tip)
+            try makeCheckpoint(holding: shared.tip)
             if shared.checkpoint == shared.tip, shared.poison == 0 {
                 shared.markClean(shared.checkpoint)
             }
         } else {
             // A relaxed commit behind one that is not logged is on disk with a checkpoint only, for which
             // no thread is there any more.
-            try? sync()
+            try sync()
         }
     }
 
@@ -171,15 +178,20 @@ package final class Store: @unchecked Sendable {
         guard isOpen.exchange(false, ordering: .sequentiallyConsistent) else { return }
         if isCountedWriter.load(ordering: .relaxed), !isForked { shared.discountWriter() }
         if let lockFile {
-            lockFile.unmap(shared.base, length: sharedLength)
+            // A child has no map of the files, and may have others there.
+            if !isForked { lockFile.unmap(shared.base, length: sharedLength) }
         } else {
             munmap(shared.base, sharedLength)
         }
-        dataFile.unmap(source.map, length: mapLength)
-        munmap(UnsafeMutableRawPointer(source.verified), mapLength / pageSize)
         shared.deallocate()
         writerMemory = nil
-        databases.deallocate()
+        if keepsMap.load(ordering: .relaxed), !isForked {
+            blankMap()
+        } else {
+            if !isForked { dataFile.unmap(source.map, length: mapLength) }
+            munmap(UnsafeMutableRawPointer(source.verified), mapLength / pageSize)
+            databases.deallocate()
+        }
         log.close()
         dataFile.close()
         lockFile?.close()
@@ -188,6 +200,20 @@ package final class Store: @unchecked Sendable {
         if !isForked {
             OpenIdentities.shared.withLock { $0.remove(identity, in: fileSystem.simulatedProcess) }
         }
+    }
+
+    /// Leaves zeros where values may be that read transactions were given before they were ended:
+    /// whoever still looks at them finds nothing, but does not crash (invariant 4). This memory is
+    /// never given back.
+    private func blankMap() {
+        let bytes = min(mapLength, (try? dataFile.size()).map { Int($0) } ?? mapLength)
+        let used =
+            (bytes + SystemCall.memoryPageSize - 1) / SystemCall.memoryPageSize
+            * SystemCall.memoryPageSize
+        mmap(
+            source.map, used, PROT_READ,
+            MAP_PRIVATE | MAP_FIXED | Int32(MAP_ANONYMOUS) | Int32(MAP_NORESERVE), -1, 0)
+        if used < mapLength { dataFile.unmap(source.map + used, length: mapLength - used) }
     }
 
     // MARK: State
@@ -203,11 +229,29 @@ package final class Store: @unchecked Sendable {
 
     /// - Throws: `badHandle`, `forked`.
     func checkOpen() throws(DatabaseError) {
-        guard isOpen.load(ordering: .acquiring) else {
+        guard isOpen.load(ordering: .acquiring), !state.pointee.isClosed else {
             throw DatabaseError(.badHandle, "the environment at \(path) has been closed")
         }
         if isForked { throw DatabaseError.forked }
     }
+
+    /// Begins a call that uses files or maps and is not part of a transaction: the store is not closed
+    /// before `leave()`.
+    ///
+    /// - Throws: `badHandle`, `forked`.
+    func enter() throws(DatabaseError) {
+        // `beginClosing` marks the store as closed, then waits for the calls it sees: either it sees
+        // this one, or this sees the mark.
+        state.pointee.calls.add(1, ordering: .sequentiallyConsistent)
+        do throws(DatabaseError) {
+            try checkOpen()
+        } catch {
+            leave()
+            throw error
+        }
+    }
+
+    func leave() { state.pointee.calls.subtract(1, ordering: .sequentiallyConsistent) }
 
     /// Whether `close` or `release` has not been called yet.
     var hasFiles: Bool { isOpen.load(ordering: .acquiring) }
@@ -226,6 +270,7 @@ package final class Store: @unchecked Sendable {
     func checkPoison() throws(DatabaseError) {
         let error = shared.poison
         guard error == 0 else {
+            untoldFailure.withLock { $0 = nil }
             throw DatabaseError(
                 .panic,
                 "an earlier flush or meta page write failed (\(SystemCall.describe(error))); the "

@@ -62,9 +62,11 @@ struct StoreOpening {
                 Self.dataName, in: directory, pageSize: options.pageSize, mode: options.fileMode)
             try directory.syncParent()
         }
-        let file = try openData(directory, options.isReadOnly ? .readOnly : .readWrite)
+        let access: FileAccess = options.isReadOnly ? .readOnly : .readWrite
+        let file = try withoutChildren { () throws(DatabaseError) in
+            try openData(directory, access)
+        }
         dataFile = file
-        try file.abandonInChild()
         try lockData(file, isFirst: isFirst)
         // Made by this process, perhaps as another user than the one that made the environment.
         if isFirst { try lockFile?.takeAccess(of: file) }
@@ -171,9 +173,11 @@ struct StoreOpening {
         let file: any StorageFile
         do throws(DatabaseError) {
             // A reader too writes in the reader table.
-            file = try directory.open(
-                Self.lockName, access: .readWrite, create: creates || options.isReadOnly,
-                mode: options.fileMode)
+            file = try withoutChildren { () throws(DatabaseError) in
+                try directory.open(
+                    Self.lockName, access: .readWrite, create: creates || options.isReadOnly,
+                    mode: options.fileMode)
+            }
         } catch {
             // Nobody can write to a read-only medium. A reader that only lacks the right to write would
             // not be seen by those who have it.
@@ -193,7 +197,6 @@ struct StoreOpening {
                 "\(path) is on a network file system (\(kind)), where neither file locks nor shared "
                     + "memory can be trusted; use a local disk")
         }
-        try file.abandonInChild()
         while true {
             if try file.lock(byte: LockByte.open, .exclusive, wait: false) { return true }
             _ = try file.lock(byte: LockByte.open, .shared, wait: true)
@@ -201,6 +204,25 @@ struct StoreOpening {
             // The process that was setting it up died: another has to begin again.
             _ = try file.lock(byte: LockByte.open, .unlocked, wait: false)
             sched_yield()
+        }
+    }
+
+    /// Opens a file so that no child has its descriptor, and with it the locks: not one that another
+    /// thread forks meanwhile either.
+    private func withoutChildren(
+        _ open: () throws(DatabaseError) -> any StorageFile
+    ) throws(DatabaseError) -> any StorageFile {
+        while true {
+            let forks = zp_forks()
+            let file = try open()
+            do throws(DatabaseError) {
+                try file.abandonInChild()
+            } catch {
+                file.close()
+                throw error
+            }
+            if zp_forks() == forks { return file }
+            file.close()
         }
     }
 

@@ -1,28 +1,49 @@
 import CZeroDBPlatform
+import Glibc
 import Synchronization
 
 /// What beginning and ending a read transaction needs of a store, in plain memory: a reference to the
 /// store itself would be counted, by all threads that read, in one place.
+///
+/// The memory of a state is used again for another store, and never given back. So a thread that comes
+/// too late, with the handle of an environment that is being closed, can count itself in `calls` or in
+/// the tag of a transaction before it asks whether the handle still stands for this store. It uses
+/// nothing else before it knows.
 package struct StoreState: ~Copyable {
+    /// Whether transactions may begin and calls be made.
+    enum Phase: UInt8 {
+        case open
+        /// A thread looks whether it can close the store: a transaction that begins waits for it.
+        case deciding
+        /// A thread waits for open transactions to end, to close the store: none begins.
+        case draining
+        /// Nothing begins any more.
+        case closed
+    }
+
     /// The map of the data file.
-    let source: PageSource
+    private(set) var source: PageSource
     /// The map of `lock.zdb`.
-    let shared: SharedState
+    private(set) var shared: SharedState
     /// What this process puts in reader slots it owns.
-    let process: SharedState.Owner
+    private(set) var process: SharedState.Owner
     /// Pages that fit in `max_size`.
-    let pagesMax: UInt64
+    private(set) var pagesMax: UInt64
+    /// `zp_fork_generation()` when the store was opened.
+    package private(set) var forkGeneration: UInt32
+    private(set) var databases = DatabaseNames()
+    /// For all that is rarer than a read. Not retained: the state belongs to the store.
+    private(set) unowned(unsafe) var store: Store
+
     /// Pages that this process knows to be in the data file, and in its map.
     private let pagesInFile: Atomic<UInt64>
-    /// `zp_fork_generation()` when the store was opened.
-    package let forkGeneration: UInt32
-    let databases = DatabaseNames()
-    /// Raised while the store is being closed: no transaction begins any more.
-    let isClosing = Atomic<Bool>(false)
-    /// For all that is rarer than a read. Not retained: the state belongs to the store.
-    unowned(unsafe) let store: Store
+    private let phaseValue = Atomic<UInt8>(Phase.open.rawValue)
+    /// The thread that was last inside the write transaction, 0 if none is open.
+    let writerUser = Atomic<UInt64>(0)
+    /// Threads inside calls that are not part of a transaction. What is closed waits for them.
+    package let calls = Atomic<Int>(0)
 
-    init(
+    private init(
         of store: Store, source: PageSource, shared: SharedState, process: SharedState.Owner,
         pagesMax: UInt64, pagesInFile: UInt64
     ) {
@@ -75,4 +96,106 @@ package struct StoreState: ~Copyable {
     /// Whether this process inherited the store through `fork()`.
     @inline(__always)
     package var isForked: Bool { forkGeneration != zp_fork_generation() }
+
+    /// As all threads agree on it.
+    var phase: Phase {
+        Phase(rawValue: phaseValue.load(ordering: .sequentiallyConsistent)) ?? .closed
+    }
+
+    /// Whether transactions may begin.
+    @inline(__always)
+    var isOpen: Bool { phaseValue.load(ordering: .sequentiallyConsistent) == Phase.open.rawValue }
+
+    func setPhase(_ phase: Phase) {
+        phaseValue.store(phase.rawValue, ordering: .sequentiallyConsistent)
+    }
+
+    /// Leaves the phase `open` for another.
+    ///
+    /// - Returns: false if another thread has.
+    func leaveOpen(for phase: Phase) -> Bool {
+        phaseValue.compareExchange(
+            expected: Phase.open.rawValue, desired: phase.rawValue,
+            ordering: .sequentiallyConsistent
+        ).exchanged
+    }
+
+    /// Whether the store is closed, or a thread has begun to close it for good.
+    package var isClosed: Bool { phase == .closed }
+
+    /// Waits until no thread is inside a call.
+    package func waitForCalls() {
+        var rounds = 0
+        while calls.load(ordering: .sequentiallyConsistent) > 0 {
+            rounds += 1
+            if rounds < 100 { sched_yield() } else { usleep(100) }
+        }
+    }
+}
+
+// MARK: Memory
+
+extension StoreState {
+    /// States that no store has. A child does not use those of its parent: a thread that it has not
+    /// inherited may have counted itself in one.
+    private struct Free {
+        var states: [UnsafeMutablePointer<StoreState>] = []
+        var forkGeneration: UInt32 = 0
+
+        mutating func forgetParents() {
+            guard forkGeneration != zp_fork_generation() else { return }
+            states = []
+            forkGeneration = zp_fork_generation()
+        }
+    }
+
+    private static let free = ProcessWide(Free())
+
+    /// Memory for a state.
+    struct Place {
+        let state: UnsafeMutablePointer<StoreState>
+        /// Whether another store had it.
+        let isUsed: Bool
+    }
+
+    static func place() -> Place {
+        let known: UnsafeMutablePointer<StoreState>? = free.withLock {
+            $0.forgetParents()
+            return $0.states.popLast()
+        }
+        return Place(state: known ?? .allocate(capacity: 1), isUsed: known != nil)
+    }
+
+    /// Makes the state of a store in its place.
+    static func make(
+        in place: Place, of store: Store, source: PageSource, shared: SharedState,
+        process: SharedState.Owner, pagesMax: UInt64, pagesInFile: UInt64
+    ) {
+        let state = place.state
+        guard place.isUsed else {
+            return state.initialize(
+                to: StoreState(
+                    of: store, source: source, shared: shared, process: process,
+                    pagesMax: pagesMax, pagesInFile: pagesInFile))
+        }
+        state.pointee.store = store
+        state.pointee.source = source
+        state.pointee.shared = shared
+        state.pointee.process = process
+        state.pointee.pagesMax = pagesMax
+        state.pointee.pagesInFile.store(pagesInFile, ordering: .relaxed)
+        state.pointee.forkGeneration = zp_fork_generation()
+        state.pointee.databases = DatabaseNames()
+        state.pointee.setPhase(.open)
+    }
+
+    /// Keeps a state for the next store.
+    static func recycle(_ state: UnsafeMutablePointer<StoreState>) {
+        guard !state.pointee.isForked else { return }
+        state.pointee.setPhase(.closed)
+        free.withLock {
+            $0.forgetParents()
+            $0.states.append(state)
+        }
+    }
 }

@@ -1,3 +1,4 @@
+import CZeroDBPlatform
 import Glibc
 import Synchronization
 
@@ -38,6 +39,8 @@ package struct TransactionState: ~Copyable {
     /// `zp_fork_generation()` when the environment was opened.
     package private(set) var forkGeneration: UInt32
     var readerSlot = -1
+    /// When a write transaction began, in ticks of the machine.
+    var began: UInt64 = 0
     /// What a write transaction's commit waits for.
     var durability = Durability.full
     /// What the transaction may change; nil in a read transaction.
@@ -52,7 +55,7 @@ package struct TransactionState: ~Copyable {
     private var keyBuffer: UnsafeMutableRawPointer?
     private var path: Path?
     /// Whether a thread is inside a call that must be alone in the transaction.
-    private let isEntered = Atomic<Bool>(false)
+    private let isEntered = Atomic<Bool>(true)
 
     init(_ storeState: UnsafeMutablePointer<StoreState>) {
         self.storeState = storeState
@@ -64,7 +67,7 @@ package struct TransactionState: ~Copyable {
         metaBytes = .allocate(byteCount: Meta.size, alignment: 8)
     }
 
-    /// Ready for a transaction in a slot that served others before.
+    /// Ready for a transaction in a slot that served others before. Entered, until it has begun.
     @inline(__always)
     mutating func begin(in storeState: UnsafeMutablePointer<StoreState>) {
         self.storeState = storeState
@@ -73,6 +76,7 @@ package struct TransactionState: ~Copyable {
         write = nil
         readerSlot = -1
         snapshots &+= 1
+        isEntered.store(true, ordering: .relaxed)
     }
 
     /// Takes over the state in `metaBytes`.
@@ -195,6 +199,13 @@ package struct TransactionState: ~Copyable {
 
     @inline(__always)
     package func leave() { isEntered.store(false, ordering: .releasing) }
+
+    /// Says that this thread uses a write transaction that it has entered.
+    @inline(__always)
+    package func noteUser() {
+        guard isWrite else { return }
+        storeState.pointee.writerUser.store(zp_thread_id(), ordering: .relaxed)
+    }
 
     /// After an error in the middle of a change, the transaction can only be aborted.
     mutating func markFailed(_ error: DatabaseError) {

@@ -71,13 +71,15 @@ extension Transactions {
                 .full,
                 "the transaction is nested \(nestingMax) deep already; commit or abort it first")
         }
-        let (claim, _) = try claim(store)
+        let (claim, _) = try claim(store, of: 0)
         claim.state.pointee.beginNested(in: parent)
+        claim.state.pointee.began = zp_ticks()
         // What the parent's caller has filled is the parent's, whatever becomes of the nested one.
         write.pointee.logReservedValue()
         write.pointee.savepoints.append(Savepoint(write.pointee))
         write.pointee.workspace.pointee.frames.pointee.beginLevel()
         parent.pointee.status = .nesting
+        claim.state.pointee.leave()
         return claim
     }
 

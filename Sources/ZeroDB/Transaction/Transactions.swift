@@ -1,4 +1,5 @@
 import CZeroDBPlatform
+import Glibc
 import Synchronization
 
 /// A transaction that has been begun: its state and the handle that names it.
@@ -30,29 +31,22 @@ package enum Transactions {
         table.make(kind: UInt64(ZP_TRANSACTIONS), capacity: 1 << 16)
     }
 
-    /// Lets no transaction begin any more, if none is open.
-    ///
-    /// - Throws: `busy` if one is, and then nothing has changed.
-    static func beginClosing(_ store: Store) throws(DatabaseError) {
-        store.state.pointee.isClosing.store(true, ordering: .sequentiallyConsistent)
-        let open = table.count(tagged: tag(of: store.state))
-        guard open > 0 else { return }
-        store.state.pointee.isClosing.store(false, ordering: .sequentiallyConsistent)
-        throw DatabaseError(
-            .busy,
-            "the environment at \(store.path) has \(open) open transaction\(open == 1 ? "" : "s"); "
-                + "commit or abort \(open == 1 ? "it" : "them") before closing")
-    }
-
     /// What marks the slots of a store's transactions.
     @inline(__always)
-    private static func tag(of store: UnsafeMutablePointer<StoreState>) -> UInt {
+    static func tag(of store: UnsafeMutablePointer<StoreState>) -> UInt {
         UInt(bitPattern: store)
     }
 
+    /// Marks the slot of a transaction that begins, of which it is not yet known whether it may.
+    static let beginning: UInt = 1
+
+    /// Takes a slot for a transaction, as entered by this thread until it has begun.
+    ///
+    /// - Parameter environment: the handle that led to the store, or 0 if the caller keeps its
+    ///   environment in memory.
     @inline(__always)
     static func claim(
-        _ store: UnsafeMutablePointer<StoreState>
+        _ store: UnsafeMutablePointer<StoreState>, of environment: UInt64
     ) throws(DatabaseError) -> (TransactionClaim, Int) {
         let hint = zp_thread_slot_hints()
         guard let claim = table.claim(hint: Int(hint?.pointee.transaction ?? 0)) else {
@@ -60,6 +54,15 @@ package enum Transactions {
                 .readersFull, "65536 transactions are open in this process; end some")
         }
         hint?.pointee.transaction = UInt32(truncatingIfNeeded: claim.index)
+        // `beginClosing` leaves the phase `open`, then looks for tagged slots: either it sees this
+        // one, and waits until its tag says more, or this sees the phase. The handle is looked at
+        // again, because only then it is known that the state is still its store's.
+        table.setTag(tag(of: store) | beginning, at: claim.index)
+        if !store.pointee.isOpen
+            || !isAlive(environment) || store.pointee.isForked
+        {
+            try waitToBegin(store, environment, claim.index)
+        }
         let state: UnsafeMutablePointer<TransactionState>
         if let known = table.object(at: claim.index) {
             state = known
@@ -69,29 +72,70 @@ package enum Transactions {
             state.initialize(to: TransactionState(store))
             table.setObject(state, at: claim.index)
         }
-        // `beginClosing` raises isClosing, then looks for tagged slots: either it sees this
-        // one, or this sees isClosing.
-        table.setTag(tag(of: store), at: claim.index)
-        if store.pointee.isClosing.load(ordering: .sequentiallyConsistent) {
-            table.release(claim.index)
-            throw DatabaseError(.badHandle, "the environment is being closed")
-        }
+        table.confirmTag(tag(of: store), at: claim.index)
         return (TransactionClaim(state, claim.handle), claim.index)
+    }
+
+    /// Whether an environment's handle is alive; 0 stands for one that is.
+    @inline(__always)
+    private static func isAlive(_ environment: UInt64) -> Bool {
+        environment == 0
+            || zp_handle_is_alive(zp_handle_table_of(UInt64(ZP_ENVIRONMENTS)), environment)
+    }
+
+    /// Waits while a thread decides whether the environment can be closed.
+    ///
+    /// - Throws: `badHandle`, `forked`, `busy`: why no transaction can begin. The slot is given back.
+    @inline(never)
+    private static func waitToBegin(
+        _ store: UnsafeMutablePointer<StoreState>, _ environment: UInt64, _ index: Int
+    ) throws(DatabaseError) {
+        while true {
+            let error: DatabaseError?
+            if !isAlive(environment) {
+                error = DatabaseError(.badHandle, "the environment is closed")
+            } else if store.pointee.isForked {
+                error = DatabaseError.forked
+            } else {
+                switch store.pointee.phase {
+                case .open: return
+                case .deciding: error = nil
+                case .draining:
+                    error = DatabaseError(
+                        .busy, "the environment is being closed; no transaction begins any more")
+                case .closed: error = DatabaseError(.badHandle, "the environment is closed")
+                }
+            }
+            table.setTag(0, at: index)
+            if let error {
+                table.release(index)
+                throw error
+            }
+            sched_yield()
+            table.setTag(tag(of: store) | beginning, at: index)
+        }
+    }
+
+    /// Gives the slot of a transaction back that could not begin.
+    @inline(never)
+    private static func giveBack(_ claim: TransactionClaim, _ index: Int) {
+        claim.state.pointee.leave()
+        table.release(index)
     }
 
     /// Begins a read transaction on the newest commit.
     ///
-    /// - Throws: `readersFull`, `forked`, `badHandle`.
+    /// - Parameter environment: as for `claim`.
+    /// - Throws: `readersFull`, `forked`, `badHandle`, `busy` if the environment is being closed.
     @inline(__always)
     package static func beginRead(
-        _ store: UnsafeMutablePointer<StoreState>
+        _ store: UnsafeMutablePointer<StoreState>, of environment: UInt64 = 0
     ) throws(DatabaseError) -> TransactionClaim {
-        if store.pointee.isForked { throw DatabaseError.forked }
-        let (claim, index) = try claim(store)
+        let (claim, index) = try claim(store, of: environment)
         var slot = store.pointee.shared.claimReader(store.pointee.process)
         if slot == nil { slot = store.pointee.store.claimReaderSlowly() }
         guard let slot else {
-            table.release(index)
+            giveBack(claim, index)
             throw readersFull(store.pointee.shared)
         }
         claim.state.pointee.readerSlot = slot
@@ -102,6 +146,7 @@ package enum Transactions {
             end(claim)
             throw error
         }
+        claim.state.pointee.leave()
         return claim
     }
 
@@ -114,7 +159,9 @@ package enum Transactions {
                 + "larger max_readers")
     }
 
-    @inline(__always)
+    /// Not inlined: on its own it keeps the transaction's address in a register, of which a copy of all
+    /// that the snapshot is needs many.
+    @inline(never)
     private static func pin(_ state: UnsafeMutablePointer<TransactionState>) {
         state.pointee.id = state.pointee.storeState.pointee.shared.pinNewest(
             slot: state.pointee.readerSlot, to: state.pointee.metaBytes)
@@ -124,41 +171,23 @@ package enum Transactions {
 
     /// Begins the write transaction, after waiting for the one before it.
     ///
-    /// - Throws: `readOnly`, `panic`, `busy` if this thread has one open, `forked`, `badHandle`,
-    ///   a system error.
+    /// - Parameters:
+    ///   - environment: as for `claim`.
+    ///   - wait: for how long it may; nil for what the environment's options say.
+    /// - Throws: `readOnly`, `panic`, `busy` if this thread has one open, the wait comes to its end or
+    ///   is in vain, or the environment is being closed; `forked`, `badHandle`, a system error.
     package static func beginWrite(
-        _ storeState: UnsafeMutablePointer<StoreState>, durability: Durability? = nil
+        _ storeState: UnsafeMutablePointer<StoreState>, of environment: UInt64 = 0,
+        durability: Durability? = nil, wait: WriterWait? = nil
     ) throws(DatabaseError) -> TransactionClaim {
+        let (claim, index) = try claim(storeState, of: environment)
         let store = storeState.pointee.store
-        if store.isForked { throw DatabaseError.forked }
-        guard !store.options.isReadOnly else {
-            throw DatabaseError(
-                .readOnly, "a write transaction in an environment that was opened for reading only")
-        }
-        let thread = zp_thread_id()
-        guard store.writerThread.load(ordering: .relaxed) != thread else {
-            throw DatabaseError(
-                .busy,
-                "this thread has a write transaction open in the environment already, and would "
-                    + "wait for itself forever; commit or abort that one first")
-        }
-        let (claim, index) = try claim(storeState)
         do throws(DatabaseError) {
-            try store.checkPoison()
-            try store.makeRoom()
-            try store.lockWriter()
-            do throws(DatabaseError) {
-                try store.checkPoison()
-                try store.keepTipNear()
-            } catch {
-                store.unlockWriter()
-                throw error
-            }
+            try becomeWriter(store, wait ?? store.options.writerWait)
         } catch {
-            table.release(index)
+            giveBack(claim, index)
             throw error
         }
-        store.writerThread.store(thread, ordering: .relaxed)
         let state = claim.state
         let chosen = durability ?? store.options.durability
         state.pointee.durability = chosen
@@ -173,7 +202,7 @@ package enum Transactions {
             }
         } catch {
             store.unlockWriter()
-            table.release(index)
+            giveBack(claim, index)
             throw error
         }
         let write = WriterMemory.state(of: store)
@@ -181,9 +210,39 @@ package enum Transactions {
             state.pointee.meta, store: store,
             logLimit: chosen == .none ? 0 : Log.recordSizeMax)
         state.pointee.write = write
+        state.pointee.began = zp_ticks()
         state.pointee.source.frames = write.pointee.workspace.pointee.frames
         state.pointee.status = .active
+        state.pointee.leave()
         return claim
+    }
+
+    /// Takes the writer's lock for this thread.
+    private static func becomeWriter(
+        _ store: Store, _ wait: WriterWait
+    ) throws(DatabaseError) {
+        guard !store.options.isReadOnly else {
+            throw DatabaseError(
+                .readOnly, "a write transaction in an environment that was opened for reading only")
+        }
+        let thread = zp_thread_id()
+        guard store.writerThread.load(ordering: .relaxed) != thread else {
+            throw DatabaseError(
+                .busy,
+                "this thread has a write transaction open in the environment already, and would "
+                    + "wait for itself forever; commit or abort that one first")
+        }
+        try store.checkPoison()
+        try store.makeRoom()
+        try store.lockWriter(wait)
+        do throws(DatabaseError) {
+            try store.checkPoison()
+            try store.keepTipNear()
+        } catch {
+            store.unlockWriter()
+            throw error
+        }
+        store.writerThread.store(thread, ordering: .relaxed)
     }
 
     /// Ends a transaction without committing it. None may be nested in it.
@@ -200,6 +259,12 @@ package enum Transactions {
         state.pointee.freeRetired()
         state.pointee.leave()
         table.release(HandleTable<TransactionState>.index(of: claim.handle))
+    }
+
+    /// Ends a transaction, unless this process inherited it through `fork()`: it is its parent's to end.
+    static func letGo(_ claim: TransactionClaim) {
+        guard !claim.state.pointee.storeState.pointee.isForked else { return }
+        end(claim)
     }
 
     /// Lets the next writer begin.

@@ -43,7 +43,7 @@ extension SimulatedProgram {
         }
         let calls = disk.callCount
         disk.arm(nil)
-        try seat.environment?.close()
+        try seat.close()
         return calls
     }
 
@@ -103,16 +103,15 @@ extension SimulatedProgram {
             if let before { note(.durable(before)) }
         case .reopen:
             let failuresBefore = disk.failureCount
-            try environment.close()
-            seat.environment = nil
+            // What the trap makes fail here is reported, and the next opening finds what it left.
+            try seat.close(mayFail: true)
             if let lastCommitted, disk.failureCount == failuresBefore {
                 note(.durable(lastCommitted))
             }
             try reopen(seat)
         case .die:
             disk.kill(seat.process.number)
-            try environment.close()
-            seat.environment = nil
+            try seat.close()
             try reopen(seat)
         }
     }
@@ -152,8 +151,7 @@ extension SimulatedProgram {
         try check(
             refusal?.code == .panic,
             "a poisoned environment lets a writer begin: \(refusal?.message ?? "no error")")
-        try environment.close()
-        seat.environment = nil
+        try seat.close()
         try reopen(seat)
     }
 }

@@ -18,8 +18,7 @@ extension SimulatedProgram {
             try runPhase(
                 seat.process, environment, steps: max(1, plan.steps / phases / plan.writers))
             disk.arm(nil)
-            try environment.close()
-            seat.environment = nil
+            try seat.close()
             if !seat.process.isDead {
                 let last = mutex.withLock { _ in lastCommitted }
                 // The last to close leaves everything durable.

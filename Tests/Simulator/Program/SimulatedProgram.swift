@@ -14,6 +14,18 @@ final class SimulatedProgram: @unchecked Sendable {
         var readers: [HeldReader] = []
 
         init(_ process: SimulatedProcess) { self.process = process }
+
+        /// Closes the environment. A process that has died cannot write its last.
+        ///
+        /// - Parameter mayFail: whether a call of another may have failed.
+        func close(mayFail: Bool = false) throws(DatabaseError) {
+            do throws(DatabaseError) {
+                try environment?.close()
+            } catch {
+                guard error.code != .busy, mayFail || process.isDead else { throw error }
+            }
+            environment = nil
+        }
     }
 
     /// A reader with the number of the transaction it sees.
@@ -121,8 +133,7 @@ final class SimulatedProgram: @unchecked Sendable {
     /// After a death: lets go of what the process had, and begins another one.
     func replace(_ seat: Seat) throws {
         seat.readers = []
-        try seat.environment?.close()
-        seat.environment = nil
+        try seat.close()
         seat.process = nextProcess()
         newest = nil
         try open(seat)
@@ -207,8 +218,7 @@ final class SimulatedProgram: @unchecked Sendable {
     private func close(_ seat: Seat) throws {
         for reader in seat.readers { try check(reader) }
         seat.readers = []
-        try seat.environment?.close()
-        seat.environment = nil
+        try seat.close()
         guard !seat.process.isDead, seats.count == 1, let newest else { return }
         note(.durable(newest))
     }

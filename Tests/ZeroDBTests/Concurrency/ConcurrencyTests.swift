@@ -313,6 +313,53 @@ struct ConcurrencyTests {
         }
     }
 
+    @Test("Closing beside calls of other threads that use no transaction does no harm")
+    func closesBesideCalls() throws {
+        for _ in 0..<TestSettings.operations(usually: 60) {
+            let environment = try Self.open(MemoryFileSystem())
+            try environment.write { try $0.put("key", "value") }
+            onThreads(6) { thread in
+                do throws(DatabaseError) {
+                    guard thread > 0 else { return try environment.close(waiting: UInt32.max) }
+                    while true {
+                        switch thread {
+                        case 1: _ = try environment.info()
+                        case 2: try environment.sync()
+                        case 3: try environment.checkpoint()
+                        case 4: _ = try environment.readers()
+                        default: _ = try environment.transactions()
+                        }
+                    }
+                } catch {
+                    try check(error.code == .badHandle, "\(error.code): \(error)")
+                }
+            }
+        }
+    }
+
+    @Test("Closing waits for open transactions while none begins")
+    func closesAfterTransactions() throws {
+        for _ in 0..<TestSettings.operations(usually: 60) {
+            let environment = try Self.open(MemoryFileSystem())
+            try environment.write { try $0.put("key", "value") }
+            onThreads(4) { thread in
+                do throws(DatabaseError) {
+                    guard thread > 0 else { return try environment.close(waiting: UInt32.max) }
+                    while true {
+                        let reader = try environment.beginRead()
+                        _ = try reader.get("key")
+                        let writer = try environment.beginWrite()
+                        try writer.commit()
+                    }
+                } catch {
+                    try check(
+                        error.code == .badHandle || error.code == .busy, "\(error.code): \(error)")
+                }
+            }
+            try environment.close()
+        }
+    }
+
     @Test("Every reader gets a slot in the end, even if the table is full at times")
     func sharesFewReaderSlots() throws {
         let environment = try Self.open { $0.maxReaders = 3 }

@@ -24,6 +24,7 @@ STRUCTURES: dict[str, Any] = {
     "zdb_env_options": _ffi.EnvOptions,
     "zdb_info": _ffi.Info,
     "zdb_reader": _ffi.Reader,
+    "zdb_txn_info": _ffi.TxnInfo,
     "zdb_verify_report": _ffi.Report,
     "zdb_db_stat": _ffi.DbStat,
 }

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -379,3 +380,32 @@ sys.stdin.read()
         assert reader.txn_id is None
         assert env.check_readers() == 0
     assert env.readers() == []
+
+
+def test_open_transactions_are_listed_with_their_age(env: zerodb.Environment) -> None:
+    assert env.transactions() == []
+    with env.begin(write=True) as writer, env.begin() as reader:
+        listed = sorted(env.transactions(), key=lambda transaction: transaction.write)
+        assert [transaction.write for transaction in listed] == [False, True]
+        assert [transaction.txn_id for transaction in listed] == [reader.id, writer.id]
+        assert all(transaction.open_ns > 0 for transaction in listed)
+        assert not any(transaction.thread_ended for transaction in listed)
+        (from_table,) = env.readers()
+        assert from_table.open_ns > 0
+    assert env.transactions() == []
+
+
+def test_a_writer_waits_no_longer_than_it_was_told(tmp_path: Path) -> None:
+    with zerodb.open(tmp_path / "env", writer_wait_ms=20) as env, env.begin(write=True):
+        failures: list[Exception] = []
+
+        def begin() -> None:
+            try:
+                env.begin(write=True)
+            except zerodb.BusyError as error:
+                failures.append(error)
+
+        thread = threading.Thread(target=begin)
+        thread.start()
+        thread.join()
+        assert len(failures) == 1

@@ -52,6 +52,7 @@ from zerodb._types import (
     Durability,
     EnvironmentInfo,
     EventLevel,
+    OpenTransaction,
     Reader,
     VerifyReport,
 )
@@ -82,6 +83,7 @@ __all__ = [
     "KeyExistsError",
     "NotFoundError",
     "NotSortedError",
+    "OpenTransaction",
     "OperatingSystemError",
     "PanicError",
     "PathNotADirectoryError",

@@ -27,6 +27,7 @@ from zerodb._types import (
     Durability,
     EnvironmentInfo,
     EventLevel,
+    OpenTransaction,
     Reader,
     VerifyReport,
 )
@@ -65,6 +66,7 @@ def open_environment(
     durability: Durability = "full",
     log_size: int | None = None,
     threads: bool = True,
+    writer_wait_ms: int = 0,
     on_event: Callable[[EventLevel, str], object] | None = None,
 ) -> Environment:
     """Opens the environment in a directory, creating both if they are not there.
@@ -90,6 +92,8 @@ def open_environment(
     :param log_size: bytes of log after which a checkpoint is made. Default: 64 MiB.
     :param threads: whether the library may start threads, which make checkpoints and flush
         relaxed commits. If not, commits do that work.
+    :param writer_wait_ms: milliseconds that a write transaction waits for another to end,
+        before it raises BusyError. 0: until that has ended.
     :param on_event: called with a level ("information", "warning" or "error") and a message
         when the library acts by itself: recovery, failures of background work. It is called
         from any thread, the library's own included, and must not use this package. An
@@ -114,6 +118,7 @@ def open_environment(
     options.page_size = _unsigned("page_size", page_size, 32)
     options.checksum = _choice("checksum", checksum, _CHECKSUMS)
     options.durability = _choice("durability", durability, _DURABILITIES)
+    options.writer_wait_ms = _unsigned("writer_wait_ms", writer_wait_ms, 32)
     options.threads = _ffi.THREADS_DEFAULT if threads else _ffi.THREADS_NONE
     if max_size is not None:
         options.max_size = _unsigned("max_size", max_size, 64)
@@ -289,10 +294,30 @@ class Environment:
                     process_id=raw.process_id,
                     thread=raw.thread,
                     txn_id=None if raw.txn_id == _ffi.NO_TXN else raw.txn_id,
+                    open_ns=raw.open_ns,
                 )
             )
 
         check(self._call(_ffi.reader_list, _ffi.ReaderFunction(add), None))
+        return found
+
+    def transactions(self) -> list[OpenTransaction]:
+        """The transactions that this process has open in the environment."""
+        found: list[OpenTransaction] = []
+
+        def add(_: object, transaction: Any) -> None:
+            raw = transaction.contents
+            found.append(
+                OpenTransaction(
+                    write=not raw.flags & _ffi.RDONLY,
+                    txn_id=None if raw.txn_id == _ffi.NO_TXN else raw.txn_id,
+                    thread=raw.thread,
+                    thread_ended=bool(raw.thread_ended),
+                    open_ns=raw.open_ns,
+                )
+            )
+
+        check(self._call(_ffi.txn_list, _ffi.TxnFunction(add), None))
         return found
 
     def check_readers(self) -> int:
@@ -371,6 +396,7 @@ class Environment:
 
         :raises BusyError: another call is under way in it or in one of its transactions; then
             it is not closed.
+        :raises PanicError: the last flush or checkpoint failed; it is closed all the same.
         """
         if self._handle is None:
             return
@@ -383,8 +409,9 @@ class Environment:
             self._end_transactions()
             handle, self._handle = self._handle, None
             code = _ffi.env_close(handle)
-            if code != _ffi.OK:
+            if code == _ffi.BUSY:
                 self._handle = handle
+            if code != _ffi.OK:
                 raise error_from_code(code)
 
     def __enter__(self) -> Environment:

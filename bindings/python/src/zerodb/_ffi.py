@@ -135,7 +135,7 @@ class EnvOptions(Structure):
         ("durability", c_uint32),
         ("log_size", c_uint64),
         ("threads", c_uint32),
-        ("reserved", c_uint32),
+        ("writer_wait_ms", c_uint32),
         ("log", LogFunction),
         ("log_context", c_void_p),
     ]
@@ -178,6 +178,20 @@ class Reader(Structure):
         ("process_id", c_uint32),
         ("thread", c_uint64),
         ("txn_id", c_uint64),
+        ("open_ns", c_uint64),
+    ]
+
+
+class TxnInfo(Structure):
+    """zdb_txn_info."""
+
+    _fields_ = [
+        ("txn", c_void_p),
+        ("txn_id", c_uint64),
+        ("thread", c_uint64),
+        ("open_ns", c_uint64),
+        ("flags", c_uint32),
+        ("thread_ended", c_uint32),
     ]
 
 
@@ -218,6 +232,9 @@ VerifyFunction = CFUNCTYPE(None, c_void_p, c_uint64, c_char_p)
 
 ReaderFunction = CFUNCTYPE(None, c_void_p, POINTER(Reader))
 """zdb_reader_fn."""
+
+TxnFunction = CFUNCTYPE(None, c_void_p, POINTER(TxnInfo))
+"""zdb_txn_fn."""
 
 # -------------------------------------------------------------------- library
 
@@ -323,6 +340,7 @@ reader_list = _function("zdb_reader_list", c_int, _handle, ReaderFunction, c_voi
 reader_check = _function("zdb_reader_check", c_int, _handle, POINTER(c_uint32))
 
 txn_begin = _function("zdb_txn_begin", c_int, _handle, _handle, c_uint32, _handle_out)
+txn_list = _function("zdb_txn_list", c_int, _handle, TxnFunction, c_void_p)
 txn_commit = _function("zdb_txn_commit", c_int, _handle)
 txn_abort = _function("zdb_txn_abort", c_int, _handle)
 txn_reset = _function("zdb_txn_reset", c_int, _handle)

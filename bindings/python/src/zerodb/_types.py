@@ -92,6 +92,25 @@ class Reader:
     """The number of its thread, which is meaningful only in its process."""
     txn_id: int | None
     """The transaction whose state it sees; None if it was reset."""
+    open_ns: int
+    """Nanoseconds since it began to see that state."""
+
+
+@dataclass(frozen=True)
+class OpenTransaction:
+    """A transaction that this process has open: :meth:`zerodb.Environment.transactions`."""
+
+    write: bool
+    """Whether it is the write transaction, or nested in it."""
+    txn_id: int | None
+    """The transaction whose state it sees, or the id that its commit will have; None if it was
+    reset."""
+    thread: int
+    """The thread that began it; of a write transaction the last that used it."""
+    thread_ended: bool
+    """Whether that thread has ended."""
+    open_ns: int
+    """Nanoseconds since it began."""
 
 
 @dataclass(frozen=True)
