@@ -293,7 +293,7 @@ static void closing_can_end_transactions(void) {
 
 static void *write_until_closed(void *argument) {
     zdb_env *env = (zdb_env *)argument;
-    for (unsigned i = 0;; i++) {
+    for (;;) {
         zdb_txn *txn;
         int code = zdb_txn_begin(env, NULL, ZDB_DURABILITY_NONE, &txn);
         if (code == ZDB_BAD_HANDLE || code == ZDB_BUSY) return NULL;

@@ -241,6 +241,8 @@ extension SharedState {
     ) throws(DatabaseError) -> Meta {
         let bytes = UnsafeMutableRawPointer.allocate(byteCount: Meta.size, alignment: 8)
         defer { bytes.deallocate() }
+        // What is copied to it leaves out the zeros at the end.
+        memset(bytes, 0, Meta.size)
         return try body(bytes)
     }
 

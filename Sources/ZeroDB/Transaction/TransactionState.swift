@@ -65,6 +65,8 @@ package struct TransactionState: ~Copyable {
         trees = .allocate(capacity: treeCapacity)
         trees.initialize(repeating: TreeState(), count: treeCapacity)
         metaBytes = .allocate(byteCount: Meta.size, alignment: 8)
+        // What is copied to it leaves out the zeros at the end.
+        memset(metaBytes, 0, Meta.size)
     }
 
     /// Ready for a transaction in a slot that served others before. Entered, until it has begun.
