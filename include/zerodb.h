@@ -64,7 +64,7 @@ const char *zdb_version(int *major, int *minor, int *patch);
 /** The environment has reached max_size: the transaction can only be aborted. Or another process
  *  with a larger max_size has let it grow beyond what this one has mapped: open it again. */
 #define ZDB_FULL (-6)
-/** The transaction has dirtied max_txn_pages pages. It can only be aborted. */
+/** The transaction has dirtied max_txn_pages pages of trees. It can only be aborted. */
 #define ZDB_TXN_FULL (-7)
 /** Every slot of the reader table is taken (max_readers); or 1024 processes have the environment
  *  open, or this process has 65536 transactions open. */
@@ -197,7 +197,12 @@ typedef struct zdb_env_options {
                                   0 for the default of 4096 */
     uint64_t max_size;       /**< bytes the data file may ever reach; address space of this size
                                   is reserved, no memory. Default 1 TiB, at least 1 MiB */
-    uint64_t max_txn_pages;  /**< pages one transaction may dirty; default 10000, 0: no limit */
+    uint64_t max_txn_pages;  /**< pages of trees that one transaction may dirty; those of large
+                                  values do not count. Default 10000, 0: no limit */
+    uint64_t max_txn_memory; /**< bytes of pages and large values that one transaction keeps in
+                                  memory until it commits; beyond, it writes them to a file
+                                  without a name in the directory. Default 256 MiB, at least
+                                  1 MiB, 0: no limit */
     uint32_t checksum;       /**< ZDB_CHECKSUM_ */
     uint32_t max_readers;    /**< slots the reader table may grow to; default and most 65536 */
     uint32_t file_mode;      /**< permissions of the files made; default 0600. The directory
@@ -289,6 +294,7 @@ typedef struct zdb_info {
     uint32_t max_readers;        /**< slots in the reader table */
     uint32_t readers;            /**< slots in use */
     uint64_t max_txn_pages;      /**< 0: no limit */
+    uint64_t max_txn_memory;     /**< bytes; 0: no limit */
     uint32_t max_key_size;       /**< bytes */
     uint32_t checksum;           /**< ZDB_CHECKSUM_NONE, _FAST or _FULL */
     uint64_t databases;          /**< named databases */

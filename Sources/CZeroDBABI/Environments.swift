@@ -24,6 +24,7 @@ public func zdb_env_options_init_size(
     options.pointee = zdb_env_options(
         struct_size: MemoryLayout<zdb_env_options>.stride, flags: 0, page_size: 0,
         max_size: defaults.maxSize, max_txn_pages: defaults.maxTransactionPages,
+        max_txn_memory: defaults.maxTransactionMemory,
         checksum: ZDB_CHECKSUM_DEFAULT, max_readers: UInt32(defaults.maxReaders),
         file_mode: defaults.fileMode, durability: ZDB_DURABILITY_DEFAULT,
         log_size: defaults.logSize, threads: ZDB_THREADS_DEFAULT,
@@ -45,6 +46,7 @@ private func engineOptions(
     if options.page_size != 0 { result.pageSize = Int(options.page_size) }
     if options.max_size != 0 { result.maxSize = options.max_size }
     result.maxTransactionPages = options.max_txn_pages
+    result.maxTransactionMemory = options.max_txn_memory
     if options.checksum != ZDB_CHECKSUM_DEFAULT {
         guard let mode = ChecksumMode(rawValue: options.checksum) else {
             throw DatabaseError(
@@ -193,6 +195,7 @@ public func zdb_env_info(_ env: OpaquePointer?, _ info: UnsafeMutablePointer<zdb
         result.max_readers = UInt32(known.maxReaders)
         result.readers = UInt32(known.readers)
         result.max_txn_pages = known.maxTransactionPages
+        result.max_txn_memory = known.maxTransactionMemory
         result.max_key_size = UInt32(known.maxKeySize)
         result.checksum = known.checksumMode.rawValue
         result.databases = known.databases

@@ -245,6 +245,8 @@ int zp_range_is_locked(int fd, off_t start, off_t length) {
     return lock.l_type != F_UNLCK;
 }
 
+const int zp_unnamed_file = O_TMPFILE;
+
 int zp_open_at(int directory, const char *path, int flags, unsigned mode) {
     int fd;
     do {

@@ -80,15 +80,12 @@ static void a_transaction_that_dirties_too_many_pages_fails_whole(void) {
     close_env(env);
 }
 
-static void the_pages_of_large_values_count_too(void) {
+static void the_pages_of_large_values_do_not_count(void) {
     zdb_env *env = open_with_txn_pages(100);
     zdb_txn *txn = begin_write(env);
-    CHECK_ERROR(put_pattern(txn, 0, 101 * 4096), ZDB_TXN_FULL);
-    abort_txn(txn);
-    txn = begin_write(env);
-    CHECK_CODE(put_pattern(txn, 0, 80 * 4096), ZDB_OK);
+    for (unsigned i = 0; i < 5; i++) REQUIRE_OK(put_pattern(txn, i, 1000 * 4096));
     commit(txn);
-    expect_patterns(env, 1, 80 * 4096);
+    expect_patterns(env, 5, 1000 * 4096);
     expect_sound(env);
     close_env(env);
 }
@@ -101,6 +98,78 @@ static void no_bound_means_no_bound(void) {
     commit(txn);
     expect_patterns(env, count, 200 * KIB);
     close_env(env);
+}
+
+/* ----------------------------------------------------------- max_txn_memory */
+
+/* Kilobytes of this process's memory that no file backs. */
+static uint64_t private_memory(void) {
+    char line[256];
+    unsigned long kilobytes = 0;
+    FILE *file = fopen("/proc/self/status", "r");
+    REQUIRE(file != NULL);
+    while (fgets(line, sizeof line, file) != NULL) {
+        if (strncmp(line, "RssAnon:", 8) == 0) kilobytes = strtoul(line + 8, NULL, 10);
+    }
+    REQUIRE(fclose(file) == 0);
+    return kilobytes;
+}
+
+static zdb_env *open_with_txn_memory(uint64_t memory) {
+    zdb_env_options options;
+    default_options(&options);
+    options.max_txn_memory = memory;
+    options.max_txn_pages = 0;
+    return open_env_with("env", &options);
+}
+
+/* Large values and small ones, in one transaction; some replaced, some taken back with a nested one. */
+static void a_transaction_larger_than_its_memory_goes_on(void) {
+    enum { LARGE = 40, SMALL = 40000, LARGE_BYTES = 2 << 20, SMALL_BYTES = 500 };
+    zdb_env *env = open_with_txn_memory(8 * MIB);
+    uint64_t before = private_memory();
+    zdb_txn *txn = begin_write(env), *nested = NULL;
+    unsigned small = repetitions(SMALL);
+    for (unsigned i = 0; i < LARGE; i++) REQUIRE_OK(put_pattern(txn, i, LARGE_BYTES));
+    for (unsigned i = LARGE; i < LARGE + small; i++) {
+        REQUIRE_OK(put_pattern(txn, i, SMALL_BYTES));
+    }
+    for (unsigned i = 0; i < LARGE; i += 2) REQUIRE_OK(put_pattern(txn, i, LARGE_BYTES + i));
+    REQUIRE_OK(zdb_txn_begin(env, txn, 0, &nested));
+    for (unsigned i = 0; i < LARGE; i += 3) REQUIRE_OK(put_pattern(nested, i, SMALL_BYTES));
+    for (unsigned i = 0; i < LARGE; i++) REQUIRE_OK(put_pattern(nested, small + i, LARGE_BYTES));
+    abort_txn(nested);
+    /* A sanitizer keeps what has been freed. */
+    if (!tests_run_slowly()) CHECK(private_memory() < before + 40 * KIB);
+    for (unsigned round = 0; round < 2; round++) {
+        for (unsigned i = 0; i < LARGE + small; i++) {
+            size_t size = SMALL_BYTES;
+            if (i < LARGE) size = LARGE_BYTES + (i % 2 == 0 ? i : 0);
+            char buffer[KEY_BYTES];
+            zdb_val key = numbered(buffer, "key", i), value = nothing();
+            REQUIRE_OK(zdb_get(txn, ZDB_MAIN_DB, &key, &value));
+            CHECK(value.size == size && has_pattern(value.data, size, i));
+        }
+        commit(txn);
+        txn = begin_read(env);
+    }
+    abort_txn(txn);
+    /* The data file and the lock file. */
+    CHECK_NUMBER(directory_entries("env"), 2);
+    expect_sound(env);
+    close_env(env);
+}
+
+static void a_limit_on_memory_has_a_range(void) {
+    zdb_env_options options;
+    default_options(&options);
+    zdb_env *env = NULL;
+    options.max_txn_memory = MIB - 1;
+    CHECK_ERROR(zdb_env_open("env", &options, &env), ZDB_BAD_ARGUMENT);
+    CHECK_CONTAINS(zdb_last_error(), "max_txn_memory");
+    close_env(open_with_txn_memory(0));
+    close_env(open_with_txn_memory(MIB));
+    close_env(open_with_txn_memory(UINT64_MAX));
 }
 
 /* ----------------------------------------------------------------- max_size */
@@ -246,6 +315,30 @@ static void overwriting_values_of_all_sizes_does_not_grow_the_file_without_bound
     close_env(env);
 }
 
+static void add_values(void *argument) {
+    (void)argument;
+    zdb_env *env = open_env("env");
+    zdb_txn *txn = begin_write(env);
+    for (unsigned i = 0; i < 20; i++) REQUIRE_OK(put_pattern(txn, i, MIB));
+    commit(txn);
+    close_env(env);
+}
+
+/* What others have added, before it has opened the environment and after that. */
+static void a_process_reads_beyond_its_own_max_size(void) {
+    zdb_env *env = open_with_size(4 * MIB);
+    run_in_process(add_values, NULL);
+    expect_patterns(env, 20, MIB);
+    zdb_txn *txn = begin_write(env);
+    CHECK_ERROR(put_pattern(txn, 20, MIB), ZDB_FULL);
+    abort_txn(txn);
+    close_env(env);
+    env = open_with_size(4 * MIB);
+    expect_patterns(env, 20, MIB);
+    expect_sound(env);
+    close_env(env);
+}
+
 /* -------------------------------------------------------------- max_readers */
 
 static void a_full_reader_table_refuses_the_next_reader(void) {
@@ -282,7 +375,10 @@ static void a_full_reader_table_refuses_the_next_reader(void) {
 
 static const struct test tests[] = {
     TEST(a_transaction_that_dirties_too_many_pages_fails_whole),
-    TEST(the_pages_of_large_values_count_too),
+    TEST(the_pages_of_large_values_do_not_count),
+    TEST(a_transaction_larger_than_its_memory_goes_on),
+    TEST(a_limit_on_memory_has_a_range),
+    TEST(a_process_reads_beyond_its_own_max_size),
     TEST(no_bound_means_no_bound),
     TEST(an_environment_full_of_small_values_stays_intact),
     TEST(an_environment_full_of_large_values_stays_intact),

@@ -131,6 +131,9 @@ int zp_write_out(int fd, off_t start, off_t length, int wait);
  *  2, even if the program has closed those: what it then prints must not end up in a database. */
 int zp_open_at(int directory, const char *path, int flags, unsigned mode);
 
+/** The flag of open() for a file without a name in the directory that the path names. */
+extern const int zp_unnamed_file;
+
 /** Gives a file or directory the owner, group and mode of a file: the owner as root, the group where the
  *  caller may. A directory becomes searchable where the file is readable. Returns 0 or an errno. */
 int zp_take_access(int fd, int from);

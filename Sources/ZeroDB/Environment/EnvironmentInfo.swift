@@ -22,6 +22,8 @@ public struct EnvironmentInfo: Sendable {
     public var readers: Int
     /// Pages one transaction may dirty; 0 for no bound.
     public var maxTransactionPages: UInt64
+    /// Bytes that one transaction keeps in memory; 0 for no bound.
+    public var maxTransactionMemory: UInt64
     /// Bytes the largest key may have.
     public var maxKeySize: Int
     /// When this process checks the checksums of pages.
@@ -56,11 +58,12 @@ extension Environment {
         let meta = try store.visibleMeta()
         return EnvironmentInfo(
             formatVersion: Format.version, pageSize: store.pageSize,
-            maxSize: UInt64(store.mapLength), fileSize: try store.dataFile.size(),
+            maxSize: store.pagesMax * UInt64(store.pageSize), fileSize: try store.dataFile.size(),
             pageCount: meta.pageCount, freePages: meta.freePages,
             lastTransaction: meta.transaction, oldestReader: oldestReader,
             maxReaders: shared.readersMax, readers: shared.readerCount(),
-            maxTransactionPages: store.options.maxTransactionPages, maxKeySize: maxKeySize,
+            maxTransactionPages: store.options.maxTransactionPages,
+            maxTransactionMemory: store.options.maxTransactionMemory, maxKeySize: maxKeySize,
             checksumMode: store.options.checksumMode, databases: meta.catalog.entries,
             checkpointTransaction: shared.checkpoint, pinnedPages: store.pinnedPages(meta),
             logBytes: meta.logEnd - min(meta.logEnd, shared.checkpointLogEnd),

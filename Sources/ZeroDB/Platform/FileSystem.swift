@@ -33,6 +33,9 @@ protocol StorageDirectory: AnyObject, Sendable {
     func open(_ name: String, access: FileAccess, create: Bool, mode: UInt32)
         throws(DatabaseError) -> any StorageFile
 
+    /// Makes a file without a name, which is gone when it is closed.
+    func openUnnamed() throws(DatabaseError) -> any StorageFile
+
     /// Opens a directory in this one.
     ///
     /// - Parameter mode: the permissions to make it with if it is not there; nil to make none.
@@ -126,6 +129,12 @@ protocol StorageFile: AnyObject, Sendable {
 
     func unmap(_ address: UnsafeMutableRawPointer, length: Int)
 
+    /// Takes whole memory pages of a map out of this process's memory. What is in them stays in the file.
+    func evict(_ address: UnsafeMutableRawPointer, length: Int)
+
+    /// Gives back the room on the disk of whole memory pages of a map, which are zeros afterwards.
+    func discard(_ address: UnsafeMutableRawPointer, length: Int)
+
     /// Takes or drops an open-file-description lock on a byte.
     ///
     /// - Returns: false if `wait` is false and another open file holds it.
@@ -149,6 +158,13 @@ protocol StorageFile: AnyObject, Sendable {
 }
 
 extension StorageDirectory {
+    func openUnnamed() throws(DatabaseError) -> any StorageFile {
+        let name = "unnamed"
+        let file = try open(name, access: .readWrite, create: true, mode: 0o600)
+        try remove(name)
+        return file
+    }
+
     func takeAccess(of file: any StorageFile) throws(DatabaseError) {}
 }
 
@@ -168,6 +184,10 @@ extension StorageFile {
     }
 
     func takeAccess(of other: any StorageFile) throws(DatabaseError) {}
+
+    func evict(_ address: UnsafeMutableRawPointer, length: Int) {}
+
+    func discard(_ address: UnsafeMutableRawPointer, length: Int) {}
 
     func isOnOverlay() -> Bool { false }
 

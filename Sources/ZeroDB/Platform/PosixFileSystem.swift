@@ -54,6 +54,23 @@ final class PosixDirectory: StorageDirectory {
         return file
     }
 
+    func openUnnamed() throws(DatabaseError) -> any StorageFile {
+        let name = "an unnamed file in \(path)"
+        let opened = zp_open_at(descriptor, ".", O_RDWR | zp_unnamed_file, 0o600)
+        if opened >= 0 { return PosixFile(descriptor: opened, name: name) }
+        // Not every file system can.
+        guard [EOPNOTSUPP, EISDIR, EINVAL].contains(-opened) else {
+            throw DatabaseError(systemError: -opened, "open \(name)")
+        }
+        let temporary = "unnamed.\(getpid()).\(zp_thread_id())"
+        let made = zp_open_at(
+            descriptor, temporary, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, 0o600)
+        guard made >= 0 else { throw DatabaseError(systemError: -made, "open \(name)") }
+        let file = PosixFile(descriptor: made, name: name)
+        try remove(temporary)
+        return file
+    }
+
     func openDirectory(_ name: String, create mode: UInt32?)
         throws(DatabaseError) -> any StorageDirectory
     {
@@ -387,6 +404,14 @@ final class PosixFile: StorageFile {
 
     func unmap(_ address: UnsafeMutableRawPointer, length: Int) {
         munmap(address, length)
+    }
+
+    func evict(_ address: UnsafeMutableRawPointer, length: Int) {
+        madvise(address, length, Int32(MADV_DONTNEED))
+    }
+
+    func discard(_ address: UnsafeMutableRawPointer, length: Int) {
+        madvise(address, length, Int32(MADV_REMOVE))
     }
 
     func lock(byte: UInt64, _ mode: LockMode, wait: Bool) throws(DatabaseError) -> Bool {

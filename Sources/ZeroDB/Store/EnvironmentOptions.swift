@@ -10,8 +10,13 @@ public struct EnvironmentOptions: Sendable {
     /// Bytes the data file may ever reach, at least 1 MiB. Address space of this size is
     /// reserved, no memory.
     public var maxSize = Format.maxSizeDefault
-    /// Pages one transaction may dirty; 0 for no bound.
+    /// Pages of trees that one transaction may dirty; 0 for no bound. Pages of large values do not
+    /// count.
     public var maxTransactionPages: UInt64 = 10_000
+    /// Bytes of pages and large values that one transaction keeps in memory until it commits, at least
+    /// 1 MiB; 0 for no bound. Beyond, it writes them to a file without a name in the directory, which
+    /// needs room on the disk until the transaction has ended.
+    public var maxTransactionMemory: UInt64 = 256 << 20
     /// When the checksums of pages are checked.
     public var checksumMode = ChecksumMode.fast
     /// Slots the reader table may grow to, at most 65536.
@@ -52,6 +57,12 @@ public struct EnvironmentOptions: Sendable {
             throw DatabaseError(
                 .badArgument,
                 "max_size is \(maxSize) bytes; it must be at least \(Format.maxSizeMin)")
+        }
+        guard maxTransactionMemory == 0 || maxTransactionMemory >= 1 << 20 else {
+            throw DatabaseError(
+                .badArgument,
+                "max_txn_memory is \(maxTransactionMemory) bytes; it must be at least 1 MiB, or 0 for "
+                    + "no bound")
         }
         guard logSize >= 1 << 20, logSize <= 1 << 40 else {
             throw DatabaseError(

@@ -19,6 +19,8 @@ struct FrameTable {
         var number: UInt64
         /// The level that made it and may change it.
         var level: Int
+        /// Whether it holds a large value and not a page of a tree.
+        var isValue = false
     }
 
     /// What taking back a nested transaction, or giving it to its parent, needs to know.
@@ -41,12 +43,15 @@ struct FrameTable {
 
     /// Pages in frames that the transaction at work reaches.
     private(set) var dirtyPages: UInt64 = 0
+    /// Of those, pages of large values.
+    private(set) var valuePages: UInt64 = 0
     /// Frames of one page that it reaches.
     private(set) var singleFrames = 0
 
     private struct Slab {
         var memory: UnsafeMutableRawPointer
         var bytes: Int
+        var isSpilled = false
     }
     private var slabs: [Slab] = []
     private var slab = 0
@@ -58,8 +63,19 @@ struct FrameTable {
     private static let smallSlab = 256 << 10
     private static let largeSlab = 4 << 20
 
-    init(pageSize: Int) {
+    /// Bytes that pages and values may take in memory; beyond, they are in `spill`.
+    private let memoryMax: UInt64
+    /// Bytes that they take there.
+    private var memoryBytes: UInt64 = 0
+    private let spill: SpillFile
+
+    /// - Parameters:
+    ///   - memoryMax: bytes of memory, beyond which pages are kept in a file.
+    ///   - spill: that file.
+    init(pageSize: Int, memoryMax: UInt64, spill: SpillFile) {
         self.pageSize = pageSize
+        self.memoryMax = memoryMax
+        self.spill = spill
         frames = .allocate(capacity: capacity)
     }
 
@@ -79,23 +95,52 @@ struct FrameTable {
 
     /// A frame for a tree page, its memory not cleared.
     ///
-    /// - Returns: nil if there is no memory.
-    mutating func allocatePage() -> Int? {
-        guard let memory = allocatePageMemory() else { return nil }
+    /// - Throws: ENOMEM; beyond `memoryMax`, what keeps the file from having more pages.
+    mutating func allocatePage() throws(DatabaseError) -> Int {
+        let memory = try allocatePageMemory()
         singleFrames += 1
-        return add(memory, pages: 1)
+        return add(memory, pages: 1, isValue: false)
     }
 
     /// A frame for an overflow run, its memory not cleared.
-    mutating func allocateRun(pages: UInt64) -> Int? {
-        if pages == 1 { return allocatePage() }
-        guard let memory = malloc(Int(pages) * pageSize) else { return nil }
-        return add(memory, pages: pages)
+    ///
+    /// - Throws: as `allocatePage`.
+    mutating func allocateRun(pages: UInt64) throws(DatabaseError) -> Int {
+        valuePages += pages
+        do throws(DatabaseError) {
+            if pages == 1 {
+                let memory = try allocatePageMemory()
+                singleFrames += 1
+                return add(memory, pages: 1, isValue: true)
+            }
+            return add(try allocateRunMemory(pages), pages: pages, isValue: true)
+        } catch {
+            valuePages -= pages
+            throw error
+        }
     }
 
-    private mutating func add(_ memory: UnsafeMutableRawPointer, pages: UInt64) -> Int {
+    private mutating func allocateRunMemory(
+        _ pages: UInt64
+    ) throws(DatabaseError) -> UnsafeMutableRawPointer {
+        let bytes = pages * UInt64(pageSize)
+        guard hasMemory(bytes) else { return try spill.allocate(Int(bytes)) }
+        guard let memory = malloc(Int(bytes)) else {
+            throw DatabaseError(systemError: ENOMEM, "allocate \(pages) pages for a value")
+        }
+        memoryBytes += bytes
+        return memory
+    }
+
+    private func hasMemory(_ bytes: UInt64) -> Bool {
+        bytes <= memoryMax && memoryBytes <= memoryMax - bytes
+    }
+
+    private mutating func add(
+        _ memory: UnsafeMutableRawPointer, pages: UInt64, isValue: Bool
+    ) -> Int {
         dirtyPages += pages
-        let frame = Frame(memory: memory, pages: pages, number: 0, level: level)
+        let frame = Frame(memory: memory, pages: pages, number: 0, level: level, isValue: isValue)
         if let index = freeFrames.popLast() {
             // One of this level's that was freed is on its list already.
             if level > 0, frames[index].level != level { levels[level - 1].made.append(index) }
@@ -120,6 +165,7 @@ struct FrameTable {
         guard index < count, frames[index].memory != nil else { return }
         let pages = frames[index].pages
         dirtyPages -= pages
+        if frames[index].isValue { valuePages -= pages }
         if pages == 1 { singleFrames -= 1 }
         if level > 0, frames[index].level != level {
             levels[level - 1].replaced.append(index)
@@ -134,7 +180,7 @@ struct FrameTable {
         if frames[index].pages == 1 {
             freeMemory.append(memory)
         } else {
-            Glibc.free(memory)
+            releaseRun(memory, frames[index].pages)
         }
         frames[index].memory = nil
         freeFrames.append(index)
@@ -183,13 +229,40 @@ struct FrameTable {
         level -= 1
         for index in ended.replaced {
             dirtyPages += frames[index].pages
+            if frames[index].isValue { valuePages += frames[index].pages }
             if frames[index].pages == 1 { singleFrames += 1 }
         }
     }
 
     // MARK: Memory
 
-    private mutating func allocatePageMemory() -> UnsafeMutableRawPointer? {
+    private mutating func releaseRun(_ memory: UnsafeMutableRawPointer, _ pages: UInt64) {
+        let bytes = pages * UInt64(pageSize)
+        if spill.contains(memory) {
+            spill.release(memory, Int(bytes))
+        } else {
+            Glibc.free(memory)
+            memoryBytes -= bytes
+        }
+    }
+
+    /// Copies a part of a large value into its frame. What is in a file does not stay in memory.
+    func copy(
+        _ source: UnsafeRawPointer, _ count: Int, to address: UnsafeMutableRawPointer
+    ) {
+        if spill.contains(address) {
+            spill.copy(source, count, to: address)
+        } else {
+            memcpy(address, source, count)
+        }
+    }
+
+    /// Says that a frame's memory is not used for some time.
+    func relieve(_ memory: UnsafeMutableRawPointer, _ pages: UInt64) {
+        if spill.contains(memory) { spill.relieve(memory, Int(pages) * pageSize) }
+    }
+
+    private mutating func allocatePageMemory() throws(DatabaseError) -> UnsafeMutableRawPointer {
         if let memory = freeMemory.popLast() { return memory }
         while slab < slabs.count {
             if slabUsed + pageSize <= slabs[slab].bytes {
@@ -200,19 +273,27 @@ struct FrameTable {
             slab += 1
             slabUsed = 0
         }
-        let bytes = slabs.count < 4 ? Self.smallSlab : Self.largeSlab
+        let made = try makeSlab(slabs.count < 4 ? Self.smallSlab : Self.largeSlab)
+        slabs.append(made)
+        slab = slabs.count - 1
+        slabUsed = pageSize
+        return made.memory
+    }
+
+    private mutating func makeSlab(_ bytes: Int) throws(DatabaseError) -> Slab {
+        guard hasMemory(UInt64(bytes)) || slabs.isEmpty else {
+            return Slab(memory: try spill.allocate(bytes), bytes: bytes, isSpilled: true)
+        }
         guard
             let memory = mmap(
                 nil, bytes, PROT_READ | PROT_WRITE,
                 MAP_PRIVATE | Int32(MAP_ANONYMOUS) | Int32(MAP_NORESERVE), -1, 0),
             memory != MAP_FAILED
-        else { return nil }
+        else { throw DatabaseError(systemError: ENOMEM, "allocate \(bytes) bytes for pages") }
         // Large transactions live in these pages: fewer, larger entries in the TLB.
         if bytes == Self.largeSlab { madvise(memory, bytes, Int32(MADV_HUGEPAGE)) }
-        slabs.append(Slab(memory: memory, bytes: bytes))
-        slab = slabs.count - 1
-        slabUsed = pageSize
-        return memory
+        memoryBytes += UInt64(bytes)
+        return Slab(memory: memory, bytes: bytes)
     }
 
     /// Whether bytes lie in a page this transaction has changed, and may move when it changes
@@ -224,10 +305,12 @@ struct FrameTable {
     /// Forgets all frames, at the end of a transaction.
     mutating func reset() {
         for index in 0..<count where frames[index].pages > 1 {
-            if let memory = frames[index].memory { Glibc.free(memory) }
+            guard let memory = frames[index].memory, !spill.contains(memory) else { continue }
+            Glibc.free(memory)
         }
         count = 0
         dirtyPages = 0
+        valuePages = 0
         singleFrames = 0
         level = 0
         levels.removeAll()
@@ -237,11 +320,15 @@ struct FrameTable {
         slabUsed = 0
         var kept = 0
         slabs.removeAll { slab in
+            if slab.isSpilled { return true }
             kept += slab.bytes
             if kept <= Self.keptBytesMax { return false }
+            kept -= slab.bytes
             munmap(slab.memory, slab.bytes)
             return true
         }
+        memoryBytes = UInt64(kept)
+        spill.reset()
     }
 
     func setNumber(_ number: UInt64, of index: Int) { frames[index].number = number }

@@ -102,7 +102,10 @@ package final class Store: @unchecked Sendable {
             pageCount: 0, frames: nil)
         StoreState.make(
             in: place, of: self, source: source, shared: parts.shared, process: parts.process,
-            pagesMax: UInt64(parts.mapLength / pageSize), pagesInFile: parts.meta.pageCount)
+            pagesMax: min(
+                UInt64(parts.mapLength / pageSize),
+                max(options.maxSize / UInt64(pageSize), parts.meta.pageCount)),
+            pagesInFile: parts.meta.pageCount)
         guard !options.isReadOnly else { return }
         do throws(DatabaseError) {
             try confirmRoot()

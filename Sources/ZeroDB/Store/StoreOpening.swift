@@ -238,6 +238,9 @@ struct StoreOpening {
         registered = identity
     }
 
+    /// Bytes of the data file that a process can read at least, whatever its `max_size`.
+    private static let readableMin: UInt64 = 1 << 30
+
     /// Maps the data file at the full length it may ever reach, so that no pointer moves when
     /// it grows. Where so much address space is not to be had, as much as there is.
     private mutating func mapData(
@@ -245,8 +248,10 @@ struct StoreOpening {
     ) throws(DatabaseError) -> (UnsafeMutableRawPointer, Int) {
         let pageSize = UInt64(meta.pageSize)
         let needed = max(meta.pageCount * pageSize, Format.maxSizeMin)
-        // A smaller max_size than the data has bounds growth; it cannot unmap what is there.
-        var length = max(options.maxSize / pageSize * pageSize, needed)
+        // A smaller max_size than the data has bounds growth; it cannot unmap what is there. What other
+        // processes may add with a larger one can be read as far as it is mapped.
+        let own = max(options.maxSize / pageSize * pageSize, needed)
+        var length = max(own, max(Self.readableMin, needed / pageSize * 4 * pageSize))
         while true {
             do throws(DatabaseError) {
                 let address = try file.map(length: Int(length), writable: false)
@@ -267,9 +272,10 @@ struct StoreOpening {
                 if let map { file.unmap(map.0, length: map.1) }
                 map = nil
                 // ENOMEM from the kernel, EINVAL from emulators with less address space.
-                guard [ENOMEM, EINVAL].contains(error.systemError), length / 2 >= needed
+                guard [ENOMEM, EINVAL].contains(error.systemError),
+                    length > own || length / 2 >= needed
                 else { throw error }
-                length = length / 2 / pageSize * pageSize
+                length = length > own ? own : length / 2 / pageSize * pageSize
             }
         }
     }

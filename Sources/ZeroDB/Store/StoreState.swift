@@ -78,11 +78,12 @@ package struct StoreState: ~Copyable {
         guard count >= Format.metaPageCount, count < PageReference.numberLimit else {
             throw SharedState.damaged("the newest state would have \(count) pages")
         }
-        guard count <= pagesMax else {
+        let mapped = UInt64(store.mapLength) / UInt64(source.pageSize)
+        guard count <= mapped else {
             throw DatabaseError(
                 .full,
                 "the environment has grown to \(count) pages in another process; this one has "
-                    + "mapped \(pagesMax) (max_size); close it here and open it with "
+                    + "mapped \(mapped) (max_size); close it here and open it with "
                     + "a larger max_size")
         }
         let pages = try store.dataFile.size() / UInt64(source.pageSize)

@@ -27,6 +27,8 @@ struct Commit {
     /// Bytes in one write call: larger ones make the kernel keep the file in large folios, in
     /// which later page-sized writes are slow.
     private static let writeBytesMax = 64 << 10
+    /// Pages of a value that leaves memory when it has been written, if it is in a file.
+    private static let manyPagesWritten: UInt64 = 256
 
     /// Makes the transaction's state the tip. With the writer's lock.
     static func run(
@@ -256,6 +258,7 @@ struct Commit {
             }
             let checksum = Checksum.ofPage(memory, length: length, seed: seed)
             memory.storeLittleEndian(checksum, at: Format.Header.checksum)
+            if frame.isValue { frames.pointee.relieve(memory, frame.pages) }
             sealed.append(Sealed(number: frame.number, memory: memory, pages: frame.pages))
         }
         sealed.sort { $0.number < $1.number }
@@ -302,6 +305,10 @@ struct Commit {
                     UnsafeRawBufferPointer(start: page.memory + written, count: part))
                 bytes += part
                 written += part
+            }
+            if page.pages > Self.manyPagesWritten {
+                try flush()
+                frames.pointee.relieve(page.memory, page.pages)
             }
         }
         try flush()

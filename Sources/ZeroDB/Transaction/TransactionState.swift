@@ -30,8 +30,9 @@ package struct TransactionState: ~Copyable {
     /// Main database at 0, then the named ones by handle.
     var trees: UnsafeMutablePointer<TreeState>
     private var treeCapacity: Int
-    /// Of trees 0..<treesTouched some may be other than unknown.
-    var treesTouched = 1
+    /// The named databases whose trees are other than unknown, each once: a transaction's work does not
+    /// grow with the number of handles that there are.
+    private(set) var touchedTrees: [Int] = []
     /// Arrays of trees outgrown during this transaction: another thread may be looking at them.
     private var retired: [UnsafeMutablePointer<TreeState>] = []
     /// Not retained: an environment keeps it in memory until its transactions have ended.
@@ -93,8 +94,28 @@ package struct TransactionState: ~Copyable {
 
     @inline(__always)
     mutating func forgetTrees() {
-        for index in 0..<treesTouched { trees[index] = TreeState() }
-        treesTouched = 1
+        trees[0] = TreeState()
+        guard !touchedTrees.isEmpty else { return }
+        for handle in touchedTrees { trees[handle] = TreeState() }
+        touchedTrees.removeAll(keepingCapacity: true)
+    }
+
+    /// Notes that a named database's tree is about to be other than unknown.
+    private mutating func touchTree(_ handle: Int) {
+        assert(handle < treeCapacity)
+        guard handle > 0, trees[handle].status == .unknown else { return }
+        touchedTrees.append(handle)
+    }
+
+    /// Takes over the trees of a transaction of the same family, which has touched all that this one has.
+    mutating func adoptTrees(of other: UnsafeMutablePointer<TransactionState>) {
+        trees[0] = other.pointee.trees[0]
+        guard let last = other.pointee.touchedTrees.max() else { return }
+        reserveTrees(last + 1)
+        for handle in other.pointee.touchedTrees {
+            touchTree(handle)
+            trees[handle] = other.pointee.trees[handle]
+        }
     }
 
     mutating func freeRetired() {
@@ -261,14 +282,16 @@ package struct TransactionState: ~Copyable {
         guard catalog.isPlausible || write != nil else {
             throw SharedState.damaged("the record of transaction \(id) does not check")
         }
-        treesTouched = max(treesTouched, handle + 1)
         guard
             let bytes = try TreeRead.get(source, catalog, key: name)
         else {
+            touchTree(handle)
             trees[handle].status = .absent
             return false
         }
-        trees[handle].record = try Self.record(in: bytes, of: name)
+        let record = try Self.record(in: bytes, of: name)
+        touchTree(handle)
+        trees[handle].record = record
         trees[handle].status = .present
         return true
     }
@@ -306,6 +329,7 @@ package struct TransactionState: ~Copyable {
     mutating func setTree(_ handle: Int, _ record: TreeRecord?) {
         // Cursors that stood in what the handle named before notice it by the count of changes.
         let changes = trees[handle].changes &+ 1
+        touchTree(handle)
         trees[handle] = TreeState()
         trees[handle].changes = changes
         trees[handle].record = record ?? TreeRecord()
@@ -327,11 +351,11 @@ package struct TransactionState: ~Copyable {
 
     /// Named databases whose records this transaction has changed.
     func dirtyDatabases() -> [Int] {
-        (1..<max(1, treesTouched)).filter { trees[$0].isDirty && trees[$0].status == .present }
+        touchedTrees.filter { trees[$0].isDirty && trees[$0].status == .present }.sorted()
     }
 
     /// Named databases that this transaction has dropped or given another name.
     func droppedDatabases() -> [Int] {
-        (1..<max(1, treesTouched)).filter { trees[$0].isDirty && trees[$0].status == .absent }
+        touchedTrees.filter { trees[$0].isDirty && trees[$0].status == .absent }.sorted()
     }
 }

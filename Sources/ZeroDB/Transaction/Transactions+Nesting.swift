@@ -130,12 +130,4 @@ extension TransactionState {
         adoptTrees(of: parent)
         status = .active
     }
-
-    /// Takes over the records of the trees of a transaction of the same family.
-    mutating func adoptTrees(of other: UnsafeMutablePointer<TransactionState>) {
-        let count = other.pointee.treesTouched
-        reserveTrees(count)
-        trees.update(from: other.pointee.trees, count: count)
-        treesTouched = max(treesTouched, count)
-    }
 }

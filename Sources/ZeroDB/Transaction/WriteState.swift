@@ -16,9 +16,9 @@ struct WriteState {
     /// What the transactions that are nested return to when they are taken back, outermost first.
     var savepoints: [Savepoint] = []
 
-    init(pageSize: Int) {
+    init(_ store: Store) {
         workspace = .allocate(capacity: 1)
-        workspace.initialize(to: TreeWorkspace(pageSize: pageSize))
+        workspace.initialize(to: TreeWorkspace(store))
     }
 
     mutating func deallocate() {
@@ -57,9 +57,9 @@ struct WriteState {
 final class WriterMemory {
     let state: UnsafeMutablePointer<WriteState>
 
-    private init(pageSize: Int) {
+    private init(_ store: Store) {
         state = .allocate(capacity: 1)
-        state.initialize(to: WriteState(pageSize: pageSize))
+        state.initialize(to: WriteState(store))
     }
 
     deinit {
@@ -72,7 +72,7 @@ final class WriterMemory {
     static func state(of store: Store) -> UnsafeMutablePointer<WriteState> {
         assert(store.writerSemaphore.isHeld)
         if let known = store.writerMemory as? WriterMemory { return known.state }
-        let made = WriterMemory(pageSize: store.pageSize)
+        let made = WriterMemory(store)
         store.writerMemory = made
         return made.state
     }

@@ -35,9 +35,14 @@ struct TreeWorkspace {
     /// Whether anything was changed.
     var isDirty = false
 
-    init(pageSize: Int) {
+    init(_ store: Store) {
+        let pageSize = store.pageSize
         frames = .allocate(capacity: 1)
-        frames.initialize(to: FrameTable(pageSize: pageSize))
+        let memoryMax = store.options.maxTransactionMemory
+        frames.initialize(
+            to: FrameTable(
+                pageSize: pageSize, memoryMax: memoryMax == 0 ? .max : memoryMax,
+                spill: SpillFile(in: store.logDirectory.environment, sizeMax: store.mapLength)))
         scratch = PageScratch(pageSize: pageSize)
         let keySize = Format.keyBufferSize(pageSize: pageSize)
         separators = (

@@ -158,16 +158,20 @@ struct TreeWriter {
     private func storeOverflow(_ value: UnsafeRawBufferPointer) throws(DatabaseError) -> LeafValue {
         let length = UInt64(value.count)
         let pages = OverflowPointer.pageCount(length: length, pageSize: pageSize)
-        try checkLimits(pages)
-        guard let frame = workspace.pointee.frames.pointee.allocateRun(pages: pages),
-            let memory = workspace.pointee.frames.pointee.memory(frame)
-        else { throw DatabaseError(systemError: ENOMEM, "allocate \(pages) pages for a value") }
+        try checkSpace(pages)
+        let frame = try workspace.pointee.frames.pointee.allocateRun(pages: pages)
+        guard let memory = workspace.pointee.frames.pointee.memory(frame) else {
+            throw source.outOfBounds(PageReference(frame: frame))
+        }
         memset(memory, 0, Page.headerSize)
         memory.storeLittleEndian(PageKind.overflow.rawValue, at: Format.Header.kind)
         memory.storeLittleEndian(
             UInt32(truncatingIfNeeded: pages), at: Format.OverflowHeader.pageCount)
         memory.storeLittleEndian(length, at: Format.OverflowHeader.length)
-        if let start = value.baseAddress { memcpy(memory + Page.headerSize, start, value.count) }
+        if let start = value.baseAddress {
+            workspace.pointee.frames.pointee.copy(
+                start, value.count, to: memory + Page.headerSize)
+        }
         let used = Page.headerSize + value.count
         memset(memory + used, 0, Int(pages) * pageSize - used)
         TreeRecord.add(pages, to: &tree.pointee.record.overflowPages)
@@ -345,11 +349,12 @@ struct TreeWriter {
 
     // MARK: Pages
 
+    /// Checks that the transaction may change so many pages of trees more.
     func checkLimits(_ pages: UInt64) throws(DatabaseError) {
         guard workspace.pointee.isLimited else { return }
-        let dirty = workspace.pointee.frames.pointee.dirtyPages + pages
+        let frames = workspace.pointee.frames
+        let dirty = frames.pointee.dirtyPages - frames.pointee.valuePages + pages
         let pagesMax = workspace.pointee.pagesMax
-        let spacePages = workspace.pointee.spacePages
         if pagesMax > 0, dirty > pagesMax {
             throw DatabaseError(
                 .transactionFull,
@@ -358,6 +363,14 @@ struct TreeWriter {
                     + "transactions, or open the environment with a larger max_txn_pages "
                     + "(0 for no bound)")
         }
+        try checkSpace(pages)
+    }
+
+    /// Checks that there can be numbers for so many pages more.
+    private func checkSpace(_ pages: UInt64) throws(DatabaseError) {
+        guard workspace.pointee.isLimited else { return }
+        let dirty = workspace.pointee.frames.pointee.dirtyPages + pages
+        let spacePages = workspace.pointee.spacePages
         if dirty > spacePages {
             throw DatabaseError(
                 .full,
@@ -370,9 +383,10 @@ struct TreeWriter {
     @inline(__always)
     func newPage() throws(DatabaseError) -> (PageReference, Page) {
         try checkLimits(1)
-        guard let frame = workspace.pointee.frames.pointee.allocatePage(),
-            let memory = workspace.pointee.frames.pointee.memory(frame)
-        else { throw DatabaseError(systemError: ENOMEM, "allocate a page of \(pageSize) bytes") }
+        let frame = try workspace.pointee.frames.pointee.allocatePage()
+        guard let memory = workspace.pointee.frames.pointee.memory(frame) else {
+            throw source.outOfBounds(PageReference(frame: frame))
+        }
         return (PageReference(frame: frame), Page(memory, size: pageSize))
     }
 

@@ -52,15 +52,58 @@ struct LimitTests {
         #expect(try environment.verify().problems == 0)
     }
 
-    @Test("A large value counts with all its pages")
-    func countsPagesOfLargeValues() throws {
+    @Test("Pages of large values do not count towards the limit on pages")
+    func doesNotCountPagesOfLargeValues() throws {
         let environment = try Environment.inMemory { $0.maxTransactionPages = 20 }
-        let refused = try code {
-            try environment.write { try $0.put("key", [UInt8](repeating: 1, count: 30 * 4096)) }
+        try environment.write { transaction throws in
+            for key in ["first", "second", "third"] {
+                try transaction.put(key, [UInt8](repeating: 1, count: 30 * 4096))
+            }
+            try transaction.delete("second")
         }
-        #expect(refused == .transactionFull)
-        try environment.write { try $0.put("key", [UInt8](repeating: 1, count: 10 * 4096)) }
         #expect(try environment.verify().problems == 0)
+    }
+
+    @Test("Beyond the limit on memory a transaction goes on")
+    func goesOnBeyondItsMemory() throws {
+        let environment = try Environment.inMemory {
+            $0.maxTransactionPages = 0
+            $0.maxTransactionMemory = 1 << 20
+        }
+        var expected: [String: [UInt8]] = [:]
+        var random = SeededGenerator(seed: TestSettings.seed)
+        func fill(_ transaction: inout WriteTransaction, _ keys: Int, tag: UInt8) throws {
+            for number in 0..<keys {
+                let size = number % 20 == 0 ? Int.random(in: 5_000..<300_000, using: &random) : 300
+                let byte = tag &+ UInt8(truncatingIfNeeded: number)
+                let value = [UInt8](repeating: byte, count: size)
+                try transaction.put("key \(number * 7919 % 10_007)", value)
+                expected["key \(number * 7919 % 10_007)"] = value
+            }
+        }
+        for tag in 0..<3 as Range<UInt8> {
+            try environment.write { transaction throws in
+                try fill(&transaction, 4000, tag: tag)
+                for number in stride(from: 0, to: 4000, by: 9) {
+                    try transaction.delete("key \(number * 7919 % 10_007)")
+                    expected["key \(number * 7919 % 10_007)"] = nil
+                }
+                let kept = expected
+                struct Undone: Error {}
+                do {
+                    try transaction.nested { nested throws in
+                        try fill(&nested, 2000, tag: tag &+ 100)
+                        throw Undone()
+                    }
+                } catch is Undone {}
+                expected = kept
+            }
+            try environment.read { reader throws in
+                #expect(try reader.statistics().entries == UInt64(expected.count))
+                for (key, value) in expected { #expect(try reader.get(key) == value) }
+            }
+            #expect(try environment.verify().problems == 0)
+        }
     }
 
     @Test("Without a limit a transaction may dirty any number of pages")

@@ -215,11 +215,25 @@ def test_a_transaction_past_max_txn_pages_can_only_be_aborted(path: Path) -> Non
     with zerodb.open(path, max_txn_pages=64) as env:
         txn = env.begin(write=True)
         with pytest.raises(zerodb.TransactionFullError):
-            txn[b"key"] = b"v" * 1_000_000
+            for number in range(1000):
+                txn[b"%06d" % number] = b"v" * 1000
         with pytest.raises(zerodb.Error):
             txn.commit()
         assert not txn.active
         assert env.stat().entries == 0
+
+
+def test_large_values_are_limited_by_neither_pages_nor_memory(path: Path) -> None:
+    with zerodb.open(path, max_txn_pages=64, max_txn_memory=1 << 20) as env:
+        assert env.info().max_txn_memory == 1 << 20
+        values = [bytes([number]) * 3_000_000 for number in range(5)]
+        with env.begin(write=True) as txn:
+            for number, value in enumerate(values):
+                txn[b"%d" % number] = value
+            assert txn[b"0"] == values[0]
+        with env.begin() as txn:
+            assert [bytes(value) for value in txn.values()] == values
+        assert env.verify().sound
 
 
 def test_an_environment_that_has_reached_max_size_stays_usable(path: Path) -> None:

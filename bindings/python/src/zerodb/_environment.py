@@ -60,6 +60,7 @@ def open_environment(
     page_size: int = 0,
     max_size: int | None = None,
     max_txn_pages: int | None = None,
+    max_txn_memory: int | None = None,
     checksum: Literal["none", "fast", "full"] = "fast",
     max_readers: int | None = None,
     file_mode: int | None = None,
@@ -80,7 +81,11 @@ def open_environment(
     :param page_size: bytes, a power of two from 4096 to 65536; has an effect only at creation.
         0: the default of 4096.
     :param max_size: bytes that the data file may ever reach. Default: 1 TiB.
-    :param max_txn_pages: pages that one transaction may dirty, 0 for no bound. Default: 10000.
+    :param max_txn_pages: pages of trees that one transaction may dirty, 0 for no bound; those of
+        large values do not count. Default: 10000.
+    :param max_txn_memory: bytes of pages and large values that one transaction keeps in memory
+        until it commits, at least 1 MiB, 0 for no bound. Beyond, it writes them to a file without
+        a name in the directory. Default: 256 MiB.
     :param checksum: when to check the checksums of pages: "none", "fast" (when this process
         first reads a version of a page) or "full" (at every access).
     :param max_readers: slots that the reader table may grow to. Default: 65536.
@@ -124,6 +129,8 @@ def open_environment(
         options.max_size = _unsigned("max_size", max_size, 64)
     if max_txn_pages is not None:
         options.max_txn_pages = _unsigned("max_txn_pages", max_txn_pages, 64)
+    if max_txn_memory is not None:
+        options.max_txn_memory = _unsigned("max_txn_memory", max_txn_memory, 64)
     if max_readers is not None:
         options.max_readers = _unsigned("max_readers", max_readers, 32)
     if file_mode is not None:
@@ -270,6 +277,7 @@ class Environment:
             max_readers=raw.max_readers,
             readers=raw.readers,
             max_txn_pages=raw.max_txn_pages,
+            max_txn_memory=raw.max_txn_memory,
             max_key_size=raw.max_key_size,
             checksum=_CHECKSUM_NAMES[raw.checksum],
             databases=raw.databases,

@@ -57,7 +57,9 @@ class EnvironmentInfo:
     readers: int
     """Slots in use."""
     max_txn_pages: int
-    """Pages that one transaction may dirty; 0: no bound."""
+    """Pages of trees that one transaction may dirty; 0: no bound."""
+    max_txn_memory: int
+    """Bytes of pages and large values that one transaction keeps in memory; 0: no bound."""
     max_key_size: int
     """Bytes."""
     checksum: str
