@@ -81,11 +81,11 @@ def open_environment(
     :param page_size: bytes, a power of two from 4096 to 65536; has an effect only at creation.
         0: the default of 4096.
     :param max_size: bytes that the data file may ever reach. Default: 1 TiB.
-    :param max_txn_pages: pages of trees that one transaction may dirty, 0 for no bound; those of
-        large values do not count. Default: 10000.
+    :param max_txn_pages: pages of trees that one transaction may dirty, 0 for no bound. Pages
+        of large values do not count. Default: 10000.
     :param max_txn_memory: bytes of pages and large values that one transaction keeps in memory
-        until it commits, at least 1 MiB, 0 for no bound. Beyond, it writes them to a file without
-        a name in the directory. Default: 256 MiB.
+        until it commits, at least 1 MiB, 0 for no bound. What is beyond, it writes to a file
+        without a name in the directory. Default: 256 MiB.
     :param checksum: when to check the checksums of pages: "none", "fast" (when this process
         first reads a version of a page) or "full" (at every access).
     :param max_readers: slots that the reader table may grow to. Default: 65536.
