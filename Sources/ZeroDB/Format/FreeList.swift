@@ -206,17 +206,18 @@ struct FreeList {
     /// Pages freed and not available yet.
     var pendingPages: UInt64 {
         var pages: UInt64 = 0
-        forEachPending { run, _ in pages += run.count }
+        forEachPending { run, _, _ in pages += run.count }
         return pages
     }
 
-    /// Calls `body` for each freed run, with the oldest writer of young pages.
-    func forEachPending(_ body: (PageRun, UInt64?) -> Void) {
+    /// Calls `body` for each freed run, with the transaction that freed it, or a later one, and the
+    /// oldest writer of young pages.
+    func forEachPending(_ body: (PageRun, UInt64, UInt64?) -> Void) {
         var offset = Self.groupsStart
         while offset < Self.groupsStart + groupWords {
             let group = group(at: offset)
             for index in group.firstRun..<group.end {
-                body(PageRun(word: words[index]), group.birth)
+                body(PageRun(word: words[index]), group.transaction, group.birth)
             }
             offset = group.end
         }
@@ -350,7 +351,7 @@ struct FreeList {
     private func isPlausible(pageCount: UInt64, transaction: UInt64) -> Bool {
         guard isUsable(pageCount: pageCount, transaction: transaction) else { return false }
         var runs = availableRuns
-        forEachPending { run, _ in runs.append(run) }
+        forEachPending { run, _, _ in runs.append(run) }
         runs.sort { $0.start < $1.start }
         return zip(runs, runs.dropFirst()).allSatisfy { $0.end <= $1.start }
     }

@@ -17,7 +17,7 @@ struct Meta: Equatable {
     /// Pages in the free tree, by its two parts.
     var availablePages: UInt64
     var pendingPages: UInt64
-    /// Pages in the freeList, by its two parts.
+    /// Pages in the free list, by its two parts.
     var freeListAvailable: UInt32
     var freeListPending: UInt32
     /// Of the free list's bytes on disk. Only in records read from there or about to go there.

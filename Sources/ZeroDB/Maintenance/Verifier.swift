@@ -147,7 +147,7 @@ struct Verifier: ~Copyable {
         let place = "the free list"
         for run in freeList.availableRuns { markFree(run, namedBy: place, nil) }
         var pending: [PageRun] = []
-        freeList.forEachPending { run, _ in pending.append(run) }
+        freeList.forEachPending { run, _, _ in pending.append(run) }
         for run in pending { markFree(run, namedBy: place, nil) }
         let counted = (UInt64(meta.freeListAvailable), UInt64(meta.freeListPending))
         if counted != (freeList.availablePages, freeList.pendingPages) {

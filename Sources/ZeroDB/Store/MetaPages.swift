@@ -235,11 +235,11 @@ enum MetaPages {
         }
         throw DatabaseError(
             .corrupted, page: loaded.page,
-            "corrupted page \(loaded.page) (meta) of \(file.name): both copies of its freeList of free "
-                + "pages are damaged (\(problems.joined(separator: "; "))); run zerodb-check")
+            "corrupted page \(loaded.page) (meta) of \(file.name): both copies of its free list "
+                + "are damaged (\(problems.joined(separator: "; "))); run zerodb-check")
     }
 
-    /// Reads one copy of a freeList.
+    /// Reads one copy of a free list.
     ///
     /// - Returns: what is wrong with it.
     private static func loadFreeList(

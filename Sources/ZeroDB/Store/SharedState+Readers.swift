@@ -148,6 +148,21 @@ extension SharedState {
         return oldest
     }
 
+    /// The snapshots that are being read, oldest first, and the newest commit that readers could see
+    /// before that: a reader that is missing saw this one or a newer one.
+    ///
+    /// A reader stores its snapshot and then looks whether that is still the newest visible commit. If its
+    /// slot is read here before the store, its look comes after the look here, and `visible` only grows.
+    func snapshots() -> (visible: UInt64, snapshots: [UInt64]) {
+        let newest = visible
+        var found: [UInt64] = []
+        forEachReader { snapshot in
+            if snapshot < newest, snapshot != found.last { found.append(snapshot) }
+        }
+        if found.count > 1 { found.sort() }
+        return (newest, found)
+    }
+
     func readerCount() -> Int {
         var count = 0
         forEachReader { _ in count += 1 }

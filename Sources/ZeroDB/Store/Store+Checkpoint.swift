@@ -14,6 +14,9 @@ extension Store {
         guard shared.checkpoint < wanted else { return }
         try checkPoison()
         try finishInterruptedCheckpoint()
+        // The meta pages never hold the same state twice: an opening could not tell which of them the
+        // next checkpoint has begun to overwrite.
+        guard shared.checkpoint < wanted else { return }
         // From now on no writer reuses a page of it (`Horizon`).
         let freeList = FreeList.allocate()
         defer { freeList.deallocate() }

@@ -122,7 +122,7 @@ extension Commit {
         }
     }
 
-    /// Takes all numbers from the freeList, or from the end of the file if there is no free page.
+    /// Takes all numbers from the free list, or from the end of the file if there is no free page.
     ///
     /// - Returns: whether that could be done. If not, nothing has changed.
     private mutating func takeFromFreeList() throws(DatabaseError) -> Bool {
@@ -148,7 +148,7 @@ extension Commit {
         return true
     }
 
-    /// Keeps freed runs in the freeList, which has room for them.
+    /// Keeps freed runs in the free list, which has room for them.
     private func hold(_ freed: ArraySlice<PageRun>, _ freedYoung: ArraySlice<PageRun>) {
         let id = transaction.pointee.id
         freeList.hold(freed, transaction: id, birth: nil)
@@ -170,7 +170,7 @@ extension Commit {
             meta: withUnsafeMutablePointer(to: &transaction.pointee.meta) { $0 }, store: store)
         defer { space.deallocate() }
         let isLarge = frames.pointee.dirtyPages >= Self.manyPages
-        try spillFreed(&space)
+        try spillFreed(&space, horizon)
         if isLarge || isDiskFull || isNearlyFull
             || freeList.availablePages > Self.freeListPagesMax
         {
@@ -231,25 +231,36 @@ extension Commit {
         return unused < frames.pointee.dirtyPages + 2 * Self.freeListPagesMax
     }
 
-    /// Moves the freed runs of the free list to the free tree.
-    private func spillFreed(_ space: inout FreeTree) throws(DatabaseError) {
+    /// Moves the freed runs of the free list to the free tree. Those that a reader may need are not in one
+    /// entry with others, which would be kept with them.
+    private func spillFreed(
+        _ space: inout FreeTree, _ horizon: Horizon
+    ) throws(DatabaseError) {
         var old: [PageRun] = []
         var young: [PageRun] = []
-        var oldest = UInt64.max
-        freeList.forEachPending { run, birth in
-            if let birth {
-                young.append(run)
-                oldest = min(oldest, birth)
-            } else {
+        var read: [PageRun] = []
+        var oldestYoung = UInt64.max
+        var oldestRead = UInt64.max
+        freeList.forEachPending { run, transaction, birth in
+            guard let birth else {
                 old.append(run)
+                return
+            }
+            if horizon.isRead(transaction: transaction, birth: birth) {
+                read.append(run)
+                oldestRead = min(oldestRead, birth)
+            } else {
+                young.append(run)
+                oldestYoung = min(oldestYoung, birth)
             }
         }
         freeList.clearPending()
         try space.recordPending(old[...], birth: nil)
-        try space.recordPending(young[...], birth: oldest)
+        try space.recordPending(young[...], birth: oldestYoung)
+        try space.recordPending(read[...], birth: oldestRead)
     }
 
-    /// Takes single pages: from the free list and then from the tree, with some for the freeList.
+    /// Takes single pages: from the free list and then from the tree, with some for the free list.
     private mutating func take(
         _ count: UInt64, isLarge: Bool, _ space: FreeTree
     ) throws(DatabaseError) {
@@ -291,16 +302,16 @@ extension Commit {
     /// What may still need freed pages, after dead readers have been cleared away.
     private func horizon() -> Horizon {
         let shared = store.shared
-        var oldest = shared.oldestSnapshot()
-        if oldest < shared.visible {
+        var (visible, snapshots) = shared.snapshots()
+        if !snapshots.isEmpty {
             store.reapReaders()
-            oldest = shared.oldestSnapshot()
+            (visible, snapshots) = shared.snapshots()
         }
         // In this order: a checkpoint that ends in between is then seen as one or the other.
         let checkpointing = shared.checkpointing
         let checkpoint = shared.checkpoint
         return Horizon(
-            oldestReader: oldest,
+            visible: visible, snapshots: snapshots,
             roots: (checkpoint, checkpointing == 0 ? checkpoint : checkpointing))
     }
 

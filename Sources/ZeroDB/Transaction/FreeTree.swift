@@ -21,6 +21,10 @@ struct FreeTree {
     /// Young entries that one commit makes old. What a checkpoint leaves behind is spread over the
     /// commits after it, however much that is.
     private static let madeOldMax = 1024
+    /// Young entries with pages that a reader needs, which a commit passes by.
+    private static let passedMax = 64
+    /// Transactions for which a young entry waits for a reader.
+    private static let longRead: UInt64 = 1000
     private static let runSize = FreeTreeEntry.runSize
     private static let birthSize = FreeTreeEntry.birthSize
     /// Where the value begins in `buffer`, behind the key.
@@ -147,19 +151,30 @@ struct FreeTree {
         var released: [PageRun] = []
         var madeOld = 0
         for isYoung in [true, false] {
+            var passed = 0
+            var next: (transaction: UInt64, sequence: UInt32) = (0, 0)
             while meta.pointee.availablePages < wanted {
                 guard
                     case .pending(let transaction, let sequence, let birth, let runs) =
-                        try entry(atOrAfter: pendingKey(0, 0, isYoung: isYoung)),
-                    (birth != nil) == isYoung, transaction <= horizon.oldestReader
+                        try entry(
+                            atOrAfter: pendingKey(next.transaction, next.sequence, isYoung: isYoung)),
+                    (birth != nil) == isYoung, transaction <= horizon.visible
                 else { break }
                 if horizon.allows(transaction: transaction, birth: birth) {
                     try release(transaction, sequence, isYoung: isYoung, runs)
                     released += runs
+                } else if let birth, horizon.isRead(transaction: transaction, birth: birth),
+                    transaction > horizon.visible - min(horizon.visible, Self.longRead)
+                {
+                    // Its reader will soon have ended. Those behind it may not be needed by any.
+                    guard passed < Self.passedMax else { break }
+                    passed += 1
+                    next = (transaction, sequence &+ 1)
                 } else if isYoung, madeOld < Self.madeOldMax {
                     madeOld += 1
-                    // A checkpoint has come between the writing and the freeing of these pages:
-                    // they wait for the next like all others, and hold up none behind them.
+                    // A checkpoint has come between the writing and the freeing of these pages, or
+                    // somebody reads a state between them for long: they wait like all others, and
+                    // hold up none behind them.
                     try makeOld(transaction, sequence, runs)
                 } else {
                     break

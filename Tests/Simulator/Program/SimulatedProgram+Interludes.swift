@@ -47,14 +47,14 @@ extension SimulatedProgram {
         return false
     }
 
-    /// Makes a checkpoint in a process that dies when it has written the meta page, which is then
-    /// in the page cache.
+    /// Makes a checkpoint in a process that dies when it has written a copy of the free list, or the meta
+    /// page, which is then in the page cache.
     ///
     /// - Returns: whether it has; there may have been nothing to make one of.
     private func dieInCheckpoint(_ seat: Seat) throws -> Bool {
         // What others write meanwhile would count too.
         isInterlude = true
-        disk.arm(Trap(number: 1, effect: .killAfter, calls: [.write]))
+        disk.arm(Trap(number: random.within(1...3), effect: .killAfter, calls: [.write]))
         defer {
             disk.arm(nil)
             isInterlude = false

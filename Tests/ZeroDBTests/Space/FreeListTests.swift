@@ -34,7 +34,7 @@ struct FreeListTests {
         #expect(Self.pages(freeList.availableRuns) == model.available.sorted())
         #expect(freeList.availablePages == UInt64(model.available.count))
         var freed: [UInt64] = []
-        freeList.forEachPending { run, birth in
+        freeList.forEachPending { run, _, birth in
             for page in run.start..<run.end {
                 freed.append(page)
                 // A group counts as old as its oldest page.
@@ -89,8 +89,12 @@ struct FreeListTests {
                         for page in Self.pages(young) { model.freed[page] = (transaction, birth) }
                     case ..<80:
                         let root = transaction - UInt64(random.below(20))
+                        let visible = transaction - UInt64(random.below(3))
+                        let snapshots = (0..<random.below(4)).map { _ in
+                            visible - UInt64(random.below(20))
+                        }
                         let horizon = Horizon(
-                            oldestReader: transaction - UInt64(random.below(20)),
+                            visible: visible, snapshots: snapshots.sorted(),
                             roots: (root, root + UInt64(random.below(2))))
                         freeList.mature(horizon)
                         let before = model.available
@@ -99,9 +103,7 @@ struct FreeListTests {
                         for page in model.available.subtracting(before) {
                             let freed = model.freed.removeValue(forKey: page)
                             let known = try #require(freed)
-                            #expect(
-                                horizon.allows(
-                                    transaction: known.transaction, birth: known.birth))
+                            #expect(isFree(known.transaction, known.birth, horizon))
                             matured += 1
                         }
                     default:
@@ -120,6 +122,13 @@ struct FreeListTests {
             }
         }
         #expect(refusals.give > 0 && refusals.hold > 0 && matured > 0)
+    }
+
+    /// Whether no snapshot and no root has a page that one transaction wrote and another freed.
+    private func isFree(_ transaction: UInt64, _ birth: UInt64?, _ horizon: Horizon) -> Bool {
+        let states = horizon.snapshots + [horizon.roots.0, horizon.roots.1]
+        return transaction <= horizon.visible
+            && states.allSatisfy { $0 >= transaction || $0 < birth ?? 0 }
     }
 
     private func freeRuns(
@@ -164,15 +173,15 @@ struct FreeListTests {
             freeList.hold([PageRun(start: 9, count: 2)], transaction: 21, birth: nil)
             freeList.hold([PageRun(start: 7, count: 1)], transaction: 21, birth: 20)
             // No reader; the root is older than all of it, so the young page alone is free.
-            freeList.mature(Horizon(oldestReader: 30, roots: (19, 19)))
+            freeList.mature(Horizon(visible: 30, snapshots: [], roots: (19, 19)))
             #expect(freeList.availableRuns == [PageRun(start: 7, count: 1)])
             // A checkpoint of 21 is being made: until it is, the root may be the one before.
-            freeList.mature(Horizon(oldestReader: 30, roots: (19, 21)))
+            freeList.mature(Horizon(visible: 30, snapshots: [], roots: (19, 21)))
             #expect(freeList.availablePages == 1)
             // A reader of 20 needs what 21 freed.
-            freeList.mature(Horizon(oldestReader: 20, roots: (21, 21)))
+            freeList.mature(Horizon(visible: 30, snapshots: [20], roots: (21, 21)))
             #expect(freeList.availablePages == 1)
-            freeList.mature(Horizon(oldestReader: 21, roots: (21, 21)))
+            freeList.mature(Horizon(visible: 30, snapshots: [21], roots: (21, 21)))
             #expect(
                 freeList.availableRuns == [
                     PageRun(start: 5, count: 1), PageRun(start: 7, count: 1),
