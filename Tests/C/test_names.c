@@ -1,5 +1,6 @@
 /* Names that come to mean something else while an environment is open: a process keeps to the
  * directory and the files that it opened, and touches nothing of another environment. */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -10,6 +11,7 @@
 
 #include "suites.h"
 #include "support.h"
+#include "system_calls.h"
 
 /* A small log, so that a few commits need new segments and checkpoints. */
 static zdb_env *open_small_log(const char *path) {
@@ -113,6 +115,17 @@ static void is_refused_as_busy(void *argument) {
     CHECK_ERROR(zdb_env_open((const char *)argument, &options, &env), ZDB_BUSY);
 }
 
+static void commit_elsewhere(void *argument) {
+    zdb_env *env = open_env((const char *)argument);
+    zdb_txn *txn = begin_write(env);
+    put_text(txn, ZDB_MAIN_DB, "from", "another process");
+    commit(txn);
+    txn = begin_write(env);
+    if (file_exists("links")) delete_text(txn, ZDB_MAIN_DB, "from");
+    commit(txn);
+    close_env(env);
+}
+
 static void copy_file(const char *from, const char *to) {
     size_t size;
     unsigned char *content = read_file(from, &size);
@@ -176,6 +189,107 @@ static void a_pipe_in_place_of_a_file_is_refused_and_not_waited_for(void) {
     zdb_env_options options;
     default_options(&options);
     CHECK_ERROR(zdb_env_open("env", &options, &env), ZDB_INVALID);
+}
+
+/* ------------------------------------------------- files of others in the directory */
+
+static void expect_content(const char *path, const char *expected) {
+    size_t size;
+    unsigned char *content = read_file(path, &size);
+    CHECK(size == strlen(expected) && memcmp(content, expected, size) == 0);
+    free(content);
+}
+
+static void files_that_are_not_of_this_library_are_left_alone(void) {
+    static const char *const names[] = {"env/lock.zdb", "env/data.zdb.new", "env/data.zdb"};
+    static const uint32_t flags[] = {0, ZDB_RDONLY};
+    REQUIRE(mkdir("env", 0700) == 0);
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        write_file(names[i], "somebody else's text", 20);
+        for (unsigned j = 0; j < 2; j++) {
+            zdb_env *env = NULL;
+            zdb_env_options options;
+            default_options(&options);
+            options.flags = flags[j];
+            int code = zdb_env_open("env", &options, &env);
+            CHECK(code == ZDB_INVALID || code == ENOENT);
+            expect_content(names[i], "somebody else's text");
+        }
+        REQUIRE(unlink(names[i]) == 0);
+        /* Nothing else is left beside a data file that is not the library's. */
+        if (i == 2) CHECK_NUMBER(directory_entries("env"), 0);
+        unlink("env/lock.zdb");
+    }
+    close_env(open_env("env"));
+}
+
+static void what_a_killed_process_has_left_of_an_environment_is_replaced(void) {
+    REQUIRE(mkdir("env", 0700) == 0);
+    write_file("env/data.zdb.new", "\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0", 20);
+    write_file("env/lock.zdb", "", 0);
+    close_env(open_env("env"));
+    close_env(open_env("other"));
+    REQUIRE(rename("env/data.zdb", "env/data.zdb.new") == 0);
+    close_env(open_env("env"));
+    CHECK(!file_exists("env/data.zdb.new"));
+}
+
+static void link_files(const char *from, const char *to) {
+    DIR *directory = opendir(from);
+    REQUIRE(directory != NULL);
+    const struct dirent *entry;
+    while ((entry = readdir(directory)) != NULL) {
+        if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0) continue;
+        char old_path[PATH_BYTES], new_path[PATH_BYTES];
+        int lengths[2] = {
+            snprintf(old_path, sizeof(old_path), "%s/%s", from, entry->d_name),
+            snprintf(new_path, sizeof(new_path), "%s/%s", to, entry->d_name)};
+        REQUIRE(lengths[0] > 0 && lengths[1] > 0);
+        struct stat status;
+        REQUIRE(lstat(old_path, &status) == 0);
+        if (S_ISREG(status.st_mode)) REQUIRE(link(old_path, new_path) == 0);
+    }
+    closedir(directory);
+}
+
+/* As `cp -al` makes them, or a backup that links what has not changed. */
+static void hard_links_to_the_files_in_another_directory_are_refused_while_they_are_open(void) {
+    zdb_env *env = open_small_log("env");
+    commit_much(env, "first");
+    REQUIRE(mkdir("links", 0700) == 0 && mkdir("links/log", 0700) == 0);
+    link_files("env", "links");
+    link_files("env/log", "links/log");
+    run_in_process(is_refused_as_busy, (void *)(uintptr_t)"links");
+    /* The same directory by another path is the same environment. */
+    REQUIRE(symlink("env", "other") == 0);
+    run_in_process(commit_elsewhere, (void *)(uintptr_t)"other");
+    commit_much(env, "first");
+    close_env(env);
+    expect_much("env", "first");
+}
+
+/* Another process removes lock.zdb while this one makes an environment, and makes one itself. */
+static int make_another(void *context, const char *name) {
+    if (strcmp(name, "fdatasync") != 0) return 0;
+    hook_system_calls(NULL, NULL);
+    REQUIRE(unlink("env/lock.zdb") == 0);
+    REQUIRE(unlink("env/data.zdb.new") == 0);
+    run_in_process(commit_elsewhere, context);
+    REQUIRE(link("env/data.zdb", "env/data.zdb.new") == 0);
+    return 0;
+}
+
+static void an_environment_takes_the_place_of_no_other(void) {
+    hook_system_calls(make_another, (void *)(uintptr_t)"env");
+    zdb_env *env = NULL;
+    zdb_env_options options;
+    default_options(&options);
+    CHECK_CODE(zdb_env_open("env", &options, &env), EEXIST);
+    env = open_env("env");
+    zdb_txn *txn = begin_read(env);
+    expect_text(txn, ZDB_MAIN_DB, "from", "another process");
+    abort_txn(txn);
+    close_env(env);
 }
 
 static void a_path_is_bytes_and_need_not_be_text(void) {
@@ -250,6 +364,10 @@ static const struct test tests[] = {
     TEST(a_lock_file_that_is_removed_lets_no_second_process_begin_alone),
     TEST(a_link_in_place_of_a_file_is_not_followed),
     TEST(a_pipe_in_place_of_a_file_is_refused_and_not_waited_for),
+    TEST(files_that_are_not_of_this_library_are_left_alone),
+    TEST(what_a_killed_process_has_left_of_an_environment_is_replaced),
+    TEST(hard_links_to_the_files_in_another_directory_are_refused_while_they_are_open),
+    TEST(an_environment_takes_the_place_of_no_other),
     TEST(a_path_is_bytes_and_need_not_be_text),
     TEST(no_file_of_an_environment_becomes_a_standard_descriptor),
     TEST(a_process_without_free_descriptors_poisons_nothing),

@@ -131,8 +131,12 @@ int zp_write_out(int fd, off_t start, off_t length, int wait);
  *  2, even if the program has closed those: what it then prints must not end up in a database. */
 int zp_open_at(int directory, const char *path, int flags, unsigned mode);
 
+/** Renames a file in a directory to a name that no file has. Returns 0 or an errno, EEXIST if one has it. */
+int zp_rename_to_new(int directory, const char *from, const char *to);
+
 /** Gives a file or directory the owner, group and mode of a file: the owner as root, the group where the
- *  caller may. A directory becomes searchable where the file is readable. Returns 0 or an errno. */
+ *  caller may. A directory becomes searchable where the file is readable. Returns 0 or an errno: EACCES if
+ *  it remains the caller's and the file's owner could not use it. */
 int zp_take_access(int fd, int from);
 
 /** Fills a buffer from the kernel's random source. Returns 0 or an errno. */

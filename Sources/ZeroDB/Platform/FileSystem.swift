@@ -40,8 +40,15 @@ protocol StorageDirectory: AnyObject, Sendable {
     func openDirectory(_ name: String, create mode: UInt32?)
         throws(DatabaseError) -> any StorageDirectory
 
+    func identity() throws(DatabaseError) -> FileIdentity
+
     /// Gives a file a new name in place of the file that had it.
     func rename(_ from: String, to: String) throws(DatabaseError)
+
+    /// Gives a file a name that no file has.
+    ///
+    /// - Throws: EEXIST if one has it.
+    func renameToNew(_ from: String, to: String) throws(DatabaseError)
 
     /// Removes a file if it is there.
     func remove(_ name: String) throws(DatabaseError)
@@ -146,6 +153,10 @@ protocol StorageFile: AnyObject, Sendable {
 }
 
 extension StorageDirectory {
+    func identity() throws(DatabaseError) -> FileIdentity { FileIdentity(device: 0, inode: 0) }
+
+    func renameToNew(_ from: String, to: String) throws(DatabaseError) { try rename(from, to: to) }
+
     func takeAccess(of file: any StorageFile) throws(DatabaseError) {}
 }
 

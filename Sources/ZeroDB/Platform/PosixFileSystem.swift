@@ -83,6 +83,21 @@ final class PosixDirectory: StorageDirectory {
         }
     }
 
+    func renameToNew(_ from: String, to: String) throws(DatabaseError) {
+        let error = zp_rename_to_new(descriptor, from, to)
+        guard error == 0 else {
+            throw DatabaseError(systemError: error, "rename \(path)/\(from) to \(to)")
+        }
+    }
+
+    func identity() throws(DatabaseError) -> FileIdentity {
+        var status = stat()
+        guard fstat(descriptor, &status) == 0 else {
+            throw DatabaseError(systemError: errno, "look at directory \(path)")
+        }
+        return FileIdentity(device: UInt64(status.st_dev), inode: UInt64(status.st_ino))
+    }
+
     func remove(_ name: String) throws(DatabaseError) {
         let result = SystemCall.retryingInterrupts { Int(unlinkat(descriptor, name, 0)) }
         guard result >= 0 || result == -Int(ENOENT) else {
@@ -338,7 +353,9 @@ final class PosixFile: StorageFile {
 
     func allocate(to size: UInt64) throws(DatabaseError) {
         try checkLimit(size)
-        let error = posix_fallocate(descriptor, 0, off_t(size))
+        var error: Int32
+        // It tells of an interrupt by its result, unlike other calls.
+        repeat { error = posix_fallocate(descriptor, 0, off_t(size)) } while error == EINTR
         guard error == 0 else {
             throw DatabaseError(
                 systemError: error, "keep \(size) bytes of the disk for \(name)")

@@ -13,7 +13,7 @@ final class Log: @unchecked Sendable {
     private let capacityMax: UInt64
     /// The segments this process has open, by base.
     private let segments = Locked<[UInt64: LogSegment]>([:])
-    private let lockFile: (any StorageFile)?
+    private let locks: ProcessLocks
     /// Held while files of the log are made, renamed or removed.
     private let segmentsMutex = Mutex()
     private let mutex = Mutex()
@@ -29,13 +29,13 @@ final class Log: @unchecked Sendable {
 
     init(
         in directory: LogDirectory, dataFile: any StorageFile, seed: UInt64,
-        lockFile: (any StorageFile)?, capacityMax: UInt64
+        locks: ProcessLocks, capacityMax: UInt64
     ) {
         self.capacityMax = min(
             max(capacityMax & ~4095, LogSegment.capacityMin), LogSegment.capacityMax)
         self.directory = directory
         self.dataFile = dataFile
-        self.lockFile = lockFile
+        self.locks = locks
         self.seed = seed
     }
 
@@ -49,7 +49,7 @@ final class Log: @unchecked Sendable {
     private func lockSegments() throws(DatabaseError) {
         segmentsMutex.lock()
         do throws(DatabaseError) {
-            _ = try lockFile?.lock(byte: LockByte.segments, .exclusive, wait: true)
+            try locks.take(.segments)
         } catch {
             segmentsMutex.unlock()
             throw error
@@ -57,7 +57,7 @@ final class Log: @unchecked Sendable {
     }
 
     private func unlockSegments() {
-        _ = try? lockFile?.lock(byte: LockByte.segments, .unlocked, wait: false)
+        locks.giveBack(.segments)
         segmentsMutex.unlock()
     }
 

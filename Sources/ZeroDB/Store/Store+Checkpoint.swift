@@ -4,12 +4,16 @@ extension Store {
     /// page, flushes that, then recycles the log before it. Takes no lock that writers or readers
     /// need.
     ///
-    /// - Parameter wanted: nothing is done if the durable root is this transaction or newer.
-    /// - Throws: `panic` if a flush or the meta page fails.
-    func makeCheckpoint(holding wanted: UInt64) throws(DatabaseError) {
+    /// - Parameters:
+    ///   - wanted: nothing is done if the durable root is this transaction or newer.
+    ///   - wait: for how long it may wait for a process that makes one; nil for what the options say.
+    /// - Throws: `panic` if a flush or the meta page fails; `busy` if the wait comes to its end.
+    func makeCheckpoint(
+        holding wanted: UInt64, _ wait: WriterWait? = nil
+    ) throws(DatabaseError) {
         guard !options.isReadOnly else { return }
         guard shared.checkpoint < wanted else { return }
-        try lockCheckpoint()
+        try lockCheckpoint(wait)
         defer { unlockCheckpoint() }
         guard shared.checkpoint < wanted else { return }
         try checkPoison()
@@ -76,9 +80,21 @@ extension Store {
         try dataFile.sync()
         try MetaPages.write(loaded.meta, freeList, page: loaded.page, to: dataFile)
         try dataFile.sync()
+        // The segments that a copy of the environment has brought may have no name on disk yet.
+        try logDirectory.open()?.sync()
         try logDirectory.environment.sync()
         try logDirectory.environment.syncParent()
         shared.isRootConfirmed = true
+    }
+
+    /// Waits for a checkpoint of another process, if the commit to come needs one itself: once it is the
+    /// tip it cannot be taken back, and would have to wait however long that takes.
+    ///
+    /// - Throws: `busy` if the wait comes to its end.
+    func waitForCheckpointUnderWay() throws(DatabaseError) {
+        guard options.writerWait != .forever, shared.unlogged > shared.checkpoint else { return }
+        try lockCheckpoint()
+        unlockCheckpoint()
     }
 
     /// Tells all processes what the durable root now is.
@@ -95,10 +111,10 @@ extension Store {
         shared.checkpointing = 0
     }
 
-    private func lockCheckpoint() throws(DatabaseError) {
+    private func lockCheckpoint(_ wait: WriterWait? = nil) throws(DatabaseError) {
         checkpointMutex.lock()
         do throws(DatabaseError) {
-            _ = try lockFile?.lock(byte: LockByte.checkpoint, .exclusive, wait: true)
+            try locks.take(.checkpoint, wait)
         } catch {
             checkpointMutex.unlock()
             throw error
@@ -106,7 +122,7 @@ extension Store {
     }
 
     private func unlockCheckpoint() {
-        _ = try? lockFile?.lock(byte: LockByte.checkpoint, .unlocked, wait: false)
+        locks.giveBack(.checkpoint)
         checkpointMutex.unlock()
     }
 

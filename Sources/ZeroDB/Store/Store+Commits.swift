@@ -49,7 +49,7 @@ extension Store {
             shared.raiseVisible(to: transaction)
         case .checkpoint(let transaction):
             do throws(DatabaseError) {
-                try makeCheckpoint(holding: transaction)
+                try makeCheckpoint(holding: transaction, .forever)
             } catch {
                 // The tip has moved: what cannot be made durable now cannot be taken back.
                 throw error.code == .panic ? error : poison(error)
@@ -88,7 +88,7 @@ extension Store {
             try log.waitFlushed(to: position, shared: shared)
         } catch {
             guard shared.poison == 0 else { throw poison(error) }
-            try makeCheckpoint(holding: transaction)
+            try makeCheckpoint(holding: transaction, .forever)
         }
     }
 
