@@ -18,6 +18,12 @@ extension Store {
         guard shared.checkpoint < wanted else { return }
         try checkPoison()
         try finishInterruptedCheckpoint()
+        try writeCheckpoint()
+    }
+
+    /// Makes the tip the durable root. With the checkpoint's lock.
+    func writeCheckpoint() throws(DatabaseError) {
+        assert(checkpointMutex.isHeld)
         // From now on no writer reuses a page of it (`Horizon`).
         let freeList = FreeList.allocate()
         defer { freeList.deallocate() }
@@ -72,6 +78,17 @@ extension Store {
         try lockCheckpoint()
         defer { unlockCheckpoint() }
         guard !shared.isRootConfirmed else { return }
+        try rewriteRoot()
+        // The segments that a copy of the environment has brought may have no name on disk yet.
+        try logDirectory.open()?.sync()
+        try logDirectory.environment.sync()
+        try logDirectory.environment.syncParent()
+        shared.isRootConfirmed = true
+    }
+
+    /// Writes the meta page that a crash would find once more, and flushes it. With the checkpoint's lock.
+    func rewriteRoot() throws(DatabaseError) {
+        assert(checkpointMutex.isHeld)
         try finishInterruptedCheckpoint()
         let loaded = try MetaPages.load(from: dataFile)
         let freeList = FreeList.allocate()
@@ -80,11 +97,6 @@ extension Store {
         try dataFile.sync()
         try MetaPages.write(loaded.meta, freeList, page: loaded.page, to: dataFile)
         try dataFile.sync()
-        // The segments that a copy of the environment has brought may have no name on disk yet.
-        try logDirectory.open()?.sync()
-        try logDirectory.environment.sync()
-        try logDirectory.environment.syncParent()
-        shared.isRootConfirmed = true
     }
 
     /// Waits for a checkpoint of another process, if the commit to come needs one itself: once it is the
@@ -111,7 +123,7 @@ extension Store {
         shared.checkpointing = 0
     }
 
-    private func lockCheckpoint(_ wait: WriterWait? = nil) throws(DatabaseError) {
+    func lockCheckpoint(_ wait: WriterWait? = nil) throws(DatabaseError) {
         checkpointMutex.lock()
         do throws(DatabaseError) {
             try locks.take(.checkpoint, wait)
@@ -121,7 +133,7 @@ extension Store {
         }
     }
 
-    private func unlockCheckpoint() {
+    func unlockCheckpoint() {
         locks.giveBack(.checkpoint)
         checkpointMutex.unlock()
     }

@@ -265,8 +265,8 @@ package final class Store: @unchecked Sendable {
         return DatabaseError(
             .panic,
             "\(error.message); what of the last transaction is on disk is unknown, so the "
-                + "environment at \(path) refuses to write until all programs have closed it and "
-                + "it is opened again")
+                + "environment at \(path) refuses to write until all programs that write have closed "
+                + "it and it is opened again")
     }
 
     func checkPoison() throws(DatabaseError) {
@@ -276,8 +276,8 @@ package final class Store: @unchecked Sendable {
             throw DatabaseError(
                 .panic,
                 "an earlier flush or meta page write failed (\(SystemCall.describe(error))); the "
-                    + "environment at \(path) refuses to write until all programs have closed it "
-                    + "and it is opened again")
+                    + "environment at \(path) refuses to write until all programs that write have "
+                    + "closed it and it is opened again")
         }
     }
 
