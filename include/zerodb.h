@@ -18,7 +18,9 @@
  *
  * Threads. A zdb_env may be used by all threads at once. A transaction and its cursors are used
  * by one thread at a time (not always the same one); a second thread that enters a write
- * transaction gets ZDB_BUSY.
+ * transaction gets ZDB_BUSY. A thread that is cancelled (pthread_cancel()) while it waits or writes
+ * in a call ends after the call. Functions that the library calls must return: no longjmp(), no end
+ * of the thread.
  *
  * Memory. The library never frees or keeps the caller's memory: keys and values passed in are
  * copied before the call returns. Each function says what it returns and how long that is valid.
@@ -92,7 +94,7 @@ const char *zdb_version(int *major, int *minor, int *patch);
 /** The handle was inherited through fork(); open the environment anew in the child. */
 #define ZDB_FORKED (-16)
 /** A flush or a write failed, and what is on disk is unknown. The environment refuses to write
- *  until all processes have closed it and it is opened again. */
+ *  until all processes that have it open for writing have closed it and it is opened again. */
 #define ZDB_PANIC (-17)
 /** An argument is wrong: NULL where a pointer is needed, an unknown flag, an option out of
  *  range, a struct_size that this library does not know. */
@@ -207,7 +209,9 @@ typedef struct zdb_env_options {
                                   1 TiB; default 64 MiB */
     uint32_t threads;        /**< ZDB_THREADS_ */
     uint32_t writer_wait_ms; /**< milliseconds that zdb_txn_begin() waits for another write
-                                  transaction, then ZDB_BUSY; default 0: until that has ended */
+                                  transaction, and any call for what another process does meanwhile
+                                  (replaying the log, a checkpoint, files of the log, closing), then
+                                  ZDB_BUSY; default 0: until that has ended */
     zdb_log_fn log;          /**< NULL: events are not reported */
     void *log_context;       /**< passed to log */
 } zdb_env_options;

@@ -152,6 +152,8 @@ package enum Transactions {
     private static func claimReaderSlowly(
         _ store: UnsafeMutablePointer<StoreState>, _ claim: TransactionClaim, _ index: Int
     ) throws(DatabaseError) -> Int {
+        let before = zp_hold_cancellation()
+        defer { zp_release_cancellation(before) }
         do throws(DatabaseError) {
             if let slot = try store.pointee.store.claimReaderSlowly() { return slot }
             throw readersFull(store.pointee.shared)
