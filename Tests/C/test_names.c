@@ -292,6 +292,34 @@ static void an_environment_takes_the_place_of_no_other(void) {
     close_env(env);
 }
 
+static void read_as_another_user(void *argument) {
+    (void)argument;
+    REQUIRE(setgid(1) == 0 && setuid(1) == 0);
+    zdb_env *env = NULL;
+    zdb_env_options options;
+    default_options(&options);
+    options.flags = ZDB_RDONLY;
+    CHECK_CODE(zdb_env_open("env", &options, &env), EACCES);
+    CHECK_CONTAINS(zdb_last_error(), "lock.zdb");
+}
+
+static void use_as_its_owner(void *argument) {
+    REQUIRE(setgid(2) == 0 && setuid(2) == 0);
+    run_in_process(commit_elsewhere, argument);
+}
+
+/* Anybody may make files in the directory: one that only its maker may write would keep the owner out. */
+static void a_reader_of_another_user_makes_no_lock_file_that_keeps_the_owner_out(void) {
+    if (geteuid() != 0) return;
+    REQUIRE(chmod(".", 0755) == 0 && mkdir("env", 0700) == 0 && chown("env", 2, 2) == 0);
+    run_in_process(use_as_its_owner, (void *)(uintptr_t)"env");
+    REQUIRE(chmod("env", 01777) == 0 && chmod("env/data.zdb", 0644) == 0);
+    REQUIRE(chmod("env/log", 0755) == 0 && unlink("env/lock.zdb") == 0);
+    run_in_process(read_as_another_user, NULL);
+    CHECK(!file_exists("env/lock.zdb"));
+    run_in_process(use_as_its_owner, (void *)(uintptr_t)"env");
+}
+
 static void a_path_is_bytes_and_need_not_be_text(void) {
     zdb_env *latin = open_env("\xe9t\xe9");
     CHECK(file_exists("\xe9t\xe9/data.zdb"));
@@ -368,6 +396,7 @@ static const struct test tests[] = {
     TEST(what_a_killed_process_has_left_of_an_environment_is_replaced),
     TEST(hard_links_to_the_files_in_another_directory_are_refused_while_they_are_open),
     TEST(an_environment_takes_the_place_of_no_other),
+    TEST(a_reader_of_another_user_makes_no_lock_file_that_keeps_the_owner_out),
     TEST(a_path_is_bytes_and_need_not_be_text),
     TEST(no_file_of_an_environment_becomes_a_standard_descriptor),
     TEST(a_process_without_free_descriptors_poisons_nothing),

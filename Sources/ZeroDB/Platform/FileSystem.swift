@@ -107,6 +107,16 @@ protocol StorageFile: AnyObject, Sendable {
     /// Waits until what was written, and the size it needs, is on stable storage.
     func sync() throws(DatabaseError)
 
+    /// Has a `sync` made when the process exits, if a word of shared memory then says less than `end`.
+    ///
+    /// - Parameters:
+    ///   - flush: what remembers it.
+    ///   - flushed: the word, which lies in memory as long as `flush` is not ended.
+    ///   - poison: the word that gets the errno if it fails.
+    func flushAtExit(
+        _ flush: OpaquePointer?, end: UInt64, flushed: UnsafeMutableRawPointer,
+        poison: UnsafeMutableRawPointer)
+
     /// Lets the disk write what was written, a little at a time, so that flushes of other files
     /// need not queue behind all of it. Makes nothing durable, but leaves a `sync` little to do.
     ///
@@ -168,6 +178,11 @@ extension FileSystem {
 
 extension StorageFile {
     func networkFileSystem() throws(DatabaseError) -> String? { nil }
+
+    func flushAtExit(
+        _ flush: OpaquePointer?, end: UInt64, flushed: UnsafeMutableRawPointer,
+        poison: UnsafeMutableRawPointer
+    ) {}
 
     func writeOut() throws(DatabaseError) {}
 

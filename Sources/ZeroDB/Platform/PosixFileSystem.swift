@@ -317,6 +317,13 @@ final class PosixFile: StorageFile {
         }
     }
 
+    func flushAtExit(
+        _ flush: OpaquePointer?, end: UInt64, flushed: UnsafeMutableRawPointer,
+        poison: UnsafeMutableRawPointer
+    ) {
+        zp_exit_flush_set(flush, descriptor, end, flushed, poison)
+    }
+
     /// Bytes of the file among which `writeOut` looks for what to write before it waits.
     private static let writeOutBytes: UInt64 = 1 << 20
     /// In a large file that much more, for it not to take too many calls.
@@ -365,6 +372,12 @@ final class PosixFile: StorageFile {
     func takeAccess(of other: any StorageFile) throws(DatabaseError) {
         guard let other = other as? PosixFile else { return }
         let error = zp_take_access(descriptor, other.descriptor)
+        guard error != EACCES else {
+            throw DatabaseError(
+                systemError: error,
+                "make \(name) for this user: the owner of \(other.name) could not use it; let that user "
+                    + "open the environment, or give \(other.name) a group that both are in")
+        }
         guard error == 0 else {
             throw DatabaseError(
                 systemError: error, "give \(name) the owner and mode of \(other.name)")

@@ -1,3 +1,4 @@
+import CZeroDBPlatform
 import Glibc
 
 /// The redo log of an environment, as this process writes and flushes it.
@@ -21,6 +22,8 @@ final class Log: @unchecked Sendable {
     private let flushed = Condition()
     /// Whether a thread of this process is flushing; under `mutex`.
     private var isFlushing = false
+    /// What the process does if it exits before a relaxed commit is on disk.
+    private let exitFlush = zp_exit_flush_make()
     /// The segment for whose successor a file has been asked for; under the lock of `segments`.
     private var preparedFor: UInt64 = 0
 
@@ -38,6 +41,11 @@ final class Log: @unchecked Sendable {
         self.locks = locks
         self.seed = seed
     }
+
+    deinit { zp_exit_flush_free(exitFlush) }
+
+    /// Before the memory that processes share is unmapped.
+    func endFlushAtExit() { zp_exit_flush_end(exitFlush) }
 
     func close() {
         segments.withLock { $0 = [:] }
@@ -240,6 +248,15 @@ final class Log: @unchecked Sendable {
                 throw SharedState.damaged("the log is flushed up to \(shared.flushed) only")
             }
         }
+    }
+
+    /// Has the process flush the log when it exits without closing the environment, if it is not on disk
+    /// up to the end of a state then. For all who wait for nothing.
+    func flushAtExit(_ meta: Meta, _ shared: SharedState) {
+        guard let segment = segments.withLock({ $0[meta.logSegment] }) else { return }
+        segment.file.flushAtExit(
+            exitFlush, end: meta.logEnd, flushed: shared.base + SharedState.Layout.flushed,
+            poison: shared.base + SharedState.Layout.poison)
     }
 
     /// Flushes a segment to which nothing is appended any more.

@@ -178,6 +178,7 @@ package final class Store: @unchecked Sendable {
     /// with its parent: it only lets go of what is its own.
     func release() {
         guard isOpen.exchange(false, ordering: .sequentiallyConsistent) else { return }
+        log.endFlushAtExit()
         if isCountedWriter.load(ordering: .relaxed), !isForked { shared.discountWriter() }
         if let lockFile {
             // A child has no map of the files, and may have others there.

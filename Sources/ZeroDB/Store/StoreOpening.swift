@@ -197,7 +197,7 @@ struct StoreOpening {
         while true {
             if try file.lock(byte: LockByte.open, .exclusive, wait: false) {
                 try checkLockFile(file, directory)
-                noteOpening(file)
+                try noteOpening(file)
                 return true
             }
             try waitForOpening(file)
@@ -265,12 +265,12 @@ struct StoreOpening {
     }
 
     /// Names this process to those that wait until the environment is set up.
-    private func noteOpening(_ file: any StorageFile) {
-        var id = UInt64(UInt32(bitPattern: getpid()))
-        withUnsafeBytes(of: &id) { bytes in
-            // Where there is no room for it, they are told less.
-            try? file.write(bytes, at: UInt64(SharedState.Layout.openingProcessID))
-        }
+    private func noteOpening(_ file: any StorageFile) throws(DatabaseError) {
+        let bytes = UnsafeMutableRawBufferPointer.allocate(byteCount: 8, alignment: 8)
+        defer { bytes.deallocate() }
+        bytes.storeBytes(of: UInt64(UInt32(bitPattern: getpid())), as: UInt64.self)
+        try file.write(
+            UnsafeRawBufferPointer(bytes), at: UInt64(SharedState.Layout.openingProcessID))
     }
 
     /// Waits until the process that sets the environment up, and perhaps replays the log, has finished.
