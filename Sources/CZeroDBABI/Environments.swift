@@ -116,7 +116,9 @@ public func zdb_env_open(
 
 @_cdecl("zdb_env_close") @implementation
 public func zdb_env_close(_ env: OpaquePointer?) -> Int32 {
-    Results.catchingUncancelled { () throws(DatabaseError) in try close(env, .never, endsOthers: false) }
+    Results.catchingUncancelled { () throws(DatabaseError) in
+        try close(env, .never, endsOthers: false)
+    }
 }
 
 @_cdecl("zdb_env_close_wait") @implementation

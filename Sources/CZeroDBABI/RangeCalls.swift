@@ -52,7 +52,8 @@ public func zdb_split_range(
 ) -> Int32 {
     let before = zp_hold_cancellation()
     defer { zp_release_cancellation(before) }
-    return withRange(txn, from, to, "zdb_split_range") { operations, from, to throws(DatabaseError) in
+    return withRange(txn, from, to, "zdb_split_range") {
+        operations, from, to throws(DatabaseError) in
         guard let onPart else { throw Results.null("on_part", "zdb_split_range") }
         guard parts > 0, parts <= 1 << 20 else {
             throw DatabaseError(

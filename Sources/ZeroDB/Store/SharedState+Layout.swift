@@ -49,7 +49,7 @@ extension SharedState {
         static let loneWriter = 224
         /// The id of the process that has the writer's lock, as it knows it, or 0. Only for people to read.
         static let writerProcessID = 232
-        /// The same for other locks, and for the process that sets all of this up.
+        /// The same for other locks, and for the process that prepares all of this.
         static let openingProcessID = 240
         static let checkpointProcessID = 272
         static let segmentsProcessID = 280

@@ -273,7 +273,7 @@ struct StoreOpening {
             UnsafeRawBufferPointer(bytes), at: UInt64(SharedState.Layout.openingProcessID))
     }
 
-    /// Waits until the process that sets the environment up, and perhaps replays the log, has finished.
+    /// Waits until the process that prepares the environment, and perhaps replays the log, has finished.
     ///
     /// - Throws: `busy` if it does not in the time that the options give it.
     private func waitForOpening(_ file: any StorageFile) throws(DatabaseError) {
