@@ -56,11 +56,23 @@ bool zp_process_is_stopped(pid_t process) {
     return end != NULL && end[1] == ' ' && (end[2] == 'T' || end[2] == 't');
 }
 
+/* ThreadSanitizer knows the other functions of semaphores, but not sem_clockwait. */
+#if defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+void __tsan_acquire(void *address);
+#define NOTE_ACQUIRED(address) __tsan_acquire(address)
+#endif
+#endif
+#ifndef NOTE_ACQUIRED
+#define NOTE_ACQUIRED(address) ((void)(address))
+#endif
+
 int zp_semaphore_wait(sem_t *semaphore, uint64_t until_ns) {
     struct timespec until = {(time_t)(until_ns / 1000000000), (long)(until_ns % 1000000000)};
     while (sem_clockwait(semaphore, CLOCK_MONOTONIC, &until) != 0) {
         if (errno != EINTR) return errno;
     }
+    NOTE_ACQUIRED(semaphore);
     return 0;
 }
 

@@ -37,6 +37,7 @@ extern const struct suite ranges_suite;
 extern const struct suite reserve_suite;
 extern const struct suite cursor_renewal_suite;
 extern const struct suite file_sizes_suite;
+extern const struct suite full_disk_suite;
 extern const struct suite names_suite;
 extern const struct suite closing_suite;
 extern const struct suite waiting_suite;

@@ -253,10 +253,8 @@ static inline bool zp_handle_is_alive(const struct zp_handle_table *table, uint6
 }
 
 /** Gives a table its slots. Returns false if it had some. */
-static inline bool zp_set_handle_slots(struct zp_handle_table *table, void *slots) {
-    void *none = NULL;
-    return __atomic_compare_exchange_n(&table->slots, &none, slots, false, __ATOMIC_ACQ_REL,
-                                       __ATOMIC_ACQUIRE);
+static inline void zp_set_handle_slots(struct zp_handle_table *table, void *slots) {
+    __atomic_store_n(&table->slots, slots, __ATOMIC_RELEASE);
 }
 
 #endif

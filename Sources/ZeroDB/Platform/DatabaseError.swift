@@ -114,8 +114,8 @@ public struct DatabaseError: Error, Sendable, CustomStringConvertible {
     /// The errno, 0 unless `code` is `.system`.
     public var systemError: Int32 { story.systemError }
 
-    /// Whether the disk, or a quota of it, is full.
-    var isOutOfSpace: Bool { systemError == ENOSPC || systemError == EDQUOT }
+    /// Whether the disk, or a quota of it, is full, or a file may not become longer.
+    var isOutOfSpace: Bool { [ENOSPC, EDQUOT, EFBIG].contains(systemError) }
 
     /// The page the failure is about, if it is about one.
     public var page: UInt64? { story.page }

@@ -125,11 +125,14 @@ protocol StorageFile: AnyObject, Sendable {
 
     func truncate(to size: UInt64) throws(DatabaseError)
 
-    /// Makes the file at least this long and has the disk keep room for all of it, so that a store
-    /// through a map cannot fail.
+    /// Makes the file at least this long and has the disk keep room for a part of it, so that
+    /// neither a write there nor a store through a map can fail for want of room.
     ///
-    /// - Throws: a system error, ENOSPC above all.
-    func allocate(to size: UInt64) throws(DatabaseError)
+    /// - Parameters:
+    ///   - start: of that part, a byte offset.
+    ///   - size: where it ends.
+    /// - Throws: a system error, ENOSPC above all. The file may be longer then, with room for all of it.
+    func allocate(from start: UInt64, to size: UInt64) throws(DatabaseError)
 
     /// Gives the file owner, group and mode of another, as far as this process may.
     func takeAccess(of other: any StorageFile) throws(DatabaseError)
@@ -186,7 +189,7 @@ extension StorageFile {
 
     func writeOut() throws(DatabaseError) {}
 
-    func allocate(to size: UInt64) throws(DatabaseError) {
+    func allocate(from start: UInt64, to size: UInt64) throws(DatabaseError) {
         if try self.size() < size { try truncate(to: size) }
     }
 

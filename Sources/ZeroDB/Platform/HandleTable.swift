@@ -36,6 +36,9 @@ package struct HandleTable<Object: ~Copyable>: @unchecked Sendable {
     /// Makes the table's slots, if there are none. Without memory for them nothing can be claimed.
     package func make(kind: UInt64, capacity: Int) {
         guard slots == nil else { return }
+        zp_lock_process()
+        defer { zp_unlock_process() }
+        guard slots == nil else { return }
         let capacity = min(capacity, 1 << Int(ZP_HANDLE_INDEX_BITS))
         // Pages of the table come into being when they are touched.
         let size = capacity * Self.slotSize
@@ -43,13 +46,10 @@ package struct HandleTable<Object: ~Copyable>: @unchecked Sendable {
             nil, size, PROT_READ | PROT_WRITE,
             MAP_PRIVATE | Int32(MAP_ANONYMOUS) | Int32(MAP_NORESERVE), -1, 0)
         guard let memory, memory != MAP_FAILED else { return }
-        // The same, whichever thread comes first.
         table.pointee.kind = kind
         table.pointee.capacity = Int64(capacity)
-        guard zp_set_handle_slots(table, memory) else {
-            munmap(memory, size)
-            return
-        }
+        // The slots last: a thread that sees them sees the rest.
+        zp_set_handle_slots(table, memory)
         zp_declare_roots(memory, size)
     }
 

@@ -358,14 +358,18 @@ final class PosixFile: StorageFile {
         }
     }
 
-    func allocate(to size: UInt64) throws(DatabaseError) {
-        try checkLimit(size)
-        var error: Int32
-        // It tells of an interrupt by its result, unlike other calls.
-        repeat { error = posix_fallocate(descriptor, 0, off_t(size)) } while error == EINTR
+    func allocate(from start: UInt64, to size: UInt64) throws(DatabaseError) {
+        guard size > start else { return }
+        // A file that is as long already may keep its room.
+        if try size > self.size() { try checkLimit(size) }
+        // Where the file system cannot, the C library writes to each of its blocks.
+        var error = EINTR
+        while error == EINTR {
+            error = posix_fallocate(descriptor, off_t(start), off_t(size - start))
+        }
         guard error == 0 else {
             throw DatabaseError(
-                systemError: error, "keep \(size) bytes of the disk for \(name)")
+                systemError: error, "keep \(size - start) more bytes of the disk for \(name)")
         }
     }
 

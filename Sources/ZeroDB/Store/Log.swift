@@ -133,7 +133,7 @@ final class Log: @unchecked Sendable {
     /// Writes a transaction's record behind the tip's and notes in `meta` where the log then
     /// ends. Not flushed. With the writer's lock.
     ///
-    /// - Returns: false if the disk has no room for the next segment; nothing has been written then.
+    /// - Returns: false if the disk has no room for it; the log ends where it did then.
     func append(
         _ buffer: inout LogBuffer, to meta: UnsafeMutablePointer<Meta>, shared: SharedState
     ) throws(DatabaseError) -> Bool {
@@ -170,6 +170,8 @@ final class Log: @unchecked Sendable {
                 at: current.offset(of: end.position))
         } catch {
             if let made { forget(made) }
+            // On file systems that write nothing in place.
+            if error.isOutOfSpace { return false }
             throw error
         }
         meta.pointee.logEnd = record.end

@@ -36,6 +36,19 @@ extension Store {
         }
     }
 
+    /// Makes the data file long enough for its pages and has the disk keep room for them, so that a
+    /// page that is free can always be written. With the writer's lock.
+    ///
+    /// - Throws: a system error, ENOSPC above all.
+    func keepRoom(forPages pageCount: UInt64) throws(DatabaseError) {
+        assert(writerSemaphore.isHeld)
+        let end = pageCount * UInt64(pageSize)
+        guard end > keptEnd else { return }
+        let size = try dataFile.size()
+        if size < end { try dataFile.allocate(from: size, to: end) }
+        keptEnd = max(size, end)
+    }
+
     /// What a commit does after it has given the writer's lock back.
     func finish(_ wait: CommitWait, _ meta: Meta) throws(DatabaseError) {
         switch wait {

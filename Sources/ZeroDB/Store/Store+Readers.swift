@@ -28,7 +28,7 @@ extension Store {
             guard let lockFile, shared.readers == known else { return true }
             let readers = min(max(known * 2, 1), shared.readersMax)
             let size = UInt64(SharedState.byteCount(readers: readers))
-            if try lockFile.size() < size { try lockFile.allocate(to: size) }
+            if try lockFile.size() < size { try lockFile.allocate(from: 0, to: size) }
             shared.growReaders(to: readers)
             return shared.room.pointee.look()
         } catch {

@@ -57,6 +57,8 @@ package final class Store: @unchecked Sendable {
 
     /// The library's own threads, if it may have any. Made before the store is handed out.
     private(set) var backgroundTasks: BackgroundTasks?
+    /// Bytes of the data file for which the disk has room. The writer's own.
+    var keptEnd: UInt64 = 0
     /// What the layer of transactions keeps from one write transaction to the next. Only the holder of
     /// the writer's lock uses it, and the last to let go of the store.
     var writerMemory: AnyObject?

@@ -402,7 +402,7 @@ struct StoreOpening {
             let size = UInt64(SharedState.byteCount(readers: readersInitial))
             if try lockFile.size() != size { try lockFile.truncate(to: size) }
             // A store to a page that the full disk has no room for would end the process.
-            try lockFile.allocate(to: size)
+            try lockFile.allocate(from: 0, to: size)
             let length = SharedState.byteCount(readers: options.maxReaders)
             let address = try lockFile.map(length: length, writable: true)
             sharedMap = (address, length)

@@ -10,17 +10,50 @@ extension Commit {
     /// Available pages in freeList, beyond which a commit gives them to the tree.
     private static let freeListPagesMax: UInt64 = 256
 
-    /// Takes a number for every frame and records what was freed: from the free list and in it, if it
-    /// has enough and has room, else from and in the free tree.
+    /// Takes a number for every frame and records what was freed. If the disk has no room for a longer
+    /// file, pages are made available that wait for a checkpoint, and all of them are looked through.
     mutating func takeNumbers() throws(DatabaseError) {
+        let meta = transaction.pointee.meta
+        do throws(DatabaseError) {
+            try takeNumbersOnce()
+        } catch {
+            guard error.isOutOfSpace else { throw error }
+            transaction.pointee.meta = meta
+            numbers.removeAll()
+            numbersTaken = 0
+            try store.makeCheckpoint(holding: store.shared.tip)
+            isDiskFull = true
+            try takeNumbersOnce()
+            try checkReserve(before: meta, error)
+        }
+    }
+
+    /// Takes numbers from the free list and records freed pages there, if it has enough and has room,
+    /// else from and in the free tree.
+    ///
+    /// - Throws: if the disk is full, frames and trees are as they were.
+    private mutating func takeNumbersOnce() throws(DatabaseError) {
         let meta = withUnsafeMutablePointer(to: &transaction.pointee.meta) { $0 }
         try store.shared.copyTipFreeList(to: freeList, of: meta.pointee)
         let horizon = horizon()
         freeList.mature(horizon)
         try checkFreed()
-        if try !takeFromFreeList() { try takeFromTree(horizon) }
-        meta.pointee.freeListAvailable = UInt32(truncatingIfNeeded: freeList.availablePages)
-        meta.pointee.freeListPending = UInt32(truncatingIfNeeded: freeList.pendingPages)
+        if try takeFromFreeList() {
+            try keepReserve()
+        } else {
+            let savepoint = Savepoint(write.pointee)
+            frames.pointee.beginLevel()
+            do throws(DatabaseError) {
+                try takeFromTree(horizon)
+                try keepReserve()
+            } catch {
+                frames.pointee.dropLevel()
+                savepoint.restore(&write.pointee)
+                throw error
+            }
+            frames.pointee.joinLevel()
+        }
+        countFreeList()
         // A damaged tree can free pages that are free: no such state may become the tip.
         guard meta.pointee.freePages <= meta.pointee.pageCount else {
             throw DatabaseError(
@@ -28,6 +61,45 @@ extension Commit {
                 "the transaction would leave \(meta.pointee.freePages) of \(meta.pointee.pageCount) "
                     + "pages free: some are free more than once; run zerodb-check")
         }
+    }
+
+    // MARK: Reserve
+
+    /// Free pages that the file should have.
+    private static let reserveMax: UInt64 = 64
+
+    private func countFreeList() {
+        let meta = withUnsafeMutablePointer(to: &transaction.pointee.meta) { $0 }
+        meta.pointee.freeListAvailable = UInt32(truncatingIfNeeded: freeList.availablePages)
+        meta.pointee.freeListPending = UInt32(truncatingIfNeeded: freeList.pendingPages)
+    }
+
+    /// Pages that the file should have free, so that a transaction which only deletes can commit when
+    /// the disk is full.
+    private var reserve: UInt64 {
+        min(Self.reserveMax, 8 + transaction.pointee.meta.pageCount / 64)
+    }
+
+    /// Makes the file longer if it has few free pages.
+    private func keepReserve() throws(DatabaseError) {
+        guard !isDiskFull else { return }
+        countFreeList()
+        let meta = withUnsafeMutablePointer(to: &transaction.pointee.meta) { $0 }
+        let reserve = reserve
+        guard meta.pointee.freePages < reserve, freeList.room > 0,
+            meta.pointee.pageCount + reserve < store.pagesMax / 2
+        else { return }
+        _ = freeList.give(try FreeTree.extendFile(by: reserve, meta, store))
+    }
+
+    /// Leaves the last free pages of a file that cannot grow to transactions which need no more pages
+    /// than they give back.
+    private func checkReserve(before: Meta, _ error: DatabaseError) throws(DatabaseError) {
+        let meta = transaction.pointee.meta
+        guard meta.freePages < reserve,
+            meta.pageCount - meta.freePages > before.pageCount - before.freePages
+        else { return }
+        throw error
     }
 
     /// Whether what the transaction has freed can have been of its trees: a damaged one may lead to the
@@ -68,8 +140,7 @@ extension Commit {
                 return false
             }
             numbers.append(
-                try FreeTree.extendFile(
-                    by: needed - available, meta, pagesMax: store.pagesMax))
+                try FreeTree.extendFile(by: needed - available, meta, store))
         }
         _ = freeList.take(min(needed, available), into: &numbers)
         numbersTaken = needed
@@ -96,19 +167,22 @@ extension Commit {
     private mutating func takeFromTree(_ horizon: Horizon) throws(DatabaseError) {
         var space = FreeTree(
             writer: writer(Self.free(of: write)),
-            meta: withUnsafeMutablePointer(to: &transaction.pointee.meta) { $0 },
-            pagesMax: store.pagesMax)
+            meta: withUnsafeMutablePointer(to: &transaction.pointee.meta) { $0 }, store: store)
         defer { space.deallocate() }
         let isLarge = frames.pointee.dirtyPages >= Self.manyPages
         try spillFreed(&space)
-        if isLarge || freeList.availablePages > Self.freeListPagesMax || isNearlyFull {
+        if isLarge || isDiskFull || isNearlyFull
+            || freeList.availablePages > Self.freeListPagesMax
+        {
             let runs = freeList.availableRuns
             freeList.clearAvailable()
             try space.release(runs)
         }
         let wanted = frames.pointee.dirtyPages + 16
         try space.mature(
-            horizon, wanted: toBeAvailable(isLarge ? wanted : wanted + Self.freeListTarget))
+            horizon,
+            wanted: isDiskFull
+                ? .max : toBeAvailable(isLarge ? wanted : wanted + Self.freeListTarget))
         for index in 0..<frames.pointee.count where frames.pointee.frames[index].memory != nil {
             let pages = frames.pointee.frames[index].pages
             guard pages > 1 else { continue }
@@ -183,7 +257,9 @@ extension Commit {
         guard needed > 0 else { return }
         // A large commit leaves some behind for its own changes of the tree only.
         let extra = min(isLarge ? 16 : Self.freeListTarget, UInt64(freeList.room))
-        for run in try space.take(needed, extra: extra, mayGrow: isLarge) {
+        let runs = try space.take(
+            needed, extra: extra, mayGrow: isLarge && !isDiskFull, growsForMore: !isDiskFull)
+        for run in runs {
             let part = min(run.count, needed)
             if part > 0 { numbers.append(PageRun(start: run.start, count: part)) }
             needed -= part

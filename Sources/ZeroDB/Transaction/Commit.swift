@@ -18,6 +18,8 @@ struct Commit {
     /// Page numbers taken for frames.
     var numbers: [PageRun] = []
     var numbersTaken: UInt64 = 0
+    /// Whether the disk has no room for a longer file.
+    var isDiskFull = false
     /// The same, handed out in order: those for branches and those for all else.
     private var branchNumbers = PageNumbers()
     private var leafNumbers = PageNumbers()
@@ -303,21 +305,10 @@ struct Commit {
             }
         }
         try flush()
-        try growFile(beyond: sealed)
         for page in sealed {
             transaction.pointee.source.remember(
                 PageReference(number: page.number, transaction: transaction.pointee.id))
         }
-    }
-
-    /// Makes the file as long as its pages, if the last of them are in free list and not written.
-    private func growFile(beyond sealed: [Sealed]) throws(DatabaseError) {
-        let pageCount = transaction.pointee.meta.pageCount
-        guard pageCount > transaction.pointee.source.pageCount else { return }
-        if let last = sealed.last, last.number + last.pages == pageCount { return }
-        let file = store.dataFile
-        let size = pageCount * UInt64(pageSize)
-        if try file.size() < size { try file.truncate(to: size) }
     }
 
     /// Logs the transaction if it is to be logged, and moves the tip.

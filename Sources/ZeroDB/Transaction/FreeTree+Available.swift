@@ -125,10 +125,11 @@ extension FreeTree {
     ///     what the file has.
     ///   - mayGrow: whether new pages may come first, as long as a modest part of the file is free:
     ///     the more of it is, the longer are the runs.
+    ///   - growsForMore: whether the file may grow for more than what is needed.
     /// - Returns: at least `count` pages, those that are needed first.
-    /// - Throws: `full`.
+    /// - Throws: `full`; a system error if the disk is.
     func take(
-        _ count: UInt64, extra: UInt64 = 0, mayGrow: Bool
+        _ count: UInt64, extra: UInt64 = 0, mayGrow: Bool, growsForMore: Bool = true
     ) throws(DatabaseError) -> [PageRun] {
         let available = meta.pointee.availablePages
         var needed = count + min(extra, available - min(available, count))
@@ -149,7 +150,8 @@ extension FreeTree {
         }
         if needed > 0 {
             let slack = min(extra, meta.pointee.pageCount / Self.growthShare)
-            let isRoom = meta.pointee.pageCount + needed + slack < pagesMax / 2
+            let isRoom =
+                growsForMore && meta.pointee.pageCount + needed + slack < pagesMax / 2
             taken.append(try extendFile(by: isRoom ? needed + slack : needed))
         }
         return taken
@@ -272,16 +274,17 @@ extension FreeTree {
     }
 
     private func extendFile(by count: UInt64) throws(DatabaseError) -> PageRun {
-        try Self.extendFile(by: count, meta, pagesMax: pagesMax)
+        try Self.extendFile(by: count, meta, store)
     }
 
     /// Takes new pages at the end of the file.
     ///
-    /// - Throws: `full`.
+    /// - Throws: `full`; a system error if the disk has no room for them.
     static func extendFile(
-        by count: UInt64, _ meta: UnsafeMutablePointer<Meta>, pagesMax: UInt64
+        by count: UInt64, _ meta: UnsafeMutablePointer<Meta>, _ store: Store
     ) throws(DatabaseError) -> PageRun {
         let start = meta.pointee.pageCount
+        let pagesMax = store.pagesMax
         guard start <= pagesMax, count <= pagesMax - start else {
             throw DatabaseError(
                 .full,
@@ -289,6 +292,7 @@ extension FreeTree {
                     + "environment has \(start) of the \(pagesMax) that max_size allows; open it "
                     + "with a larger max_size")
         }
+        try store.keepRoom(forPages: start + count)
         meta.pointee.pageCount = start + count
         return PageRun(start: start, count: count)
     }

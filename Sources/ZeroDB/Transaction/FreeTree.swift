@@ -12,7 +12,7 @@
 struct FreeTree {
     let writer: TreeWriter
     let meta: UnsafeMutablePointer<Meta>
-    let pagesMax: UInt64
+    let store: Store
     /// A key and a value on their way into the tree.
     let buffer: UnsafeMutableRawPointer
     private var sequence: UInt32 = 0
@@ -27,10 +27,10 @@ struct FreeTree {
     static let valueOffset = 16
 
     /// - Parameter meta: the state being made; its counts and page count are kept up to date.
-    init(writer: TreeWriter, meta: UnsafeMutablePointer<Meta>, pagesMax: UInt64) {
+    init(writer: TreeWriter, meta: UnsafeMutablePointer<Meta>, store: Store) {
         self.writer = writer
         self.meta = meta
-        self.pagesMax = pagesMax
+        self.store = store
         buffer = .allocate(
             byteCount: Self.valueOffset + Self.birthSize + Self.runsPerEntry * Self.runSize,
             alignment: 8)
@@ -40,6 +40,7 @@ struct FreeTree {
 
     var source: PageSource { writer.source }
     var path: Path { writer.path }
+    var pagesMax: UInt64 { store.pagesMax }
 
     // MARK: Entries
 

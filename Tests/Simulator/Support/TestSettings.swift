@@ -18,6 +18,9 @@ enum TestSettings {
 
     private static let operationsMax = variable("ZERODB_OPERATIONS_MAX").flatMap { Int($0) }
 
+    /// Whether random tests do less than in an ordinary run.
+    static var isShortened: Bool { operationsMax != nil }
+
     /// Operations of a test that does `usual` many in an ordinary run.
     static func operations(usually usual: Int) -> Int {
         operations ?? min(usual, operationsMax ?? usual)

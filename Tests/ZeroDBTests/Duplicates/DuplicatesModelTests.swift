@@ -40,7 +40,7 @@ struct DuplicatesModelTests {
     func agrees(_ scenario: DuplicatesScenario) throws {
         let run = DuplicatesRun(scenario)
         try run.run()
-        #expect(!scenario.isReplayed || run.replayedRecords > 0)
+        #expect(!scenario.isReplayed || run.replayedRecords > 0 || TestSettings.isShortened)
         #expect(run.valuesMost > 500 || scenario.types.allSatisfy { !$0.hasDuplicates })
     }
 }
