@@ -1,8 +1,13 @@
 /* Names that come to mean something else while an environment is open: a process keeps to the
  * directory and the files that it opened, and touches nothing of another environment. */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE /* RTLD_NEXT */
+#endif
 #include <dirent.h>
+#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
@@ -355,6 +360,41 @@ static void no_file_of_an_environment_becomes_a_standard_descriptor(void) {
     expect_much("env", "first");
 }
 
+/* The descriptors 0, 1 and 2 that files got that can be written, if only for a moment. */
+static unsigned standard_descriptors;
+
+typedef int (*open_call)(int, const char *, int, mode_t);
+
+int openat(int directory, const char *path, int flags, ...) {
+    static open_call next;
+    if (next == NULL) {
+        void *found = dlsym(RTLD_NEXT, "openat");
+        memcpy(&next, &found, sizeof(next));
+    }
+    va_list arguments;
+    va_start(arguments, flags);
+    mode_t mode = (flags & O_CREAT) != 0 ? va_arg(arguments, mode_t) : 0;
+    va_end(arguments);
+    int file = next(directory, path, flags, mode);
+    if (file >= 0 && file <= 2 && (flags & O_ACCMODE) != O_RDONLY) standard_descriptors++;
+    return file;
+}
+
+static void open_without_standard_descriptors(void *argument) {
+    (void)argument;
+    close(0);
+    close(1);
+    close_env(open_small_log("env"));
+    zdb_env *env = open_small_log("env");
+    commit_much(env, "first");
+    close_env(env);
+    CHECK_NUMBER(standard_descriptors, 0);
+}
+
+static void no_file_is_a_standard_descriptor_even_for_a_moment(void) {
+    run_in_process(open_without_standard_descriptors, NULL);
+}
+
 static void a_process_without_free_descriptors_poisons_nothing(void) {
     zdb_env *env = open_small_log("env");
     commit_much(env, "first");
@@ -399,6 +439,7 @@ static const struct test tests[] = {
     TEST(a_reader_of_another_user_makes_no_lock_file_that_keeps_the_owner_out),
     TEST(a_path_is_bytes_and_need_not_be_text),
     TEST(no_file_of_an_environment_becomes_a_standard_descriptor),
+    TEST(no_file_is_a_standard_descriptor_even_for_a_moment),
     TEST(a_process_without_free_descriptors_poisons_nothing),
 };
 

@@ -66,6 +66,11 @@ final class PosixDirectory: StorageDirectory {
             }
         }
         let opened = zp_open_at(descriptor, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0)
+        guard opened != -ENOTDIR else {
+            throw DatabaseError(
+                systemError: ENOTDIR,
+                "open directory \(path)/\(name), which is something else, or a link: links are not followed")
+        }
         guard opened >= 0 else {
             throw DatabaseError(systemError: -opened, "open directory \(path)/\(name)")
         }
