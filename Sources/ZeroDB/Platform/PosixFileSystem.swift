@@ -69,7 +69,8 @@ final class PosixDirectory: StorageDirectory {
         guard opened != -ENOTDIR else {
             throw DatabaseError(
                 systemError: ENOTDIR,
-                "open directory \(path)/\(name), which is something else, or a link: links are not followed")
+                "open directory \(path)/\(name), which is something else, or a link: links are not followed"
+            )
         }
         guard opened >= 0 else {
             throw DatabaseError(systemError: -opened, "open directory \(path)/\(name)")
