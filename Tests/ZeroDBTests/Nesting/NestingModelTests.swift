@@ -1,5 +1,6 @@
 import Testing
 
+@testable import Simulator
 @testable import ZeroDB
 
 /// Transactions nested at random, committed and aborted, against a stack of models: what one sees
