@@ -50,6 +50,10 @@ enum Healing {
         }
         verifier.run()
         if let problem { throw DatabaseError(.corrupted, problem) }
+        // With the last page the size of the file, which may not be on disk either.
+        if meta.pageCount > Format.metaPageCount {
+            runs.append(PageRun(start: meta.pageCount - 1, count: 1))
+        }
         for run in runs { try rewrite(run, store) }
         try store.writeCheckpoint()
     }
