@@ -18,7 +18,9 @@
  *
  * Threads. A zdb_env may be used by all threads at once. A transaction and its cursors are used
  * by one thread at a time (not always the same one); a second thread that enters a write
- * transaction gets ZDB_BUSY.
+ * transaction gets ZDB_BUSY. A thread that is cancelled (pthread_cancel()) while it waits or writes
+ * in a call ends after the call. Functions that the library calls must return: no longjmp(), no end
+ * of the thread.
  *
  * Memory. The library never frees or keeps the caller's memory: keys and values passed in are
  * copied before the call returns. Each function says what it returns and how long that is valid.
@@ -92,7 +94,7 @@ const char *zdb_version(int *major, int *minor, int *patch);
 /** The handle was inherited through fork(); open the environment anew in the child. */
 #define ZDB_FORKED (-16)
 /** A flush or a write failed, and what is on disk is unknown. The environment refuses to write
- *  until all processes have closed it and it is opened again. */
+ *  until all processes that have it open for writing have closed it and it is opened again. */
 #define ZDB_PANIC (-17)
 /** An argument is wrong: NULL where a pointer is needed, an unknown flag, an option out of
  *  range, a struct_size that this library does not know. */
@@ -165,11 +167,12 @@ typedef struct zdb_val {
 /**< its log record is on disk; no reader sees it before */
 #define ZDB_DURABILITY_RELAXED 0x200u
 /**< nothing: visible at once (unless commits before it still wait for the disk); its flush begins
-     within 100 ms, with ZDB_THREADS_NONE in the next such commit after that. A power cut loses
-     only the tail */
+     within 100 ms, with ZDB_THREADS_NONE in the next such commit after that, or as the process
+     exits. A power cut loses only the tail. If it cannot be logged (see ZDB_DURABILITY_NONE; or its
+     record has more than 8 MiB), it waits for a checkpoint */
 #define ZDB_DURABILITY_NONE 0x400u
 /**< nothing, and nothing is logged: on disk with the next checkpoint. Never corrupt. Commits
-     after it are not logged either until then: a full one makes that checkpoint */
+     after it are not logged either until then: a full or relaxed one makes that checkpoint */
 
 /** zdb_env_options.threads: who makes checkpoints and flushes relaxed commits. */
 #define ZDB_THREADS_DEFAULT 0u /**< two threads of the library's, started when needed */
@@ -212,7 +215,9 @@ typedef struct zdb_env_options {
                                   1 TiB; default 64 MiB */
     uint32_t threads;        /**< ZDB_THREADS_ */
     uint32_t writer_wait_ms; /**< milliseconds that zdb_txn_begin() waits for another write
-                                  transaction, then ZDB_BUSY; default 0: until that has ended */
+                                  transaction, and any call for what another process does meanwhile
+                                  (replaying the log, a checkpoint, files of the log, closing), then
+                                  ZDB_BUSY; default 0: until that has ended */
     zdb_log_fn log;          /**< NULL: events are not reported */
     void *log_context;       /**< passed to log */
 } zdb_env_options;
@@ -234,7 +239,9 @@ static inline int zdb_env_options_init(zdb_env_options *options) {
  *  @param options  NULL for all defaults.
  *  @param env      receives the handle; set to NULL on failure.
  *  @return ZDB_OK; ZDB_BAD_ARGUMENT; ZDB_INVALID, ZDB_VERSION_MISMATCH, ZDB_CORRUPTED for what
- *  is in the files; ZDB_RECOVERY_NEEDED; ZDB_BUSY if this process has it open already;
+ *  is in the files; ZDB_RECOVERY_NEEDED; ZDB_BUSY if this process has it open already, if another has
+ *  it open through other files or another directory, or if one that replays the log or closes the
+ *  environment has not finished after writer_wait_ms;
  *  ZDB_READERS_FULL if 1024 processes have; ZDB_PANIC if the checkpoint after a replay fails;
  *  ZDB_UNSUPPORTED on a network file system; an errno (ENOENT, EACCES, ENOSPC, ...), such as EIO
  *  if a flush fails before anything is replayed. A failure to open leaves nothing that another
@@ -270,14 +277,15 @@ int zdb_env_close_wait(zdb_env *env, uint32_t timeout_ms, uint32_t flags);
 /** Waits until every commit is on disk, whatever its durability. One flush of the log, or a
  *  checkpoint if there are commits that were not logged. Does nothing in an environment opened
  *  for reading only.
- *  @return ZDB_OK; ZDB_PANIC; an errno. */
+ *  @return ZDB_OK; ZDB_BUSY as zdb_env_checkpoint(); ZDB_PANIC; an errno. */
 int zdb_env_sync(zdb_env *env);
 
 /** Makes the newest commit the durable root: two flushes. Pages that only the previous root
  *  still needed become available, and the log before the commit is recycled. Readers and the
  *  writer go on meanwhile. The library makes checkpoints by itself when the log or the pinned
  *  space has grown, and when the last program closes the environment.
- *  @return ZDB_OK; ZDB_READ_ONLY; ZDB_PANIC; an errno. */
+ *  @return ZDB_OK; ZDB_READ_ONLY; ZDB_BUSY after writer_wait_ms, if another process makes one;
+ *  ZDB_PANIC; an errno. */
 int zdb_env_checkpoint(zdb_env *env);
 
 /** What zdb_env_info() tells about an environment. */
@@ -404,7 +412,8 @@ int zdb_txn_begin(zdb_env *env, zdb_txn *parent, uint32_t flags, zdb_txn **txn);
  *  except with ZDB_PANIC, after which the outcome is unknown until the environment is opened
  *  again. Committing a read transaction ends it.
  *  @return ZDB_OK; ZDB_BAD_TXN if it has failed with an earlier error or a child is open;
- *  ZDB_FULL, ZDB_TXN_FULL; ZDB_PANIC; an errno (ENOSPC, EIO, ...). */
+ *  ZDB_FULL, ZDB_TXN_FULL; ZDB_BUSY if another process keeps it waiting longer than writer_wait_ms
+ *  for a checkpoint or the files of the log; ZDB_PANIC; an errno (ENOSPC, EIO, ...). */
 int zdb_txn_commit(zdb_txn *txn);
 
 /** Ends the transaction and forgets its changes. NULL is allowed. Any thread may do this, such as for

@@ -104,7 +104,7 @@ public func zdb_env_open(
     _ env: UnsafeMutablePointer<OpaquePointer?>?
 ) -> Int32 {
     env?.pointee = nil
-    return Results.catching { () throws(DatabaseError) in
+    return Results.catchingUncancelled { () throws(DatabaseError) in
         guard let path else { throw Results.null("path", "zdb_env_open") }
         guard let env else { throw Results.null("env", "zdb_env_open") }
         let engineOptions = try engineOptions(options)
@@ -118,14 +118,16 @@ public func zdb_env_open(
 
 @_cdecl("zdb_env_close") @implementation
 public func zdb_env_close(_ env: OpaquePointer?) -> Int32 {
-    Results.catching { () throws(DatabaseError) in try close(env, .never, endsOthers: false) }
+    Results.catchingUncancelled { () throws(DatabaseError) in
+        try close(env, .never, endsOthers: false)
+    }
 }
 
 @_cdecl("zdb_env_close_wait") @implementation
 public func zdb_env_close_wait(
     _ env: OpaquePointer?, _ timeout_ms: UInt32, _ flags: UInt32
 ) -> Int32 {
-    Results.catching { () throws(DatabaseError) in
+    Results.catchingUncancelled { () throws(DatabaseError) in
         try Results.checkFlags(flags, allowed: ZDB_CLOSE_ABORT, "zdb_env_close_wait")
         let wait: WriterWait =
             timeout_ms == ZDB_WAIT_FOREVER ? .forever : .milliseconds(timeout_ms)
@@ -151,7 +153,7 @@ private func close(
 
 @_cdecl("zdb_env_sync") @implementation
 public func zdb_env_sync(_ env: OpaquePointer?) -> Int32 {
-    Results.catching { () throws(DatabaseError) in
+    Results.catchingUncancelled { () throws(DatabaseError) in
         try Handles.environment(env).sync()
         return ZDB_OK
     }
@@ -159,7 +161,7 @@ public func zdb_env_sync(_ env: OpaquePointer?) -> Int32 {
 
 @_cdecl("zdb_env_checkpoint") @implementation
 public func zdb_env_checkpoint(_ env: OpaquePointer?) -> Int32 {
-    Results.catching { () throws(DatabaseError) in
+    Results.catchingUncancelled { () throws(DatabaseError) in
         try Handles.environment(env).checkpoint()
         return ZDB_OK
     }
@@ -220,7 +222,7 @@ public func zdb_env_verify(
     _ env: OpaquePointer?, _ on_problem: zdb_verify_fn?, _ context: UnsafeMutableRawPointer?,
     _ report: UnsafeMutablePointer<zdb_verify_report>?
 ) -> Int32 {
-    Results.catching { () throws(DatabaseError) in
+    Results.catchingUncancelled { () throws(DatabaseError) in
         let environment = try Handles.environment(env)
         if let report {
             try Results.checkSize(

@@ -2,6 +2,7 @@
 // swift-format-ignore-file: AlwaysUseLowerCamelCase, AllPublicDeclarationsHaveDocumentation
 
 import CZeroDB
+import CZeroDBPlatform
 import ZeroDB
 
 /// Runs a body in a transaction with the ends of a range, nil where it has none.
@@ -49,7 +50,10 @@ public func zdb_split_range(
     _ to: UnsafePointer<zdb_val>?, _ parts: UInt32, _ onPart: zdb_split_fn?,
     _ context: UnsafeMutableRawPointer?
 ) -> Int32 {
-    withRange(txn, from, to, "zdb_split_range") { operations, from, to throws(DatabaseError) in
+    let before = zp_hold_cancellation()
+    defer { zp_release_cancellation(before) }
+    return withRange(txn, from, to, "zdb_split_range") {
+        operations, from, to throws(DatabaseError) in
         guard let onPart else { throw Results.null("on_part", "zdb_split_range") }
         guard parts > 0, parts <= 1 << 20 else {
             throw DatabaseError(

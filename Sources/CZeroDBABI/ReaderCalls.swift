@@ -8,7 +8,7 @@ import ZeroDB
 public func zdb_reader_list(
     _ env: OpaquePointer?, _ on_reader: zdb_reader_fn?, _ context: UnsafeMutableRawPointer?
 ) -> Int32 {
-    Results.catching { () throws(DatabaseError) in
+    Results.catchingUncancelled { () throws(DatabaseError) in
         let environment = try Handles.environment(env)
         guard let on_reader else { throw Results.null("on_reader", "zdb_reader_list") }
         for reader in try environment.readers() {

@@ -47,6 +47,14 @@ enum Results {
         }
     }
 
+    /// Runs a body that may wait, write or call the host back, and may throw. A thread that is cancelled
+    /// meanwhile ends after it: the locks and transactions in between would be left behind.
+    static func catchingUncancelled(_ body: () throws(DatabaseError) -> Int32) -> Int32 {
+        let before = zp_hold_cancellation()
+        defer { zp_release_cancellation(before) }
+        return catching(body)
+    }
+
     static func null(_ name: String, _ function: StaticString) -> DatabaseError {
         DatabaseError(.badArgument, "\(function): \(name) is NULL")
     }

@@ -38,6 +38,8 @@ public func zdb_txn_begin(
         } else if flags & ZDB_RDONLY != 0 {
             claim = try Transactions.beginRead(store, of: Handles.number(env))
         } else {
+            let before = zp_hold_cancellation()
+            defer { zp_release_cancellation(before) }
             claim = try Transactions.beginWrite(
                 store, of: Handles.number(env), durability: durability,
                 wait: flags & ZDB_NOWAIT != 0 ? .never : nil)
@@ -50,7 +52,7 @@ public func zdb_txn_begin(
 
 @_cdecl("zdb_txn_commit") @implementation
 public func zdb_txn_commit(_ txn: OpaquePointer?) -> Int32 {
-    Results.catching { () throws(DatabaseError) in
+    Results.catchingUncancelled { () throws(DatabaseError) in
         let state = try Handles.transaction(txn)
         try Handles.enter(txn, state)
         try Transactions.commit(TransactionClaim(state, Handles.number(txn)))
@@ -114,7 +116,7 @@ public func zdb_txn_id(_ txn: OpaquePointer?) -> UInt64 {
 public func zdb_txn_list(
     _ env: OpaquePointer?, _ on_txn: zdb_txn_fn?, _ context: UnsafeMutableRawPointer?
 ) -> Int32 {
-    Results.catching { () throws(DatabaseError) in
+    Results.catchingUncancelled { () throws(DatabaseError) in
         let environment = try Handles.environment(env)
         guard let on_txn else { throw Results.null("on_txn", "zdb_txn_list") }
         for transaction in try environment.transactions() {

@@ -4,6 +4,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/random.h>
@@ -125,6 +126,9 @@ static void replace_abandoned(int from, int to) {
 /* Held while what all environments of the process share is changed. */
 static pthread_mutex_t process_mutex = PTHREAD_MUTEX_INITIALIZER;
 
+/* Those that are set; under that mutex. */
+static zp_exit_flush *exit_flushes;
+
 void zp_lock_process(void) { pthread_mutex_lock(&process_mutex); }
 
 void zp_unlock_process(void) { pthread_mutex_unlock(&process_mutex); }
@@ -186,16 +190,89 @@ static void after_fork_in_child(void) {
     __atomic_fetch_add(&zp_fork_generation_value, 1, __ATOMIC_RELAXED);
     thread_hints.thread = 0;
     pthread_mutex_init(&process_mutex, NULL);
+    exit_flushes = NULL;
     pthread_mutex_init(&abandoned_mutex, NULL);
-    int nowhere = -1;
+    int nowhere = -1, first = -1;
     for (int i = 0; i < ABANDONED_MAX; i++) {
         int fd = abandoned[i] - 1;
         if (fd < 0) continue;
         abandoned[i] = 0;
-        if (nowhere < 0) nowhere = open("/dev/null", O_RDWR | O_CLOEXEC);
-        if (nowhere < 0 || dup3(nowhere, fd, O_CLOEXEC) < 0) close(fd);
+        if (first < 0) {
+            /* There may be no other descriptor left than this one; and no /dev. */
+            first = fd;
+            close(fd);
+            nowhere = open("/dev/null", O_RDWR | O_CLOEXEC);
+            if (nowhere < 0) nowhere = open("/", O_PATH | O_CLOEXEC);
+        }
+        if (nowhere != fd && (nowhere < 0 || dup3(nowhere, fd, O_CLOEXEC) < 0)) close(fd);
     }
-    if (nowhere >= 0) close(nowhere);
+    if (nowhere >= 0 && nowhere != first) close(nowhere);
+}
+
+struct zp_exit_flush {
+    zp_exit_flush *next, *previous;
+    uint64_t *flushed, *poison;
+    uint64_t end;
+    uint32_t generation;
+    int fd;
+    bool is_set;
+};
+
+zp_exit_flush *zp_exit_flush_make(void) {
+    return calloc(1, sizeof(zp_exit_flush));
+}
+
+void zp_exit_flush_set(zp_exit_flush *flush, int fd, uint64_t end, void *flushed, void *poison) {
+    if (flush == NULL) return;
+    zp_lock_process();
+    if (!flush->is_set || flush->end < end) {
+        flush->fd = fd;
+        flush->end = end;
+        flush->flushed = flushed;
+        flush->poison = poison;
+    }
+    if (!flush->is_set) {
+        flush->is_set = true;
+        flush->generation = zp_fork_generation();
+        flush->previous = NULL;
+        flush->next = exit_flushes;
+        if (exit_flushes != NULL) exit_flushes->previous = flush;
+        exit_flushes = flush;
+    }
+    zp_unlock_process();
+}
+
+void zp_exit_flush_end(zp_exit_flush *flush) {
+    if (flush == NULL) return;
+    zp_lock_process();
+    /* In a child the list is empty: what is set is its parent's. */
+    if (flush->is_set && flush->generation == zp_fork_generation()) {
+        if (flush->next != NULL) flush->next->previous = flush->previous;
+        *(flush->previous != NULL ? &flush->previous->next : &exit_flushes) = flush->next;
+    }
+    flush->is_set = false;
+    zp_unlock_process();
+}
+
+void zp_exit_flush_free(zp_exit_flush *flush) {
+    zp_exit_flush_end(flush);
+    free(flush);
+}
+
+/* At the exit other threads may be anywhere, and so may this one, if a signal handler calls exit(): no lock
+ * is waited for. */
+__attribute__((destructor)) static void flush_at_exit(void) {
+    if (pthread_mutex_trylock(&process_mutex) != 0) return;
+    for (zp_exit_flush *flush = exit_flushes; flush != NULL; flush = flush->next) {
+        if (__atomic_load_n(flush->flushed, __ATOMIC_SEQ_CST) >= flush->end) continue;
+        if (__atomic_load_n(flush->poison, __ATOMIC_SEQ_CST) != 0) continue;
+        int result;
+        do {
+            result = fdatasync(flush->fd);
+        } while (result != 0 && errno == EINTR);
+        if (result != 0) __atomic_store_n(flush->poison, (uint64_t)errno, __ATOMIC_SEQ_CST);
+    }
+    pthread_mutex_unlock(&process_mutex);
 }
 
 static void watch_forks(void) {
@@ -247,17 +324,53 @@ int zp_range_is_locked(int fd, off_t start, off_t length) {
 
 const int zp_unnamed_file = O_TMPFILE;
 
+int zp_hold_cancellation(void) {
+    int before = PTHREAD_CANCEL_ENABLE;
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &before);
+    return before;
+}
+
+void zp_release_cancellation(int before) { pthread_setcancelstate(before, NULL); }
+
+/* Takes those of the descriptors 0, 1 and 2 that are closed, for a moment, with ones that can neither be
+ * read nor written, as if they were closed. Returns how many. */
+static int occupy_standard(int taken[3]) {
+    int count = 0;
+    while (count < 3) {
+        if (fcntl(0, F_GETFD) >= 0 && fcntl(1, F_GETFD) >= 0 && fcntl(2, F_GETFD) >= 0) break;
+        int fd = open("/", O_PATH | O_CLOEXEC);
+        if (fd < 0) break;
+        taken[count++] = fd;
+    }
+    return count;
+}
+
 int zp_open_at(int directory, const char *path, int flags, unsigned mode) {
+    int taken[3];
+    int count = occupy_standard(taken);
     int fd;
     do {
         fd = openat(directory, path, flags | O_CLOEXEC, mode);
     } while (fd < 0 && errno == EINTR);
-    if (fd < 0) return -errno;
-    if (fd > STDERR_FILENO) return fd;
-    int higher = fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
     int error = errno;
-    close(fd);
-    return higher >= 0 ? higher : -error;
+    if (fd >= 0 && fd <= STDERR_FILENO) {
+        /* Another thread has closed one just now. */
+        int low = fd;
+        fd = fcntl(low, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+        error = errno;
+        close(low);
+    }
+    while (count > 0) close(taken[--count]);
+    return fd >= 0 ? fd : -error;
+}
+
+int zp_rename_to_new(int directory, const char *from, const char *to) {
+    if (renameat2(directory, from, directory, to, RENAME_NOREPLACE) == 0) return 0;
+    if (errno != EINVAL && errno != ENOSYS) return errno;
+    /* A file system that cannot do it at one stroke. */
+    struct stat status;
+    if (fstatat(directory, to, &status, AT_SYMLINK_NOFOLLOW) == 0) return EEXIST;
+    return renameat(directory, from, directory, to) == 0 ? 0 : errno;
 }
 
 int zp_take_access(int fd, int from) {
@@ -272,7 +385,13 @@ int zp_take_access(int fd, int from) {
     if (own.st_gid != other.st_gid && fchown(fd, (uid_t)-1, other.st_gid) != 0 && errno != EPERM)
         return errno;
     if ((own.st_mode & 0777) != mode && fchmod(fd, mode) != 0 && errno != EPERM) return errno;
-    return 0;
+    if (own.st_uid != geteuid() || own.st_uid == other.st_uid) return 0;
+    /* It is the caller's. The owner of the other file must be able to use it all the same. */
+    if (fstat(fd, &own) != 0) return errno;
+    bool is_given = own.st_uid == other.st_uid;
+    bool by_group = own.st_gid == other.st_gid && (mode & 0060) == 0060;
+    bool by_others = own.st_gid != other.st_gid && (mode & 0006) == 0006;
+    return is_given || by_group || by_others ? 0 : EACCES;
 }
 
 int zp_fill_random(void *buffer, size_t size) {

@@ -40,6 +40,8 @@ extern const struct suite file_sizes_suite;
 extern const struct suite full_disk_suite;
 extern const struct suite names_suite;
 extern const struct suite closing_suite;
+extern const struct suite waiting_suite;
+extern const struct suite endings_suite;
 
 #define DEFINE_SUITE(suite_name, tests)                                                            \
     const struct suite suite_name##_suite = {#suite_name, tests, TEST_COUNT(tests)}

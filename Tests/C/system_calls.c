@@ -58,7 +58,6 @@ static bool is_refused(const char *name) {
     return is_refused(#name) ? -1 : next arguments
 
 typedef int (*file_call)(int);
-typedef int (*path_call)(const char *);
 
 int fdatasync(int file) {
     CALL_NEXT(fdatasync, file_call, (file));
@@ -74,8 +73,10 @@ int sync_file_range(int file, off_t start, off_t length, unsigned flags) {
     CALL_NEXT(sync_file_range, range_call, (file, start, length, flags));
 }
 
-int unlink(const char *path) NO_THROW {
-    CALL_NEXT(unlink, path_call, (path));
+typedef int (*unlink_call)(int, const char *, int);
+
+int unlinkat(int directory, const char *path, int flags) NO_THROW {
+    CALL_NEXT(unlinkat, unlink_call, (directory, path, flags));
 }
 
 typedef int (*truncate_call)(int, off_t);
@@ -84,10 +85,23 @@ int ftruncate(int file, off_t size) NO_THROW {
     CALL_NEXT(ftruncate, truncate_call, (file, size));
 }
 
-typedef int (*rename_call)(const char *, const char *);
+typedef int (*rename_call)(int, const char *, int, const char *);
 
-int rename(const char *from, const char *to) NO_THROW {
-    CALL_NEXT(rename, rename_call, (from, to));
+int renameat(int from_directory, const char *from, int to_directory, const char *to) NO_THROW {
+    CALL_NEXT(renameat, rename_call, (from_directory, from, to_directory, to));
+}
+
+typedef int (*rename_new_call)(int, const char *, int, const char *, unsigned);
+
+int renameat2(int from_directory, const char *from, int to_directory, const char *to,
+              unsigned flags) NO_THROW {
+    CALL_NEXT(renameat2, rename_new_call, (from_directory, from, to_directory, to, flags));
+}
+
+typedef int (*mkdir_at_call)(int, const char *, mode_t);
+
+int mkdirat(int directory, const char *path, mode_t mode) NO_THROW {
+    CALL_NEXT(mkdirat, mkdir_at_call, (directory, path, mode));
 }
 
 typedef int (*mkdir_call)(const char *, mode_t);

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "calls.h"
@@ -465,7 +466,50 @@ static void the_list_of_readers_says_how_long_they_have_been_open(void) {
     close_env(env);
 }
 
+/* ---------------------------------------------------------- threads that are cancelled */
+
+static void *commit_until_cancelled(void *argument) {
+    zdb_env *env = (zdb_env *)argument;
+    for (unsigned i = 0;; i++) {
+        zdb_txn *txn = begin_at(HERE, env, i % 8 == 0 ? ZDB_DURABILITY_NONE : 0);
+        put_text(txn, ZDB_MAIN_DB, "k", "v");
+        commit(txn);
+        pthread_testcancel();
+    }
+    return NULL;
+}
+
+static void cancel(pthread_t thread) {
+    void *result = NULL;
+    REQUIRE(pthread_cancel(thread) == 0);
+    REQUIRE(pthread_join(thread, &result) == 0 && result == PTHREAD_CANCELED);
+}
+
+static void a_thread_that_is_cancelled_in_a_call_ends_after_it(void) {
+    zdb_env *env = open_env("env");
+    for (unsigned i = 0; i < repetitions(50); i++) {
+        pthread_t thread = start_thread(commit_until_cancelled, env);
+        struct timespec pause = {0, (long)(i * 137000 % 3000000)};
+        nanosleep(&pause, NULL);
+        cancel(thread);
+        zdb_txn *txn = begin_at(HERE, env, ZDB_NOWAIT);
+        put_text(txn, ZDB_MAIN_DB, "own", "v");
+        commit(txn);
+    }
+    /* One that waits for the writer's lock goes on when it has it. */
+    zdb_txn *txn = begin_write(env);
+    pthread_t thread = start_thread(commit_until_cancelled, env);
+    struct timespec pause = {0, 10000000};
+    nanosleep(&pause, NULL);
+    REQUIRE(pthread_cancel(thread) == 0);
+    commit(txn);
+    void *result = NULL;
+    REQUIRE(pthread_join(thread, &result) == 0 && result == PTHREAD_CANCELED);
+    close_env(env);
+}
+
 static const struct test tests[] = {
+    TEST(a_thread_that_is_cancelled_in_a_call_ends_after_it),
     TEST(closing_beside_any_call_of_other_threads_does_no_harm),
     TEST(closing_leaves_cursors_of_other_environments_alone),
     TEST(closing_waits_for_transactions_to_end),

@@ -1,8 +1,10 @@
 /* Children that fork() made: inherited handles return ZDB_FORKED, handles that a child opens
  * work, and no child affects the parent's environment. */
+#include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "calls.h"
@@ -318,7 +320,27 @@ static void no_child_keeps_locks_that_its_parent_was_taking_or_giving_back(void)
     gate_close(&gate);
 }
 
+/* What the parent has open keeps its numbers in the child, so that nothing that the child opens is taken
+ * for it. */
+static void expect_no_free_descriptor(void *argument) {
+    (void)argument;
+    CHECK(open("/dev/null", O_RDONLY) == -1 && errno == EMFILE);
+}
+
+static void a_child_of_a_process_without_free_descriptors_gets_none(void) {
+    zdb_env *env = open_env("env");
+    struct rlimit limit;
+    REQUIRE(getrlimit(RLIMIT_NOFILE, &limit) == 0);
+    limit.rlim_cur = 64;
+    REQUIRE(setrlimit(RLIMIT_NOFILE, &limit) == 0);
+    while (open("/dev/null", O_RDONLY) >= 0) {
+    }
+    run_in_process(expect_no_free_descriptor, NULL);
+    close_env(env);
+}
+
 static const struct test tests[] = {
+    TEST(a_child_of_a_process_without_free_descriptors_gets_none),
     TEST(every_inherited_handle_says_so),
     TEST(a_child_that_just_exits_does_no_harm),
     TEST(inherited_handles_are_refused_in_a_grandchild_too),

@@ -1,7 +1,13 @@
 /* Names that come to mean something else while an environment is open: a process keeps to the
  * directory and the files that it opened, and touches nothing of another environment. */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE /* RTLD_NEXT */
+#endif
+#include <dirent.h>
+#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
@@ -10,6 +16,7 @@
 
 #include "suites.h"
 #include "support.h"
+#include "system_calls.h"
 
 /* A small log, so that a few commits need new segments and checkpoints. */
 static zdb_env *open_small_log(const char *path) {
@@ -113,6 +120,17 @@ static void is_refused_as_busy(void *argument) {
     CHECK_ERROR(zdb_env_open((const char *)argument, &options, &env), ZDB_BUSY);
 }
 
+static void commit_elsewhere(void *argument) {
+    zdb_env *env = open_env((const char *)argument);
+    zdb_txn *txn = begin_write(env);
+    put_text(txn, ZDB_MAIN_DB, "from", "another process");
+    commit(txn);
+    txn = begin_write(env);
+    if (file_exists("links")) delete_text(txn, ZDB_MAIN_DB, "from");
+    commit(txn);
+    close_env(env);
+}
+
 static void copy_file(const char *from, const char *to) {
     size_t size;
     unsigned char *content = read_file(from, &size);
@@ -178,6 +196,135 @@ static void a_pipe_in_place_of_a_file_is_refused_and_not_waited_for(void) {
     CHECK_ERROR(zdb_env_open("env", &options, &env), ZDB_INVALID);
 }
 
+/* ------------------------------------------------- files of others in the directory */
+
+static void expect_content(const char *path, const char *expected) {
+    size_t size;
+    unsigned char *content = read_file(path, &size);
+    CHECK(size == strlen(expected) && memcmp(content, expected, size) == 0);
+    free(content);
+}
+
+static void files_that_are_not_of_this_library_are_left_alone(void) {
+    static const char *const names[] = {"env/lock.zdb", "env/data.zdb.new", "env/data.zdb"};
+    static const uint32_t flags[] = {0, ZDB_RDONLY};
+    REQUIRE(mkdir("env", 0700) == 0);
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        write_file(names[i], "somebody else's text", 20);
+        for (unsigned j = 0; j < 2; j++) {
+            zdb_env *env = NULL;
+            zdb_env_options options;
+            default_options(&options);
+            options.flags = flags[j];
+            int code = zdb_env_open("env", &options, &env);
+            CHECK(code == ZDB_INVALID || code == ENOENT);
+            expect_content(names[i], "somebody else's text");
+        }
+        REQUIRE(unlink(names[i]) == 0);
+        /* Nothing else is left beside a data file that is not the library's. */
+        if (i == 2) CHECK_NUMBER(directory_entries("env"), 0);
+        unlink("env/lock.zdb");
+    }
+    close_env(open_env("env"));
+}
+
+static void what_a_killed_process_has_left_of_an_environment_is_replaced(void) {
+    REQUIRE(mkdir("env", 0700) == 0);
+    write_file("env/data.zdb.new", "\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0", 20);
+    write_file("env/lock.zdb", "", 0);
+    close_env(open_env("env"));
+    close_env(open_env("other"));
+    REQUIRE(rename("env/data.zdb", "env/data.zdb.new") == 0);
+    close_env(open_env("env"));
+    CHECK(!file_exists("env/data.zdb.new"));
+}
+
+static void link_files(const char *from, const char *to) {
+    DIR *directory = opendir(from);
+    REQUIRE(directory != NULL);
+    const struct dirent *entry;
+    while ((entry = readdir(directory)) != NULL) {
+        if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0) continue;
+        char old_path[PATH_BYTES], new_path[PATH_BYTES];
+        int lengths[2] = {
+            snprintf(old_path, sizeof(old_path), "%s/%s", from, entry->d_name),
+            snprintf(new_path, sizeof(new_path), "%s/%s", to, entry->d_name)};
+        REQUIRE(lengths[0] > 0 && lengths[1] > 0);
+        struct stat status;
+        REQUIRE(lstat(old_path, &status) == 0);
+        if (S_ISREG(status.st_mode)) REQUIRE(link(old_path, new_path) == 0);
+    }
+    closedir(directory);
+}
+
+/* As `cp -al` makes them, or a backup that links what has not changed. */
+static void hard_links_to_the_files_in_another_directory_are_refused_while_they_are_open(void) {
+    zdb_env *env = open_small_log("env");
+    commit_much(env, "first");
+    REQUIRE(mkdir("links", 0700) == 0 && mkdir("links/log", 0700) == 0);
+    link_files("env", "links");
+    link_files("env/log", "links/log");
+    run_in_process(is_refused_as_busy, (void *)(uintptr_t)"links");
+    /* The same directory by another path is the same environment. */
+    REQUIRE(symlink("env", "other") == 0);
+    run_in_process(commit_elsewhere, (void *)(uintptr_t)"other");
+    commit_much(env, "first");
+    close_env(env);
+    expect_much("env", "first");
+}
+
+/* Another process removes lock.zdb while this one makes an environment, and makes one itself. */
+static int make_another(void *context, const char *name) {
+    if (strcmp(name, "fdatasync") != 0) return 0;
+    hook_system_calls(NULL, NULL);
+    REQUIRE(unlink("env/lock.zdb") == 0);
+    REQUIRE(unlink("env/data.zdb.new") == 0);
+    run_in_process(commit_elsewhere, context);
+    REQUIRE(link("env/data.zdb", "env/data.zdb.new") == 0);
+    return 0;
+}
+
+static void an_environment_takes_the_place_of_no_other(void) {
+    hook_system_calls(make_another, (void *)(uintptr_t)"env");
+    zdb_env *env = NULL;
+    zdb_env_options options;
+    default_options(&options);
+    CHECK_CODE(zdb_env_open("env", &options, &env), EEXIST);
+    env = open_env("env");
+    zdb_txn *txn = begin_read(env);
+    expect_text(txn, ZDB_MAIN_DB, "from", "another process");
+    abort_txn(txn);
+    close_env(env);
+}
+
+static void read_as_another_user(void *argument) {
+    (void)argument;
+    REQUIRE(setgid(1) == 0 && setuid(1) == 0);
+    zdb_env *env = NULL;
+    zdb_env_options options;
+    default_options(&options);
+    options.flags = ZDB_RDONLY;
+    CHECK_CODE(zdb_env_open("env", &options, &env), EACCES);
+    CHECK_CONTAINS(zdb_last_error(), "lock.zdb");
+}
+
+static void use_as_its_owner(void *argument) {
+    REQUIRE(setgid(2) == 0 && setuid(2) == 0);
+    run_in_process(commit_elsewhere, argument);
+}
+
+/* Anybody may make files in the directory: one that only its maker may write would keep the owner out. */
+static void a_reader_of_another_user_makes_no_lock_file_that_keeps_the_owner_out(void) {
+    if (geteuid() != 0) return;
+    REQUIRE(chmod(".", 0755) == 0 && mkdir("env", 0700) == 0 && chown("env", 2, 2) == 0);
+    run_in_process(use_as_its_owner, (void *)(uintptr_t)"env");
+    REQUIRE(chmod("env", 01777) == 0 && chmod("env/data.zdb", 0644) == 0);
+    REQUIRE(chmod("env/log", 0755) == 0 && unlink("env/lock.zdb") == 0);
+    run_in_process(read_as_another_user, NULL);
+    CHECK(!file_exists("env/lock.zdb"));
+    run_in_process(use_as_its_owner, (void *)(uintptr_t)"env");
+}
+
 static void a_path_is_bytes_and_need_not_be_text(void) {
     zdb_env *latin = open_env("\xe9t\xe9");
     CHECK(file_exists("\xe9t\xe9/data.zdb"));
@@ -211,6 +358,41 @@ static void without_standard_descriptors(void *argument) {
 static void no_file_of_an_environment_becomes_a_standard_descriptor(void) {
     run_in_process(without_standard_descriptors, NULL);
     expect_much("env", "first");
+}
+
+/* The descriptors 0, 1 and 2 that files got that can be written, if only for a moment. */
+static unsigned standard_descriptors;
+
+typedef int (*open_call)(int, const char *, int, mode_t);
+
+int openat(int directory, const char *path, int flags, ...) {
+    static open_call next;
+    if (next == NULL) {
+        void *found = dlsym(RTLD_NEXT, "openat");
+        memcpy(&next, &found, sizeof(next));
+    }
+    va_list arguments;
+    va_start(arguments, flags);
+    mode_t mode = (flags & O_CREAT) != 0 ? va_arg(arguments, mode_t) : 0;
+    va_end(arguments);
+    int file = next(directory, path, flags, mode);
+    if (file >= 0 && file <= 2 && (flags & O_ACCMODE) != O_RDONLY) standard_descriptors++;
+    return file;
+}
+
+static void open_without_standard_descriptors(void *argument) {
+    (void)argument;
+    close(0);
+    close(1);
+    close_env(open_small_log("env"));
+    zdb_env *env = open_small_log("env");
+    commit_much(env, "first");
+    close_env(env);
+    CHECK_NUMBER(standard_descriptors, 0);
+}
+
+static void no_file_is_a_standard_descriptor_even_for_a_moment(void) {
+    run_in_process(open_without_standard_descriptors, NULL);
 }
 
 static void a_process_without_free_descriptors_poisons_nothing(void) {
@@ -250,8 +432,14 @@ static const struct test tests[] = {
     TEST(a_lock_file_that_is_removed_lets_no_second_process_begin_alone),
     TEST(a_link_in_place_of_a_file_is_not_followed),
     TEST(a_pipe_in_place_of_a_file_is_refused_and_not_waited_for),
+    TEST(files_that_are_not_of_this_library_are_left_alone),
+    TEST(what_a_killed_process_has_left_of_an_environment_is_replaced),
+    TEST(hard_links_to_the_files_in_another_directory_are_refused_while_they_are_open),
+    TEST(an_environment_takes_the_place_of_no_other),
+    TEST(a_reader_of_another_user_makes_no_lock_file_that_keeps_the_owner_out),
     TEST(a_path_is_bytes_and_need_not_be_text),
     TEST(no_file_of_an_environment_becomes_a_standard_descriptor),
+    TEST(no_file_is_a_standard_descriptor_even_for_a_moment),
     TEST(a_process_without_free_descriptors_poisons_nothing),
 };
 

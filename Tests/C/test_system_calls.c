@@ -11,6 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "killed.h"
 #include "lock_file.h"
 #include "partner.h"
 #include "suites.h"
@@ -164,7 +165,29 @@ static void write_and_expect_panic(struct partner *partner) {
     partner_done(partner);
 }
 
-static void a_flush_that_fails_stops_all_writing_until_all_have_closed(void) {
+/* A reader keeps its snapshot, and then sees what is written. */
+static void read_on(struct partner *partner) {
+    zdb_env_options options;
+    default_options(&options);
+    options.flags = ZDB_RDONLY;
+    zdb_env *env = open_env_with("env", &options);
+    unsigned counter = counter_of(env);
+    CHECK(counter == 1 || counter == 2);
+    zdb_txn *txn = begin_read(env);
+    partner_done(partner);
+    partner_wait(partner);
+    counter = counter_of(env);
+    CHECK(counter == 1 || counter == 2);
+    partner_done(partner);
+    partner_wait(partner);
+    CHECK_NUMBER(counter_of(env), 3);
+    expect_sound(env);
+    abort_txn(txn);
+    close_env(env);
+    partner_done(partner);
+}
+
+static void a_flush_that_fails_stops_all_writing_until_all_writers_have_closed(void) {
     struct events events = {0};
     struct failing_call call = {1, 0, EIO, true, false};
     struct partner partner;
@@ -197,11 +220,23 @@ static void a_flush_that_fails_stops_all_writing_until_all_have_closed(void) {
     env = open_env("env");
     CHECK_ERROR(put_counter(env, 0, 3, 100), ZDB_PANIC);
     close_env(env);
+
+    /* Whoever reads goes on. */
+    struct partner reader;
+    start_partner(&reader, read_on, NULL);
+    await_partner(&reader);
     let_partner_step(&partner);
     finish_partner(&partner);
+    env = open_env("env");
+    let_partner_step(&reader);
+    REQUIRE_OK(put_counter(env, 0, 3, 100));
+    let_partner_step(&reader);
+    finish_partner(&reader);
+    close_env(env);
 
     env = open_env("env");
-    CHECK(counter_of(env) == 1 || counter_of(env) == 2);
+    CHECK_NUMBER(counter_of(env), 3);
+    CHECK_NUMBER(info_of(env).recovered_records, 0);
     REQUIRE_OK(put_counter(env, 0, 4, 100));
     CHECK_NUMBER(counter_of(env), 4);
     expect_sound(env);
@@ -407,7 +442,7 @@ static void after_a_process_was_killed_at_any_call_its_commits_are_there(void) {
 static const struct test tests[] = {
     TEST(commits_that_wait_at_the_same_time_share_a_flush),
     TEST(a_commit_is_not_seen_before_it_is_on_disk),
-    TEST(a_flush_that_fails_stops_all_writing_until_all_have_closed),
+    TEST(a_flush_that_fails_stops_all_writing_until_all_writers_have_closed),
     TEST(a_write_that_fails_fails_its_transaction_and_no_other),
     TEST(writes_that_are_short_or_interrupted_go_on),
     TEST(a_process_killed_at_any_call_leaves_the_others_undisturbed),

@@ -127,6 +127,25 @@ int zp_range_is_locked(int fd, off_t start, off_t length);
  *  a flush would have reported; 0 too where the file system or kernel cannot do it. */
 int zp_write_out(int fd, off_t start, off_t length, int wait);
 
+/** A flush of a file that is made when the process exits, by exit() or by returning from main(). */
+typedef struct zp_exit_flush zp_exit_flush;
+
+/** NULL without memory; the others allow that. */
+zp_exit_flush *zp_exit_flush_make(void);
+
+/** Has the descriptor flushed at the exit if the 64-bit word `flushed` is below `end` then; if that fails,
+ *  the word `poison` gets the errno. Both stay in memory until zp_exit_flush_end(). */
+void zp_exit_flush_set(zp_exit_flush *flush, int fd, uint64_t end, void *flushed, void *poison);
+
+/** Takes it back, in this process. */
+void zp_exit_flush_end(zp_exit_flush *flush);
+void zp_exit_flush_free(zp_exit_flush *flush);
+
+/** Lets no cancellation of the calling thread (pthread_cancel()) end it until zp_release_cancellation() is
+ *  given what this returns. */
+int zp_hold_cancellation(void);
+void zp_release_cancellation(int before);
+
 /** openat() with O_CLOEXEC; returns a descriptor or a negated errno. The descriptor is never 0, 1 or
  *  2, even if the program has closed those: what it then prints must not end up in a database. */
 int zp_open_at(int directory, const char *path, int flags, unsigned mode);
@@ -134,8 +153,12 @@ int zp_open_at(int directory, const char *path, int flags, unsigned mode);
 /** The flag of open() for a file without a name in the directory that the path names. */
 extern const int zp_unnamed_file;
 
+/** Renames a file in a directory to a name that no file has. Returns 0 or an errno, EEXIST if one has it. */
+int zp_rename_to_new(int directory, const char *from, const char *to);
+
 /** Gives a file or directory the owner, group and mode of a file: the owner as root, the group where the
- *  caller may. A directory becomes searchable where the file is readable. Returns 0 or an errno. */
+ *  caller may. A directory becomes searchable where the file is readable. Returns 0 or an errno: EACCES if
+ *  it remains the caller's and the file's owner could not use it. */
 int zp_take_access(int fd, int from);
 
 /** Fills a buffer from the kernel's random source. Returns 0 or an errno. */

@@ -54,6 +54,7 @@ public final class Environment: Sendable {
         let store = try Store(path: path, options: options, fileSystem: fileSystem)
         do throws(DatabaseError) {
             recoveryReport = store.isFirst ? try Recovery.run(store) : RecoveryReport()
+            if !store.isFirst { Healing.run(store) }
             try store.start()
         } catch {
             store.release()

@@ -166,11 +166,18 @@ struct Meta: Equatable {
             <= UInt64(Format.depthMax)
     }
 
+    /// Whether a record is one of this library's, sound or not.
+    ///
+    /// - Parameter bytes: 16 of them.
+    static func hasMagic(_ bytes: UnsafeRawPointer) -> Bool {
+        bytes.littleEndian(Field.magic) == Format.magic
+    }
+
     /// Reads a record from disk.
     ///
     /// - Parameter page: the meta page it is in.
     init(at bytes: UnsafeRawPointer, page: UInt64?) throws(Problem) {
-        guard bytes.littleEndian(Field.magic) == Format.magic else { throw .notZeroDB }
+        guard Self.hasMagic(bytes) else { throw .notZeroDB }
         let stored: UInt64 = bytes.littleEndian(Field.checksum)
         // The record sums itself, seeded by its own identity: nothing else is known yet.
         let computed = Checksum.compute(

@@ -25,6 +25,7 @@ struct Verifier: ~Copyable {
     private var reached: PageBitmap
     private(set) var report = VerifyReport()
     private let onProblem: (UInt64?, String) -> Void
+    private let onPages: (PageRun) -> Void
     private var keys: KeyStack
     /// Pages found free that had been reached before.
     private var namedTwice: UInt64 = 0
@@ -42,13 +43,25 @@ struct Verifier: ~Copyable {
         _ transaction: UnsafeMutablePointer<TransactionState>, _ freeList: FreeList,
         onProblem: @escaping (UInt64?, String) -> Void
     ) {
+        self.init(
+            transaction.pointee.source, transaction.pointee.meta, freeList, onProblem: onProblem)
+    }
+
+    /// - Parameters:
+    ///   - meta: a state that stays as it is meanwhile.
+    ///   - onPages: called for the pages of trees and overflow runs that are sound.
+    init(
+        _ known: PageSource, _ meta: Meta, _ freeList: FreeList,
+        onPages: @escaping (PageRun) -> Void = { _ in },
+        onProblem: @escaping (UInt64?, String) -> Void
+    ) {
         // Full checks whatever the environment's mode: what was checked before may have changed.
-        let known = transaction.pointee.source
         source = PageSource(
             map: known.map, pageSize: known.pageSize, pageShift: known.pageShift,
-            seed: known.seed, mode: .full, verified: known.verified, pageCount: known.pageCount,
+            seed: known.seed, mode: .full, verified: known.verified, pageCount: meta.pageCount,
             frames: nil)
-        meta = transaction.pointee.meta
+        self.meta = meta
+        self.onPages = onPages
         self.freeList = freeList
         reached = PageBitmap(count: meta.pageCount)
         keys = KeyStack(pageSize: known.pageSize)
@@ -253,6 +266,7 @@ struct Verifier: ~Copyable {
             return 0
         }
         report.treePages += 1
+        onPages(PageRun(start: number, count: 1))
         if level == 0 { counts.leafPages += 1 } else { counts.branchPages += 1 }
         verifyOrder(name, page, slot: slot, low: low, high: high)
         let before = counts.entries
@@ -452,7 +466,9 @@ struct Verifier: ~Copyable {
             }
         }
         do throws(DatabaseError) {
-            return try source.overflow(pointer)
+            let bytes = try source.overflow(pointer)
+            onPages(PageRun(start: start, count: pages))
+            return bytes
         } catch {
             problem(start, "in \(name): \(error.message)")
             return nil

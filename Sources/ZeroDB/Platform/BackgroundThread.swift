@@ -8,10 +8,8 @@ struct BackgroundTask: OptionSet, Sendable {
     static let flush = BackgroundTask(rawValue: 1)
     /// Make a checkpoint if log or pinned pages still call for one.
     static let checkpoint = BackgroundTask(rawValue: 2)
-    /// Make a checkpoint whatever there is to hold.
-    static let sureCheckpoint = BackgroundTask(rawValue: 4)
     /// Make the next segment of the log ready.
-    static let segment = BackgroundTask(rawValue: 8)
+    static let segment = BackgroundTask(rawValue: 4)
 }
 
 /// A thread of the library's that does what it has been asked for. It is started when it is first
@@ -38,14 +36,18 @@ final class BackgroundThread: @unchecked Sendable {
         self.body = body
     }
 
-    func ask(for task: BackgroundTask) {
+    /// - Returns: whether there is a thread that will do it.
+    @discardableResult
+    func ask(for task: BackgroundTask) -> Bool {
         mutex.withLock {
+            if thread == nil && !isStopping { start() }
+            guard thread != nil else { return false }
             let hadTask = !wanted.isEmpty
             wanted.formUnion(task)
-            if thread == nil && !isStopping { start() }
-            guard !hadTask else { return }
+            guard !hadTask else { return true }
             due = SystemCall.monotonicNanoseconds() + delay
             changed.signal()
+            return true
         }
     }
 
@@ -65,7 +67,6 @@ final class BackgroundThread: @unchecked Sendable {
                 Unmanaged<BackgroundThread>.fromOpaque(argument).takeRetainedValue().run()
                 return nil
             }, Unmanaged.passRetained(self).toOpaque())
-        // Without a thread the task is done when the environment is closed, at the latest.
         if result == 0 { thread = new } else { Unmanaged.passUnretained(self).release() }
     }
 

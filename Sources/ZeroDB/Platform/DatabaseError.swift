@@ -49,7 +49,7 @@ public struct DatabaseError: Error, Sendable, CustomStringConvertible {
         /// The environment was inherited through `fork()`; open it anew in the child.
         case forked = -16
         /// A flush or a write failed in a way after which what is on disk is unknown. The environment
-        /// refuses to write until all have closed it and it is opened again.
+        /// refuses to write until all that write have closed it and it is opened again.
         case panic = -17
         /// An option beyond its range, a name of no or too many bytes.
         case badArgument = -18

@@ -43,8 +43,15 @@ protocol StorageDirectory: AnyObject, Sendable {
     func openDirectory(_ name: String, create mode: UInt32?)
         throws(DatabaseError) -> any StorageDirectory
 
+    func identity() throws(DatabaseError) -> FileIdentity
+
     /// Gives a file a new name in place of the file that had it.
     func rename(_ from: String, to: String) throws(DatabaseError)
+
+    /// Gives a file a name that no file has.
+    ///
+    /// - Throws: EEXIST if one has it.
+    func renameToNew(_ from: String, to: String) throws(DatabaseError)
 
     /// Removes a file if it is there.
     func remove(_ name: String) throws(DatabaseError)
@@ -102,6 +109,16 @@ protocol StorageFile: AnyObject, Sendable {
 
     /// Waits until what was written, and the size it needs, is on stable storage.
     func sync() throws(DatabaseError)
+
+    /// Has a `sync` made when the process exits, if a word of shared memory then says less than `end`.
+    ///
+    /// - Parameters:
+    ///   - flush: what remembers it.
+    ///   - flushed: the word, which lies in memory as long as `flush` is not ended.
+    ///   - poison: the word that gets the errno if it fails.
+    func flushAtExit(
+        _ flush: OpaquePointer?, end: UInt64, flushed: UnsafeMutableRawPointer,
+        poison: UnsafeMutableRawPointer)
 
     /// Lets the disk write what was written, a little at a time, so that flushes of other files
     /// need not queue behind all of it. Makes nothing durable, but leaves a `sync` little to do.
@@ -165,6 +182,10 @@ extension StorageDirectory {
         return file
     }
 
+    func identity() throws(DatabaseError) -> FileIdentity { FileIdentity(device: 0, inode: 0) }
+
+    func renameToNew(_ from: String, to: String) throws(DatabaseError) { try rename(from, to: to) }
+
     func takeAccess(of file: any StorageFile) throws(DatabaseError) {}
 }
 
@@ -176,6 +197,11 @@ extension FileSystem {
 
 extension StorageFile {
     func networkFileSystem() throws(DatabaseError) -> String? { nil }
+
+    func flushAtExit(
+        _ flush: OpaquePointer?, end: UInt64, flushed: UnsafeMutableRawPointer,
+        poison: UnsafeMutableRawPointer
+    ) {}
 
     func writeOut() throws(DatabaseError) {}
 

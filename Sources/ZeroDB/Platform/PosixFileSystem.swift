@@ -83,6 +83,12 @@ final class PosixDirectory: StorageDirectory {
             }
         }
         let opened = zp_open_at(descriptor, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0)
+        guard opened != -ENOTDIR else {
+            throw DatabaseError(
+                systemError: ENOTDIR,
+                "open directory \(path)/\(name), which is something else, or a link: links are not followed"
+            )
+        }
         guard opened >= 0 else {
             throw DatabaseError(systemError: -opened, "open directory \(path)/\(name)")
         }
@@ -98,6 +104,21 @@ final class PosixDirectory: StorageDirectory {
                 systemError: Int32(truncatingIfNeeded: -result),
                 "rename \(path)/\(from) to \(to)")
         }
+    }
+
+    func renameToNew(_ from: String, to: String) throws(DatabaseError) {
+        let error = zp_rename_to_new(descriptor, from, to)
+        guard error == 0 else {
+            throw DatabaseError(systemError: error, "rename \(path)/\(from) to \(to)")
+        }
+    }
+
+    func identity() throws(DatabaseError) -> FileIdentity {
+        var status = stat()
+        guard fstat(descriptor, &status) == 0 else {
+            throw DatabaseError(systemError: errno, "look at directory \(path)")
+        }
+        return FileIdentity(device: UInt64(status.st_dev), inode: UInt64(status.st_ino))
     }
 
     func remove(_ name: String) throws(DatabaseError) {
@@ -319,6 +340,13 @@ final class PosixFile: StorageFile {
         }
     }
 
+    func flushAtExit(
+        _ flush: OpaquePointer?, end: UInt64, flushed: UnsafeMutableRawPointer,
+        poison: UnsafeMutableRawPointer
+    ) {
+        zp_exit_flush_set(flush, descriptor, end, flushed, poison)
+    }
+
     /// Bytes of the file among which `writeOut` looks for what to write before it waits.
     private static let writeOutBytes: UInt64 = 1 << 20
     /// In a large file that much more, for it not to take too many calls.
@@ -371,6 +399,12 @@ final class PosixFile: StorageFile {
     func takeAccess(of other: any StorageFile) throws(DatabaseError) {
         guard let other = other as? PosixFile else { return }
         let error = zp_take_access(descriptor, other.descriptor)
+        guard error != EACCES else {
+            throw DatabaseError(
+                systemError: error,
+                "make \(name) for this user: the owner of \(other.name) could not use it; let that user "
+                    + "open the environment, or give \(other.name) a group that both are in")
+        }
         guard error == 0 else {
             throw DatabaseError(
                 systemError: error, "give \(name) the owner and mode of \(other.name)")

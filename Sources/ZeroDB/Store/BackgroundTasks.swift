@@ -23,23 +23,17 @@ final class BackgroundTasks: Sendable {
         do throws(DatabaseError) {
             if task.contains(.flush) { try store.flushLog() }
             if task.contains(.segment) { store.prepareSegment() }
-            if task.contains(.sureCheckpoint) {
-                try store.makeCheckpoint(holding: store.shared.tip)
-            } else if task.contains(.checkpoint) {
-                try store.makeCheckpointIfNeeded()
-            }
+            if task.contains(.checkpoint) { try store.makeCheckpointIfNeeded() }
         } catch {
             store.untoldFailure.withLock { $0 = error }
         }
     }
 
-    func flushSoon() { flusher.ask(for: .flush) }
+    /// - Returns: false if there is no thread for it: the system has refused one.
+    func flushSoon() -> Bool { flusher.ask(for: .flush) }
 
     /// Asks for a checkpoint if log or pinned pages still call for one then.
     func checkpointSoon() { checkpointer.ask(for: .checkpoint) }
-
-    /// Asks for a checkpoint whatever there is to hold.
-    func checkpointSurely() { checkpointer.ask(for: .sureCheckpoint) }
 
     /// Asks for the next segment of the log to be made ready.
     func prepareSegment() { checkpointer.ask(for: .segment) }

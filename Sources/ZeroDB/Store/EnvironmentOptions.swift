@@ -32,8 +32,9 @@ public struct EnvironmentOptions: Sendable {
     /// Bytes of log after which a checkpoint is made.
     public var logSize: UInt64 = 64 << 20
 
-    /// Milliseconds that a write transaction waits for the one before it, in this or another process;
-    /// 0 to wait until that has ended.
+    /// Milliseconds that a write transaction waits for the one before it, in this or another process, and
+    /// that any call waits for what another process does meanwhile: replaying the log, a checkpoint, files of
+    /// the log, closing. 0 to wait until that has ended.
     public var writerWaitMilliseconds: UInt32 = 0
 
     /// Called for what the library does by itself: recovery, failures of background work. From

@@ -1,3 +1,4 @@
+import CZeroDBPlatform
 import Glibc
 
 /// The redo log of an environment, as this process writes and flushes it.
@@ -13,7 +14,7 @@ final class Log: @unchecked Sendable {
     private let capacityMax: UInt64
     /// The segments this process has open, by base.
     private let segments = Locked<[UInt64: LogSegment]>([:])
-    private let lockFile: (any StorageFile)?
+    private let locks: ProcessLocks
     /// Held while files of the log are made, renamed or removed.
     private let segmentsMutex = Mutex()
     private let mutex = Mutex()
@@ -21,6 +22,8 @@ final class Log: @unchecked Sendable {
     private let flushed = Condition()
     /// Whether a thread of this process is flushing; under `mutex`.
     private var isFlushing = false
+    /// What the process does if it exits before a relaxed commit is on disk.
+    private let exitFlush = zp_exit_flush_make()
     /// The segment for whose successor a file has been asked for; under the lock of `segments`.
     private var preparedFor: UInt64 = 0
 
@@ -29,15 +32,20 @@ final class Log: @unchecked Sendable {
 
     init(
         in directory: LogDirectory, dataFile: any StorageFile, seed: UInt64,
-        lockFile: (any StorageFile)?, capacityMax: UInt64
+        locks: ProcessLocks, capacityMax: UInt64
     ) {
         self.capacityMax = min(
             max(capacityMax & ~4095, LogSegment.capacityMin), LogSegment.capacityMax)
         self.directory = directory
         self.dataFile = dataFile
-        self.lockFile = lockFile
+        self.locks = locks
         self.seed = seed
     }
+
+    deinit { zp_exit_flush_free(exitFlush) }
+
+    /// Before the memory that processes share is unmapped.
+    func endFlushAtExit() { zp_exit_flush_end(exitFlush) }
 
     func close() {
         segments.withLock { $0 = [:] }
@@ -49,7 +57,7 @@ final class Log: @unchecked Sendable {
     private func lockSegments() throws(DatabaseError) {
         segmentsMutex.lock()
         do throws(DatabaseError) {
-            _ = try lockFile?.lock(byte: LockByte.segments, .exclusive, wait: true)
+            try locks.take(.segments)
         } catch {
             segmentsMutex.unlock()
             throw error
@@ -57,7 +65,7 @@ final class Log: @unchecked Sendable {
     }
 
     private func unlockSegments() {
-        _ = try? lockFile?.lock(byte: LockByte.segments, .unlocked, wait: false)
+        locks.giveBack(.segments)
         segmentsMutex.unlock()
     }
 
@@ -242,6 +250,15 @@ final class Log: @unchecked Sendable {
                 throw SharedState.damaged("the log is flushed up to \(shared.flushed) only")
             }
         }
+    }
+
+    /// Has the process flush the log when it exits without closing the environment, if it is not on disk
+    /// up to the end of a state then. For all who wait for nothing.
+    func flushAtExit(_ meta: Meta, _ shared: SharedState) {
+        guard let segment = segments.withLock({ $0[meta.logSegment] }) else { return }
+        segment.file.flushAtExit(
+            exitFlush, end: meta.logEnd, flushed: shared.base + SharedState.Layout.flushed,
+            poison: shared.base + SharedState.Layout.poison)
     }
 
     /// Flushes a segment to which nothing is appended any more.

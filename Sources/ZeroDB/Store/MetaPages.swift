@@ -315,7 +315,7 @@ enum MetaPages {
         meta.pageCount = Format.metaPageCount
         meta.wallClock = SystemCall.wallClockNanoseconds()
         let temporary = name + ".new"
-        try directory.remove(temporary)
+        try removeUnfinished(temporary, in: directory)
         let file = try directory.open(temporary, access: .readWrite, create: true, mode: mode)
         defer { file.close() }
         let freeList = FreeList.allocate()
@@ -325,7 +325,35 @@ enum MetaPages {
             try write(meta, freeList, page: transaction, to: file)
         }
         try file.sync()
-        try directory.rename(temporary, to: name)
+        // Never in place of another: who holds the lock may not be alone if `lock.zdb` was removed.
+        try directory.renameToNew(temporary, to: name)
         try directory.sync()
+    }
+
+    /// Removes what a process has left that was killed while it made an environment.
+    ///
+    /// - Throws: `invalidFile` if it is something else.
+    private static func removeUnfinished(
+        _ name: String, in directory: any StorageDirectory
+    ) throws(DatabaseError) {
+        let file: any StorageFile
+        do throws(DatabaseError) {
+            file = try directory.open(name, access: .readOnly, create: false, mode: 0)
+        } catch {
+            if error.systemError == ENOENT { return }
+            throw error
+        }
+        defer { file.close() }
+        let bytes = UnsafeMutableRawBufferPointer.allocate(byteCount: 16, alignment: 8)
+        defer { bytes.deallocate() }
+        bytes.initializeMemory(as: UInt8.self, repeating: 0)
+        _ = try file.read(into: bytes, at: 0)
+        let isEmpty = bytes.allSatisfy { $0 == 0 }
+        guard let start = bytes.baseAddress, isEmpty || Meta.hasMagic(start) else {
+            throw DatabaseError(
+                .invalidFile,
+                "\(directory.path)/\(name) is in the way and not of ZeroDB; move it away")
+        }
+        try directory.remove(name)
     }
 }

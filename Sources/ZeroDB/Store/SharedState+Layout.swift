@@ -2,7 +2,7 @@ extension SharedState {
     /// Where things lie in `lock.zdb`, in bytes. What writers, readers and checkpoints change is kept in
     /// cache lines of its own.
     enum Layout {
-        static let version: UInt32 = 4
+        static let version: UInt32 = 5
         static let magic: UInt64 = 0x6b63_6f6c_5f62_647a  // "zdb_lock"
 
         /// u64: the magic number, once all below is set up.
@@ -15,6 +15,8 @@ extension SharedState {
         static let environmentID = 16
         /// Device and inode of `data.zdb`, u64 each.
         static let dataFile = 32
+        /// Device and inode of the directory, u64 each.
+        static let directory = 48
 
         /// The newest commit that readers see.
         static let visible = 64
@@ -47,6 +49,12 @@ extension SharedState {
         static let loneWriter = 224
         /// The id of the process that has the writer's lock, as it knows it, or 0. Only for people to read.
         static let writerProcessID = 232
+        /// The same for other locks, and for the process that prepares all of this.
+        static let openingProcessID = 240
+        static let checkpointProcessID = 272
+        static let segmentsProcessID = 280
+        static let readersProcessID = 288
+        static let closingProcessID = 296
 
         /// Reader slots ever used.
         static let slotsUsed = 256

@@ -67,7 +67,8 @@ struct SharedState {
     // MARK: Header
 
     func initialize(
-        environmentID: (UInt64, UInt64), dataFile: FileIdentity, readers: Int
+        environmentID: (UInt64, UInt64), dataFile: FileIdentity, directory: FileIdentity,
+        readers: Int
     ) {
         memset(base, 0, Layout.metas)
         memset(
@@ -80,6 +81,8 @@ struct SharedState {
         base.storeLittleEndian(environmentID.1, at: Layout.environmentID + 8)
         base.storeLittleEndian(dataFile.device, at: Layout.dataFile)
         base.storeLittleEndian(dataFile.inode, at: Layout.dataFile + 8)
+        base.storeLittleEndian(directory.device, at: Layout.directory)
+        base.storeLittleEndian(directory.inode, at: Layout.directory + 8)
     }
 
     /// Says that `initialize` and the first publication are complete.
@@ -99,10 +102,21 @@ struct SharedState {
     }
 
     /// The data file that the processes have open: a copy in its place has another identity.
-    var dataFile: FileIdentity {
+    var dataFile: FileIdentity { Self.dataFile(base) }
+
+    /// The same of a header, in the map or read from the file.
+    static func dataFile(_ header: UnsafeRawPointer) -> FileIdentity {
         FileIdentity(
-            device: base.littleEndian(Layout.dataFile),
-            inode: base.littleEndian(Layout.dataFile + 8))
+            device: header.littleEndian(Layout.dataFile),
+            inode: header.littleEndian(Layout.dataFile + 8))
+    }
+
+    /// The directory that the processes have open: a hard link to the files may be in another one, whose
+    /// log would be another.
+    var directory: FileIdentity {
+        FileIdentity(
+            device: base.littleEndian(Layout.directory),
+            inode: base.littleEndian(Layout.directory + 8))
     }
 
     func belongs(to environmentID: (UInt64, UInt64)) -> Bool {

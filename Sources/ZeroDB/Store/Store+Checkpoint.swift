@@ -4,19 +4,29 @@ extension Store {
     /// page, flushes that, then recycles the log before it. Takes no lock that writers or readers
     /// need.
     ///
-    /// - Parameter wanted: nothing is done if the durable root is this transaction or newer.
-    /// - Throws: `panic` if a flush or the meta page fails.
-    func makeCheckpoint(holding wanted: UInt64) throws(DatabaseError) {
+    /// - Parameters:
+    ///   - wanted: nothing is done if the durable root is this transaction or newer.
+    ///   - wait: for how long it may wait for a process that makes one; nil for what the options say.
+    /// - Throws: `panic` if a flush or the meta page fails; `busy` if the wait comes to its end.
+    func makeCheckpoint(
+        holding wanted: UInt64, _ wait: WriterWait? = nil
+    ) throws(DatabaseError) {
         guard !options.isReadOnly else { return }
         guard shared.checkpoint < wanted else { return }
-        try lockCheckpoint()
+        try lockCheckpoint(wait)
         defer { unlockCheckpoint() }
         guard shared.checkpoint < wanted else { return }
         try checkPoison()
         try finishInterruptedCheckpoint()
+        try writeCheckpoint()
+    }
+
+    /// Makes the tip the durable root, if it is not. With the checkpoint's lock.
+    func writeCheckpoint() throws(DatabaseError) {
+        assert(checkpointMutex.isHeld)
         // The meta pages never hold the same state twice: an opening could not tell which of them the
         // next checkpoint has begun to overwrite.
-        guard shared.checkpoint < wanted else { return }
+        guard shared.checkpoint < shared.tip else { return }
         // From now on no writer reuses a page of it (`Horizon`).
         let freeList = FreeList.allocate()
         defer { freeList.deallocate() }
@@ -71,6 +81,17 @@ extension Store {
         try lockCheckpoint()
         defer { unlockCheckpoint() }
         guard !shared.isRootConfirmed else { return }
+        try rewriteRoot()
+        // The segments that a copy of the environment has brought may have no name on disk yet.
+        try logDirectory.open()?.sync()
+        try logDirectory.environment.sync()
+        try logDirectory.environment.syncParent()
+        shared.isRootConfirmed = true
+    }
+
+    /// Writes the meta page that a crash would find once more, and flushes it. With the checkpoint's lock.
+    func rewriteRoot() throws(DatabaseError) {
+        assert(checkpointMutex.isHeld)
         try finishInterruptedCheckpoint()
         let loaded = try MetaPages.load(from: dataFile)
         let freeList = FreeList.allocate()
@@ -79,9 +100,16 @@ extension Store {
         try dataFile.sync()
         try MetaPages.write(loaded.meta, freeList, page: loaded.page, to: dataFile)
         try dataFile.sync()
-        try logDirectory.environment.sync()
-        try logDirectory.environment.syncParent()
-        shared.isRootConfirmed = true
+    }
+
+    /// Waits for a checkpoint of another process, if the commit to come needs one itself: once it is the
+    /// tip it cannot be taken back, and would have to wait however long that takes.
+    ///
+    /// - Throws: `busy` if the wait comes to its end.
+    func waitForCheckpointUnderWay() throws(DatabaseError) {
+        guard options.writerWait != .forever, shared.unlogged > shared.checkpoint else { return }
+        try lockCheckpoint()
+        unlockCheckpoint()
     }
 
     /// Tells all processes what the durable root now is.
@@ -98,18 +126,18 @@ extension Store {
         shared.checkpointing = 0
     }
 
-    private func lockCheckpoint() throws(DatabaseError) {
+    func lockCheckpoint(_ wait: WriterWait? = nil) throws(DatabaseError) {
         checkpointMutex.lock()
         do throws(DatabaseError) {
-            _ = try lockFile?.lock(byte: LockByte.checkpoint, .exclusive, wait: true)
+            try locks.take(.checkpoint, wait)
         } catch {
             checkpointMutex.unlock()
             throw error
         }
     }
 
-    private func unlockCheckpoint() {
-        _ = try? lockFile?.lock(byte: LockByte.checkpoint, .unlocked, wait: false)
+    func unlockCheckpoint() {
+        locks.giveBack(.checkpoint)
         checkpointMutex.unlock()
     }
 

@@ -10,8 +10,6 @@ enum CommitWait {
     /// It may be seen when the log is on disk up to a position, as commits before it wait for
     /// that.
     case show(UInt64, after: UInt64)
-    /// It is visible, but not in the log: a checkpoint should hold it soon.
-    case checkpointSoon
 }
 
 /// What writers do before and after they hold the lock, so that space and durability keep up.
@@ -62,23 +60,14 @@ extension Store {
             shared.raiseVisible(to: transaction)
         case .checkpoint(let transaction):
             do throws(DatabaseError) {
-                try makeCheckpoint(holding: transaction)
+                try makeCheckpoint(holding: transaction, .forever)
             } catch {
                 // The tip has moved: what cannot be made durable now cannot be taken back.
                 throw error.code == .panic ? error : poison(error)
             }
         case .flushSoon:
-            if let backgroundTasks {
-                backgroundTasks.flushSoon()
-            } else {
-                try flushIfDue()
-            }
-        case .checkpointSoon:
-            if let backgroundTasks {
-                backgroundTasks.checkpointSurely()
-            } else {
-                try makeCheckpoint(holding: meta.transaction)
-            }
+            log.flushAtExit(meta, shared)
+            if backgroundTasks?.flushSoon() != true { try flushIfDue() }
         }
         if let backgroundTasks, log.wantsSpare(meta) { backgroundTasks.prepareSegment() }
         guard needsCheckpoint(meta) else { return }
@@ -101,11 +90,11 @@ extension Store {
             try log.waitFlushed(to: position, shared: shared)
         } catch {
             guard shared.poison == 0 else { throw poison(error) }
-            try makeCheckpoint(holding: transaction)
+            try makeCheckpoint(holding: transaction, .forever)
         }
     }
 
-    /// Without threads, relaxed commits are flushed by the first commit after their time is up.
+    /// Without a thread, relaxed commits are flushed by the first commit after their time is up.
     private func flushIfDue() throws(DatabaseError) {
         let now = fileSystem.now()
         let due = relaxedSince.withLock { since -> Bool in

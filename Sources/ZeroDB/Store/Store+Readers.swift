@@ -3,33 +3,36 @@ extension Store {
     /// A reader slot for this process: a free one, one of a dead process's, or a new one.
     ///
     /// - Returns: nil if the table has reached its largest size.
-    func claimReaderSlowly() -> Int? {
+    /// - Throws: `busy` if another process makes it larger and does not come to its end.
+    func claimReaderSlowly() throws(DatabaseError) -> Int? {
         if reapReaders() > 0, let slot = shared.claimReader(process) { return slot }
         while true {
             // Another process may have made the table larger.
             if shared.room.pointee.look(), let slot = shared.claimReader(process) { return slot }
             let known = shared.readers
-            guard known < shared.readersMax, growReaders(beyond: known) else { return nil }
+            guard known < shared.readersMax, try growReaders(beyond: known) else { return nil }
             if let slot = shared.claimReader(process) { return slot }
         }
     }
 
     /// Doubles the reader table, unless another thread or process has.
-    private func growReaders(beyond known: Int) -> Bool {
-        readersMutex.withLock {
-            do throws(DatabaseError) {
-                _ = try lockFile?.lock(byte: LockByte.readers, .exclusive, wait: true)
-                defer { _ = try? lockFile?.lock(byte: LockByte.readers, .unlocked, wait: false) }
-                shared.room.pointee.look()
-                guard let lockFile, shared.readers == known else { return true }
-                let readers = min(max(known * 2, 1), shared.readersMax)
-                let size = UInt64(SharedState.byteCount(readers: readers))
-                if try lockFile.size() < size { try lockFile.allocate(from: 0, to: size) }
-                shared.growReaders(to: readers)
-                return shared.room.pointee.look()
-            } catch {
-                return false
-            }
+    ///
+    /// - Returns: false if there is no room for more.
+    private func growReaders(beyond known: Int) throws(DatabaseError) -> Bool {
+        readersMutex.lock()
+        defer { readersMutex.unlock() }
+        try locks.take(.readers)
+        defer { locks.giveBack(.readers) }
+        do throws(DatabaseError) {
+            shared.room.pointee.look()
+            guard let lockFile, shared.readers == known else { return true }
+            let readers = min(max(known * 2, 1), shared.readersMax)
+            let size = UInt64(SharedState.byteCount(readers: readers))
+            if try lockFile.size() < size { try lockFile.allocate(from: 0, to: size) }
+            shared.growReaders(to: readers)
+            return shared.room.pointee.look()
+        } catch {
+            return false
         }
     }
 

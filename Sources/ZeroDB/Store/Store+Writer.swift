@@ -107,14 +107,12 @@ extension Store {
     private func retry(
         until end: UInt64, _ succeeds: () throws(DatabaseError) -> Bool
     ) throws(DatabaseError) {
-        var delay: UInt32 = 100
-        while true {
-            if try succeeds() { return }
+        let hasSucceeded = try ProcessLocks.retry(until: end) { () throws(DatabaseError) in
+            if try succeeds() { return true }
             try checkStillOpen()
-            guard SystemCall.monotonicNanoseconds() < end else { throw busyElsewhere() }
-            usleep(delay)
-            delay = min(delay * 2, 3200)
+            return false
         }
+        if !hasSucceeded { throw busyElsewhere() }
     }
 
     /// A thread that waits must not keep another from closing the environment.
@@ -126,15 +124,10 @@ extension Store {
     }
 
     private func busyElsewhere() -> DatabaseError {
-        let holder = shared.writerProcessID
-        guard holder != 0 else {
-            return DatabaseError(
-                .busy, "another process has a write transaction open in the environment at \(path)")
-        }
-        return DatabaseError(
+        DatabaseError(
             .busy,
-            "process \(holder)\(zp_process_is_stopped(holder) ? ", which is stopped," : "") has a "
-                + "write transaction open in the environment at \(path)")
+            "\(ProcessLocks.describe(process: shared.writerProcessID)) has a write transaction open in "
+                + "the environment at \(path)")
     }
 
     func unlockWriter() {

@@ -31,6 +31,7 @@ package final class Store: @unchecked Sendable {
     let wasClean: Bool
 
     let log: Log
+    let locks: ProcessLocks
     private let handles = Locked<[[UInt8]: Int]>([:])
 
     private let isOpen = Atomic<Bool>(true)
@@ -93,9 +94,12 @@ package final class Store: @unchecked Sendable {
         state = place.state
         isFirst = parts.isFirst
         wasClean = parts.shared.isRootConfirmed
+        locks = ProcessLocks(
+            file: parts.lockFile, shared: parts.shared, wait: options.writerWait,
+            processID: parts.process.processID, path: path.description)
         log = Log(
             in: logDirectory, dataFile: parts.dataFile, seed: parts.meta.checksumSeed,
-            lockFile: parts.lockFile, capacityMax: options.logSize / 4)
+            locks: locks, capacityMax: options.logSize / 4)
         let source = PageSource(
             map: parts.map, pageSize: pageSize, pageShift: pageSize.trailingZeroBitCount,
             seed: parts.meta.checksumSeed, mode: options.checksumMode, verified: parts.verified,
@@ -121,9 +125,8 @@ package final class Store: @unchecked Sendable {
     func start() throws(DatabaseError) {
         if let lockFile {
             _ = try lockFile.lock(byte: LockByte.live, .shared, wait: true)
-            if !options.isReadOnly {
-                _ = try lockFile.lock(byte: LockByte.writable, .shared, wait: true)
-            }
+            // A process that closes as the last one writes first.
+            if !options.isReadOnly { try locks.share(.closing) }
             if isFirst {
                 shared.markReady()
                 _ = try lockFile.lock(byte: LockByte.open, .shared, wait: true)
@@ -162,9 +165,8 @@ package final class Store: @unchecked Sendable {
         }
         // Failures leave the log, which holds what was committed. The own share goes first: of
         // two processes that close at once, one then finds that there is no other.
-        _ = try? lockFile?.lock(byte: LockByte.writable, .unlocked, wait: false)
-        let isLast =
-            (try? lockFile?.lock(byte: LockByte.writable, .exclusive, wait: false)) ?? false
+        locks.giveBack(.closing)
+        let isLast = (try? locks.take(.closing, .never)) != nil
         if isLast {
             try makeCheckpoint(holding: shared.tip)
             if shared.checkpoint == shared.tip, shared.poison == 0 {
@@ -181,6 +183,7 @@ package final class Store: @unchecked Sendable {
     /// with its parent: it only lets go of what is its own.
     func release() {
         guard isOpen.exchange(false, ordering: .sequentiallyConsistent) else { return }
+        log.endFlushAtExit()
         if isCountedWriter.load(ordering: .relaxed), !isForked { shared.discountWriter() }
         if let lockFile {
             // A child has no map of the files, and may have others there.
@@ -268,8 +271,8 @@ package final class Store: @unchecked Sendable {
         return DatabaseError(
             .panic,
             "\(error.message); what of the last transaction is on disk is unknown, so the "
-                + "environment at \(path) refuses to write until all programs have closed it and "
-                + "it is opened again")
+                + "environment at \(path) refuses to write until all programs that write have closed "
+                + "it and it is opened again")
     }
 
     func checkPoison() throws(DatabaseError) {
@@ -279,8 +282,8 @@ package final class Store: @unchecked Sendable {
             throw DatabaseError(
                 .panic,
                 "an earlier flush or meta page write failed (\(SystemCall.describe(error))); the "
-                    + "environment at \(path) refuses to write until all programs have closed it "
-                    + "and it is opened again")
+                    + "environment at \(path) refuses to write until all programs that write have "
+                    + "closed it and it is opened again")
         }
     }
 

@@ -17,6 +17,8 @@ struct StoreOpening {
     private var verifiedMap: (UnsafeMutableRawPointer, Int)?
     private var sharedMap: (UnsafeMutableRawPointer, Int)?
     private var shared: SharedState?
+    /// Whether this process has made `lock.zdb`.
+    private var hasMadeLockFile = false
 
     struct Parts {
         var directory: any StorageDirectory
@@ -68,8 +70,7 @@ struct StoreOpening {
         }
         dataFile = file
         try lockData(file, isFirst: isFirst)
-        // Made by this process, perhaps as another user than the one that made the environment.
-        if isFirst { try lockFile?.takeAccess(of: file) }
+        if isFirst { try giveLockFileAccess(like: file, directory) }
         let identity = try file.identity()
         try register(identity)
         let loaded = try MetaPages.load(from: file)
@@ -81,7 +82,8 @@ struct StoreOpening {
             try MetaPages.loadFreeList(into: freeList, of: loaded, from: file)
         }
         let (mapped, mapLength) = try mapData(file, meta: meta)
-        let shared = try openShared(loaded, freeList, identity, isFirst: isFirst)
+        let shared = try openShared(
+            loaded, freeList, identity, try directory.identity(), isFirst: isFirst)
         guard let verifiedMap, let sharedMap else { return }
         parts = Parts(
             directory: directory, dataFile: file, lockFile: lockFile, identity: identity,
@@ -172,12 +174,7 @@ struct StoreOpening {
     ) throws(DatabaseError) -> Bool {
         let file: any StorageFile
         do throws(DatabaseError) {
-            // A reader too writes in the reader table.
-            file = try withoutChildren { () throws(DatabaseError) in
-                try directory.open(
-                    Self.lockName, access: .readWrite, create: creates || options.isReadOnly,
-                    mode: options.fileMode)
-            }
+            file = try makeOrOpenLockFile(directory, creates: creates)
         } catch {
             // Nobody can write to a read-only medium. A reader that only lacks the right to write would
             // not be seen by those who have it.
@@ -198,12 +195,118 @@ struct StoreOpening {
                     + "memory can be trusted; use a local disk")
         }
         while true {
-            if try file.lock(byte: LockByte.open, .exclusive, wait: false) { return true }
-            _ = try file.lock(byte: LockByte.open, .shared, wait: true)
+            if try file.lock(byte: LockByte.open, .exclusive, wait: false) {
+                try checkLockFile(file, directory)
+                try noteOpening(file)
+                return true
+            }
+            try waitForOpening(file)
             if try file.isLocked(byte: LockByte.live) { return false }
             // The process that was setting it up died: another has to begin again.
             _ = try file.lock(byte: LockByte.open, .unlocked, wait: false)
             sched_yield()
+        }
+    }
+
+    private mutating func makeOrOpenLockFile(
+        _ directory: any StorageDirectory, creates: Bool
+    ) throws(DatabaseError) -> any StorageFile {
+        do throws(DatabaseError) {
+            // Not to be created if it is there: in a directory with the sticky bit the kernel refuses that
+            // for a file of another user's.
+            return try openLock(directory, create: false)
+        } catch {
+            guard error.systemError == ENOENT, creates || options.isReadOnly else { throw error }
+        }
+        // Nothing is left in a directory whose data file is something else.
+        if try dataFileExists(directory) {
+            let data = try openData(directory, .readOnly)
+            defer { data.close() }
+            _ = try MetaPages.load(from: data)
+        }
+        hasMadeLockFile = true
+        return try openLock(directory, create: true)
+    }
+
+    private func openLock(
+        _ directory: any StorageDirectory, create: Bool
+    ) throws(DatabaseError) -> any StorageFile {
+        // A reader too writes in the reader table.
+        try withoutChildren { () throws(DatabaseError) in
+            try directory.open(
+                Self.lockName, access: .readWrite, create: create, mode: options.fileMode)
+        }
+    }
+
+    /// Makes sure that `lock.zdb`, which this process is to write anew, is none of another program's. The
+    /// library's own begins with its magic number, or with zeros if it never was set up; what a stray
+    /// pointer has left of it has its size.
+    private func checkLockFile(
+        _ file: any StorageFile, _ directory: any StorageDirectory
+    ) throws(DatabaseError) {
+        let magic = try word(of: file, at: SharedState.Layout.magicOffset)
+        if magic == 0 || magic == SharedState.Layout.magic { return }
+        let isLarge = try file.size() >= UInt64(SharedState.Layout.readerSlots)
+        let isOurs = isLarge ? try dataFileExists(directory) : false
+        guard isOurs else {
+            throw DatabaseError(
+                .invalidFile,
+                "\(path)/\(Self.lockName) is not a lock file of ZeroDB's; move it away")
+        }
+    }
+
+    /// A word of `lock.zdb`, with zeros where that is too short.
+    private func word(of file: any StorageFile, at offset: Int) throws(DatabaseError) -> UInt64 {
+        let bytes = UnsafeMutableRawBufferPointer.allocate(byteCount: 8, alignment: 8)
+        defer { bytes.deallocate() }
+        bytes.initializeMemory(as: UInt8.self, repeating: 0)
+        _ = try file.read(into: bytes, at: UInt64(offset))
+        return bytes.load(as: UInt64.self)
+    }
+
+    /// Names this process to those that wait until the environment is set up.
+    private func noteOpening(_ file: any StorageFile) throws(DatabaseError) {
+        let bytes = UnsafeMutableRawBufferPointer.allocate(byteCount: 8, alignment: 8)
+        defer { bytes.deallocate() }
+        bytes.storeBytes(of: UInt64(UInt32(bitPattern: getpid())), as: UInt64.self)
+        try file.write(
+            UnsafeRawBufferPointer(bytes), at: UInt64(SharedState.Layout.openingProcessID))
+    }
+
+    /// Waits until the process that prepares the environment, and perhaps replays the log, has finished.
+    ///
+    /// - Throws: `busy` if it does not in the time that the options give it.
+    private func waitForOpening(_ file: any StorageFile) throws(DatabaseError) {
+        let wait = options.writerWait
+        if wait == .forever {
+            _ = try file.lock(byte: LockByte.open, .shared, wait: true)
+            return
+        }
+        let isOpen = try ProcessLocks.retry(until: wait.end) { () throws(DatabaseError) in
+            try file.lock(byte: LockByte.open, .shared, wait: false)
+        }
+        guard isOpen else {
+            let id = try word(of: file, at: SharedState.Layout.openingProcessID)
+            throw DatabaseError(
+                .busy,
+                "\(ProcessLocks.describe(process: Int32(truncatingIfNeeded: id))) is opening the "
+                    + "environment at \(path), perhaps replaying its log, and has not come to its end; "
+                    + "try again, or end it")
+        }
+    }
+
+    /// Gives `lock.zdb` the access that `data.zdb` has: it may have been made by this process, as another
+    /// user than the one that made the environment.
+    ///
+    /// - Throws: EACCES if it would keep that user out; then it is not left there.
+    private func giveLockFileAccess(
+        like dataFile: any StorageFile, _ directory: any StorageDirectory
+    ) throws(DatabaseError) {
+        do throws(DatabaseError) {
+            try lockFile?.takeAccess(of: dataFile)
+        } catch {
+            if hasMadeLockFile { try? directory.remove(Self.lockName) }
+            throw error
         }
     }
 
@@ -282,7 +385,7 @@ struct StoreOpening {
 
     private mutating func openShared(
         _ loaded: MetaPages.Loaded, _ freeList: FreeList, _ identity: FileIdentity,
-        isFirst: Bool
+        _ directory: FileIdentity, isFirst: Bool
     ) throws(DatabaseError) -> SharedState {
         let meta = loaded.meta
         // The map is as long as the table may ever get; the file grows.
@@ -297,10 +400,11 @@ struct StoreOpening {
                 throw DatabaseError(systemError: errno, "reserve a reader table")
             }
             sharedMap = (address, length)
-            return setUp(address, readers: readersInitial, loaded, freeList, identity)
+            return setUp(
+                address, readers: readersInitial, loaded, freeList, identity, directory)
         }
         if isFirst {
-            let isClean = try hasCleanMark(lockFile, of: meta)
+            let isClean = try hasCleanMark(lockFile, of: meta, identity)
             let size = UInt64(SharedState.byteCount(readers: readersInitial))
             if try lockFile.size() != size { try lockFile.truncate(to: size) }
             // A store to a page that the full disk has no room for would end the process.
@@ -308,7 +412,8 @@ struct StoreOpening {
             let length = SharedState.byteCount(readers: options.maxReaders)
             let address = try lockFile.map(length: length, writable: true)
             sharedMap = (address, length)
-            let shared = setUp(address, readers: readersInitial, loaded, freeList, identity)
+            let shared = setUp(
+                address, readers: readersInitial, loaded, freeList, identity, directory)
             shared.isRootConfirmed = isClean
             return shared
         }
@@ -334,12 +439,19 @@ struct StoreOpening {
                 "\(path)/data.zdb was replaced while other programs have it open; close it "
                     + "there first")
         }
+        guard shared.directory == directory else {
+            throw DatabaseError(
+                .busy,
+                "\(path)/data.zdb is a hard link to the data file of an environment that other "
+                    + "programs have open in another directory, where its log is; open it there, or "
+                    + "make a copy when it is closed")
+        }
         return shared
     }
 
     /// Whether the last to close left a mark in `lock.zdb` that this state is on disk.
     private func hasCleanMark(
-        _ lockFile: any StorageFile, of meta: Meta
+        _ lockFile: any StorageFile, of meta: Meta, _ identity: FileIdentity
     ) throws(DatabaseError) -> Bool {
         let size = SharedState.Layout.clean + 8
         let bytes = UnsafeMutableRawBufferPointer.allocate(byteCount: size, alignment: 8)
@@ -347,20 +459,24 @@ struct StoreOpening {
         guard let start = bytes.baseAddress, try lockFile.read(into: bytes, at: 0) == size else {
             return false
         }
+        // A copy, which has the mark too, may not be on disk.
         return start.littleEndian(SharedState.Layout.clean) == meta.transaction + 1
+            && SharedState.dataFile(start) == identity
             && SharedState.belongs(start, to: meta.environmentID)
     }
 
     private mutating func setUp(
         _ address: UnsafeMutableRawPointer, readers: Int, _ loaded: MetaPages.Loaded,
-        _ freeList: FreeList, _ identity: FileIdentity
+        _ freeList: FreeList, _ identity: FileIdentity, _ directory: FileIdentity
     ) -> SharedState {
         let meta = loaded.meta
         let shared = SharedState(
             base: address, readersMax: options.maxReaders, file: lockFile)
         self.shared = shared
         shared.initialize(
-            environmentID: meta.environmentID, dataFile: identity, readers: readers)
+            environmentID: meta.environmentID, dataFile: identity, directory: directory,
+            readers: readers)
+        shared[SharedState.Layout.openingProcessID] = UInt64(UInt32(bitPattern: getpid()))
         shared.publishTip(meta, freeList)
         shared.raiseVisible(to: meta.transaction)
         shared.checkpoint = meta.transaction

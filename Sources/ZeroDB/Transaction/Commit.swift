@@ -351,14 +351,17 @@ struct Commit {
         switch (durability, isLogged) {
         case (.full, true): return .flush(meta.pointee.logEnd)
         case (.full, false): return .checkpoint(id)
-        case (.relaxed, _), (.none, _):
+        case (.relaxed, false):
+            // A replay would lack it, and it is to be there even if all programs are killed.
+            if isNext { shared.raiseVisible(to: id) }
+            return .checkpoint(id)
+        case (.relaxed, true), (.none, _):
             // No reader may see a commit before it that waits for the disk.
             if !isNext {
                 return hasUnloggedBefore ? .checkpoint(id) : .show(id, after: meta.pointee.logEnd)
             }
             shared.raiseVisible(to: id)
-            if durability == .none { return .nothing }
-            return isLogged ? .flushSoon : .checkpointSoon
+            return isLogged ? .flushSoon : .nothing
         }
     }
 }

@@ -132,13 +132,11 @@ package enum Transactions {
         _ store: UnsafeMutablePointer<StoreState>, of environment: UInt64 = 0
     ) throws(DatabaseError) -> TransactionClaim {
         let (claim, index) = try claim(store, of: environment)
-        var slot = store.pointee.shared.claimReader(store.pointee.process)
-        if slot == nil { slot = store.pointee.store.claimReaderSlowly() }
-        guard let slot else {
-            giveBack(claim, index)
-            throw readersFull(store.pointee.shared)
+        if let slot = store.pointee.shared.claimReader(store.pointee.process) {
+            claim.state.pointee.readerSlot = slot
+        } else {
+            claim.state.pointee.readerSlot = try claimReaderSlowly(store, claim, index)
         }
-        claim.state.pointee.readerSlot = slot
         pin(claim.state)
         do throws(DatabaseError) {
             try claim.state.pointee.checkSnapshot()
@@ -148,6 +146,21 @@ package enum Transactions {
         }
         claim.state.pointee.leave()
         return claim
+    }
+
+    @inline(never)
+    private static func claimReaderSlowly(
+        _ store: UnsafeMutablePointer<StoreState>, _ claim: TransactionClaim, _ index: Int
+    ) throws(DatabaseError) -> Int {
+        let before = zp_hold_cancellation()
+        defer { zp_release_cancellation(before) }
+        do throws(DatabaseError) {
+            if let slot = try store.pointee.store.claimReaderSlowly() { return slot }
+            throw readersFull(store.pointee.shared)
+        } catch {
+            giveBack(claim, index)
+            throw error
+        }
     }
 
     @inline(never)
@@ -298,7 +311,10 @@ package enum Transactions {
         guard state.pointee.parent == nil else { return giveToParent(state) }
         let store = state.pointee.store
         // A flush may have failed since the transaction began (invariant 3).
-        if write.pointee.workspace.pointee.isDirty { try store.checkPoison() }
+        if write.pointee.workspace.pointee.isDirty {
+            try store.checkPoison()
+            if state.pointee.durability != .none { try store.waitForCheckpointUnderWay() }
+        }
         let wait = try Commit.run(state)
         let meta = state.pointee.meta
         state.pointee.status = .ended

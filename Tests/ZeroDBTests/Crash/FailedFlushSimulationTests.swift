@@ -87,14 +87,34 @@ struct FailedFlushSimulationTests {
         }
 
         /// Closes everything, opens it again, and then cuts the power at many points.
-        func finish() throws {
+        ///
+        /// - Parameter reads: whether a process goes on reading meanwhile: the poison ends with the last
+        ///   that can write.
+        func finish(reads: Bool = false) throws {
+            var options = program.plan.options
+            options.isReadOnly = true
+            var reader: Environment?
+            var held: SimulatedProgram.HeldReader?
+            if reads {
+                let environment = try Environment(
+                    path: SimulatedProgram.directory, options: options,
+                    fileSystem: program.nextProcess())
+                held = try SimulatedProgram.HeldReader(environment)
+                reader = environment
+            }
             try close()
             let again = SimulatedProgram.Seat(program.nextProcess())
             try program.open(again)
             let environment = try #require(again.environment)
             try program.tryOnce(
                 environment, in: again.process, .full, expecting: nil, seed: program.plan.seed)
+            if let held, let reader {
+                #expect(try held.transaction.lastAttempt() == held.number)
+                #expect(try SimulatedProgram.HeldReader(reader).number > held.number)
+            }
+            held = nil
             try environment.close()
+            try reader?.close()
             var effort = CrashExploration.Effort()
             effort.points = 25
             effort.secondCrashPercent = 0
@@ -116,6 +136,12 @@ struct FailedFlushSimulationTests {
         "A checkpoint that waited for a failed one writes nothing",
         arguments: Waiting.allCases, [1, 2])
     func checkpointAfterFailure(_ waiting: Waiting, failingFlush: Int) throws {
+        for reads in [false, true] {
+            try failCheckpoint(waiting, failingFlush: failingFlush, reads: reads)
+        }
+    }
+
+    private func failCheckpoint(_ waiting: Waiting, failingFlush: Int, reads: Bool) throws {
         var stage = try Stage(seed: TestSettings.seed)
         if waiting != .checkpoint { try stage.commit(.none) }
         let visible = stage.newest
@@ -145,7 +171,7 @@ struct FailedFlushSimulationTests {
         let writes = journal.drop { !$0.isFailedFlush }.count { $0.isWrite }
         #expect(writes == 0, "something was written")
         try stage.expectPoison(visible: visible)
-        try stage.finish()
+        try stage.finish(reads: reads)
     }
 
     @Test("A failed flush of the log fails every commit that waits for it")
@@ -154,7 +180,7 @@ struct FailedFlushSimulationTests {
         // choice: they must not be told that all is well in either case.
         for round in 1...10 {
             let stage = try failLogFlush(seed: TestSettings.seed &+ UInt64(round))
-            if round == 1 { try stage.finish() } else { try stage.close() }
+            if round <= 2 { try stage.finish(reads: round == 2) } else { try stage.close() }
         }
     }
 
@@ -278,7 +304,7 @@ struct FailedFlushSimulationTests {
             outcomes.withLock { $0 } == [0: .panic, 1: .panic],
             "large: \(isLarge), process \(seatIndex)")
         try stage.expectPoison(visible: visible)
-        try stage.finish()
+        try stage.finish(reads: isLarge)
     }
 
     @Test(

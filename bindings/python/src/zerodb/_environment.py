@@ -97,8 +97,9 @@ def open_environment(
     :param log_size: bytes of log after which a checkpoint is made. Default: 64 MiB.
     :param threads: whether the library may start threads, which make checkpoints and flush
         relaxed commits. If not, commits do that work.
-    :param writer_wait_ms: milliseconds that a write transaction waits for another to end,
-        before it raises BusyError. 0: until that has ended.
+    :param writer_wait_ms: milliseconds that a write transaction waits for another to end, and
+        any call for what another process does meanwhile (such as replaying the log), before it
+        raises BusyError. 0: until that has ended.
     :param on_event: called with a level ("information", "warning" or "error") and a message
         when the library acts by itself: recovery, failures of background work. It is called
         from any thread, the library's own included, and must not use this package. An

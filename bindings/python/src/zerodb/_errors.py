@@ -95,7 +95,7 @@ class ForkedError(Error):
 
 class PanicError(Error):
     """A flush or a write failed so that the content of the disk is unknown. The environment
-    refuses to write until all processes have closed it and it is opened again."""
+    refuses to write until all processes that write have closed it and it is opened again."""
 
 
 class BadArgumentError(Error, ValueError):
