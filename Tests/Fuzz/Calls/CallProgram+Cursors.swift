@@ -56,6 +56,12 @@ extension CallProgram {
         }
     }
 
+    /// Opens a cursor if there is none that can move.
+    func openCursorIfNone() {
+        if cursors.contains(where: { $0.isOpen && $0.transaction.refusal == nil }) { return }
+        openCursor()
+    }
+
     func closeCursor() {
         let (handle, cursor) = pickCursor()
         let isOpen = handle == nil || cursor?.isOpen == true
@@ -125,7 +131,9 @@ extension CallProgram {
     private func place(
         _ target: CursorTarget, needsEntry: Bool
     ) -> (errors: Set<Int32>, others: Set<Int32>) {
-        guard let model = target.model, let cursor = target.cursor else { return (target.errors, []) }
+        guard let model = target.model, let cursor = target.cursor else {
+            return (target.errors, [])
+        }
         switch cursor.place {
         case .unknown: return (target.errors, [ZDB_BAD_CURSOR, ZDB_NOT_FOUND])
         case .nowhere: return (target.errors.union([ZDB_BAD_CURSOR]), [])

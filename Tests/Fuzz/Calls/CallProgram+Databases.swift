@@ -12,6 +12,26 @@ extension CallProgram {
         0x0a, 0x64, 0x01, 0x8000_0000, 0xfe,
     ]
 
+    /// Some databases of different kinds to begin with.
+    func makeDatabases() {
+        beginIfNone(isWrite: true)
+        guard let transaction = transactions.last, transaction.isWrite else { return }
+        let first = Int(input.byte())
+        for index in 0..<4 {
+            let kind = Self.kinds[(first + index * 3) % 17]
+            let flags = DatabaseFlags(rawValue: UInt16(kind))
+            guard flags.inconsistency == nil else { continue }
+            let name = "d\(index)"
+            var database: UInt32 = 0
+            call("zdb_db_open of \(name)", or: limits(transaction.environment)) {
+                zdb_db_open(transaction.handle, name, kind | UInt32(ZDB_CREATE), &database)
+            }
+            check(
+                database == transaction.environment.number(of: name), "\(name) has another handle")
+            transaction.databases[name] = ReferenceModel(DatabaseType(flags))
+        }
+    }
+
     private func pickName() -> String {
         let choice = input.byte()
         switch choice {

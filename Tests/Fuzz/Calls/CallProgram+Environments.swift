@@ -277,6 +277,18 @@ extension CallProgram {
         begin(handle, environment, parent: nil, nil, flags, errors, others)
     }
 
+    /// Begins a transaction if there is none, so that the calls of most inputs have something to work on.
+    func beginIfNone(isWrite: Bool) {
+        if transactions.contains(where: { $0.isOpen && $0.status == .active }) { return }
+        guard let environment = environments.first(where: { $0.handle != nil }) else { return }
+        let flags: UInt32 = isWrite && !environment.isReadOnly ? 0 : 1
+        let isBusy = flags == 0 && environment.writer?.isOpen == true
+        let others: Set<Int32> = flags == 1 ? [ZDB_READERS_FULL] : []
+        begin(
+            environment.handle, environment, parent: nil, nil, flags, isBusy ? [ZDB_BUSY] : [],
+            others)
+    }
+
     private func beginNested(
         _ handle: OpaquePointer?, _ environment: EnvironmentModel?, flags: UInt32
     ) {

@@ -31,6 +31,7 @@ final class CallProgram {
 
     func run() {
         open(environments[0])
+        if environments[0].handle != nil { makeDatabases() }
         var calls = 0
         while !input.isAtEnd, calls < 600 {
             calls += 1
@@ -140,6 +141,7 @@ final class CallProgram {
     /// A transaction's handle, and the transaction if it is one.
     func pickTransaction() -> (OpaquePointer?, TransactionModel?) {
         let choice = input.byte()
+        if choice < 220 { beginIfNone(isWrite: choice % 4 != 0) }
         if choice >= 250 || transactions.isEmpty {
             let handle = wrongHandle()
             return (handle, transactions.first { $0.handle == handle })
@@ -152,6 +154,7 @@ final class CallProgram {
 
     func pickCursor() -> (OpaquePointer?, CursorModel?) {
         let choice = input.byte()
+        if choice < 230 { openCursorIfNone() }
         if choice >= 250 || cursors.isEmpty {
             let handle = wrongHandle()
             return (handle, cursors.first { $0.handle == handle })
