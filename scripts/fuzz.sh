@@ -11,7 +11,7 @@ cd "$(dirname "$0")/.."
 seconds=$1
 shift
 targets=("${@:-}")
-[[ -n ${targets[0]} ]] || targets=(data log lock calls)
+[[ -n ${targets[0]} ]] || targets=(data log lock calls processes)
 build=build/fuzz
 mkdir -p "$build" "$build/findings"
 
@@ -52,6 +52,7 @@ parts() {
 		Tests/Simulator/Disk/{MemoryFileSystem,PathFileSystem,DiskJournal,CraftedImage}.swift ;;
 	calls) echo Tests/Fuzz/Calls/*.swift Tests/Simulator/Model/*.swift \
 		Tests/Simulator/Support/SeededGenerator.swift "$build/CZeroDBABI.o" ;;
+	processes) echo Tests/Simulator/{Schedule,Disk,Support}/*.swift ;;
 	esac
 }
 

@@ -164,6 +164,9 @@ struct CallBytes {
         }
     }
 
+    /// The errors that it may lead to where there is no database to say more.
+    var unknownErrors: Set<Int32> { errors.union([ZDB_BAD_VALSIZE]) }
+
     func with<Result>(_ body: (UnsafeMutablePointer<zdb_val>?) -> Result) -> Result {
         if fault == .missing { return body(nil) }
         return bytes.withUnsafeBytes { buffer in

@@ -177,9 +177,10 @@ extension CallProgram {
         let max = target.target.keyMax
         let key = pickKey(target.model, max: max)
         let value = isOfPair ? pickValue(target.model, max: max) : CallBytes([])
-        var errors = target.errors.union(target.model?.errors(ofKey: key, max: max) ?? key.errors)
+        var errors = target.errors.union(
+            target.model?.errors(ofKey: key, max: max) ?? key.unknownErrors)
         if isOfPair {
-            errors.formUnion(target.model?.errors(ofValue: value, max: max) ?? value.errors)
+            errors.formUnion(target.model?.errors(ofValue: value, max: max) ?? value.unknownErrors)
             if let model = target.model, !model.type.hasDuplicates {
                 errors.insert(ZDB_INCOMPATIBLE)
             }
@@ -414,7 +415,8 @@ extension CallProgram {
             if target.model?.type.hasDuplicates == true { errors.insert(ZDB_INCOMPATIBLE) }
         } else {
             errors.formUnion(
-                target.model?.errors(ofValue: value, max: target.target.keyMax) ?? value.errors)
+                target.model?.errors(ofValue: value, max: target.target.keyMax)
+                    ?? value.unknownErrors)
         }
         let count = value.fault == .noData ? 5 : value.bytes.count
         let bytes = [UInt8](repeating: UInt8(truncatingIfNeeded: count), count: count)
@@ -479,7 +481,8 @@ extension CallProgram {
         // All have the size of the first.
         let packed = values.flatMap { value in (0..<width).map { $0 < value.count ? value[$0] : 0 }
         }
-        var errors = target.errors.union(target.model?.errors(ofKey: key, max: max) ?? key.errors)
+        var errors = target.errors.union(
+            target.model?.errors(ofKey: key, max: max) ?? key.unknownErrors)
         if let model = target.model {
             if !model.type.flags.contains(.fixedSizeDuplicates) {
                 errors.insert(ZDB_INCOMPATIBLE)

@@ -322,7 +322,7 @@ extension CallProgram {
         let value =
             isOfValue ? pickValue(target.model, max: target.keyMax) : CallBytes([], fault: .missing)
         guard var model = target.model else {
-            target.errors.formUnion(key.errors)
+            target.errors.formUnion(key.unknownErrors)
             if value.fault != .missing { target.errors.formUnion(value.errors) }
             call("zdb_del", target.errors) {
                 key.with { key in value.with { zdb_del(target.handle, target.database, key, $0) } }
@@ -352,7 +352,7 @@ extension CallProgram {
         let target = pickTarget()
         let key = pickKey(target.model, max: target.keyMax)
         var errors = target.errors.union(
-            target.model?.errors(ofKey: key, max: target.keyMax) ?? key.errors)
+            target.model?.errors(ofKey: key, max: target.keyMax) ?? key.unknownErrors)
         let expected = errors.isEmpty ? target.model?.value(for: key.bytes) : nil
         if errors.isEmpty, expected == nil { errors = [ZDB_NOT_FOUND] }
         var value = zdb_val()
@@ -376,7 +376,8 @@ extension CallProgram {
         let usable = keys.filter { $0.fault == nil }
         var errors = target.errors
         for key in usable {
-            errors.formUnion(target.model?.errors(ofKey: key, max: target.keyMax) ?? key.errors)
+            errors.formUnion(
+                target.model?.errors(ofKey: key, max: target.keyMax) ?? key.unknownErrors)
         }
         let packed = usable.flatMap(\.bytes)
         var values = [zdb_val](repeating: zdb_val(), count: usable.count + 1)
@@ -419,6 +420,7 @@ extension CallProgram {
             ? pickValue(target.model, max: target.keyMax)
             : pickKey(target.model, max: target.keyMax)
         var errors = target.errors.union(one.errors).union(other.errors)
+        if target.model == nil { errors.insert(ZDB_BAD_VALSIZE) }
         if let model = target.model {
             for bytes in [one, other] {
                 errors.formUnion(
@@ -460,7 +462,8 @@ extension CallProgram {
     private func rangeErrors(_ target: Target, _ ends: [CallBytes]) -> Set<Int32> {
         var errors = target.errors
         for end in ends where end.fault != .missing {
-            errors.formUnion(target.model?.errors(ofKey: end, max: target.keyMax) ?? end.errors)
+            errors.formUnion(
+                target.model?.errors(ofKey: end, max: target.keyMax) ?? end.unknownErrors)
         }
         let given = ends.filter { $0.fault == nil }
         let isOfIntegers = target.model?.type.flags.contains(.integerKeys) == true
@@ -507,7 +510,7 @@ extension CallProgram {
         guard input.byte() % 4 != 0 else { return splitRange(target) }
         let key = pickKey(target.model, max: target.keyMax)
         var errors = target.errors.union(
-            target.model?.errors(ofKey: key, max: target.keyMax) ?? key.errors)
+            target.model?.errors(ofKey: key, max: target.keyMax) ?? key.unknownErrors)
         if let model = target.model, !model.type.isCounted { errors.insert(ZDB_INCOMPATIBLE) }
         let isThere = errors.isEmpty && target.model?.contains(key.bytes) == true
         let isAnswered = errors.isEmpty
@@ -572,7 +575,10 @@ struct CallPut {
         let isReserving = flags & UInt32(ZDB_RESERVE) != 0
         errors.formUnion(key.errors)
         if !isReserving || value.fault != .noData { errors.formUnion(value.errors) }
-        guard let model else { return }
+        guard let model else {
+            errors.insert(ZDB_BAD_VALSIZE)
+            return
+        }
         errors.formUnion(model.errors(ofKey: key, max: keyMax))
         if isReserving, model.type.hasDuplicates { errors.insert(ZDB_INCOMPATIBLE) }
         if !isReserving || value.fault != .noData {
