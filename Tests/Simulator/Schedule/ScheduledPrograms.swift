@@ -39,9 +39,10 @@ final class ScheduledPrograms: @unchecked Sendable {
     private var undone: Set<Int> = []
     /// Those whose commits have returned.
     private var committed: Set<Int> = []
-    private var hasPanicked = false
     /// Calls that were made to fail: which, and of which process.
-    private var faults: [(process: Int, call: SeamCall, name: String)] = []
+    private var faults: [(process: Int, call: SeamCall, step: Step)] = []
+    /// What each process is doing.
+    private var current: [Step] = [.open, .open]
     private(set) var problem: String?
 
     /// - Parameter isMade: whether the environment is there before the programs begin.
@@ -75,7 +76,8 @@ final class ScheduledPrograms: @unchecked Sendable {
         let schedule = ProcessSchedule(on: disk) { decision in
             let choice = choose(decision)
             if case .interfere = choice {
-                self.faults.append((decision.process, decision.call, decision.name))
+                self.faults.append(
+                    (decision.process, decision.call, self.current[decision.process]))
             }
             return choice
         }
@@ -96,6 +98,7 @@ final class ScheduledPrograms: @unchecked Sendable {
         for step in steps + [.close] {
             if disk.isDead(process) { break }
             let faultsBefore = faults.count
+            current[process] = step
             do {
                 try take(step, &environment, fileSystem)
             } catch let error as DatabaseError {
@@ -110,16 +113,23 @@ final class ScheduledPrograms: @unchecked Sendable {
         try? environment?.close()
     }
 
-    /// An error is due to a call that failed: one of this process now, or for PANIC a flush or a write of
-    /// any process before.
+    /// Whether what is on disk may be unknown since a call failed: a flush or a write, or any call of a
+    /// commit, which may be the tip already and not be durable.
+    private var mayPanic: Bool {
+        faults.contains {
+            [.sync, .write, .syncDirectory].contains($0.call)
+                || [
+                    .commitFull, .commitRelaxed, .commitUnlogged, .commitLarge, .commitGiant,
+                ].contains($0.step)
+        }
+    }
+
+    /// An error is due to a call that failed: one of this process now, or for PANIC one of any process
+    /// before.
     private func check(_ error: DatabaseError, of step: Step, _ process: Int, _ hasFault: Bool) {
         if disk.isDead(process) || problem != nil { return }
         if error.code == .panic {
-            hasPanicked = true
-            let isDue = faults.contains {
-                $0.call == .sync || $0.call == .write || $0.call == .syncDirectory
-            }
-            if !isDue {
+            if !mayPanic {
                 fail("\(step) of process \(process) panics though nothing was lost: \(error)")
             }
             return
@@ -139,7 +149,7 @@ final class ScheduledPrograms: @unchecked Sendable {
             return
         }
         guard let open = environment else { return }
-        let before = committed
+        let before = try [.checkpoint, .sync, .close].contains(step) ? seen(in: open) : []
         switch step {
         case .open: break
         case .commitFull: try commit(open, size: 40)
@@ -159,8 +169,14 @@ final class ScheduledPrograms: @unchecked Sendable {
         case .close:
             environment = nil
             try open.close()
-            promise(before)
+            // After a failed flush closing writes nothing.
+            if !mayPanic { promise(before) }
         }
+    }
+
+    /// The transactions whose commits have returned and that a reader of this process sees.
+    private func seen(in environment: Environment) throws -> Set<Int> {
+        committed.intersection(try compare(environment.beginRead()))
     }
 
     private func promise(_ transactions: Set<Int>) {
@@ -219,20 +235,23 @@ final class ScheduledPrograms: @unchecked Sendable {
     /// Looks what the next opening finds on the disk as it is, and on disks that a power cut leaves.
     ///
     /// - Parameter cuts: the point of the journal of each, from 0 to 65535 for all of it, and its seed.
-    func check(cuts: [(point: Int, seed: UInt64)]) {
+    func check(cuts: [(point: Int, seed: UInt64)], openings: Int = 2) {
         guard problem == nil else { return }
         let journal = disk.journal
         for cut in cuts {
             let end = journal.count * min(cut.point, 65535) / 65535
-            checkPowerCut(journal[..<end], seed: cut.seed)
+            checkPowerCut(journal[..<end], seed: cut.seed, openings: openings)
             if problem != nil { return }
         }
         disk.stopRecording()
         check(
-            disk, durable, undone, all: hasPanicked || !faults.isEmpty ? [] : committed, "the end")
+            disk, durable, undone, all: faults.isEmpty ? committed : [],
+            openings: openings, "the end")
     }
 
-    private func checkPowerCut(_ journal: ArraySlice<DiskEvent>, seed: UInt64) {
+    private func checkPowerCut(
+        _ journal: ArraySlice<DiskEvent>, seed: UInt64, openings: Int
+    ) {
         let image = DiskImage(
             directories: ["", "/machine"], lockPath: Self.lockPath,
             staleLock: disk.volatileBytes(Self.lockPath))
@@ -248,15 +267,17 @@ final class ScheduledPrograms: @unchecked Sendable {
         }
         var survival = Survival(seed: seed, position: journal.count)
         let left = image.makeDisk(&survival, isRecording: false)
-        check(left, promised, refused, all: [], "a power cut at \(journal.count)")
+        check(
+            left, promised, refused, all: [], openings: openings,
+            "a power cut at \(journal.count)")
     }
 
     private func check(
         _ disk: SimulatedDisk, _ durable: Set<Int>, _ undone: Set<Int>, all: Set<Int>,
-        _ when: String
+        openings: Int, _ when: String
     ) {
         do {
-            for opening in 0..<2 {
+            for opening in 0..<openings {
                 let environment = try Environment(
                     path: Self.directory, options: Self.options,
                     fileSystem: SimulatedProcess(disk, number: 200 + opening))
@@ -272,7 +293,7 @@ final class ScheduledPrograms: @unchecked Sendable {
                         "after \(when) transactions \(unwanted.sorted()) are there, which had failed"
                     )
                 }
-                if opening == 0 {
+                if opening + 1 < openings {
                     try environment.write { try $0.put([2], [2]) }
                 }
                 try environment.close()
