@@ -57,7 +57,8 @@ parts() {
 }
 
 for target in "${targets[@]}"; do
-	if [[ $target == calls ]] && is_stale "$build/CZeroDBABI.o" "$build/ZeroDB.o" Sources/CZeroDBABI include; then
+	if [[ $target == calls ]] &&
+		is_stale "$build/CZeroDBABI.o" "$build/ZeroDB.o" Sources/CZeroDBABI include; then
 		echo 'fuzz: building the C interface with AddressSanitizer'
 		swiftc "${flags[@]}" -wmo -module-name CZeroDBABI -emit-object -o "$build/CZeroDBABI.o" \
 			Sources/CZeroDBABI/*.swift

@@ -1,6 +1,7 @@
 @testable import ZeroDB
 
-/// What the targets that change files do with an environment: read, verify, write, read again. Errors are fine.
+/// What the targets that change files do with an environment: read, verify, write, read again. Errors are
+/// fine.
 enum FuzzProgram {
     static let path = "env"
     private static let entriesMax = 400

@@ -6,19 +6,19 @@ import CZeroDB
 extension CallProgram {
     // MARK: Databases
 
-    private static let kinds: [UInt32] = [
+    private static let types: [UInt32] = [
         0, 0x04, 0x14, 0x34, 0x02, 0x08, 0x80, 0x84, 0x46, 0x1c, 0xb4, 0x0c, 0x82, 0x88, 0x94, 0x54,
         0x10,
         0x0a, 0x64, 0x01, 0x8000_0000, 0xfe,
     ]
 
-    /// Some databases of different kinds to begin with.
+    /// Some databases of different types to begin with.
     func makeDatabases() {
         beginIfNone(isWrite: true)
         guard let transaction = transactions.last, transaction.isWrite else { return }
         let first = Int(input.byte())
         for index in 0..<4 {
-            let kind = Self.kinds[(first + index * 3) % 17]
+            let kind = Self.types[(first + index * 3) % 17]
             let flags = DatabaseFlags(rawValue: UInt16(kind))
             guard flags.inconsistency == nil else { continue }
             let name = "d\(index)"
@@ -52,7 +52,7 @@ extension CallProgram {
         let isMain = input.byte() % 8 == 0
         let name = isMain ? "" : pickName()
         let choice = Int(input.byte())
-        let kind = choice < 128 ? Self.kinds[choice % 8] : Self.kinds[choice % Self.kinds.count]
+        let kind = choice < 128 ? Self.types[choice % 8] : Self.types[choice % Self.types.count]
         let creates = input.byte() % 4 != 0
         let isUnknown = kind & ~0xfe != 0
         let flags = DatabaseFlags(rawValue: UInt16(truncatingIfNeeded: kind & 0xfe))

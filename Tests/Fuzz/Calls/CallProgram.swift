@@ -18,7 +18,7 @@ final class CallProgram {
     /// The newest of a slot, which may have ended.
     var transactions: [TransactionModel] = []
     var cursors: [CursorModel] = []
-    /// Handles that are dead, of all kinds.
+    /// Handles that are dead, of every sort.
     var dead: [OpaquePointer] = []
     /// Whether the call being made is the second thread's.
     var isOnSecondThread = false
