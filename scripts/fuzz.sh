@@ -11,12 +11,13 @@ cd "$(dirname "$0")/.."
 seconds=$1
 shift
 targets=("${@:-}")
-[[ -n ${targets[0]} ]] || targets=(data log lock)
+[[ -n ${targets[0]} ]] || targets=(data log lock calls processes)
 build=build/fuzz
 mkdir -p "$build" "$build/findings"
 
 flags=(-O -swift-version 6 -enable-experimental-feature Lifetimes -sanitize=address,fuzzer
-	-use-ld=lld -package-name zerodb -parse-as-library -I "$build" -Xcc -ISources/CZeroDBPlatform/include)
+	-use-ld=lld -package-name zerodb -parse-as-library -I "$build" -I include
+	-Xcc -ISources/CZeroDBPlatform/include)
 
 # A module map, as SwiftPM makes one.
 cat >"$build/module.modulemap" <<END
@@ -26,9 +27,14 @@ module CZeroDBPlatform {
 }
 END
 
-newest=$(find Sources/ZeroDB Sources/CZeroDBPlatform -type f -newer "$build/ZeroDB.o" 2>/dev/null |
-	head -n 1 || true)
-if [[ ! -e $build/ZeroDB.o || -n $newest ]]; then
+# Whether a file is older than a source in one of the directories.
+is_stale() {
+	local made=$1
+	shift
+	[[ ! -e $made || -n $(find "$@" -type f -newer "$made" -print -quit) ]]
+}
+
+if is_stale "$build/ZeroDB.o" Sources/ZeroDB Sources/CZeroDBPlatform; then
 	echo 'fuzz: building the engine with AddressSanitizer'
 	for source in Sources/CZeroDBPlatform/*.c; do
 		clang -O2 -fsanitize=address,fuzzer-no-link -ISources/CZeroDBPlatform/include -c "$source" \
@@ -39,10 +45,28 @@ if [[ ! -e $build/ZeroDB.o || -n $newest ]]; then
 		-emit-object -o "$build/ZeroDB.o"
 fi
 
+# What a target is made of besides its own file.
+parts() {
+	case $1 in
+	data | log | lock) echo Tests/Fuzz/FuzzProgram.swift \
+		Tests/Simulator/Disk/{MemoryFileSystem,PathFileSystem,DiskJournal,CraftedImage}.swift ;;
+	calls) echo Tests/Fuzz/Calls/*.swift Tests/Simulator/Model/*.swift \
+		Tests/Simulator/Support/SeededGenerator.swift "$build/CZeroDBABI.o" ;;
+	processes) echo Tests/Simulator/{Schedule,Disk,Support}/*.swift ;;
+	esac
+}
+
 for target in "${targets[@]}"; do
+	if [[ $target == calls ]] &&
+		is_stale "$build/CZeroDBABI.o" "$build/ZeroDB.o" Sources/CZeroDBABI include; then
+		echo 'fuzz: building the C interface with AddressSanitizer'
+		swiftc "${flags[@]}" -wmo -module-name CZeroDBABI -emit-object -o "$build/CZeroDBABI.o" \
+			Sources/CZeroDBABI/*.swift
+	fi
+	# shellcheck disable=SC2046
 	swiftc "${flags[@]}" -wmo -module-name "Fuzz_$target" -o "$build/fuzz-$target" \
-		Tests/Fuzz/FuzzInput.swift "Tests/Fuzz/Fuzz${target^}.swift" \
-		Tests/Simulator/Disk/{MemoryFileSystem,CraftedImage}.swift "$build"/ZeroDB.o "$build"/*.c.o
+		Tests/Fuzz/FuzzInput.swift "Tests/Fuzz/Fuzz${target^}.swift" $(parts "$target") \
+		"$build"/ZeroDB.o "$build"/*.c.o
 done
 
 for target in "${targets[@]}"; do

@@ -170,6 +170,9 @@ final class Log: @unchecked Sendable {
                 at: current.offset(of: end.position))
         } catch {
             if let made { forget(made) }
+            try takeBack(
+                UnsafeRawBufferPointer(start: buffer.bytes, count: buffer.count), from: current,
+                at: end.position, shared)
             // On file systems that write nothing in place.
             if error.isOutOfSpace { return false }
             throw error
@@ -179,6 +182,47 @@ final class Log: @unchecked Sendable {
         meta.pointee.logSegment = end.segment
         meta.pointee.loggedTransaction = meta.pointee.transaction
         return true
+    }
+
+    /// Makes sure that nothing replays a record whose write has failed: all that matters of it may be in
+    /// the file all the same, as the last bytes of most records are zeros.
+    ///
+    /// - Throws: `panic` if the record cannot be taken back.
+    private func takeBack(
+        _ record: UnsafeRawBufferPointer, from segment: LogSegment, at position: UInt64,
+        _ shared: SharedState
+    ) throws(DatabaseError) {
+        guard mayHold(record, segment, at: position) else { return }
+        let zeros = UnsafeMutableRawBufferPointer.allocate(
+            byteCount: LogRecord.headerSize, alignment: 8)
+        defer { zeros.deallocate() }
+        zeros.initializeMemory(as: UInt8.self, repeating: 0)
+        do throws(DatabaseError) {
+            try segment.file.write(
+                UnsafeRawBufferPointer(zeros), at: segment.offset(of: position))
+            // The kernel may have written the record out already.
+            try segment.file.sync()
+        } catch {
+            shared.poison = error.systemError == 0 ? EIO : error.systemError
+            throw DatabaseError(
+                .panic,
+                "\(error.message); whether the last transaction is in the log is unknown, so the "
+                    + "environment refuses to write until all programs have closed it and it is "
+                    + "opened again")
+        }
+    }
+
+    /// Whether a file has a whole record at a position; true if that cannot be told.
+    private func mayHold(
+        _ record: UnsafeRawBufferPointer, _ segment: LogSegment, at position: UInt64
+    ) -> Bool {
+        let found = UnsafeMutableRawBufferPointer.allocate(byteCount: record.count, alignment: 8)
+        defer { found.deallocate() }
+        guard let count = try? segment.file.read(into: found, at: segment.offset(of: position))
+        else { return true }
+        guard count == record.count, let left = found.baseAddress, let right = record.baseAddress
+        else { return false }
+        return memcmp(left, right, count) == 0
     }
 
     /// Closes a segment and begins the next.

@@ -50,24 +50,32 @@ extension Store {
     }
 
     /// What a commit does after it has given the writer's lock back.
+    ///
+    /// The tip has moved: the commit cannot be taken back any more. So an error that says that it has not
+    /// happened cannot be thrown from here.
+    ///
+    /// - Throws: `panic`.
     func finish(_ wait: CommitWait, _ meta: Meta) throws(DatabaseError) {
         switch wait {
         case .nothing: break
         case .flush(let position):
-            try waitFlushed(to: position, holding: meta.transaction)
+            try surely { () throws(DatabaseError) in
+                try waitFlushed(to: position, holding: meta.transaction)
+            }
         case .show(let transaction, after: let position):
-            try waitFlushed(to: position, holding: transaction)
+            try surely { () throws(DatabaseError) in
+                try waitFlushed(to: position, holding: transaction)
+            }
             shared.raiseVisible(to: transaction)
         case .checkpoint(let transaction):
-            do throws(DatabaseError) {
+            try surely { () throws(DatabaseError) in
                 try makeCheckpoint(holding: transaction, .forever)
-            } catch {
-                // The tip has moved: what cannot be made durable now cannot be taken back.
-                throw error.code == .panic ? error : poison(error)
             }
         case .flushSoon:
             log.flushAtExit(meta, shared)
-            if backgroundTasks?.flushSoon() != true { try flushIfDue() }
+            if backgroundTasks?.flushSoon() != true {
+                try soon { () throws(DatabaseError) in try flushIfDue() }
+            }
         }
         if let backgroundTasks, log.wantsSpare(meta) { backgroundTasks.prepareSegment() }
         guard needsCheckpoint(meta) else { return }
@@ -77,6 +85,29 @@ extension Store {
             guard needsCheckpoint(meta, factor: 2) else { return }
         }
         try? makeCheckpointIfNeeded(factor: backgroundTasks == nil ? 1 : 2)
+    }
+
+    /// Makes a commit durable. What cannot be made durable now cannot be taken back: its outcome is
+    /// unknown.
+    private func surely(_ body: () throws(DatabaseError) -> Void) throws(DatabaseError) {
+        do throws(DatabaseError) {
+            try body()
+        } catch {
+            throw error.code == .panic ? error : poison(error)
+        }
+    }
+
+    /// Does for a commit what nobody waits for. If that fails for the moment, a later commit tries again.
+    private func soon(_ body: () throws(DatabaseError) -> Void) throws(DatabaseError) {
+        do throws(DatabaseError) {
+            try body()
+        } catch {
+            guard error.code != .panic else { throw error }
+            report(
+                .warning,
+                "\(error.message); commits to \(path) are on disk later than they need be, when another "
+                    + "commit tries again")
+        }
     }
 
     /// Waits until the log is on disk up to a position. Where the log cannot be opened for the moment, a
