@@ -31,7 +31,7 @@ static const struct suite *const suites[] = {
     &fork_suite,           &system_calls_suite,     &processes_suite,
     &readers_suite,        &batches_suite,          &ranges_suite,
     &reserve_suite,        &database_changes_suite, &file_sizes_suite,
-    &names_suite,          &closing_suite,
+    &names_suite,          &closing_suite,          &lost_pages_suite,
 };
 
 enum { SUITE_COUNT = sizeof(suites) / sizeof(suites[0]) };
