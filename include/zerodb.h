@@ -55,8 +55,8 @@ const char *zdb_version(int *major, int *minor, int *patch);
 #define ZDB_KEYEXIST (-1)
 /** No such key, no such database, or a cursor at the end. */
 #define ZDB_NOT_FOUND (-2)
-/** A page failed its checksum or its structure is impossible, or the log is damaged or lacks a
- *  part. The message names the page, or the position in the log. */
+/** A page failed its checksum, its structure is impossible or the file ends before it, or the log is
+ *  damaged or lacks a part. The message names the page, or the position in the log. */
 #define ZDB_CORRUPTED (-3)
 /** The environment has a format version that this library does not read, or is open in a program
  *  whose library shares it in another way. */
@@ -573,7 +573,8 @@ int zdb_db_list(zdb_txn *txn, zdb_db_list_fn on_database, void *context);
  *                or, in a write transaction, until its next write. May be NULL to ask only
  *                whether the key exists. Do not write through it. With ZDB_DUPSORT it is the
  *                first of the key's values.
- *  @return ZDB_OK; ZDB_NOT_FOUND; ZDB_BAD_VALSIZE; ZDB_BAD_DB; ZDB_CORRUPTED. */
+ *  @return ZDB_OK; ZDB_NOT_FOUND; ZDB_BAD_VALSIZE; ZDB_BAD_DB; ZDB_CORRUPTED; EIO for a page that
+ *  the device cannot read, as from every call that reads pages. */
 int zdb_get(zdb_txn *txn, zdb_db db, const zdb_val *key, zdb_val *value);
 
 /** Looks many keys up at once, overlapping their cache misses.

@@ -11,6 +11,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -169,6 +170,20 @@ int zp_map_without_children(int fd, size_t length, int writable, void **address)
     zp_unlock_process();
     if (error == 0) *address = map;
     return error;
+}
+
+bool zp_touch(const void *address) {
+    /* No timer has this number, which the kernel notices when it has copied the value. The page fault of
+     * that copy ends in EFAULT where one of the process ends in SIGBUS. Unlike madvise() with
+     * MADV_POPULATE_READ, the call has the disk read at once, and any kernel knows it. */
+    return syscall(SYS_setitimer, -1, address, NULL) == 0 || errno != EFAULT;
+}
+
+int zp_find_resident(void *address, size_t length, unsigned char *residency) {
+    while (mincore(address, length, residency) != 0) {
+        if (errno != EAGAIN) return errno;
+    }
+    return 0;
 }
 
 /* No thread is in the middle of a change of what the process shares while it forks: the child finds

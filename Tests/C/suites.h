@@ -42,6 +42,7 @@ extern const struct suite names_suite;
 extern const struct suite closing_suite;
 extern const struct suite waiting_suite;
 extern const struct suite endings_suite;
+extern const struct suite lost_pages_suite;
 
 #define DEFINE_SUITE(suite_name, tests)                                                            \
     const struct suite suite_name##_suite = {#suite_name, tests, TEST_COUNT(tests)}

@@ -102,6 +102,14 @@ uint64_t zp_forks(void);
  *  description, and with it the locks, as a descriptor does. Returns 0 or an errno. */
 int zp_map_without_children(int fd, size_t length, int writable, void **address);
 
+/** Has the kernel read 32 bytes of memory, which maps what reading it maps. Returns false where reading it
+ *  would end the process with a signal. */
+bool zp_touch(const void *address);
+
+/** mincore(): the lowest bit of a byte for each memory page says whether that is in memory, mapped by this
+ *  process or not. `address` is the start of one. Returns 0 or an errno. */
+int zp_find_resident(void *address, size_t length, unsigned char *residency);
+
 /** Closes a descriptor that zp_abandon_in_child() was called for, at one stroke for threads that
  *  fork. */
 void zp_close_abandoned(int fd);

@@ -1,3 +1,5 @@
+import Synchronization
+
 /// What a verification found.
 public struct VerifyReport: Sendable, Equatable {
     /// Pages of the snapshot, meta pages included.
@@ -20,6 +22,8 @@ public struct VerifyReport: Sendable, Equatable {
 /// page is reachable from exactly one place (invariant 7). A read transaction like any other.
 struct Verifier: ~Copyable {
     private let source: PageSource
+    /// A byte map of its own: pages that the process fetched before may be lost since.
+    private let fetched: UnsafeMutablePointer<UInt8>
     private let meta: Meta
     private let freeList: FreeList
     private var reached: PageBitmap
@@ -56,10 +60,13 @@ struct Verifier: ~Copyable {
         onProblem: @escaping (UInt64?, String) -> Void
     ) {
         // Full checks whatever the environment's mode: what was checked before may have changed.
+        fetched = .allocate(capacity: Int(meta.pageCount))
+        fetched.initialize(repeating: 0, count: Int(meta.pageCount))
         source = PageSource(
             map: known.map, pageSize: known.pageSize, pageShift: known.pageShift,
-            seed: known.seed, mode: .full, verified: known.verified, pageCount: meta.pageCount,
-            frames: nil)
+            seed: known.seed, mode: .full,
+            verified: UnsafeMutableRawPointer(fetched).assumingMemoryBound(to: Atomic<UInt8>.self),
+            pageCount: meta.pageCount, fetcher: known.fetcher, frames: nil)
         self.meta = meta
         self.onPages = onPages
         self.freeList = freeList
@@ -68,7 +75,10 @@ struct Verifier: ~Copyable {
         self.onProblem = onProblem
     }
 
-    deinit { keys.deallocate() }
+    deinit {
+        keys.deallocate()
+        fetched.deallocate()
+    }
 
     mutating func problem(_ page: UInt64?, _ message: String) {
         report.problems += 1

@@ -92,11 +92,12 @@ public struct DatabaseError: Error, Sendable, CustomStringConvertible {
     ///
     /// - Parameters:
     ///   - systemError: the errno.
+    ///   - page: the page it is about, if it is about one.
     ///   - operation: what was tried, on what: "write 4096 bytes at offset 8192 of data.zdb".
     @inline(never)
-    init(systemError: Int32, _ operation: String) {
+    init(systemError: Int32, page: UInt64? = nil, _ operation: String) {
         story = Story(
-            code: .system, systemError: systemError, page: nil,
+            code: .system, systemError: systemError, page: page,
             message: "cannot \(operation): \(SystemCall.describe(systemError))")
     }
 

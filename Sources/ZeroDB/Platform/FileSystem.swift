@@ -5,7 +5,8 @@ import Glibc
 /// truncate and lock goes through here, so that a test can make any one of them fail, tear or
 /// be lost.
 ///
-/// Reads of pages do not: they are loads from the map.
+/// Reads of pages do not: they are loads from the map. What precedes the first of a page does
+/// (`StorageFile.touch`).
 protocol FileSystem: Sendable {
     /// Opens a directory. The path counts in this call only: all that is done in the directory later is
     /// done in this one, whatever the path leads to then.
@@ -152,6 +153,21 @@ protocol StorageFile: AnyObject, Sendable {
     /// Gives back the room on the disk of whole memory pages of a map, which are zeros afterwards.
     func discard(_ address: UnsafeMutableRawPointer, length: Int)
 
+    /// Has the kernel touch a byte of a map of this file, which maps what touching it maps.
+    ///
+    /// - Returns: false where a touch would end the process with a signal: the file has no such byte, or
+    ///   the device fails.
+    func touch(_ map: UnsafeMutableRawPointer, at offset: Int) -> Bool
+
+    /// Finds out which memory pages of a part of a map are in memory.
+    ///
+    /// - Parameter residency: takes a byte for each of them, whose lowest bit says so.
+    /// - Returns: false if the system does not say.
+    func findResident(
+        _ map: UnsafeMutableRawPointer, from offset: Int, length: Int,
+        _ residency: UnsafeMutablePointer<UInt8>
+    ) -> Bool
+
     /// Takes or drops an open-file-description lock on a byte.
     ///
     /// - Returns: false if `wait` is false and another open file holds it.
@@ -216,6 +232,18 @@ extension StorageFile {
     func discard(_ address: UnsafeMutableRawPointer, length: Int) {}
 
     func isOnOverlay() -> Bool { false }
+
+    func touch(_ map: UnsafeMutableRawPointer, at offset: Int) -> Bool { true }
+
+    func findResident(
+        _ map: UnsafeMutableRawPointer, from offset: Int, length: Int,
+        _ residency: UnsafeMutablePointer<UInt8>
+    ) -> Bool {
+        // Maps of files that are memory themselves.
+        let unit = SystemCall.memoryPageSize
+        residency.update(repeating: 1, count: (length + unit - 1) / unit)
+        return true
+    }
 
     /// Writes one buffer.
     func write(_ buffer: UnsafeRawBufferPointer, at offset: UInt64) throws(DatabaseError) {

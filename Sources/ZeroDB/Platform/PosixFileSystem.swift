@@ -197,6 +197,17 @@ final class PosixFile: StorageFile {
     private let isClosed = Atomic<Bool>(false)
     /// How far into the file writes have been within the limit on the size of files.
     private let allowedEnd = Atomic<UInt64>(0)
+    /// Bytes of the map for reading.
+    private let mapLength = Atomic<Int>(0)
+    private let residencyValue = Atomic<UInt8>(ResidencyAnswers.unknown.rawValue)
+
+    /// Whether mincore(2) tells this process what is in memory.
+    private enum ResidencyAnswers: UInt8 {
+        case unknown
+        case reliable
+        /// It says that all is.
+        case useless
+    }
 
     init(descriptor: Int32, name: String) {
         self.descriptor = descriptor
@@ -432,6 +443,7 @@ final class PosixFile: StorageFile {
             // read what nobody asked for. Whole-file passes ask for readahead themselves.
             madvise(address, length, Int32(MADV_RANDOM))
             posix_fadvise(descriptor, 0, 0, POSIX_FADV_RANDOM)
+            mapLength.store(length, ordering: .relaxed)
         }
         return address
     }
@@ -446,6 +458,33 @@ final class PosixFile: StorageFile {
 
     func discard(_ address: UnsafeMutableRawPointer, length: Int) {
         madvise(address, length, Int32(MADV_REMOVE))
+    }
+
+    func touch(_ map: UnsafeMutableRawPointer, at offset: Int) -> Bool { zp_touch(map + offset) }
+
+    func findResident(
+        _ map: UnsafeMutableRawPointer, from offset: Int, length: Int,
+        _ residency: UnsafeMutablePointer<UInt8>
+    ) -> Bool {
+        saysWhatIsResident(map) && zp_find_resident(map + offset, length, residency) == 0
+    }
+
+    /// To a process that may not write the file, the kernel says that all of it is in memory: even what
+    /// is behind its end.
+    private func saysWhatIsResident(_ map: UnsafeMutableRawPointer) -> Bool {
+        let known = residencyValue.load(ordering: .relaxed)
+        if known != ResidencyAnswers.unknown.rawValue {
+            return known == ResidencyAnswers.reliable.rawValue
+        }
+        let last = mapLength.load(ordering: .relaxed) - SystemCall.memoryPageSize
+        var residency: UInt8 = 1
+        let isReliable =
+            last > 0 && (try? size()).map { $0 <= UInt64(last) } == true
+            && zp_find_resident(map + last, SystemCall.memoryPageSize, &residency) == 0
+            && residency & 1 == 0
+        let answers = isReliable ? ResidencyAnswers.reliable : .useless
+        residencyValue.store(answers.rawValue, ordering: .relaxed)
+        return isReliable
     }
 
     func lock(byte: UInt64, _ mode: LockMode, wait: Bool) throws(DatabaseError) -> Bool {

@@ -20,20 +20,25 @@ struct PageSource {
     let pageShift: Int
     let seed: UInt64
     let mode: ChecksumMode
-    /// One byte a page: 0, or the stamp of the version whose checksum held.
+    /// One byte a page: 0 before this process has fetched it, then `PageFetcher.fetched`, then the stamp
+    /// of the version whose checksum held.
     let verified: UnsafeMutablePointer<Atomic<UInt8>>
     /// Page numbers of this snapshot are below. The file is at least this long.
     var pageCount: UInt64
+    /// For pages that have not been fetched. Not retained, as reads count no references: the store keeps
+    /// it.
+    unowned(unsafe) let fetcher: PageFetcher
     /// The pages a write transaction has changed; nil in a read transaction.
     var frames: UnsafeMutablePointer<FrameTable>?
 
-    /// The stamp of a version of a page: never 0, and different for 254 of 255 other versions.
+    /// The stamp of a version of a page: never 0 nor `PageFetcher.fetched`, and different for some 254 of
+    /// 255 other versions.
     /// A rewrite by this process stores it; the ambiguity concerns only what another process
     /// rewrote, and then costs a check, not its correctness.
     @inline(__always)
     static func stamp(_ tag: UInt16) -> UInt8 {
         let folded = UInt8(truncatingIfNeeded: tag) ^ UInt8(truncatingIfNeeded: tag >> 8)
-        return folded == 0 ? 0xa5 : folded
+        return folded <= PageFetcher.fetched ? 0xa5 : folded
     }
 
     /// The branch or leaf that a reference leads to.
@@ -122,16 +127,33 @@ struct PageSource {
         return UnsafeRawBufferPointer(start: start + Page.headerSize, count: Int(pointer.length))
     }
 
-    /// The transaction that wrote a page of the map; 0 for a number that is not in it.
+    /// The transaction that wrote a page of the map; 0 for a number that is not in it and for a page
+    /// that cannot be read.
     func birth(of number: UInt64) -> UInt64 {
-        guard number < pageCount else { return 0 }
+        guard number < pageCount, canRead(number) else { return 0 }
         return Page(map + Int(truncatingIfNeeded: number) &<< pageShift, size: pageSize).transaction
     }
 
     // MARK: First meetings
 
+    private func canRead(_ number: UInt64) -> Bool {
+        do throws(DatabaseError) {
+            try fetch(number, count: 1)
+            return true
+        } catch {
+            return false
+        }
+    }
+
+    /// Must precede the first touch of a page, which could end the process.
+    private func fetch(_ number: UInt64, count: UInt64) throws(DatabaseError) {
+        guard count > 1 || verified[Int(number)].load(ordering: .relaxed) == 0 else { return }
+        try fetcher.fetch(number..<(number + count), of: pageCount, in: verified)
+    }
+
     @inline(never)
     private func validate(_ page: Page, as reference: PageReference) throws(DatabaseError) {
+        try fetch(reference.number, count: 1)
         try check(page.base, length: pageSize, as: reference, kind: "page")
         if let problem = page.structuralProblem() {
             throw corrupted(reference.number, "page", problem)
@@ -144,6 +166,9 @@ struct PageSource {
         _ start: UnsafeMutableRawPointer, as pointer: OverflowPointer
     ) throws(DatabaseError) {
         let reference = pointer.reference
+        // Without checksums the rest of the run is the host's to touch.
+        let pages = OverflowPointer.pageCount(length: pointer.length, pageSize: pageSize)
+        try fetch(reference.number, count: mode == .none ? 1 : pages)
         let stored: UInt64 = start.littleEndian(Format.OverflowHeader.length)
         let kind: UInt8 = start.littleEndian(Format.Header.kind)
         guard kind == PageKind.overflow.rawValue, stored == pointer.length else {

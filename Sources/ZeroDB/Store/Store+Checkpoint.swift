@@ -81,6 +81,9 @@ extension Store {
         try lockCheckpoint()
         defer { unlockCheckpoint() }
         guard !shared.isRootConfirmed else { return }
+        // After a failed flush the file may be shorter on disk than it is here. While nobody else has it:
+        // another process may be making it longer.
+        if isFirst { try dataFile.truncate(to: try dataFile.size()) }
         try rewriteRoot()
         // The segments that a copy of the environment has brought may have no name on disk yet.
         try logDirectory.open()?.sync()

@@ -32,6 +32,7 @@ package final class Store: @unchecked Sendable {
 
     let log: Log
     let locks: ProcessLocks
+    private let fetcher: PageFetcher
     private let handles = Locked<[[UInt8]: Int]>([:])
 
     private let isOpen = Atomic<Bool>(true)
@@ -100,10 +101,12 @@ package final class Store: @unchecked Sendable {
         log = Log(
             in: logDirectory, dataFile: parts.dataFile, seed: parts.meta.checksumSeed,
             locks: locks, capacityMax: options.logSize / 4)
+        fetcher = PageFetcher(
+            parts.dataFile, parts.map, pageShift: pageSize.trailingZeroBitCount)
         let source = PageSource(
             map: parts.map, pageSize: pageSize, pageShift: pageSize.trailingZeroBitCount,
             seed: parts.meta.checksumSeed, mode: options.checksumMode, verified: parts.verified,
-            pageCount: 0, frames: nil)
+            pageCount: 0, fetcher: fetcher, frames: nil)
         StoreState.make(
             in: place, of: self, source: source, shared: parts.shared, process: parts.process,
             pagesMax: min(
@@ -195,6 +198,8 @@ package final class Store: @unchecked Sendable {
         writerMemory = nil
         if keepsMap.load(ordering: .relaxed), !isForked {
             blankMap()
+            // A thread that is still reading may fetch pages.
+            _ = Unmanaged.passRetained(fetcher)
         } else {
             if !isForked { dataFile.unmap(source.map, length: mapLength) }
             munmap(UnsafeMutableRawPointer(source.verified), mapLength / pageSize)

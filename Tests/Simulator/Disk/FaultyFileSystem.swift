@@ -53,6 +53,7 @@ final class FaultPlan: Sendable {
         var calls: [SeamCall: Int] = [:]
         var openFiles = 0
         var maps = 0
+        var lost: Range<UInt64> = 0..<0
     }
 
     private let state = Locked(State())
@@ -70,6 +71,15 @@ final class FaultPlan: Sendable {
 
     /// Lets calls succeed from now on; what was seen stays known.
     func disarm() { state.withLock { $0.fault = nil } }
+
+    /// Lets these bytes of the data file be unreadable from now on, as bad sectors are.
+    func lose(_ bytes: Range<UInt64>) { state.withLock { $0.lost = bytes } }
+
+    /// Whether a part of a file has bytes that cannot be read.
+    fileprivate func hasLost(_ name: String, _ offset: UInt64, _ length: Int) -> Bool {
+        name == "data.zdb"
+            && state.withLock { $0.lost.overlaps(offset..<offset + UInt64(length)) }
+    }
 
     var failed: SeamCall? { state.withLock { $0.failed } }
     var failures: Int { state.withLock { $0.failures } }
@@ -207,6 +217,9 @@ private final class FaultyFile: StorageFile {
         throws(DatabaseError) -> Int
     {
         try plan.check(.read, name)
+        if plan.hasLost(name, offset, buffer.count) {
+            throw DatabaseError(systemError: EIO, "read at offset \(offset) of \(name) (injected)")
+        }
         return try base.read(into: buffer, at: offset)
     }
 
@@ -230,6 +243,23 @@ private final class FaultyFile: StorageFile {
     func unmap(_ address: UnsafeMutableRawPointer, length: Int) {
         plan.note(maps: -1)
         base.unmap(address, length: length)
+    }
+
+    func touch(_ map: UnsafeMutableRawPointer, at offset: Int) -> Bool {
+        let unit = SystemCall.memoryPageSize
+        return !plan.hasLost(name, UInt64(offset / unit * unit), unit)
+            && base.touch(map, at: offset)
+    }
+
+    func findResident(
+        _ map: UnsafeMutableRawPointer, from offset: Int, length: Int,
+        _ residency: UnsafeMutablePointer<UInt8>
+    ) -> Bool {
+        let unit = SystemCall.memoryPageSize
+        for part in 0..<((length + unit - 1) / unit) {
+            residency[part] = plan.hasLost(name, UInt64(offset + part * unit), unit) ? 0 : 1
+        }
+        return true
     }
 
     func lock(byte: UInt64, _ mode: LockMode, wait: Bool) throws(DatabaseError) -> Bool {

@@ -114,6 +114,9 @@ final class MemoryContents: @unchecked Sendable {
         }
     }
 
+    /// Bytes that may be touched.
+    var mappedCount: Int { Self.roundUp(count) }
+
     private static func roundUp(_ count: Int) -> Int { (count + 4095) / 4096 * 4096 }
 
     var bytes: [UInt8] { Array(UnsafeRawBufferPointer(start: base, count: count)) }
@@ -188,6 +191,10 @@ final class MemoryFile: StorageFile {
     }
 
     func unmap(_ address: UnsafeMutableRawPointer, length: Int) {}
+
+    func touch(_ map: UnsafeMutableRawPointer, at offset: Int) -> Bool {
+        offset < contents.mappedCount
+    }
 
     func lock(byte: UInt64, _ mode: LockMode, wait: Bool) throws(DatabaseError) -> Bool { true }
 

@@ -16,6 +16,8 @@ final class DamageFixture {
     private(set) var file = MemoryContents()
     private(set) var map: PageMap?
     var options = EnvironmentOptions()
+    /// What looks are taken through.
+    lazy var lens: any FileSystem = fileSystem
 
     private static let names = ["fruit", "numbers"]
     static let path = "env"
@@ -102,7 +104,7 @@ final class DamageFixture {
         options.checksumMode = mode
         do throws(DatabaseError) {
             let environment = try Environment(
-                path: Self.path, options: options, fileSystem: fileSystem)
+                path: Self.path, options: options, fileSystem: lens)
             findings.couldOpen = true
             try read(environment, state, &findings)
             if verifies { findings.problems = try environment.verify().problems }

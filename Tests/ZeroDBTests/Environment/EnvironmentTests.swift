@@ -135,7 +135,6 @@ struct EnvironmentTests {
         let keeper = Keeper()
         let options = options {
             $0.usesThread = true
-            $0.durability = .none
             $0.onEvent = { _ in
                 keeper.environment.withLock { $0 = nil }
                 keeper.isLetGo.withLock { $0 = true }
@@ -147,8 +146,7 @@ struct EnvironmentTests {
         try keeper.environment.withLock { environment in
             let environment = try #require(environment)
             try environment.write { try $0.put("key", "value") }
-            // A relaxed commit behind one that is not logged asks for a checkpoint, which fails: the
-            // thread that makes it reports that.
+            // A relaxed commit asks for a flush, which fails: the thread that makes it reports that.
             fileSystem.plan.arm(Fault(call: .sync, number: 1, error: EIO))
             var transaction = try environment.beginWrite(durability: .relaxed)
             try transaction.put("other", "value")
