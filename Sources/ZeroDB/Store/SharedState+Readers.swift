@@ -159,8 +159,7 @@ extension SharedState {
         forEachReader { snapshot in
             if snapshot < newest, snapshot != found.last { found.append(snapshot) }
         }
-        if found.count > 1 { found.sort() }
-        return (newest, found)
+        return (newest, found.count > 1 ? found.sorted() : found)
     }
 
     func readerCount() -> Int {

@@ -157,7 +157,8 @@ struct FreeTree {
                 guard
                     case .pending(let transaction, let sequence, let birth, let runs) =
                         try entry(
-                            atOrAfter: pendingKey(next.transaction, next.sequence, isYoung: isYoung)),
+                            atOrAfter: pendingKey(next.transaction, next.sequence, isYoung: isYoung)
+                        ),
                     (birth != nil) == isYoung, transaction <= horizon.visible
                 else { break }
                 if horizon.allows(transaction: transaction, birth: birth) {

@@ -94,8 +94,8 @@ struct CheckpointSimulationTests {
         disk.arm(nil)
         try environments[1].checkpoint()
         let file = try processes[1].openDirectory(
-                PathBytes("/machine/env"), create: nil
-            ).open(
+            PathBytes("/machine/env"), create: nil
+        ).open(
             "data.zdb", access: .readOnly, create: false, mode: 0)
         var held: [UInt64] = []
         for page in 0..<Format.metaPageCount {
