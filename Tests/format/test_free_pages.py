@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 from collections.abc import Iterable
 from pathlib import Path
@@ -51,14 +52,15 @@ def test_small_commits_need_only_the_free_list(path: Path) -> None:
         found = check(path, {MAIN: {b"key": b"2"}})
         last = found.meta.transaction
         assert found.free_tree.record.depth == 0
-        assert found.free_list.available == []
+        # What is left of the reserve for a full disk.
+        assert found.free_list.available_pages == (6 if session else 7)
         # The pages of the durable state and those of the second commit are freed. The third
         # commit has taken those of the first.
         pending, young = freers(found.free_list.freed)
         assert pending == ({last - 2} if session else set())
         assert young == {last}
         assert [group.birth for group in found.free_list.freed if group.birth] == [last - 1]
-        assert found.meta.page_count == (5 if session else 4)
+        assert found.meta.page_count == 11
         assert found.meta.pinned_total == session
 
 
@@ -66,8 +68,10 @@ def test_the_free_list_says_which_transactions_wrote_its_pages(path: Path) -> No
     with zerodb.open(path, threads=False) as env:
         put(env, b"key", b"durable")
     commits = 20
-    with zerodb.open(path, threads=False) as env, env.begin():
+    with zerodb.open(path, threads=False) as env, contextlib.ExitStack() as readers:
         for number in range(commits):
+            # Each state is read, and so none of its pages is used again.
+            readers.enter_context(env.begin())
             put(env, b"key", b"%d" % number)
     found = check(path, {MAIN: {b"key": b"%d" % (commits - 1)}})
     durable = 2
@@ -136,8 +140,9 @@ def test_freed_pages_are_young_until_a_checkpoint_needs_them(path: Path) -> None
     with zerodb.open(path, threads=False) as env, env.begin(write=True) as txn:
         for key, value in entries.items():
             txn[key] = value
-    with zerodb.open(path, threads=False) as env, env.begin():
+    with zerodb.open(path, threads=False) as env, contextlib.ExitStack() as readers:
         for _ in range(5):
+            readers.enter_context(env.begin())
             change_many(env)
     found = check(path, {MAIN: entries})
     assert freers(found.free_tree_pages.freed) == ({3, 4, 5, 6, 7}, {4, 5, 6, 7})
