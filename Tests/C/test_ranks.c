@@ -298,6 +298,13 @@ static void ranks_need_a_counted_database_and_their_arguments(void) {
     CHECK_ERROR(zdb_rank(txn, counted, &empty, &number), ZDB_BAD_VALSIZE);
     CHECK_ERROR(zdb_count_range(txn, counted, NULL, NULL, NULL), ZDB_BAD_ARGUMENT);
     CHECK_ERROR(zdb_count_range(txn, counted, &empty, NULL, &number), ZDB_BAD_VALSIZE);
+    /* No database could hold both ends. */
+    zdb_db numbers = create_with_flags(txn, "numbers", ZDB_COUNTED | ZDB_INTEGERKEY);
+    uint32_t small = 1;
+    uint64_t large = 2;
+    zdb_val from = bytes(&small, sizeof(small)), to = bytes(&large, sizeof(large));
+    CHECK_ERROR(zdb_count_range(txn, numbers, &from, &to, &number), ZDB_BAD_VALSIZE);
+    CHECK_ERROR(zdb_split_range(txn, numbers, &from, &to, 2, collect_part, &parts), ZDB_BAD_VALSIZE);
     CHECK_ERROR(zdb_split_range(txn, counted, NULL, NULL, 0, collect_part, &parts),
                 ZDB_BAD_ARGUMENT);
     CHECK_ERROR(zdb_split_range(txn, counted, NULL, NULL, 1048577, collect_part, &parts),

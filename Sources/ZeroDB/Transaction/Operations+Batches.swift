@@ -73,7 +73,7 @@ extension Operations {
     // MARK: Ranges
 
     /// Whether a range has room for keys.
-    private func checkRange(
+    func checkRange(
         _ database: Int, _ from: KeyBytes?, _ to: KeyBytes?
     ) throws(DatabaseError) -> Bool {
         let record = try record(database)

@@ -204,6 +204,7 @@ extension Operations {
     ) throws(DatabaseError) {
         try state.pointee.checkUsable()
         try checkCounted(try record(database), database)
+        guard try checkRange(database, from, to) else { return }
         let (first, count) = try countedRange(database, from: from, to: to)
         guard count > 0 else { return }
         let tree = try state.pointee.tree(database).pointee
