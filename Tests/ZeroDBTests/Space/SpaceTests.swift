@@ -129,6 +129,51 @@ struct SpaceTests {
 
     // MARK: Trees
 
+    /// A read transaction, to keep several of.
+    private final class Reader {
+        let transaction: ReadTransaction
+
+        init(_ environment: Environment) throws { transaction = try environment.beginRead() }
+    }
+
+    @Test(
+        "What was written after a snapshot and freed is reused while that is being read",
+        arguments: [1, 10])
+    func reusesBetweenSnapshots(_ readerCount: Int) throws {
+        let environment = try open { $0.logSize = 1 << 30 }
+        let keys = 3000
+        try environment.write { transaction throws in
+            for number in 0..<keys { try transaction.put("key \(number)", value(number, 300)) }
+        }
+        try environment.checkpoint()
+        let before = try environment.info().pageCount
+        let commits = 6000
+        var readers: [Reader] = []
+        var expected: [[Int: [UInt8]]] = []
+        var newest: [Int: [UInt8]] = [:]
+        for commit in 0..<commits {
+            if commit % (commits / readerCount) == 0 {
+                readers.append(try Reader(environment))
+                expected.append(newest)
+            }
+            let changed = value(commit, 300)
+            try environment.write { try $0.put("key \(commit % 50)", changed) }
+            newest[commit % 50] = changed
+        }
+        // Each snapshot has the pages of the hot keys for itself, and keeps those freed with them.
+        let after = try environment.info().pageCount
+        #expect(after - before < before / 2 + UInt64(readerCount) * 200)
+        for (reader, changed) in zip(readers, expected) {
+            for number in 0..<keys {
+                #expect(
+                    try reader.transaction.get("key \(number)") == changed[number]
+                        ?? value(number, 300))
+            }
+        }
+        readers.removeAll()
+        #expect(try environment.verify().problems == 0)
+    }
+
     @Test("A tree that has lost nine tenths of its entries has lost most of its leaves")
     func mergesSparseLeaves() throws {
         for valueSize in [20, 150, 600] {
