@@ -53,6 +53,10 @@ package final class Store: @unchecked Sendable {
 
     /// A failure in the background, until a call of the host's has said that writing is over.
     let untoldFailure = Locked<DatabaseError?>(nil)
+    /// Whether a call of the host's has said that writing is over.
+    private let isPoisonTold = Atomic<Bool>(false)
+    /// The newest commit of this process that did not wait for the disk. Under the writer's lock.
+    var newestUnawaited: UInt64 = 0
     /// Whether read transactions were ended that their threads may still look at.
     let keepsMap = Atomic<Bool>(false)
 
@@ -164,6 +168,10 @@ package final class Store: @unchecked Sendable {
         guard !options.isReadOnly else { return }
         guard shared.poison == 0 else {
             if let failure = untoldFailure.withLock({ $0 }) { throw failure }
+            // Another process has found the disk failing, and no call of this one has said so.
+            guard newestUnawaited > shared.checkpoint, !isPoisonTold.load(ordering: .relaxed)
+            else { return }
+            try checkPoison()
             return
         }
         // Failures leave the log, which holds what was committed. The own share goes first: of
@@ -272,6 +280,8 @@ package final class Store: @unchecked Sendable {
     /// Notes a failure after which what is on disk is unknown (invariant 3).
     func poison(_ error: DatabaseError) -> DatabaseError {
         shared.poison = error.systemError == 0 ? EIO : error.systemError
+        // A failure in the background is kept as untold.
+        isPoisonTold.store(true, ordering: .relaxed)
         report(.error, "\(error.message); the environment at \(path) refuses to write from now on")
         return DatabaseError(
             .panic,
@@ -283,6 +293,7 @@ package final class Store: @unchecked Sendable {
     func checkPoison() throws(DatabaseError) {
         let error = shared.poison
         guard error == 0 else {
+            isPoisonTold.store(true, ordering: .relaxed)
             untoldFailure.withLock { $0 = nil }
             throw DatabaseError(
                 .panic,

@@ -347,6 +347,7 @@ struct Commit {
         let isNext = shared.visible == id - 1
         let hasUnloggedBefore = unloggedBefore > shared.visible
         store.state.pointee.notePages(meta.pointee.pageCount)
+        if durability != .full { store.newestUnawaited = id }
         shared.publishTip(meta.pointee, freeList)
         switch (durability, isLogged) {
         case (.full, true): return .flush(meta.pointee.logEnd)

@@ -404,4 +404,31 @@ struct FailedFlushSimulationTests {
             seed += 1
         }
     }
+
+    @Test(
+        "A process with commits that did not wait hears of a failed flush of another when it closes",
+        arguments: [Durability.full, .relaxed, .none])
+    func tellsOfAnothersFailureAtClose(_ durability: Durability) throws {
+        let disk = SimulatedDisk(directories: ["/machine"], isRecording: false)
+        var options = EnvironmentOptions()
+        options.usesThread = false
+        options.maxSize = UInt64(SimulatedMemory.capacity)
+        let environments = try (1...2).map {
+            try Environment(
+                path: "/machine/env", options: options,
+                fileSystem: SimulatedProcess(disk, number: $0))
+        }
+        try environments[0].write { try $0.put("key", "before") }
+        var transaction = try environments[1].beginWrite(durability: durability)
+        try transaction.put("key", "value")
+        try transaction.commit()
+        disk.arm(Trap(number: 1, effect: .fail(5), calls: [.sync]))
+        #expect(throws: DatabaseError.self) {
+            try environments[0].write { try $0.put("another", "value") }
+        }
+        disk.arm(nil)
+        var found: DatabaseError.Code?
+        do throws(DatabaseError) { try environments[1].close() } catch { found = error.code }
+        #expect(found == (durability == .full ? nil : .panic))
+    }
 }
