@@ -48,8 +48,7 @@ fi
 # What a target is made of besides its own file.
 parts() {
 	case $1 in
-	data | log | lock) echo Tests/Fuzz/FuzzProgram.swift \
-		Tests/Simulator/Disk/{MemoryFileSystem,PathFileSystem,DiskJournal,CraftedImage}.swift ;;
+	data | log | lock) echo Tests/Fuzz/FuzzProgram.swift Tests/Simulator/{Disk,Support}/*.swift ;;
 	calls) echo Tests/Fuzz/Calls/*.swift Tests/Simulator/Model/*.swift \
 		Tests/Simulator/Support/SeededGenerator.swift "$build/CZeroDBABI.o" ;;
 	processes) echo Tests/Simulator/{Schedule,Disk,Support}/*.swift ;;
