@@ -53,7 +53,6 @@ extension Commit {
             }
             frames.pointee.joinLevel()
         }
-        countFreeList()
         // A damaged tree can free pages that are free: no such state may become the tip.
         guard meta.pointee.freePages <= meta.pointee.pageCount else {
             throw DatabaseError(
@@ -80,16 +79,18 @@ extension Commit {
         min(Self.reserveMax, 8 + transaction.pointee.meta.pageCount / 64)
     }
 
-    /// Makes the file longer if it has few free pages.
+    /// Counts what the free list has now, and makes the file longer if it has few free pages.
     private func keepReserve() throws(DatabaseError) {
-        guard !isDiskFull else { return }
         countFreeList()
+        guard !isDiskFull else { return }
         let meta = withUnsafeMutablePointer(to: &transaction.pointee.meta) { $0 }
         let reserve = reserve
         guard meta.pointee.freePages < reserve, freeList.room > 0,
             meta.pointee.pageCount + reserve < store.pagesMax / 2
         else { return }
-        _ = freeList.give(try FreeTree.extendFile(by: reserve, meta, store))
+        if freeList.give(try FreeTree.extendFile(by: reserve, meta, store)) {
+            meta.pointee.freeListAvailable += UInt32(truncatingIfNeeded: reserve)
+        }
     }
 
     /// Leaves the last free pages of a file that cannot grow to transactions which need no more pages
