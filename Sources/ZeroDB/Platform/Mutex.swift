@@ -76,10 +76,9 @@ final class Condition: @unchecked Sendable {
     func broadcast() { pthread_cond_broadcast(handle) }
 }
 
-/// A value that one thread at a time can use.
-final class Locked<Value>: @unchecked Sendable {
-    private let mutex = Mutex()
-    private let value: UnsafeMutablePointer<Value>
+/// Where a value is that threads share; a subclass says by which lock.
+class SharedValue<Value>: @unchecked Sendable {
+    fileprivate let value: UnsafeMutablePointer<Value>
 
     init(_ initial: sending Value) {
         value = .allocate(capacity: 1)
@@ -90,6 +89,11 @@ final class Locked<Value>: @unchecked Sendable {
         value.deinitialize(count: 1)
         value.deallocate()
     }
+}
+
+/// A value that one thread at a time can use.
+final class Locked<Value>: SharedValue<Value>, @unchecked Sendable {
+    private let mutex = Mutex()
 
     /// Runs a body that has the value for itself. It must not use the same lock again.
     func withLock<Result, Failure: Error>(
@@ -103,19 +107,7 @@ final class Locked<Value>: @unchecked Sendable {
 
 /// A value that all environments of the process share. One lock guards all such values: a thread that
 /// forks takes it, so that the child finds each value whole and the lock free.
-final class ProcessWide<Value>: @unchecked Sendable {
-    private let value: UnsafeMutablePointer<Value>
-
-    init(_ initial: sending Value) {
-        value = .allocate(capacity: 1)
-        value.initialize(to: initial)
-    }
-
-    deinit {
-        value.deinitialize(count: 1)
-        value.deallocate()
-    }
-
+final class ProcessWide<Value>: SharedValue<Value>, @unchecked Sendable {
     /// Runs a body that has the value for itself. It must not lock anything.
     func withLock<Result, Failure: Error>(
         _ body: (inout Value) throws(Failure) -> Result

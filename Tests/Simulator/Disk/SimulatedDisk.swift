@@ -31,8 +31,8 @@ final class SimulatedDisk: @unchecked Sendable {
 
     /// By which its files are told from another disk's.
     let device = devices.add(1, ordering: .relaxed).newValue
-    private let mutex: UnsafeMutablePointer<pthread_mutex_t>
-    private let changed: UnsafeMutablePointer<pthread_cond_t>
+    private let mutex = Mutex()
+    private let changed = Condition()
     // All below under `mutex`.
     private var files: [String: File]
     private var directories: Set<String>
@@ -65,24 +65,13 @@ final class SimulatedDisk: @unchecked Sendable {
         self.directories = directories.union([""])
         nextInode = (files.values.map(\.inode).max() ?? 0) + 1
         self.isRecording = isRecording
-        mutex = .allocate(capacity: 1)
-        pthread_mutex_init(mutex, nil)
-        changed = .allocate(capacity: 1)
-        pthread_cond_init(changed, nil)
-    }
-
-    deinit {
-        pthread_cond_destroy(changed)
-        changed.deallocate()
-        pthread_mutex_destroy(mutex)
-        mutex.deallocate()
     }
 
     private func locked<Result, Failure: Error>(
         _ body: () throws(Failure) -> Result
     ) throws(Failure) -> Result {
-        pthread_mutex_lock(mutex)
-        defer { pthread_mutex_unlock(mutex) }
+        mutex.lock()
+        defer { mutex.unlock() }
         return try body()
     }
 
@@ -131,7 +120,7 @@ final class SimulatedDisk: @unchecked Sendable {
             locks[key] = locks[key]?.filter { $0.key % SimulatedProcess.countMax != process }
         }
         for file in files.values { file.volatile?.detach(process) }
-        pthread_cond_broadcast(changed)
+        changed.broadcast()
     }
 
     private func checkAlive(_ process: Int) throws(DatabaseError) {
@@ -165,8 +154,8 @@ final class SimulatedDisk: @unchecked Sendable {
         _ kind: SeamCall, _ process: Int, _ name: String, onFault: (Trap) -> Void = { _ in },
         _ body: () throws(DatabaseError) -> Result
     ) throws(DatabaseError) -> Result {
-        pthread_mutex_lock(mutex)
-        defer { pthread_mutex_unlock(mutex) }
+        mutex.lock()
+        defer { mutex.unlock() }
         let hit = try enter(kind, process)
         if let hit, case .fail(let error) = hit.effect {
             onFault(hit)
@@ -338,12 +327,12 @@ final class SimulatedDisk: @unchecked Sendable {
             let key = LockedByte(inode: file.inode, byte: byte)
             if mode == .unlocked {
                 locks[key]?[handle] = nil
-                pthread_cond_broadcast(changed)
+                changed.broadcast()
                 return true
             }
             while isLocked(key, against: handle, mode) {
                 guard wait else { return false }
-                pthread_cond_wait(changed, mutex)
+                changed.wait(with: mutex)
                 try checkAlive(process)
             }
             locks[key, default: [:]][handle] = mode
@@ -378,7 +367,7 @@ final class SimulatedDisk: @unchecked Sendable {
     func close(handle: Int) {
         locked {
             for key in locks.keys { locks[key]?[handle] = nil }
-            pthread_cond_broadcast(changed)
+            changed.broadcast()
         }
     }
 }

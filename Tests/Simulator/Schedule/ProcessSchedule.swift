@@ -28,8 +28,8 @@ final class ProcessSchedule: @unchecked Sendable {
     /// Chooses what happens next. Runs on the thread of the process that is asked.
     private let choose: (Decision) -> Choice
     private let disk: SimulatedDisk
-    private let mutex: UnsafeMutablePointer<pthread_mutex_t>
-    private let changed: UnsafeMutablePointer<pthread_cond_t>
+    private let mutex = Mutex()
+    private let changed = Condition()
     // All below under `mutex`, or by the process whose turn it is.
     private var turn = 0
     private var isFinished: [Bool] = []
@@ -47,17 +47,6 @@ final class ProcessSchedule: @unchecked Sendable {
     init(on disk: SimulatedDisk, choose: @escaping (Decision) -> Choice) {
         self.disk = disk
         self.choose = choose
-        mutex = .allocate(capacity: 1)
-        pthread_mutex_init(mutex, nil)
-        changed = .allocate(capacity: 1)
-        pthread_cond_init(changed, nil)
-    }
-
-    deinit {
-        pthread_cond_destroy(changed)
-        changed.deallocate()
-        pthread_mutex_destroy(mutex)
-        mutex.deallocate()
     }
 
     /// Runs the program of each process to its end. The first begins.
@@ -74,16 +63,16 @@ final class ProcessSchedule: @unchecked Sendable {
     }
 
     private func awaitTurn(_ process: Int) {
-        pthread_mutex_lock(mutex)
-        while turn != process { pthread_cond_wait(changed, mutex) }
-        pthread_mutex_unlock(mutex)
+        mutex.lock()
+        while turn != process { changed.wait(with: mutex) }
+        mutex.unlock()
     }
 
     private func giveTurn(to process: Int) {
-        pthread_mutex_lock(mutex)
+        mutex.lock()
         turn = process
-        pthread_cond_broadcast(changed)
-        pthread_mutex_unlock(mutex)
+        changed.broadcast()
+        mutex.unlock()
     }
 
     private func others(than process: Int, evenWaiting: Bool = false) -> [Int] {

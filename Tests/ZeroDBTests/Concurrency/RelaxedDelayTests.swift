@@ -42,31 +42,22 @@ struct RelaxedDelayTests {
 /// Flushes of one file that last until a test lets them go, and a count of all others.
 private final class HeldFlushes: @unchecked Sendable {
     private let file: String
-    private let mutex = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
-    private let changed = UnsafeMutablePointer<pthread_cond_t>.allocate(capacity: 1)
+    private let mutex = Mutex()
+    private let changed = Condition()
     // Under `mutex`.
     private var isHolding = false
     private var heldCount = 0
 
     /// Passes only if something is wrong.
-    private static let secondsMax = 20
+    private static let secondsMax: UInt64 = 20
 
     init(file: String) {
         self.file = file
-        pthread_mutex_init(mutex, nil)
-        pthread_cond_init(changed, nil)
-    }
-
-    deinit {
-        pthread_cond_destroy(changed)
-        changed.deallocate()
-        pthread_mutex_destroy(mutex)
-        mutex.deallocate()
     }
 
     private func locked<Result>(_ body: () -> Result) -> Result {
-        pthread_mutex_lock(mutex)
-        defer { pthread_mutex_unlock(mutex) }
+        mutex.lock()
+        defer { mutex.unlock() }
         return body()
     }
 
@@ -75,7 +66,7 @@ private final class HeldFlushes: @unchecked Sendable {
     func letGo() {
         locked {
             isHolding = false
-            pthread_cond_broadcast(changed)
+            changed.broadcast()
         }
     }
 
@@ -86,21 +77,13 @@ private final class HeldFlushes: @unchecked Sendable {
     func waitForFlush(_ condition: () -> Bool) -> Bool { wait(condition) }
 
     private func wait(_ condition: () -> Bool) -> Bool {
-        var until = timespec()
-        clock_gettime(CLOCK_REALTIME, &until)
-        until.tv_sec += Self.secondsMax
+        let end = SystemCall.monotonicNanoseconds() + Self.secondsMax * 1_000_000_000
         return locked {
             while !condition() {
                 // Now and then without being told: what a flush does shows after it.
-                var next = timespec()
-                clock_gettime(CLOCK_REALTIME, &next)
-                guard next.tv_sec < until.tv_sec else { return false }
-                next.tv_nsec += 5_000_000
-                if next.tv_nsec >= 1_000_000_000 {
-                    next.tv_nsec -= 1_000_000_000
-                    next.tv_sec += 1
-                }
-                pthread_cond_timedwait(changed, mutex, &next)
+                let now = SystemCall.monotonicNanoseconds()
+                guard now < end else { return false }
+                changed.wait(with: mutex, until: now + 5_000_000)
             }
             return true
         }
@@ -111,8 +94,8 @@ private final class HeldFlushes: @unchecked Sendable {
         locked {
             guard isHolding else { return }
             heldCount += 1
-            pthread_cond_broadcast(changed)
-            while isHolding { pthread_cond_wait(changed, mutex) }
+            changed.broadcast()
+            while isHolding { changed.wait(with: mutex) }
             heldCount -= 1
         }
     }
