@@ -141,10 +141,13 @@ extension StoreState {
     /// inherited may have counted itself in one.
     private struct Free {
         var states: [UnsafeMutablePointer<StoreState>] = []
+        /// Those of the parent, which are kept for no use: they are not lost memory to a checker of it.
+        private var abandoned: [UnsafeMutablePointer<StoreState>] = []
         var forkGeneration: UInt32 = 0
 
         mutating func forgetParents() {
             guard forkGeneration != zp_fork_generation() else { return }
+            abandoned += states
             states = []
             forkGeneration = zp_fork_generation()
         }
