@@ -338,6 +338,8 @@ int zp_range_is_locked(int fd, off_t start, off_t length) {
 }
 
 const int zp_unnamed_file = O_TMPFILE;
+const int zp_seek_data = SEEK_DATA;
+const int zp_seek_hole = SEEK_HOLE;
 
 int zp_hold_cancellation(void) {
     int before = PTHREAD_CANCEL_ENABLE;

@@ -116,6 +116,27 @@ struct events {
     char message[500];
 };
 
+/* Files with the names of segments, of 1 TiB that nobody wrote, take as long as what is in them. */
+static void holes_in_files_of_the_log_are_not_read(void) {
+    enum { SEGMENTS = 200 };
+    char path[PATH_BYTES];
+    leave_to_recover(10);
+    for (unsigned i = 0; i < SEGMENTS; i++) {
+        snprintf(path, sizeof(path), "env/log/%016" PRIx64 ".log", ((uint64_t)i + 1) << 40);
+        FILE *file = fopen(path, "wb");
+        REQUIRE(file != NULL);
+        /* Something at the beginning, and before the end of what a segment may have. */
+        for (unsigned place = 0; place < 2; place++) {
+            REQUIRE(fseeko(file, place == 0 ? 5000 : (off_t)1 << 29, SEEK_SET) == 0);
+            REQUIRE(fwrite("something", 1, 9, file) == 9);
+        }
+        REQUIRE(ftruncate(fileno(file), (off_t)1 << 40) == 0 && fclose(file) == 0);
+    }
+    zdb_env *env = open_env("env");
+    expect_entries(env, 10);
+    close_env(env);
+}
+
 static void note_event(void *context, uint32_t level, const char *message) {
     struct events *events = (struct events *)context;
     events->count++;
@@ -168,6 +189,7 @@ static const struct test tests[] = {
     TEST(a_log_that_was_cut_off_is_reported),
     TEST(a_damaged_record_with_good_ones_behind_it_is_reported),
     TEST(files_that_do_not_belong_to_the_log_do_no_harm),
+    TEST(holes_in_files_of_the_log_are_not_read),
     TEST(a_recovery_is_reported),
     TEST(a_record_that_was_cut_off_is_warned_of_once),
 };

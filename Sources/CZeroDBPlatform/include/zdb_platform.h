@@ -161,6 +161,10 @@ int zp_open_at(int directory, const char *path, int flags, unsigned mode);
 /** The flag of open() for a file without a name in the directory that the path names. */
 extern const int zp_unnamed_file;
 
+/** The whences of lseek() that find data and holes (SEEK_DATA, SEEK_HOLE). */
+extern const int zp_seek_data;
+extern const int zp_seek_hole;
+
 /** Renames a file in a directory to a name that no file has. Returns 0 or an errno, EEXIST if one has it. */
 int zp_rename_to_new(int directory, const char *from, const char *to);
 

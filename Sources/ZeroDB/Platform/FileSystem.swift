@@ -108,6 +108,12 @@ protocol StorageFile: AnyObject, Sendable {
     func read(into buffer: UnsafeMutableRawBufferPointer, at offset: UInt64)
         throws(DatabaseError) -> Int
 
+    /// The next part of the file that may hold something else than zeros, from a byte offset on. What is
+    /// between such parts are holes, which take no room on the disk.
+    ///
+    /// - Returns: nil if there is none.
+    func dataRange(from offset: UInt64) throws(DatabaseError) -> Range<UInt64>?
+
     /// Waits until what was written, and the size it needs, is on stable storage.
     func sync() throws(DatabaseError)
 
@@ -220,6 +226,11 @@ extension StorageFile {
     ) {}
 
     func writeOut() throws(DatabaseError) {}
+
+    func dataRange(from offset: UInt64) throws(DatabaseError) -> Range<UInt64>? {
+        let size = try size()
+        return offset < size ? offset..<size : nil
+    }
 
     func allocate(from start: UInt64, to size: UInt64) throws(DatabaseError) {
         if try self.size() < size { try truncate(to: size) }

@@ -228,6 +228,17 @@ final class PosixFile: StorageFile {
 
     func size() throws(DatabaseError) -> UInt64 { UInt64(max(0, try status().st_size)) }
 
+    func dataRange(from offset: UInt64) throws(DatabaseError) -> Range<UInt64>? {
+        let size = try size()
+        guard offset < size, let start = off_t(exactly: offset) else { return nil }
+        let data = lseek(descriptor, start, zp_seek_data)
+        if data < 0 && errno == ENXIO { return nil }
+        // A file system that knows no holes has the rest.
+        guard data >= start, UInt64(data) < size else { return offset..<size }
+        let hole = lseek(descriptor, data, zp_seek_hole)
+        return UInt64(data)..<(hole > data ? min(UInt64(hole), size) : size)
+    }
+
     func isRegular() throws(DatabaseError) -> Bool { try status().st_mode & S_IFMT == S_IFREG }
 
     func identity() throws(DatabaseError) -> FileIdentity {

@@ -136,7 +136,9 @@ struct LogReader: ~Copyable {
         if let segment {
             let rest = UnsafeRawBufferPointer(
                 rebasing: bytes[Int(position - segment.base)...])
-            if let witness = findWitness(rest, from: position) { return "\(what), but \(witness)" }
+            if let witness = findWitness(rest, [0..<rest.count], from: position) {
+                return "\(what), but \(witness)"
+            }
         }
         let nextBase = segment?.end ?? LogSegment.firstBase
         for base in try directory.bases()
@@ -150,8 +152,8 @@ struct LogReader: ~Copyable {
 
     /// Looks for proof in a file that is named as a segment and that replay has not come to. As
     /// records prove themselves, they count even if the file is not whole; other files with such a
-    /// name do no harm.
-    private func findWitness(
+    /// name do no harm. Holes in it are not read.
+    private mutating func findWitness(
         inSegment base: UInt64, nextBase: UInt64
     ) throws(DatabaseError) -> String? {
         let name = LogSegment.name(base: base)
@@ -164,16 +166,29 @@ struct LogReader: ~Copyable {
             throw error
         }
         defer { file.close() }
+        let start = UInt64(LogSegment.headerSize)
         let size = try file.size()
-        guard size > UInt64(LogSegment.headerSize) else { return nil }
-        let records = UnsafeMutableRawBufferPointer.allocate(
-            byteCount: Int(
-                min(size - UInt64(LogSegment.headerSize), LogSegmentHeader.capacityLimit)),
-            alignment: 8)
-        defer { records.deallocate() }
-        let count = try file.read(into: records, at: UInt64(LogSegment.headerSize))
-        let found = UnsafeRawBufferPointer(rebasing: records[..<count])
-        if let witness = findWitness(found, from: base) { return witness }
+        guard size > start else { return nil }
+        let length = Int(min(size - start, LogSegmentHeader.capacityLimit))
+        var written: [Range<Int>] = []
+        while let range = try file.dataRange(from: start + UInt64(written.last?.upperBound ?? 0)) {
+            let lower = Int(range.lowerBound - start)
+            let upper = Int(min(range.upperBound - start, UInt64(length)))
+            guard lower < upper else { break }
+            written.append(lower..<upper)
+        }
+        // Zeros that nobody touches take no memory.
+        guard let memory = calloc(1, length) else {
+            throw DatabaseError(systemError: ENOMEM, "read \(length) bytes of \(name)")
+        }
+        defer { free(memory) }
+        for range in written {
+            _ = try file.read(
+                into: UnsafeMutableRawBufferPointer(start: memory + range.lowerBound, count: range.count),
+                at: start + UInt64(range.lowerBound))
+        }
+        let found = UnsafeRawBufferPointer(start: memory, count: length)
+        if let witness = findWitness(found, written, from: base) { return witness }
         guard base > nextBase, try LogSegment.isWhole(file, base: base, meta: meta) else {
             return nil
         }
@@ -182,6 +197,8 @@ struct LogReader: ~Copyable {
 
     /// How often the bytes that are searched for a witness may be summed, all in all.
     private static let witnessPasses = 8
+    /// What may be summed beyond that, of the records of sparse files, which are longer than their data.
+    private var holeBytesLeft = LogSegmentHeader.capacityLimit
 
     /// Looks for a record that was written when the log was known to be on disk beyond its end.
     ///
@@ -194,28 +211,34 @@ struct LogReader: ~Copyable {
     ///
     /// - Parameters:
     ///   - bytes: of the log.
+    ///   - written: the parts of them that are not known to be zeros.
     ///   - start: the position of the first of them, a multiple of 8.
-    private func findWitness(_ bytes: UnsafeRawBufferPointer, from start: UInt64) -> String? {
-        var offset = 0
-        var bytesLeft = UInt64(bytes.count) * UInt64(Self.witnessPasses)
-        while offset + LogRecord.headerSize <= bytes.count {
-            defer { offset += 8 }
-            let rest = UnsafeRawBufferPointer(rebasing: bytes[offset...])
-            // Before the checksum, which takes longer: most records in recycled space are older.
-            guard let header = rest.baseAddress,
-                header.littleEndian(8, as: UInt32.self) == LogRecord.magic,
-                header.littleEndian(40, as: UInt64.self) > transaction,
-                header.littleEndian(56, as: UInt64.self) > position,
-                let length = LogRecord.length(at: rest, position: start &+ UInt64(offset))
-            else { continue }
-            guard length <= bytesLeft else { return nil }
-            bytesLeft -= length
-            guard
-                let record = LogRecord(
-                    rest, position: start &+ UInt64(offset), seed: meta.checksumSeed)
-            else { continue }
-            return "transaction \(record.transaction) at position \(record.position) was "
-                + "written when that was known to be on disk"
+    private mutating func findWitness(
+        _ bytes: UnsafeRawBufferPointer, _ written: [Range<Int>], from start: UInt64
+    ) -> String? {
+        var bytesLeft = written.reduce(0) { $0 + UInt64($1.count) } * UInt64(Self.witnessPasses)
+        for range in written {
+            var offset = range.lowerBound & ~7
+            while offset < range.upperBound, offset + LogRecord.headerSize <= bytes.count {
+                defer { offset += 8 }
+                let rest = UnsafeRawBufferPointer(rebasing: bytes[offset...])
+                // Before the checksum, which takes longer: most records in recycled space are older.
+                guard let header = rest.baseAddress,
+                    header.littleEndian(8, as: UInt32.self) == LogRecord.magic,
+                    header.littleEndian(40, as: UInt64.self) > transaction,
+                    header.littleEndian(56, as: UInt64.self) > position,
+                    let length = LogRecord.length(at: rest, position: start &+ UInt64(offset))
+                else { continue }
+                guard length <= bytesLeft + holeBytesLeft else { return nil }
+                holeBytesLeft -= length - min(length, bytesLeft)
+                bytesLeft -= min(length, bytesLeft)
+                guard
+                    let record = LogRecord(
+                        rest, position: start &+ UInt64(offset), seed: meta.checksumSeed)
+                else { continue }
+                return "transaction \(record.transaction) at position \(record.position) was "
+                    + "written when that was known to be on disk"
+            }
         }
         return nil
     }
