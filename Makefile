@@ -33,15 +33,16 @@ PYTHON := $(VENV)/bin/python
 PIP := $(PYTHON) -m pip --quiet --disable-pip-version-check
 DEMO_ENVIRONMENT := build/demo.zdb
 
-# The command-line programs to build and install, by their SwiftPM product names.
-TOOLS :=
+# The command-line program, and the names that it is installed under besides.
+TOOL := build/bin/zerodb
+TOOL_NAMES := zerodb-check zerodb-stat
 
 .PHONY: all help lib stage install uninstall demo test test-swift test-assertions test-c test-differential \
-	test-python test-format differential docs \
+	test-python test-format test-tools differential docs \
 	crash-test stress check-exports test-tsan test-asan fuzz test-valgrind bench readpath lint lint-house lint-headers \
 	lint-man lint-python lint-shell lint-swift format clean deps-test deps-demo
 
-all: lib
+all: lib $(TOOL)
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 18
@@ -60,14 +61,15 @@ LIBRARY_SOURCES := Makefile Package.swift zerodb.map $(shell find include Source
 # The Swift standard library is linked in and hidden behind the version script, so that users
 # of the library need no Swift. These flags are here and not in Package.swift because SwiftPM
 # refuses unsafe flags in a package that others depend on.
-LIBRARY_FLAGS = --configuration release --product zerodb-c --disable-local-rpath \
-	-Xswiftc -static-stdlib -Xswiftc -use-ld=lld \
+STATIC_FLAGS = --configuration release --disable-local-rpath -Xswiftc -static-stdlib \
+	-Xswiftc -use-ld=lld
+LIBRARY_FLAGS = $(STATIC_FLAGS) --product zerodb-c \
 	-Xlinker '--version-script=$(CURDIR)/zerodb.map' \
 	-Xlinker -soname=$(SONAME) \
 	-Xlinker --gc-sections \
 	-Xlinker --no-undefined
 
-lib: $(LIBRARY) $(STRIPPED_LIBRARY) ## build libzerodb.so (the default)
+lib: $(LIBRARY) $(STRIPPED_LIBRARY) ## build libzerodb.so
 
 $(LIBRARY): $(LIBRARY_SOURCES)
 	@scripts/deps.sh build
@@ -79,21 +81,32 @@ $(STRIPPED_LIBRARY): $(LIBRARY)
 	@mkdir -p $(@D)
 	@$(STRIP) --strip-unneeded -o $@ $<
 
+# ---------------------------------------------------------------------- tool
+
+# Like the library, the program needs no Swift where it is installed.
+$(TOOL): $(LIBRARY_SOURCES)
+	@scripts/deps.sh build
+	$(SWIFT) build $(SWIFTFLAGS) $(STATIC_FLAGS) --product zerodb -Xlinker --gc-sections
+	@mkdir -p $(@D)
+	@$(STRIP) -o $@ .build/release/zerodb
+	@for shell in bash zsh fish; do \
+		$@ --generate-completion-script $$shell >$@.$$shell || exit 1; done
+
 # ------------------------------------------------------------------- install
 
-INSTALL_VARIABLES = VERSION='$(VERSION)' SONAME='$(SONAME)' TOOLS='$(TOOLS)'
+INSTALL_VARIABLES = VERSION='$(VERSION)' SONAME='$(SONAME)' TOOL='$(TOOL)' TOOL_NAMES='$(TOOL_NAMES)'
 
 stage: $(STAGE)/.done ## install into build/stage, for the tests and the demo
 
 # The staged library keeps its symbols, and its zerodb.pc names directories relative to its own, so
 # that the tree can be moved and its path may contain spaces.
-$(STAGE)/.done: $(LIBRARY) pkgconfig/zerodb.pc.in scripts/install.sh $(wildcard man/*)
+$(STAGE)/.done: $(LIBRARY) $(TOOL) pkgconfig/zerodb.pc.in scripts/install.sh $(wildcard man/*)
 	@rm -rf $(STAGE)
 	@$(INSTALL_VARIABLES) LIBRARY='$(LIBRARY)' DESTDIR='$(CURDIR)' PREFIX='/$(STAGE)' \
 		PC_PREFIX='$${pcfiledir}/../..' scripts/install.sh >/dev/null
 	@touch $@
 
-install: lib ## install library, header, zerodb.pc, tools and man pages
+install: lib $(TOOL) ## install library, header, zerodb.pc, tools and man pages
 	@$(INSTALL_VARIABLES) LIBRARY='$(STRIPPED_LIBRARY)' DESTDIR='$(DESTDIR)' \
 		PREFIX='$(PREFIX)' LIBDIR='$(LIBDIR)' INCLUDEDIR='$(INCLUDEDIR)' \
 		BINDIR='$(BINDIR)' MANDIR='$(MANDIR)' scripts/install.sh
@@ -166,9 +179,10 @@ docs: $(LIBRARY) ## build the Swift documentation into build/docs
 
 # ------------------------------------------------------------------- testing
 
-test: deps-test test-swift test-assertions test-c test-differential test-python test-format check-exports ## run every test
+test: deps-test test-swift test-assertions test-c test-differential test-python test-format test-tools \
+	check-exports ## run every test
 	@echo
-	@echo 'All tests passed: Swift, C, LMDB compared, Python, file format, exported symbols.'
+	@echo 'All tests passed: Swift, C, LMDB compared, Python, file format, tools, exported symbols.'
 
 deps-test:
 	@scripts/deps.sh build c differential python demo
@@ -196,6 +210,9 @@ test-python: $(VENV)/.zerodb $(VENV)/.test ## the tests of the Python package
 
 test-format: $(VENV)/.zerodb $(VENV)/.test $(VENV)/.test-format ## an independent reader of the files
 	$(PYTHON) -m pytest Tests/format
+
+test-tools: stage $(VENV)/.zerodb $(VENV)/.test ## the command-line program, as users run it
+	ZERODB_STAGE='$(CURDIR)/$(STAGE)' $(PYTHON) -m pytest Tests/tools
 
 check-exports: $(LIBRARY) $(STRIPPED_LIBRARY) ## exports, dependencies and size of libzerodb.so
 	@scripts/check-exports.sh $(STRIPPED_LIBRARY) $(SONAME) include/zerodb.h
@@ -254,7 +271,7 @@ readpath: stage ## system calls, locks and allocations of reads
 # ------------------------------------------------------------ lint and format
 
 SWIFT_FILES := Package.swift $(wildcard Sources Tests examples/swift)
-PYTHON_FILES := bindings/python examples/python Tests/format scripts/lint-man.py \
+PYTHON_FILES := bindings/python examples/python Tests/format Tests/tools scripts/lint-man.py \
 	scripts/lint_house.py scripts/lint_layers.py scripts/test_lint.py
 RUFF = $(PYTHON) -m ruff
 
@@ -274,7 +291,7 @@ lint-headers:
 # mandoc is welcome, not required.
 lint-man: $(VENV)/.created
 	@$(PYTHON) scripts/lint-man.py
-	@if command -v mandoc >/dev/null; then mandoc -T lint -W warning man/zerodb.3; fi
+	@if command -v mandoc >/dev/null; then mandoc -T lint -W warning man/*.[1-8]; fi
 
 lint-swift:
 	@scripts/deps.sh build
@@ -288,7 +305,8 @@ lint-python: $(VENV)/.test $(VENV)/.test-format $(VENV)/.lint
 	$(RUFF) check $(PYTHON_FILES)
 	$(RUFF) format --check $(PYTHON_FILES)
 	MYPYPATH=bindings/python/src $(PYTHON) -m mypy --strict \
-		--exclude '^bindings/python/build/' $(PYTHON_FILES)
+		--exclude '^bindings/python/build/' $(filter-out Tests/tools,$(PYTHON_FILES))
+	MYPYPATH=bindings/python/src $(PYTHON) -m mypy --strict Tests/tools
 
 # shellcheck is welcome, not required.
 lint-shell:

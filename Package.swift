@@ -12,6 +12,12 @@ let package = Package(
         .library(name: "ZeroDB", targets: ["ZeroDB"]),
         // The C library, installed as libzerodb.so (see the Makefile for the link flags).
         .library(name: "zerodb-c", type: .dynamic, targets: ["CZeroDBABI"]),
+        // The command-line program, installed as zerodb, zerodb-check and so on.
+        .executable(name: "zerodb", targets: ["ZeroDBTool"]),
+    ],
+    dependencies: [
+        // For the program only: who depends on the library does not get it.
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.5.0")
     ],
     targets: [
         // include/zerodb.h, the truth about the C ABI.
@@ -22,6 +28,13 @@ let package = Package(
         .target(name: "ZeroDB", dependencies: ["CZeroDBPlatform"], swiftSettings: strict),
         .target(
             name: "CZeroDBABI", dependencies: ["ZeroDB", "CZeroDB", "CZeroDBPlatform"],
+            swiftSettings: strict),
+        .executableTarget(
+            name: "ZeroDBTool",
+            dependencies: [
+                "ZeroDB", "CZeroDB",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ],
             swiftSettings: strict),
         // What the tests simulate crashes with. It has no tests of its own, and is a test target so
         // that only tests build it: it uses the engine through `@testable`.

@@ -2,18 +2,27 @@
 # Installs the files of ZeroDB, or removes them with --uninstall. Called by the Makefile.
 #
 # Variables: LIBRARY (the file to install; not for --uninstall), VERSION, SONAME, PREFIX;
-# optional: DESTDIR, LIBDIR, INCLUDEDIR, BINDIR, MANDIR, TOOLS (names of built programs),
-# PC_PREFIX (the prefix in zerodb.pc, ${pcfiledir}/../.. in a tree that may move).
+# optional: DESTDIR, LIBDIR, INCLUDEDIR, BINDIR, MANDIR, TOOL (the built program, with its
+# completions beside it), TOOL_NAMES (its other names), PC_PREFIX (the prefix in zerodb.pc,
+# ${pcfiledir}/../.. in a tree that may move).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 : "${VERSION:?}" "${SONAME:?}" "${PREFIX:?}"
 : "${DESTDIR:=}" "${LIBDIR:=$PREFIX/lib}" "${INCLUDEDIR:=$PREFIX/include}"
-: "${BINDIR:=$PREFIX/bin}" "${MANDIR:=$PREFIX/share/man}" "${TOOLS:=}" "${PC_PREFIX:=$PREFIX}"
+: "${BINDIR:=$PREFIX/bin}" "${MANDIR:=$PREFIX/share/man}" "${TOOL:=}" "${TOOL_NAMES:=}"
+: "${PC_PREFIX:=$PREFIX}"
 
 readonly library_file=libzerodb.so.$VERSION
 shopt -s nullglob
 manual_pages=(man/*.[1-8])
+
+# Where shells look for completions of commands.
+declare -A completions=(
+    [bash]="$PREFIX/share/bash-completion/completions/zerodb"
+    [zsh]="$PREFIX/share/zsh/site-functions/_zerodb"
+    [fish]="$PREFIX/share/fish/vendor_completions.d/zerodb.fish"
+)
 
 # put MODE SOURCE DESTINATION
 put() {
@@ -43,7 +52,7 @@ pkgconfig_file() {
 }
 
 install_files() {
-    local generated page tool
+    local generated page name shell
     generated=$(mktemp)
     # shellcheck disable=SC2064 # the present name, not the one at the exit
     trap "rm -f '$generated'" EXIT
@@ -54,15 +63,20 @@ install_files() {
     link "$SONAME" "$LIBDIR/libzerodb.so"
     put 644 include/zerodb.h "$INCLUDEDIR/zerodb.h"
     put 644 "$generated" "$LIBDIR/pkgconfig/zerodb.pc"
-    for tool in $TOOLS; do put 755 ".build/release/$tool" "$BINDIR/$tool"; done
+    if [ -n "$TOOL" ]; then
+        put 755 "$TOOL" "$BINDIR/zerodb"
+        for name in $TOOL_NAMES; do link zerodb "$BINDIR/$name"; done
+        for shell in "${!completions[@]}"; do put 644 "$TOOL.$shell" "${completions[$shell]}"; done
+    fi
     for page in "${manual_pages[@]}"; do put 644 "$page" "$(manual_destination "$page")"; done
 }
 
 uninstall_files() {
-    local file page tool
+    local file page name
     local files=("$LIBDIR/libzerodb.so" "$LIBDIR/$SONAME" "$LIBDIR/$library_file"
         "$INCLUDEDIR/zerodb.h" "$LIBDIR/pkgconfig/zerodb.pc")
-    for tool in $TOOLS; do files+=("$BINDIR/$tool"); done
+    for name in zerodb $TOOL_NAMES; do files+=("$BINDIR/$name"); done
+    files+=("${completions[@]}")
     for page in "${manual_pages[@]}"; do files+=("$(manual_destination "$page")"); done
     for file in "${files[@]}"; do
         if [ -e "$DESTDIR$file" ] || [ -L "$DESTDIR$file" ]; then

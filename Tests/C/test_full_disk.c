@@ -43,7 +43,7 @@ static bool mount_small_disk(void) {
     if (user != 0) map_user("/proc/self/uid_map", user);
     char options[32];
     snprintf(options, sizeof options, "size=%dm", DISK_MIB);
-    return mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 && mkdir("disk", 0700) == 0 &&
+    return mount("none", "/", "none", MS_REC | MS_PRIVATE, NULL) == 0 && mkdir("disk", 0700) == 0 &&
            mount("tmpfs", "disk", "tmpfs", 0, options) == 0 && chdir("disk") == 0;
 }
 

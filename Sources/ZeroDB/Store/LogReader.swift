@@ -183,9 +183,9 @@ struct LogReader: ~Copyable {
         }
         defer { free(memory) }
         for range in written {
-            _ = try file.read(
-                into: UnsafeMutableRawBufferPointer(start: memory + range.lowerBound, count: range.count),
-                at: start + UInt64(range.lowerBound))
+            let part = UnsafeMutableRawBufferPointer(
+                start: memory + range.lowerBound, count: range.count)
+            _ = try file.read(into: part, at: start + UInt64(range.lowerBound))
         }
         let found = UnsafeRawBufferPointer(start: memory, count: length)
         if let witness = findWitness(found, written, from: base) { return witness }

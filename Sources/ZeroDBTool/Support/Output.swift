@@ -1,0 +1,46 @@
+@preconcurrency import Glibc
+
+/// What the commands print.
+enum Output {
+    /// Writes a line.
+    static func write(_ line: String, to stream: UnsafeMutablePointer<FILE>? = stdout) {
+        guard let stream else { return }
+        fputs(line.hasSuffix("\n") ? line : line + "\n", stream)
+    }
+
+    /// Lines of a name and what it is, with the second in a column.
+    static func write(table rows: [(String, String)]) {
+        let width = rows.map(\.0.count).max() ?? 0
+        for (name, value) in rows {
+            write("  " + name + String(repeating: " ", count: width - name.count + 2) + value)
+        }
+    }
+
+    /// A number of bytes, as people read it: "23.5 MiB".
+    static func bytes(_ count: UInt64) -> String {
+        let units = ["bytes", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"]
+        let unit = count == 0 ? 0 : (63 - count.leadingZeroBitCount) / 10
+        guard unit > 0 else { return count == 1 ? "1 byte" : "\(count) bytes" }
+        let whole = count >> (10 * UInt64(unit))
+        let rest = (count >> (10 * UInt64(unit - 1)) & 1023) * 10 / 1024
+        return "\(whole).\(rest) \(units[unit])"
+    }
+
+    /// A number and what it counts: "1 page", "2 pages".
+    static func count(_ number: UInt64, _ one: String, _ many: String? = nil) -> String {
+        "\(number) \(number == 1 ? one : many ?? one + "s")"
+    }
+
+    /// Bytes of a name, as text where they are text that a terminal can show.
+    static func name(_ bytes: [UInt8]) -> String {
+        let text = String(decoding: bytes, as: UTF8.self)
+        let isText =
+            Array(text.utf8) == bytes
+            && text.unicodeScalars.allSatisfy { $0.properties.generalCategory != .control }
+        if isText { return "\"\(text)\"" }
+        return "0x"
+            + bytes.map { byte in
+                (byte < 16 ? "0" : "") + String(byte, radix: 16)
+            }.joined()
+    }
+}

@@ -1,0 +1,79 @@
+"""The installed program, and environments to try it on."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO
+
+import pytest
+
+import zerodb
+
+STAGE = Path(os.environ["ZERODB_STAGE"])
+
+Run = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    """Runs a program of the installation in the folder of the test."""
+
+    def run(
+        name: str, *arguments: str, output: IO[str] | int = subprocess.PIPE
+    ) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [STAGE / "bin" / name, *arguments],
+            cwd=tmp_path,
+            stdout=output,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+    return run
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """A closed environment of a thousand entries in two databases."""
+    with zerodb.open(tmp_path / "env") as environment:
+        fill(environment)
+    return tmp_path / "env"
+
+
+def fill(environment: zerodb.Environment) -> None:
+    """Puts what the tests look for."""
+    with environment.begin(write=True) as transaction:
+        named = transaction.db("named", create=True)
+        for number in range(500):
+            key = b"key%04d" % number
+            transaction.put(key, b"value" * 20)
+            transaction.put(key, b"other", db=named)
+
+
+def leave(path: Path) -> None:
+    """Makes an environment in a process that ends without closing it."""
+    program = (
+        "import os, sys, zerodb\n"
+        "sys.path.insert(0, sys.argv[1])\n"
+        "from conftest import fill\n"
+        "environment = zerodb.open(sys.argv[2])\n"
+        "fill(environment)\n"
+        "os._exit(0)\n"
+    )
+    folder = str(Path(__file__).parent)
+    subprocess.run([sys.executable, "-c", program, folder, str(path)], check=True, timeout=60)
+
+
+def contents(path: Path) -> dict[str, bytes]:
+    """All files of an environment but the one that running programs share."""
+    return {
+        str(file.relative_to(path)): file.read_bytes()
+        for file in sorted(path.rglob("*"))
+        if file.is_file() and file.name != "lock.zdb"
+    }

@@ -1,0 +1,170 @@
+"""zerodb check, as a user runs it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+import zerodb
+from conftest import STAGE, Run, contents, leave
+
+PAGE_SIZE = 4096
+
+
+def damage(path: Path, page: int) -> None:
+    """Changes a byte of a page."""
+    with (path / "data.zdb").open("r+b") as file:
+        file.seek(page * PAGE_SIZE + 1000)
+        byte = file.read(1)
+        file.seek(-1, os.SEEK_CUR)
+        file.write(bytes([byte[0] ^ 0x40]))
+
+
+def used_page(path: Path) -> int:
+    """A page that says that it is a leaf."""
+    data = (path / "data.zdb").read_bytes()
+    pages = range(2, len(data) // PAGE_SIZE)
+    found = [page for page in pages if data[page * PAGE_SIZE + 24] == 2]
+    return found[0]
+
+
+def test_a_sound_environment(run: Run, path: Path) -> None:
+    before = contents(path)
+    result = run("zerodb-check", "env")
+    assert (result.returncode, result.stderr) == (0, "")
+    assert "1000 entries" in result.stdout
+    assert result.stdout.endswith("It is sound.\n")
+    assert contents(path) == before
+
+
+def test_the_name_and_the_command_are_one_program(run: Run, path: Path) -> None:
+    assert path.is_dir()
+    assert run("zerodb", "check", "env").stdout == run("zerodb-check", "env").stdout
+
+
+def test_a_damaged_page_is_named(run: Run, path: Path) -> None:
+    page = used_page(path)
+    damage(path, page)
+    before = contents(path)
+    result = run("zerodb-check", "env")
+    assert result.returncode == 1
+    assert f"page {page} at byte {page * PAGE_SIZE} of data.zdb" in result.stdout
+    assert "It is damaged" in result.stdout
+    assert contents(path) == before
+
+
+def test_json_says_the_same(run: Run, path: Path) -> None:
+    sound = json.loads(run("zerodb-check", "--json", "env").stdout)
+    assert (sound["state"], sound["entries"], sound["problems"]) == ("sound", 1000, [])
+    page = used_page(path)
+    damage(path, page)
+    result = run("zerodb-check", "--json", "env")
+    damaged = json.loads(result.stdout)
+    assert (result.returncode, damaged["state"]) == (1, "damaged")
+    assert page in [problem.get("page") for problem in damaged["problems"]]
+
+
+def test_quiet_prints_nothing(run: Run, path: Path) -> None:
+    result = run("zerodb-check", "--quiet", "env")
+    assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
+    damage(path, used_page(path))
+    result = run("zerodb-check", "-q", "env")
+    assert (result.returncode, result.stdout, result.stderr) == (1, "", "")
+
+
+def test_what_does_not_open_because_of_damage(run: Run, path: Path) -> None:
+    with (path / "data.zdb").open("r+b") as file:
+        for copy in (0, PAGE_SIZE // 2):
+            file.seek(copy + 100)
+            file.write(b"\xff" * 40)
+    result = run("zerodb-check", "env")
+    assert result.returncode == 1
+    assert "page 0 (meta) at byte 0 of data.zdb" in result.stderr
+    result = run("zerodb-check", "--json", "env")
+    assert (result.returncode, json.loads(result.stdout)["state"]) == (1, "damaged")
+
+
+@pytest.mark.parametrize("kind", ["absent", "empty", "foreign", "file"])
+def test_what_is_no_environment(run: Run, tmp_path: Path, kind: str) -> None:
+    target = tmp_path / "env"
+    if kind == "file":
+        target.write_text("text")
+    elif kind != "absent":
+        target.mkdir()
+    if kind == "foreign":
+        (target / "data.zdb").write_bytes(b"something else" * 1000)
+    before = sorted(tmp_path.rglob("*"))
+    result = run("zerodb-check", "env")
+    assert (result.returncode, result.stdout) == (2, "")
+    assert result.stderr.startswith("zerodb check: ")
+    assert "env" in result.stderr
+    # Nothing has been made.
+    assert sorted(tmp_path.rglob("*")) == before
+    assert json.loads(run("zerodb-check", "--json", "env").stdout)["state"] == "unchecked"
+
+
+def test_an_environment_in_use(run: Run, path: Path) -> None:
+    with zerodb.open(path) as environment, environment.begin(write=True) as transaction:
+        transaction[b"unfinished"] = b""
+        result = run("zerodb-check", "env")
+        assert (result.returncode, result.stderr) == (0, "")
+        assert "1000 entries" in result.stdout
+
+
+def test_a_log_to_replay(run: Run, tmp_path: Path) -> None:
+    leave(tmp_path / "env")
+    before = contents(tmp_path / "env")
+    result = run("zerodb-check", "env")
+    assert result.returncode == 2
+    assert "replay" in result.stderr
+    assert contents(tmp_path / "env") == before
+    result = run("zerodb-check", "--recover", "env")
+    assert (result.returncode, result.stderr) == (0, "")
+    assert "1000 entries" in result.stdout
+    assert run("zerodb-check", "env").returncode == 0
+
+
+def test_the_output_cannot_be_written(run: Run, path: Path) -> None:
+    assert path.is_dir()
+    with Path("/dev/full").open("w") as full:
+        result = run("zerodb-check", "env", output=full)
+    assert result.returncode == 2
+    assert "cannot write the output" in result.stderr
+
+
+@pytest.mark.parametrize("arguments", [[], ["env", "env"], ["--frob", "env"], ["--json"]])
+def test_wrong_arguments(run: Run, path: Path, arguments: list[str]) -> None:
+    assert path.is_dir()
+    result = run("zerodb-check", *arguments)
+    assert (result.returncode, result.stdout) == (2, "")
+    assert "Usage: zerodb check" in result.stderr
+
+
+def test_help_and_version(run: Run) -> None:
+    for arguments in (["--help"], ["check", "--help"], ["help", "check"], ["--version"]):
+        result = run("zerodb", *arguments)
+        assert (result.returncode, result.stderr) == (0, "")
+    assert run("zerodb", "--version").stdout == f"zerodb {zerodb.library_version}\n"
+    assert "exit status" in run("zerodb", "check", "--help").stdout
+
+
+def test_pages_and_completions_are_installed(run: Run) -> None:
+    pages = STAGE / "share/man/man1"
+    assert {page.name for page in pages.iterdir()} == {
+        f"{program.name}.1" for program in (STAGE / "bin").iterdir()
+    }
+    scripts = {
+        "bash": "share/bash-completion/completions/zerodb",
+        "zsh": "share/zsh/site-functions/_zerodb",
+        "fish": "share/fish/vendor_completions.d/zerodb.fish",
+    }
+    for shell, script in scripts.items():
+        assert "check" in (STAGE / script).read_text()
+        if shutil.which(shell):
+            subprocess.run([shell, "-n", STAGE / script], check=True)
+    assert run("zerodb-check", "--help").returncode == 0
