@@ -152,8 +152,8 @@ private struct FuzzData {
         }
         image.meta.free = CraftedImage.tree(
             image.appendLeaf(entries), depth: 1, entries: UInt64(entries.count))
-        image.meta.availablePages = UInt64(input.byte()) % image.meta.pageCount
-        image.meta.pendingPages = UInt64(input.byte()) % image.meta.pageCount
+        image.meta.availablePages = UInt64(input.byte()) % max(image.meta.pageCount, 1)
+        image.meta.pendingPages = UInt64(input.byte()) % max(image.meta.pageCount, 1)
         image.meta.youngPages = min(image.meta.pendingPages, UInt64(input.byte()))
     }
 
@@ -163,7 +163,8 @@ private struct FuzzData {
         if input.byte() % 3 == 0 {
             var children: [PageReference] = []
             for _ in 0..<(1 + input.below(20)) {
-                let number = 2 + UInt64(input.byte()) % (image.meta.pageCount - 2)
+                // The number of pages may have been changed to anything.
+                let number = 2 + UInt64(input.byte()) % (max(image.meta.pageCount, 3) - 2)
                 children.append(
                     PageReference(number: number, transaction: image.page(number).transaction))
             }

@@ -66,7 +66,16 @@ extension Store {
                         + "open in the environment at \(path)")
             }
             let error = writerSemaphore.wait(until: min(end, now + Self.lookAgainDelay))
-            if error == 0 { return }
+            if error == 0 {
+                // The one before it may have been ended by the closing.
+                do throws(DatabaseError) {
+                    try checkStillOpen()
+                } catch {
+                    writerSemaphore.signal()
+                    throw error
+                }
+                return
+            }
             guard error == ETIMEDOUT else {
                 throw DatabaseError(systemError: error, "wait for the writer of \(path)")
             }
