@@ -180,6 +180,13 @@ struct PageSource {
         try check(
             start, length: Page.headerSize + Int(pointer.length), as: reference,
             kind: "overflow run")
+        let encoding: UInt16 = start.littleEndian(Format.OverflowHeader.encoding)
+        guard encoding == 0 else {
+            throw DatabaseError(
+                .unsupported, page: reference.number,
+                "the value in page \(reference.number) is encoded in a way, \(encoding), that this "
+                    + "library does not know; use a newer one")
+        }
         remember(reference)
     }
 

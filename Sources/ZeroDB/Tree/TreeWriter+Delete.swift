@@ -23,6 +23,7 @@ extension TreeWriter {
         var entryCount: UInt64 = 1
         if !tree.pointee.isValueTree {
             guard let value = leaf.value(index) else { throw source.badEntry(leaf) }
+            tree.pointee.record.digest -= try digest(ofEntry: index, of: leaf, value)
             switch value.kind {
             case .inline: break
             case .overflow: release(OverflowPointer(at: value.bytes))
