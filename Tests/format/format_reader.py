@@ -18,13 +18,13 @@ from format_records import (
     BRANCH,
     COUNTED,
     COUNTED_BRANCH,
+    DIGESTS,
     DUPLICATES,
     FIXED_VALUES,
     HEADER_SIZE,
     INLINE_VALUE,
     INLINE_VALUES,
     INTEGER_KEYS,
-    DIGESTS,
     LEAF,
     META_PAGES,
     OVERFLOW,
@@ -325,9 +325,7 @@ class Environment:
         require(record.digest == digest, f"{name}: a wrong digest")
         return values
 
-    def read_value(
-        self, tree: Tree, where: str, key: bytes, kind: int, stored: bytes
-    ) -> bytes:
+    def read_value(self, tree: Tree, where: str, key: bytes, kind: int, stored: bytes) -> bytes:
         """The value that a leaf's entry has or leads to."""
         if kind == INLINE_VALUE:
             return stored

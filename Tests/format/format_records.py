@@ -177,11 +177,9 @@ class TreeRecord:
     def parse(cls, data: bytes, what: str) -> TreeRecord:
         """From the 80 bytes that are stored."""
         require(len(data) == TREE_RECORD_SIZE, f"{what}: a tree record of {len(data)} bytes")
-        record = cls(
-            Reference.parse(u64(data, 0)),
-            *struct.unpack_from("<5QBBHHxxQ", data, 8),
-            digest=u128(data, TREE_PLACE_SIZE),
-        )
+        place = struct.unpack_from("<5QBBHHxxQ", data, 8)
+        fields: tuple[int, ...] = (*place, u128(data, TREE_PLACE_SIZE))
+        record = cls(Reference.parse(u64(data, 0)), *fields)
         check_flags(record.flags, what)
         require(record.key_width in (0, 4, 8), f"{what}: keys of {record.key_width} bytes")
         require(record.flags & INTEGER_KEYS or not record.key_width, f"{what}: a width of keys")

@@ -76,9 +76,7 @@ def main() -> None:
     blocks: dict[str, list[str]] = {}
     end = found.meta.page_count * size
     blocks["0"] = [
-        line
-        for page in (0, 1)
-        for line in dump(data, page * size, page * size + size // 2)
+        line for page in (0, 1) for line in dump(data, page * size, page * size + size // 2)
     ]
     shown = [n for n, use in sorted(found.uses.items()) if not use.startswith(("free", "meta"))]
     for number in shown:

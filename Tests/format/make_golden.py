@@ -10,7 +10,7 @@ from pathlib import Path
 
 from environments import copy, read
 from format_records import META_PAGES, database_digest, values_digest
-from golden import FLAGS, FORMAT_1, content, content_after_log, few_values, pack, texts
+from golden import FLAGS, FORMAT_1, content, content_after_log, pack
 from library import CREATE, Transaction, call
 
 import zerodb
@@ -49,7 +49,7 @@ def fill(path: Path) -> None:
 
 
 def log(path: Path) -> Path:
-    """Makes the changes that are in the log only; returns a copy of the environment with them."""
+    """Makes the changes that are in the log only; returns a copy with them."""
     with zerodb.open(path, threads=False) as env:
         with writing(env) as txn:
             txn.put(0, b"key/000", b"replaced")
@@ -77,15 +77,12 @@ def describe(before: int) -> str:
     """The lines of content.txt."""
     after = 0
     lines = []
-    flags = dict(FLAGS, made=0)
-    flags[b"made"], flags[b"renamed"] = FLAGS[b"pairs"], FLAGS[b"to rename"]
+    flags = {**FLAGS, b"made": FLAGS[b"pairs"], b"renamed": FLAGS[b"to rename"]}
     for name, values in sorted(content_after_log().items()):
         digest = values_digest(values)
         entries = sum(len(v) if isinstance(v, set) else 1 for v in values.values())
         after += database_digest(name, flags[name], digest)
-        lines.append(
-            f"database {name.hex() or '-'} {flags[name]} {entries} {digest:032x}"
-        )
+        lines.append(f"database {name.hex() or '-'} {flags[name]} {entries} {digest:032x}")
     return "\n".join([f"environment {before:032x} {after % (1 << 128):032x}", *lines]) + "\n"
 
 

@@ -19,8 +19,8 @@ from format_records import (
     INTEGER_VALUES,
     REVERSE_KEYS,
     REVERSE_VALUES,
-    FormatError,
     TREE_RECORD_SIZE,
+    FormatError,
     TreeRecord,
     Value,
 )

@@ -119,7 +119,7 @@ def copy_with_wrong_digest(path: Path) -> Path:
     data = bytearray(segment.read_bytes())
     record = found.records[-1]
     place = data.index(struct.pack("<Q", record.checksum))
-    assert u64(data, place + 40) == record.transaction
+    assert u64(bytes(data), place + 40) == record.transaction
     data[place + 64] ^= 1
     digest = xxhash.xxh3_64_intdigest(
         bytes(data[place + 8 : place + record.length]), seed=found.seed

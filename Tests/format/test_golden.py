@@ -37,12 +37,12 @@ def test_the_golden_files_have_every_kind_of_page() -> None:
     found, data, _ = golden()
     starts = [number * found.page_size for number in tree_pages(found)]
     # Behind the first page of an overflow run there are no headers.
-    kinds = {
+    types = {
         (data[start + 24], u16(data, start + 26))
         for start in starts
         if "overflow" not in found.uses[start // found.page_size]
     }
-    assert kinds == {
+    assert types == {
         (BRANCH, 0),
         (BRANCH, COUNTED_BRANCH),
         (LEAF, 0),
@@ -76,11 +76,11 @@ def test_the_golden_files_contain_what_was_put_there(tmp_path: Path) -> None:
     expected = {}
     digest = 0
     for line in lines[1:]:
-        _, name, flags, entries, database = line.split()
+        _, name, flags, count, hexadecimal = line.split()
         plain = b"" if name == "-" else bytes.fromhex(name)
-        assert values_digest(after[plain]) == int(database, 16)
-        digest += database_digest(plain, int(flags), int(database, 16))
-        expected[plain] = int(entries), int(database, 16)
+        assert values_digest(after[plain]) == int(hexadecimal, 16)
+        digest += database_digest(plain, int(flags), int(hexadecimal, 16))
+        expected[plain] = int(count), int(hexadecimal, 16)
     assert expected.keys() == after.keys()
     assert lines[0].split()[1:] == [f"{found.meta.digest:032x}", f"{digest % DIGESTS:032x}"]
 
@@ -94,9 +94,9 @@ def test_the_golden_files_contain_what_was_put_there(tmp_path: Path) -> None:
         report = env.verify()
         assert report.problems == 0, report.first_problem
         with env.begin() as txn:
-            for name, (entries, database) in expected.items():
-                stat = txn.stat(txn.db(name) if name else None)
-                assert (stat.entries, stat.digest) == (entries, database)
+            for known, counts in expected.items():
+                stat = txn.stat(txn.db(known) if known else None)
+                assert (stat.entries, stat.digest) == counts
 
 
 def test_packing_leaves_out_zeros_only() -> None:

@@ -127,7 +127,8 @@ struct DigestTests {
     }
 
     @Test(
-        "A value that is filled in place counts as it is at the end", arguments: [10, 5000, 100_000])
+        "A value that is filled in place counts as it is at the end",
+        arguments: [10, 5000, 100_000])
     func reserved(count: Int) throws {
         let environment = try Environment.inMemory()
         let put = try Environment.inMemory()

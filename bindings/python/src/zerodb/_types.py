@@ -81,7 +81,7 @@ class EnvironmentInfo:
     environment_id: bytes
     """16 random bytes from the creation of the environment."""
     digest: int
-    """128 bits for all that the databases contain, with their names and flags: the same in every
+    """128 bits for all that the databases contain, with names and flags: the same in every
     environment with the same content, such as a copy, whatever its page size and history. It
     guards against faults, not against attackers."""
 
