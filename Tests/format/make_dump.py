@@ -49,8 +49,9 @@ def dump(data: bytes, start: int, end: int) -> list[str]:
     starred = False
     for offset in range(start, end, 16):
         row = data[offset : offset + 16]
-        if not any(row):
-            previous, starred = row, False
+        # Behind a star even zeros are shown: they end the repetition.
+        if not any(row) and not starred:
+            previous = row
             continue
         if row == previous:
             if not starred:
@@ -101,13 +102,20 @@ def main() -> None:
 
     pattern = r"(?s)(### (?:Pages? (\d+)|`?log/)[^\n]*\n)(\n)```\n.*?\n```"
     tail = re.sub(pattern, replace, tail)
+    meta = found.meta
+    for before, number in (
+        ("seed of the checksums of pages and log records,", found.seed),
+        ("record with the\nchecksum", meta.log_checksum),
+        ("free list has the checksum", meta.free_list_checksum),
+    ):
+        words = r"\s".join(map(re.escape, before.split()))
+        tail = re.sub(rf"({words}\s)`0x[0-9a-f]+`", rf"\1`{number:#x}`", tail)
     DOCUMENT.write_text(head + "## An environment, byte by byte" + tail, encoding="utf-8")
     for key in blocks.keys() - used:
         print(f"the document has no section for page {key}")
     free = [(n, use) for n, use in sorted(found.uses.items()) if use.startswith("free")]
     for number, use in free:
         print(f"page {number}: {use}")
-    meta = found.meta
     print(f"seed {found.seed:#x}, log end {meta.log_end:#x}, checksum {meta.log_checksum:#x}")
     print(f"free list {meta.free_list_checksum:#x}, digest {meta.digest:032x}")
 

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from environments import copy, read
+from format_log import LOG_HEADER_SIZE
 from format_records import META_PAGES, database_digest, values_digest
 from golden import FLAGS, FORMAT_1, content, content_after_log, pack
 from library import CREATE, Transaction, call
@@ -46,6 +47,14 @@ def fill(path: Path) -> None:
                 txn.put(0, b"note", value)
         with writing(env) as txn:
             txn.delete(0, b"note")
+    # What is free for the durable state, and what is not, is in the free list then.
+    for _ in range(2):
+        with zerodb.open(path, threads=False) as env:
+            for value in (b"1", b"2"):
+                with writing(env) as txn:
+                    txn.put(0, b"note", value)
+            with writing(env) as txn:
+                txn.delete(0, b"note")
 
 
 def log(path: Path) -> Path:
@@ -102,8 +111,12 @@ def main() -> None:
                 data[number * page_size : (number + 1) * page_size] = bytes(page_size)
         FORMAT_1.mkdir(parents=True, exist_ok=True)
         (FORMAT_1 / "data.zdb.sparse").write_bytes(pack(bytes(data)))
-        segment = (copied / "log" / LOG_NAME).read_bytes()
-        (FORMAT_1 / f"{LOG_NAME}.sparse").write_bytes(pack(segment))
+        segment = bytearray((copied / "log" / LOG_NAME).read_bytes())
+        # The base of the segment is the length of its header.
+        segment[LOG_HEADER_SIZE : found.meta.log_end] = bytes(
+            found.meta.log_end - LOG_HEADER_SIZE
+        )
+        (FORMAT_1 / f"{LOG_NAME}.sparse").write_bytes(pack(bytes(segment)))
         (FORMAT_1 / "content.txt").write_text(describe(found.meta.digest), encoding="utf-8")
     size = sum(file.stat().st_size for file in FORMAT_1.iterdir())
     print(f"{FORMAT_1}: {size} bytes")

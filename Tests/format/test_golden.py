@@ -88,7 +88,7 @@ def test_the_golden_files_contain_what_was_put_there(tmp_path: Path) -> None:
     (path / "log").mkdir(parents=True)
     (path / "data.zdb").write_bytes(data)
     (path / "log" / LOG_NAME).write_bytes(segment)
-    with zerodb.open(path, create=False) as env:
+    with zerodb.open(path) as env:
         assert env.info().recovered_records == len(found.records)
         assert env.info().digest == digest % DIGESTS
         report = env.verify()

@@ -9,6 +9,7 @@ extension TreeWriter {
         guard tree.pointee.depth > 0 else { return false }
         let position = try TreeRead.descend(source, tree.pointee, to: key, path: path)
         guard position.found else { return false }
+        if tree.pointee.keepsDigest { prefetchFound() }
         try touchPath()
         try removeFound()
         return true

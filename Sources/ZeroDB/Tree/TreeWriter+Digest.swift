@@ -1,3 +1,5 @@
+import CZeroDBPlatform
+
 /// The digest of what a tree contains, kept up to date by its changes.
 extension TreeWriter {
     /// What a pair adds to the digest; nothing in trees that are no databases.
@@ -17,6 +19,18 @@ extension TreeWriter {
     ) -> ContentDigest {
         if field.kind == .overflow { return OverflowPointer(at: field.bytes).digest }
         return digest(key, UnsafeRawBufferPointer(start: field.bytes, count: field.count))
+    }
+
+    /// Asks for the memory of the value that the path leads to: it is soon hashed, and was looked at as
+    /// far as its key.
+    @inline(__always)
+    func prefetchFound() {
+        let step = path[tree.pointee.depth - 1]
+        let leaf = Page(step.page, size: pageSize)
+        let entry = leaf.base + Page.offset(UnsafeRawPointer(leaf.slot(step.index)))
+        zp_prefetch(entry + 64)
+        zp_prefetch(entry + 128)
+        zp_prefetch(entry + 192)
     }
 
     /// What an entry of a leaf has added, with all its values.

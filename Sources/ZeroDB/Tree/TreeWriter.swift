@@ -64,6 +64,7 @@ struct TreeWriter {
             return .exists(
                 try TreeRead.value(source, leaf, position.index, tree.pointee.record))
         }
+        if position.found, tree.pointee.keepsDigest { prefetchFound() }
         try touchPath()
         let added = digest(key, value)
         let stored = try store(value, keyLength: key.count, added)
