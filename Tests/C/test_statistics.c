@@ -276,9 +276,10 @@ static void the_same_content_has_the_same_digest(void) {
     zdb_txn *txn = begin_write(env);
     zdb_db_stat stat;
     get_stat(txn, ZDB_MAIN_DB, &stat);
-    check_digests(HERE, stat.digest, (zdb_digest){0, 0});
+    zdb_digest none = {0, 0};
+    check_digests(HERE, stat.digest, none);
     put_numbered(txn, ZDB_MAIN_DB, 1000);
-    put_overflow(txn, ZDB_MAIN_DB, 5);
+    put_overflow(txn, ZDB_MAIN_DB, 5000);
     commit(txn);
 
     zdb_env_options options;
@@ -287,7 +288,7 @@ static void the_same_content_has_the_same_digest(void) {
     zdb_env *other = open_env_with("other", &options);
     for (unsigned i = 0; i < 3; i++) {
         txn = begin_write(other);
-        put_overflow(txn, ZDB_MAIN_DB, 5);
+        put_overflow(txn, ZDB_MAIN_DB, 5000);
         put_numbered(txn, ZDB_MAIN_DB, 1000);
         put_text(txn, ZDB_MAIN_DB, "more", "text");
         zdb_val key = {"more", 4};

@@ -182,10 +182,10 @@ struct PageSource {
             kind: "overflow run")
         let encoding: UInt16 = start.littleEndian(Format.OverflowHeader.encoding)
         guard encoding == 0 else {
-            throw DatabaseError(
-                .unsupported, page: reference.number,
-                "the value in page \(reference.number) is encoded in a way, \(encoding), that this "
-                    + "library does not know; use a newer one")
+            // An environment that has such values says so by a feature.
+            throw corrupted(
+                reference.number, "overflow run",
+                "its value has the encoding \(encoding), which this library does not know")
         }
         remember(reference)
     }

@@ -55,6 +55,8 @@ extension TreeWriter {
         let leaf = Page(path[step].page, size: pageSize)
         let count = TreeRead.entryCount(leaf, range, tree.pointee.record)
         let hasDuplicates = tree.pointee.record.flags.contains(.duplicates)
+        // All of it is hashed, in another order than it lies in.
+        if range.count > 4 { leaf.prefetch() }
         for index in range {
             guard let value = leaf.value(index) else { throw source.badEntry(leaf) }
             tree.pointee.record.digest -= try digest(ofEntry: index, of: leaf, value)

@@ -1,5 +1,12 @@
 import CZeroDBPlatform
 
+extension Page {
+    /// Asks for the memory of the whole page.
+    func prefetch() {
+        for line in stride(from: 0, to: size, by: 64) { zp_prefetch(base + line) }
+    }
+}
+
 /// The digest of what a tree contains, kept up to date by its changes.
 extension TreeWriter {
     /// What a pair adds to the digest; nothing in trees that are no databases.

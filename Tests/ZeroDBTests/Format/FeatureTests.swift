@@ -88,7 +88,7 @@ struct FeatureTests {
         image.address(run).storeLittleEndian(UInt16(1), at: Format.OverflowHeader.encoding)
         image.reseal(run)
         let crafted = try open()
-        expectFailure(.unsupported) { _ = try crafted.read { try $0.get("key") } }
+        expectFailure(.corrupted) { _ = try crafted.read { try $0.get("key") } }
         #expect(try crafted.verify().problems > 0)
         try crafted.close()
     }
