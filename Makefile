@@ -38,7 +38,7 @@ TOOL := build/bin/zerodb
 TOOL_NAMES := zerodb-check zerodb-stat
 
 .PHONY: all help lib stage install uninstall demo test test-swift test-assertions test-c test-differential \
-	test-python test-format test-tools differential docs \
+	test-python test-format test-tools golden format-dump differential docs \
 	crash-test stress check-exports test-tsan test-asan fuzz test-valgrind bench readpath lint lint-house lint-headers \
 	lint-man lint-python lint-shell lint-swift format clean deps-test deps-demo
 
@@ -213,6 +213,14 @@ test-format: $(VENV)/.zerodb $(VENV)/.test $(VENV)/.test-format ## an independen
 
 test-tools: stage $(VENV)/.zerodb $(VENV)/.test ## the command-line program, as users run it
 	ZERODB_STAGE='$(CURDIR)/$(STAGE)' $(PYTHON) -m pytest Tests/tools
+
+# Until format version 1 is released. After that the files stay as they are.
+golden: $(VENV)/.zerodb $(VENV)/.test $(VENV)/.test-format ## write the golden files of the format anew
+	$(PYTHON) Tests/format/make_golden.py
+
+# The text beside the dump is to be compared with it by hand.
+format-dump: $(VENV)/.zerodb $(VENV)/.test $(VENV)/.test-format ## dump the example of docs/FORMAT.md anew
+	$(PYTHON) Tests/format/make_dump.py
 
 check-exports: $(LIBRARY) $(STRIPPED_LIBRARY) ## exports, dependencies and size of libzerodb.so
 	@scripts/check-exports.sh $(STRIPPED_LIBRARY) $(SONAME) include/zerodb.h

@@ -39,7 +39,7 @@ let package = Package(
         // What the tests simulate crashes with. It has no tests of its own, and is a test target so
         // that only tests build it: it uses the engine through `@testable`.
         .testTarget(
-            name: "Simulator", dependencies: ["ZeroDB"], exclude: ["README.md"],
+            name: "Simulator", dependencies: ["ZeroDB", "CZeroDBPlatform"], exclude: ["README.md"],
             swiftSettings: strict),
         .testTarget(
             name: "ZeroDBTests", dependencies: ["ZeroDB", "CZeroDBPlatform", "Simulator"],

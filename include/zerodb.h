@@ -288,6 +288,16 @@ int zdb_env_sync(zdb_env *env);
  *  ZDB_PANIC; an errno. */
 int zdb_env_checkpoint(zdb_env *env);
 
+/** What a database or an environment contains, as a number of 128 bits: the same content has the
+ *  same digest, whatever the page size, the machine and the history, so that a copy, a restored
+ *  backup or an import is compared by one number. A database's is that of its pairs of key and
+ *  value; an environment's that of its databases with their names and flags. It guards against
+ *  faults, not against attackers: content with a given digest can be made. */
+typedef struct zdb_digest {
+    uint64_t low;  /**< the low 64 bits */
+    uint64_t high; /**< the high 64 bits */
+} zdb_digest;
+
 /** What zdb_env_info() tells about an environment. */
 typedef struct zdb_info {
     size_t struct_size;          /**< in: sizeof(zdb_info) */
@@ -313,6 +323,7 @@ typedef struct zdb_info {
     uint64_t recovered_bytes;    /**< bytes of log they took */
     uint64_t recovery_ns;        /**< how long that took, nanoseconds */
     uint8_t environment_id[16];  /**< random, set at creation */
+    zdb_digest digest;           /**< of the environment after last_txn_id */
 } zdb_info;
 
 /** Fills *info. Set info->struct_size first. O(readers). */
@@ -353,14 +364,16 @@ typedef struct zdb_verify_report {
     uint64_t entries;        /**< in the main and all named databases */
     uint64_t databases;      /**< named databases */
     uint64_t problems;       /**< 0: the environment is sound */
+    zdb_digest digest;       /**< of the environment, counted anew from all entries */
 } zdb_verify_report;
 
 /** Called for each problem that zdb_env_verify() finds. `page` is UINT64_MAX if the problem is
  *  not in a single page; `message` is valid during the call. */
 typedef void (*zdb_verify_fn)(void *context, uint64_t page, const char *message);
 
-/** Reads every page of the newest snapshot: checksums, structure, key order, counts, and that
- *  every page is reachable from exactly one place. Readers and the writer go on meanwhile.
+/** Reads every page of the newest snapshot: checksums, structure, key order, counts, that
+ *  every page is reachable from exactly one place, and that the content has the digest that is
+ *  recorded of it. Readers and the writer go on meanwhile.
  *
  *  @param on_problem  called for each problem on this thread; may be NULL.
  *  @param report      may be NULL. Set its struct_size first.
@@ -528,6 +541,7 @@ typedef struct zdb_db_stat {
     uint64_t overflow_pages;  /**< pages in overflow runs */
     uint32_t flags;           /**< ZDB_DUPSORT, ... */
     uint32_t reserved;        /**< 0 */
+    zdb_digest digest;        /**< of its pairs of key and value; 0 if it is empty */
 } zdb_db_stat;
 
 /** Fills *stat. Set stat->struct_size first. */

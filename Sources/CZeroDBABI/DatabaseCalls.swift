@@ -84,7 +84,8 @@ private func store(_ known: DatabaseStatistics, in stat: UnsafeMutablePointer<zd
         struct_size: MemoryLayout<zdb_db_stat>.stride, page_size: UInt32(known.pageSize),
         depth: UInt32(known.depth), entries: known.entries, keys: known.keys,
         branch_pages: known.branchPages, leaf_pages: known.leafPages,
-        overflow_pages: known.overflowPages, flags: UInt32(known.flags.rawValue), reserved: 0)
+        overflow_pages: known.overflowPages, flags: UInt32(known.flags.rawValue), reserved: 0,
+        digest: zdb_digest(known.digest))
 }
 
 @_cdecl("zdb_stat") @implementation

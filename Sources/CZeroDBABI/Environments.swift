@@ -212,6 +212,7 @@ public func zdb_env_info(_ env: OpaquePointer?, _ info: UnsafeMutablePointer<zdb
             bytes.storeBytes(
                 of: known.environmentID.1.littleEndian, toByteOffset: 8, as: UInt64.self)
         }
+        result.digest = zdb_digest(known.digest)
         info.pointee = result
         return ZDB_OK
     }
@@ -242,6 +243,7 @@ public func zdb_env_verify(
         report?.pointee.entries = found.entries
         report?.pointee.databases = found.databases
         report?.pointee.problems = found.problems
+        report?.pointee.digest = zdb_digest(found.digest)
         if let first {
             throw DatabaseError(.corrupted, page: first.0, first.1)
         }

@@ -183,3 +183,7 @@ public func zdb_last_error_code() -> Int32 { zp_thread_error()?.pointee.code ?? 
 
 @_cdecl("zdb_last_error_page") @implementation
 public func zdb_last_error_page() -> UInt64 { zp_thread_error()?.pointee.page ?? UInt64.max }
+
+extension zdb_digest {
+    init(_ digest: ContentDigest) { self.init(low: digest.low, high: digest.high) }
+}

@@ -3,6 +3,7 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
+#include "pair_hash.h"
 #include "xxh3_wide.h"
 #include "zdb_platform.h"
 
@@ -23,4 +24,19 @@ uint64_t zp_xxh3_64(const void *data, size_t size, uint64_t seed) {
     if (has_wide()) return zp_xxh3_64_wide(data, size, seed);
 #endif
     return XXH3_64bits_withSeed(data, size, seed);
+}
+
+zp_hash128 zp_pair_hash(const void *key, size_t key_size, int reversed, const void *value,
+                        size_t value_size) {
+#if defined(__x86_64__)
+    /* Shorter messages are hashed without wide registers. */
+    if (key_size + value_size > PAIR_NARROW && has_wide())
+        return zp_pair_hash_wide(key, key_size, reversed, value, value_size);
+#endif
+    return hash_pair(key, key_size, reversed, value, value_size);
+}
+
+zp_hash128 zp_xxh3_128(const void *data, size_t size) {
+    XXH128_hash_t hash = XXH3_128bits(data, size);
+    return (zp_hash128){hash.low64, hash.high64};
 }

@@ -266,6 +266,59 @@ static void verifying_needs_neither_callback_nor_report(void) {
     close_env(env);
 }
 
+static void check_digests(struct place place, zdb_digest found, zdb_digest expected) {
+    check_number(place, found.low, expected.low, "low half of the digest");
+    check_number(place, found.high, expected.high, "high half of the digest");
+}
+
+static void the_same_content_has_the_same_digest(void) {
+    zdb_env *env = open_env("env");
+    zdb_txn *txn = begin_write(env);
+    zdb_db_stat stat;
+    get_stat(txn, ZDB_MAIN_DB, &stat);
+    zdb_digest none = {0, 0};
+    check_digests(HERE, stat.digest, none);
+    put_numbered(txn, ZDB_MAIN_DB, 1000);
+    put_overflow(txn, ZDB_MAIN_DB, 5000);
+    commit(txn);
+
+    zdb_env_options options;
+    REQUIRE_OK(zdb_env_options_init(&options));
+    options.page_size = 16384;
+    zdb_env *other = open_env_with("other", &options);
+    for (unsigned i = 0; i < 3; i++) {
+        txn = begin_write(other);
+        put_overflow(txn, ZDB_MAIN_DB, 5000);
+        put_numbered(txn, ZDB_MAIN_DB, 1000);
+        put_text(txn, ZDB_MAIN_DB, "more", "text");
+        zdb_val key = {"more", 4};
+        if (i == 2) REQUIRE_OK(zdb_del(txn, ZDB_MAIN_DB, &key, NULL));
+        commit(txn);
+    }
+    zdb_info info;
+    zdb_info of_other;
+    get_info(env, &info);
+    get_info(other, &of_other);
+    check_digests(HERE, of_other.digest, info.digest);
+    check_digests(HERE, verified(HERE, other).digest, info.digest);
+    zdb_txn *reader = begin_read(env);
+    get_stat(reader, ZDB_MAIN_DB, &stat);
+    abort_txn(reader);
+    zdb_db_stat stat_of_other;
+    reader = begin_read(other);
+    get_stat(reader, ZDB_MAIN_DB, &stat_of_other);
+    abort_txn(reader);
+    check_digests(HERE, stat_of_other.digest, stat.digest);
+
+    txn = begin_write(other);
+    put_text(txn, ZDB_MAIN_DB, "key 5", "another value");
+    commit(txn);
+    get_info(other, &of_other);
+    CHECK(of_other.digest.low != info.digest.low);
+    close_env(other);
+    close_env(env);
+}
+
 static const struct test tests[] = {
     TEST(an_empty_environment_has_empty_statistics),
     TEST(info_repeats_the_options),
@@ -275,6 +328,7 @@ static const struct test tests[] = {
     TEST(info_stat_and_verify_agree),
     TEST(readers_are_counted_and_the_oldest_is_known),
     TEST(verifying_goes_on_beside_readers_and_the_writer),
+    TEST(the_same_content_has_the_same_digest),
     TEST(verifying_needs_neither_callback_nor_report),
 };
 

@@ -89,7 +89,8 @@ private struct FuzzLog {
         let isEnd = input.byte() % 16 == 0
         var record = LogRecord(
             kind: isEnd ? .endOfSegment : .transaction, length: UInt64(length), position: position,
-            previous: previous, transaction: transaction + 1, wallClock: 0, flushed: position)
+            previous: previous, transaction: transaction + 1, wallClock: 0, flushed: position,
+            digest: ContentDigest())
         if input.byte() % 16 == 0 {
             switch input.below(4) {
             case 0: record.transaction = input.hurtful(near: transaction)

@@ -48,6 +48,7 @@ def check(path: Path, expected: Databases) -> Environment:
         assert info.environment_id == found.meta.environment_id
         assert info.databases == len(found.databases)
         assert info.free_pages == found.meta.free_pages
+        assert info.digest == report.digest == found.meta.digest
         for name, tree in trees.items():
             check_database(env, None if name == MAIN else env.open_db(name), tree)
     return found
@@ -66,6 +67,7 @@ def check_database(env: zerodb.Environment, db: zerodb.Database | None, tree: Tr
         stat = txn.stat(db)
     assert stat.depth == tree.record.depth
     assert stat.entries == len(tree.entries)
+    assert stat.digest == tree.digest
     assert stat.branch_pages == tree.branch_pages
     assert stat.leaf_pages == tree.leaf_pages
     assert stat.overflow_pages == tree.overflow_pages

@@ -7,24 +7,28 @@ from dataclasses import dataclass, field
 
 import xxhash
 from format_records import (
+    DIGESTS,
     DUPLICATES,
     FORMAT_VERSION,
     FormatError,
     Meta,
     Value,
     check_flags,
+    database_digest,
     require,
     stored_key,
     u32,
     u64,
+    u128,
+    values_digest,
 )
 
 LOG_HEADER_SIZE = 4096
 LOG_HEADER_USED = 64
 LOG_MAGIC = b"\x89zdblseg"
 LOG_BASE_FIRST = 4096
-CAPACITY_MAX = 1 << 30
-RECORD_HEADER_SIZE = 64
+CAPACITY_MAX = 1 << 40
+RECORD_HEADER_SIZE = 80
 RECORD_MAGIC = b"zlog"
 TRANSACTION, END_OF_SEGMENT = 1, 2
 PUT, DELETE, NAME, CREATE, CLEAR, DROP, RENAME, DELETE_RANGE, DELETE_PAIR = range(1, 10)
@@ -37,6 +41,15 @@ class State:
 
     flags: dict[bytes, int] = field(default_factory=dict)
     values: dict[bytes, dict[bytes, Value]] = field(default_factory=dict)
+
+    @property
+    def digest(self) -> int:
+        """The digest of an environment with these databases."""
+        digests = (
+            database_digest(name, self.flags[name], values_digest(values))
+            for name, values in self.values.items()
+        )
+        return sum(digests) % DIGESTS
 
 
 def several_values(value: Value) -> set[bytes]:
@@ -56,6 +69,7 @@ class LogRecord:
     transaction: int
     wall_clock: int
     flushed: int
+    digest: int
     operations: bytes
 
     @classmethod
@@ -78,6 +92,7 @@ class LogRecord:
             transaction=u64(data, 40),
             wall_clock=u64(data, 48),
             flushed=u64(data, 56),
+            digest=u128(data, 64),
             operations=data[RECORD_HEADER_SIZE:length],
         )
 

@@ -18,6 +18,7 @@ from format_records import (
     BRANCH,
     COUNTED,
     COUNTED_BRANCH,
+    DIGESTS,
     DUPLICATES,
     FIXED_VALUES,
     HEADER_SIZE,
@@ -27,6 +28,7 @@ from format_records import (
     LEAF,
     META_PAGES,
     OVERFLOW,
+    OVERFLOW_POINTER_SIZE,
     OVERFLOW_VALUE,
     PACKED,
     REVERSED,
@@ -37,11 +39,14 @@ from format_records import (
     TreeRecord,
     Value,
     ValueTree,
+    database_digest,
     newest_meta,
+    pair_digest,
     require,
     stored_key,
     u16,
     u64,
+    u128,
     value_key,
 )
 
@@ -68,6 +73,11 @@ class Tree:
     def flags(self) -> int:
         """The flags of the database."""
         return self.record.flags
+
+    @property
+    def digest(self) -> int:
+        """The digest of the entries."""
+        return sum(pair_digest(key, value) for key, value in self.entries) % DIGESTS
 
     @property
     def value_width(self) -> int:
@@ -104,6 +114,11 @@ class Environment:
         for name, value in self.catalog.entries:
             record = TreeRecord.parse(value, f"database {name!r}")
             self.databases[name] = self.read_tree(record, f"database {name!r}")
+        digest = 0
+        for name, tree in {b"": self.main, **self.databases}.items():
+            require(tree.digest == tree.record.digest, f"database {name!r}: a wrong digest")
+            digest += database_digest(name, tree.flags, tree.digest)
+        require(digest % DIGESTS == self.meta.digest, "a wrong digest of the environment")
         self.free_tree = self.read_tree(self.meta.free_tree, "the free tree")
         self.free_tree_pages = parse_free_tree(self.free_tree.entries, self.meta)
         self.use_free(self.free_tree_pages, "the free tree")
@@ -119,8 +134,13 @@ class Environment:
         for name, tree in {b"": self.main, **self.databases}.items():
             state.flags[name] = tree.flags
             state.values[name] = tree.values()
+        time = self.meta.wall_clock
         for record in self.records:
             record.replay(state)
+            what = f"the record of transaction {record.transaction}"
+            require(record.digest == state.digest, f"{what}: a wrong digest")
+            require(record.wall_clock > time, f"{what}: an earlier time than the one before")
+            time = record.wall_clock
         return state.values
 
     def use(self, number: int, what: str) -> None:
@@ -271,16 +291,19 @@ class Environment:
             key = stored_key(tree.flags, entry.key)
             tree.keys += 1
             if tree.flags & DUPLICATES:
-                values = self.read_values(tree, where, entry.kind, stored)
+                values = self.read_values(tree, where, key, entry.kind, stored)
                 sizes = {len(value) for value in values}
                 require(max(sizes) <= self.page_size // 4 - 8, f"{where}: a value too long")
                 if tree.flags & FIXED_VALUES:
                     require(sizes == {tree.value_width}, f"{where}: values of {sizes} bytes")
                 tree.entries += [(key, value) for value in values]
             else:
-                tree.entries.append((key, self.read_value(tree, where, entry.kind, stored)))
+                value = self.read_value(tree, where, key, entry.kind, stored)
+                tree.entries.append((key, value))
 
-    def read_values(self, tree: Tree, where: str, kind: int, stored: bytes) -> list[bytes]:
+    def read_values(
+        self, tree: Tree, where: str, key: bytes, kind: int, stored: bytes
+    ) -> list[bytes]:
         """The values of a key in a database with duplicates."""
         if kind == INLINE_VALUE:
             return [stored]
@@ -298,14 +321,17 @@ class Environment:
         found = (len(values), tree.branch_pages - pages[0], tree.leaf_pages - pages[1])
         counted = (record.entries, record.branch_pages, record.leaf_pages)
         require(found == counted, f"{name}: counts are {counted}, found are {found}")
+        digest = sum(pair_digest(key, value) for value in values) % DIGESTS
+        require(record.digest == digest, f"{name}: a wrong digest")
         return values
 
-    def read_value(self, tree: Tree, where: str, kind: int, stored: bytes) -> bytes:
+    def read_value(self, tree: Tree, where: str, key: bytes, kind: int, stored: bytes) -> bytes:
         """The value that a leaf's entry has or leads to."""
         if kind == INLINE_VALUE:
             return stored
         require(kind == OVERFLOW_VALUE, f"{where}: a value of kind {kind}")
-        require(len(stored) == 16, f"{where}: an overflow pointer of {len(stored)} bytes")
+        size = len(stored)
+        require(size == OVERFLOW_POINTER_SIZE, f"{where}: an overflow pointer of {size} bytes")
         reference, length = Reference.parse(u64(stored, 0)), u64(stored, 8)
         require(length <= VALUE_SIZE_MAX, f"{where}: a value of {length} bytes")
         pages = -(-(HEADER_SIZE + length) // self.page_size)
@@ -319,7 +345,10 @@ class Environment:
             header == (OVERFLOW, 0, 0, pages, length), f"overflow run {reference}: {header}"
         )
         require(not any(run[HEADER_SIZE + length :]), f"overflow run {reference}: tail is set")
-        return run[HEADER_SIZE : HEADER_SIZE + length]
+        value = run[HEADER_SIZE : HEADER_SIZE + length]
+        digest = pair_digest(key, value)
+        require(u128(stored, 16) == digest, f"{where}: a wrong digest of a large value")
+        return value
 
     # Free pages ----------------------------------------------------------------------------
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Union
 
@@ -13,11 +14,16 @@ FORMAT_VERSION = 1
 PAGE_SIZES = (4096, 8192, 16384, 32768, 65536)
 
 META_PAGES = 2
-META_RECORD_SIZE = 448
+META_RECORD_SIZE = 512
 FREE_LIST_OFFSET = 512
 """Bytes from the start of a record to the copy of the free list that belongs to it."""
 FREE_LIST_SIZE = 1536
-TREE_RECORD_SIZE = 64
+TREE_RECORD_SIZE = 80
+TREE_PLACE_SIZE = 64
+"""A tree record without its digest, as it is in a meta record."""
+DIGEST_SIZE = 16
+DIGESTS = 1 << 128
+"""Digests are summed modulo this."""
 HEADER_SIZE = 40
 DEPTH_MAX = 32
 NUMBER_LIMIT = 1 << 47
@@ -25,7 +31,8 @@ VALUE_SIZE_MAX = 1 << 31
 
 BRANCH, LEAF, OVERFLOW = 1, 2, 3
 INLINE_VALUE, OVERFLOW_VALUE, INLINE_VALUES, VALUE_TREE = range(4)
-VALUE_TREE_SIZE = 40
+VALUE_TREE_SIZE = 56
+OVERFLOW_POINTER_SIZE = 32
 
 # Flags of databases.
 REVERSE_KEYS, DUPLICATES, INTEGER_KEYS = 0x02, 0x04, 0x08
@@ -62,6 +69,32 @@ def u32(data: bytes, offset: int) -> int:
 def u64(data: bytes, offset: int) -> int:
     """The little-endian number of 64 bits at an offset."""
     return int(struct.unpack_from("<Q", data, offset)[0])
+
+
+def u128(data: bytes, offset: int) -> int:
+    """The little-endian number of 128 bits at an offset."""
+    return int.from_bytes(data[offset : offset + DIGEST_SIZE], "little")
+
+
+def pair_digest(key: bytes, value: bytes) -> int:
+    """What a pair, as it was given, adds to the digest of its database."""
+    return int(xxhash.xxh3_128_intdigest(struct.pack("<I", len(key)) + key + value))
+
+
+def database_digest(name: bytes, flags: int, digest: int) -> int:
+    """What a database adds to the digest of its environment; the main one has the name b""."""
+    message = struct.pack("<H", flags) + digest.to_bytes(DIGEST_SIZE, "little") + name
+    return int(xxhash.xxh3_128_intdigest(message))
+
+
+def values_digest(values: Mapping[bytes, Value]) -> int:
+    """The digest of a database with these values of its keys."""
+    pairs = (
+        (key, value)
+        for key, found in values.items()
+        for value in (found if isinstance(found, set) else {found})
+    )
+    return sum(pair_digest(key, value) for key, value in pairs) % DIGESTS
 
 
 @dataclass(frozen=True)
@@ -106,18 +139,21 @@ class ValueTree:
     branch_pages: int
     leaf_pages: int
     depth: int
+    digest: int
 
     @classmethod
     def parse(cls, data: bytes, what: str) -> ValueTree:
-        """From the 40 bytes that are stored."""
+        """From the 56 bytes that are stored."""
         require(len(data) == VALUE_TREE_SIZE, f"{what}: a record of {len(data)} bytes")
         counts = struct.unpack_from("<3Q", data, 8)
         require(max(counts) < 1 << 60 and counts[0] > 0, f"{what}: counts of {counts}")
-        require(not any(data[33:]), f"{what}: reserved bytes are set")
+        require(not any(data[33:40]), f"{what}: reserved bytes are set")
         require(1 <= data[32] <= DEPTH_MAX, f"{what}: a depth of {data[32]}")
         entries, branch_pages, leaf_pages = counts
         root = Reference.parse(u64(data, 0))
-        return cls(root, entries, branch_pages, leaf_pages, depth=data[32])
+        return cls(
+            root, entries, branch_pages, leaf_pages, depth=data[32], digest=u128(data, 40)
+        )
 
 
 @dataclass(frozen=True)
@@ -135,15 +171,15 @@ class TreeRecord:
     flags: int
     value_width: int
     keys: int
+    digest: int
 
     @classmethod
     def parse(cls, data: bytes, what: str) -> TreeRecord:
-        """From the 64 bytes that are stored."""
+        """From the 80 bytes that are stored."""
         require(len(data) == TREE_RECORD_SIZE, f"{what}: a tree record of {len(data)} bytes")
-        record = cls(
-            Reference.parse(u64(data, 0)),
-            *struct.unpack_from("<5QBBHHxxQ", data, 8),
-        )
+        place = struct.unpack_from("<5QBBHHxxQ", data, 8)
+        fields: tuple[int, ...] = (*place, u128(data, TREE_PLACE_SIZE))
+        record = cls(Reference.parse(u64(data, 0)), *fields)
         check_flags(record.flags, what)
         require(record.key_width in (0, 4, 8), f"{what}: keys of {record.key_width} bytes")
         require(record.flags & INTEGER_KEYS or not record.key_width, f"{what}: a width of keys")
@@ -185,17 +221,22 @@ class Meta:
     free_list_checksum: int
     free_list_available: int
     free_list_pending: int
+    digest: int
 
     @classmethod
     def parse(cls, data: bytes) -> Meta:
-        """From the 448 bytes that are stored."""
+        """From the 512 bytes that are stored."""
         require(len(data) == META_RECORD_SIZE, "the file ends before it")
         require(data[8:16] == MAGIC, "no magic number")
         computed = xxhash.xxh3_64_intdigest(data[8:], seed=int.from_bytes(MAGIC, "little"))
         require(u64(data, 0) == computed, "a wrong checksum")
         require(u32(data, 16) == FORMAT_VERSION, f"format version {u32(data, 16)}")
+        features = struct.unpack_from("<3Q", data, 384)
+        require(features == (0, 0, 0), f"features {features}")
+        require(not any(data[408:424]), "it is encrypted")
         require(u32(data, 20) in PAGE_SIZES, f"a page size of {u32(data, 20)}")
-        require(not any(data[352:]), "reserved bytes are set")
+        require(not any(data[424:]), "reserved bytes are set")
+        no_digest = bytes(DIGEST_SIZE)
         meta = cls(
             page_size=u32(data, 20),
             environment_id=data[24:40],
@@ -210,14 +251,15 @@ class Meta:
             log_checksum=u64(data, 104),
             log_segment=u64(data, 112),
             logged_transaction=u64(data, 120),
-            main=TreeRecord.parse(data[128:192], "the main database"),
-            catalog=TreeRecord.parse(data[192:256], "the catalog"),
-            free_tree=TreeRecord.parse(data[256:320], "the free tree"),
+            main=TreeRecord.parse(data[128:192] + data[352:368], "the main database"),
+            catalog=TreeRecord.parse(data[192:256] + no_digest, "the catalog"),
+            free_tree=TreeRecord.parse(data[256:320] + no_digest, "the free tree"),
             page=u64(data, 320),
             pinned_total=u64(data, 328),
             free_list_checksum=u64(data, 336),
             free_list_available=u32(data, 344),
             free_list_pending=u32(data, 348),
+            digest=u128(data, 368),
         )
         require(META_PAGES <= meta.page_count < NUMBER_LIMIT, f"{meta.page_count} pages")
         require(meta.available_pages <= meta.page_count, "more available pages than pages")

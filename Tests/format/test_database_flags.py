@@ -19,6 +19,7 @@ from format_records import (
     INTEGER_VALUES,
     REVERSE_KEYS,
     REVERSE_VALUES,
+    TREE_RECORD_SIZE,
     FormatError,
     TreeRecord,
     Value,
@@ -362,7 +363,7 @@ def test_damage_is_noticed(
 
 @pytest.mark.parametrize("flags", [0x01, 0x0A, 0x10, 0x24, 0x74, 0x40, 0x100])
 def test_flags_that_do_not_go_together_are_refused(flags: int) -> None:
-    record = bytearray(64)
+    record = bytearray(TREE_RECORD_SIZE)
     record[50:52] = flags.to_bytes(2, "little")
     with pytest.raises(FormatError):
         TreeRecord.parse(bytes(record), "a database")

@@ -13,6 +13,22 @@
 /** XXH3-64 with a seed, by the fastest code the processor that runs it can execute. */
 uint64_t zp_xxh3_64(const void *data, size_t size, uint64_t seed);
 
+/** A hash of 128 bits. */
+typedef struct zp_hash128 {
+    uint64_t low;
+    uint64_t high;
+} zp_hash128;
+
+/** XXH3-128 of few bytes. */
+zp_hash128 zp_xxh3_128(const void *data, size_t size);
+
+/** XXH3-128 of a pair of key and value: of the length of the key in 4 bytes, the key and the value.
+ *
+ *  @param reversed whether the key's bytes are here from the last to the first
+ */
+zp_hash128 zp_pair_hash(const void *key, size_t key_size, int reversed, const void *value,
+                        size_t value_size);
+
 #define ZP_ERROR_MESSAGE_SIZE 1024
 
 /** The calling thread's last error, as the C ABI reports it. */

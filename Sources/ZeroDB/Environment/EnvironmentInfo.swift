@@ -40,6 +40,9 @@ public struct EnvironmentInfo: Sendable {
     public var recovery: RecoveryReport
     /// Random, set at creation.
     public var environmentID: (UInt64, UInt64)
+    /// Of all databases, their names and flags included: the same in every environment with the same
+    /// content.
+    public var digest: ContentDigest
 }
 
 extension Environment {
@@ -67,6 +70,7 @@ extension Environment {
             checksumMode: store.options.checksumMode, databases: meta.catalog.entries,
             checkpointTransaction: shared.checkpoint, pinnedPages: store.pinnedPages(meta),
             logBytes: meta.logEnd - min(meta.logEnd, shared.checkpointLogEnd),
-            recovery: recoveryReport, environmentID: meta.environmentID)
+            recovery: recoveryReport, environmentID: meta.environmentID,
+            digest: meta.digest)
     }
 }

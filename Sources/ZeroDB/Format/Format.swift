@@ -57,6 +57,8 @@ enum Format {
 
     /// Offsets in the header of an overflow run, where they differ.
     enum OverflowHeader {
+        /// How the value is stored: 0, as it was given. Others, such as compressed, are to come.
+        static let encoding = 26  // u16
         static let pageCount = 28  // u32
         static let length = 32  // u64
     }

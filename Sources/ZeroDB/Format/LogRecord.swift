@@ -12,14 +12,15 @@ import Glibc
 /// 40  transaction u64
 /// 48  wall clock u64 nanoseconds since 1970
 /// 56  flushed u64    the log was known to be on disk up to here when this was written
-/// 64  operations
+/// 64  digest 16      of the environment after the transaction
+/// 80  operations
 /// ```
 ///
 /// `flushed` tells damage from a torn tail: a record that does not check although a later one
 /// says that it was flushed has been damaged since; one that was never seen flushed may just not have
 /// reached the disk before the power went.
 struct LogRecord {
-    static let headerSize = 64
+    static let headerSize = 80
     static let magic: UInt32 = 0x676f_6c7a  // "zlog"
 
     enum Kind: UInt32 {
@@ -35,6 +36,8 @@ struct LogRecord {
     var transaction: UInt64
     var wallClock: UInt64
     var flushed: UInt64
+    /// Of the environment after the transaction; in a mark, without meaning.
+    var digest: ContentDigest
     var checksum: UInt64 = 0
 
     var end: UInt64 { position + length }
@@ -51,6 +54,7 @@ struct LogRecord {
         bytes.storeLittleEndian(transaction, at: 40)
         bytes.storeLittleEndian(wallClock, at: 48)
         bytes.storeLittleEndian(flushed, at: 56)
+        digest.store(to: bytes + 64)
         let checksum = Checksum.compute(
             UnsafeRawBufferPointer(start: bytes + 8, count: Int(length) - 8), seed: seed)
         bytes.storeLittleEndian(checksum, at: 0)
@@ -85,12 +89,13 @@ struct LogRecord {
         self.init(
             kind: kind, length: length, position: position, previous: start.littleEndian(32),
             transaction: start.littleEndian(40), wallClock: start.littleEndian(48),
-            flushed: start.littleEndian(56), checksum: checksum)
+            flushed: start.littleEndian(56), digest: ContentDigest(at: start + 64),
+            checksum: checksum)
     }
 
     init(
         kind: Kind, length: UInt64, position: UInt64, previous: UInt64, transaction: UInt64,
-        wallClock: UInt64, flushed: UInt64, checksum: UInt64 = 0
+        wallClock: UInt64, flushed: UInt64, digest: ContentDigest, checksum: UInt64 = 0
     ) {
         self.kind = kind
         self.length = length
@@ -99,6 +104,7 @@ struct LogRecord {
         self.transaction = transaction
         self.wallClock = wallClock
         self.flushed = flushed
+        self.digest = digest
         self.checksum = checksum
     }
 }

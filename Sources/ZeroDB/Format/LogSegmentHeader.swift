@@ -15,7 +15,7 @@ struct LogSegmentHeader {
     /// Bytes of them that say something.
     static let used = 64
     /// No segment is larger, whatever record it was made for.
-    static let capacityLimit: UInt64 = 1 << 30
+    static let capacityLimit: UInt64 = 1 << 40
     static let baseMax: UInt64 = 1 << 62
     private static let magic: UInt64 = 0x6765_736c_6264_7a89
 

@@ -6,7 +6,7 @@ import Glibc
 /// sector neither loses the state nor passes for a write that was cut off. Behind each is the
 /// `FreeList` of the state.
 struct Meta: Equatable {
-    static let size = 448
+    static let size = 512
 
     var pageSize: UInt32
     var environmentID: (UInt64, UInt64)
@@ -44,13 +44,56 @@ struct Meta: Equatable {
     var catalog: TreeRecord
     /// The free tree.
     var free: TreeRecord
+    /// Of all databases: their names, flags and digests.
+    var digest: ContentDigest
+    var features: Features
+    /// The key that the environment is encrypted with; zero, as this version knows none.
+    var keyIdentifier: (UInt64, UInt64)
+
+    /// What the files contain beyond what every reader of this format version knows: a bit a feature.
+    /// A writer keeps the bits that it does not know.
+    struct Features: Equatable {
+        /// Those without which the environment cannot be read.
+        var toRead: UInt64 = 0
+        /// Those without which it can be read, but not be written.
+        var toWrite: UInt64 = 0
+        /// Those that need not be known.
+        var optional: UInt64 = 0
+
+        /// The features that this library knows.
+        static let known = Features()
+
+        @inline(__always)
+        init() {}
+
+        @inline(__always)
+        init(at bytes: UnsafeRawPointer) {
+            toRead = bytes.littleEndian(0)
+            toWrite = bytes.littleEndian(8)
+            optional = bytes.littleEndian(16)
+        }
+
+        func store(to bytes: UnsafeMutableRawPointer) {
+            bytes.storeLittleEndian(toRead, at: 0)
+            bytes.storeLittleEndian(toWrite, at: 8)
+            bytes.storeLittleEndian(optional, at: 16)
+        }
+
+        /// The bits of a word, for a message.
+        static func describe(_ bits: UInt64) -> String {
+            let numbers = (0..<64).filter { bits & (1 << UInt64($0)) != 0 }.map(String.init)
+            return (numbers.count == 1 ? "feature " : "features ")
+                + numbers.joined(separator: ", ")
+        }
+    }
 
     static func == (left: Meta, right: Meta) -> Bool {
         left.transaction == right.transaction && left.environmentID == right.environmentID
             && left.pageCount == right.pageCount && left.main == right.main
             && left.catalog == right.catalog && left.free == right.free
             && left.availablePages == right.availablePages
-            && left.pendingPages == right.pendingPages
+            && left.pendingPages == right.pendingPages && left.digest == right.digest
+            && left.features == right.features && left.keyIdentifier == right.keyIdentifier
     }
 
     /// Pages that can be taken without waiting for anybody.
@@ -93,8 +136,12 @@ struct Meta: Equatable {
         static let freeListChecksum = 336
         static let freeListAvailable = 344
         static let freeListPending = 348
-        static let end = 352
-        // Up to 447: zero
+        static let mainDigest = 352
+        static let digest = 368
+        static let features = 384
+        static let keyIdentifier = 408
+        static let end = 424
+        // Up to 511: zero
     }
 
     /// Bytes of a record before those that are always zero.
@@ -104,6 +151,10 @@ struct Meta: Equatable {
     enum Problem: Error {
         case notZeroDB
         case version(UInt32)
+        /// Features without which it cannot be read.
+        case features(UInt64)
+        /// Encrypted.
+        case encrypted
         case damaged(String)
     }
 
@@ -129,6 +180,9 @@ struct Meta: Equatable {
         main = TreeRecord()
         catalog = TreeRecord()
         free = TreeRecord()
+        digest = ContentDigest()
+        features = Features()
+        keyIdentifier = (0, 0)
     }
 
     /// Reads a record that this process or another one has just checked or written.
@@ -153,9 +207,15 @@ struct Meta: Equatable {
         logChecksum = bytes.littleEndian(Field.logChecksum)
         logSegment = bytes.littleEndian(Field.logSegment)
         loggedTransaction = bytes.littleEndian(Field.loggedTransaction)
-        main = TreeRecord(at: bytes + Field.main)
-        catalog = TreeRecord(at: bytes + Field.catalog)
-        free = TreeRecord(at: bytes + Field.free)
+        main = TreeRecord(placeAt: bytes + Field.main)
+        main.digest = ContentDigest(at: bytes + Field.mainDigest)
+        catalog = TreeRecord(placeAt: bytes + Field.catalog)
+        free = TreeRecord(placeAt: bytes + Field.free)
+        digest = ContentDigest(at: bytes + Field.digest)
+        features = Features(at: bytes + Field.features)
+        keyIdentifier = (
+            bytes.littleEndian(Field.keyIdentifier), bytes.littleEndian(Field.keyIdentifier + 8)
+        )
     }
 
     /// Whether the main database of a record has flags and widths of 0 and a depth that a tree can have:
@@ -189,6 +249,12 @@ struct Meta: Equatable {
         }
         let version: UInt32 = bytes.littleEndian(Field.version)
         guard version == Format.version else { throw .version(version) }
+        // Whatever else such a feature means for the record.
+        let unknown = Features(at: bytes + Field.features).toRead & ~Features.known.toRead
+        guard unknown == 0 else { throw .features(unknown) }
+        guard bytes.littleEndian(Field.keyIdentifier, as: UInt64.self) == 0,
+            bytes.littleEndian(Field.keyIdentifier + 8, as: UInt64.self) == 0
+        else { throw .encrypted }
         if let page, bytes.littleEndian(Field.page) != page {
             throw .damaged(
                 "it is the record of meta page \(bytes.littleEndian(Field.page, as: UInt64.self))")
@@ -236,9 +302,14 @@ struct Meta: Equatable {
         bytes.storeLittleEndian(logChecksum, at: Field.logChecksum)
         bytes.storeLittleEndian(logSegment, at: Field.logSegment)
         bytes.storeLittleEndian(loggedTransaction, at: Field.loggedTransaction)
-        main.store(to: bytes + Field.main)
-        catalog.store(to: bytes + Field.catalog)
-        free.store(to: bytes + Field.free)
+        main.storePlace(to: bytes + Field.main)
+        main.digest.store(to: bytes + Field.mainDigest)
+        catalog.storePlace(to: bytes + Field.catalog)
+        free.storePlace(to: bytes + Field.free)
+        digest.store(to: bytes + Field.digest)
+        features.store(to: bytes + Field.features)
+        bytes.storeLittleEndian(keyIdentifier.0, at: Field.keyIdentifier)
+        bytes.storeLittleEndian(keyIdentifier.1, at: Field.keyIdentifier + 8)
         bytes.storeLittleEndian(page, at: Field.page)
         let checksum = Checksum.compute(
             UnsafeRawBufferPointer(start: bytes + 8, count: Self.size - 8), seed: Format.magic)

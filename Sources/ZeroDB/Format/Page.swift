@@ -294,25 +294,30 @@ struct Page {
 
 /// Where a value too large for its leaf lies.
 struct OverflowPointer {
-    static let size = 16
+    static let size = 32
 
     var reference: PageReference
     /// Bytes of the value.
     var length: UInt64
+    /// Of the pair of key and value, so that replacing or deleting it need not read it.
+    var digest: ContentDigest
 
-    init(reference: PageReference, length: UInt64) {
+    init(reference: PageReference, length: UInt64, digest: ContentDigest = ContentDigest()) {
         self.reference = reference
         self.length = length
+        self.digest = digest
     }
 
     init(at bytes: UnsafeRawPointer) {
         reference = PageReference(raw: bytes.littleEndian(0))
         length = bytes.littleEndian(8)
+        digest = ContentDigest(at: bytes + 16)
     }
 
     func store(to bytes: UnsafeMutableRawPointer) {
         bytes.storeLittleEndian(reference.raw, at: 0)
         bytes.storeLittleEndian(length, at: 8)
+        digest.store(to: bytes + 16)
     }
 
     /// Whether it can be one of a page on disk.

@@ -42,10 +42,12 @@ public struct DatabaseFlags: OptionSet, Sendable, Hashable {
     var reversesValues: Bool { !isDisjoint(with: [.reverseDuplicates, .integerDuplicates]) }
 }
 
-/// What is stored of a tree: where its root is, and its counts. 64 bytes in a meta page or in
-/// the catalog.
+/// What is stored of a tree: where its root is, and its counts. 80 bytes in the catalog. In a meta
+/// record the digest, which only the main database has there, lies apart from the other 64.
 struct TreeRecord: Equatable {
-    static let size = 64
+    static let size = placeSize + ContentDigest.size
+    /// Bytes without the digest.
+    static let placeSize = 64
     /// Where depth, width of keys, flags and width of values are: one word.
     static let shapeOffset = 48
     /// No count comes near this; below it, sums of counts cannot overflow.
@@ -69,10 +71,19 @@ struct TreeRecord: Equatable {
     var keys: UInt64 = 0
     /// The transaction that made the tree.
     var created: UInt64 = 0
+    /// Of all pairs of key and value. Zero in trees that are no databases.
+    var digest = ContentDigest()
 
     init() {}
 
     init(at bytes: UnsafeRawPointer) {
+        self.init(placeAt: bytes)
+        digest = ContentDigest(at: bytes + Self.placeSize)
+    }
+
+    /// Reads a record without its digest.
+    @inline(__always)
+    init(placeAt bytes: UnsafeRawPointer) {
         root = PageReference(raw: bytes.littleEndian(0))
         entries = bytes.littleEndian(8)
         branchPages = bytes.littleEndian(16)
@@ -102,7 +113,13 @@ struct TreeRecord: Equatable {
     }
 
     func store(to bytes: UnsafeMutableRawPointer) {
-        bytes.initializeMemory(as: UInt8.self, repeating: 0, count: Self.size)
+        storePlace(to: bytes)
+        digest.store(to: bytes + Self.placeSize)
+    }
+
+    /// Writes the record without its digest.
+    func storePlace(to bytes: UnsafeMutableRawPointer) {
+        bytes.initializeMemory(as: UInt8.self, repeating: 0, count: Self.placeSize)
         bytes.storeLittleEndian(root.raw, at: 0)
         bytes.storeLittleEndian(entries, at: 8)
         bytes.storeLittleEndian(branchPages, at: 16)

@@ -1,7 +1,7 @@
 /// The tree of a key's values, in the value field of its leaf entry, where they are too many to
 /// lie in the leaf.
 struct ValueTree {
-    static let size = 40
+    static let size = 56
 
     var root: PageReference
     /// Values.
@@ -9,6 +9,8 @@ struct ValueTree {
     var branchPages: UInt64
     var leafPages: UInt64
     var depth: UInt8
+    /// Of the pairs of the key and each of the values.
+    var digest: ContentDigest
 
     init(at bytes: UnsafeRawPointer) {
         root = PageReference(raw: bytes.littleEndian(0))
@@ -16,6 +18,7 @@ struct ValueTree {
         branchPages = bytes.littleEndian(16)
         leafPages = bytes.littleEndian(24)
         depth = bytes.littleEndian(32)
+        digest = ContentDigest(at: bytes + 40)
     }
 
     init(_ record: TreeRecord) {
@@ -24,6 +27,7 @@ struct ValueTree {
         branchPages = record.branchPages
         leafPages = record.leafPages
         depth = record.depth
+        digest = record.digest
     }
 
     func store(to bytes: UnsafeMutableRawPointer) {
@@ -33,6 +37,7 @@ struct ValueTree {
         bytes.storeLittleEndian(branchPages, at: 16)
         bytes.storeLittleEndian(leafPages, at: 24)
         bytes.storeLittleEndian(depth, at: 32)
+        digest.store(to: bytes + 40)
     }
 
     /// Whether it can be one on disk.

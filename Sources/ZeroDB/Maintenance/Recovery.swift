@@ -93,15 +93,24 @@ private struct Replay {
     var end: (position: UInt64, checksum: UInt64, segment: UInt64) = (0, 0, 0)
     private var last = LogRecord(
         kind: .transaction, length: 0, position: 0, previous: 0, transaction: 0, wallClock: 0,
-        flushed: 0)
+        flushed: 0, digest: ContentDigest())
+    /// Of the environment after the records applied.
+    private var digest: ContentDigest
+    /// What the databases that they name add to it, by handle.
+    private var parts: [Int: ContentDigest]
     /// This record's numbers of databases.
     private var databases: [Int: Int] = [:]
     private var names: [Int: [UInt8]] = [:]
+    /// The handles of the databases that this record may have changed.
+    private var changed: Set<Int> = []
 
     init(_ store: Store) throws(DatabaseError) {
         self.store = store
         claim = try Transactions.beginWrite(store.state, durability: Durability.none)
         claim.state.pointee.write?.pointee.workspace.pointee.pagesMax = 0
+        let meta = claim.state.pointee.meta
+        digest = meta.digest
+        parts = [0: ContentDigest(ofMain: meta.main)]
     }
 
     var dirtyBytes: Int {
@@ -117,6 +126,7 @@ private struct Replay {
         claim.state.pointee.id = record.transaction
         databases = [0: 0]
         names = [:]
+        changed = [0]
         var reader = LogOperationReader(bytes)
         let operations = Operations(claim.state)
         while let operation = try next(&reader) {
@@ -125,6 +135,41 @@ private struct Replay {
             } catch {
                 throw inLog(error)
             }
+        }
+        try checkDigest()
+    }
+
+    /// Compares what the records applied have led to with what the last of them says.
+    private mutating func checkDigest() throws(DatabaseError) {
+        let store = store
+        for handle in changed {
+            let name = store.databases.name(handle)
+            let tree = claim.state.pointee.trees[handle]
+            // Neither name nor tree: the main database is always there.
+            let now =
+                tree.status == .present
+                ? ContentDigest(ofDatabase: name ?? KeyBytes(start: nil, count: 0), tree.record)
+                : ContentDigest()
+            let before: ContentDigest
+            if let known = parts[handle] {
+                before = known
+            } else if let name {
+                // The catalog changes with the commit only.
+                before = try claim.state.pointee.digest(ofDatabaseInCatalog: name)
+            } else {
+                before = ContentDigest()
+            }
+            digest -= before
+            digest += now
+            parts[handle] = now
+        }
+        guard digest == last.digest || !store.options.comparesDigests else {
+            throw DatabaseError(
+                .corrupted,
+                "the log record of transaction \(last.transaction) at position \(last.position) leads to "
+                    + "content with the digest \(digest), but says \(last.digest): what it was applied to "
+                    + "is not what the transaction changed; restore the environment from a backup, or "
+                    + "run zerodb-check")
         }
     }
 
@@ -157,7 +202,7 @@ private struct Replay {
         case .drop(let number):
             try operations.drop(try handle(number))
         case .rename(let number, let name):
-            _ = try operations.rename(try handle(number), to: name)
+            changed.insert(try operations.rename(try handle(number), to: name))
         case .deleteRange(let number, let from, let to):
             _ = try operations.deleteRange(try handle(number), from: from, to: to)
         }
@@ -182,13 +227,17 @@ private struct Replay {
 
     /// The handle of a database of this record. It stands for the name, as the number does.
     private mutating func handle(_ number: Int) throws(DatabaseError) -> Int {
-        if let known = databases[number] { return known }
+        if let known = databases[number] {
+            changed.insert(known)
+            return known
+        }
         guard let name = names[number] else { throw malformed() }
         let claim = claim
         let handle = try name.withBytes { name throws(DatabaseError) in
             try Operations(claim.state).openDatabase(name, create: false)
         }
         databases[number] = handle
+        changed.insert(handle)
         return handle
     }
 
@@ -202,9 +251,11 @@ private struct Replay {
             return
         }
         guard let name = names[number] else { throw malformed() }
-        databases[number] = try name.withBytes { name throws(DatabaseError) in
+        let handle = try name.withBytes { name throws(DatabaseError) in
             try operations.openDatabase(name, flags: flags, create: true)
         }
+        databases[number] = handle
+        changed.insert(handle)
     }
 
     /// Makes what was applied the tip.
@@ -217,7 +268,7 @@ private struct Replay {
         claim.state.pointee.meta.loggedTransaction = last.transaction
         // A record without effect must still move the transaction id on.
         claim.state.pointee.write?.pointee.workspace.pointee.isDirty = true
-        _ = try Commit.run(claim.state)
+        _ = try Commit.run(claim.state, wallClock: last.wallClock)
     }
 
     func abort() { Transactions.end(claim) }

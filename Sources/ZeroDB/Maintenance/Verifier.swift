@@ -16,6 +16,8 @@ public struct VerifyReport: Sendable, Equatable {
     public var databases: UInt64 = 0
     /// 0: the environment is sound.
     public var problems: UInt64 = 0
+    /// Of the environment, counted anew from all its entries.
+    public var digest = ContentDigest()
 }
 
 /// Proves that a snapshot is sound: checksums, structure, order of keys, counts, and that every
@@ -33,6 +35,9 @@ struct Verifier: ~Copyable {
     private var keys: KeyStack
     /// Pages found free that had been reached before.
     private var namedTwice: UInt64 = 0
+    /// The key, as its tree holds it, of the value tree that is being looked at.
+    private var keyOfValues = KeyBytes(start: nil, count: 0)
+    private var keyOfValuesIsReversed = false
 
     /// Counts of one tree, to compare with its record.
     private struct TreeCounts {
@@ -41,6 +46,7 @@ struct Verifier: ~Copyable {
         var leafPages: UInt64 = 0
         var overflowPages: UInt64 = 0
         var keys: UInt64 = 0
+        var digest = ContentDigest()
     }
 
     init(
@@ -89,20 +95,39 @@ struct Verifier: ~Copyable {
 
     mutating func run() {
         report.pages = meta.pageCount
+        let problems = report.problems
         for page in 0..<Format.metaPageCount { _ = reached.insert(page) }
-        verifyDatabase("the main database", meta.main)
+        verifyDatabase("the main database", name: KeyBytes(start: nil, count: 0), meta.main)
         verifyCatalog()
+        // What is damaged otherwise has been told already.
+        if report.digest != meta.digest, report.problems == problems {
+            problem(
+                nil,
+                "the meta page gives the environment the digest \(meta.digest); its databases have "
+                    + "\(report.digest)")
+        }
         verifyFreeSpace()
         reportUnreached()
     }
 
-    private mutating func verifyDatabase(_ name: String, _ record: TreeRecord) {
-        verifyTree(name, record) { _, _, _, _ in nil }
+    private mutating func verifyDatabase(
+        _ description: String, name: KeyBytes, _ record: TreeRecord
+    ) {
+        let problems = report.problems
+        var counted = record
+        counted.digest = verifyTree(description, record) { _, _, _, _ in nil }
+        if counted.digest != record.digest, report.problems == problems {
+            problem(
+                nil,
+                "the record of \(description) has the digest \(record.digest); its entries have "
+                    + "\(counted.digest): some are lost, or not what was put")
+        }
+        report.digest += ContentDigest(ofDatabase: name, counted)
         report.entries &+= record.entries
     }
 
     private mutating func verifyCatalog() {
-        var databases: [(String, TreeRecord)] = []
+        var databases: [([UInt8], TreeRecord)] = []
         verifyTree("the catalog", meta.catalog) { key, value, kind, _ in
             let name = String(decoding: key, as: UTF8.self)
             guard kind == .inline else {
@@ -115,12 +140,15 @@ struct Verifier: ~Copyable {
             guard record.isPlausible else {
                 return "the record of database \"\(name)\" is impossible"
             }
-            databases.append(("database \"\(name)\"", record))
+            databases.append((Array(key), record))
             return nil
         }
         for (name, record) in databases {
             report.databases += 1
-            verifyDatabase(name, record)
+            name.withUnsafeBytes {
+                verifyDatabase(
+                    "database \"\(String(decoding: name, as: UTF8.self))\"", name: $0, record)
+            }
         }
     }
 
@@ -225,9 +253,11 @@ struct Verifier: ~Copyable {
     /// Looks at an entry of a leaf: key, value, how that is kept, page; returns what is wrong.
     private typealias EntryCheck = (KeyBytes, UnsafeRawBufferPointer, ValueKind, UInt64) -> String?
 
+    /// - Returns: the digest of the entries that it finds.
+    @discardableResult
     private mutating func verifyTree(
         _ name: String, _ record: TreeRecord, check: EntryCheck
-    ) {
+    ) -> ContentDigest {
         var counts = TreeCounts()
         var tree = TreeState()
         tree.record = record
@@ -241,6 +271,7 @@ struct Verifier: ~Copyable {
         compare(name, "branch pages", record.branchPages, counts.branchPages)
         compare(name, "leaf pages", record.leafPages, counts.leafPages)
         compare(name, "overflow pages", record.overflowPages, counts.overflowPages)
+        return counts.digest
     }
 
     private mutating func compare(
@@ -288,6 +319,11 @@ struct Verifier: ~Copyable {
                         number,
                         "page \(number) (leaf, \(name)): its values have \(page.width) bytes, "
                             + "expected \(tree.valueWidth)")
+                }
+                for index in 0..<page.count {
+                    guard let value = page.duplicate(index) else { continue }
+                    counts.digest += ContentDigest(
+                        ofKey: keyOfValues, reversed: keyOfValuesIsReversed, value: value)
                 }
             } else {
                 verifyLeaf(name, tree, page, slot: slot, &counts, check)
@@ -363,7 +399,7 @@ struct Verifier: ~Copyable {
                         + "database of integers of \(tree.record.keyWidth)")
             }
             if tree.record.flags.contains(.duplicates) {
-                verifyValues(name, tree, page, index, field, &counts)
+                verifyValues(name, tree, page, index, key, field, &counts)
                 continue
             }
             counts.entries += 1
@@ -379,6 +415,15 @@ struct Verifier: ~Copyable {
                 guard let bytes = verifyOverflow(name, pointer, &counts) else { continue }
                 value = bytes
             }
+            let digest = ContentDigest(
+                ofKey: key, reversed: tree.record.flags.reversesKeys, value: value)
+            counts.digest += digest
+            if field.kind == .overflow, OverflowPointer(at: field.bytes).digest != digest {
+                problem(
+                    page.number,
+                    "page \(page.number) (leaf, \(name)): entry \(index) does not have the digest of "
+                        + "its key and value")
+            }
             if let wrong = check(key, value, field.kind, page.number) {
                 problem(page.number, "page \(page.number) (leaf, \(name)): \(wrong)")
             }
@@ -387,9 +432,10 @@ struct Verifier: ~Copyable {
 
     /// The values of a key, where it may have several.
     private mutating func verifyValues(
-        _ name: String, _ tree: TreeState, _ page: Page, _ index: Int, _ field: Page.ValueField,
-        _ counts: inout TreeCounts
+        _ name: String, _ tree: TreeState, _ page: Page, _ index: Int, _ key: KeyBytes,
+        _ field: Page.ValueField, _ counts: inout TreeCounts
     ) {
+        let isReversed = tree.record.flags.reversesKeys
         let place = "page \(page.number) (leaf, \(name)): entry \(index)"
         let value = UnsafeRawBufferPointer(start: field.bytes, count: field.count)
         let isFixedSize = tree.record.flags.contains(.fixedSizeDuplicates)
@@ -398,6 +444,7 @@ struct Verifier: ~Copyable {
         switch field.kind {
         case .inline:
             counts.entries += 1
+            counts.digest += ContentDigest(ofKey: key, reversed: isReversed, value: value)
             if !sizes.contains(value.count) {
                 problem(page.number, place + " has a value of \(value.count) bytes")
             }
@@ -433,6 +480,7 @@ struct Verifier: ~Copyable {
                         page.number, place + ", value \(duplicate) is not after the one before it")
                 }
                 previous = bytes
+                counts.digest += ContentDigest(ofKey: key, reversed: isReversed, value: bytes)
             }
         case .valueTree:
             let values = ValueTree(at: field.bytes)
@@ -440,6 +488,8 @@ struct Verifier: ~Copyable {
             // The keys that the levels above hold on to stay where they are.
             let keysAbove = keys
             keys = KeyStack(pageSize: source.pageSize)
+            keyOfValues = key
+            keyOfValuesIsReversed = isReversed
             _ = verifyPage(
                 name, values.state(in: tree.record), values.root, level: Int(values.depth) - 1,
                 slot: 0,
@@ -451,7 +501,14 @@ struct Verifier: ~Copyable {
             compare(place, "entries", values.entries, found.entries)
             compare(place, "branch pages", values.branchPages, found.branchPages)
             compare(place, "leaf pages", values.leafPages, found.leafPages)
+            if values.digest != found.digest {
+                problem(
+                    page.number,
+                    "the record of \(place) has the digest \(values.digest); they have "
+                        + "\(found.digest)")
+            }
             counts.entries += found.entries
+            counts.digest += found.digest
             counts.branchPages += found.branchPages
             counts.leafPages += found.leafPages
         }

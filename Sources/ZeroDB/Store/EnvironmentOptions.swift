@@ -41,6 +41,12 @@ public struct EnvironmentOptions: Sendable {
     /// any thread, the library's own included; must not call back into the environment.
     public var onEvent: (@Sendable (Event) -> Void)?
 
+    /// Bytes of the largest log record; a larger transaction becomes a checkpoint. The format has no
+    /// such bound: an archive of the log needs a record of every transaction.
+    var logRecordMax = 8 << 20
+    /// Whether recovery compares the digests in the log. Tests of made-up records do without.
+    var comparesDigests = true
+
     /// The defaults, which suit most programs.
     public init() {}
 

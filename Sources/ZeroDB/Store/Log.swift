@@ -27,9 +27,6 @@ final class Log: @unchecked Sendable {
     /// The segment for whose successor a file has been asked for; under the lock of `segments`.
     private var preparedFor: UInt64 = 0
 
-    /// Bytes of the largest record; a larger transaction becomes a checkpoint.
-    static let recordSizeMax = 8 << 20
-
     init(
         in directory: LogDirectory, dataFile: any StorageFile, seed: UInt64,
         locks: ProcessLocks, capacityMax: UInt64
@@ -159,7 +156,7 @@ final class Log: @unchecked Sendable {
         let record = LogRecord(
             kind: .transaction, length: length, position: end.position, previous: end.previous,
             transaction: meta.pointee.transaction, wallClock: meta.pointee.wallClock,
-            flushed: shared.flushed)
+            flushed: shared.flushed, digest: meta.pointee.digest)
         guard record.end < Format.idLimit else {
             throw DatabaseError(.full, "the log has come to its last position, \(record.position)")
         }
@@ -241,7 +238,7 @@ final class Log: @unchecked Sendable {
                 let mark = LogRecord(
                     kind: .endOfSegment, length: UInt64(LogRecord.headerSize), position: position,
                     previous: previous, transaction: meta.transaction, wallClock: meta.wallClock,
-                    flushed: shared.flushed)
+                    flushed: shared.flushed, digest: meta.digest)
                 previous = mark.store(to: bytes, seed: seed)
                 try current.file.write(
                     UnsafeRawBufferPointer(start: bytes, count: LogRecord.headerSize),

@@ -55,15 +55,28 @@ struct LogReader: ~Copyable {
         }
     }
 
+    /// Room for a part of the log, which is as large as a single record may be.
+    ///
+    /// - Throws: ENOMEM.
+    private static func allocate(
+        _ size: UInt64
+    ) throws(DatabaseError) -> UnsafeMutableRawBufferPointer {
+        guard let count = Int(exactly: size), let memory = malloc(count) else {
+            throw DatabaseError(
+                systemError: ENOMEM, "read \(size) bytes of the log into memory at once")
+        }
+        return UnsafeMutableRawBufferPointer(start: memory, count: count)
+    }
+
     deinit {
-        bytes.deallocate()
+        free(bytes.baseAddress)
         segment?.file.close()
     }
 
     private mutating func leave() {
         segment?.file.close()
         segment = nil
-        bytes.deallocate()
+        free(bytes.baseAddress)
         bytes = UnsafeMutableRawBufferPointer(start: nil, count: 0)
     }
 
@@ -79,7 +92,7 @@ struct LogReader: ~Copyable {
         leave()
         missingSegment = nil
         segment = next
-        bytes = .allocate(byteCount: Int(next.capacity), alignment: 8)
+        bytes = try Self.allocate(next.capacity)
         let count = try next.file.read(into: bytes, at: UInt64(LogSegment.headerSize))
         if count < bytes.count {
             // A file that was cut off holds nothing behind its end.
@@ -169,7 +182,10 @@ struct LogReader: ~Copyable {
         let start = UInt64(LogSegment.headerSize)
         let size = try file.size()
         guard size > start else { return nil }
-        let length = Int(min(size - start, LogSegmentHeader.capacityLimit))
+        // Only a segment is as large as a record needs it.
+        let isWhole = try LogSegment.isWhole(file, base: base, meta: meta)
+        let limit = isWhole ? LogSegmentHeader.capacityLimit : Self.foreignBytesMax
+        let length = Int(min(size - start, limit))
         var written: [Range<Int>] = []
         while let range = try file.dataRange(from: start + UInt64(written.last?.upperBound ?? 0)) {
             let lower = Int(range.lowerBound - start)
@@ -189,16 +205,16 @@ struct LogReader: ~Copyable {
         }
         let found = UnsafeRawBufferPointer(start: memory, count: length)
         if let witness = findWitness(found, written, from: base) { return witness }
-        guard base > nextBase, try LogSegment.isWhole(file, base: base, meta: meta) else {
-            return nil
-        }
+        guard base > nextBase, isWhole else { return nil }
         return "segment \(name) was made when that was known to be on disk"
     }
 
     /// How often the bytes that are searched for a witness may be summed, all in all.
     private static let witnessPasses = 8
     /// What may be summed beyond that, of the records of sparse files, which are longer than their data.
-    private var holeBytesLeft = LogSegmentHeader.capacityLimit
+    private var holeBytesLeft: UInt64 = 1 << 30
+    /// Bytes of a file that are searched, if it has the name of a segment and is not a whole one.
+    private static let foreignBytesMax: UInt64 = 1 << 30
 
     /// Looks for a record that was written when the log was known to be on disk beyond its end.
     ///

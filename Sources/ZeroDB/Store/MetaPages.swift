@@ -8,7 +8,7 @@ enum MetaPages {
     /// write, which changes whole sectors: it may have held the newest commit, so it is an error
     /// rather than a reason to fall back to the other page.
     ///
-    /// - Throws: `invalidFile`, `versionMismatch`, `corrupted`, or a system error.
+    /// - Throws: `invalidFile`, `versionMismatch`, `unsupported`, `corrupted`, or a system error.
     static func load(from file: any StorageFile) throws(DatabaseError) -> Loaded {
         let result = try rereading { () throws(DatabaseError) in
             do throws(DatabaseError) {
@@ -132,7 +132,20 @@ enum MetaPages {
         guard try file.read(into: bytes, at: offset) == Meta.size,
             let start = bytes.baseAddress
         else { return .failure(.damaged("the file ends before it")) }
-        return Result { () throws(Meta.Problem) in try Meta(at: start, page: page) }
+        let record = Result { () throws(Meta.Problem) in try Meta(at: start, page: page) }
+        // A record that needs what this library does not have is as whole as any.
+        switch record {
+        case .failure(.features(let unknown)):
+            throw DatabaseError(
+                .versionMismatch,
+                "\(file.name) uses \(Meta.Features.describe(unknown)) of those without which it cannot be "
+                    + "read, which this library does not know; use a newer one")
+        case .failure(.encrypted):
+            throw DatabaseError(
+                .unsupported,
+                "\(file.name) is encrypted, which this library does not support; use a newer one")
+        default: return record
+        }
     }
 
     /// The page size, by the first record that is whole, wherever it may be.
@@ -180,6 +193,7 @@ enum MetaPages {
             case .failure(.notZeroDB): "no magic number"
             case .failure(.version(let version)): "format version \(version)"
             case .failure(.damaged(let problem)): problem
+            case .failure(.features), .failure(.encrypted): "not readable by this library"
             }
         }.joined(separator: "; ")
     }
@@ -313,6 +327,7 @@ enum MetaPages {
         meta.pageSize = UInt32(pageSize)
         meta.environmentID = identity
         meta.pageCount = Format.metaPageCount
+        meta.digest = ContentDigest(ofMain: meta.main)
         meta.wallClock = SystemCall.wallClockNanoseconds()
         let temporary = name + ".new"
         try removeUnfinished(temporary, in: directory)

@@ -180,6 +180,13 @@ struct PageSource {
         try check(
             start, length: Page.headerSize + Int(pointer.length), as: reference,
             kind: "overflow run")
+        let encoding: UInt16 = start.littleEndian(Format.OverflowHeader.encoding)
+        guard encoding == 0 else {
+            // An environment that has such values says so by a feature.
+            throw corrupted(
+                reference.number, "overflow run",
+                "its value has the encoding \(encoding), which this library does not know")
+        }
         remember(reference)
     }
 

@@ -75,6 +75,7 @@ struct StoreOpening {
         try register(identity)
         let loaded = try MetaPages.load(from: file)
         let meta = loaded.meta
+        if !options.isReadOnly { try checkWritable(meta.features) }
         let freeList = FreeList.allocate()
         defer { freeList.deallocate() }
         // Only the first to open needs it. For others the page may be changing.
@@ -137,6 +138,18 @@ struct StoreOpening {
                     + "\(Self.lockName), which was removed or replaced, or on a medium that they "
                     + "cannot write to; close it there first")
         }
+    }
+
+    /// - Throws: `versionMismatch` if the environment uses features that this library does not know and
+    ///   without which it must not write.
+    private func checkWritable(_ features: Meta.Features) throws(DatabaseError) {
+        let unknown = features.toWrite & ~Meta.Features.known.toWrite
+        guard unknown != 0 else { return }
+        throw DatabaseError(
+            .versionMismatch,
+            "\(path)/\(Self.dataName) uses \(Meta.Features.describe(unknown)) of those without which it "
+                + "cannot be written, which this library does not know; open it for reading only, or use "
+                + "a newer library")
     }
 
     /// Takes an entry in the table of processes, locked until this process dies.

@@ -20,6 +20,10 @@ struct Commit {
     var numbersTaken: UInt64 = 0
     /// Whether the disk has no room for a longer file.
     var isDiskFull = false
+    /// Of the environment with this transaction's changes.
+    private var digest = ContentDigest()
+    /// When the transaction was committed first, if it is being replayed.
+    private let wallClock: UInt64?
     /// The same, handed out in order: those for branches and those for all else.
     private var branchNumbers = PageNumbers()
     private var leafNumbers = PageNumbers()
@@ -31,21 +35,25 @@ struct Commit {
     private static let manyPagesWritten: UInt64 = 256
 
     /// Makes the transaction's state the tip. With the writer's lock.
+    ///
+    /// - Parameter wallClock: when it was committed first, if it is being replayed.
     static func run(
-        _ transaction: UnsafeMutablePointer<TransactionState>
+        _ transaction: UnsafeMutablePointer<TransactionState>, wallClock: UInt64? = nil
     ) throws(DatabaseError) -> CommitWait {
         guard let write = transaction.pointee.write, write.pointee.workspace.pointee.isDirty else {
             return .nothing
         }
-        var commit = Commit(transaction, write)
+        assert(write.pointee.reservation == nil)
+        var commit = Commit(transaction, write, wallClock)
         return try commit.run()
     }
 
     private init(
         _ transaction: UnsafeMutablePointer<TransactionState>,
-        _ write: UnsafeMutablePointer<WriteState>
+        _ write: UnsafeMutablePointer<WriteState>, _ wallClock: UInt64?
     ) {
         self.transaction = transaction
+        self.wallClock = wallClock
         self.write = write
         frames = write.pointee.workspace.pointee.frames
         freeList = write.pointee.freeList
@@ -56,7 +64,6 @@ struct Commit {
     private mutating func run() throws(DatabaseError) -> CommitWait {
         assert(store.writerSemaphore.isHeld && transaction.pointee.parent == nil)
         write.pointee.workspace.pointee.isLimited = false
-        write.pointee.logReservedValue()
         let databases = transaction.pointee.dirtyDatabases()
         try storeRecords(databases)
         try takeNumbers()
@@ -86,15 +93,22 @@ struct Commit {
     /// Puts the records of changed databases in the catalog, after taking out those of databases
     /// that were dropped. Their roots are still frames;
     /// `assignNumbers` puts them right in place.
-    private func storeRecords(_ databases: [Int]) throws(DatabaseError) {
+    private mutating func storeRecords(_ databases: [Int]) throws(DatabaseError) {
         let catalog = writer(Self.catalog(of: write))
+        digest = transaction.pointee.meta.digest
+        digest -= ContentDigest(ofMain: transaction.pointee.meta.main)
+        digest += ContentDigest(ofMain: transaction.pointee.trees[0].record)
         for handle in transaction.pointee.droppedDatabases() {
             // One that this transaction made too is not in the catalog.
             guard let name = store.databases.name(handle) else { continue }
+            digest -= try transaction.pointee.digest(ofDatabaseInCatalog: name)
             _ = try catalog.delete(name)
         }
         for handle in databases {
             guard let name = store.databases.name(handle) else { continue }
+            digest -= try transaction.pointee.digest(ofDatabaseInCatalog: name)
+            digest += ContentDigest(
+                ofDatabase: name, transaction.pointee.trees[handle].record)
             try withRecordBytes(transaction.pointee.trees[handle].record) {
                 bytes throws(DatabaseError) in
                 _ = try catalog.put(name, bytes, mode: .overwrite)
@@ -138,6 +152,7 @@ struct Commit {
         transaction.pointee.meta.main.keys = min(trees[0].record.keys, trees[0].record.entries)
         transaction.pointee.meta.catalog = catalog.pointee.record
         transaction.pointee.meta.free = free.pointee.record
+        transaction.pointee.meta.digest = digest
     }
 
     /// Keeps numbers for the branches.
@@ -324,7 +339,10 @@ struct Commit {
         let meta = withUnsafeMutablePointer(to: &transaction.pointee.meta) { $0 }
         let id = transaction.pointee.id
         meta.pointee.transaction = id
-        meta.pointee.wallClock = store.fileSystem.now()
+        // Later than the commit before, whatever the clock says.
+        let before = meta.pointee.wallClock
+        meta.pointee.wallClock =
+            wallClock ?? max(store.fileSystem.now(), before < .max ? before + 1 : before)
         let durability = transaction.pointee.durability
         // Whatever a damaged file has led to: no state may become the tip that could not be opened.
         guard meta.pointee.isPlausible else {

@@ -75,7 +75,7 @@ extension Operations {
         _ refusal: @autoclosure () -> String
     ) throws(DatabaseError) -> UnsafeMutablePointer<WriteState> {
         guard let write = state.pointee.write else { throw DatabaseError(.readOnly, refusal()) }
-        write.pointee.logReservedValue()
+        try settleReservation()
         return write
     }
 
@@ -172,6 +172,7 @@ extension Operations {
     /// - Complexity: O(databases).
     package func list() throws(DatabaseError) -> [(name: [UInt8], statistics: DatabaseStatistics)] {
         try state.pointee.checkUsable()
+        try settleReservation(isOver: false)
         let pageSize = state.pointee.source.pageSize
         let names = state.pointee.storeState.pointee.databases
         var records: [(name: [UInt8], record: TreeRecord)] = []
@@ -235,7 +236,9 @@ extension Operations {
     }
 
     package func statistics(_ database: Int) throws(DatabaseError) -> DatabaseStatistics {
-        DatabaseStatistics(
+        try state.pointee.checkUsable()
+        try settleReservation(isOver: false)
+        return DatabaseStatistics(
             try record(database), pageSize: state.pointee.source.pageSize)
     }
 }
@@ -258,6 +261,8 @@ public struct DatabaseStatistics: Sendable, Equatable {
     public var overflowPages: UInt64
     /// What the database is.
     public var flags: DatabaseFlags
+    /// Of all pairs of key and value: the same in every database with the same content.
+    public var digest: ContentDigest
 
     init(_ record: TreeRecord, pageSize: Int) {
         self.pageSize = pageSize
@@ -268,5 +273,6 @@ public struct DatabaseStatistics: Sendable, Equatable {
         leafPages = record.leafPages
         overflowPages = record.overflowPages
         flags = record.flags
+        digest = record.digest
     }
 }

@@ -1,7 +1,7 @@
 /// Space for a value that the caller fills in place.
 ///
-/// The value's bytes are copied into the log record when the transaction next writes, or commits:
-/// every write goes by `WriteState.logReservedValue`.
+/// The value's bytes are copied into the log record and counted in the digest when the transaction
+/// next writes, or commits: every write goes by `settleReservation`.
 extension Operations {
     package enum ReserveResult {
         /// Where the value goes: zeros, valid until the transaction's next write.
@@ -49,8 +49,39 @@ extension Operations {
                     .corrupted, "a key that was put is not there; run zerodb-check"), database)
         }
         let space = UnsafeMutableRawBufferPointer(mutating: value)
-        state.pointee.write?.pointee.noteReservation(space)
+        state.pointee.write?.pointee.noteReservation(space, of: key, in: database)
         return .space(space)
+    }
+
+    /// Takes in what the caller has filled into the value that was reserved since the last write.
+    ///
+    /// - Parameter isOver: whether the caller may no longer write to it.
+    @inline(__always)
+    func settleReservation(isOver: Bool = true) throws(DatabaseError) {
+        guard let write = state.pointee.write, write.pointee.reservation != nil else { return }
+        try takeInReservation(write, isOver: isOver)
+    }
+
+    @inline(never)
+    private func takeInReservation(
+        _ write: UnsafeMutablePointer<WriteState>, isOver: Bool
+    ) throws(DatabaseError) {
+        guard var filled = write.pointee.reservation else { return }
+        write.pointee.reservation = nil
+        let value = UnsafeRawBufferPointer(filled.space)
+        if let offset = filled.logOffset { write.pointee.log.overwrite(at: offset, with: value) }
+        do throws(DatabaseError) {
+            let tree = try state.pointee.tree(filled.database)
+            let writer = TreeWriter(
+                source: state.pointee.source, workspace: write.pointee.workspace, tree: tree,
+                transaction: state.pointee.id)
+            let key = KeyBytes(start: write.pointee.reservedKey, count: filled.keyLength)
+            filled.counted = try writer.recount(
+                try storedKey(key, tree.pointee.record), value, counted: filled.counted)
+        } catch {
+            throw failing(error, filled.database)
+        }
+        if !isOver { write.pointee.reservation = filled }
     }
 }
 
@@ -58,26 +89,26 @@ extension WriteState {
     /// A value that the caller is filling.
     struct Reservation {
         var space: UnsafeMutableRawBufferPointer
-        /// Where its bytes go in the log record.
-        var logOffset: Int
+        /// Where its bytes go in the log record, if there is one.
+        var logOffset: Int?
+        /// Its key, as it was given, is in `reservedKey`.
+        var database: Int
+        var keyLength: Int
+        /// What it has added to its database's digest so far.
+        var counted: ContentDigest
     }
 
-    /// Remembers to log what the caller writes into the value that was put last.
-    fileprivate mutating func noteReservation(_ space: UnsafeMutableRawBufferPointer) {
-        guard log.isRecording, !log.isOverfull, space.count > 0 else { return }
-        reservation = Reservation(space: space, logOffset: log.count - space.count)
-    }
-
-    /// Logs the value that the caller has filled since the last write.
-    @inline(__always)
-    mutating func logReservedValue() {
-        if reservation != nil { copyReservation() }
-    }
-
-    @inline(never)
-    private mutating func copyReservation() {
-        guard let filled = reservation else { return }
-        reservation = nil
-        log.overwrite(at: filled.logOffset, with: UnsafeRawBufferPointer(filled.space))
+    /// Remembers to take in what the caller writes into the value that was put last.
+    fileprivate mutating func noteReservation(
+        _ space: UnsafeMutableRawBufferPointer, of key: KeyBytes, in database: Int
+    ) {
+        guard space.count > 0 else { return }
+        if let start = key.baseAddress {
+            reservedKey.copyMemory(from: start, byteCount: key.count)
+        }
+        let isLogged = log.isRecording && !log.isOverfull
+        reservation = Reservation(
+            space: space, logOffset: isLogged ? log.count - space.count : nil,
+            database: database, keyLength: key.count, counted: workspace.pointee.lastAdded)
     }
 }

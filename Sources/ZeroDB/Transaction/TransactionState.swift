@@ -317,6 +317,18 @@ package struct TransactionState: ~Copyable {
         return record
     }
 
+    /// What a database adds to the digest of the environment by the record that the catalog has of it;
+    /// nothing if there is none.
+    func digest(
+        ofDatabaseInCatalog name: KeyBytes
+    ) throws(DatabaseError) -> ContentDigest {
+        let catalog = write?.pointee.catalog.record ?? meta.catalog
+        guard let bytes = try TreeRead.get(source, catalog, key: name) else {
+            return ContentDigest()
+        }
+        return ContentDigest(ofDatabase: name, try Self.record(in: bytes, of: name))
+    }
+
     /// Makes a database that `lookUp` has not found.
     mutating func createTree(_ handle: Int, flags: DatabaseFlags) {
         var record = TreeRecord()

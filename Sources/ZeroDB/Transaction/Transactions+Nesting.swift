@@ -71,11 +71,11 @@ extension Transactions {
                 .full,
                 "the transaction is nested \(nestingMax) deep already; commit or abort it first")
         }
+        // What the parent's caller has filled is the parent's, whatever becomes of the nested one.
+        try Operations(parent).settleReservation()
         let (claim, _) = try claim(store, of: 0)
         claim.state.pointee.beginNested(in: parent)
         claim.state.pointee.began = zp_ticks()
-        // What the parent's caller has filled is the parent's, whatever becomes of the nested one.
-        write.pointee.logReservedValue()
         write.pointee.savepoints.append(Savepoint(write.pointee))
         write.pointee.workspace.pointee.frames.pointee.beginLevel()
         parent.pointee.status = .nesting
@@ -86,7 +86,7 @@ extension Transactions {
     /// Commits a nested transaction: its changes are its parent's.
     static func giveToParent(_ state: UnsafeMutablePointer<TransactionState>) {
         leaveParent(state) { parent, write in
-            write.pointee.logReservedValue()
+            assert(write.pointee.reservation == nil)
             parent.pointee.adoptTrees(of: state)
             write.pointee.savepoints.removeLast()
             write.pointee.workspace.pointee.frames.pointee.joinLevel()

@@ -221,7 +221,7 @@ package enum Transactions {
         let write = WriterMemory.state(of: store)
         write.pointee.reset(
             state.pointee.meta, store: store,
-            logLimit: chosen == .none ? 0 : Log.recordSizeMax)
+            logLimit: chosen == .none ? 0 : store.options.logRecordMax)
         state.pointee.write = write
         state.pointee.began = zp_ticks()
         state.pointee.source.frames = write.pointee.workspace.pointee.frames
@@ -308,6 +308,7 @@ package enum Transactions {
         let state = claim.state
         guard let write = state.pointee.write else { return }
         try state.pointee.checkUsable()
+        try Operations(state).settleReservation()
         guard state.pointee.parent == nil else { return giveToParent(state) }
         let store = state.pointee.store
         // A flush may have failed since the transaction began (invariant 3).

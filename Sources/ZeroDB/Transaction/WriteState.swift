@@ -9,8 +9,10 @@ struct WriteState {
     var log = LogBuffer()
     /// Free pages at hand: the snapshot's, then the commit's.
     let freeList = FreeList.allocate()
-    /// A value that the caller is filling, to be logged then.
+    /// A value that the caller is filling, to be taken in then.
     var reservation: Reservation?
+    /// Room for its key.
+    let reservedKey: UnsafeMutableRawPointer
     /// The error after which the transaction can only be aborted.
     var failure: DatabaseError?
     /// What the transactions that are nested return to when they are taken back, outermost first.
@@ -19,6 +21,8 @@ struct WriteState {
     init(_ store: Store) {
         workspace = .allocate(capacity: 1)
         workspace.initialize(to: TreeWorkspace(store))
+        reservedKey = .allocate(
+            byteCount: Format.keyBufferSize(pageSize: store.pageSize), alignment: 8)
     }
 
     mutating func deallocate() {
@@ -26,6 +30,7 @@ struct WriteState {
         workspace.deinitialize(count: 1)
         workspace.deallocate()
         log.deallocate()
+        reservedKey.deallocate()
         freeList.deallocate()
     }
 
@@ -43,9 +48,11 @@ struct WriteState {
         log.begin(limit: logLimit)
         reservation = nil
         catalog = TreeState()
+        catalog.keepsDigest = false
         catalog.record = meta.catalog
         catalog.status = .present
         free = TreeState()
+        free.keepsDigest = false
         free.record = meta.free
         free.status = .present
         failure = nil

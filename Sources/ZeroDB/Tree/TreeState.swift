@@ -12,6 +12,8 @@ struct TreeState {
     var status = Status.unknown
     /// Whether this write transaction has changed the record.
     var isDirty = false
+    /// Whether its record has the digest of what it contains, as those of databases do.
+    var keepsDigest = true
     /// Changes by this transaction, so that a cursor notices when its path is stale.
     var changes: UInt64 = 0
     /// Where the last insert went, to see runs of ascending or descending keys.
@@ -35,6 +37,8 @@ struct TreeState {
     /// Makes it a tree of the values of a key.
     mutating func becomeValueTree(in database: TreeRecord) {
         status = .present
+        // The database's writer does that, as it knows the key.
+        keepsDigest = false
         record.flags = database.flags.intersection(.counted)
         leafLayout = .valueLeaf
         if database.flags.reversesValues { leafLayout.insert(.reversed) }

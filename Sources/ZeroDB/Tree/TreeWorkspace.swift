@@ -18,6 +18,8 @@ struct TreeWorkspace {
     let valuesBuffer: UnsafeMutableRawPointer
     /// Room for a `ValueTree` on its way into a leaf.
     let valueTreeRecord: UnsafeMutableRawPointer
+    /// What the pair that was put last has added to its database's digest.
+    var lastAdded = ContentDigest()
     /// Pages of the snapshot that this transaction no longer reaches. The durable root may.
     var freed: [PageRun] = []
     /// The same of pages younger than the durable root, which only readers can still need.

@@ -9,6 +9,7 @@ extension TreeWriter {
         guard tree.pointee.depth > 0 else { return false }
         let position = try TreeRead.descend(source, tree.pointee, to: key, path: path)
         guard position.found else { return false }
+        if tree.pointee.keepsDigest { prefetchFound() }
         try touchPath()
         try removeFound()
         return true
@@ -23,6 +24,7 @@ extension TreeWriter {
         var entryCount: UInt64 = 1
         if !tree.pointee.isValueTree {
             guard let value = leaf.value(index) else { throw source.badEntry(leaf) }
+            tree.pointee.record.digest -= try digest(ofEntry: index, of: leaf, value)
             switch value.kind {
             case .inline: break
             case .overflow: release(OverflowPointer(at: value.bytes))

@@ -55,14 +55,15 @@ extension TreeWriter {
         let leaf = Page(path[step].page, size: pageSize)
         let count = TreeRead.entryCount(leaf, range, tree.pointee.record)
         let hasDuplicates = tree.pointee.record.flags.contains(.duplicates)
-        if tree.pointee.record.overflowPages > 0 || hasDuplicates {
-            for index in range {
-                guard let value = leaf.value(index) else { throw source.badEntry(leaf) }
-                if value.kind == .overflow { release(OverflowPointer(at: value.bytes)) }
-                if value.kind == .valueTree {
-                    freed &+= try releaseValueTree(ValueTree(at: value.bytes))
-                    try checkFreed(freed, path[step].reference)
-                }
+        // All of it is hashed, in another order than it lies in.
+        if range.count > 4 { leaf.prefetch() }
+        for index in range {
+            guard let value = leaf.value(index) else { throw source.badEntry(leaf) }
+            tree.pointee.record.digest -= try digest(ofEntry: index, of: leaf, value)
+            if value.kind == .overflow { release(OverflowPointer(at: value.bytes)) }
+            if value.kind == .valueTree {
+                freed &+= try releaseValueTree(ValueTree(at: value.bytes))
+                try checkFreed(freed, path[step].reference)
             }
         }
         if hasDuplicates {

@@ -32,18 +32,22 @@ extension TreeWriter {
     ) throws(DatabaseError) -> PutResult {
         assert(isPutable(key, value))
         guard tree.pointee.depth > 0 else {
-            try putFirst(key, stored: try single(value, key))
+            let added = digest(key, value)
+            try putFirst(key, stored: try single(value, key, added))
+            noteAdded(added)
             TreeRecord.add(1, to: &tree.pointee.record.keys)
             return .stored
         }
         guard let position = try find(key, mode) else { return .notSorted }
         guard position.found else {
             try touchPath()
-            let stored = try single(value, key)
+            let added = digest(key, value)
+            let stored = try single(value, key, added)
             if isCounted { changeEntryCounts(by: 1) }
             try insertLeafEntry(key, stored)
             TreeRecord.add(1, to: &tree.pointee.record.entries)
             TreeRecord.add(1, to: &tree.pointee.record.keys)
+            noteAdded(added)
             noteChange()
             return .stored
         }
@@ -57,8 +61,10 @@ extension TreeWriter {
         if place.found { return .unchanged }
         try touchPath()
         if isCounted { changeEntryCounts(by: 1) }
-        try add(value, at: place.position.index, to: key)
+        let added = digest(key, value)
+        try add(value, at: place.position.index, to: key, added)
         TreeRecord.add(1, to: &tree.pointee.record.entries)
+        noteAdded(added)
         noteChange()
         return .stored
     }
@@ -109,8 +115,10 @@ extension TreeWriter {
     }
 
     /// Adds a value to those of the key that the path leads to. All pages of the path may change in place.
+    ///
+    /// - Parameter digest: of the pair.
     private func add(
-        _ value: UnsafeRawBufferPointer, at index: Int, to key: KeyBytes
+        _ value: UnsafeRawBufferPointer, at index: Int, to key: KeyBytes, _ digest: ContentDigest
     ) throws(DatabaseError) {
         assert(isPathOwn)
         let step = path[tree.pointee.depth - 1]
@@ -122,7 +130,7 @@ extension TreeWriter {
             let size = InlineValues.fieldSize(
                 count: 2, bytes: field.count + value.count, width: width)
             guard fitsInLeaf(key, valueLength: size) else {
-                try moveToTree(key, [bytes], value)
+                try moveToTree(key, [bytes], value, digest)
                 return
             }
             let (first, second) = index == 0 ? (value, bytes) : (bytes, value)
@@ -139,7 +147,7 @@ extension TreeWriter {
                     }
                     duplicates.append(duplicate)
                 }
-                try moveToTree(key, duplicates, value)
+                try moveToTree(key, duplicates, value, digest)
                 return
             }
             let count = values.copy(inserting: value, at: index, to: workspace.pointee.valuesBuffer)
@@ -149,6 +157,7 @@ extension TreeWriter {
             _ = try TreeWriter(of: self, valueTree: valueTreeState).put(
                 valueKey(of: value), PageEntries.noValue.bytes, mode: .noOverwrite)
             countPages(from: before)
+            valueTreeState.pointee.record.digest += digest
             ValueTree(valueTreeState.pointee.record).store(to: field.bytes)
         }
     }
@@ -165,29 +174,35 @@ extension TreeWriter {
 
     /// The only value of a key, as its leaf will hold it.
     private func single(
-        _ value: UnsafeRawBufferPointer, _ key: KeyBytes
+        _ value: UnsafeRawBufferPointer, _ key: KeyBytes, _ digest: ContentDigest
     ) throws(DatabaseError) -> LeafValue {
         if fitsInLeaf(key, valueLength: value.count) {
             return LeafValue(kind: .inline, bytes: value)
         }
-        return try makeTree([], value)
+        return try makeTree(of: key, [], value, digest)
     }
 
     private func moveToTree(
-        _ key: KeyBytes, _ duplicates: [UnsafeRawBufferPointer], _ value: UnsafeRawBufferPointer
+        _ key: KeyBytes, _ duplicates: [UnsafeRawBufferPointer], _ value: UnsafeRawBufferPointer,
+        _ digest: ContentDigest
     ) throws(DatabaseError) {
-        try replace(key, try makeTree(duplicates, value))
+        try replace(key, try makeTree(of: key, duplicates, value, digest))
     }
 
     /// A tree of values.
     ///
-    /// - Parameter values: in their order.
+    /// - Parameters:
+    ///   - duplicates: in their order.
+    ///   - value: one more.
+    ///   - digest: of the key and that one.
     private func makeTree(
-        _ duplicates: [UnsafeRawBufferPointer], _ value: UnsafeRawBufferPointer
+        of key: KeyBytes, _ duplicates: [UnsafeRawBufferPointer], _ value: UnsafeRawBufferPointer,
+        _ digest: ContentDigest
     ) throws(DatabaseError) -> LeafValue {
         valueTreeState.pointee = TreeState()
         valueTreeState.pointee.becomeValueTree(in: tree.pointee.record)
         let writer = TreeWriter(of: self, valueTree: valueTreeState)
+        var total = digest
         for duplicate in duplicates {
             // What the memory for a value's key has room for.
             guard duplicate.count <= pageSize / 4 else {
@@ -195,9 +210,11 @@ extension TreeWriter {
             }
             _ = try writer.put(
                 valueKey(of: duplicate), PageEntries.noValue.bytes, mode: .append)
+            total += self.digest(key, duplicate)
         }
         _ = try writer.put(valueKey(of: value), PageEntries.noValue.bytes, mode: .noOverwrite)
         countPages(from: TreeRecord())
+        valueTreeState.pointee.record.digest = total
         ValueTree(valueTreeState.pointee.record).store(to: workspace.pointee.valueTreeRecord)
         return LeafValue(
             kind: .valueTree,
@@ -229,6 +246,7 @@ extension TreeWriter {
             try removeFound()
             return true
         }
+        let removed = digest(key, value)
         switch field.kind {
         case .inline, .overflow: break
         case .inlineValues:
@@ -237,9 +255,10 @@ extension TreeWriter {
             try removeInlineValue(place.position.index, of: values, key, leaf)
         case .valueTree:
             if isCounted { changeEntryCounts(by: 0 &- 1) }
-            try removeFromTree(key, field, value)
+            try removeFromTree(key, field, value, removed)
         }
         TreeRecord.subtract(1, from: &tree.pointee.record.entries)
+        tree.pointee.record.digest -= removed
         tree.pointee.lastInsertPage = .none
         noteChange()
         try rebalance(leafStep)
@@ -265,7 +284,8 @@ extension TreeWriter {
     }
 
     private func removeFromTree(
-        _ key: KeyBytes, _ field: Page.ValueField, _ value: UnsafeRawBufferPointer
+        _ key: KeyBytes, _ field: Page.ValueField, _ value: UnsafeRawBufferPointer,
+        _ digest: ContentDigest
     ) throws(DatabaseError) {
         let before = valueTreeState.pointee.record
         _ = try TreeWriter(of: self, valueTree: valueTreeState).delete(valueKey(of: value))
@@ -274,6 +294,7 @@ extension TreeWriter {
         }
         if try moveToLeaf(key, before) { return }
         countPages(from: before)
+        valueTreeState.pointee.record.digest -= digest
         ValueTree(valueTreeState.pointee.record).store(to: field.bytes)
     }
 

@@ -64,12 +64,15 @@ struct TreeWriter {
             return .exists(
                 try TreeRead.value(source, leaf, position.index, tree.pointee.record))
         }
+        if position.found, tree.pointee.keepsDigest { prefetchFound() }
         try touchPath()
-        let stored = try store(value, keyLength: key.count)
+        let added = digest(key, value)
+        let stored = try store(value, keyLength: key.count, added)
         let leaf = Page(path[leafStep].page, size: pageSize)
         if position.found {
             guard let old = leaf.value(position.index) else { throw source.badEntry(leaf) }
             let overflow = old.kind == .overflow ? OverflowPointer(at: old.bytes) : nil
+            tree.pointee.record.digest -= digest(key, replaced: old)
             try replace(key, stored)
             if let overflow { release(overflow) }
         } else {
@@ -77,6 +80,7 @@ struct TreeWriter {
             try insertLeafEntry(key, stored)
             TreeRecord.add(1, to: &tree.pointee.record.entries)
         }
+        noteAdded(added)
         noteChange()
         return .stored
     }
@@ -113,7 +117,16 @@ struct TreeWriter {
     func putFirst(
         _ key: KeyBytes, _ value: UnsafeRawBufferPointer
     ) throws(DatabaseError) {
-        try putFirst(key, stored: try store(value, keyLength: key.count))
+        let added = digest(key, value)
+        try putFirst(key, stored: try store(value, keyLength: key.count, added))
+        noteAdded(added)
+    }
+
+    /// Adds a pair to the digest.
+    @inline(__always)
+    func noteAdded(_ added: ContentDigest) {
+        tree.pointee.record.digest += added
+        workspace.pointee.lastAdded = added
     }
 
     func putFirst(_ key: KeyBytes, stored: LeafValue) throws(DatabaseError) {
@@ -141,9 +154,11 @@ struct TreeWriter {
     }
 
     /// A value as its leaf will hold it: itself, or a pointer to an overflow run made here.
+    ///
+    /// - Parameter digest: of the pair.
     @inline(__always)
     private func store(
-        _ value: UnsafeRawBufferPointer, keyLength: Int
+        _ value: UnsafeRawBufferPointer, keyLength: Int, _ digest: ContentDigest
     ) throws(DatabaseError) -> LeafValue {
         let size = Page.entrySize(isLeaf: true, suffixLength: keyLength, valueLength: value.count)
         if size <= Format.inlineEntrySizeMax(pageSize: pageSize)
@@ -151,11 +166,13 @@ struct TreeWriter {
         {
             return LeafValue(kind: .inline, bytes: value)
         }
-        return try storeOverflow(value)
+        return try storeOverflow(value, digest)
     }
 
     @inline(never)
-    private func storeOverflow(_ value: UnsafeRawBufferPointer) throws(DatabaseError) -> LeafValue {
+    private func storeOverflow(
+        _ value: UnsafeRawBufferPointer, _ digest: ContentDigest
+    ) throws(DatabaseError) -> LeafValue {
         let length = UInt64(value.count)
         let pages = OverflowPointer.pageCount(length: length, pageSize: pageSize)
         try checkSpace(pages)
@@ -175,7 +192,8 @@ struct TreeWriter {
         let used = Page.headerSize + value.count
         memset(memory + used, 0, Int(pages) * pageSize - used)
         TreeRecord.add(pages, to: &tree.pointee.record.overflowPages)
-        let pointer = OverflowPointer(reference: PageReference(frame: frame), length: length)
+        let pointer = OverflowPointer(
+            reference: PageReference(frame: frame), length: length, digest: digest)
         pointer.store(to: workspace.pointee.overflowPointer)
         return LeafValue(
             kind: .overflow,

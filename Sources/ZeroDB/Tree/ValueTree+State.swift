@@ -8,6 +8,7 @@ extension ValueTree {
         state.record.entries = entries
         state.record.branchPages = branchPages
         state.record.leafPages = leafPages
+        state.record.digest = digest
         // A depth that no tree has is none: descending refuses it.
         state.record.depth = Int(depth) <= Format.depthMax ? depth : 0
         state.becomeValueTree(in: database)

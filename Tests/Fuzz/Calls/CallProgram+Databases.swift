@@ -174,7 +174,9 @@ extension CallProgram {
             guard code == ZDB_OK, let model = target.model else { return }
             check(
                 stat.entries == model.count && stat.keys == model.keyCount
-                    && (stat.depth == 0) == model.isEmpty,
+                    && (stat.depth == 0) == model.isEmpty
+                    && ContentDigest(low: stat.digest.low, high: stat.digest.high).number
+                        == model.digest,
                 "zdb_stat says \(stat.entries) entries, \(stat.keys) keys; there are \(model.count) "
                     + "and \(model.keyCount)")
         }

@@ -212,9 +212,14 @@ extension CallProgram {
         report.struct_size = MemoryLayout<zdb_verify_report>.size
         call("zdb_env_verify") { zdb_env_verify(environment.handle, nil, nil, &report) }
         let entries = environment.committed.values.reduce(0) { $0 + $1.count }
+        let digest = environment.committed.reduce(UInt128(0)) {
+            $0 &+ ModelDigest.database($1.key, $1.value)
+        }
         check(
             report.problems == 0 && report.entries == entries
-                && report.databases == environment.committed.count - 1,
+                && report.databases == environment.committed.count - 1
+                && ContentDigest(low: report.digest.low, high: report.digest.high).number
+                    == digest,
             "zdb_env_verify counts \(report.entries) entries in \(report.databases) databases")
     }
 

@@ -119,6 +119,12 @@ struct CrashCheck {
                 "after transaction \(found) there are \(report.databases) databases instead of "
                     + "\(contents.namedCount)")
         }
+        let digest = contents.digest(withNumber: found)
+        guard report.digest.number == digest, try environment.info().digest.number == digest else {
+            throw CrashFailure(
+                "after transaction \(found) the environment has the digest \(report.digest), which is not "
+                    + "that of its databases")
+        }
         return found
     }
 }

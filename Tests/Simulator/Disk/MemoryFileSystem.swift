@@ -9,6 +9,10 @@ import Synchronization
 /// files: an access there ends the process.
 final class MemoryFileSystem: PathFileSystem {
     private let files = Locked<[String: MemoryContents]>([:])
+    /// What the clock shows; nil for the time that it is.
+    let clock = Locked<UInt64?>(nil)
+
+    func now() -> UInt64 { clock.withLock { $0 } ?? SystemCall.wallClockNanoseconds() }
 
     /// The bytes of a file; nil if there is none.
     func contents(_ path: String) -> MemoryContents? { files.withLock { $0[path] } }

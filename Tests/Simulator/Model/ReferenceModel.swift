@@ -31,6 +31,8 @@ struct ReferenceModel: Sendable {
     /// Entries, each value of a key for itself.
     private(set) var count = 0
     private(set) var keyCount = 0
+    /// Of all entries.
+    private(set) var digest: UInt128 = 0
 
     init(_ type: DatabaseType = DatabaseType()) {
         self.type = type
@@ -197,7 +199,9 @@ extension ReferenceModel {
 extension ReferenceModel {
     /// Puts a pair; without duplicates in place of the key's value.
     mutating func put(_ key: [UInt8], _ value: ModelValue) {
+        digest &+= ModelDigest.pair(key, value.bytes)
         if let index = find(key, value) {
+            digest &-= ModelDigest.pair(key, self[index].value.bytes)
             chunks[index.chunk][index.offset].value = value
             return
         }
@@ -275,6 +279,9 @@ extension ReferenceModel {
         count -= left
         while left > 0 {
             let here = Swift.min(left, chunks[chunk].count - offset)
+            for entry in chunks[chunk][offset..<(offset + here)] {
+                digest &-= ModelDigest.pair(entry.key, entry.value.bytes)
+            }
             chunks[chunk].removeSubrange(offset..<(offset + here))
             left -= here
             if chunks[chunk].isEmpty { chunks.remove(at: chunk) } else { chunk += 1 }

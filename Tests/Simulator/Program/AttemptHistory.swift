@@ -44,6 +44,20 @@ final class AttemptHistory {
                 DatabaseType(Attempt.flags(ofDatabase: database)))
         }
 
+        /// The digest that the environment should have.
+        ///
+        /// - Parameter number: of the last attempt, which the main database has besides.
+        func digest(withNumber number: Int) -> UInt128 {
+            databases.enumerated().reduce(0) { sum, database in
+                guard var model = database.element else { return sum }
+                if database.offset == 0, number > 0 {
+                    model.put(Attempt.numberKey, .bytes(Attempt.bytes(ofNumber: number)))
+                }
+                let name = database.offset == 0 ? "" : Attempt.name(ofDatabase: database.offset)
+                return sum &+ ModelDigest.database(name, model)
+            }
+        }
+
         var namedCount: Int { databases.dropFirst().count { $0 != nil } }
     }
 

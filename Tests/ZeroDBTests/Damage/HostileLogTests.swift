@@ -40,6 +40,7 @@ struct HostileLogTests {
             var options = EnvironmentOptions()
             options.maxSize = 64 << 20
             options.usesThread = false
+            options.comparesDigests = false
             return options
         }
 
@@ -59,7 +60,8 @@ struct HostileLogTests {
             let position = base + UInt64(offset)
             let record = LogRecord(
                 kind: .transaction, length: UInt64(bytes.count), position: position,
-                previous: previous, transaction: transaction, wallClock: 0, flushed: position)
+                previous: previous, transaction: transaction, wallClock: 0, flushed: position,
+                digest: ContentDigest())
             bytes.withUnsafeMutableBytes {
                 guard let start = $0.baseAddress else { return }
                 previous = record.store(to: start, seed: meta.checksumSeed)

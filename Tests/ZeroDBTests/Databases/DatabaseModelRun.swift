@@ -79,8 +79,15 @@ final class DatabaseModelRun: ModelTest {
 
     private func verify() throws {
         var problems: [String] = []
-        _ = try environment.verify { problems.append("\($0 ?? 0): \($1)") }
+        let report = try environment.verify { problems.append("\($0 ?? 0): \($1)") }
         try expect(problems.isEmpty, "verify: \(problems.prefix(5))")
+        let digest = committed.reduce(0) { $0 &+ ModelDigest.database($1.key, $1.value) }
+        try expect(
+            report.digest.number == digest,
+            "verify counts the digest \(report.digest), not that of the databases")
+        try expect(
+            try environment.info().digest.number == digest,
+            "the digest of the environment is not that of its databases")
     }
 
     /// Closes and opens the environment, or opens a copy of its files as a crash leaves them.

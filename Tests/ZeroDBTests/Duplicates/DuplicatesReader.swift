@@ -44,6 +44,9 @@ final class DuplicatesReader {
         try run.expect(
             statistics.entries == UInt64(model.count) && statistics.keys == UInt64(model.keyCount),
             "\(statistics) \(place), expected \(model.count) pairs of \(model.keyCount) keys")
+        try run.expect(
+            statistics.digest.number == model.digest && model.digest == model.countedDigest,
+            "the digest is not that of the pairs \(place)")
         for pair in model {
             let entry = try cursor.state.move(.next)
             try run.expect(

@@ -76,6 +76,13 @@ final class DuplicatesRun: SteppedModelTest {
         var draft = committed
         let size = random.chance(80) ? random.within(1...30) : random.within(30...600)
         try makeChanges(size, &transaction, &draft, depth: 0)
+        for (database, model) in draft.enumerated() {
+            guard let model else { continue }
+            let handle = try handle(database, transaction)
+            try expect(
+                try transaction.statistics(of: handle).digest.number == model.digest,
+                "the digest of database \(database) is not that of its pairs before a commit")
+        }
         guard random.chance(85) else {
             transaction.abort()
             return
@@ -129,6 +136,17 @@ final class DuplicatesRun: SteppedModelTest {
         try DuplicatesReader(environment, self).compareAll(self, "after reopening")
     }
 
+    /// The digest that the environment should have.
+    private var environmentDigest: UInt128 {
+        committed.enumerated().reduce(0) { sum, database in
+            let model = database.element ?? (database.offset == 0 ? ReferenceModel() : nil)
+            guard let model else { return sum }
+            return sum
+                &+ ModelDigest.database(
+                    database.offset == 0 ? "" : name(database.offset), model)
+        }
+    }
+
     private func verify(_ environment: Environment, _ when: String) throws {
         var problems: [String] = []
         let report = try environment.verify { _, problem in problems.append(problem) }
@@ -138,6 +156,11 @@ final class DuplicatesRun: SteppedModelTest {
         try expect(
             report.entries == UInt64(pairs),
             "verify counts \(report.entries) entries \(when), expected \(pairs)")
+        let digest = environmentDigest
+        try expect(report.digest.number == digest, "verify counts another digest \(when)")
+        try expect(
+            try environment.info().digest.number == digest,
+            "the digest of the environment is not that of its databases \(when)")
     }
 
     // MARK: Comparing

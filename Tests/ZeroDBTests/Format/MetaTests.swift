@@ -20,6 +20,10 @@ struct MetaTests {
         meta.main.entries = 999
         meta.main.leafPages = 9
         meta.main.branchPages = 1
+        meta.main.digest = ContentDigest(low: 1, high: 2)
+        meta.digest = ContentDigest(low: 3, high: 4)
+        meta.features.toWrite = 5
+        meta.features.optional = 6
         return meta
     }
 

@@ -25,6 +25,10 @@ final class HeldReader {
             let entries = try transaction.statistics(of: handle).entries
             try run.expect(
                 entries == UInt64(model.count), "\(entries) entries, not \(model.count), \(when)")
+            let digest = try transaction.statistics(of: handle).digest.number
+            try run.expect(
+                digest == model.digest && digest == model.countedDigest,
+                "the digest of database \(index) is not that of its entries \(when)")
             try compareForward(run, transaction, handle, model, when)
             try compareBackward(run, transaction, handle, model, when)
         }

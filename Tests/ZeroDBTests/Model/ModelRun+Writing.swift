@@ -9,6 +9,7 @@ extension ModelRun {
         let id = transaction.id
         var draft = committed
         try makeChanges(transactionSize(), &transaction, &draft)
+        try compareDigests(transaction, draft)
         if random.chance(phase == .shrinking ? 3 : 0) {
             try empty(random.below(draft.count), &transaction, &draft)
         }
@@ -19,6 +20,9 @@ extension ModelRun {
         try transaction.commit()
         committed = draft
         let info = try environment.info()
+        try expect(
+            info.digest.number == environmentDigest,
+            "the digest of the environment is not that of its databases")
         // A transaction that changed nothing makes no new state.
         try expect(
             info.lastTransaction == id || info.lastTransaction == id - 1,
@@ -26,6 +30,28 @@ extension ModelRun {
         try expect(
             info.fileSize >= info.pageCount * UInt64(info.pageSize),
             "the file has \(info.fileSize) bytes for \(info.pageCount) pages")
+    }
+
+    /// The digest that the environment should have.
+    var environmentDigest: UInt128 {
+        committed.enumerated().reduce(0) { sum, database in
+            guard let model = database.element else { return sum }
+            return sum
+                &+ ModelDigest.database(
+                    database.offset == 0 ? "" : name(database.offset), model)
+        }
+    }
+
+    private func compareDigests(
+        _ transaction: borrowing WriteTransaction, _ draft: Databases
+    ) throws {
+        for (database, model) in draft.enumerated() {
+            guard let model else { continue }
+            let digest = try transaction.statistics(of: try handle(database, transaction)).digest
+            try expect(
+                digest.number == model.digest,
+                "the digest of database \(database) is not that of its entries before a commit")
+        }
     }
 
     /// So many operations in a transaction, some of them in others nested in it.

@@ -123,6 +123,8 @@ final class ModelRun: SteppedModelTest {
         try expect(
             report.entries == UInt64(entries),
             "verify counts \(report.entries) entries, expected \(entries)")
+        try expect(
+            report.digest.number == environmentDigest, "verify counts another digest")
         let reached = report.treePages + report.overflowPages + report.freePages
         try expect(
             report.pages == reached + Format.metaPageCount,

@@ -22,6 +22,7 @@ pytestmark = pytest.mark.skipif(
 STRUCTURES: dict[str, Any] = {
     "zdb_val": _ffi.Val,
     "zdb_env_options": _ffi.EnvOptions,
+    "zdb_digest": _ffi.Digest,
     "zdb_info": _ffi.Info,
     "zdb_reader": _ffi.Reader,
     "zdb_txn_info": _ffi.TxnInfo,

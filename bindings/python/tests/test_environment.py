@@ -236,6 +236,25 @@ def test_stat_of_a_named_database_counts_its_overflow_pages(env: zerodb.Environm
     assert env.stat(blobs).overflow_pages >= 100_000 // 4096
 
 
+def test_the_same_content_has_the_same_digest(env: zerodb.Environment, tmp_path: Path) -> None:
+    items = [(b"%d" % number, bytes(number * 10)) for number in range(500)]
+    with env.begin(write=True) as txn:
+        assert txn.stat().digest == 0
+        for key, value in items:
+            txn[key] = value
+    with zerodb.open(tmp_path / "other", page_size=8192) as other:
+        with other.begin(write=True) as txn:
+            txn[b"other"] = b"value"
+            for key, value in reversed(items):
+                txn[key] = value
+        assert other.info().digest != env.info().digest
+        with other.begin(write=True) as txn:
+            del txn[b"other"]
+        assert other.info().digest == env.info().digest == other.verify().digest
+        with other.begin() as txn, env.begin() as of_env:
+            assert 0 < txn.stat().digest == of_env.stat().digest < 1 << 128
+
+
 def test_sync_succeeds_on_a_sound_environment(fruit: zerodb.Environment) -> None:
     fruit.sync()
 

@@ -289,6 +289,7 @@ class Environment:
             recovered_bytes=raw.recovered_bytes,
             recovery_ns=raw.recovery_ns,
             environment_id=bytes(raw.environment_id),
+            digest=int(raw.digest),
         )
 
     def readers(self) -> list[Reader]:
@@ -377,6 +378,7 @@ class Environment:
             entries=raw.entries,
             databases=raw.databases,
             problems=raw.problems,
+            digest=int(raw.digest),
             first_problem=None if code == _ffi.OK else _ffi.last_failure(code)[0],
         )
 

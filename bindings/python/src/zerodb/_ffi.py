@@ -142,6 +142,15 @@ class EnvOptions(Structure):
     ]
 
 
+class Digest(Structure):
+    """zdb_digest."""
+
+    _fields_ = [("low", c_uint64), ("high", c_uint64)]
+
+    def __int__(self) -> int:
+        return int(self.high) << 64 | int(self.low)
+
+
 class Info(Structure):
     """zdb_info."""
 
@@ -169,6 +178,7 @@ class Info(Structure):
         ("recovered_bytes", c_uint64),
         ("recovery_ns", c_uint64),
         ("environment_id", c_uint8 * 16),
+        ("digest", Digest),
     ]
 
 
@@ -209,6 +219,7 @@ class Report(Structure):
         ("entries", c_uint64),
         ("databases", c_uint64),
         ("problems", c_uint64),
+        ("digest", Digest),
     ]
 
 
@@ -226,6 +237,7 @@ class DbStat(Structure):
         ("overflow_pages", c_uint64),
         ("flags", c_uint32),
         ("reserved", c_uint32),
+        ("digest", Digest),
     ]
 
 

@@ -145,6 +145,7 @@ class Transaction:
             branch_pages=raw.branch_pages,
             leaf_pages=raw.leaf_pages,
             overflow_pages=raw.overflow_pages,
+            digest=int(raw.digest),
         )
 
     # ----------------------------------------------------------------- writing

@@ -80,6 +80,10 @@ class EnvironmentInfo:
     """How long that took, in nanoseconds."""
     environment_id: bytes
     """16 random bytes from the creation of the environment."""
+    digest: int
+    """128 bits for all that the databases contain, with names and flags: the same in every
+    environment with the same content, such as a copy, whatever its page size and history. It
+    guards against faults, not against attackers."""
 
 
 @dataclass(frozen=True)
@@ -129,6 +133,9 @@ class DatabaseStat:
     leaf_pages: int
     overflow_pages: int
     """Pages that hold values too large for a leaf."""
+    digest: int
+    """128 bits for all keys and values: the same in every database with the same content; 0 if
+    it is empty."""
 
 
 @dataclass(frozen=True)
@@ -149,6 +156,8 @@ class VerifyReport:
     """Named databases."""
     problems: int
     """0: the environment is sound."""
+    digest: int
+    """The environment's, counted anew from all entries: see :attr:`EnvironmentInfo.digest`."""
     first_problem: str | None
     """The first problem in words; None if there is none."""
 

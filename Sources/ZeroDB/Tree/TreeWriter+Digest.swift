@@ -1,0 +1,96 @@
+import CZeroDBPlatform
+
+extension Page {
+    /// Asks for the memory of the whole page.
+    func prefetch() {
+        for line in stride(from: 0, to: size, by: 64) { zp_prefetch(base + line) }
+    }
+}
+
+/// The digest of what a tree contains, kept up to date by its changes.
+extension TreeWriter {
+    /// What a pair adds to the digest; nothing in trees that are no databases.
+    ///
+    /// - Parameter key: as the tree holds it.
+    @inline(__always)
+    func digest(_ key: KeyBytes, _ value: UnsafeRawBufferPointer) -> ContentDigest {
+        guard tree.pointee.keepsDigest else { return ContentDigest() }
+        return ContentDigest(
+            ofKey: key, reversed: tree.pointee.record.flags.reversesKeys, value: value)
+    }
+
+    /// What a value that is to be replaced has added, where keys have one value each.
+    @inline(__always)
+    func digest(
+        _ key: KeyBytes, replaced field: Page.ValueField
+    ) -> ContentDigest {
+        if field.kind == .overflow { return OverflowPointer(at: field.bytes).digest }
+        return digest(key, UnsafeRawBufferPointer(start: field.bytes, count: field.count))
+    }
+
+    /// Asks for the memory of the value that the path leads to: it is soon hashed, and was looked at as
+    /// far as its key.
+    @inline(__always)
+    func prefetchFound() {
+        let step = path[tree.pointee.depth - 1]
+        let leaf = Page(step.page, size: pageSize)
+        let entry = leaf.base + Page.offset(UnsafeRawPointer(leaf.slot(step.index)))
+        zp_prefetch(entry + 64)
+        zp_prefetch(entry + 128)
+        zp_prefetch(entry + 192)
+    }
+
+    /// What an entry of a leaf has added, with all its values.
+    func digest(
+        ofEntry index: Int, of leaf: Page, _ field: Page.ValueField
+    ) throws(DatabaseError) -> ContentDigest {
+        guard tree.pointee.keepsDigest else { return ContentDigest() }
+        switch field.kind {
+        case .overflow: return OverflowPointer(at: field.bytes).digest
+        case .valueTree: return ValueTree(at: field.bytes).digest
+        case .inline, .inlineValues: break
+        }
+        let buffer = workspace.pointee.scratch.firstKey
+        let length = leaf.copyKey(index, to: buffer)
+        guard length >= 0 else { throw source.badEntry(leaf) }
+        let key = KeyBytes(start: buffer, count: length)
+        let value = UnsafeRawBufferPointer(start: field.bytes, count: field.count)
+        guard field.kind == .inlineValues else { return digest(key, value) }
+        guard let values = InlineValues(value) else { throw source.badEntry(leaf) }
+        var total = ContentDigest()
+        for place in 0..<values.count {
+            guard let duplicate = values.duplicate(place) else { throw source.badEntry(leaf) }
+            total += digest(key, duplicate)
+        }
+        return total
+    }
+
+    /// Counts a value anew that its caller has filled in since it was put.
+    ///
+    /// - Parameters:
+    ///   - key: as the tree holds it.
+    ///   - counted: what the pair has added to the digest so far.
+    /// - Returns: what it adds now.
+    func recount(
+        _ key: KeyBytes, _ value: UnsafeRawBufferPointer, counted: ContentDigest
+    ) throws(DatabaseError) -> ContentDigest {
+        let filled = digest(key, value)
+        guard filled != counted else { return filled }
+        guard tree.pointee.depth > 0 else { throw source.outOfBounds(tree.pointee.root) }
+        let position = try TreeRead.descend(source, tree.pointee, to: key, path: path)
+        let leaf = Page(path[tree.pointee.depth - 1].page, size: pageSize)
+        // A change since would have recounted it first.
+        assert(position.found && isPathOwn)
+        guard position.found, let field = leaf.value(position.index) else {
+            throw source.badEntry(leaf)
+        }
+        if field.kind == .overflow {
+            var pointer = OverflowPointer(at: field.bytes)
+            pointer.digest = filled
+            pointer.store(to: field.bytes)
+        }
+        tree.pointee.record.digest -= counted
+        tree.pointee.record.digest += filled
+        return filled
+    }
+}
