@@ -155,8 +155,8 @@ static void a_table_that_another_process_has_grown_serves_this_one(void) {
 
 /* ----------------------------------------------------------------- pinned space */
 
-/* Some thirty pages. */
-enum { PINNED_ENTRIES = 3000, ROUNDS = 40, FEW_PAGES = 400 };
+/* Some eighty pages. */
+enum { PINNED_ENTRIES = 10000, ROUNDS = 40, OTHERS = 5, KILLS = 12 };
 
 static void fill(zdb_env *env) {
     zdb_txn *txn = begin_write(env);
@@ -165,18 +165,34 @@ static void fill(zdb_env *env) {
     REQUIRE_OK(zdb_env_checkpoint(env));
 }
 
-/* Writes all entries again and again. Returns how many pages the environment then has: few if
- * freed pages could be used again, many more if the snapshot of another reader needs the first. */
-static uint64_t pages_after_overwriting(zdb_env *env) {
-    for (unsigned i = 0; i < repetitions(ROUNDS); i++) {
+static uint64_t page_count(zdb_env *env) {
+    zdb_info info;
+    get_info(env, &info);
+    return info.page_count;
+}
+
+/* Writes all entries again and again. Returns how many pages the environment then has: if freed pages
+ * can be used again, a state's, and as many for what waits for a checkpoint, and those of each snapshot
+ * that a reader has. */
+static uint64_t pages_after_overwriting(zdb_env *env, unsigned rounds) {
+    for (unsigned i = 0; i < rounds; i++) {
         zdb_txn *txn = begin_at(HERE, env, ZDB_DURABILITY_NONE);
         put_numbered(txn, ZDB_MAIN_DB, PINNED_ENTRIES);
         commit(txn);
         REQUIRE_OK(zdb_env_checkpoint(env));
     }
-    zdb_info info;
-    get_info(env, &info);
-    return info.page_count;
+    return page_count(env);
+}
+
+/* Pages of one state. */
+static uint64_t state_pages(zdb_env *env) {
+    zdb_db_stat stat;
+    zdb_txn *txn = begin_read(env);
+    memset(&stat, 0, sizeof(stat));
+    stat.struct_size = sizeof(stat);
+    REQUIRE_OK(zdb_stat(txn, ZDB_MAIN_DB, &stat));
+    abort_txn(txn);
+    return stat.branch_pages + stat.leaf_pages;
 }
 
 static void read_and_wait(struct partner *partner) {
@@ -199,8 +215,8 @@ static void a_living_reader_of_another_process_keeps_its_snapshot(void) {
     fill(env);
     start_partner(&partner, read_and_wait, NULL);
     await_partner(&partner);
-    uint64_t pages = pages_after_overwriting(env);
-    CHECK(pages > 2 * FEW_PAGES || tests_run_slowly());
+    uint64_t pages = pages_after_overwriting(env, repetitions(ROUNDS));
+    CHECK(pages > 2 * state_pages(env));
     uint32_t dead = 77;
     REQUIRE_OK(zdb_reader_check(env, &dead));
     CHECK_NUMBER(dead, 0);
@@ -211,16 +227,40 @@ static void a_living_reader_of_another_process_keeps_its_snapshot(void) {
     close_env(env);
 }
 
+static void readers_of_other_processes_cost_no_more_than_they_see(void) {
+    zdb_env *env = open_env("env");
+    fill(env);
+    uint64_t alone = pages_after_overwriting(env, repetitions(ROUNDS));
+    struct partner others[OTHERS];
+    for (unsigned i = 0; i < OTHERS; i++) {
+        start_partner(&others[i], read_and_wait, NULL);
+        await_partner(&others[i]);
+        uint64_t pages = pages_after_overwriting(env, repetitions(ROUNDS));
+        CHECK(pages <= alone + (i + 1) * state_pages(env) * 5 / 4);
+    }
+    CHECK_NUMBER(list_readers(env).count, OTHERS);
+    uint64_t pages = page_count(env);
+    for (unsigned i = 0; i < OTHERS; i++) {
+        let_partner_step(&others[i]);
+        finish_partner(&others[i]);
+        CHECK(pages_after_overwriting(env, repetitions(ROUNDS)) <= pages);
+    }
+    expect_sound(env);
+    close_env(env);
+}
+
 static void a_killed_reader_pins_nothing_that_a_writer_needs(void) {
     zdb_env *env = open_env("env");
     fill(env);
-    for (unsigned i = 0; i < 3; i++) {
+    uint64_t alone = pages_after_overwriting(env, ROUNDS);
+    for (unsigned i = 0; i < KILLS; i++) {
         struct partner partner;
         start_partner(&partner, read_and_wait, NULL);
         await_partner(&partner);
         CHECK_NUMBER(list_readers(env).count, 1);
         kill_partner(&partner);
-        CHECK(pages_after_overwriting(env) <= FEW_PAGES);
+        /* One that was kept would cost a state each time. */
+        CHECK(pages_after_overwriting(env, 4) <= alone + 2 * state_pages(env));
         CHECK_NUMBER(list_readers(env).count, 0);
     }
     expect_sound(env);
@@ -311,7 +351,7 @@ static void a_process_in_the_place_of_a_dead_one_does_not_keep_its_readers(void)
     struct listing listing = list_readers(env);
     REQUIRE(listing.count == 1);
     CHECK_NUMBER(listing.readers[0].slot, heir_slot);
-    pages_after_overwriting(env);
+    pages_after_overwriting(env, ROUNDS);
     CHECK_NUMBER(slot_owner(&lock_file, heir_slot), owner_of_generation(dead_owner, 1));
     let_partner_step(&heir);
     finish_partner(&heir);
@@ -333,7 +373,7 @@ static void a_slot_of_another_generation_neither_pins_nor_frees(void) {
     for (unsigned i = 0; i < 3; i++) {
         forge_slot(&lock_file, slot + 1 + i, owner_of_generation(owner, generations[i]), 1);
     }
-    pages_after_overwriting(env);
+    pages_after_overwriting(env, ROUNDS);
     for (unsigned i = 0; i < 3; i++) CHECK_NUMBER(slot_owner(&lock_file, slot + 1 + i), 0);
     CHECK_NUMBER(slot_owner(&lock_file, slot), owner);
     CHECK_NUMBER(slot_snapshot(&lock_file, slot), snapshot);
@@ -346,7 +386,7 @@ static void a_slot_of_another_generation_neither_pins_nor_frees(void) {
     get_info(env, &info);
     uint64_t pages = info.page_count;
     forge_slot(&lock_file, slot, owner_of_generation(owner, -1), info.last_txn_id);
-    CHECK(pages_after_overwriting(env) <= pages);
+    CHECK(pages_after_overwriting(env, ROUNDS) <= pages);
     CHECK_NUMBER(list_readers(env).count, 0);
     unmap_lock_file(&lock_file);
     expect_sound(env);
@@ -360,10 +400,14 @@ static void a_slot_of_an_impossible_process_pins_nothing(void) {
     };
     zdb_env *env = open_env("env");
     fill(env);
+    uint64_t alone = pages_after_overwriting(env, ROUNDS);
     struct lock_file lock_file = map_lock_file();
     for (unsigned i = 0; i < sizeof(owners) / sizeof(owners[0]); i++) {
-        forge_slot(&lock_file, i, owners[i], 1);
-        CHECK(pages_after_overwriting(env) <= FEW_PAGES);
+        zdb_info info;
+        get_info(env, &info);
+        forge_slot(&lock_file, i, owners[i], info.last_txn_id);
+        /* One that was kept would cost a state each time. */
+        CHECK(pages_after_overwriting(env, 4) <= alone + state_pages(env) / 2);
         CHECK_NUMBER(slot_owner(&lock_file, i), 0);
     }
     unmap_lock_file(&lock_file);
@@ -464,7 +508,7 @@ static void a_process_id_in_use_again_neither_pins_nor_frees(void) {
     listing = list_readers(env);
     REQUIRE(listing.count == 1);
     CHECK(listing.readers[0].txn_id > dead_snapshot);
-    pages_after_overwriting(env);
+    pages_after_overwriting(env, ROUNDS);
     CHECK_NUMBER(list_readers(env).count, 1);
     let_partner_step(&partner);
     finish_partner(&partner);
@@ -479,6 +523,7 @@ static const struct test tests[] = {
     TEST(the_table_grows_with_its_readers),
     TEST(a_table_that_another_process_has_grown_serves_this_one),
     TEST(a_living_reader_of_another_process_keeps_its_snapshot),
+    TEST(readers_of_other_processes_cost_no_more_than_they_see),
     TEST(a_killed_reader_pins_nothing_that_a_writer_needs),
     TEST(dead_readers_are_counted_and_freed_on_request),
     TEST(slots_of_killed_processes_are_taken_when_they_are_needed),

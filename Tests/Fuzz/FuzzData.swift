@@ -137,12 +137,20 @@ private struct FuzzData {
             if tag == 2 {
                 withUnsafeBytes(of: UInt64(input.byte() % 4).bigEndian) { key += $0 }
             } else {
-                let transaction = UInt64(input.byte() % 16)
-                withUnsafeBytes(of: transaction.bigEndian) { key += $0 }
+                for _ in 0...(1 - min(tag, 1)) {
+                    let transaction = UInt64(input.byte() % 16)
+                    withUnsafeBytes(of: transaction.bigEndian) { key += $0 }
+                }
                 withUnsafeBytes(of: UInt32(number).bigEndian) { key += $0 }
             }
             let words = tag == 2 ? 8 : input.below(4) == 0 ? input.below(250) : input.below(6)
             var value: [UInt8] = []
+            if tag < 2 {
+                let birth = UInt64(input.byte() % 16)
+                for number in [birth, birth + UInt64(input.byte() % 16)] {
+                    withUnsafeBytes(of: number.littleEndian) { value += $0 }
+                }
+            }
             for _ in 0..<words {
                 let next = tag == 2 ? input.number() : word(image, &input)
                 withUnsafeBytes(of: next.littleEndian) { value += $0 }

@@ -16,6 +16,8 @@ PENDING, YOUNG, AVAILABLE = 0, 1, 2
 REGION_PAGES = 512
 PAGE_NUMBERS = 1 << 47
 ENTRY_RUNS_MAX = 100
+RANGE_WORDS = 2
+"""Words in front of the runs of a pending or young entry."""
 
 FREE_LIST_WORDS = FREE_LIST_SIZE // 8
 FREE_LIST_GROUPS = 96
@@ -44,16 +46,33 @@ class Freed:
 
     transaction: int
     """The one that freed them, or a later one."""
-    birth: int | None
-    """The oldest writer of young pages; None if the durable state may need them."""
+    birth: int
+    """The oldest writer of them, or an earlier one; 0 if it is not known."""
     runs: list[Run]
+    holder: int | None = None
+    """The state that a pending entry of the free tree waits for."""
+    recorder: int | None = None
+    """The transaction that made an entry of the free tree."""
 
     @classmethod
-    def parse(cls, transaction: int, birth: int | None, words: list[int], meta: Meta) -> Freed:
+    def parse(
+        cls,
+        transaction: int,
+        birth: int,
+        words: list[int],
+        meta: Meta,
+        holder: int | None = None,
+        recorder: int | None = None,
+    ) -> Freed:
         """From the words that a state stores, after checking them."""
         require(transaction <= meta.transaction, f"freed by transaction {transaction}, to come")
-        require(birth is None or birth <= transaction, "freed before it was written")
-        return cls(transaction, birth, [parse_run(word) for word in words])
+        require(birth <= transaction, "freed before it was written")
+        if holder is not None:
+            require(birth <= holder < transaction, f"state {holder} does not have the pages")
+        if recorder is not None:
+            require(transaction <= recorder, f"recorded by {recorder}, before it was freed")
+            require(recorder <= meta.transaction, f"an entry of transaction {recorder}, to come")
+        return cls(transaction, birth, [parse_run(word) for word in words], holder, recorder)
 
     @property
     def pages(self) -> int:
@@ -80,8 +99,8 @@ class FreePages:
 
     @property
     def young_pages(self) -> int:
-        """Pages that only readers may need."""
-        return sum(freed.pages for freed in self.freed if freed.birth is not None)
+        """Pages of young entries, which nobody needed when these were made."""
+        return sum(freed.pages for freed in self.freed if freed.holder is None)
 
 
 def parse_free_list(data: bytes, meta: Meta) -> FreePages:
@@ -113,7 +132,7 @@ def read_groups(words: list[int], meta: Meta) -> list[Freed]:
         require(len(words) > GROUP_HEADER_WORDS, "the free list: a group is cut off")
         transaction, birth, count, *words = words
         require(1 <= count <= len(words), f"the free list: a group of {count} runs")
-        groups.append(Freed.parse(transaction, birth or None, words[:count], meta))
+        groups.append(Freed.parse(transaction, birth, words[:count], meta))
         words = words[count:]
     return groups
 
@@ -137,17 +156,18 @@ def parse_free_tree(entries: Iterable[tuple[bytes, bytes]], meta: Meta) -> FreeP
         if key[0] == AVAILABLE and len(key) == 9:
             free_tree.available.extend(read_region(int.from_bytes(key[1:], "big"), value))
             continue
-        require(
-            key[0] in (PENDING, YOUNG) and len(key) == 13, f"a key of the free tree {key!r}"
-        )
-        require(value and len(value) % 8 == 0, f"the free tree: a value of {len(value)} bytes")
-        transaction, sequence = struct.unpack_from(">QI", key, 1)
-        require((transaction, sequence) not in numbers, f"the free tree: two of {key[1:]!r}")
-        numbers.add((transaction, sequence))
+        sizes = {PENDING: 21, YOUNG: 13}
+        require(sizes.get(key[0]) == len(key), f"a key of the free tree {key!r}")
+        require(len(value) % 8 == 0, f"the free tree: a value of {len(value)} bytes")
+        holder = int.from_bytes(key[1:9], "big") if key[0] == PENDING else None
+        recorder, sequence = struct.unpack(">QI", key[-12:])
+        require((recorder, sequence) not in numbers, f"the free tree: two of {key[1:]!r}")
+        numbers.add((recorder, sequence))
         words = [word for (word,) in struct.iter_unpack("<Q", value)]
-        birth = words.pop(0) if key[0] == YOUNG else None
-        require(1 <= len(words) <= ENTRY_RUNS_MAX, f"the free tree: {len(words)} runs")
-        free_tree.freed.append(Freed.parse(transaction, birth, words, meta))
+        require(len(words) > RANGE_WORDS, "the free tree: an entry without runs")
+        birth, transaction, *words = words
+        require(len(words) <= ENTRY_RUNS_MAX, f"the free tree: {len(words)} runs")
+        free_tree.freed.append(Freed.parse(transaction, birth, words, meta, holder, recorder))
     found = (free_tree.young_pages, free_tree.pending_pages, free_tree.available_pages)
     counted = (meta.young_pages, meta.pending_pages, meta.available_pages)
     require(found == counted, f"the free tree: counts are {counted}, found are {found}")

@@ -133,11 +133,11 @@ def file(path: Path) -> FreeListFile:
     found = Environment(data)
     ((start, pages),) = found.free_list.available
     groups = [
-        [freed.transaction, freed.birth or 0, len(freed.runs)]
+        [freed.transaction, freed.birth, len(freed.runs)]
         + [pages << 48 | start for start, pages in freed.runs]
         for freed in found.free_list.freed
     ]
-    assert [bool(birth) for _, birth, *_ in groups] == [False, True]
+    assert [birth <= 2 for _, birth, *_ in groups] == [True, False]
     counts = (found.meta.free_list_available, found.meta.free_list_pending)
     return FreeListFile(
         data, found, FreeList([(start, 1), (start + 1, pages - 1)], groups), counts

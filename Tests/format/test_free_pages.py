@@ -34,11 +34,11 @@ def writers(found: Environment, freed: Freed) -> set[int]:
     return {u64(found.data, number * found.page_size + 16) for number in numbers}
 
 
-def freers(freed: Iterable[Freed]) -> tuple[set[int], set[int]]:
-    """The transactions that freed pending pages, and those that freed young ones."""
+def freers(freed: Iterable[Freed], durable: int) -> tuple[set[int], set[int]]:
+    """The transactions that freed pages of the durable state, and those that freed younger ones."""
     freed = list(freed)
-    pending = {group.transaction for group in freed if group.birth is None}
-    return pending, {group.transaction for group in freed if group.birth is not None}
+    pending = {group.transaction for group in freed if group.birth <= durable}
+    return pending, {group.transaction for group in freed if group.birth > durable}
 
 
 # The free list ----------------------------------------------------------------------------
@@ -56,10 +56,11 @@ def test_small_commits_need_only_the_free_list(path: Path) -> None:
         assert found.free_list.available_pages == (6 if session else 7)
         # The pages of the durable state and those of the second commit are freed. The third
         # commit has taken those of the first.
-        pending, young = freers(found.free_list.freed)
+        pending, young = freers(found.free_list.freed, last - 3)
         assert pending == ({last - 2} if session else set())
         assert young == {last}
-        assert [group.birth for group in found.free_list.freed if group.birth] == [last - 1]
+        births = [group.birth for group in found.free_list.freed]
+        assert births == ([last - 3] if session else []) + [last - 1]
         assert found.meta.page_count == 11
         assert found.meta.pinned_total == session
 
@@ -74,17 +75,30 @@ def test_the_free_list_says_which_transactions_wrote_its_pages(path: Path) -> No
             readers.enter_context(env.begin())
             put(env, b"key", b"%d" % number)
     found = check(path, {MAIN: {b"key": b"%d" % (commits - 1)}})
-    durable = 2
-    pending, young = freers(found.free_list.freed)
-    assert pending == {durable + 1}
-    # Their groups are joined in time: each is as new as its newest pages.
-    assert max(young) == durable + commits
-    assert 1 < len(young) < commits - 1
-    assert found.free_list.young_pages == commits - 1
+    # A reader lies between any two of them, and so each has a group of its own.
+    groups = found.free_list.freed
+    ranges = [(group.birth, group.transaction) for group in groups]
+    assert ranges == [(number, number + 1) for number in range(2, 2 + commits)]
+    for group in groups:
+        assert writers(found, group) == {group.birth}
+
+
+def test_the_free_list_keeps_together_what_the_same_states_need(path: Path) -> None:
+    with zerodb.open(path, threads=False) as env:
+        put(env, b"key", b"durable")
+    with zerodb.open(path, threads=False) as env, contextlib.ExitStack() as readers:
+        for number in range(4):
+            put(env, b"key", b"%d" % number)
+        readers.enter_context(env.begin())
+        for number in range(40):
+            with env.begin(write=True) as txn:
+                txn[b"key"] = b"%d" % number
+                txn.db("other", create=True)
+    found = check(path, {MAIN: {b"key": b"39"}, b"other": {}})
+    # What the durable state has, what the reader has besides, and what the last commit freed.
+    assert [group.birth for group in found.free_list.freed] == [2, 6, 45]
     for group in found.free_list.freed:
-        written = writers(found, group)
-        assert max(written) < group.transaction
-        assert min(written) == (group.birth or durable)
+        assert group.birth <= min(writers(found, group))
 
 
 def test_pages_become_available_when_no_state_needs_them(path: Path) -> None:
@@ -120,12 +134,12 @@ def test_long_runs_are_freed_to_the_free_tree(path: Path, pages: int, is_in_tree
     place, other = found.free_list, found.free_tree_pages
     if is_in_tree:
         place, other = other, place
-    assert freers(place.freed) == ({3}, set())
+    assert freers(place.freed, 2) == ({3}, set())
     assert place.pending_pages == pages + 1
     assert other.freed == []
 
 
-def test_freed_pages_are_young_until_a_checkpoint_needs_them(path: Path) -> None:
+def test_freed_pages_wait_for_a_state_that_has_them(path: Path) -> None:
     rng = random.Random(5)
     keys = [rng.randbytes(24) for _ in range(20000)]
     entries = dict.fromkeys(keys, bytes(150))
@@ -145,18 +159,27 @@ def test_freed_pages_are_young_until_a_checkpoint_needs_them(path: Path) -> None
             readers.enter_context(env.begin())
             change_many(env)
     found = check(path, {MAIN: entries})
-    assert freers(found.free_tree_pages.freed) == ({3, 4, 5, 6, 7}, {4, 5, 6, 7})
-    for entry in found.free_tree_pages.freed:
-        written = writers(found, entry)
-        assert max(written) < entry.transaction
-        assert min(written) >= (entry.birth or 0)
-        assert max(written) <= 2 or entry.birth is not None
+    entries_found = found.free_tree_pages.freed
+    assert {entry.transaction for entry in entries_found} == {3, 4, 5, 6, 7}
+    for entry in entries_found:
+        # All states are needed, and so no two writers are in one entry.
+        assert writers(found, entry) == {entry.birth}
+        assert entry.holder is not None
+        assert entry.recorder == entry.transaction
+    assert {entry.birth for entry in entries_found} == {2, 3, 4, 5, 6}
+    with zerodb.open(path, threads=False) as env:
+        for _ in range(2):
+            change_many(env)
+    found = check(path, {MAIN: entries})
+    young = [entry for entry in found.free_tree_pages.freed if entry.holder is None]
+    assert young
+    assert {(entry.birth, entry.transaction) for entry in young} == {(8, 9)}
     with zerodb.open(path, threads=False) as env:
         change_many(env)
     assert check(path, {MAIN: entries}).meta.available_pages > 0
 
 
-def test_pages_moved_to_the_free_tree_count_as_freed_by_the_mover(path: Path) -> None:
+def test_pages_moved_to_the_free_tree_keep_who_freed_them(path: Path) -> None:
     with zerodb.open(path, threads=False) as env:
         put(env, b"key", b"durable")
         put(env, b"long", bytes(40_000))
@@ -168,8 +191,10 @@ def test_pages_moved_to_the_free_tree_count_as_freed_by_the_mover(path: Path) ->
     found = check(path, {MAIN: {b"key": b"5", b"long": b"6"}})
     leaf = before.main.record.root.number
     # Transaction 4 freed the leaf, and 6, which freed the run, moved it.
-    assert "freed by 6, in the free tree" in found.uses[leaf]
-    assert freers(found.free_tree_pages.freed)[0] == {6}
+    assert "freed by 4, in the free tree" in found.uses[leaf]
+    freed = found.free_tree_pages.freed
+    assert {entry.transaction for entry in freed if entry.holder == 3} == {4, 6}
+    assert {entry.recorder for entry in freed} == {6}
     assert found.meta.pinned_total - before.meta.pinned_total == 1 + 10
 
 
@@ -198,7 +223,8 @@ def test_every_free_page_is_recorded_after_random_commits(path: Path) -> None:
         for place, pages in (("list", found.free_list), ("tree", found.free_tree_pages)):
             seen |= {f"{place}: available" for _ in pages.available}
             for group in pages.freed:
-                seen.add(f"{place}: {'pending' if group.birth is None else 'young'}")
+                is_pending = group.birth <= before.meta.transaction
+                seen.add(f"{place}: {'pending' if is_pending else 'young'}")
         before = found
     assert len(seen) == 6, seen
 

@@ -14,7 +14,7 @@ import Glibc
 /// 0    bits 0-31: available runs; bits 32-63: words of the groups
 /// 1    available runs, each 48 bits of page number and 16 of length
 /// 96   groups of freed runs: the transaction that freed them, or a later one; the oldest that
-///      wrote them, 0 if the durable root may need them; the number of runs; runs
+///      wrote them, 0 if it is not known; the number of runs; runs
 /// ```
 struct FreeList {
     let words: UnsafeMutablePointer<UInt64>
@@ -28,8 +28,8 @@ struct FreeList {
     private static let groupWordsMax = wordCount - groupsStart
     /// Transaction, birth and number of runs.
     private static let groupHeaderSize = 3
-    /// Groups of young pages, after which freed pages join the newest group.
-    private static let youngGroupsMax = 8
+    /// Groups, after which freed pages join one that is needed by some states more than they are.
+    private static let groupsMax = 16
     /// Pages of a freed run at most: longer ones are of use in the tree, where runs are looked for.
     private static let freedLengthMax: UInt64 = 8
 
@@ -167,59 +167,51 @@ struct FreeList {
 
     // MARK: Freed
 
-    /// Runs that were freed together.
+    /// Runs that the same states need.
     private struct Group {
         /// Where it begins.
         var offset: Int
-        /// The transaction that freed them, or a later one.
-        var transaction: UInt64
-        /// The oldest writer of young pages; nil for pages that the durable root may need.
-        var birth: UInt64?
+        /// The states that have some of them.
+        var range: StateRange
         var runs: Int
         var end: Int { offset + FreeList.groupHeaderSize + runs }
         var firstRun: Int { offset + FreeList.groupHeaderSize }
     }
 
     private func group(at offset: Int) -> Group {
-        let birth = words[offset + 1]
-        return Group(
-            offset: offset, transaction: words[offset], birth: birth == 0 ? nil : birth,
+        Group(
+            offset: offset, range: StateRange(birth: words[offset + 1], end: words[offset]),
             runs: Int(words[offset + 2]))
     }
 
-    /// The newest group of old or of young pages, and how many of the kind there are.
-    private func newestGroup(isYoung: Bool) -> (group: Group?, count: Int) {
-        var newest: Group?
-        var count = 0
+    private func storeHeader(_ range: StateRange, runs: Int, at offset: Int) {
+        words[offset] = range.end
+        words[offset + 1] = range.birth
+        words[offset + 2] = UInt64(runs)
+    }
+
+    private func forEachGroup(_ body: (Group) -> Void) {
         var offset = Self.groupsStart
         while offset < Self.groupsStart + groupWords {
             let group = group(at: offset)
-            if (group.birth != nil) == isYoung {
-                newest = group
-                count += 1
-            }
+            body(group)
             offset = group.end
         }
-        return (newest, count)
     }
 
     /// Pages freed and not available yet.
     var pendingPages: UInt64 {
         var pages: UInt64 = 0
-        forEachPending { run, _, _ in pages += run.count }
+        forEachPending { run, _ in pages += run.count }
         return pages
     }
 
-    /// Calls `body` for each freed run, with the transaction that freed it, or a later one, and the
-    /// oldest writer of young pages.
-    func forEachPending(_ body: (PageRun, UInt64, UInt64?) -> Void) {
-        var offset = Self.groupsStart
-        while offset < Self.groupsStart + groupWords {
-            let group = group(at: offset)
+    /// Calls `body` for each freed run, with the states that have pages of its group.
+    func forEachPending(_ body: (PageRun, StateRange) -> Void) {
+        forEachGroup { group in
             for index in group.firstRun..<group.end {
-                body(PageRun(word: words[index]), group.transaction, group.birth)
+                body(PageRun(word: words[index]), group.range)
             }
-            offset = group.end
         }
     }
 
@@ -230,31 +222,40 @@ struct FreeList {
     func clearAvailable() { runCount = 0 }
 
     /// Whether runs that a commit frees find room.
-    func hasRoom(old: ArraySlice<PageRun>, young: ArraySlice<PageRun>) -> Bool {
-        let headers = (old.isEmpty ? 0 : 1) + (young.isEmpty ? 0 : 1)
-        let size = old.count + young.count + headers * Self.groupHeaderSize
+    ///
+    /// - Parameter freed: in the order of their births.
+    func hasRoom(_ freed: ArraySlice<FreedRun>, _ horizon: Horizon) -> Bool {
+        guard groupWords + freed.count <= Self.groupWordsMax else { return false }
+        var size = freed.count
+        var last: Int?
+        for run in freed {
+            guard run.pages.count <= Self.freedLengthMax else { return false }
+            let place = horizon.place(of: run.birth)
+            if place != last { size += Self.groupHeaderSize }
+            last = place
+        }
         return groupWords + size <= Self.groupWordsMax
-            && old.allSatisfy { $0.count <= Self.freedLengthMax }
-            && young.allSatisfy { $0.count <= Self.freedLengthMax }
     }
 
     /// Keeps runs that a transaction freed; `hasRoom` has said that there is room.
     ///
-    /// Pages that the durable root may need are all of one group, which counts as freed by the last
-    /// of their transactions: none of them is needed any more after the next checkpoint. Young pages
-    /// are free as soon as no reader needs them, and so in groups of their own, as long as these are few.
-    ///
-    /// - Parameter birth: the oldest writer of young pages; nil for pages that the durable root
-    ///   may need.
-    func hold(_ runs: ArraySlice<PageRun>, transaction: UInt64, birth: UInt64?) {
-        assert(birth == nil ? hasRoom(old: runs, young: []) : hasRoom(old: [], young: runs))
-        guard !runs.isEmpty else { return }
-        let (newest, count) = newestGroup(isYoung: birth != nil)
+    /// - Parameter freed: in the order of their births.
+    func hold(_ freed: ArraySlice<FreedRun>, transaction: UInt64, _ horizon: Horizon) {
+        assert(hasRoom(freed, horizon))
+        var rest = freed
+        while let first = rest.first {
+            let place = horizon.place(of: first.birth)
+            let end = rest.firstIndex { horizon.place(of: $0.birth) != place } ?? rest.endIndex
+            hold(rest[..<end], StateRange(birth: first.birth, end: transaction), horizon)
+            rest = rest[end...]
+        }
+    }
+
+    /// Keeps runs that the same states need, in a group with others of this kind if there is one.
+    private func hold(_ runs: ArraySlice<FreedRun>, _ range: StateRange, _ horizon: Horizon) {
         let end = Self.groupsStart + groupWords
-        guard let group = newest, count >= (birth == nil ? 1 : Self.youngGroupsMax) else {
-            words[end] = transaction
-            words[end + 1] = birth ?? 0
-            words[end + 2] = UInt64(runs.count)
+        guard let group = group(with: range, horizon) else {
+            storeHeader(range, runs: runs.count, at: end)
             store(runs, at: end + Self.groupHeaderSize)
             groupWords += Self.groupHeaderSize + runs.count
             return
@@ -263,14 +264,30 @@ struct FreeList {
             words + group.end + runs.count, words + group.end,
             (end - group.end) * MemoryLayout<UInt64>.size)
         store(runs, at: group.end)
-        words[group.offset] = transaction
-        if let birth, let known = group.birth { words[group.offset + 1] = min(birth, known) }
-        words[group.offset + 2] = UInt64(group.runs + runs.count)
+        let joined = StateRange(
+            birth: min(group.range.birth, range.birth), end: max(group.range.end, range.end))
+        storeHeader(joined, runs: group.runs + runs.count, at: group.offset)
         groupWords += runs.count
     }
 
-    private func store(_ runs: ArraySlice<PageRun>, at offset: Int) {
-        for (index, run) in runs.enumerated() { words[offset + index] = run.word }
+    /// The newest group to join: one that exactly the same states need. If there are many groups, also
+    /// one with the same oldest of them: then the states between the ends need all of the pages.
+    private func group(with range: StateRange, _ horizon: Horizon) -> Group? {
+        let needs = horizon.needs(range)
+        var same: Group?
+        var similar: Group?
+        var count = 0
+        forEachGroup { group in
+            count += 1
+            guard horizon.place(of: group.range.birth) == needs.lowerBound else { return }
+            similar = group
+            if horizon.place(of: group.range.end) == horizon.place(of: range.end) { same = group }
+        }
+        return same ?? (count >= Self.groupsMax ? similar : nil)
+    }
+
+    private func store(_ runs: ArraySlice<FreedRun>, at offset: Int) {
+        for (index, run) in runs.enumerated() { words[offset + index] = run.pages.word }
     }
 
     /// Makes runs available that are not needed any more, as far as there is room.
@@ -280,7 +297,7 @@ struct FreeList {
         let end = Self.groupsStart + groupWords
         while read < end {
             let group = group(at: read)
-            let isFree = horizon.allows(transaction: group.transaction, birth: group.birth)
+            let isFree = horizon.allows(group.range)
             var kept = 0
             for index in group.firstRun..<group.end {
                 let word = words[index]
@@ -289,9 +306,7 @@ struct FreeList {
                 kept += 1
             }
             if kept > 0 {
-                words[write] = group.transaction
-                words[write + 1] = group.birth ?? 0
-                words[write + 2] = UInt64(kept)
+                storeHeader(group.range, runs: kept, at: write)
                 write += Self.groupHeaderSize + kept
             }
             read = group.end
@@ -336,7 +351,7 @@ struct FreeList {
                 words[offset + 2] <= UInt64(end - offset - Self.groupHeaderSize)
             else { return false }
             let group = group(at: offset)
-            guard group.transaction <= transaction, group.birth ?? 0 <= group.transaction else {
+            guard group.range.end <= transaction, group.range.birth <= group.range.end else {
                 return false
             }
             for index in group.firstRun..<group.end {
@@ -351,7 +366,7 @@ struct FreeList {
     private func isPlausible(pageCount: UInt64, transaction: UInt64) -> Bool {
         guard isUsable(pageCount: pageCount, transaction: transaction) else { return false }
         var runs = availableRuns
-        forEachPending { run, _, _ in runs.append(run) }
+        forEachPending { run, _ in runs.append(run) }
         runs.sort { $0.start < $1.start }
         return zip(runs, runs.dropFirst()).allSatisfy { $0.end <= $1.start }
     }

@@ -1,45 +1,93 @@
+/// The states that have some pages: from that of the transaction that wrote them to the one before that
+/// of the transaction that freed them.
+struct StateRange: Equatable {
+    /// The transaction that wrote the pages; of several, one that is not newer than the oldest. 0 if it is
+    /// not known.
+    var birth: UInt64
+    /// The transaction that freed them; of several, one that is not older than the newest.
+    var end: UInt64
+}
+
+/// Pages that a transaction freed.
+struct FreedRun: Equatable {
+    var pages: PageRun
+    /// The transaction that wrote them, or one before it.
+    var birth: UInt64
+}
+
 /// The states that may still need freed pages.
 struct Horizon {
-    /// The newest commit that readers could see before `snapshots` was taken. A reader that is not among
-    /// those sees this one or a newer one.
+    /// The newest commit that readers could see before their snapshots were looked for. A reader that has
+    /// not been found sees this one or a newer one.
     let visible: UInt64
-    /// The snapshots that are being read, oldest first.
-    let snapshots: [UInt64]
     /// The commits that may be the durable root.
     let roots: (UInt64, UInt64)
+    /// The states that are needed: the roots and the snapshots that are being read, in order, each once.
+    let states: [UInt64]
+    /// Whether snapshots are being read.
+    let hasReaders: Bool
 
-    /// The oldest snapshot that is being read or may be.
-    var oldestReader: UInt64 { min(visible, snapshots.first ?? visible) }
-
-    /// Whether pages freed by `transaction` are needed by none of them.
-    ///
-    /// - Parameter birth: the oldest writer of them; nil if unknown, and then old.
-    func allows(transaction: UInt64, birth: UInt64?) -> Bool {
-        !isRead(transaction: transaction, birth: birth)
-            && clears(roots.0, transaction, birth) && clears(roots.1, transaction, birth)
+    /// - Parameter snapshots: those that are being read, in any order.
+    init(visible: UInt64, snapshots: [UInt64], roots: (UInt64, UInt64)) {
+        self.visible = visible
+        self.roots = roots
+        hasReaders = !snapshots.isEmpty
+        var states = snapshots
+        states.append(roots.0)
+        if roots.1 != roots.0 { states.append(roots.1) }
+        if states.count > 1 {
+            states.sort()
+            var last = 0
+            for index in 1..<states.count where states[index] != states[last] {
+                last += 1
+                states[last] = states[index]
+            }
+            states.removeLast(states.count - 1 - last)
+        }
+        self.states = states
     }
 
-    /// Whether a reader may need pages freed by `transaction`: one from `birth` on and before it.
-    func isRead(transaction: UInt64, birth: UInt64?) -> Bool {
-        guard let birth else { return transaction > oldestReader }
-        guard transaction <= visible else { return true }
-        return firstSnapshot(from: birth).map { $0 < transaction } ?? false
-    }
-
-    private func firstSnapshot(from birth: UInt64) -> UInt64? {
+    /// Where the states begin that are not before a transaction's. Two transactions with the same place
+    /// have no needed state between them.
+    func place(of transaction: UInt64) -> Int {
         var low = 0
-        var high = snapshots.count
+        var high = states.count
         while low < high {
             let middle = (low + high) / 2
-            if snapshots[middle] < birth { low = middle + 1 } else { high = middle }
+            if states[middle] < transaction { low = middle + 1 } else { high = middle }
         }
-        return low < snapshots.count ? snapshots[low] : nil
+        return low
     }
 
-    /// Whether a root is after the pages were freed, or before they were written.
-    func clears(_ root: UInt64, _ transaction: UInt64, _ birth: UInt64?) -> Bool {
-        if root >= transaction { return true }
-        guard let birth else { return false }
-        return root < birth
+    /// Which of the needed states have pages.
+    func needs(_ range: StateRange) -> Range<Int> {
+        let first = place(of: range.birth)
+        return first..<max(first, place(of: range.end))
+    }
+
+    /// Whether pages are needed by none of the states, nor by one that a reader could see unnoticed.
+    func allows(_ range: StateRange) -> Bool {
+        range.end <= visible && needs(range).isEmpty
+    }
+
+    /// One of the states that need pages, nil if none does.
+    ///
+    /// It is the one in the middle: whether the older states come to their end first or the newer ones, each
+    /// time that it is asked for another one, half of those that were left have gone.
+    func holder(of range: StateRange) -> UInt64? {
+        let needs = needs(range)
+        return needs.isEmpty ? nil : states[(needs.lowerBound + needs.upperBound - 1) / 2]
+    }
+
+    /// Whether a state is needed.
+    func needs(state: UInt64) -> Bool {
+        let place = place(of: state)
+        return place < states.count && states[place] == state
+    }
+
+    /// Whether a durable root has pages.
+    func isInRoot(_ range: StateRange) -> Bool {
+        let isIn = { (root: UInt64) in range.birth <= root && root < range.end }
+        return isIn(roots.0) || isIn(roots.1)
     }
 }

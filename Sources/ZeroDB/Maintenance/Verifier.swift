@@ -156,6 +156,7 @@ struct Verifier: ~Copyable {
         var runs: [(PageRun, UInt64)] = []
         var available: UInt64 = 0
         var pending: UInt64 = 0
+        var young: UInt64 = 0
         let transaction = meta.transaction
         verifyTree("the free tree", meta.free) { key, value, kind, page in
             guard kind == .inline else { return "an entry of the free tree is in an overflow run" }
@@ -163,13 +164,11 @@ struct Verifier: ~Copyable {
             case .available(let region):
                 available &+= region.count
                 for run in region.runs { runs.append((run, page)) }
-            case .pending(let freeing, _, let birth, let pendingRuns):
-                if freeing > transaction || birth ?? 0 > freeing {
-                    return "pages were freed by transaction \(freeing), after the newest or before "
-                        + "they were written"
-                }
-                for run in pendingRuns {
+            case .freed(let freed):
+                if let problem = freed.problem(transaction: transaction) { return problem }
+                for run in freed.runs {
                     pending &+= run.count
+                    if freed.key.holder == nil { young &+= run.count }
                     runs.append((run, page))
                 }
             case nil:
@@ -192,13 +191,16 @@ struct Verifier: ~Copyable {
                 nil, "the meta page counts \(meta.pendingPages) pending pages; there are \(pending)"
             )
         }
+        if young != meta.youngPages {
+            problem(nil, "the meta page counts \(meta.youngPages) young pages; there are \(young)")
+        }
     }
 
     private mutating func verifyFreeList() {
         let place = "the free list"
         for run in freeList.availableRuns { markFree(run, namedBy: place, nil) }
         var pending: [PageRun] = []
-        freeList.forEachPending { run, _, _ in pending.append(run) }
+        freeList.forEachPending { run, _ in pending.append(run) }
         for run in pending { markFree(run, namedBy: place, nil) }
         let counted = (UInt64(meta.freeListAvailable), UInt64(meta.freeListPending))
         if counted != (freeList.availablePages, freeList.pendingPages) {

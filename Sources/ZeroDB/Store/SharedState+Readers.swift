@@ -148,18 +148,24 @@ extension SharedState {
         return oldest
     }
 
-    /// The snapshots that are being read, oldest first, and the newest commit that readers could see
-    /// before that: a reader that is missing saw this one or a newer one.
+    /// The states that may still be needed.
     ///
-    /// A reader stores its snapshot and then looks whether that is still the newest visible commit. If its
-    /// slot is read here before the store, its look comes after the look here, and `visible` only grows.
-    func snapshots() -> (visible: UInt64, snapshots: [UInt64]) {
+    /// The newest commit that readers can see comes first, then the snapshots that are being read: a reader
+    /// that is missing among those sees that commit or a newer one. For a reader stores its snapshot and then
+    /// looks whether that is still the newest visible commit. If its slot is read here before the store, its
+    /// look comes after the look here, and `visible` only grows.
+    func horizon() -> Horizon {
         let newest = visible
-        var found: [UInt64] = []
+        var snapshots: [UInt64] = []
         forEachReader { snapshot in
-            if snapshot < newest, snapshot != found.last { found.append(snapshot) }
+            if snapshot != Self.noSnapshot, snapshot != snapshots.last { snapshots.append(snapshot) }
         }
-        return (newest, found.count > 1 ? found.sorted() : found)
+        // In this order: a checkpoint that ends in between is then seen as one or the other.
+        let underWay = checkpointing
+        let durable = checkpoint
+        return Horizon(
+            visible: newest, snapshots: snapshots,
+            roots: (durable, underWay == 0 ? durable : underWay))
     }
 
     func readerCount() -> Int {

@@ -158,7 +158,7 @@ extension Store {
         if logBytes > options.logSize * factor { return true }
         // Of the pages in use, not of the file: free pages must not make room for more of them.
         let used = meta.pageCount - min(meta.pageCount, meta.freePages)
-        let pinnedMax = max(UInt64(8 << 20) / UInt64(pageSize), used / 6)
+        let pinnedMax = max(UInt64(4 << 20) / UInt64(pageSize), used / 6)
         return pinnedPages(meta) > pinnedMax * factor && shared.checkpoint < meta.transaction
     }
 

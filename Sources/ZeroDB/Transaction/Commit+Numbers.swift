@@ -38,7 +38,7 @@ extension Commit {
         let horizon = horizon()
         freeList.mature(horizon)
         try checkFreed()
-        if try takeFromFreeList() {
+        if try takeFromFreeList(horizon) {
             try keepReserve()
         } else {
             let savepoint = Savepoint(write.pointee)
@@ -108,31 +108,26 @@ extension Commit {
     private func checkFreed() throws(DatabaseError) {
         let pageCount = transaction.pointee.source.pageCount
         var pages: UInt64 = 0
-        for freed in [
-            write.pointee.workspace.pointee.freed, write.pointee.workspace.pointee.freedYoung,
-        ] {
-            for run in freed {
-                guard run.isInside(pageCount), run.count <= pageCount - pages else {
-                    throw DatabaseError(
-                        .corrupted, page: run.start,
-                        "the transaction would free pages \(run.start) to \(run.end &- 1), which are "
-                            + "beyond the file or free already; run zerodb-check")
-                }
-                pages += run.count
+        for freed in write.pointee.workspace.pointee.freed {
+            let run = freed.pages
+            guard run.isInside(pageCount), run.count <= pageCount - pages else {
+                throw DatabaseError(
+                    .corrupted, page: run.start,
+                    "the transaction would free pages \(run.start) to \(run.end &- 1), which are "
+                        + "beyond the file or free already; run zerodb-check")
             }
+            pages += run.count
         }
     }
 
     /// Takes all numbers from the free list, or from the end of the file if there is no free page.
     ///
     /// - Returns: whether that could be done. If not, nothing has changed.
-    private mutating func takeFromFreeList() throws(DatabaseError) -> Bool {
+    private mutating func takeFromFreeList(_ horizon: Horizon) throws(DatabaseError) -> Bool {
         let needed = UInt64(frames.pointee.singleFrames)
-        let freed = write.pointee.workspace.pointee.freed[...]
-        let freedYoung = write.pointee.workspace.pointee.freedYoung[...]
-        guard frames.pointee.dirtyPages == needed, needed < Self.manyPages,
-            freeList.hasRoom(old: freed, young: freedYoung)
-        else { return false }
+        guard frames.pointee.dirtyPages == needed, needed < Self.manyPages else { return false }
+        let freed = freed(from: 0)
+        guard freeList.hasRoom(freed[...], horizon) else { return false }
         let available = freeList.availablePages
         guard available <= Self.freeListPagesMax else { return false }
         if available < needed {
@@ -145,21 +140,46 @@ extension Commit {
         }
         _ = freeList.take(min(needed, available), into: &numbers)
         numbersTaken = needed
-        hold(freed, freedYoung)
+        hold(freed, horizon)
         return true
     }
 
-    /// Keeps freed runs in the free list, which has room for them.
-    private func hold(_ freed: ArraySlice<PageRun>, _ freedYoung: ArraySlice<PageRun>) {
-        let id = transaction.pointee.id
-        freeList.hold(freed, transaction: id, birth: nil)
-        freeList.hold(
-            freedYoung, transaction: id, birth: write.pointee.workspace.pointee.oldestYoung)
-        countPinned(freed)
+    /// What the transaction has freed, from the first runs that are not recorded yet on, in the order of
+    /// births.
+    private func freed(from first: Int) -> [FreedRun] {
+        var freed = Array(write.pointee.workspace.pointee.freed[first...])
+        freed.sort { $0.birth < $1.birth }
+        return freed
     }
 
-    private func countPinned(_ freed: ArraySlice<PageRun>) {
-        for run in freed { transaction.pointee.meta.pinnedTotal &+= run.count }
+    /// Keeps freed runs in the free list, which has room for them.
+    private func hold(_ freed: [FreedRun], _ horizon: Horizon) {
+        freeList.hold(freed[...], transaction: transaction.pointee.id, horizon)
+        countPinned(freed, horizon)
+    }
+
+    /// Counts what waits for the next checkpoint.
+    private func countPinned(_ freed: [FreedRun], _ horizon: Horizon) {
+        let id = transaction.pointee.id
+        for run in freed where horizon.isInRoot(StateRange(birth: run.birth, end: id)) {
+            transaction.pointee.meta.pinnedTotal &+= run.pages.count
+        }
+    }
+
+    /// Records freed runs in the free tree, those that the same states need together.
+    private func record(
+        _ freed: [FreedRun], in space: inout FreeTree, _ horizon: Horizon
+    ) throws(DatabaseError) {
+        countPinned(freed, horizon)
+        var rest = freed[...]
+        while let first = rest.first {
+            let place = horizon.place(of: first.birth)
+            let end = rest.firstIndex { horizon.place(of: $0.birth) != place } ?? rest.endIndex
+            try space.recordFreed(
+                rest[..<end].map(\.pages),
+                StateRange(birth: first.birth, end: transaction.pointee.id), horizon)
+            rest = rest[end...]
+        }
     }
 
     /// Takes numbers from the free tree, and some more to have in free list; records what the
@@ -192,19 +212,13 @@ extension Commit {
             frames.pointee.setNumber(run.start, of: index)
         }
         var recorded = 0
-        var recordedYoung = 0
         for _ in 0..<Self.roundsMax {
-            let freed = write.pointee.workspace.pointee.freed[recorded...]
-            recorded = write.pointee.workspace.pointee.freed.count
-            let freedYoung = write.pointee.workspace.pointee.freedYoung[recordedYoung...]
-            recordedYoung = write.pointee.workspace.pointee.freedYoung.count
-            if freeList.hasRoom(old: freed, young: freedYoung) {
-                hold(freed, freedYoung)
+            let freed = freed(from: recorded)
+            recorded += freed.count
+            if freeList.hasRoom(freed[...], horizon) {
+                hold(freed, horizon)
             } else {
-                countPinned(freed)
-                try space.recordPending(freed, birth: nil)
-                try space.recordPending(
-                    freedYoung, birth: write.pointee.workspace.pointee.oldestYoung)
+                try record(freed, in: &space, horizon)
             }
             let needed = UInt64(frames.pointee.singleFrames)
             if needed > numbersTaken {
@@ -212,11 +226,7 @@ extension Commit {
                 numbersTaken = needed
                 continue
             }
-            if recorded < write.pointee.workspace.pointee.freed.count
-                || recordedYoung < write.pointee.workspace.pointee.freedYoung.count
-            {
-                continue
-            }
+            if recorded < write.pointee.workspace.pointee.freed.count { continue }
             guard needed < numbersTaken else { return }
             // Merges in the free tree have left numbers over: free them too.
             giveBack(numbersTaken - needed)
@@ -232,33 +242,23 @@ extension Commit {
         return unused < frames.pointee.dirtyPages + 2 * Self.freeListPagesMax
     }
 
-    /// Moves the freed runs of the free list to the free tree. Those that a reader may need are not in one
-    /// entry with others, which would be kept with them.
+    /// Moves the freed runs of the free list to the free tree, those that the same states need together.
     private func spillFreed(
         _ space: inout FreeTree, _ horizon: Horizon
     ) throws(DatabaseError) {
-        var old: [PageRun] = []
-        var young: [PageRun] = []
-        var read: [PageRun] = []
-        var oldestYoung = UInt64.max
-        var oldestRead = UInt64.max
-        freeList.forEachPending { run, transaction, birth in
-            guard let birth else {
-                old.append(run)
+        var groups: [(range: StateRange, needs: Range<Int>, runs: [PageRun])] = []
+        freeList.forEachPending { run, range in
+            let needs = horizon.needs(range)
+            guard let index = groups.firstIndex(where: { $0.needs == needs }) else {
+                groups.append((range, needs, [run]))
                 return
             }
-            if horizon.isRead(transaction: transaction, birth: birth) {
-                read.append(run)
-                oldestRead = min(oldestRead, birth)
-            } else {
-                young.append(run)
-                oldestYoung = min(oldestYoung, birth)
-            }
+            groups[index].range.birth = min(groups[index].range.birth, range.birth)
+            groups[index].range.end = max(groups[index].range.end, range.end)
+            groups[index].runs.append(run)
         }
         freeList.clearPending()
-        try space.recordPending(old[...], birth: nil)
-        try space.recordPending(young[...], birth: oldestYoung)
-        try space.recordPending(read[...], birth: oldestRead)
+        for group in groups { try space.recordFreed(group.runs, group.range, horizon) }
     }
 
     /// Takes single pages: from the free list and then from the tree, with some for the free list.
@@ -302,18 +302,9 @@ extension Commit {
 
     /// What may still need freed pages, after dead readers have been cleared away.
     private func horizon() -> Horizon {
-        let shared = store.shared
-        var (visible, snapshots) = shared.snapshots()
-        if !snapshots.isEmpty {
-            store.reapReaders()
-            (visible, snapshots) = shared.snapshots()
-        }
-        // In this order: a checkpoint that ends in between is then seen as one or the other.
-        let checkpointing = shared.checkpointing
-        let checkpoint = shared.checkpoint
-        return Horizon(
-            visible: visible, snapshots: snapshots,
-            roots: (checkpoint, checkpointing == 0 ? checkpoint : checkpointing))
+        let horizon = store.shared.horizon()
+        guard horizon.hasReaders, store.reapReaders() > 0 else { return horizon }
+        return store.shared.horizon()
     }
 
     private mutating func giveBack(_ count: UInt64) {

@@ -1,10 +1,11 @@
 /// The pages that no transaction needs, as the writer takes them and gives them back. Their entries
 /// are described in `FreeTreeEntry`.
 ///
-/// A page written by transaction `b` and freed by `t` belongs to the snapshots from `b` to before
-/// `t`. It becomes available when no reader's and no durable snapshot is among those (invariant 1),
+/// A page written by transaction `b` and freed by `t` belongs to the states from `b` to before
+/// `t`. It becomes available when no reader's and no durable state is among those (invariant 1),
 /// and only in proportion to the pages that are wanted, so that a commit's work does not grow with
-/// the number of free pages.
+/// the number of free pages. Nor does it grow with what readers need: a pending entry is looked at when
+/// the state that it waits for has gone, and then waits for another one if need be.
 ///
 /// Available pages are kept as bitmaps because random overwrites leave them in runs of a page or
 /// two, in every part of the file: as entries of their own, they would make a commit change more
@@ -18,17 +19,15 @@ struct FreeTree {
     private var sequence: UInt32 = 0
 
     private static let runsPerEntry = FreeTreeEntry.runsMax
-    /// Young entries that one commit makes old. What a checkpoint leaves behind is spread over the
-    /// commits after it, however much that is.
-    private static let madeOldMax = 1024
-    /// Young entries with pages that a reader needs, which a commit passes by.
-    private static let passedMax = 64
-    /// Transactions for which a young entry waits for a reader.
-    private static let longRead: UInt64 = 1000
+    /// Entries that one commit makes wait for another state. What the end of a reader or a checkpoint
+    /// leaves behind is spread over the commits after it, however much that is.
+    private static let movesMax = 1024
+    /// States that are needed, whose entries a commit passes by.
+    private static let passedMax = 256
     private static let runSize = FreeTreeEntry.runSize
-    private static let birthSize = FreeTreeEntry.birthSize
+    private static let rangeSize = FreeTreeEntry.rangeSize
     /// Where the value begins in `buffer`, behind the key.
-    static let valueOffset = 16
+    static let valueOffset = 24
 
     /// - Parameter meta: the state being made; its counts and page count are kept up to date.
     init(writer: TreeWriter, meta: UnsafeMutablePointer<Meta>, store: Store) {
@@ -36,7 +35,7 @@ struct FreeTree {
         self.meta = meta
         self.store = store
         buffer = .allocate(
-            byteCount: Self.valueOffset + Self.birthSize + Self.runsPerEntry * Self.runSize,
+            byteCount: Self.valueOffset + Self.rangeSize + Self.runsPerEntry * Self.runSize,
             alignment: 8)
     }
 
@@ -48,10 +47,8 @@ struct FreeTree {
 
     // MARK: Entries
 
-    private func pendingKey(
-        _ transaction: UInt64, _ sequence: UInt32, isYoung: Bool
-    ) -> KeyBytes {
-        FreeTreeEntry.storePendingKey(transaction, sequence, isYoung: isYoung, to: buffer)
+    private func key(_ key: FreeTreeEntry.Key) -> KeyBytes {
+        FreeTreeEntry.store(key, to: buffer)
     }
 
     func availableKey(_ region: UInt64) -> KeyBytes {
@@ -99,125 +96,151 @@ struct FreeTree {
                 + "zerodb-check")
     }
 
-    // MARK: Pending
+    // MARK: Freed
 
     /// Records runs that this transaction freed, or a commit before it.
     ///
-    /// - Parameter birth: the oldest writer of young pages; nil for pages that the durable root
-    ///   may need, which have been counted as pinned.
-    mutating func recordPending(
-        _ runs: ArraySlice<PageRun>, birth: UInt64?
+    /// - Parameter range: the states that have some of them.
+    mutating func recordFreed(
+        _ runs: [PageRun], _ range: StateRange, _ horizon: Horizon
     ) throws(DatabaseError) {
-        guard !runs.isEmpty else { return }
-        let start = buffer + (Self.valueOffset + (birth == nil ? 0 : Self.birthSize))
-        var count = 0
+        let holder = horizon.holder(of: range)
+        var part: [PageRun] = []
+        part.reserveCapacity(min(runs.count, Self.runsPerEntry))
         for run in runs {
             var rest = run
             while rest.count > 0 {
                 let length = min(rest.count, PageRun.wordCountMax)
-                start.storeLittleEndian(
-                    PageRun(start: rest.start, count: length).word, at: count * Self.runSize)
+                part.append(PageRun(start: rest.start, count: length))
                 rest = PageRun(start: rest.start + length, count: rest.count - length)
-                meta.pointee.pendingPages += length
-                if birth != nil { meta.pointee.youngPages += length }
-                count += 1
-                if count == Self.runsPerEntry {
-                    try putPending(writer.transaction, count, birth: birth)
-                    count = 0
+                if part.count == Self.runsPerEntry {
+                    try putFreed(part, range, holder)
+                    part.removeAll(keepingCapacity: true)
                 }
             }
         }
-        if count > 0 { try putPending(writer.transaction, count, birth: birth) }
+        if !part.isEmpty { try putFreed(part, range, holder) }
     }
 
-    /// Puts an entry whose runs are in the buffer.
-    private mutating func putPending(
-        _ transaction: UInt64, _ count: Int, birth: UInt64?
+    /// Puts an entry of this transaction.
+    private mutating func putFreed(
+        _ runs: [PageRun], _ range: StateRange, _ holder: UInt64?
     ) throws(DatabaseError) {
-        let key = pendingKey(transaction, sequence, isYoung: birth != nil)
+        let key = key(
+            FreeTreeEntry.Key(
+                holder: holder, transaction: writer.transaction, sequence: sequence))
         sequence += 1
-        var size = count * Self.runSize
-        if let birth {
-            (buffer + Self.valueOffset).storeLittleEndian(birth, at: 0)
-            size += Self.birthSize
+        let value = buffer + Self.valueOffset
+        value.storeLittleEndian(range.birth, at: 0)
+        value.storeLittleEndian(range.end, at: 8)
+        for (index, run) in runs.enumerated() {
+            value.storeLittleEndian(run.word, at: Self.rangeSize + index * Self.runSize)
+            meta.pointee.pendingPages += run.count
+            if holder == nil { meta.pointee.youngPages += run.count }
         }
         _ = try writer.put(
-            key, UnsafeRawBufferPointer(start: buffer + Self.valueOffset, count: size),
+            key,
+            UnsafeRawBufferPointer(
+                start: value, count: Self.rangeSize + runs.count * Self.runSize),
             mode: .overwrite)
     }
 
-    /// Moves pending runs to available space until `wanted` pages are there.
-    mutating func mature(_ horizon: Horizon, wanted: UInt64) throws(DatabaseError) {
+    /// A search for freed pages that are not needed any more.
+    private struct Search {
+        let horizon: Horizon
+        /// How many available pages there should be.
+        let wanted: UInt64
+        var movesLeft: Int
+        var passesLeft: Int
+        /// Pages that are free, counted as available but not yet in the regions.
         var released: [PageRun] = []
-        var madeOld = 0
-        for isYoung in [true, false] {
-            var passed = 0
-            var next: (transaction: UInt64, sequence: UInt32) = (0, 0)
-            while meta.pointee.availablePages < wanted {
-                guard
-                    case .pending(let transaction, let sequence, let birth, let runs) =
-                        try entry(
-                            atOrAfter: pendingKey(next.transaction, next.sequence, isYoung: isYoung)
-                        ),
-                    (birth != nil) == isYoung, transaction <= horizon.visible
-                else { break }
-                if horizon.allows(transaction: transaction, birth: birth) {
-                    try release(transaction, sequence, isYoung: isYoung, runs)
-                    released += runs
-                } else if let birth, horizon.isRead(transaction: transaction, birth: birth),
-                    transaction > horizon.visible - min(horizon.visible, Self.longRead)
-                {
-                    // Its reader will soon have ended. Those behind it may not be needed by any.
-                    guard passed < Self.passedMax else { break }
-                    passed += 1
-                    next = (transaction, sequence &+ 1)
-                } else if isYoung, madeOld < Self.madeOldMax {
-                    madeOld += 1
-                    // A checkpoint has come between the writing and the freeing of these pages, or
-                    // somebody reads a state between them for long: they wait like all others, and
-                    // hold up none behind them.
-                    try makeOld(transaction, sequence, runs)
-                } else {
-                    break
-                }
+
+        init(_ horizon: Horizon, wanted: UInt64) {
+            self.horizon = horizon
+            self.wanted = wanted
+            let isAll = wanted == .max
+            movesLeft = isAll ? .max : FreeTree.movesMax
+            passesLeft = isAll ? .max : FreeTree.passedMax
+        }
+
+        /// The state to begin with: where there are more needed ones than are passed, another one each time.
+        func first(_ transaction: UInt64) -> UInt64 {
+            let states = horizon.states
+            guard states.count > passesLeft else { return 0 }
+            return states[Int(truncatingIfNeeded: transaction % UInt64(states.count))]
+        }
+    }
+
+    /// Moves freed pages that are not needed any more to available space until `wanted` pages are there.
+    mutating func mature(_ horizon: Horizon, wanted: UInt64) throws(DatabaseError) {
+        guard meta.pointee.availablePages < wanted else { return }
+        var search = Search(horizon, wanted: wanted)
+        try matureYoung(&search)
+        let first = search.first(writer.transaction)
+        try maturePending(from: first, to: .max, &search)
+        try maturePending(from: 0, to: first, &search)
+        try insert(search.released)
+    }
+
+    private mutating func matureYoung(_ search: inout Search) throws(DatabaseError) {
+        let first = FreeTreeEntry.Key(holder: nil, transaction: 0, sequence: 0)
+        while meta.pointee.availablePages < search.wanted, search.movesLeft > 0,
+            case .freed(let entry) = try entry(atOrAfter: key(first)), entry.key.holder == nil,
+            entry.key.transaction <= search.horizon.visible
+        {
+            // A checkpoint or a reader may need a state between the writing and the freeing.
+            try settle(entry, &search)
+        }
+    }
+
+    /// - Parameters:
+    ///   - first: the first of the states whose entries are looked at.
+    ///   - end: the state before which to end.
+    private mutating func maturePending(
+        from first: UInt64, to end: UInt64, _ search: inout Search
+    ) throws(DatabaseError) {
+        var next = FreeTreeEntry.Key(holder: first, transaction: 0, sequence: 0)
+        while meta.pointee.availablePages < search.wanted, search.movesLeft > 0,
+            search.passesLeft > 0, case .freed(let entry) = try entry(atOrAfter: key(next)),
+            let holder = entry.key.holder, holder < end
+        {
+            if search.horizon.needs(state: holder) {
+                // It needs all that wait for it.
+                search.passesLeft -= 1
+                next = FreeTreeEntry.Key(holder: holder + 1, transaction: 0, sequence: 0)
+            } else if entry.range.end > search.horizon.visible {
+                search.passesLeft -= 1
+                next = entry.key
+                next.sequence &+= 1
+            } else {
+                try settle(entry, &search)
             }
         }
-        try insert(released)
+    }
+
+    /// Takes an entry out whose pages may be free, and makes it wait for another state if one needs them.
+    private mutating func settle(
+        _ entry: FreeTreeEntry.Freed, _ search: inout Search
+    ) throws(DatabaseError) {
+        let isYoung = entry.key.holder == nil
+        try delete(key(entry.key))
+        for run in entry.runs { try countFreed(run, isYoung: isYoung) }
+        if search.horizon.allows(entry.range) {
+            for run in entry.runs { meta.pointee.availablePages += run.count }
+            search.released += entry.runs
+            return
+        }
+        search.movesLeft -= 1
+        if isYoung, search.horizon.isInRoot(entry.range) {
+            for run in entry.runs { meta.pointee.pinnedTotal &+= run.count }
+        }
+        try putFreed(entry.runs, entry.range, search.horizon.holder(of: entry.range))
     }
 
     /// Makes runs available that the free list had.
     func release(_ runs: [PageRun]) throws(DatabaseError) {
         try insert(runs)
         for run in runs { meta.pointee.availablePages += run.count }
-    }
-
-    /// Removes a pending entry whose runs are about to become available.
-    private mutating func release(
-        _ transaction: UInt64, _ sequence: UInt32, isYoung: Bool, _ runs: [PageRun]
-    ) throws(DatabaseError) {
-        try delete(pendingKey(transaction, sequence, isYoung: isYoung))
-        for run in runs {
-            try countPending(run, isYoung: isYoung)
-            meta.pointee.pendingPages -= run.count
-            meta.pointee.availablePages += run.count
-        }
-    }
-
-    private mutating func makeOld(
-        _ transaction: UInt64, _ sequence: UInt32, _ runs: [PageRun]
-    ) throws(DatabaseError) {
-        try delete(pendingKey(transaction, sequence, isYoung: true))
-        let start = buffer + Self.valueOffset
-        for (index, run) in runs.enumerated() {
-            try countPending(run, isYoung: true)
-            meta.pointee.pinnedTotal &+= run.count
-            start.storeLittleEndian(run.word, at: index * Self.runSize)
-        }
-        // The sequence is the one of the young entry: a transaction numbers both together.
-        let key = pendingKey(transaction, sequence, isYoung: false)
-        _ = try writer.put(
-            key, UnsafeRawBufferPointer(start: start, count: runs.count * Self.runSize),
-            mode: .overwrite)
     }
 
     /// Removes an entry that has been found. A tree out of order may find one and yet not have its key:
@@ -229,11 +252,12 @@ struct FreeTree {
         }
     }
 
-    /// Checks and takes back the counts of pending pages.
-    private func countPending(_ run: PageRun, isYoung: Bool) throws(DatabaseError) {
+    /// Checks and takes back the counts of freed pages.
+    private func countFreed(_ run: PageRun, isYoung: Bool) throws(DatabaseError) {
         guard meta.pointee.pendingPages >= run.count,
             !isYoung || meta.pointee.youngPages >= run.count
         else { throw impossible(run, "are more than the meta page counts") }
+        meta.pointee.pendingPages -= run.count
         if isYoung { meta.pointee.youngPages -= run.count }
     }
 }

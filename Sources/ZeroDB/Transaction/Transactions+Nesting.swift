@@ -5,8 +5,6 @@ import Glibc
 /// frames and its own tree records.
 struct Savepoint {
     private let freed: Int
-    private let freedYoung: Int
-    private let oldestYoung: UInt64
     private let isDirty: Bool
     private let catalog: TreeState
     private let free: TreeState
@@ -14,8 +12,6 @@ struct Savepoint {
 
     init(_ write: borrowing WriteState) {
         freed = write.workspace.pointee.freed.count
-        freedYoung = write.workspace.pointee.freedYoung.count
-        oldestYoung = write.workspace.pointee.oldestYoung
         isDirty = write.workspace.pointee.isDirty
         catalog = write.catalog
         free = write.free
@@ -24,9 +20,6 @@ struct Savepoint {
 
     func restore(_ write: inout WriteState) {
         write.workspace.pointee.freed.removeLast(write.workspace.pointee.freed.count - freed)
-        write.workspace.pointee.freedYoung.removeLast(
-            write.workspace.pointee.freedYoung.count - freedYoung)
-        write.workspace.pointee.oldestYoung = oldestYoung
         write.workspace.pointee.isDirty = isDirty
         write.catalog = catalog
         write.free = free

@@ -43,8 +43,7 @@ struct WriteState {
         let pagesMax = store.pagesMax
         let unused = pagesMax > meta.pageCount ? pagesMax - meta.pageCount : 0
         workspace.pointee.reset(
-            pagesMax: store.options.maxTransactionPages, spacePages: unused + meta.freePages,
-            durableRoot: max(store.shared.checkpoint, store.shared.checkpointing))
+            pagesMax: store.options.maxTransactionPages, spacePages: unused + meta.freePages)
         log.begin(limit: logLimit)
         reservation = nil
         catalog = TreeState()

@@ -20,14 +20,13 @@ struct TreeWorkspace {
     let valueTreeRecord: UnsafeMutableRawPointer
     /// What the pair that was put last has added to its database's digest.
     var lastAdded = ContentDigest()
-    /// Pages of the snapshot that this transaction no longer reaches. The durable root may.
-    var freed: [PageRun] = []
-    /// The same of pages younger than the durable root, which only readers can still need.
-    var freedYoung: [PageRun] = []
-    /// The oldest transaction that wrote a page in `freedYoung`.
-    var oldestYoung = UInt64.max
-    /// The newest commit that may be the durable root.
-    var durableRoot: UInt64 = 0
+    /// Pages of the snapshot that this transaction no longer reaches.
+    var freed: [FreedRun] = []
+    /// Headers of pages that the transaction may still read only to learn who wrote them.
+    var birthReadsLeft = 0
+    private static let birthReadsMax = 4096
+    /// Who needs which states.
+    private let shared: SharedState
     /// Pages the transaction may dirty, 0 for no bound.
     var pagesMax: UInt64 = 0
     /// Pages it could get numbers for, at most.
@@ -40,6 +39,7 @@ struct TreeWorkspace {
     var isDirty = false
 
     init(_ store: Store) {
+        shared = store.shared
         let pageSize = store.pageSize
         frames = .allocate(capacity: 1)
         let memoryMax = store.options.maxTransactionMemory
@@ -75,16 +75,14 @@ struct TreeWorkspace {
         valueTreeRecord.deallocate()
     }
 
+    /// The states that are needed now.
+    func horizon() -> Horizon { shared.horizon() }
+
     /// Gives up pages of the snapshot.
     ///
-    /// - Parameter birth: the transaction that wrote them.
+    /// - Parameter birth: the transaction that wrote them, or one before it; 0 if that is not known.
     mutating func free(_ run: PageRun, birth: UInt64) {
-        if birth > durableRoot {
-            freedYoung.append(run)
-            oldestYoung = min(oldestYoung, birth)
-        } else {
-            freed.append(run)
-        }
+        freed.append(FreedRun(pages: run, birth: birth))
     }
 
     /// Ready for the next transaction.
@@ -92,13 +90,10 @@ struct TreeWorkspace {
     /// - Parameters:
     ///   - pagesMax: pages it may dirty, 0 for no bound.
     ///   - spacePages: pages it could get numbers for, at most.
-    ///   - durableRoot: the newest commit that may be the durable root.
-    mutating func reset(pagesMax: UInt64, spacePages: UInt64, durableRoot: UInt64) {
+    mutating func reset(pagesMax: UInt64, spacePages: UInt64) {
         frames.pointee.reset()
         freed.removeAll(keepingCapacity: freed.count < 4096)
-        freedYoung.removeAll(keepingCapacity: freedYoung.count < 4096)
-        oldestYoung = .max
-        self.durableRoot = durableRoot
+        birthReadsLeft = Self.birthReadsMax
         self.pagesMax = pagesMax
         self.spacePages = spacePages
         isLimited = true

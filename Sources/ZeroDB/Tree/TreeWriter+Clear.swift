@@ -7,10 +7,11 @@ extension TreeWriter {
     func clear() throws(DatabaseError) {
         let record = tree.pointee.record
         guard record.depth > 0 else { return }
-        var freed = FreedPages(durableRoot: workspace.pointee.durableRoot)
+        var freed = FreedPages(workspace.pointee.horizon())
         try freePages(
             record.root, level: Int(record.depth) - 1, tree.pointee,
-            readingLeaves: record.overflowPages > 0 || record.flags.contains(.duplicates), &freed)
+            readingLeaves: record.overflowPages > 0 || record.flags.contains(.duplicates),
+            newest: transaction, &freed)
         freed.hand(to: workspace)
         var empty = TreeRecord()
         empty.flags = record.flags
@@ -25,8 +26,8 @@ extension TreeWriter {
     /// - Returns: how many of them are in the file.
     @discardableResult
     func releaseValueTree(_ record: ValueTree) throws(DatabaseError) -> UInt64 {
-        var freed = FreedPages(durableRoot: workspace.pointee.durableRoot)
-        try freePages(of: record, &freed)
+        var freed = FreedPages(workspace.pointee.horizon())
+        try freePages(of: record, newest: transaction, &freed)
         freed.hand(to: workspace)
         TreeRecord.subtract(record.leafPages, from: &tree.pointee.record.leafPages)
         TreeRecord.subtract(record.branchPages, from: &tree.pointee.record.branchPages)
@@ -34,44 +35,57 @@ extension TreeWriter {
     }
 
     private func freePages(
-        of record: ValueTree, _ freed: inout FreedPages
+        of record: ValueTree, newest: UInt64, _ freed: inout FreedPages
     ) throws(DatabaseError) {
         try freePages(
             record.root, level: Int(record.depth) - 1, record.state(in: tree.pointee.record),
-            readingLeaves: false, &freed)
+            readingLeaves: false, newest: newest, &freed)
     }
 
     /// Gives up a page and all below it.
     ///
     /// As levels fall along every path, the recursion is as deep as the tree at most.
+    ///
+    /// - Parameter newest: the transaction that wrote the page above, and so none of those below it is newer.
     private func freePages(
         _ reference: PageReference, level: Int, _ tree: TreeState, readingLeaves: Bool,
-        _ freed: inout FreedPages
+        newest: UInt64, _ freed: inout FreedPages
     ) throws(DatabaseError) {
+        var birth: UInt64?
         if level > 0 {
             let page = try source.page(reference, level: level, layout: tree.branchLayout)
             guard page.slotsAreInBounds else { throw source.badEntry(page) }
+            let writer = writer(of: page, reference)
             for index in 0..<page.count {
                 try freePages(
-                    page.child(index), level: level - 1, tree, readingLeaves: readingLeaves, &freed)
+                    page.child(index), level: level - 1, tree, readingLeaves: readingLeaves,
+                    newest: writer, &freed)
             }
+            birth = writer
         } else if readingLeaves {
             let leaf = try source.page(reference, level: 0)
             guard leaf.slotsAreInBounds else { throw source.badEntry(leaf) }
+            let writer = writer(of: leaf, reference)
             for index in 0..<leaf.count {
                 guard let value = leaf.value(index) else { throw source.badEntry(leaf) }
-                try freePages(below: value, &freed)
+                try freePages(below: value, newest: writer, &freed)
             }
+            birth = writer
         }
-        try free(reference, &freed)
+        try free(reference, newest: newest, birth: birth, &freed)
+    }
+
+    /// The transaction that wrote a page which has been read: this one, if it is in a frame.
+    private func writer(of page: Page, _ reference: PageReference) -> UInt64 {
+        reference.isFrame ? transaction : min(page.transaction, transaction)
     }
 
     /// Gives up the pages that a leaf's entry leads to.
     private func freePages(
-        below value: Page.ValueField, _ freed: inout FreedPages
+        below value: Page.ValueField, newest: UInt64, _ freed: inout FreedPages
     ) throws(DatabaseError) {
         if value.kind == .valueTree {
-            try freePages(of: ValueTree(at: value.bytes), &freed)
+            try freePages(of: ValueTree(at: value.bytes), newest: newest, &freed)
         }
         guard value.kind == .overflow else { return }
         let pointer = OverflowPointer(at: value.bytes)
@@ -85,7 +99,9 @@ extension TreeWriter {
         guard start >= Format.metaPageCount, start < source.pageCount,
             pages <= source.pageCount - start
         else { throw source.outOfBounds(pointer.reference) }
-        freed.add(PageRun(start: start, count: pages), birth: birth(of: pointer.reference))
+        freed.add(
+            PageRun(start: start, count: pages),
+            birth: birth(of: pointer.reference, newest: newest, freed))
         try checkFreed(freed.pages, pointer.reference)
     }
 
@@ -98,7 +114,7 @@ extension TreeWriter {
     }
 
     private func free(
-        _ reference: PageReference, _ freed: inout FreedPages
+        _ reference: PageReference, newest: UInt64, birth known: UInt64?, _ freed: inout FreedPages
     ) throws(DatabaseError) {
         guard !reference.isFrame else {
             release(reference)
@@ -107,57 +123,67 @@ extension TreeWriter {
         // A leaf that is not read must at least be there.
         guard reference.number >= Format.metaPageCount, reference.number < source.pageCount
         else { throw source.outOfBounds(reference) }
-        freed.add(PageRun(start: reference.number, count: 1), birth: birth(of: reference))
+        freed.add(
+            PageRun(start: reference.number, count: 1),
+            birth: known ?? birth(of: reference, newest: newest, freed))
         try checkFreed(freed.pages, reference)
     }
 
-    /// The transaction that wrote a page, or one between it and the durable root, for which it is
-    /// the same: then the page need not be read.
-    private func birth(of reference: PageReference) -> UInt64 {
-        // It is the newest transaction with the reference's tag, or an older one with that tag.
-        let tag = UInt64(reference.transactionTag)
-        var bound = transaction & ~0xffff | tag
-        if bound > transaction {
-            guard bound > 0xffff else { return 0 }
-            bound -= 0x1_0000
+    /// The transaction that wrote a page, or one before it for which the same states need the page. Most
+    /// pages need not be read for it.
+    ///
+    /// - Parameter newest: the page is not younger than this.
+    private func birth(
+        of reference: PageReference, newest: UInt64, _ freed: borrowing FreedPages
+    ) -> UInt64 {
+        // The writer is the newest transaction with the reference's tag, or 65536 before it, and so on.
+        let distance = (newest &- UInt64(reference.transactionTag)) & 0xffff
+        guard distance <= newest else { return 0 }
+        let bound = newest - distance
+        // No page of a tree is older than the tree.
+        let created = tree.pointee.record.created
+        if bound >= created, bound - created < 0x1_0000 { return bound }
+        // Needed, if at all, by the oldest state too.
+        guard bound > freed.oldestState else { return 0 }
+        // What the newest root does not have was written lately: it is in memory.
+        if bound <= freed.newestRoot {
+            guard workspace.pointee.birthReadsLeft > 0 else { return 0 }
+            workspace.pointee.birthReadsLeft -= 1
         }
-        guard bound > workspace.pointee.durableRoot else { return 0 }
-        let written = source.birth(of: reference.number)
-        // A damaged page must not count as young by what it says, and be used again early.
-        return written <= bound && UInt16(truncatingIfNeeded: written) == reference.transactionTag
-            ? written : 0
+        let written = writer(of: reference)
+        return written <= bound ? written : 0
     }
 }
 
-/// Pages being given up, joined with their neighbours as far as both are old or both young
-/// (`TreeWorkspace.free` tells them apart).
+/// Pages being given up, joined with their neighbours as far as the same states need both.
 private struct FreedPages {
-    private struct Run {
-        var pages: PageRun
-        /// The oldest writer.
-        var birth: UInt64
-    }
-
-    private let durableRoot: UInt64
-    private var runs: [Run] = []
+    private let horizon: Horizon
+    private var runs: [FreedRun] = []
     private(set) var pages: UInt64 = 0
 
-    init(durableRoot: UInt64) { self.durableRoot = durableRoot }
+    init(_ horizon: Horizon) { self.horizon = horizon }
+
+    /// The oldest state that is needed.
+    var oldestState: UInt64 { horizon.states.first ?? 0 }
+    /// The newest state that may be the durable root.
+    var newestRoot: UInt64 { max(horizon.roots.0, horizon.roots.1) }
 
     mutating func add(_ run: PageRun, birth: UInt64) {
         pages &+= run.count
-        let run = Run(pages: run, birth: birth)
+        let run = FreedRun(pages: run, birth: birth)
         // Transactions give their pages numbers in this order: most join at once.
-        if let last = runs.indices.last, Self.join(&runs[last], run, durableRoot) { return }
+        if let last = runs.indices.last, Self.join(&runs[last], run, horizon) { return }
         runs.append(run)
     }
 
     /// Adds a run to the one that ends where it begins.
     ///
     /// - Returns: false if it does not, and then nothing has changed.
-    private static func join(_ first: inout Run, _ second: Run, _ durableRoot: UInt64) -> Bool {
+    private static func join(
+        _ first: inout FreedRun, _ second: FreedRun, _ horizon: Horizon
+    ) -> Bool {
         guard first.pages.end == second.pages.start,
-            (first.birth > durableRoot) == (second.birth > durableRoot)
+            horizon.place(of: first.birth) == horizon.place(of: second.birth)
         else { return false }
         first.pages.count += second.pages.count
         first.birth = min(first.birth, second.birth)
@@ -167,7 +193,7 @@ private struct FreedPages {
     mutating func hand(to workspace: UnsafeMutablePointer<TreeWorkspace>) {
         runs.sort { $0.pages.start < $1.pages.start }
         guard var joined = runs.first else { return }
-        for run in runs.dropFirst() where !Self.join(&joined, run, durableRoot) {
+        for run in runs.dropFirst() where !Self.join(&joined, run, horizon) {
             workspace.pointee.free(joined.pages, birth: joined.birth)
             joined = run
         }

@@ -520,7 +520,7 @@ struct TreeWriter {
         } else {
             workspace.pointee.free(
                 PageRun(start: reference.number, count: 1),
-                birth: source.birth(of: reference.number))
+                birth: writer(of: reference))
         }
     }
 
@@ -533,8 +533,18 @@ struct TreeWriter {
         } else {
             workspace.pointee.free(
                 PageRun(start: pointer.reference.number, count: pages),
-                birth: source.birth(of: pointer.reference.number))
+                birth: writer(of: pointer.reference))
         }
+    }
+
+    /// The transaction that wrote a page, as its header says; 0 if that cannot be.
+    ///
+    /// The reference confirms it: a damaged page must not count as younger than it is by what it says, and be
+    /// used again early.
+    func writer(of reference: PageReference) -> UInt64 {
+        let written = source.birth(of: reference.number)
+        return written < transaction
+            && UInt16(truncatingIfNeeded: written) == reference.transactionTag ? written : 0
     }
 
     // MARK: Counts

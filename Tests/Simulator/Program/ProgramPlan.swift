@@ -17,6 +17,10 @@ struct ProgramPlan: Sendable {
     var checkpointPercent = 0
     var syncPercent = 0
     var readerPercent = 5
+    /// Readers that a process has at once, after which one ends before another begins.
+    var readersMax = 4
+    /// Of 100 times that readers change, in how many one ends instead.
+    var readerEndPercent = 40
     var reopenPercent = 0
     var killPercent = 0
     var abortPercent = 3

@@ -127,7 +127,7 @@ extension SimulatedProgram {
         let shared = environment.store.shared
         guard var meta = try? shared.tipMeta() else { return false }
         meta.logEnd += plan.options.logSize / 4
-        meta.pinnedTotal += UInt64((4 << 20) / plan.pageSize)
+        meta.pinnedTotal += UInt64((1 << 20) / plan.pageSize)
         return !environment.store.needsCheckpoint(meta)
     }
 

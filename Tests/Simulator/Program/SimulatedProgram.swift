@@ -224,7 +224,9 @@ final class SimulatedProgram: @unchecked Sendable {
     }
 
     func changeReaders(_ seat: Seat, _ environment: Environment) throws {
-        if seat.readers.count > 3 || (!seat.readers.isEmpty && random.chance(40)) {
+        if seat.readers.count >= plan.readersMax
+            || (!seat.readers.isEmpty && random.chance(plan.readerEndPercent))
+        {
             let reader = seat.readers.remove(at: random.below(seat.readers.count))
             try check(reader)
         } else {

@@ -21,6 +21,21 @@ final class ScheduledPrograms: @unchecked Sendable {
         case sync
         case read
         case close
+        /// Begins a reader that stays.
+        case hold
+        /// Ends the reader that has stayed longest, which must see what it saw at first.
+        case release
+    }
+
+    /// A reader that stays, and the transactions that it saw when it began.
+    private final class HeldReader {
+        let transaction: ReadTransaction
+        let seen: Set<Int>
+
+        init(_ transaction: consuming ReadTransaction, seen: Set<Int>) {
+            self.transaction = transaction
+            self.seen = seen
+        }
     }
 
     private static let directory = "/machine/environment"
@@ -94,13 +109,14 @@ final class ScheduledPrograms: @unchecked Sendable {
 
     private func run(_ steps: [Step], _ process: Int, _ schedule: ProcessSchedule) {
         var environment: Environment?
+        var held: [HeldReader] = []
         let fileSystem = ScheduledProcess(process, on: disk, schedule)
         for step in steps + [.close] {
             if disk.isDead(process) { break }
             let faultsBefore = faults.count
             current[process] = step
             do {
-                try take(step, &environment, fileSystem)
+                try take(step, &environment, &held, fileSystem)
             } catch let error as DatabaseError {
                 check(
                     error, of: step, process,
@@ -110,6 +126,7 @@ final class ScheduledPrograms: @unchecked Sendable {
             }
         }
         // A process that has died lets go of its files as far as this one is concerned.
+        held = []
         try? environment?.close()
     }
 
@@ -140,7 +157,8 @@ final class ScheduledPrograms: @unchecked Sendable {
     }
 
     private func take(
-        _ step: Step, _ environment: inout Environment?, _ fileSystem: ScheduledProcess
+        _ step: Step, _ environment: inout Environment?, _ held: inout [HeldReader],
+        _ fileSystem: ScheduledProcess
     ) throws {
         if step == .open {
             guard environment == nil else { return }
@@ -166,11 +184,27 @@ final class ScheduledPrograms: @unchecked Sendable {
         case .read:
             let reader = try open.beginRead()
             try compare(reader)
+        case .hold:
+            let reader = try open.beginRead()
+            let seen = try compare(reader)
+            held.append(HeldReader(reader, seen: seen))
+        case .release:
+            try release(&held)
         case .close:
+            while !held.isEmpty { try release(&held) }
             environment = nil
             try open.close()
             // After a failed flush closing writes nothing.
             if !mayPanic { promise(before) }
+        }
+    }
+
+    private func release(_ held: inout [HeldReader]) throws {
+        guard !held.isEmpty else { return }
+        let reader = held.removeFirst()
+        let seen = try compare(reader.transaction)
+        if seen != reader.seen {
+            fail("a reader saw \(reader.seen.sorted()), and then \(seen.sorted())")
         }
     }
 

@@ -35,6 +35,12 @@ struct ScheduleTests {
             first: [.open, .commitLarge, .commitLarge], second: [.open, .commitLarge, .commitFull]),
         Pair(first: [.open, .commitUnlogged, .commitRelaxed], second: [.open]),
         Pair(first: [.open], second: [.open, .commitFull], isMade: false),
+        Pair(
+            first: [.open, .hold, .release, .hold, .checkpoint],
+            second: [.open, .commitFull, .commitFull, .commitFull, .commitFull, .commitFull]),
+        Pair(
+            first: [.open, .hold, .commitFull, .hold, .commitFull, .release, .commitFull],
+            second: [.open, .commitRelaxed, .checkpoint, .commitRelaxed, .commitRelaxed]),
     ]
 
     /// Calls that another process can notice, or that can be told from one before by what others did.

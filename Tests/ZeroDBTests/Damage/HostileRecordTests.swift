@@ -64,6 +64,12 @@ struct HostileRecordTests {
         return [tag] + withUnsafeBytes(of: numbers.bigEndian, Array.init) + sequence
     }
 
+    private static func pendingKey(
+        _ holder: UInt64, _ transaction: UInt64, sequence: UInt32 = 0
+    ) -> [UInt8] {
+        key(0, holder) + key(0, transaction, sequence: sequence).dropFirst()
+    }
+
     private static func words(_ words: [UInt64]) -> [UInt8] {
         words.flatMap { withUnsafeBytes(of: $0.littleEndian, Array.init) }
     }
@@ -78,7 +84,11 @@ struct HostileRecordTests {
         case runOfMetaPages
         case bornAfterItsEnd
         case freedLater
+        case freedAfterItsRecord
+        case waitsForLater
+        case waitsForEarlier
         case noRuns
+        case noEnd
         case valueElsewhere
         case emptyRegion
         case regionBeyondTheFile
@@ -94,20 +104,23 @@ struct HostileRecordTests {
         let free = image.append()
         let sound = PageRun(start: free, count: 1).word
         let now = image.meta.transaction
-        let pendingKey = Self.key(1, now, sequence: 0)
-        var value: [UInt64] = [1, sound]
-        var key = pendingKey
+        var value: [UInt64] = [1, now, sound]
+        var key = Self.key(1, now, sequence: 0)
         var kind = ValueKind.inline
         switch entry {
-        case .manyRuns: value = [1] + Array(repeating: sound, count: 450)
-        case .emptyRun: value = [1, PageRun(start: free, count: 0).word]
-        case .runBeyondTheFile: value = [1, PageRun(start: free, count: 9).word]
-        case .runOfMetaPages: value = [1, PageRun(start: 1, count: 1).word]
-        case .bornAfterItsEnd: value = [now + 1, sound]
+        case .manyRuns: value = [1, now] + Array(repeating: sound, count: 450)
+        case .emptyRun: value = [1, now, PageRun(start: free, count: 0).word]
+        case .runBeyondTheFile: value = [1, now, PageRun(start: free, count: 9).word]
+        case .runOfMetaPages: value = [1, now, PageRun(start: 1, count: 1).word]
+        case .bornAfterItsEnd: value = [now, now - 1, sound]
         case .freedLater: key = Self.key(1, now + 9, sequence: 0)
-        case .noRuns: value = [1]
+        case .freedAfterItsRecord: value = [1, now + 1, sound]
+        case .waitsForLater: key = Self.pendingKey(now, now)
+        case .waitsForEarlier: (key, value) = (Self.pendingKey(1, now), [2, now, sound])
+        case .noRuns: value = [1, now]
+        case .noEnd: value = [1]
         case .valueElsewhere:
-            let pointer = image.appendRun(length: 16)
+            let pointer = image.appendRun(length: 24)
             value = [pointer.reference.raw, pointer.length]
             kind = .overflow
         case .emptyRegion:
@@ -138,7 +151,8 @@ struct HostileRecordTests {
         crafted.setFreeTree(
             [
                 CraftedImage.Entry(
-                    Self.key(1, image.meta.transaction, sequence: 0), Self.words([1, sound]))
+                    Self.key(1, image.meta.transaction, sequence: 0),
+                    Self.words([1, image.meta.transaction, sound]))
             ],
             available: 0, pending: 1)
         try crafted.commit()
@@ -150,13 +164,16 @@ struct HostileRecordTests {
             let crafted = try Crafted()
             let image = crafted.image
             let sound = PageRun(start: image.append(), count: 1).word
-            let value = tag == 2 ? [1 << image.append(), 0, 0, 0, 0, 0, 0, 0] : [1, sound]
+            let value = tag == 2 ? [1 << image.append(), 0, 0, 0, 0, 0, 0, 0] : [0, 1, sound]
             let entries = (0..<30).map { number in
                 // Descending: a search finds an entry, and not its key.
                 tag == 2
                     ? CraftedImage.Entry(Self.key(2, UInt64(0)), Self.words(value))
                     : CraftedImage.Entry(
-                        Self.key(tag, 1, sequence: UInt32(100 - number)), Self.words(value))
+                        tag == 1
+                            ? Self.key(1, 1, sequence: UInt32(100 - number))
+                            : Self.pendingKey(0, 1, sequence: UInt32(100 - number)),
+                        Self.words(value))
             }
             crafted.setFreeTree(entries, available: tag == 2 ? 30 : 0, pending: tag == 2 ? 0 : 30)
             try? crafted.commit()
@@ -280,8 +297,8 @@ struct HostileRecordTests {
         let word = PageRun(start: 4000, count: PageRun.wordCountMax).word
         let entries = (0..<4).map {
             CraftedImage.Entry(
-                Self.key(0, 1, sequence: UInt32($0)),
-                Self.words(Array(repeating: word, count: FreeTreeEntry.runsMax)))
+                Self.pendingKey(0, 1, sequence: UInt32($0)),
+                Self.words([0, 1] + Array(repeating: word, count: FreeTreeEntry.runsMax)))
         }
         let free = (0..<20).map { _ in image.appendLeaf(entries) }
         image.meta.free = CraftedImage.tree(image.appendBranch(free, level: 1), depth: 2)

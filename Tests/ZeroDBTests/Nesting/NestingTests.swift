@@ -56,7 +56,6 @@ struct NestingTests {
         var dirtyPages: UInt64
         var singleFrames: Int
         var freed: Int
-        var freedYoung: Int
         var logBytes: Int
         var isDirty: Bool
         var main: UInt64
@@ -67,7 +66,6 @@ struct NestingTests {
             dirtyPages = write.pointee.workspace.pointee.frames.pointee.dirtyPages
             singleFrames = write.pointee.workspace.pointee.frames.pointee.singleFrames
             freed = write.pointee.workspace.pointee.freed.count
-            freedYoung = write.pointee.workspace.pointee.freedYoung.count
             logBytes = write.pointee.log.count
             isDirty = write.pointee.workspace.pointee.isDirty
             main = state.pointee.trees[0].root.raw

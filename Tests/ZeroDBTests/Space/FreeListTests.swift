@@ -10,8 +10,8 @@ struct FreeListTests {
     /// What a free list should hold.
     private struct Model {
         var available: Set<UInt64> = []
-        /// The transaction that may have freed each page last, and its oldest writer.
-        var freed: [UInt64: (transaction: UInt64, birth: UInt64?)] = [:]
+        /// The states that have each page that was freed.
+        var freed: [UInt64: StateRange] = [:]
 
         var isEmpty: Bool { available.isEmpty && freed.isEmpty }
 
@@ -34,13 +34,12 @@ struct FreeListTests {
         #expect(Self.pages(freeList.availableRuns) == model.available.sorted())
         #expect(freeList.availablePages == UInt64(model.available.count))
         var freed: [UInt64] = []
-        freeList.forEachPending { run, _, birth in
+        freeList.forEachPending { run, range in
             for page in run.start..<run.end {
                 freed.append(page)
-                // A group counts as old as its oldest page.
-                let known = model.freed[page]
-                #expect((birth == nil) == (known?.birth == nil))
-                if let birth, let own = known?.birth { #expect(birth <= own) }
+                // The states that have pages of a group are those of all of its pages.
+                guard let known = model.freed[page] else { continue }
+                #expect(range.birth <= known.birth && range.end >= known.end)
             }
         }
         #expect(freed.sorted() == model.freed.keys.sorted())
@@ -62,6 +61,7 @@ struct FreeListTests {
             try withFreeList { freeList in
                 var model = Model()
                 var transaction: UInt64 = 100
+                var horizon = randomHorizon(transaction, &random)
                 let percentGiven = random.pick([5, 30, 60])
                 for _ in 0..<200 {
                     transaction += 1
@@ -76,26 +76,21 @@ struct FreeListTests {
                             #expect(freeList.room == 0)
                         }
                     case ..<70:
-                        let old = freeRuns(&random, model)
-                        let young = freeRuns(&random, model, besides: old)
-                        guard freeList.hasRoom(old: old[...], young: young[...]) else {
+                        let freed = freeRuns(&random, model).map { run in
+                            FreedRun(pages: run, birth: transaction - UInt64(random.below(40)))
+                        }.sorted { $0.birth < $1.birth }
+                        guard freeList.hasRoom(freed[...], horizon) else {
                             refusals.hold += 1
                             continue
                         }
-                        let birth = transaction - UInt64(random.below(8))
-                        freeList.hold(old[...], transaction: transaction, birth: nil)
-                        freeList.hold(young[...], transaction: transaction, birth: birth)
-                        for page in Self.pages(old) { model.freed[page] = (transaction, nil) }
-                        for page in Self.pages(young) { model.freed[page] = (transaction, birth) }
-                    case ..<80:
-                        let root = transaction - UInt64(random.below(20))
-                        let visible = transaction - UInt64(random.below(3))
-                        let snapshots = (0..<random.below(4)).map { _ in
-                            visible - UInt64(random.below(20))
+                        freeList.hold(freed[...], transaction: transaction, horizon)
+                        for run in freed {
+                            for page in Self.pages([run.pages]) {
+                                model.freed[page] = StateRange(birth: run.birth, end: transaction)
+                            }
                         }
-                        let horizon = Horizon(
-                            visible: visible, snapshots: snapshots.sorted(),
-                            roots: (root, root + UInt64(random.below(2))))
+                    case ..<80:
+                        horizon = randomHorizon(transaction, &random)
                         freeList.mature(horizon)
                         let before = model.available
                         model.available = Set(Self.pages(freeList.availableRuns))
@@ -103,9 +98,12 @@ struct FreeListTests {
                         for page in model.available.subtracting(before) {
                             let freed = model.freed.removeValue(forKey: page)
                             let known = try #require(freed)
-                            #expect(isFree(known.transaction, known.birth, horizon))
+                            #expect(isFree(known, horizon))
                             matured += 1
                         }
+                        // Whatever has been joined: none is left of a group that nobody needs.
+                        guard freeList.room > 0 else { continue }
+                        freeList.forEachPending { _, range in #expect(!isFree(range, horizon)) }
                     default:
                         let wanted = UInt64(random.below(20))
                         var taken: [PageRun] = []
@@ -124,11 +122,93 @@ struct FreeListTests {
         #expect(refusals.give > 0 && refusals.hold > 0 && matured > 0)
     }
 
-    /// Whether no snapshot and no root has a page that one transaction wrote and another freed.
-    private func isFree(_ transaction: UInt64, _ birth: UInt64?, _ horizon: Horizon) -> Bool {
-        let states = horizon.snapshots + [horizon.roots.0, horizon.roots.1]
-        return transaction <= horizon.visible
-            && states.allSatisfy { $0 >= transaction || $0 < birth ?? 0 }
+    private func randomHorizon(_ transaction: UInt64, _ random: inout SeededGenerator) -> Horizon {
+        let root = transaction - UInt64(random.below(20))
+        let visible = transaction - UInt64(random.below(3))
+        let snapshots = (0..<random.below(4)).map { _ in visible - UInt64(random.below(20)) }
+        return Horizon(
+            visible: visible, snapshots: snapshots, roots: (root, root + UInt64(random.below(2))))
+    }
+
+    /// Whether no snapshot and no root has a page.
+    private func isFree(_ range: StateRange, _ horizon: Horizon) -> Bool {
+        range.end <= horizon.visible
+            && horizon.states.allSatisfy { $0 >= range.end || $0 < range.birth }
+    }
+
+    @Test("A freed page is kept as long as a state has it, and no longer")
+    func keepsExactly() {
+        var random = SeededGenerator(seed: TestSettings.seed)
+        var kept = 0
+        for _ in 0..<100 {
+            withFreeList { freeList in
+                var ranges: [UInt64: StateRange] = [:]
+                var readers: [UInt64] = []
+                var root: UInt64 = 1
+                var page: UInt64 = 2
+                let readersMax = 1 + random.below(3)
+                for transaction in 3..<400 as Range<UInt64> {
+                    let visible = transaction - 1
+                    if random.chance(10) { root = visible }
+                    if readers.count < readersMax, random.chance(10) { readers.append(visible) }
+                    if !readers.isEmpty, random.chance(5) {
+                        readers.remove(at: random.below(readers.count))
+                    }
+                    let horizon = Horizon(
+                        visible: visible, snapshots: readers, roots: (root, root))
+                    freeList.mature(horizon)
+                    freeList.forEachPending { run, range in
+                        guard let own = ranges[run.start] else { return }
+                        #expect(range.birth <= own.birth && range.end >= own.end)
+                        #expect(!isFree(own, horizon), "\(own) is kept by \(range)")
+                        kept += 1
+                    }
+                    freeList.clearAvailable()
+                    let freed = (0..<(1 + random.below(4))).map { _ in
+                        let age = UInt64(random.below(random.pick([2, 20, 300])))
+                        page += 2
+                        return FreedRun(
+                            pages: PageRun(start: page, count: 1),
+                            birth: visible - min(visible, age))
+                    }.sorted { $0.birth < $1.birth }
+                    if !freeList.hasRoom(freed[...], horizon) { freeList.clearPending() }
+                    freeList.hold(freed[...], transaction: transaction, horizon)
+                    for run in freed {
+                        ranges[run.pages.start] = StateRange(birth: run.birth, end: transaction)
+                    }
+                }
+            }
+        }
+        #expect(kept > 1000)
+    }
+
+    @Test("A freed page of many groups is kept by no state but those between it and the next")
+    func joinsNeighbours() {
+        withFreeList { freeList in
+            // Every commit begins a reader: no two commits free pages that the same states need.
+            var readers: [UInt64] = [10]
+            var pages: UInt64 = 0
+            for transaction in 30..<70 as Range<UInt64> {
+                let horizon = Horizon(
+                    visible: transaction - 1, snapshots: readers, roots: (5, 5))
+                let freed = [
+                    FreedRun(pages: PageRun(start: transaction * 2, count: 1), birth: 8),
+                    FreedRun(
+                        pages: PageRun(start: 200 + transaction * 2, count: 1),
+                        birth: transaction - 1),
+                ]
+                guard freeList.hasRoom(freed[...], horizon) else { break }
+                freeList.hold(freed[...], transaction: transaction, horizon)
+                pages += 2
+                readers.append(transaction)
+            }
+            #expect(freeList.pendingPages == pages && pages > 20)
+            // The reader of 10 needs what 8 wrote, and nothing that came after it.
+            freeList.mature(Horizon(visible: 99, snapshots: [10], roots: (99, 99)))
+            #expect(freeList.pendingPages == pages / 2)
+            freeList.mature(Horizon(visible: 99, snapshots: [], roots: (99, 99)))
+            #expect(freeList.pendingPages == 0)
+        }
     }
 
     private func freeRuns(
@@ -169,12 +249,16 @@ struct FreeListTests {
     )
     func keepsWhatTheRootNeeds() {
         withFreeList { freeList in
-            freeList.hold([PageRun(start: 5, count: 1)], transaction: 20, birth: nil)
-            freeList.hold([PageRun(start: 9, count: 2)], transaction: 21, birth: nil)
-            freeList.hold([PageRun(start: 7, count: 1)], transaction: 21, birth: 20)
+            let begin = Horizon(visible: 19, snapshots: [], roots: (19, 19))
+            let (old, wide) = (PageRun(start: 5, count: 1), PageRun(start: 9, count: 2))
+            let young = PageRun(start: 7, count: 1)
+            freeList.hold([FreedRun(pages: old, birth: 3)], transaction: 20, begin)
+            freeList.hold(
+                [FreedRun(pages: wide, birth: 19), FreedRun(pages: young, birth: 20)],
+                transaction: 21, begin)
             // No reader; the root is older than all of it, so the young page alone is free.
             freeList.mature(Horizon(visible: 30, snapshots: [], roots: (19, 19)))
-            #expect(freeList.availableRuns == [PageRun(start: 7, count: 1)])
+            #expect(freeList.availableRuns == [young])
             // A checkpoint of 21 is being made: until it is, the root may be the one before.
             freeList.mature(Horizon(visible: 30, snapshots: [], roots: (19, 21)))
             #expect(freeList.availablePages == 1)
@@ -212,7 +296,7 @@ struct FreeListTests {
     func refusesImpossible() throws {
         let word = { (start: UInt64, count: UInt64) in count << 48 | start }
         let good: [Int: UInt64] = [
-            0: 4 << 32 | 2, 1: word(2, 3), 2: word(9, 1), 96: 20, 97: 0, 98: 1, 99: word(5, 4),
+            0: 4 << 32 | 2, 1: word(2, 3), 2: word(9, 1), 96: 20, 97: 7, 98: 1, 99: word(5, 4),
         ]
         #expect(try isLoaded(good))
         let last = Self.pageCount
