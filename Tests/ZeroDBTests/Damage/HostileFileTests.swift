@@ -15,7 +15,12 @@ struct HostileFileTests {
         for offset in 0..<fixture.file.count where map.matters(offset) {
             fixture.file[offset] ^= 1 << UInt8(random.below(8))
             let findings = fixture.look(mode: .none)
-            if let error = findings.errors.first(where: { !DamageFixture.isAboutDamage($0) }) {
+            // A flipped flag makes another kind of database of one: keys do not suit it then.
+            let error = findings.errors.first {
+                !DamageFixture.isAboutDamage($0)
+                    && ![.badValueSize, .incompatible].contains($0.code)
+            }
+            if let error {
                 throw ModelFailure(description: "byte \(offset): \(error)")
             }
             fixture.file[offset] = fixture.image[offset]
