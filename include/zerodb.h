@@ -318,8 +318,8 @@ typedef struct zdb_info {
 /** Fills *info. Set info->struct_size first. O(readers). */
 int zdb_env_info(zdb_env *env, zdb_info *info);
 
-/** Largest key in bytes, 0 if env is no open environment. A quarter of a page less 8: 1016
- *  bytes with pages of 4 KiB, 16376 with 64 KiB. */
+/** Largest key in bytes, 0 if env is no open environment. Half a page less 64: 1984 bytes
+ *  with pages of 4 KiB, 32704 with 64 KiB. */
 size_t zdb_env_max_key_size(zdb_env *env);
 
 /** A reader in the table, of this process or another. */

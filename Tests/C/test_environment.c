@@ -197,8 +197,8 @@ static void every_page_size_works_and_bounds_the_keys(void) {
         zdb_info info;
         get_info(env, &info);
         CHECK_NUMBER(info.page_size, size);
-        CHECK_NUMBER(info.max_key_size, size / 4 - 8);
-        CHECK_NUMBER(zdb_env_max_key_size(env), size / 4 - 8);
+        CHECK_NUMBER(info.max_key_size, size / 2 - 64);
+        CHECK_NUMBER(zdb_env_max_key_size(env), size / 2 - 64);
         close_env(env);
     }
 }

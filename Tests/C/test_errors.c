@@ -135,7 +135,7 @@ static void messages_name_their_subject(void) {
     zdb_val key = bytes(long_key, sizeof(long_key)), value = text("v");
     CHECK_ERROR(zdb_put(txn, ZDB_MAIN_DB, &key, &value, 0), ZDB_BAD_VALSIZE);
     CHECK_CONTAINS(zdb_last_error(), "2000");
-    CHECK_CONTAINS(zdb_last_error(), "1016");
+    CHECK_CONTAINS(zdb_last_error(), "1984");
     abort_txn(txn);
     close_env(env);
 }

@@ -9,7 +9,7 @@
 #define FIXED (ZDB_DUPSORT | ZDB_DUPFIXED)
 #define INTEGERS (FIXED | ZDB_INTEGERDUP)
 
-enum { MAX_SIZE = 1016 }; /* of keys and duplicates, with pages of 4 KiB */
+enum { MAX_SIZE = 1984 }; /* of keys and duplicates, with pages of 4 KiB */
 
 static int put_sizes(zdb_txn *txn, zdb_db db, size_t key_size, size_t value_size, unsigned fill) {
     static unsigned char key_memory[MAX_SIZE + 8], value_memory[MAX_SIZE + 8];

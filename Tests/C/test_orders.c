@@ -210,12 +210,12 @@ static void a_large_database_keeps_its_order(void) {
 }
 
 static void reversed_keys_may_be_as_long_as_others(void) {
-    static unsigned char memory[2][1017];
+    static unsigned char memory[2][1985];
     zdb_env *env = open_env("env");
     zdb_txn *txn = begin_write(env);
     zdb_db db = create_with_flags(txn, "reversed", ZDB_REVERSEKEY);
     zdb_cursor *cursor = open_cursor(txn, db);
-    for (size_t size = 1; size <= 1016; size++) {
+    for (size_t size = 1; size <= 1984; size++) {
         fill_pattern(memory[0], size, size);
         zdb_val key = bytes(memory[0], size), value = bytes(memory[0], size);
         REQUIRE_OK(zdb_cursor_put(cursor, &key, &value, 0));
@@ -223,9 +223,9 @@ static void reversed_keys_may_be_as_long_as_others(void) {
         REQUIRE_OK(zdb_cursor_get(cursor, &found, NULL, ZDB_GET_CURRENT));
         CHECK_BYTES(found, memory[0], size);
     }
-    zdb_val key = bytes(memory[1], 1017), value = text("v");
+    zdb_val key = bytes(memory[1], 1985), value = text("v");
     CHECK_ERROR(zdb_put(txn, db, &key, &value, 0), ZDB_BAD_VALSIZE);
-    for (size_t size = 1; size <= 1016; size++) {
+    for (size_t size = 1; size <= 1984; size++) {
         fill_pattern(memory[0], size, size);
         key = bytes(memory[0], size);
         REQUIRE_OK(zdb_get(txn, db, &key, &value));

@@ -20,7 +20,7 @@ static void an_empty_environment_has_empty_statistics(void) {
     get_info(env, &info);
     CHECK_NUMBER(info.format_version, 1);
     CHECK_NUMBER(info.page_size, 4096);
-    CHECK_NUMBER(info.max_key_size, 1016);
+    CHECK_NUMBER(info.max_key_size, 1984);
     CHECK_NUMBER(info.databases, 0);
     CHECK_NUMBER(info.readers, 0);
     CHECK_NUMBER(info.oldest_reader_txn, info.last_txn_id);

@@ -6,7 +6,7 @@
 #include "suites.h"
 #include "support.h"
 
-enum { MAX_KEY = 1016 }; /* with pages of 4 KiB */
+enum { MAX_KEY = 1984 }; /* with pages of 4 KiB */
 
 static void a_put_is_read_back(void) {
     zdb_env *env = open_env("env");

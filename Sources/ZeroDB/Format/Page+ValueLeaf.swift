@@ -34,7 +34,10 @@ extension Page {
 
     /// As `copyKey`, of a value leaf.
     func copyDuplicateKey(_ index: Int, to destination: UnsafeMutableRawPointer) -> Int {
-        guard let duplicate = duplicate(index), duplicate.count <= size / 4 else { return -1 }
+        guard let duplicate = duplicate(index), duplicate.count <= Format.keyBoundInPage(size)
+        else {
+            return -1
+        }
         KeyOrder.copyKey(
             of: duplicate, reversed: layout.contains(.reversed), to: destination)
         return duplicate.count
@@ -139,7 +142,7 @@ extension Page {
     func valueLeafProblem() -> String? {
         guard prefixLength == 0 else { return "it has values and a prefix" }
         if layout.contains(.packed) {
-            guard width > 0, width <= size / 4, heapUsed == 0 else {
+            guard width > 0, width <= Format.keySizeMax(pageSize: size), heapUsed == 0 else {
                 return "its values have \(width) bytes"
             }
             return nil
@@ -150,7 +153,7 @@ extension Page {
             let slot = UnsafeRawPointer(slot(index))
             let length = Self.suffixLength(slot)
             let offset = Self.offset(slot)
-            guard length <= size / 4,
+            guard length <= Format.keySizeMax(pageSize: size),
                 length == 0 ? offset == 0 : offset >= heapStart && offset + length <= size
             else { return "value \(index) reaches beyond the heap" }
         }

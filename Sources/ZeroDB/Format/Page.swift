@@ -136,7 +136,7 @@ struct Page {
 
     /// The first entry from `index` on whose value is not inline; `count` if there is none.
     func firstIndirectValue(from index: Int) -> Int {
-        firstEntry(from: index) { Self.keyField($0) >> ValueKind.shift != 0 }
+        firstEntry(from: index) { Self.keyField($0) & ValueKind.indirectBit != 0 }
     }
 
     /// The first entry from `index` on whose slot is of a kind; `count` if there is none.
@@ -178,8 +178,8 @@ struct Page {
         let slot = UnsafeRawPointer(slot(index))
         let prefix = prefixLength
         let suffix = Self.suffixLength(slot)
-        // Keys never exceed a quarter of a page, which is what `destination` has room for.
-        guard prefix + suffix <= size / 4 else { return -1 }
+        // Keys never exceed half a page, which is what `destination` has room for.
+        guard prefix + suffix <= Format.keyBoundInPage(size) else { return -1 }
         if prefix > 0 { memcpy(destination, base + Self.headerSize, prefix) }
         destination.storeBytes(of: Self.head(slot).bigEndian, toByteOffset: prefix, as: UInt32.self)
         if suffix > 4 {
@@ -219,10 +219,21 @@ struct Page {
         let rest = Self.restLength(suffixLength: Int(field & ValueKind.keyLengthMask))
         let start = Self.offset(slot) &+ rest &+ 2
         guard start <= size else { return nil }
-        let length = Int(base.littleEndian(start &- 2, as: UInt16.self))
+        let lengthField = base.littleEndian(start &- 2, as: UInt16.self)
+        guard field & ValueKind.indirectBit == 0 else {
+            return indirectValue(start, lengthField)
+        }
+        let length = Int(lengthField)
         guard start &+ length <= size else { return nil }
-        let kind = ValueKind(ofKeyField: field)
-        guard kind == .inline || length >= kind.sizeMin else { return nil }
+        return ValueField(kind: .inline, bytes: base + start, count: length)
+    }
+
+    /// The same of a value that is not inline.
+    @inline(__always)
+    private func indirectValue(_ start: Int, _ lengthField: UInt16) -> ValueField? {
+        let kind = ValueKind(ofLengthField: lengthField)
+        let length = Int(lengthField & kind.lengthMask)
+        guard start &+ length <= size, length >= kind.sizeMin else { return nil }
         return ValueField(kind: kind, bytes: base + start, count: length)
     }
 
@@ -260,7 +271,8 @@ struct Page {
         guard slotsAreInBounds, gap >= 0, heapDead <= heapUsed else {
             return "\(count) slots and \(heapUsed) heap bytes do not fit"
         }
-        guard prefixLength <= size / 4 else { return "its prefix has \(prefixLength) bytes" }
+        let keySizeMax = Format.keySizeMax(pageSize: size)
+        guard prefixLength <= keySizeMax else { return "its prefix has \(prefixLength) bytes" }
         guard isLeaf || count > 0 else { return "it is a branch with no children" }
         guard layout.isPossible(isLeaf: isLeaf) else { return "its flags are \(layout.rawValue)" }
         if layout.contains(.valueLeaf) { return valueLeafProblem() }
@@ -269,7 +281,7 @@ struct Page {
         for index in 0..<count {
             let slot = UnsafeRawPointer(slot(index))
             let suffix = Self.suffixLength(slot)
-            guard prefixLength + suffix <= size / 4 else {
+            guard prefixLength + suffix <= keySizeMax else {
                 return "key \(index) has \(prefixLength + suffix) bytes"
             }
             if isLeaf {

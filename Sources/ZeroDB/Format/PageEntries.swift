@@ -93,8 +93,20 @@ struct PageEntries {
         let first = isLeaf ? range.lowerBound : range.lowerBound + 1
         let last = range.upperBound - 1
         guard first < last else { return 0 }
-        return KeyOrder.commonPrefixLength(
+        let longest = KeyOrder.commonPrefixLength(
             key(first, in: scratch.firstKey), key(last, in: scratch.secondKey))
+        // A longer prefix than the page's can cost up to 8 bytes more than it saves. All that the page
+        // holds must fit where it did; anything less has lost more than that.
+        let own = page.prefixLength
+        guard longest > own, isWholePage(range),
+            Page.slotsOffset(prefixLength: longest) > Page.slotsOffset(prefixLength: own)
+        else { return longest }
+        return size(range, prefixLength: longest) <= size(range, prefixLength: own) ? longest : own
+    }
+
+    /// Whether a range is all that the page holds, and no more.
+    private func isWholePage(_ range: Range<Int>) -> Bool {
+        range.count == page.count && (newIndex < 0 || !range.contains(newIndex))
     }
 
     /// Bytes of an entry in a page of that prefix, slot included.
@@ -126,8 +138,9 @@ struct PageEntries {
     }
 
     /// Bytes that a page of entries `range` would use.
-    func size(_ range: Range<Int>) -> Int {
-        let prefix = prefixLength(range)
+    func size(_ range: Range<Int>) -> Int { size(range, prefixLength: prefixLength(range)) }
+
+    private func size(_ range: Range<Int>, prefixLength prefix: Int) -> Int {
         var total = Page.slotsOffset(prefixLength: prefix) - Page.headerSize
         for index in range {
             // The first separator of a branch is not stored.
@@ -193,45 +206,42 @@ struct PageEntries {
         }
     }
 
-    /// Where to cut so that both pages fit and are as even as can be.
+    /// Where to cut so that both pages fit and are as even as can be. Branches keep two children.
+    ///
+    /// A branch always has such a cut, and so has a leaf whose new entry is the first or the last
+    /// (docs/internals/trees.md). If a cut beside the new entry does not fit, no other does, as one of
+    /// its sides would hold the same and more.
     ///
     /// - Parameter preferred: a cut wanted for another reason, taken if it fits.
-    /// - Returns: how many entries stay left; nil if no cut fits, which the size limits exclude.
+    /// - Returns: how many entries stay left; nil if no cut fits.
     func splitIndex(preferred: Int?) -> Int? {
-        let count = self.count
-        if let preferred, preferred > 0, preferred < count, fits(0..<preferred),
+        let low = isLeaf ? 1 : 2
+        let high = count - low
+        guard low <= high else { return nil }
+        if let preferred, preferred >= low, preferred <= high, fits(0..<preferred),
             fits(preferred..<count)
         {
             return preferred
         }
-        // The cut nearest to half the bytes, as if the prefix stayed what it is.
+        for cut in [evenCut, newIndex, newIndex + 1] {
+            let cut = min(max(cut, low), high)
+            if fits(0..<cut), fits(cut..<count) { return cut }
+        }
+        return nil
+    }
+
+    /// The cut nearest to half the bytes, as if the prefix stayed what it is.
+    private var evenCut: Int {
         let prefix = page.prefixLength
+        let count = self.count
         var total = 0
         for index in 0..<count { total += size(index, prefixLength: prefix) }
         var left = 0
-        var even = 1
         for index in 0..<count {
             let entry = size(index, prefixLength: prefix)
-            if index > 0, left + entry / 2 >= total / 2 {
-                even = index
-                break
-            }
+            if index > 0, left + entry / 2 >= total / 2 { return index }
             left += entry
-            even = index
         }
-        even = min(max(even, 1), count - 1)
-        // Usually the first that is tried; a key that breaks a long prefix stands at an end, and
-        // then cuts next to it fit.
-        for cut in [even, newIndex, newIndex + 1, 1, count - 1]
-        where cut > 0 && cut < count && fits(0..<cut) && fits(cut..<count) {
-            return cut
-        }
-        for distance in 0..<count {
-            for cut in distance == 0 ? [even] : [even - distance, even + distance]
-            where cut > 0 && cut < count && fits(0..<cut) && fits(cut..<count) {
-                return cut
-            }
-        }
-        return nil
+        return count - 1
     }
 }

@@ -27,7 +27,7 @@ package struct ValueRun {
         @inlinable @inline(__always)
         static var length: Int { 6 }
         @inlinable @inline(__always)
-        static var lengthMask: UInt16 { 0x3fff }
+        static var lengthMask: UInt16 { 0x7fff }
     }
 
     init() {}

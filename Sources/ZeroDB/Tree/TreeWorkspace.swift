@@ -30,6 +30,8 @@ struct TreeWorkspace {
     var pagesMax: UInt64 = 0
     /// Pages it could get numbers for, at most.
     var spacePages: UInt64 = 0
+    /// Levels that a tree may have. Tests lower it: trees of that depth have billions of pages.
+    var depthMax = Format.depthMax
     /// Whether the limits hold: not while commit does its own bookkeeping.
     var isLimited = true
     /// Whether anything was changed.

@@ -57,10 +57,13 @@ extension TreeWriter {
             try shrinkRoot()
             return
         }
-        guard page.liveSize < mergeBelow else { return }
+        // A branch without separators may still have a prefix.
+        let isSingle = page.isBranch && page.count == 1
+        guard page.liveSize < mergeBelow || isSingle else { return }
         let index = path[step - 1].index
         if try merge(step, left: index) { return }
-        if index > 0 { _ = try merge(step, left: index - 1) }
+        if index > 0, try merge(step, left: index - 1) { return }
+        if isSingle { try borrow(step) }
     }
 
     /// Takes a page that has no entries any more out of the tree.
@@ -107,6 +110,68 @@ extension TreeWriter {
         parent.setChild(0, parent.child(1))
         if isCounted { parent.setEntryCount(0, parent.entryCount(1)) }
         parent.removeEntry(1)
+    }
+
+    /// Moves a child to a branch that has only one from a neighbour, which has three or more as the
+    /// two would not have fitted in one page. So every branch but one above nothing else keeps two, and
+    /// trees stay flat whatever the keys.
+    ///
+    /// The separator between the two becomes another one, maybe a longer one: the parent may split.
+    private func borrow(_ step: Int) throws(DatabaseError) {
+        let parent = Page(path[step - 1].page, size: pageSize)
+        let index = path[step - 1].index
+        let isFromRight = index + 1 < parent.count
+        let leftIndex = isFromRight ? index : index - 1
+        guard leftIndex >= 0, leftIndex + 1 < parent.count else { return }
+        let level = parent.level - 1
+        let giverIndex = isFromRight ? index + 1 : index - 1
+        let giver = try ownChild(giverIndex, of: parent, level: level)
+        guard giver.count > 2 else { return }
+        let taker = Page(path[step].page, size: pageSize)
+
+        let scratch = workspace.pointee.scratch
+        let oldLength = parent.copyKey(leftIndex + 1, to: scratch.firstKey)
+        let buffer =
+            level & 1 == 0 ? workspace.pointee.separators.0 : workspace.pointee.separators.1
+        let given = isFromRight ? 0 : giver.count - 1
+        let newLength = giver.copyKey(isFromRight ? 1 : given, to: buffer)
+        guard oldLength >= 0, newLength >= 0 else { throw source.badEntry(parent) }
+
+        let own = (child: taker.child(0), entries: taker.entryCount(0))
+        let moved = (child: giver.child(given), entries: giver.entryCount(given))
+        let (first, second) = isFromRight ? (own, moved) : (moved, own)
+        let none = KeyBytes(start: nil, count: 0)
+        taker.format(
+            kind: .branch, level: level, prefix: none, layout: tree.pointee.branchLayout)
+        taker.insertBranchEntry(
+            at: 0, suffix: none, child: first.child, entries: first.entries)
+        taker.insertBranchEntry(
+            at: 1, suffix: KeyBytes(start: scratch.firstKey, count: oldLength),
+            child: second.child, entries: second.entries)
+        removeChild(given, of: giver)
+
+        let (left, right) = isFromRight ? (taker, giver) : (giver, taker)
+        let rightReference = parent.child(leftIndex + 1)
+        parent.removeEntry(leftIndex + 1)
+        path[step - 1].index = leftIndex
+        try insertInParent(
+            step, separator: KeyBytes(start: buffer, count: newLength), child: rightReference,
+            entryCount: right.entryCount, leftEntryCount: left.entryCount)
+    }
+
+    /// A child of a branch that may change in place, copied if it was not to.
+    private func ownChild(
+        _ index: Int, of parent: Page, level: Int
+    ) throws(DatabaseError) -> Page {
+        let reference = parent.child(index)
+        let page = try source.page(
+            reference, level: level, layout: tree.pointee.layout(level: level))
+        guard !isOwn(reference) else { return page }
+        let (copyReference, copy) = try newPage()
+        memcpy(copy.base, page.base, pageSize)
+        release(reference)
+        parent.setChild(index, copyReference)
+        return copy
     }
 
     /// Merges child `left` of the parent with the one after it, if there is one and both fit in

@@ -12,8 +12,10 @@ extension TreeWriter {
     private var width: Int { tree.pointee.record.fixedValueSize }
 
     private func fitsInLeaf(_ key: KeyBytes, valueLength: Int) -> Bool {
-        Page.entrySize(isLeaf: true, suffixLength: key.count, valueLength: valueLength)
-            <= Format.inlineEntrySizeMax(pageSize: pageSize)
+        // With a long key little else fits; what is no larger than the record of a tree stays, too.
+        valueLength <= ValueTree.size
+            || Page.entrySize(isLeaf: true, suffixLength: key.count, valueLength: valueLength)
+                <= Format.inlineEntrySizeMax(pageSize: pageSize)
     }
 
     private var valueTreeState: UnsafeMutablePointer<TreeState> {
@@ -190,7 +192,7 @@ extension TreeWriter {
         let writer = TreeWriter(of: self, valueTree: valueTreeState)
         for duplicate in duplicates {
             // What the memory for a value's key has room for.
-            guard duplicate.count <= pageSize / 4 else {
+            guard duplicate.count <= Format.keyBoundInPage(pageSize) else {
                 throw corruptedLeaf("a value of several has \(duplicate.count) bytes")
             }
             _ = try writer.put(
@@ -217,7 +219,8 @@ extension TreeWriter {
         guard tree.pointee.depth > 0 else { return false }
         let position = try TreeRead.descend(source, tree.pointee, to: key, path: path)
         guard position.found else { return false }
-        let leafStep = tree.pointee.depth - 1
+        let depth = tree.pointee.depth
+        let leafStep = depth - 1
         let found = Page(path[leafStep].page, size: pageSize)
         let place = try search(value, in: found, position.index)
         guard place.found else { return false }
@@ -242,7 +245,9 @@ extension TreeWriter {
         TreeRecord.subtract(1, from: &tree.pointee.record.entries)
         tree.pointee.lastInsertPage = .none
         noteChange()
-        try rebalance(leafStep)
+        // Values that go back into the leaf can be larger than the record of their tree was, and have
+        // split it. Then it is not too empty.
+        if tree.pointee.depth == depth { try rebalance(leafStep) }
         return true
     }
 
@@ -289,10 +294,16 @@ extension TreeWriter {
             duplicates += page.valueLeafEntrySize(index)
             if !page.layout.contains(.packed) { duplicates -= Page.leafSlotSize }
         }
+        let valueLength =
+            page.count == 1
+            ? duplicates
+            : InlineValues.fieldSize(count: page.count, bytes: duplicates, width: width)
         let size = Page.entrySize(
-            isLeaf: true, suffixLength: key.count,
-            valueLength: InlineValues.fieldSize(count: page.count, bytes: duplicates, width: width))
-        guard size * 2 <= Format.inlineEntrySizeMax(pageSize: pageSize) else { return false }
+            isLeaf: true, suffixLength: key.count, valueLength: valueLength)
+        guard
+            size * 2 <= Format.inlineEntrySizeMax(pageSize: pageSize)
+                || valueLength * 2 <= ValueTree.size
+        else { return false }
         let stored: LeafValue
         if page.count == 1, let duplicate = page.duplicate(0) {
             if let start = duplicate.baseAddress {

@@ -224,7 +224,6 @@ struct TreeWriter {
         entryCount: UInt64 = 0
     ) throws(DatabaseError) {
         let page = Page(path[step].page, size: pageSize)
-        let level = page.level
         let scratch = workspace.pointee.scratch
         memcpy(scratch.page, page.base, pageSize)
         let entries = PageEntries(
@@ -232,37 +231,82 @@ struct TreeWriter {
             newChild: child, newEntryCount: entryCount, scratch: scratch)
         let count = entries.count
         if entries.fits(0..<count) {
-            entries.write(0..<count, to: page, level: level)
+            entries.write(0..<count, to: page, level: page.level)
             if entries.isLeaf { noteInsert(path[step].reference, index) }
             return
         }
         guard let cut = entries.splitIndex(preferred: preferredCut(step, index, count)) else {
-            throw source.corrupted(
-                page.number, "page", "its entries cannot be divided between two pages")
+            guard entries.isLeaf else { throw indivisible(page) }
+            try insertAlone(step, at: index, key: key, value: value)
+            return
         }
+        let isLeft = index < cut
+        try split(step, entries, cut: cut) { right in
+            guard entries.isLeaf else { return }
+            noteInsert(isLeft ? path[step].reference : right, isLeft ? index : index - cut)
+        }
+    }
+
+    /// Divides the entries of a page between it and a new one on its right.
+    ///
+    /// - Parameters:
+    ///   - entries: as the page has them, and one more at most; from a copy of the page.
+    ///   - onSplit: called with the new page before the levels above change.
+    @inline(__always)
+    private func split(
+        _ step: Int, _ entries: PageEntries, cut: Int, onSplit: (PageReference) -> Void
+    ) throws(DatabaseError) {
+        let page = Page(path[step].page, size: pageSize)
+        let level = entries.page.level
+        let count = entries.count
         let (rightReference, right) = try newPage()
         let separator = copySeparator(entries, cut: cut, level: level)
         entries.write(0..<cut, to: page, level: level)
         entries.write(cut..<count, to: right, level: level)
         if entries.isLeaf {
             TreeRecord.add(1, to: &tree.pointee.record.leafPages)
-            let goesLeft = index < cut
-            noteInsert(
-                goesLeft ? path[step].reference : rightReference, goesLeft ? index : index - cut)
         } else {
             TreeRecord.add(1, to: &tree.pointee.record.branchPages)
         }
-        let rightEntryCount = isCounted ? entries.entryCount(cut..<count) : 0
+        onSplit(rightReference)
         try insertInParent(
-            step, separator: separator, child: rightReference, entryCount: rightEntryCount,
+            step, separator: separator, child: rightReference,
+            entryCount: isCounted ? entries.entryCount(cut..<count) : 0,
             leftEntryCount: isCounted ? entries.entryCount(0..<cut) : 0)
+    }
+
+    /// Inserts an entry that fits with neither the entries before it nor those after it: divides its
+    /// leaf where it belongs, and then one of the two again, whose first or last entry it is.
+    @inline(never)
+    private func insertAlone(
+        _ step: Int, at index: Int, key: KeyBytes, value: LeafValue
+    ) throws(DatabaseError) {
+        let page = Page(path[step].page, size: pageSize)
+        guard index > 0, index < page.count else { throw indivisible(page) }
+        // The counts above include the new entry, which is in neither part.
+        let entryCount = isCounted ? LeafValue.entryCount(value) : 0
+        if isCounted { changeEntryCounts(by: 0 &- entryCount) }
+        let scratch = workspace.pointee.scratch
+        let entries = PageEntries(Page(scratch.page, size: pageSize), scratch: scratch)
+        try split(step, entries, cut: index) { _ in tree.pointee.lastInsertPage = .none }
+        _ = try TreeRead.descend(source, tree.pointee, to: key, path: path)
+        let found = path[tree.pointee.depth - 1]
+        let part = Page(found.page, size: pageSize)
+        // Otherwise its keys are not in order, and dividing it might never end.
+        guard found.index == 0 || found.index == part.count else { throw indivisible(part) }
+        if isCounted { changeEntryCounts(by: entryCount) }
+        try insertLeafEntry(key, value)
+    }
+
+    private func indivisible(_ page: Page) -> DatabaseError {
+        source.corrupted(page.number, "page", "its entries cannot be divided between pages")
     }
 
     /// A cut that leaves full pages behind a run of ascending or descending keys.
     private func preferredCut(_ step: Int, _ index: Int, _ count: Int) -> Int? {
         if step < tree.pointee.depth - 1 {
             // Above leaves that fill in ascending order, branches do too: leave two children.
-            return isRightmost(step) && index == count - 1 ? max(1, count - 2) : nil
+            return isRightmost(step) && index == count - 1 ? count - 2 : nil
         }
         let isSamePage = path[step].reference == tree.pointee.lastInsertPage
         if isSamePage, index == tree.pointee.lastInsertIndex + 1 {
@@ -297,7 +341,7 @@ struct TreeWriter {
         return KeyBytes(start: buffer, count: length)
     }
 
-    private func insertInParent(
+    func insertInParent(
         _ step: Int, separator: KeyBytes, child: PageReference, entryCount: UInt64,
         leftEntryCount: UInt64
     ) throws(DatabaseError) {
@@ -330,9 +374,12 @@ struct TreeWriter {
         separator: KeyBytes, right: PageReference, entryCount: UInt64, leftEntryCount: UInt64
     ) throws(DatabaseError) {
         let depth = tree.pointee.depth
-        guard depth < Format.depthMax else {
+        guard depth < workspace.pointee.depthMax else {
             throw DatabaseError(
-                .full, "the tree has reached its largest depth, \(Format.depthMax) levels")
+                .full,
+                "the tree has reached its largest depth, \(depth) levels; abort the "
+                    + "transaction, and copy the database to an environment with larger pages, or "
+                    + "give it shorter keys")
         }
         let (reference, page) = try newPage()
         page.format(

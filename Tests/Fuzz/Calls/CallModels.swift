@@ -30,7 +30,7 @@ final class EnvironmentModel {
 
     init(path: String) { self.path = path }
 
-    var keyMax: Int { Int(pageSize) / 4 - 8 }
+    var keyMax: Int { Int(pageSize) / 2 - 64 }
 
     func number(of name: String) -> UInt32 {
         if let known = names.firstIndex(of: name) { return UInt32(known) }

@@ -182,7 +182,7 @@ final class CallProgram {
         var model: ReferenceModel?
         var errors: Set<Int32>
 
-        var keyMax: Int { transaction?.environment.keyMax ?? 1016 }
+        var keyMax: Int { transaction?.environment.keyMax ?? 1984 }
 
         /// Adds the error of a transaction that cannot write.
         mutating func write() {
@@ -241,7 +241,7 @@ final class CallProgram {
             let width = model?.first?.key.count ?? (number % 2 == 0 ? 8 : 4)
             return ModelOrder.bytes(of: UInt64(number) << UInt64(number % 3 * 8), width: width)
         }
-        let length = 2 + Int(number % 5) * 3
+        let length = number % 16 == 15 ? 1984 - Int(number % 5) * 300 : 2 + Int(number % 5) * 3
         return [UInt8(number >> 8), UInt8(number & 0xff)]
             + (0..<(length - 2)).map { UInt8(truncatingIfNeeded: Int(number) &* 31 &+ $0) }
     }

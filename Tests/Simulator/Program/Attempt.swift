@@ -167,10 +167,16 @@ struct Attempt: Sendable {
         return ValueRecipe(seed: UInt32(truncatingIfNeeded: random.next()), count: count)
     }
 
-    /// Short ones, and some that fill a page by fives.
+    /// Short ones, some that fill a page by fives, and some of the largest size, which differ in their
+    /// first bytes or in their last ones.
     private static func key(_ number: Int) -> [UInt8] {
-        let text = "key \(number)"
-        let padding = number % 11 == 0 ? number * 37 % 700 : number % 20
-        return Array(text.utf8) + repeatElement(UInt8(ascii: "-"), count: padding)
+        let text = Array("key \(number)".utf8)
+        let longest = Format.keySizeMax(pageSize: Format.pageSizeMin)
+        let padding =
+            number % 17 == 0
+            ? longest - text.count - number % 2
+            : number % 11 == 0 ? number * 37 % 700 : number % 20
+        let dashes = [UInt8](repeating: UInt8(ascii: "-"), count: padding)
+        return number % 34 == 0 ? dashes + text : text + dashes
     }
 }

@@ -201,7 +201,7 @@ struct SwiftAPITests {
         }
         let info = try environment.info()
         #expect(info.databases == 1 && info.pageSize == 4096 && info.formatVersion == 1)
-        #expect(info.maxKeySize == 1016 && info.fileSize >= info.pageCount * 4096)
+        #expect(info.maxKeySize == 1984 && info.fileSize >= info.pageCount * 4096)
         let report = try environment.verify()
         #expect(report.entries == 1001 && report.databases == 1 && report.problems == 0)
     }

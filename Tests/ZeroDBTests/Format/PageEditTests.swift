@@ -202,7 +202,7 @@ struct PageEditTests {
         for pageSize in allPageSizes {
             let leaf = try Leaf(pageSize: pageSize)
             var random = SeededGenerator(seed: TestSettings.seed)
-            let prefix = [UInt8](repeating: 0x70, count: pageSize / 4 - 40)
+            let prefix = [UInt8](repeating: 0x70, count: Format.keySizeMax(pageSize: pageSize) - 8)
             let room = Page.capacity(pageSize: pageSize) - prefix.count - 8
             // A slot and an empty value: all of the key is in the prefix and the slot.
             leaf.entries = (0..<UInt32(room / 10)).map { number in

@@ -82,7 +82,7 @@ final class PageFixture {
 
     func key(_ index: Int) throws -> [UInt8] {
         let buffer = UnsafeMutableRawBufferPointer.allocate(
-            byteCount: page.size / 4 + 16, alignment: 8)
+            byteCount: Format.keyBufferSize(pageSize: page.size), alignment: 8)
         defer { buffer.deallocate() }
         let start = try #require(buffer.baseAddress)
         let count = page.copyKey(index, to: start)
@@ -137,7 +137,7 @@ extension [PageEntry] {
     /// Keys at, just before and just after those of the entries, and others.
     func probes(_ pattern: KeyPattern, pageSize: Int, _ random: inout SeededGenerator) -> [[UInt8]]
     {
-        var probes: [[UInt8]] = [[0], [255], [UInt8](repeating: 255, count: pageSize / 4 - 8)]
+        var probes: [[UInt8]] = [[0], [255], [UInt8](repeating: 255, count: Format.keySizeMax(pageSize: pageSize))]
         for entry in self {
             let key = entry.key
             guard let last = key.last else { continue }
@@ -148,7 +148,7 @@ extension [PageEntry] {
         }
         var maker = KeyMaker(pattern, keySizeMax: Format.keySizeMax(pageSize: pageSize))
         for _ in 0..<20 { probes.append(maker.next(&random)) }
-        return probes.filter { !$0.isEmpty && $0.count <= pageSize / 4 - 8 }
+        return probes.filter { !$0.isEmpty && $0.count <= Format.keySizeMax(pageSize: pageSize) }
     }
 }
 

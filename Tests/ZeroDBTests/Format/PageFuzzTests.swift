@@ -27,7 +27,7 @@ struct PageFuzzTests {
         guard page.slotsAreInBounds else { return }
         for index in 0..<page.count {
             let length = page.copyKey(index, to: buffer)
-            #expect(length <= page.size / 4)
+            #expect(length <= page.size / 2)
             if isSound { #expect(length >= 0) }
             if page.isLeaf {
                 let value = page.value(index)
@@ -60,7 +60,7 @@ struct PageFuzzTests {
             let duplicate = page.duplicate(index)
             touch(duplicate)
             let length = page.copyKey(index, to: buffer)
-            #expect(length <= page.size / 4)
+            #expect(length <= page.size / 2)
             if isSound { #expect(length >= 0 && length == duplicate?.count) }
         }
         if page.layout.contains(.packed), page.count > 0 {
@@ -78,7 +78,7 @@ struct PageFuzzTests {
     private func withKeyBuffer(_ pageSize: Int, _ body: (UnsafeMutableRawPointer) throws -> Void)
         rethrows
     {
-        let buffer = UnsafeMutableRawPointer.allocate(byteCount: pageSize / 4 + 16, alignment: 8)
+        let buffer = UnsafeMutableRawPointer.allocate(byteCount: Format.keyBufferSize(pageSize: pageSize), alignment: 8)
         defer { buffer.deallocate() }
         try body(buffer)
     }

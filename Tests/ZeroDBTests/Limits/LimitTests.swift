@@ -238,10 +238,10 @@ struct LimitTests {
 
     // MARK: Keys and values
 
-    @Test("Keys have from one byte to a quarter of a page less eight", arguments: allPageSizes)
+    @Test("Keys have from one byte to half a page less 64", arguments: allPageSizes)
     func limitsKeys(pageSize: Int) throws {
         let environment = try Environment.inMemory { $0.pageSize = pageSize }
-        let limit = pageSize / 4 - 8
+        let limit = pageSize / 2 - 64
         #expect(environment.maxKeySize == limit)
         try environment.write { transaction throws in
             let longest = [UInt8](repeating: 0xff, count: limit)
@@ -346,12 +346,12 @@ struct LimitTests {
         var random = SeededGenerator(seed: TestSettings.seed)
         // Groups of keys that differ in their last bytes only: separators as long as keys. The
         // groups share nothing: branches have no prefix and few children.
-        let middle = [UInt8](repeating: 0x6d, count: 1000)
+        let middle = [UInt8](repeating: 0x6d, count: environment.maxKeySize - 16)
         func key(_ number: UInt64) -> [UInt8] {
             let group = KeyMaker.bigEndian(number / 6 &* 0x9e37_79b9_7f4a_7c15)
             return group + middle + KeyMaker.bigEndian(number)
         }
-        var numbers = Array(0..<12_000 as Range<UInt64>)
+        var numbers = Array(0..<6000 as Range<UInt64>)
         numbers.shuffle(using: &random)
         try environment.write { transaction throws in
             for number in numbers { try transaction.put(key(number), "") }
@@ -390,6 +390,6 @@ struct LimitTests {
         try Environment.inMemory(fileSystem) { $0.pageSize = 16384 }.close()
         let again = try Environment.inMemory(fileSystem) { $0.pageSize = 4096 }
         #expect(try again.info().pageSize == 16384)
-        #expect(again.maxKeySize == 16384 / 4 - 8)
+        #expect(again.maxKeySize == 16384 / 2 - 64)
     }
 }
