@@ -244,7 +244,9 @@ extension CursorState {
         case .valueTree: value = try duplicate()
         }
         // What the memory for a copy of the value has room for.
-        guard value.count <= Format.keyBoundInPage(source.pageSize) else { throw source.badEntry(leaf) }
+        guard value.count <= Format.keyBoundInPage(source.pageSize) else {
+            throw source.badEntry(leaf)
+        }
         place = .onEntry
         // Changes of the tree would take the value away; the cursor finds its place by it.
         if transaction.pointee.isWrite {

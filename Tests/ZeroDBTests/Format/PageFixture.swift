@@ -137,7 +137,9 @@ extension [PageEntry] {
     /// Keys at, just before and just after those of the entries, and others.
     func probes(_ pattern: KeyPattern, pageSize: Int, _ random: inout SeededGenerator) -> [[UInt8]]
     {
-        var probes: [[UInt8]] = [[0], [255], [UInt8](repeating: 255, count: Format.keySizeMax(pageSize: pageSize))]
+        var probes: [[UInt8]] = [
+            [0], [255], [UInt8](repeating: 255, count: Format.keySizeMax(pageSize: pageSize)),
+        ]
         for entry in self {
             let key = entry.key
             guard let last = key.last else { continue }

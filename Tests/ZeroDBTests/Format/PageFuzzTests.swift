@@ -78,7 +78,8 @@ struct PageFuzzTests {
     private func withKeyBuffer(_ pageSize: Int, _ body: (UnsafeMutableRawPointer) throws -> Void)
         rethrows
     {
-        let buffer = UnsafeMutableRawPointer.allocate(byteCount: Format.keyBufferSize(pageSize: pageSize), alignment: 8)
+        let buffer = UnsafeMutableRawPointer.allocate(
+            byteCount: Format.keyBufferSize(pageSize: pageSize), alignment: 8)
         defer { buffer.deallocate() }
         try body(buffer)
     }
