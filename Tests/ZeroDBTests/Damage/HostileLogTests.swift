@@ -127,12 +127,12 @@ struct HostileLogTests {
 
     @Test("A record whose operations no transaction can have made is damage")
     func operations() throws {
-        let long = [UInt8](repeating: 7, count: 1100)
+        let long = [UInt8](repeating: 7, count: 2000)
         let impossible: [(String, [UInt8])] = [
             ("an unknown operation", [200]),
             ("a number without end", [1] + Array(repeating: 0xff, count: 12)),
             ("a key beyond the record", [1, 0, 0xff, 0xff, 0x03, 1]),
-            ("a key too long", [1, 0, 0xcc, 0x08] + long + [0]),
+            ("a key too long", [1, 0, 0xd0, 0x0f] + long + [0]),
             ("an empty key", [1, 0, 0, 0]),
             ("a database without a name", [1, 5, 1, 1, 0]),
             ("a database that is not there", [3, 1, 1, 0x61, 1, 1, 1, 1, 0]),

@@ -225,7 +225,7 @@ struct ValueLeafTests {
         #expect(problem([.valueLeaf, .packed], width: 8) == nil)
         #expect(problem(.counted, width: 0, kind: .branch) == nil)
         #expect(problem([.valueLeaf, .packed], width: 0) != nil)
-        #expect(problem([.valueLeaf, .packed], width: 4096 / 4 + 1) != nil)
+        #expect(problem([.valueLeaf, .packed], width: 4096 / 2 - 63) != nil)
         #expect(problem(.valueLeaf, width: 8) != nil)
         #expect(problem(.packed, width: 8) != nil)
         #expect(problem(.reversed, width: 0) != nil)
