@@ -58,7 +58,7 @@ def test_file_mode_gives_the_permissions_of_files_and_directory(path: Path) -> N
 def test_page_size_counts_at_creation_and_bounds_keys(path: Path, page_size: int) -> None:
     with zerodb.open(path, page_size=page_size) as env:
         assert env.info().page_size == page_size
-        assert env.max_key_size == page_size // 4 - 8
+        assert env.max_key_size == page_size // 2 - 64
         assert env.info().max_key_size == env.max_key_size
         with env.begin(write=True) as txn:
             txn[b"k" * env.max_key_size] = b"v"

@@ -28,7 +28,7 @@ Contents = dict[Optional[str], dict[bytes, bytes]]
 NAMES: list[str | None] = [None, "users", "posts"]
 
 keys = st.binary(min_size=1, max_size=4) | st.builds(
-    lambda byte, size: bytes([byte]) * size, st.integers(0, 255), st.integers(1, 1016)
+    lambda byte, size: bytes([byte]) * size, st.integers(0, 255), st.integers(1, 1984)
 )
 values = st.binary(max_size=20) | st.builds(
     lambda byte, size: bytes([byte]) * size, st.integers(0, 255), st.integers(0, 20_000)
