@@ -155,7 +155,7 @@ struct TreeWriter {
     }
 
     @inline(never)
-    private func storeOverflow(_ value: UnsafeRawBufferPointer) throws(DatabaseError) -> LeafValue {
+    func storeOverflow(_ value: UnsafeRawBufferPointer) throws(DatabaseError) -> LeafValue {
         let length = UInt64(value.count)
         let pages = OverflowPointer.pageCount(length: length, pageSize: pageSize)
         try checkSpace(pages)
