@@ -209,9 +209,31 @@ final class SimulatedProgram: @unchecked Sendable {
             if seat.process.isDead { forgetNewest() }
             seat.process = nextProcess()
             try open(seat)
+        } else if falls(plan.compactPercent) {
+            try compact(environment)
         } else {
             try transact(seat, environment, isGiant: false)
         }
+    }
+
+    /// Makes the file shorter, in steps as small as can be.
+    func compact(_ environment: Environment) throws {
+        var options = Compaction.Options()
+        options.budget = random.pick([3, 8, 24])
+        options.gainMin = 1
+        options.gainShare = 1 << 20
+        options.slackMin = random.pick([0, 8])
+        options.pagesMax = random.pick([.max, .max, 20])
+        let before = newest
+        let result = try environment.compact(options)
+        // Nothing that it does changes what was committed.
+        if let before, newestOfInterlude == nil {
+            let found = try environment.read { try $0.lastAttempt() }
+            try check(found == before, "compacted with transaction \(before), found \(found)")
+        }
+        try check(
+            result.bytesAfter <= result.bytesBefore || plan.writers > 1 || newestOfInterlude != nil,
+            "the file had \(result.bytesBefore) bytes, and has \(result.bytesAfter)")
     }
 
     /// Closes an environment. The last one to do it leaves everything durable.

@@ -1,0 +1,194 @@
+import Synchronization
+
+/// Giving the end of the data file back to the file system.
+///
+/// A commit first makes the state smaller: pages at the end of the file that nothing needs are no page of
+/// its state any more (`FreeTree.cutTail`). The file is cut off later, when no other state is left that has
+/// more pages: neither one that a crash would leave, nor one that is being read or may be.
+extension SharedState {
+    /// The newest commit with fewer pages than the one before it. From it to the tip, no state has more
+    /// pages than the tip.
+    ///
+    /// A process that dies before that commit is the tip leaves the number of the next one, of which the
+    /// same is true.
+    var lowered: UInt64 {
+        get { self[Layout.lowered] }
+        nonmutating set { self[Layout.lowered] = newValue }
+    }
+
+    /// How often the data file has been cut off. Under the writer's lock.
+    var truncations: UInt64 {
+        get { self[Layout.truncations] }
+        nonmutating set { self[Layout.truncations] = newValue }
+    }
+
+    /// Commits prefer free pages below this one, for those behind it to become free; 0 if they need not.
+    /// Under the writer's lock. One that a process leaves when it dies costs commits a search.
+    var allocationLimit: UInt64 {
+        get { self[Layout.allocationLimit] }
+        nonmutating set { self[Layout.allocationLimit] = newValue }
+    }
+
+    /// Whether the library itself has the writer's lock or is about to take it, for a moment.
+    var isMaintained: Bool {
+        get { self[Layout.isMaintained] != 0 }
+        nonmutating set { self[Layout.isMaintained] = newValue ? 1 : 0 }
+    }
+
+    /// Whether a state from before the newest that has fewer pages than the one before it may be needed: by
+    /// a crash, or by a reader.
+    func needsLongerFile() -> Bool {
+        let lowered = lowered
+        let horizon = horizon()
+        return horizon.visible < lowered || horizon.states.contains { $0 < lowered }
+    }
+}
+
+extension Store {
+    /// Bytes that the file loses at once. The kernel keeps writers and flushes of the file out meanwhile.
+    private static let truncationMax: UInt64 = 4 << 20
+    /// For how long the library waits for the writer's lock, where what it wants to do can wait.
+    static let maintenanceWait = WriterWait.milliseconds(20)
+
+    /// Takes the writer's lock for a moment. A program that does not want to wait for another writer waits
+    /// for this.
+    ///
+    /// - Parameter body: gives the lock back.
+    /// - Throws: `busy`.
+    func maintain<Result>(
+        _ wait: WriterWait, _ body: () throws(DatabaseError) -> Result
+    ) throws(DatabaseError) -> Result {
+        shared.isMaintained = true
+        defer { shared.isMaintained = false }
+        try lockWriter(until: wait.end)
+        return try body()
+    }
+
+    /// Cuts pages off that no state has, part by part, with the writer's lock for each part. After a
+    /// checkpoint, and without locks. Does nothing while the end is needed, or where a writer is at work
+    /// for long.
+    ///
+    /// - Returns: bytes by which the file is shorter now.
+    @discardableResult
+    func cutOffTail(waits: Bool = false) -> UInt64 {
+        guard !options.isReadOnly else { return 0 }
+        var bytes: UInt64 = 0
+        do throws(DatabaseError) {
+            while mayBeCutOff() {
+                let part = try maintain(waits ? Self.maintenanceWait : .never) {
+                    () throws(DatabaseError) in
+                    defer { unlockWriter() }
+                    return try cutOffPart()
+                }
+                guard part > 0 else { break }
+                bytes += part
+            }
+        } catch {
+            if error.code != .busy {
+                report(
+                    .warning, "\(error.message); the file of \(path) stays longer than it need be")
+            }
+        }
+        return bytes
+    }
+
+    /// Whether the file has an end that nothing needs. A guess, as it is without locks.
+    private func mayBeCutOff() -> Bool {
+        guard shared.poison == 0, let meta = try? shared.tipMeta(), let size = try? dataFile.size()
+        else { return false }
+        return size > meta.pageCount * UInt64(pageSize) && !shared.needsLongerFile()
+    }
+
+    /// Cuts one part off. With the writer's lock, so that the tip stays and the file does not grow.
+    ///
+    /// - Returns: its bytes; 0 if there is nothing to cut off.
+    private func cutOffPart() throws(DatabaseError) -> UInt64 {
+        assert(writerSemaphore.isHeld)
+        try checkPoison()
+        let pageCount = try tipMeta().pageCount
+        let end = pageCount * UInt64(pageSize)
+        let size = try dataFile.size()
+        guard size > end, !shared.needsLongerFile() else { return 0 }
+        let new = max(end, (size - 1) / Self.truncationMax * Self.truncationMax)
+        // First: a process that dies in between leaves others to ask for the file's size.
+        shared.truncations &+= 1
+        keptEnd = 0
+        let pages = (new + UInt64(pageSize) - 1) / UInt64(pageSize)
+        state.pointee.forgetPages(from: pages)
+        forgetVersions(from: pages, to: size / UInt64(pageSize))
+        try dataFile.truncate(to: new)
+        return size - new
+    }
+
+    /// What comes to lie where the file was cut off is met for the first time.
+    private func forgetVersions(from start: UInt64, to end: UInt64) {
+        let end = min(end, UInt64(mapLength / pageSize))
+        var page = start
+        while page < end {
+            source.verified[Int(page)].store(0, ordering: .relaxed)
+            page += 1
+        }
+    }
+}
+
+/// When the file is made shorter without being asked to.
+extension Store {
+    /// Bytes of a file that is left as it is.
+    private static let compactionMin: UInt64 = 4 << 20
+    /// Nanoseconds between two attempts.
+    private static let compactionPause: UInt64 = 5_000_000_000
+
+    /// Whether more of the file is free than the options say.
+    func isTooFree(_ meta: Meta) -> Bool {
+        let percent = UInt64(options.autoCompactPercent)
+        return percent > 0 && meta.freePages / 100 * 100 > meta.pageCount / 100 * percent
+            && meta.pageCount * UInt64(pageSize) > Self.compactionMin
+    }
+
+    /// Asks for a compaction, unless one has ended a short time ago, or is under way.
+    func compactIfDue() {
+        let now = SystemCall.monotonicNanoseconds()
+        let due = compactionDue.load(ordering: .relaxed)
+        guard due < now else { return }
+        guard
+            compactionDue.compareExchange(
+                expected: due, desired: .max, ordering: .relaxed
+            ).exchanged
+        else { return }
+        backgroundTasks?.compactSoon()
+    }
+
+    /// Lets the next compaction begin after a while.
+    ///
+    /// - Parameter failures: of attempts in a row, after each of which the pause is longer.
+    func noteCompactionEnd(failures: Int) {
+        compactionDue.store(
+            SystemCall.monotonicNanoseconds() + Self.compactionPause << UInt64(min(failures, 6)),
+            ordering: .relaxed)
+    }
+}
+
+/// A compaction in the background beside a thread that closes the environment. Its transactions are none
+/// that the program has left open.
+extension Store {
+    /// - Returns: nanoseconds until the next step; nil if there is none.
+    func compactInSteps() -> UInt64? {
+        compactionLock.withLock {
+            compactionPauses.load(ordering: .sequentiallyConsistent) == 0
+                ? compactInBackground?() : nil
+        }
+    }
+
+    /// Waits for the step that is being done, and lets no other begin.
+    func pauseCompaction() {
+        compactionPauses.add(1, ordering: .sequentiallyConsistent)
+        compactionLock.withLock {}
+    }
+
+    func resumeCompaction() {
+        compactionPauses.subtract(1, ordering: .sequentiallyConsistent)
+        guard (try? enter()) != nil else { return }
+        backgroundTasks?.compactSoon()
+        leave()
+    }
+}
