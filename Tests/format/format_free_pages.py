@@ -71,7 +71,9 @@ class Freed:
             require(birth <= holder < transaction, f"state {holder} does not have the pages")
         if recorder is not None:
             require(transaction <= recorder, f"recorded by {recorder}, before it was freed")
-            require(recorder <= meta.transaction, f"an entry of transaction {recorder}, to come")
+            require(
+                recorder <= meta.transaction, f"an entry of transaction {recorder}, to come"
+            )
         return cls(transaction, birth, [parse_run(word) for word in words], holder, recorder)
 
     @property

@@ -35,7 +35,7 @@ def writers(found: Environment, freed: Freed) -> set[int]:
 
 
 def freers(freed: Iterable[Freed], durable: int) -> tuple[set[int], set[int]]:
-    """The transactions that freed pages of the durable state, and those that freed younger ones."""
+    """The transactions that freed pages of the durable state, and of younger pages."""
     freed = list(freed)
     pending = {group.transaction for group in freed if group.birth <= durable}
     return pending, {group.transaction for group in freed if group.birth > durable}

@@ -141,8 +141,8 @@ extension FreeTreeEntry.Freed {
             return "transaction \(range.end) freed pages that \(range.birth) wrote after it"
         }
         if let holder = key.holder, holder < range.birth || holder >= range.end {
-            return "pages wait for the state \(holder), which does not have them: they were written by "
-                + "\(range.birth) and freed by \(range.end)"
+            return "pages wait for the state \(holder), which does not have them: "
+                + "\(range.birth) wrote them and \(range.end) freed them"
         }
         return nil
     }

@@ -32,17 +32,9 @@ struct Horizon {
         self.visible = visible
         self.roots = roots
         hasReaders = !snapshots.isEmpty
-        var states = snapshots
-        states.append(roots.0)
-        if roots.1 != roots.0 { states.append(roots.1) }
-        if states.count > 1 {
-            states.sort()
-            var last = 0
-            for index in 1..<states.count where states[index] != states[last] {
-                last += 1
-                states[last] = states[index]
-            }
-            states.removeLast(states.count - 1 - last)
+        var states: [UInt64] = []
+        for state in (snapshots + [roots.0, roots.1]).sorted() where state != states.last {
+            states.append(state)
         }
         self.states = states
     }

@@ -158,7 +158,8 @@ extension SharedState {
         let newest = visible
         var snapshots: [UInt64] = []
         forEachReader { snapshot in
-            if snapshot != Self.noSnapshot, snapshot != snapshots.last { snapshots.append(snapshot) }
+            guard snapshot != Self.noSnapshot, snapshot != snapshots.last else { return }
+            snapshots.append(snapshot)
         }
         // In this order: a checkpoint that ends in between is then seen as one or the other.
         let underWay = checkpointing

@@ -152,14 +152,16 @@ extension Store {
 
     /// Whether log or pinned space call for a checkpoint.
     ///
-    /// - Parameter factor: how far beyond the limits.
+    /// - Parameter factor: how far beyond the limits; more than 1 for a writer that has to wait.
     func needsCheckpoint(_ meta: Meta, factor: UInt64 = 1) -> Bool {
         let logBytes = meta.logEnd - min(meta.logEnd, shared.checkpointLogEnd)
         if logBytes > options.logSize * factor { return true }
         // Of the pages in use, not of the file: free pages must not make room for more of them.
         let used = meta.pageCount - min(meta.pageCount, meta.freePages)
-        let pinnedMax = max(UInt64(4 << 20) / UInt64(pageSize), used / 6)
-        return pinnedPages(meta) > pinnedMax * factor && shared.checkpoint < meta.transaction
+        // In a small file a checkpoint is due early, so that a writer seldom has to wait for it.
+        let pinnedMin: UInt64 = factor > 1 ? 12 << 20 : 4 << 20
+        let pinnedMax = max(pinnedMin / UInt64(pageSize), used / 6 * factor)
+        return pinnedPages(meta) > pinnedMax && shared.checkpoint < meta.transaction
     }
 
     /// Makes a checkpoint if one is still needed when the one under way is done. Failures show

@@ -201,7 +201,7 @@ struct FreeTree {
             entry.key.transaction <= search.horizon.visible
         {
             // A checkpoint or a reader may need a state between the writing and the freeing.
-            try settle(entry, &search)
+            try moveOn(entry, &search)
         }
     }
 
@@ -225,13 +225,13 @@ struct FreeTree {
                 next = entry.key
                 next.sequence &+= 1
             } else {
-                try settle(entry, &search)
+                try moveOn(entry, &search)
             }
         }
     }
 
     /// Takes an entry out whose pages may be free, and makes it wait for another state if one needs them.
-    private mutating func settle(
+    private mutating func moveOn(
         _ entry: FreeTreeEntry.Freed, _ search: inout Search
     ) throws(DatabaseError) {
         let isYoung = entry.key.holder == nil

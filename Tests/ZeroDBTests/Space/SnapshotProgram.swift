@@ -1,4 +1,3 @@
-import Glibc
 import Testing
 
 @testable import Simulator
@@ -137,7 +136,8 @@ final class SnapshotProgram {
 
     /// Compares what readers see with what they should: all of it for a few of them, and all of them in turn.
     func checkReaders() throws {
-        for reader in readers.count > 12 ? Array(readers.shuffled(using: &random)[..<12]) : readers {
+        for reader in readers.count > 12 ? Array(readers.shuffled(using: &random)[..<12]) : readers
+        {
             let database = try reader.transaction.database("database")
             var pairs = 0
             for (key, values) in reader.contents {
@@ -187,7 +187,6 @@ final class SnapshotProgram {
         #expect(
             Double(pages) <= 1.25 * Double(reached),
             "\(when): \(pages) pages, \(reached) of them reached")
-        if getenv("SNAP") != nil { print("\(load.name), \(when): \(Double(pages) / Double(reached))") }
     }
 }
 
