@@ -38,8 +38,8 @@ public struct EnvironmentOptions: Sendable {
     public var writerWaitMilliseconds: UInt32 = 0
 
     /// Of 100 pages of the file, how many may be free before pages from its end are moved so that it can be
-    /// cut off, in the background; 0 never to do that. Takes effect where `usesThread` is set.
-    public var autoCompactPercent: UInt32 = 50
+    /// cut off, in the background, if `usesThread` is set; 0 never to do that.
+    public var autoCompactPercent: UInt32 = 0
     /// Bytes a second that this moves at most; 0 for no bound.
     public var autoCompactRate: UInt64 = 16 << 20
 
