@@ -112,7 +112,7 @@ extension SimulatedProgram {
     /// - Returns: whether it could.
     private func commitDuringCheckpoint(_ open: OpenAttempt) throws -> Bool {
         guard open.transaction != nil, !plan.usesThread, let environment = acting?.environment,
-            mayCommitDuringCheckpoint(environment)
+            mayCommitDuringCheckpoint(environment, freeing: open.freedPages)
         else { return false }
         let shared = environment.store.shared
         // Without a log record it would wait for the next checkpoint.
@@ -121,13 +121,17 @@ extension SimulatedProgram {
         return true
     }
 
-    /// Whether no checkpoint is due after a small commit: it would wait for the one under way. So
-    /// where a few pages or bytes of log more would be too many there is none.
-    private func mayCommitDuringCheckpoint(_ environment: Environment) -> Bool {
+    /// Whether no checkpoint is due after a commit: it would wait for the one under way, which is this
+    /// thread's own. So where some pages or bytes of log more would be too many there is none.
+    ///
+    /// - Parameter freeing: pages that the commit is known to free, besides those of a small one.
+    private func mayCommitDuringCheckpoint(
+        _ environment: Environment, freeing pages: UInt64 = 0
+    ) -> Bool {
         let shared = environment.store.shared
         guard var meta = try? shared.tipMeta() else { return false }
         meta.logEnd += plan.options.logSize / 4
-        meta.pinnedTotal += UInt64((1 << 20) / plan.pageSize)
+        meta.pinnedTotal += pages + UInt64(max(32, (1 << 20) / plan.pageSize))
         return !environment.store.needsCheckpoint(meta)
     }
 

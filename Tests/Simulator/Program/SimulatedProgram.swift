@@ -44,6 +44,7 @@ final class SimulatedProgram: @unchecked Sendable {
         let attempt: Attempt
         fileprivate(set) var transaction: WriteTransaction?
         fileprivate let process: SimulatedProcess
+        private let claim: TransactionClaim
         /// How its commit went, if it has been called.
         fileprivate(set) var outcome: Result<Void, any Error>?
 
@@ -52,8 +53,16 @@ final class SimulatedProgram: @unchecked Sendable {
             _ process: SimulatedProcess
         ) {
             self.attempt = attempt
+            claim = transaction.access.claim
             self.transaction = .some(transaction)
             self.process = process
+        }
+
+        /// Pages that a checkpoint has to make available when it has committed, besides those of the
+        /// trees that the commit itself changes. While it is open.
+        var freedPages: UInt64 {
+            let freed = claim.state.pointee.write?.pointee.workspace.pointee.freed ?? []
+            return freed.reduce(0) { $0 + $1.pages.count }
         }
     }
 
