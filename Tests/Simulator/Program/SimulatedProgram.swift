@@ -58,11 +58,12 @@ final class SimulatedProgram: @unchecked Sendable {
             self.process = process
         }
 
-        /// Pages that a checkpoint has to make available when it has committed, besides those of the
-        /// trees that the commit itself changes. While it is open.
-        var freedPages: UInt64 {
-            let freed = claim.state.pointee.write?.pointee.workspace.pointee.freed ?? []
-            return freed.reduce(0) { $0 + $1.pages.count }
+        /// While it is open: pages that its commit frees, besides those of the trees that commits change,
+        /// and bytes of its log record so far.
+        var size: (freedPages: UInt64, logBytes: UInt64) {
+            guard let write = claim.state.pointee.write else { return (0, 0) }
+            let freed = write.pointee.workspace.pointee.freed
+            return (freed.reduce(0) { $0 + $1.pages.count }, UInt64(write.pointee.log.count))
         }
     }
 
