@@ -35,7 +35,8 @@ RETIRED = (
     "needs n[o]t",
     "t[u]rns(?! out)",
 )
-RETIRED_RE = re.compile(r"(?<![A-Za-z_])(" + "|".join(RETIRED) + r")(?![A-Za-z_])", re.I)
+# Also where a name in camel case begins with one.
+RETIRED_RE = re.compile(r"(?<![A-Za-z_])((?i:" + "|".join(RETIRED) + r"))(?![a-z_])")
 # What a retired word is in somebody else's language: Python's, C's, LMDB's, the licence.
 ALLOWED = re.compile(
     r"__m[e]mbers__|max_w[o]rkers|mdb_\w+|--\w+-for-leak-k[i]nds|--show-leak-k[i]nds"

@@ -74,6 +74,7 @@ class TestHouse:
     def test_a_retired_word_is_found(self) -> None:
         word = "we" + "ight"
         assert len(self.problems(a_swift=f"// The {word} of it.\n")) == 1
+        assert len(self.problems(a_swift=f"let {word}Sum = 1\n")) == 1
 
     def test_a_name_that_nothing_has_is_found(self) -> None:
         assert len(self.problems(a_swift="// See `Gone`.\nstruct Here {}\n")) == 1

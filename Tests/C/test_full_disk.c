@@ -15,6 +15,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "killed.h"
 #include "suites.h"
 #include "support.h"
 
@@ -146,7 +147,7 @@ static unsigned put_until_full(zdb_env *env, uint32_t flags, unsigned first, uns
     return first;
 }
 
-static void expect_entries(zdb_env *env, uint64_t expected) {
+static void expect_entry_count(zdb_env *env, uint64_t expected) {
     zdb_txn *txn = begin_read(env);
     CHECK_NUMBER(entries(txn, ZDB_MAIN_DB), expected);
     abort_txn(txn);
@@ -209,22 +210,22 @@ static void fill_and_delete(const struct disk *disk) {
         fill_disk(disk);
         for (unsigned round = 0; round < ROUNDS; round++) {
             put = put_until_full(env, flags, put, count, size);
-            expect_entries(env, put);
+            expect_entry_count(env, put);
             expect_sound(env);
             for (unsigned number = 0; number < put; number++) {
                 REQUIRE_OK(delete_entries(env, flags, number, 1));
             }
-            expect_entries(env, 0);
+            expect_entry_count(env, 0);
             expect_sound(env);
             put = 0;
         }
         empty_disk(disk);
         for (; put < 2000; put += 100) REQUIRE_OK(put_entries(env, flags, put, 100, size));
-        expect_entries(env, 2000);
+        expect_entry_count(env, 2000);
         expect_sound(env);
         close_env(env);
         env = open_env("env");
-        expect_entries(env, 2000);
+        expect_entry_count(env, 2000);
         expect_sound(env);
         close_env(env);
         remove_tree("env");
@@ -245,7 +246,7 @@ static void large_values(const struct disk *disk) {
         REQUIRE_OK(delete_entries(env, 0, i % 10, 1));
         REQUIRE_OK(put_entries(env, 0, i % 10, 1, 90000 + i));
     }
-    expect_entries(env, 10);
+    expect_entry_count(env, 10);
     expect_sound(env);
     close_env(env);
 }
@@ -308,14 +309,14 @@ static void write_and_die(void *argument) {
         REQUIRE(code == ZDB_OK || is_full(code));
     }
     for (unsigned i = 0; i < 20; i++) REQUIRE_OK(put_entries(env, 0, i, 1, 100));
-    _exit(check_failures() > 0);
+    die();
 }
 
 static void recover(const struct disk *disk) {
     zdb_env *env = open_small_log();
     for (unsigned i = 0; i < 50; i++) REQUIRE_OK(put_entries(env, 0, i, 1, 100));
     fill_disk(disk);
-    finish_process(start_process(write_and_die, NULL));
+    run_until_killed(write_and_die, NULL);
     close_env(env);
     env = open_small_log();
     expect_sound(env);

@@ -58,6 +58,22 @@ def test_a_damaged_page_is_named(run: Run, path: Path) -> None:
     assert contents(path) == before
 
 
+def test_names_do_not_command_the_terminal(run: Run, tmp_path: Path) -> None:
+    name = "\x1b]0;title\x07\u009b31m\u202e"
+    with zerodb.open(tmp_path / "env") as environment:
+        names = environment.open_db(name, create=True)
+        with environment.begin(write=True) as transaction:
+            transaction.put(b"key", b"value", db=names)
+    for page in range(2, (tmp_path / "env/data.zdb").stat().st_size // PAGE_SIZE):
+        damage(tmp_path / "env", page)
+        for command in ("check", "stat"):
+            result = run("zerodb", command, "env")
+            shown = result.stdout + result.stderr
+            assert not set(shown) & {"\x1b", "\x07", "\u009b", "\u202e"}
+        damage(tmp_path / "env", page)
+    assert "0x1b" in run("zerodb-stat", "env").stdout
+
+
 def test_json_says_the_same(run: Run, path: Path) -> None:
     sound = json.loads(run("zerodb-check", "--json", "env").stdout)
     assert (sound["state"], sound["entries"], sound["problems"]) == ("sound", 1000, [])

@@ -24,6 +24,9 @@ def test_statistics_agree_with_the_library(run: Run, path: Path) -> None:
     assert (main["entries"], main["leafPages"]) == (stat.entries, stat.leaf_pages)
     assert "name" not in main
     assert (named["name"], named["entries"]) == ('"named"', 500)
+    assert found["digest"] == f"{info.digest:032x}"
+    assert main["digest"] == f"{stat.digest:032x}"
+    assert json.loads(run("zerodb-check", "--json", "env").stdout)["digest"] == found["digest"]
     assert contents(path) == before
 
 

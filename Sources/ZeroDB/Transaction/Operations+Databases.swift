@@ -75,7 +75,7 @@ extension Operations {
         _ refusal: @autoclosure () -> String
     ) throws(DatabaseError) -> UnsafeMutablePointer<WriteState> {
         guard let write = state.pointee.write else { throw DatabaseError(.readOnly, refusal()) }
-        try settleReservation()
+        try takeInReservation()
         return write
     }
 
@@ -172,7 +172,7 @@ extension Operations {
     /// - Complexity: O(databases).
     package func list() throws(DatabaseError) -> [(name: [UInt8], statistics: DatabaseStatistics)] {
         try state.pointee.checkUsable()
-        try settleReservation(isOver: false)
+        try takeInReservation(isOver: false)
         let pageSize = state.pointee.source.pageSize
         let names = state.pointee.storeState.pointee.databases
         var records: [(name: [UInt8], record: TreeRecord)] = []
@@ -237,7 +237,7 @@ extension Operations {
 
     package func statistics(_ database: Int) throws(DatabaseError) -> DatabaseStatistics {
         try state.pointee.checkUsable()
-        try settleReservation(isOver: false)
+        try takeInReservation(isOver: false)
         return DatabaseStatistics(
             try record(database), pageSize: state.pointee.source.pageSize)
     }

@@ -1,7 +1,7 @@
 /// Space for a value that the caller fills in place.
 ///
 /// The value's bytes are copied into the log record and counted in the digest when the transaction
-/// next writes, or commits: every write goes by `settleReservation`.
+/// next writes, or commits: every write goes by `takeInReservation`.
 extension Operations {
     package enum ReserveResult {
         /// Where the value goes: zeros, valid until the transaction's next write.
@@ -57,7 +57,7 @@ extension Operations {
     ///
     /// - Parameter isOver: whether the caller may no longer write to it.
     @inline(__always)
-    func settleReservation(isOver: Bool = true) throws(DatabaseError) {
+    func takeInReservation(isOver: Bool = true) throws(DatabaseError) {
         guard let write = state.pointee.write, write.pointee.reservation != nil else { return }
         try takeInReservation(write, isOver: isOver)
     }

@@ -59,7 +59,7 @@ package struct Operations {
             throw DatabaseError(
                 .readOnly, "a write in a read transaction; begin one without ZDB_RDONLY")
         }
-        if write.pointee.reservation != nil { try settleReservation() }
+        if write.pointee.reservation != nil { try takeInReservation() }
         let tree = try state.pointee.tree(database)
         return TreeWriter(
             source: state.pointee.source, workspace: write.pointee.workspace, tree: tree,

@@ -65,7 +65,7 @@ extension Transactions {
                 "the transaction is nested \(nestingMax) deep already; commit or abort it first")
         }
         // What the parent's caller has filled is the parent's, whatever becomes of the nested one.
-        try Operations(parent).settleReservation()
+        try Operations(parent).takeInReservation()
         let (claim, _) = try claim(store, of: 0)
         claim.state.pointee.beginNested(in: parent)
         claim.state.pointee.began = zp_ticks()

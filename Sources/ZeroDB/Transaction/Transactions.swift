@@ -308,7 +308,7 @@ package enum Transactions {
         let state = claim.state
         guard let write = state.pointee.write else { return }
         try state.pointee.checkUsable()
-        try Operations(state).settleReservation()
+        try Operations(state).takeInReservation()
         guard state.pointee.parent == nil else { return giveToParent(state) }
         let store = state.pointee.store
         // A flush may have failed since the transaction began (invariant 3).

@@ -9,7 +9,7 @@ struct CheckCommand: ParsableCommand {
         abstract: "Check that an environment is sound.",
         discussion: """
             Reads every page of the newest commit and checks its checksum, its structure, the order \
-            of keys, all counts, and that each page has exactly one use. Programs may read and \
+            of keys, all counts and digests, and that each page has exactly one use. Programs may read and \
             write the environment meanwhile. Changes nothing.
 
             The exit status is 0 if it is sound, 1 if it is damaged, and 2 if it could not be checked.
@@ -38,6 +38,7 @@ struct CheckCommand: ParsableCommand {
         var freePages: UInt64 = 0
         var databases: UInt64 = 0
         var entries: UInt64 = 0
+        var digest: String?
         var problems: [Problem] = []
     }
 
@@ -79,6 +80,7 @@ struct CheckCommand: ParsableCommand {
         result.freePages = report.freePages
         result.databases = report.databases
         result.entries = report.entries
+        result.digest = "\(report.digest)"
         result.problems = found.listed.map { Problem(page: $0.page, message: $0.message) }
         result.state = report.problems == 0 ? "sound" : "damaged"
         if found.isPrinting { summarize(report, info) }
@@ -95,7 +97,7 @@ struct CheckCommand: ParsableCommand {
                 + "\(Output.count(report.pages, "page")) "
                 + "(\(Output.bytes(report.pages * UInt64(info.pageSize)))), "
                 + "\(Output.count(report.databases, "named database")), "
-                + "\(Output.count(report.entries, "entry", "entries"))")
+                + "\(Output.count(report.entries, "entry", "entries")), digest \(report.digest)")
         Output.write(
             report.problems == 0
                 ? "It is sound." : "It is damaged: \(Output.count(report.problems, "problem")).")

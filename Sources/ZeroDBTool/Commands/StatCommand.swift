@@ -30,6 +30,7 @@ struct StatCommand: ParsableCommand {
         var branchPages: UInt64
         var leafPages: UInt64
         var overflowPages: UInt64
+        var digest: String
 
         init(_ name: String?, _ statistics: DatabaseStatistics) {
             self.name = name
@@ -40,6 +41,7 @@ struct StatCommand: ParsableCommand {
             branchPages = statistics.branchPages
             leafPages = statistics.leafPages
             overflowPages = statistics.overflowPages
+            digest = "\(statistics.digest)"
         }
     }
 
@@ -66,6 +68,7 @@ struct StatCommand: ParsableCommand {
         var maxReaders: Int
         var oldestReader: UInt64?
         var maxKeySize: Int
+        var digest: String
         var databases: [DatabaseResult]
         var readers: [ReaderResult]
     }
@@ -100,7 +103,7 @@ struct StatCommand: ParsableCommand {
             pinnedPages: info.pinnedPages, transaction: info.lastTransaction,
             checkpoint: info.checkpointTransaction, logBytes: info.logBytes,
             maxReaders: info.maxReaders, oldestReader: listed.compactMap(\.snapshot).min(),
-            maxKeySize: info.maxKeySize, databases: databases,
+            maxKeySize: info.maxKeySize, digest: "\(info.digest)", databases: databases,
             readers: listed.map {
                 ReaderResult(
                     process: $0.processID, thread: $0.thread, snapshot: $0.snapshot,
@@ -137,6 +140,7 @@ struct StatCommand: ParsableCommand {
             ("checkpoint", "transaction \(result.checkpoint)"),
             ("log to replay", Output.bytes(result.logBytes)),
             ("largest key", "\(result.maxKeySize) bytes"),
+            ("digest", result.digest),
             (
                 "readers",
                 "\(result.readers.count) of at most \(result.maxReaders)"
@@ -157,6 +161,7 @@ struct StatCommand: ParsableCommand {
                     + "\(database.overflowPages) overflow"
             ),
         ]
+        rows.append(("digest", database.digest))
         if database.keys != database.entries { rows.insert(("keys", "\(database.keys)"), at: 1) }
         if !database.flags.isEmpty {
             rows.insert(("flags", database.flags.joined(separator: ", ")), at: 0)

@@ -2,10 +2,28 @@
 
 /// What the commands print.
 enum Output {
-    /// Writes a line.
+    /// Writes a line. What a terminal would take for a command is escaped: names come from files that
+    /// anybody may have made.
     static func write(_ line: String, to stream: UnsafeMutablePointer<FILE>? = stdout) {
         guard let stream else { return }
-        fputs(line.hasSuffix("\n") ? line : line + "\n", stream)
+        let shown = escaped(line)
+        fputs(shown.hasSuffix("\n") ? shown : shown + "\n", stream)
+    }
+
+    private static func isShown(_ scalar: Unicode.Scalar) -> Bool {
+        ![.control, .format].contains(scalar.properties.generalCategory)
+    }
+
+    private static func escaped(_ text: String) -> String {
+        var shown = ""
+        for scalar in text.unicodeScalars {
+            if isShown(scalar) || scalar == "\n" {
+                shown.unicodeScalars.append(scalar)
+            } else {
+                shown += "\\u{" + String(scalar.value, radix: 16) + "}"
+            }
+        }
+        return shown
     }
 
     /// Lines of a name and what it is, with the second in a column.
@@ -36,7 +54,7 @@ enum Output {
         let text = String(decoding: bytes, as: UTF8.self)
         let isText =
             Array(text.utf8) == bytes
-            && text.unicodeScalars.allSatisfy { $0.properties.generalCategory != .control }
+            && text.unicodeScalars.allSatisfy(isShown)
         if isText { return "\"\(text)\"" }
         return "0x"
             + bytes.map { byte in

@@ -35,9 +35,15 @@ struct CrashExploration {
 
     init(_ effort: Effort) { self.effort = effort }
 
-    /// Runs the program of a seed and explores its crashes.
-    mutating func explore(seed: UInt64) throws {
-        let plan = ProgramPlan(seed: seed)
+    /// Runs a program and explores its crashes.
+    ///
+    /// - Parameters:
+    ///   - plan: nil for the one that the seed makes.
+    ///   - suite: the tests that run it, which the message of a failure names.
+    mutating func explore(
+        _ plan: ProgramPlan? = nil, seed: UInt64, suite: String = "CrashSimulationTests"
+    ) throws {
+        let plan = plan ?? ProgramPlan(seed: seed)
         let disk = SimulatedDisk(directories: ["/machine"], isRecording: true)
         let program = SimulatedProgram(plan, disk: disk)
         do {
@@ -48,8 +54,7 @@ struct CrashExploration {
             throw CrashFailure(
                 """
                 \(error)
-                rerun with ZERODB_CRASH_SEED=\(seed)\(place) swift test --filter \
-                CrashSimulationTests
+                rerun with ZERODB_CRASH_SEED=\(seed)\(place) swift test --filter \(suite)
                 \(plan)
                 """)
         }

@@ -68,6 +68,29 @@ struct ProgramPlan: Sendable {
         compactPercent = random.pick([0, 0, 4, 12])
     }
 
+    /// One writer that makes durable commits, with pages of 4 KiB, and nothing else: what a test wants
+    /// besides, it adds.
+    static func commitsOnly(seed: UInt64) -> ProgramPlan {
+        var plan = ProgramPlan(seed: seed)
+        plan.writers = 1
+        plan.processes = 1
+        plan.usesThread = false
+        plan.pageSize = 4096
+        plan.durabilities = [.full]
+        plan.checkpointPercent = 0
+        plan.syncPercent = 0
+        plan.readerPercent = 0
+        plan.reopenPercent = 0
+        plan.killPercent = 0
+        plan.abortPercent = 0
+        plan.midwayPercent = 0
+        plan.straddlePercent = 0
+        plan.deathPercent = 0
+        plan.interludePercent = 0
+        plan.giants = []
+        return plan
+    }
+
     private mutating func chooseShape(_ random: inout SeededGenerator) {
         shape.operationsMax = random.pick([1, 4, 20, 60])
         shape.valueMax = random.pick([20, 200, 1500])

@@ -112,7 +112,7 @@ extension SimulatedProgram {
     /// - Returns: whether it could.
     private func commitDuringCheckpoint(_ open: OpenAttempt) throws -> Bool {
         guard open.transaction != nil, !plan.usesThread, let environment = acting?.environment,
-            mayCommitDuringCheckpoint(environment)
+            mayCommitDuringCheckpoint(environment, open.size)
         else { return false }
         let shared = environment.store.shared
         // Without a log record it would wait for the next checkpoint.
@@ -121,13 +121,20 @@ extension SimulatedProgram {
         return true
     }
 
-    /// Whether no checkpoint is due after a small commit: it would wait for the one under way. So
-    /// where a few pages or bytes of log more would be too many there is none.
-    private func mayCommitDuringCheckpoint(_ environment: Environment) -> Bool {
+    /// Whether no checkpoint is due after a commit: it would wait for the one under way, which is this
+    /// thread's own. So where some pages or bytes of log more would be too many there is none.
+    ///
+    /// - Parameter size: of the commit, if that is known; else it is a small one.
+    private func mayCommitDuringCheckpoint(
+        _ environment: Environment, _ size: (freedPages: UInt64, logBytes: UInt64)? = nil
+    ) -> Bool {
         let shared = environment.store.shared
         guard var meta = try? shared.tipMeta() else { return false }
-        meta.logEnd += plan.options.logSize / 4
-        meta.pinnedTotal += UInt64((1 << 20) / plan.pageSize)
+        // A record that does not fit in the rest of a segment leaves that empty.
+        meta.logEnd += size.map { 2 * $0.logBytes + 8192 } ?? plan.options.logSize / 2
+        meta.pinnedTotal += (size?.freedPages ?? 0) + UInt64(max(32, (1 << 20) / plan.pageSize))
+        // What the checkpoint finds to be part of its state waits for the next.
+        meta.pinnedTotal += meta.youngPages + UInt64(meta.freeListPending)
         return !environment.store.needsCheckpoint(meta)
     }
 

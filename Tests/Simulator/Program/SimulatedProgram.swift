@@ -44,6 +44,7 @@ final class SimulatedProgram: @unchecked Sendable {
         let attempt: Attempt
         fileprivate(set) var transaction: WriteTransaction?
         fileprivate let process: SimulatedProcess
+        private let claim: TransactionClaim
         /// How its commit went, if it has been called.
         fileprivate(set) var outcome: Result<Void, any Error>?
 
@@ -52,8 +53,17 @@ final class SimulatedProgram: @unchecked Sendable {
             _ process: SimulatedProcess
         ) {
             self.attempt = attempt
+            claim = transaction.access.claim
             self.transaction = .some(transaction)
             self.process = process
+        }
+
+        /// While it is open: pages that its commit frees, besides those of the trees that commits change,
+        /// and bytes of its log record so far.
+        var size: (freedPages: UInt64, logBytes: UInt64) {
+            guard let write = claim.state.pointee.write else { return (0, 0) }
+            let freed = write.pointee.workspace.pointee.freed
+            return (freed.reduce(0) { $0 + $1.pages.count }, UInt64(write.pointee.log.count))
         }
     }
 

@@ -9,30 +9,13 @@ import Testing
 @Suite("Simulated crashes beside checkpoints")
 struct CheckpointSimulationTests {
     private func explore(_ seed: UInt64, _ change: (inout ProgramPlan) -> Void) throws {
-        var plan = ProgramPlan(seed: seed)
-        plan.writers = 1
-        plan.processes = 1
-        plan.usesThread = false
-        plan.pageSize = 4096
-        plan.durabilities = [.full]
+        var plan = ProgramPlan.commitsOnly(seed: seed)
         plan.steps = 24
         plan.shape = Attempt.Shape(
             operationsMax: 20, valueMax: 300, overflowPercent: 0, keys: 120, namedDatabases: 1,
             structurePercent: 0)
-        plan.checkpointPercent = 0
-        plan.syncPercent = 0
-        plan.readerPercent = 0
-        plan.reopenPercent = 0
-        plan.killPercent = 0
-        plan.abortPercent = 0
-        plan.midwayPercent = 0
         plan.straddlePercent = 30
-        plan.deathPercent = 0
-        plan.interludePercent = 0
-        plan.giants = []
         change(&plan)
-        let disk = SimulatedDisk(directories: ["/machine"], isRecording: true)
-        let program = SimulatedProgram(plan, disk: disk)
         var effort = CrashExploration.Effort()
         effort.points = 120
         effort.states = 2
@@ -41,18 +24,7 @@ struct CheckpointSimulationTests {
             effort.everyPointPercent = 100
         }
         var exploration = CrashExploration(effort)
-        do {
-            try program.run()
-            try exploration.explore(program, seed: seed)
-        } catch {
-            let place = (error as? CrashFailure)?.place.map { " ZERODB_CRASH_POINT=\($0)" } ?? ""
-            Issue.record(
-                """
-                workload \(seed): \(error)
-                rerun with ZERODB_CRASH_SEED=\(seed)\(place) swift test --filter \
-                CheckpointSimulationTests
-                """)
-        }
+        try exploration.explore(plan, seed: seed, suite: "CheckpointSimulationTests")
     }
 
     @Test(

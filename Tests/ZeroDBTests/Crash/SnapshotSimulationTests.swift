@@ -8,32 +8,19 @@ import Testing
 @Suite("Simulated crashes beside old readers")
 struct SnapshotSimulationTests {
     private func explore(_ seed: UInt64, _ change: (inout ProgramPlan) -> Void) throws {
-        var plan = ProgramPlan(seed: seed)
-        plan.writers = 1
+        var plan = ProgramPlan.commitsOnly(seed: seed)
         plan.processes = 2
-        plan.usesThread = false
-        plan.pageSize = 4096
-        plan.durabilities = [.full]
         plan.steps = 150
         plan.shape = Attempt.Shape(
             operationsMax: 4, valueMax: 300, overflowPercent: 3, keys: 300, namedDatabases: 1,
             structurePercent: 2)
         plan.checkpointPercent = 12
-        plan.syncPercent = 0
         plan.readerPercent = 15
         plan.readersMax = 10
         plan.readerEndPercent = 25
-        plan.reopenPercent = 0
-        plan.killPercent = 0
-        plan.abortPercent = 0
-        plan.midwayPercent = 0
         plan.straddlePercent = 10
-        plan.deathPercent = 0
         plan.interludePercent = 5
-        plan.giants = []
         change(&plan)
-        let disk = SimulatedDisk(directories: ["/machine"], isRecording: true)
-        let program = SimulatedProgram(plan, disk: disk)
         var effort = CrashExploration.Effort()
         effort.points = 60
         effort.states = 2
@@ -42,18 +29,7 @@ struct SnapshotSimulationTests {
             effort.everyPointPercent = 20
         }
         var exploration = CrashExploration(effort)
-        do {
-            try program.run()
-            try exploration.explore(program, seed: seed)
-        } catch {
-            let place = (error as? CrashFailure)?.place.map { " ZERODB_CRASH_POINT=\($0)" } ?? ""
-            Issue.record(
-                """
-                workload \(seed): \(error)
-                rerun with ZERODB_CRASH_SEED=\(seed)\(place) swift test --filter \
-                SnapshotSimulationTests
-                """)
-        }
+        try exploration.explore(plan, seed: seed, suite: "SnapshotSimulationTests")
     }
 
     @Test(
