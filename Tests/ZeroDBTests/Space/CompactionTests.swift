@@ -129,6 +129,87 @@ struct CompactionTests {
         #expect(try environment.verify().problems == 0)
     }
 
+    /// Number of pages of each state that there was.
+    private struct PageCounts {
+        var counts: [UInt64: UInt64] = [:]
+
+        mutating func note(_ store: Store) throws {
+            let meta = try store.tipMeta()
+            counts[meta.transaction] = meta.pageCount
+        }
+
+        /// The pages that a state has.
+        subscript(state: UInt64) -> UInt64 { counts[state] ?? 0 }
+    }
+
+    @Test("The file is never shorter than the state that a power cut would leave")
+    func keepsDurableState() throws {
+        let environment = try open()
+        let store = environment.store
+        var counts = PageCounts()
+        var cuts = 0
+        for round in 0..<4 {
+            try environment.write { transaction throws in
+                for key in 0..<3000 { try transaction.put("key \(key)", value(key + round, 200)) }
+            }
+            try environment.write { transaction throws in
+                for key in 0..<3000 where key % 50 != 0 { try transaction.delete("key \(key)") }
+            }
+            try environment.checkpoint()
+            try counts.note(store)
+            let compaction = Compaction(store, Compaction.Options())
+            while case .worked = try compaction.step() {
+                try counts.note(store)
+                // As another thread or process does it at any moment.
+                let isShorter = try store.tipMeta().pageCount < counts[store.shared.checkpoint]
+                store.cutOffTail()
+                cuts += isShorter ? 1 : 0
+                let size = try store.dataFile.size()
+                let needed = counts[store.shared.checkpoint] * UInt64(store.pageSize)
+                #expect(size >= needed, "\(size) bytes, and the checkpoint has \(needed)")
+            }
+            compaction.end()
+        }
+        #expect(cuts > 4, "no state was shorter than the checkpoint")
+        #expect(try environment.verify().problems == 0)
+    }
+
+    @Test("The file is never shorter than a snapshot that is being read")
+    func keepsSnapshots() throws {
+        let environment = try open()
+        let store = environment.store
+        try environment.write { transaction throws in
+            for key in 0..<3000 { try transaction.put("key \(key)", value(key, 200)) }
+        }
+        try environment.write { transaction throws in
+            for key in 0..<3000 where key % 50 != 0 { try transaction.delete("key \(key)") }
+        }
+        // Its reader needs no page at the end, as all there are free. But its state has them.
+        var reader: Reader?
+        var needed: UInt64 = 0
+        let compaction = Compaction(store, Compaction.Options())
+        defer { compaction.end() }
+        while true {
+            if needed == 0 { reader = try Reader(environment) }
+            let before = try store.tipMeta().pageCount
+            guard case .worked = try compaction.step() else { break }
+            if needed == 0, try store.tipMeta().pageCount * 2 < before {
+                needed = before * UInt64(store.pageSize)
+            }
+            try environment.checkpoint()
+            let size = try store.dataFile.size()
+            #expect(size >= needed, "\(size) bytes, and a reader's state has \(needed)")
+        }
+        #expect(needed > 0, "no step made the state shorter")
+        #expect(try reader?.transaction.get("key 50") == value(50, 200))
+        reader = nil
+        store.cutOffTail()
+        let size = try store.dataFile.size()
+        #expect(try size == store.tipMeta().pageCount * UInt64(store.pageSize))
+        #expect(size * 2 < needed)
+        #expect(try environment.verify().problems == 0)
+    }
+
     @Test("A process whose file another has cut off makes it long enough again")
     func growsAgainElsewhere() throws {
         let disk = SimulatedDisk(directories: ["/machine"], isRecording: false)
