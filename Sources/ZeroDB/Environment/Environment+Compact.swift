@@ -71,9 +71,12 @@ extension Environment {
             let compaction = Compaction(store, options)
             defer { compaction.end() }
             // Closing waits for this call.
-            while store.state.pointee.isOpen {
-                guard case .worked(let bytes) = try compaction.step() else { break }
-                if rate > 0 { pause(bytes, rate) }
+            steps: while store.state.pointee.isOpen {
+                switch try compaction.step() {
+                case .worked(let bytes): if rate > 0 { pause(bytes, rate) }
+                case .cutOff: break
+                case .busy, .done: break steps
+                }
             }
             let meta = try store.tipMeta()
             return CompactionResult(

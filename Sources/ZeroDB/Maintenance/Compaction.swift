@@ -15,6 +15,8 @@ final class Compaction {
         var pageCountMin: UInt64 = 0
         /// Of the pages in use, the part that may stay free besides.
         var slackShare: UInt64 = 32
+        /// Whether there is to be room for as many pages as may wait for a checkpoint.
+        var sparesPinned = false
         /// Larger values of more pages stay where they are.
         var runMax = UInt64.max
         /// What has to be gained for it to begin, as a part of the file.
@@ -24,7 +26,9 @@ final class Compaction {
         /// Pages that may stay free at least.
         var slackMin: UInt64 = 32
         /// Pages that one transaction changes, about. Other writers wait that long.
-        var budget: UInt64 = 24
+        var budget: UInt64 = 12
+        /// Pages that it looks at, and may fill another with.
+        var looksMax = 24
         /// For how long the writer's lock is waited for.
         var wait = WriterWait.forever
         /// Whether a wait that comes to its end is no failure.
@@ -34,6 +38,8 @@ final class Compaction {
     enum Step {
         /// Bytes were moved or looked at.
         case worked(bytes: UInt64)
+        /// A part of the file was cut off.
+        case cutOff
         /// A writer is at work.
         case busy
         case done
@@ -120,37 +126,35 @@ final class Compaction {
     /// Makes pages available that wait and need not any more, and cuts off those at the end.
     private func mature() throws(DatabaseError) -> Step {
         let before = try store.tipMeta()
-        let tailMin = max(
-            options.pageCountMin, floor(before) + before.freePages - before.takablePages)
+        let progress = Shrinking.Progress()
         try shrink(
             Shrinking(
-                maturedMax: Self.maturedMax, pageCountMin: tailMin,
+                maturedMax: Self.maturedMax, pageCountMin: pageCount(before),
                 cutMin: isFinishing
-                    ? 1 : max(options.gainMin, before.pageCount / options.gainShare)))
-        let after = try store.tipMeta()
-        let waiting = after.freePages - after.takablePages
-        let waited = before.freePages - before.takablePages
-        if waited > waiting, waited - waiting >= Self.maturedMax / 4 {
-            return .worked(bytes: pageSize * 8)
-        }
+                    ? 1 : max(options.gainMin, before.pageCount / options.gainShare),
+                progress: progress))
+        if progress.maturedPages >= Self.maturedMax / 4 { return .worked(bytes: pageSize * 8) }
         if isFinishing {
             phase = .finishing
         } else {
-            aim(after)
+            aim(try store.tipMeta())
         }
         return .worked(bytes: pageSize * 8)
     }
 
-    /// Pages that a file of this state should have at least.
-    private func floor(_ meta: Meta) -> UInt64 {
+    /// Pages that a file of this state should have: those that are in use, and so many free ones that commits
+    /// need not make it longer again. Those that wait, or will until the next checkpoint, are no use to them.
+    private func pageCount(_ meta: Meta) -> UInt64 {
         let used = meta.pageCount - min(meta.pageCount, meta.freePages)
-        return used + max(options.slackMin, used / options.slackShare) + Commit.reserve(used)
+        var waiting = meta.freePages - meta.takablePages
+        if options.sparesPinned { waiting = max(waiting, store.pinnedMax(meta)) }
+        let slack = waiting + max(options.slackMin, used / options.slackShare)
+        return max(used + slack + Commit.reserve(used), options.pageCountMin)
     }
 
     /// Decides how short the file can be, and where the sweep begins.
     private func aim(_ meta: Meta) {
-        let waiting = meta.freePages - meta.takablePages
-        cutoff = max(floor(meta) + waiting, options.pageCountMin)
+        cutoff = pageCount(meta)
         let gainMin = max(options.gainMin, meta.pageCount / options.gainShare)
         guard meta.pageCount > cutoff + gainMin, passes < Self.passesMax else {
             phase = .finishing
@@ -181,9 +185,9 @@ final class Compaction {
         if store.shared.lowered > store.shared.checkpoint {
             try store.makeCheckpoint(holding: store.shared.tip)
         }
-        store.cutOffTail(waits: true)
+        guard try store.cutOffPart(options.wait) == 0 else { return .cutOff }
         let meta = try store.tipMeta()
-        let enough = max(floor(meta), options.pageCountMin)
+        let enough = pageCount(meta)
         let gainMin = max(options.gainMin, enough / options.gainShare)
         isFinished = try store.dataFile.size() <= (enough + gainMin) * pageSize
         end()
@@ -251,7 +255,7 @@ final class Compaction {
             return .worked(bytes: looked * pageSize / 4)
         }
         let start = relocation.next
-        relocation.looks = 256
+        relocation.looks = options.looksMax
         do throws(DatabaseError) {
             let pages = try write(Shrinking(limit: cutoff, maturedMax: Self.maturedMax / 4)) {
                 state throws(DatabaseError) in
@@ -470,9 +474,7 @@ extension Compaction {
                 do throws(DatabaseError) {
                     step = try compaction.step()
                 } catch {
-                    store.report(
-                        .warning,
-                        "\(error.message); the file of \(store.path) stays longer than it need be")
+                    store.reportLongFile(error)
                 }
                 switch step {
                 case .busy: return busyPause
@@ -482,6 +484,8 @@ extension Compaction {
                     let pause = rate == 0 || isTooLarge ? 0 : product / rate
                     let spent = SystemCall.monotonicNanoseconds() - began
                     return max(pause, spent * restShare)
+                case .cutOff:
+                    return (SystemCall.monotonicNanoseconds() - began) * Store.restShare
                 case .done:
                     compaction.end()
                     current.compaction = nil
@@ -500,8 +504,8 @@ extension Compaction {
 
     private static func begin(_ store: Store) -> Compaction {
         var options = Options()
-        options.slackShare = 8
-        options.gainShare = 8
+        options.sparesPinned = true
+        options.gainShare = 32
         options.runMax = max(1, (1 << 20) / UInt64(store.pageSize))
         options.wait = Store.maintenanceWait
         options.isPatient = true

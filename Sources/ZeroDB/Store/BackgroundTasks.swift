@@ -23,6 +23,9 @@ final class BackgroundTasks: Sendable {
         }
     }
 
+    /// Parts that are cut off the data file after a checkpoint: the next one must not wait for long.
+    private static let partsMax = 1
+
     /// Failures show in the next commit, which finds the store poisoned, or in the closing.
     private static func carryOut(_ task: BackgroundTask, _ store: Store) {
         do throws(DatabaseError) {
@@ -30,7 +33,7 @@ final class BackgroundTasks: Sendable {
             if task.contains(.segment) { store.prepareSegment() }
             if task.contains(.checkpoint) {
                 try store.makeCheckpointIfNeeded()
-                store.cutOffTail(waits: true)
+                store.cutOffTail(waits: true, partsMax: partsMax)
             }
         } catch {
             store.untoldFailure.withLock { $0 = error }

@@ -1,3 +1,4 @@
+import Glibc
 import Synchronization
 
 /// Giving the end of the data file back to the file system.
@@ -45,8 +46,9 @@ extension SharedState {
 }
 
 extension Store {
-    /// Bytes that the file loses at once. The kernel keeps writers and flushes of the file out meanwhile.
-    private static let truncationMax: UInt64 = 4 << 20
+    /// Bytes that the file loses at once. The kernel keeps writers and flushes of the file out meanwhile, for
+    /// some milliseconds.
+    private static let truncationMax: UInt64 = 16 << 20
     /// For how long the library waits for the writer's lock, where what it wants to do can wait.
     static let maintenanceWait = WriterWait.milliseconds(20)
 
@@ -64,32 +66,51 @@ extension Store {
         return try body()
     }
 
-    /// Cuts pages off that no state has, part by part, with the writer's lock for each part. After a
-    /// checkpoint, and without locks. Does nothing while the end is needed, or where a writer is at work
-    /// for long.
+    /// Cuts pages off that no state has, part by part, with the writer's lock for each part and a pause
+    /// between them. After a checkpoint, and without locks. Does nothing while the end is needed, or where a
+    /// writer is at work for long. Failures are reported: nothing is lost but room.
     ///
-    /// - Returns: bytes by which the file is shorter now.
-    @discardableResult
-    func cutOffTail(waits: Bool = false) -> UInt64 {
-        guard !options.isReadOnly else { return 0 }
-        var bytes: UInt64 = 0
+    /// - Parameters:
+    ///   - waits: for a writer, a little.
+    ///   - partsMax: how many parts at most. The next checkpoint cuts off more.
+    func cutOffTail(waits: Bool = false, partsMax: Int = .max) {
+        guard !options.isReadOnly else { return }
+        var left = partsMax
         do throws(DatabaseError) {
-            while mayBeCutOff() {
-                let part = try maintain(waits ? Self.maintenanceWait : .never) {
-                    () throws(DatabaseError) in
-                    defer { unlockWriter() }
-                    return try cutOffPart()
-                }
-                guard part > 0 else { break }
-                bytes += part
+            while left > 0 {
+                let began = SystemCall.monotonicNanoseconds()
+                guard try cutOffPart(waits ? Self.maintenanceWait : .never) > 0 else { break }
+                left -= 1
+                if waits { rest(since: began) }
             }
         } catch {
-            if error.code != .busy {
-                report(
-                    .warning, "\(error.message); the file of \(path) stays longer than it need be")
-            }
+            if error.code != .busy { reportLongFile(error) }
         }
-        return bytes
+    }
+
+    func reportLongFile(_ error: DatabaseError) {
+        report(.warning, "\(error.message); the file of \(path) stays longer than it need be")
+    }
+
+    /// How much longer than the cutting off of a part the pause after it is: the file system has more to do
+    /// then than the call shows, which commits would wait for.
+    static let restShare: UInt64 = 30
+
+    private func rest(since began: UInt64) {
+        let spent = SystemCall.monotonicNanoseconds() - began
+        usleep(UInt32(clamping: spent * Self.restShare / 1000))
+    }
+
+    /// Cuts one part off, if there is one.
+    ///
+    /// - Returns: its bytes; 0 if there is nothing to cut off.
+    /// - Throws: `busy` if the wait for the writer's lock comes to its end; `panic`; a system error.
+    func cutOffPart(_ wait: WriterWait) throws(DatabaseError) -> UInt64 {
+        guard mayBeCutOff() else { return 0 }
+        return try maintain(wait) { () throws(DatabaseError) in
+            defer { unlockWriter() }
+            return try cutOffPart()
+        }
     }
 
     /// Whether the file has an end that nothing needs. A guess, as it is without locks.
@@ -99,17 +120,23 @@ extension Store {
         return size > meta.pageCount * UInt64(pageSize) && !shared.needsLongerFile()
     }
 
+    /// Where the file ends when its next part is cut off.
+    private func end(of size: UInt64, _ meta: Meta) -> UInt64 {
+        max(
+            meta.pageCount * UInt64(pageSize),
+            (size - 1) / Self.truncationMax * Self.truncationMax)
+    }
+
     /// Cuts one part off. With the writer's lock, so that the tip stays and the file does not grow.
     ///
     /// - Returns: its bytes; 0 if there is nothing to cut off.
     private func cutOffPart() throws(DatabaseError) -> UInt64 {
         assert(writerSemaphore.isHeld)
         try checkPoison()
-        let pageCount = try tipMeta().pageCount
-        let end = pageCount * UInt64(pageSize)
+        let meta = try tipMeta()
         let size = try dataFile.size()
-        guard size > end, !shared.needsLongerFile() else { return 0 }
-        let new = max(end, (size - 1) / Self.truncationMax * Self.truncationMax)
+        guard size > meta.pageCount * UInt64(pageSize), !shared.needsLongerFile() else { return 0 }
+        let new = end(of: size, meta)
         // First: a process that dies in between leaves others to ask for the file's size.
         shared.truncations &+= 1
         keptEnd = 0

@@ -211,12 +211,15 @@ extension Commit {
             try space.release(runs)
         }
         let wanted = frames.pointee.dirtyPages + 16
+        let availableBefore = transaction.pointee.meta.availablePages
         try space.mature(
             horizon,
             wanted: isDiskFull
                 ? .max
-                : shrinking.map { transaction.pointee.meta.availablePages + $0.maturedMax }
+                : shrinking.map { availableBefore + $0.maturedMax }
                     ?? toBeAvailable(isLarge ? wanted : wanted + Self.freeListTarget))
+        shrinking?.progress?.maturedPages =
+            transaction.pointee.meta.availablePages - availableBefore
         if let shrinking, let pageCountMin = shrinking.pageCountMin {
             try space.cutTail(to: pageCountMin, atLeast: shrinking.cutMin)
         }

@@ -72,6 +72,13 @@ struct Shrinking {
     var pageCountMin: UInt64?
     /// Pages to be cut off at least, or none are.
     var cutMin: UInt64 = 1
+    /// Takes what the commit has done.
+    var progress: Progress?
+
+    final class Progress {
+        /// Pages that it made available.
+        var maturedPages: UInt64 = 0
+    }
 }
 
 /// Keeps a store's write state from one write transaction to the next.

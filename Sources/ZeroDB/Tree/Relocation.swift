@@ -41,11 +41,11 @@ struct Relocation {
 
     /// Whether a page has so much room that entries of the next one should fill it.
     static func isSparse(_ page: Page) -> Bool {
-        page.liveSize < Page.capacity(pageSize: page.size) * 7 / 10
+        page.liveSize < Page.capacity(pageSize: page.size) * 7 / 8
     }
 
     /// Bytes that a leaf is filled to.
-    static func filled(pageSize: Int) -> Int { Page.capacity(pageSize: pageSize) * 15 / 16 }
+    static func filled(pageSize: Int) -> Int { Page.capacity(pageSize: pageSize) * 31 / 32 }
 
     /// The key of a branch's entry.
     static func key(_ index: Int, of page: Page, _ source: PageSource) throws(DatabaseError)
