@@ -60,6 +60,15 @@ extension Commit {
                 "the transaction would leave \(meta.pointee.freePages) of \(meta.pointee.pageCount) "
                     + "pages free: some are free more than once; run zerodb-check")
         }
+        guard
+            freeList.isUsable(
+                pageCount: meta.pointee.pageCount, transaction: transaction.pointee.id)
+        else {
+            throw DatabaseError(
+                .corrupted,
+                "the transaction would leave a free list with pages that are free more than once, or that "
+                    + "are not in the file: the free pages are damaged; run zerodb-check")
+        }
     }
 
     // MARK: Reserve

@@ -96,6 +96,41 @@ struct HostileRecordTests {
         case shortRegion
     }
 
+    @Test("A commit whose pages are free more than once is refused, and the environment closes")
+    func refusesPagesFreedTwice() throws {
+        let crafted = try Crafted()
+        let image = crafted.image
+        image.clearFreeList()
+        let first = image.append()
+        for _ in 0..<19 { _ = image.append() }
+        // In the middle of pages that are free.
+        let leaf = image.appendLeaf([CraftedImage.Entry(Array("key 1".utf8), [1])])
+        for _ in 0..<20 { _ = image.append() }
+        image.meta.main = CraftedImage.tree(leaf, depth: 1)
+        let freeList = FreeList.allocate()
+        defer { freeList.deallocate() }
+        for (start, count) in [(first, 1), (first + 2, 1), (first + 8, 30)] {
+            let run = PageRun(start: start, count: UInt64(count))
+            #expect(freeList.give(run))
+            image.meta.freeListAvailable += UInt32(run.count)
+        }
+        image.freeListWords.withUnsafeMutableBytes { words in
+            words.baseAddress.map { freeList.store(to: $0) }
+        }
+        let environment = try crafted.open()
+        let refused = #expect(throws: DatabaseError.self) {
+            for number in 0..<8 {
+                try environment.write { try $0.put(Array("key 1".utf8), [UInt8(number)]) }
+                try environment.checkpoint()
+            }
+        }
+        let error = try #require(refused)
+        #expect(error.code == .corrupted && error.message.contains("more than once"), "\(error)")
+        // What was committed before can be read, and made the durable root.
+        _ = try environment.read { try $0.get(Array("key 1".utf8)) }
+        try environment.close()
+    }
+
     @Test("An impossible entry of the free tree is refused", arguments: FreeEntry.allCases)
     func freeEntry(_ entry: FreeEntry) throws {
         let crafted = try Crafted()
