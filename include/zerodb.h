@@ -329,8 +329,8 @@ typedef struct zdb_compact_result {
  *  and gives the end back to the file system. The library does this by itself if auto_compact_percent
  *  is set.
  *
- *  Readers and writers go on meanwhile, in all processes. It works in transactions of its own of some
- *  dozens of pages, each of which has the writer's lock for a fraction of a millisecond; a large value
+ *  Readers and writers go on meanwhile, in all processes. It works in transactions of its own of about
+ *  a dozen pages, each of which has the writer's lock for a fraction of a millisecond; a large value
  *  is moved in one. They change no content. If the process ends in the middle nothing is lost, and the
  *  next call goes on from there. Pages that a reader sees stay in their place, and the file is not cut
  *  off while a reader sees a state from when it was longer.

@@ -102,7 +102,9 @@ static void a_size_of_stat_that_is_not_known_is_refused(void) {
 static void a_size_of_what_a_compaction_is_told_or_tells_that_is_not_known_is_refused(void) {
     zdb_env *env = open_env("env");
     for (unsigned i = 0; i < WRONG_SIZES; i++) {
-        zdb_compact_options options = {.struct_size = wrong_size(sizeof(options), i)};
+        zdb_compact_options options;
+        memset(&options, 0, sizeof(options));
+        options.struct_size = wrong_size(sizeof(options), i);
         CHECK_ERROR(zdb_env_compact(env, &options, NULL), ZDB_BAD_ARGUMENT);
         zdb_compact_result result;
         memset(&result, 0x5a, sizeof(result));

@@ -32,8 +32,8 @@ extension Environment {
     /// Makes the data file shorter: moves pages from its end into free pages further up, fills sparse
     /// leaves, and gives the end back to the file system.
     ///
-    /// Readers and writers go on meanwhile, in all processes. It works in transactions of its own of some
-    /// dozens of pages, each of which has the writer's lock for a fraction of a millisecond; a large value
+    /// Readers and writers go on meanwhile, in all processes. It works in transactions of its own of about
+    /// a dozen pages, each of which has the writer's lock for a fraction of a millisecond; a large value
     /// is moved in one. They change no content, so readers notice nothing. When the process ends in the
     /// middle nothing is lost, and the next call goes on from there.
     ///

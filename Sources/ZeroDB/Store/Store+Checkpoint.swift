@@ -159,7 +159,8 @@ extension Store {
     func needsCheckpoint(_ meta: Meta, factor: UInt64 = 1) -> Bool {
         let logBytes = meta.logEnd - min(meta.logEnd, shared.checkpointLogEnd)
         if logBytes > options.logSize * factor { return true }
-        return pinnedPages(meta) > pinnedMax(meta, factor: factor) && shared.checkpoint < meta.transaction
+        return pinnedPages(meta) > pinnedMax(meta, factor: factor)
+            && shared.checkpoint < meta.transaction
     }
 
     /// Pages that may wait for a checkpoint before one is due.

@@ -418,8 +418,8 @@ class Environment:
         fills sparse leaves, and gives the end back to the file system. Other transactions go
         on at the same time, and content does not change.
 
-        With ``auto_compact_percent`` the library does this by itself, slowly, when more than that
-        part of the file is free.
+        With ``auto_compact_percent`` the library does this by itself, slowly, when more than
+        that part of the file is free.
 
         :param max_pages: pages to be moved at most, and some dozens more; 0 for no bound.
         :param bytes_per_second: to be moved or read at most; 0 for no bound.
