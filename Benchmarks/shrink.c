@@ -127,7 +127,6 @@ int main(int count, char **arguments) {
                 until_small = commits;
                 printf("file below 1.5 times the live data after %u commits, %.1f s\n", commits,
                        now() - begun);
-                if (count > 5) break;
             }
         }
     }
