@@ -33,16 +33,23 @@ struct FreeList {
     /// Pages of a freed run at most: longer ones are of use in the tree, where runs are looked for.
     private static let freedLengthMax: UInt64 = 8
 
-    /// An empty freeList in memory of its own.
+    /// An empty free list in memory of its own.
     static func allocate() -> FreeList {
-        let freeList = FreeList(words: .allocate(capacity: wordCount))
-        freeList.words.initialize(repeating: 0, count: wordCount)
+        let freeList = FreeList(words: .allocate(capacity: wordCount + 1))
+        freeList.words.initialize(repeating: 0, count: wordCount + 1)
         return freeList
     }
 
     func deallocate() { words.deallocate() }
 
     func clear() { words[0] = 0 }
+
+    /// Whether it was given a page that it had already, which damaged trees can lead to. In memory of its own
+    /// only, behind the other words.
+    var hasPageTwice: Bool {
+        get { words[Self.wordCount] != 0 }
+        nonmutating set { words[Self.wordCount] = newValue ? 1 : 0 }
+    }
 
     // MARK: Words
 
@@ -162,6 +169,9 @@ struct FreeList {
                 high = middle
             }
         }
+        let before = slot > Self.runsStart ? PageRun(word: words[slot - 1]).end : 0
+        let after = slot < Self.runsStart + runCount ? PageRun(word: words[slot]).start : .max
+        if before > run.start || run.end > after { hasPageTwice = true }
         var joined = run
         if slot > Self.runsStart, let both = join(slot - 1, with: joined) {
             joined = both
@@ -173,8 +183,8 @@ struct FreeList {
             remove(slot)
         }
         guard runCount < Self.runsMax, joined.count <= PageRun.wordCountMax else { return false }
-        let after = Self.runsStart + runCount - slot
-        memmove(words + slot + 1, words + slot, after * MemoryLayout<UInt64>.size)
+        let moved = Self.runsStart + runCount - slot
+        memmove(words + slot + 1, words + slot, moved * MemoryLayout<UInt64>.size)
         words[slot] = joined.word
         runCount += 1
         return true
