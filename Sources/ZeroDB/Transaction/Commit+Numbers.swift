@@ -229,6 +229,16 @@ extension Commit {
             transaction.pointee.meta.availablePages - availableBefore
         if let shrinking, let pageCountMin = shrinking.pageCountMin {
             try space.cutTail(to: pageCountMin, atLeast: shrinking.cutMin)
+            // Where pages are free more than once, the list may have some of those that were cut off.
+            guard
+                freeList.isUsable(
+                    pageCount: transaction.pointee.meta.pageCount,
+                    transaction: transaction.pointee.id)
+            else {
+                throw DatabaseError(
+                    .corrupted,
+                    "the end of the file has pages that are free more than once; run zerodb-check")
+            }
         }
         for index in 0..<frames.pointee.count where frames.pointee.frames[index].memory != nil {
             let pages = frames.pointee.frames[index].pages
