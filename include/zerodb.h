@@ -220,6 +220,12 @@ typedef struct zdb_env_options {
                                   ZDB_BUSY; default 0: until that has ended */
     zdb_log_fn log;          /**< NULL: events are not reported */
     void *log_context;       /**< passed to log */
+    uint64_t auto_compact_rate; /**< bytes a second that are moved at most for
+                                  auto_compact_percent; default 16 MiB, 0: no limit */
+    uint32_t auto_compact_percent; /**< of 100 pages of the data file, how many may be free before
+                                  a thread of the library moves pages from its end, as
+                                  zdb_env_compact() does, so that it can be cut off; files of up to
+                                  4 MiB are left alone. Default 0: never; at most 99 */
 } zdb_env_options;
 
 /** Fills the first `struct_size` bytes of *options with the defaults named above and that size:
@@ -297,6 +303,46 @@ typedef struct zdb_digest {
     uint64_t low;  /**< the low 64 bits */
     uint64_t high; /**< the high 64 bits */
 } zdb_digest;
+
+/** How zdb_env_compact() is to work. Fill with zeros and set struct_size. */
+typedef struct zdb_compact_options {
+    size_t struct_size;        /**< sizeof(zdb_compact_options) */
+    uint64_t max_pages;        /**< pages to be moved at most, and some dozens more; 0: no limit */
+    uint64_t bytes_per_second; /**< to be moved or read at most; 0: no limit */
+    uint64_t target_size;      /**< bytes of data.zdb that are enough; 0: as short as can be */
+} zdb_compact_options;
+
+/** What zdb_env_compact() has done. */
+typedef struct zdb_compact_result {
+    size_t struct_size;     /**< in: sizeof(zdb_compact_result) */
+    uint64_t pages_moved;   /**< written to new places, branches above them included */
+    uint64_t bytes_before;  /**< of data.zdb */
+    uint64_t bytes_after;   /**< of data.zdb */
+    uint64_t waiting_pages; /**< free pages that readers or the next checkpoint need */
+    uint32_t is_finished;   /**< 1 if the file is about as short as it can be, or as target_size
+                                 asks for; 0 if a reader keeps pages, other programs have written
+                                 much meanwhile, or max_pages was reached: call again later */
+    uint32_t reserved;      /**< 0 */
+} zdb_compact_result;
+
+/** Makes data.zdb shorter: moves pages from its end into free pages further up, fills sparse leaves,
+ *  and gives the end back to the file system. The library does this by itself if auto_compact_percent
+ *  is set.
+ *
+ *  Readers and writers go on meanwhile, in all processes. It works in transactions of its own of about
+ *  a dozen pages, each of which has the writer's lock for a fraction of a millisecond; a large value
+ *  is moved in one. They change no content. If the process ends in the middle nothing is lost, and the
+ *  next call goes on from there. Pages that a reader sees stay in their place, and the file is not cut
+ *  off while a reader sees a state from when it was longer.
+ *
+ *  Reads all branches, and all leaves of databases with large values, duplicates or sparse leaves;
+ *  writes each page that is moved once, and the branches above it; makes some checkpoints.
+ *  @param options  NULL for all defaults.
+ *  @param result   receives what was done, if the call succeeds; may be NULL.
+ *  @return ZDB_OK, also if is_finished is 0; ZDB_READ_ONLY; ZDB_BUSY if this thread has a write
+ *  transaction open, or after writer_wait_ms; ZDB_CORRUPTED; ZDB_PANIC; an errno. What was moved
+ *  before stays moved. */
+int zdb_env_compact(zdb_env *env, const zdb_compact_options *options, zdb_compact_result *result);
 
 /** What zdb_env_info() tells about an environment. */
 typedef struct zdb_info {

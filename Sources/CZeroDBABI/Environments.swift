@@ -29,7 +29,8 @@ public func zdb_env_options_init_size(
         file_mode: defaults.fileMode, durability: ZDB_DURABILITY_DEFAULT,
         log_size: defaults.logSize, threads: ZDB_THREADS_DEFAULT,
         writer_wait_ms: defaults.writerWaitMilliseconds,
-        log: nil, log_context: nil)
+        log: nil, log_context: nil, auto_compact_rate: defaults.autoCompactRate,
+        auto_compact_percent: defaults.autoCompactPercent)
     return ZDB_OK
 }
 
@@ -83,6 +84,8 @@ private func engineOptions(
         }
     }
     result.writerWaitMilliseconds = options.writer_wait_ms
+    result.autoCompactRate = options.auto_compact_rate
+    result.autoCompactPercent = options.auto_compact_percent
     result.usesThread = options.threads == ZDB_THREADS_DEFAULT
     if options.file_mode != 0 { result.fileMode = options.file_mode }
     return result
@@ -163,6 +166,36 @@ public func zdb_env_sync(_ env: OpaquePointer?) -> Int32 {
 public func zdb_env_checkpoint(_ env: OpaquePointer?) -> Int32 {
     Results.catchingUncancelled { () throws(DatabaseError) in
         try Handles.environment(env).checkpoint()
+        return ZDB_OK
+    }
+}
+
+@_cdecl("zdb_env_compact") @implementation
+public func zdb_env_compact(
+    _ env: OpaquePointer?, _ options: UnsafePointer<zdb_compact_options>?,
+    _ result: UnsafeMutablePointer<zdb_compact_result>?
+) -> Int32 {
+    Results.catchingUncancelled { () throws(DatabaseError) in
+        let environment = try Handles.environment(env)
+        var chosen = CompactionOptions()
+        if let options = options?.pointee {
+            try Results.checkSize(
+                options.struct_size, of: zdb_compact_options.self, "zdb_env_compact")
+            chosen.maxPages = options.max_pages
+            chosen.bytesPerSecond = options.bytes_per_second
+            chosen.targetSize = options.target_size
+        }
+        if let result {
+            try Results.checkSize(
+                result.pointee.struct_size, of: zdb_compact_result.self, "zdb_env_compact")
+        }
+        let done = try environment.compact(chosen)
+        result?.pointee.pages_moved = done.pagesMoved
+        result?.pointee.bytes_before = done.bytesBefore
+        result?.pointee.bytes_after = done.bytesAfter
+        result?.pointee.waiting_pages = done.waitingPages
+        result?.pointee.is_finished = done.isFinished ? 1 : 0
+        result?.pointee.reserved = 0
         return ZDB_OK
     }
 }

@@ -56,7 +56,10 @@ static int call_txn_begin_write(zdb_env *env) {
     return begin_with_flags(env, 0);
 }
 
+static int call_compact(zdb_env *env) { return zdb_env_compact(env, NULL, NULL); }
+
 const struct env_call env_calls[] = {
+    {"zdb_env_compact", call_compact},
     {"zdb_env_sync", zdb_env_sync},
     {"zdb_env_checkpoint", zdb_env_checkpoint},
     {"zdb_env_info", call_env_info},

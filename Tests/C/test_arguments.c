@@ -99,6 +99,22 @@ static void a_size_of_stat_that_is_not_known_is_refused(void) {
     close_env(env);
 }
 
+static void a_size_of_what_a_compaction_is_told_or_tells_that_is_not_known_is_refused(void) {
+    zdb_env *env = open_env("env");
+    for (unsigned i = 0; i < WRONG_SIZES; i++) {
+        zdb_compact_options options;
+        memset(&options, 0, sizeof(options));
+        options.struct_size = wrong_size(sizeof(options), i);
+        CHECK_ERROR(zdb_env_compact(env, &options, NULL), ZDB_BAD_ARGUMENT);
+        zdb_compact_result result;
+        memset(&result, 0x5a, sizeof(result));
+        result.struct_size = wrong_size(sizeof(result), i);
+        CHECK_ERROR(zdb_env_compact(env, NULL, &result), ZDB_BAD_ARGUMENT);
+        CHECK(is_untouched(&result, sizeof(result)));
+    }
+    close_env(env);
+}
+
 static void a_size_of_the_report_that_is_not_known_is_refused(void) {
     zdb_env *env = open_env("env");
     for (unsigned i = 0; i < WRONG_SIZES; i++) {
@@ -143,6 +159,7 @@ static const struct test tests[] = {
     TEST(results_need_a_place),
     TEST(a_size_of_info_that_is_not_known_is_refused),
     TEST(a_size_of_stat_that_is_not_known_is_refused),
+    TEST(a_size_of_what_a_compaction_is_told_or_tells_that_is_not_known_is_refused),
     TEST(a_size_of_the_report_that_is_not_known_is_refused),
     TEST(wrong_calls_leave_a_transaction_usable),
 };

@@ -172,6 +172,33 @@ static void a_full_disk_leaves_the_free_pages_of_the_file(void) {
     on_full_disks(overwrite);
 }
 
+/* Moves pages within what is free, gives the rest back, and grows again. */
+static void compact(const struct disk *disk) {
+    zdb_env *env = open_small_log();
+    for (unsigned put = 0; put < 4000; put += 100) REQUIRE_OK(put_entries(env, 0, put, 100, 1000));
+    for (unsigned put = 0; put < 3600; put += 100) REQUIRE_OK(delete_entries(env, 0, put, 100));
+    fill_disk(disk);
+    zdb_compact_result result;
+    memset(&result, 0, sizeof(result));
+    result.struct_size = sizeof(result);
+    REQUIRE_OK(zdb_env_compact(env, NULL, &result));
+    CHECK(result.is_finished);
+    CHECK(result.bytes_after * 2 < result.bytes_before);
+    expect_entry_count(env, 400);
+    expect_sound(env);
+    unsigned put = put_until_full(env, 0, 0, 100, 1000);
+    CHECK(put > 0);
+    expect_sound(env);
+    for (unsigned number = 0; number < put; number++) REQUIRE_OK(delete_entries(env, 0, number, 1));
+    REQUIRE_OK(zdb_env_compact(env, NULL, &result));
+    expect_entry_count(env, put < 3600 ? 400 : put < 4000 ? 4000 - put : 0);
+    expect_sound(env);
+    close_env(env);
+    empty_disk(disk);
+}
+
+static void a_full_disk_gets_back_what_a_compaction_gives(void) { on_full_disks(compact); }
+
 /* By transactions of one entry and of many, logged ones and others. */
 static void fill_and_delete(const struct disk *disk) {
     static const uint32_t durabilities[] = {ZDB_DURABILITY_FULL, ZDB_DURABILITY_RELAXED,
@@ -317,6 +344,7 @@ static void the_data_file_has_no_holes(void) {
 
 static const struct test tests[] = {
     TEST(a_full_disk_leaves_the_free_pages_of_the_file),
+    TEST(a_full_disk_gets_back_what_a_compaction_gives),
     TEST(deletes_succeed_on_a_full_disk_and_make_room),
     TEST(large_values_take_the_place_of_deleted_ones),
     TEST(processes_share_what_a_full_disk_leaves),

@@ -52,6 +52,9 @@ public final class Environment: Sendable {
         guard error == 0 else { throw DatabaseError(systemError: error, "watch for forks") }
         Transactions.prepare()
         let store = try Store(path: path, options: options, fileSystem: fileSystem)
+        if !options.isReadOnly, options.usesThread, options.autoCompactPercent > 0 {
+            store.compactInBackground = Compaction.inBackground(store)
+        }
         do throws(DatabaseError) {
             recoveryReport = store.isFirst ? try Recovery.run(store) : RecoveryReport()
             if !store.isFirst { Healing.run(store) }
@@ -97,8 +100,14 @@ public final class Environment: Sendable {
     ) throws(DatabaseError) -> Closing {
         guard store.hasFiles else { return .closedBefore }
         if store.isForked { throw DatabaseError.forked }
-        guard try Transactions.beginClosing(store, wait, endsOthers: endsOthers) else {
-            return .closedBefore
+        store.pauseCompaction()
+        do throws(DatabaseError) {
+            guard try Transactions.beginClosing(store, wait, endsOthers: endsOthers) else {
+                return .closedBefore
+            }
+        } catch {
+            store.resumeCompaction()
+            throw error
         }
         do throws(DatabaseError) {
             try store.close()
@@ -134,6 +143,7 @@ public final class Environment: Sendable {
             }
             try store.checkPoison()
             try store.makeCheckpoint(holding: store.shared.tip)
+            store.cutOffTail()
         }
     }
 

@@ -91,10 +91,12 @@ struct FreeList {
     /// longest first, so that a commit writes in few places.
     ///
     /// - Returns: how many there were.
-    func take(_ count: UInt64, into taken: inout [PageRun]) -> UInt64 {
+    ///
+    /// - Parameter limit: takes from runs that begin below this page only, if it is not 0.
+    func take(_ count: UInt64, below limit: UInt64 = 0, into taken: inout [PageRun]) -> UInt64 {
         var needed = count
-        while needed > 0, runCount > 0 {
-            let slot = bestFit(needed)
+        while needed > 0, case let runs = runCount(below: limit), runs > 0 {
+            let slot = bestFit(needed, among: runs)
             let run = PageRun(word: words[slot])
             let part = PageRun(start: run.start, count: min(run.count, needed))
             taken.append(part)
@@ -108,11 +110,36 @@ struct FreeList {
         return count - needed
     }
 
+    /// How many available runs begin below a page; all of them for 0.
+    private func runCount(below limit: UInt64) -> Int {
+        var count = runCount
+        guard limit != 0 else { return count }
+        while count > 0, PageRun(word: words[Self.runsStart + count - 1]).start >= limit {
+            count -= 1
+        }
+        return count
+    }
+
+    /// Pages that a commit may take from runs that begin below a page.
+    func availablePages(below limit: UInt64) -> UInt64 {
+        (0..<runCount(below: limit)).reduce(0) { $0 + words[Self.runsStart + $1] >> 48 }
+    }
+
+    /// Takes all runs that begin at a page or after it.
+    func takeAvailable(from limit: UInt64) -> [PageRun] {
+        let kept = runCount(below: limit)
+        let taken = (kept..<runCount).map { PageRun(word: words[Self.runsStart + $0]) }
+        runCount = kept
+        return taken
+    }
+
     /// The word of the shortest run of so many pages, or of the longest if none has as many.
-    private func bestFit(_ count: UInt64) -> Int {
+    ///
+    /// - Parameter runs: how many, from the first on, are looked at.
+    private func bestFit(_ count: UInt64, among runs: Int) -> Int {
         var best = Self.runsStart
         var bestLength = words[best] >> 48
-        for slot in Self.runsStart..<(Self.runsStart + runCount) {
+        for slot in Self.runsStart..<(Self.runsStart + runs) {
             let length = words[slot] >> 48
             if bestLength < count ? length > bestLength : length >= count && length < bestLength {
                 best = slot

@@ -93,6 +93,22 @@ struct FreeRegion {
         return PageRun(start: start + first, count: last - first)
     }
 
+    /// Where the available pages begin that reach to before a page; that page if there are none.
+    ///
+    /// - Parameter page: one of this region, or the first behind it.
+    func startOfRun(endingAt page: UInt64) -> UInt64 {
+        var bit = page - start
+        while bit > 0 {
+            let index = Int((bit - 1) / 64)
+            // The word's bits below `bit`, at its top.
+            let taken = ~(words[index] << (63 - (bit - 1) % 64))
+            let length = min(UInt64(taken.leadingZeroBitCount), (bit - 1) % 64 + 1)
+            bit -= length
+            if bit % 64 != 0 || length == 0 { break }
+        }
+        return start + bit
+    }
+
     private func firstBit(from bit: UInt64, inverted: Bool) -> UInt64? {
         guard bit < Self.pageCount else { return nil }
         var index = Int(bit / 64)

@@ -10,6 +10,8 @@ struct BackgroundTask: OptionSet, Sendable {
     static let checkpoint = BackgroundTask(rawValue: 2)
     /// Make the next segment of the log ready.
     static let segment = BackgroundTask(rawValue: 4)
+    /// Move pages so that the file can be cut off.
+    static let compaction = BackgroundTask(rawValue: 8)
 }
 
 /// A thread of the library's that does what it has been asked for. It is started when it is first
@@ -36,16 +38,17 @@ final class BackgroundThread: @unchecked Sendable {
         self.body = body
     }
 
+    /// - Parameter pause: nanoseconds until it is to be done, besides the delay of all tasks.
     /// - Returns: whether there is a thread that will do it.
     @discardableResult
-    func ask(for task: BackgroundTask) -> Bool {
+    func ask(for task: BackgroundTask, after pause: UInt64 = 0) -> Bool {
         mutex.withLock {
             if thread == nil && !isStopping { start() }
             guard thread != nil else { return false }
             let hadTask = !wanted.isEmpty
             wanted.formUnion(task)
             guard !hadTask else { return true }
-            due = SystemCall.monotonicNanoseconds() + delay
+            due = SystemCall.monotonicNanoseconds() + delay + pause
             changed.signal()
             return true
         }

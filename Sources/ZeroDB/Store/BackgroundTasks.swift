@@ -1,12 +1,13 @@
 /// The library's own threads, so that no commit waits for what they do. One flushes relaxed commits
-/// when their time is up. The other makes checkpoints and segments of the log, either of which may
-/// take longer than that time.
+/// when their time is up. Another makes checkpoints and segments of the log, either of which may
+/// take longer than that time. A third moves pages so that the file can be cut off.
 final class BackgroundTasks: Sendable {
     /// Nanoseconds that a relaxed commit may stay off the disk before its flush begins.
     static let relaxedDelay: UInt64 = 100_000_000
 
     private let flusher: BackgroundThread
     private let checkpointer: BackgroundThread
+    private let compactor: BackgroundThread
 
     /// - Parameter store: held by a thread only while it has a task, and stopped before it closes.
     init(_ store: Store) {
@@ -16,14 +17,24 @@ final class BackgroundTasks: Sendable {
         checkpointer = BackgroundThread(delay: 0) { [weak store] task in
             if let store { Self.carryOut(task, store) }
         }
+        compactor = BackgroundThread(delay: 0) { [weak store] _ in
+            guard let store, let pause = store.compactInSteps() else { return }
+            store.backgroundTasks?.compactor.ask(for: .compaction, after: pause)
+        }
     }
+
+    /// Parts that are cut off the data file after a checkpoint: the next one must not wait for long.
+    private static let partsMax = 1
 
     /// Failures show in the next commit, which finds the store poisoned, or in the closing.
     private static func carryOut(_ task: BackgroundTask, _ store: Store) {
         do throws(DatabaseError) {
             if task.contains(.flush) { try store.flushLog() }
             if task.contains(.segment) { store.prepareSegment() }
-            if task.contains(.checkpoint) { try store.makeCheckpointIfNeeded() }
+            if task.contains(.checkpoint) {
+                try store.makeCheckpointIfNeeded()
+                store.cutOffTail(waits: true, partsMax: partsMax)
+            }
         } catch {
             store.untoldFailure.withLock { $0 = error }
         }
@@ -38,11 +49,15 @@ final class BackgroundTasks: Sendable {
     /// Asks for the next segment of the log to be made ready.
     func prepareSegment() { checkpointer.ask(for: .segment) }
 
+    /// Asks for the file to be made shorter, step by step.
+    func compactSoon() { compactor.ask(for: .compaction) }
+
     /// Ends the threads and waits for them. Tasks asked for are left undone. None of these threads
     /// may call this.
     func stop() {
         flusher.stop()
         checkpointer.stop()
+        compactor.stop()
     }
 
     /// Has one of the threads do something when its task is done, if it is the one that calls.
@@ -50,5 +65,6 @@ final class BackgroundTasks: Sendable {
     /// - Returns: false if another thread calls.
     func doAfterTask(_ body: @escaping @Sendable () -> Void) -> Bool {
         flusher.endAfterTask(body) || checkpointer.endAfterTask(body)
+            || compactor.endAfterTask(body)
     }
 }

@@ -37,6 +37,12 @@ public struct EnvironmentOptions: Sendable {
     /// the log, closing. 0 to wait until that has ended.
     public var writerWaitMilliseconds: UInt32 = 0
 
+    /// Of 100 pages of the file, how many may be free before pages from its end are moved so that it can be
+    /// cut off, in the background, if `usesThread` is set; 0 never to do that.
+    public var autoCompactPercent: UInt32 = 0
+    /// Bytes a second that this moves at most; 0 for no bound.
+    public var autoCompactRate: UInt64 = 16 << 20
+
     /// Called for what the library does by itself: recovery, failures of background work. From
     /// any thread, the library's own included; must not call back into the environment.
     public var onEvent: (@Sendable (Event) -> Void)?
@@ -80,6 +86,11 @@ public struct EnvironmentOptions: Sendable {
                 .badArgument,
                 "max_readers is \(maxReaders); it must be from "
                     + "\(Self.maxReadersRange.lowerBound) to \(Self.maxReadersRange.upperBound)")
+        }
+        guard autoCompactPercent <= 99 else {
+            throw DatabaseError(
+                .badArgument,
+                "auto_compact_percent is \(autoCompactPercent); it must be at most 99")
         }
         guard fileMode & ~0o666 == 0, fileMode & 0o600 == 0o600 else {
             throw DatabaseError(

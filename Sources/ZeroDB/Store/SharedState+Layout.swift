@@ -55,6 +55,14 @@ extension SharedState {
         static let segmentsProcessID = 280
         static let readersProcessID = 288
         static let closingProcessID = 296
+        /// The newest commit with fewer pages than the one before it.
+        static let lowered = 304
+        /// How often the data file has been cut off.
+        static let truncations = 312
+        /// Commits prefer free pages below this one; 0 if they need not.
+        static let allocationLimit = 320
+        /// Whether the library itself has the writer's lock, for a moment.
+        static let isMaintained = 328
 
         /// Reader slots ever used.
         static let slotsUsed = 256

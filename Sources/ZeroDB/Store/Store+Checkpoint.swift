@@ -150,18 +150,28 @@ extension Store {
         return meta.pinnedTotal >= before ? meta.pinnedTotal - before : 0
     }
 
+    /// Bytes of pages that may wait for a checkpoint where twice as many are free.
+    private static let sparePinnedMax: UInt64 = 64 << 20
+
     /// Whether log or pinned space call for a checkpoint.
     ///
     /// - Parameter factor: how far beyond the limits; more than 1 for a writer that has to wait.
     func needsCheckpoint(_ meta: Meta, factor: UInt64 = 1) -> Bool {
         let logBytes = meta.logEnd - min(meta.logEnd, shared.checkpointLogEnd)
         if logBytes > options.logSize * factor { return true }
-        // Of the pages in use, not of the file: free pages must not make room for more of them.
+        return pinnedPages(meta) > pinnedMax(meta, factor: factor)
+            && shared.checkpoint < meta.transaction
+    }
+
+    /// Pages that may wait for a checkpoint before one is due.
+    func pinnedMax(_ meta: Meta, factor: UInt64 = 1) -> UInt64 {
+        // Of the pages in use: free pages must not make room for more of them, unless there are so many that
+        // they last for long, as after many were deleted, or moved.
         let used = meta.pageCount - min(meta.pageCount, meta.freePages)
         // In a small file a checkpoint is due early, so that a writer seldom has to wait for it.
         let pinnedMin: UInt64 = factor > 1 ? 12 << 20 : 4 << 20
-        let pinnedMax = max(pinnedMin / UInt64(pageSize), used / 6 * factor)
-        return pinnedPages(meta) > pinnedMax && shared.checkpoint < meta.transaction
+        let spare = min(meta.takablePages / 2, Self.sparePinnedMax / UInt64(pageSize))
+        return max(pinnedMin / UInt64(pageSize), used / 6 * factor, spare * factor)
     }
 
     /// Makes a checkpoint if one is still needed when the one under way is done. Failures show

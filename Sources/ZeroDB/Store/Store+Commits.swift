@@ -43,10 +43,14 @@ extension Store {
     func keepRoom(forPages pageCount: UInt64) throws(DatabaseError) {
         assert(writerSemaphore.isHeld)
         let end = pageCount * UInt64(pageSize)
+        // Another process may have cut the file off.
+        let truncations = shared.truncations
+        if keptTruncations != truncations { keptEnd = 0 }
         guard end > keptEnd else { return }
         let size = try dataFile.size()
         if size < end { try dataFile.allocate(from: size, to: end) }
         keptEnd = max(size, end)
+        keptTruncations = truncations
     }
 
     /// What a commit does after it has given the writer's lock back.
@@ -78,6 +82,7 @@ extension Store {
             }
         }
         if let backgroundTasks, log.wantsSpare(meta) { backgroundTasks.prepareSegment() }
+        if isTooFree(meta), compactInBackground != nil { compactIfDue() }
         guard needsCheckpoint(meta) else { return }
         if let backgroundTasks {
             backgroundTasks.checkpointSoon()
@@ -85,6 +90,7 @@ extension Store {
             guard needsCheckpoint(meta, factor: 2) else { return }
         }
         try? makeCheckpointIfNeeded(factor: backgroundTasks == nil ? 1 : 2)
+        if backgroundTasks == nil { cutOffTail() }
     }
 
     /// Makes a commit durable. What cannot be made durable now cannot be taken back: its outcome is

@@ -35,7 +35,20 @@ extension Store {
     /// - Throws: `busy` if the wait comes to its end, the environment is being closed, or the thread
     ///   that has the write transaction of this process has ended and left it open.
     func lockWriter(_ wait: WriterWait) throws(DatabaseError) {
-        let end = wait.end
+        guard wait == .never else { return try lockWriter(until: wait.end) }
+        let isMaintained = shared.isMaintained
+        do throws(DatabaseError) {
+            try lockWriter(until: 0)
+        } catch {
+            guard error.code == .busy, isMaintained || shared.isMaintained else { throw error }
+            try lockWriter(until: SystemCall.monotonicNanoseconds() + Self.maintenanceDelay)
+        }
+    }
+
+    /// Nanoseconds that the library itself has the writer's lock at most, as a rule far less.
+    private static let maintenanceDelay: UInt64 = 1_000_000_000
+
+    func lockWriter(until end: UInt64) throws(DatabaseError) {
         try lockWriterInProcess(until: end)
         let isAlone = shared.beginAlone(process)
         writesAlone.store(isAlone, ordering: .relaxed)

@@ -62,8 +62,19 @@ package final class Store: @unchecked Sendable {
 
     /// The library's own threads, if it may have any. Made before the store is handed out.
     private(set) var backgroundTasks: BackgroundTasks?
+    /// Does a step of making the file shorter; nil if that is not wanted. Returns the nanoseconds until the
+    /// next step, nil after the last. Set before the store is handed out.
+    var compactInBackground: (@Sendable () -> UInt64?)?
+    /// Threads that are closing the environment: no step begins meanwhile.
+    let compactionPauses = Atomic<Int>(0)
+    /// Held during a step.
+    let compactionLock = Mutex()
+    /// Before this time, by the monotonic clock, no compaction begins by itself.
+    let compactionDue = Atomic<UInt64>(0)
     /// Bytes of the data file for which the disk has room. The writer's own.
     var keptEnd: UInt64 = 0
+    /// How often the file had been cut off when that was so. The writer's own.
+    var keptTruncations: UInt64 = 0
     /// What the layer of transactions keeps from one write transaction to the next. Only the holder of
     /// the writer's lock uses it, and the last to let go of the store.
     var writerMemory: AnyObject?
@@ -180,6 +191,7 @@ package final class Store: @unchecked Sendable {
         let isLast = (try? locks.take(.closing, .never)) != nil
         if isLast {
             try makeCheckpoint(holding: shared.tip)
+            cutOffTail()
             if shared.checkpoint == shared.tip, shared.poison == 0 {
                 shared.markClean(shared.checkpoint)
             }
@@ -204,6 +216,7 @@ package final class Store: @unchecked Sendable {
         }
         shared.deallocate()
         writerMemory = nil
+        compactInBackground = nil
         if keepsMap.load(ordering: .relaxed), !isForked {
             blankMap()
             // A thread that is still reading may fetch pages.

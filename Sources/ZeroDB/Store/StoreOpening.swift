@@ -496,6 +496,8 @@ struct StoreOpening {
         shared.checkpointLogEnd = meta.logEnd
         shared.checkpointPinnedTotal = meta.pinnedTotal
         shared.metaPage = loaded.page
+        // No state before this one is needed any more.
+        shared.lowered = meta.transaction
         shared.raiseFlushed(to: meta.logEnd)
         return shared
     }

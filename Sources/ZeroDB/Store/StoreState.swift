@@ -67,6 +67,9 @@ package struct StoreState: ~Copyable {
     /// Notes that the file has got so many pages.
     func notePages(_ count: UInt64) { pagesInFile.max(count, ordering: .relaxed) }
 
+    /// Forgets pages that are about to be cut off.
+    func forgetPages(from count: UInt64) { pagesInFile.min(count, ordering: .relaxed) }
+
     /// Makes sure that a state that shared memory tells of lies in the file as a whole: pages behind its
     /// end must not be touched.
     ///

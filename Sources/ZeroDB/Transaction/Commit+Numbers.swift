@@ -39,7 +39,7 @@ extension Commit {
         let horizon = horizon()
         freeList.mature(horizon)
         try checkFreed()
-        if try takeFromFreeList(horizon) {
+        if write.pointee.shrinking == nil, try takeFromFreeList(horizon) {
             try keepReserve()
         } else {
             let savepoint = Savepoint(write.pointee)
@@ -82,14 +82,15 @@ extension Commit {
 
     /// Pages that the file should have free, so that a transaction which only deletes can commit when
     /// the disk is full.
-    private var reserve: UInt64 {
-        min(Self.reserveMax, 8 + transaction.pointee.meta.pageCount / 64)
-    }
+    private var reserve: UInt64 { Self.reserve(transaction.pointee.meta.pageCount) }
+
+    /// The same in a file with so many pages.
+    static func reserve(_ pageCount: UInt64) -> UInt64 { min(reserveMax, 8 + pageCount / 64) }
 
     /// Counts what the free list has now, and makes the file longer if it has few free pages.
     private func keepReserve() throws(DatabaseError) {
         countFreeList()
-        guard !isDiskFull else { return }
+        guard !isDiskFull, write.pointee.shrinking == nil else { return }
         let meta = withUnsafeMutablePointer(to: &transaction.pointee.meta) { $0 }
         let reserve = reserve
         guard meta.pointee.freePages < reserve, freeList.room > 0,
@@ -135,8 +136,13 @@ extension Commit {
         guard frames.pointee.dirtyPages == needed, needed < Self.manyPages else { return false }
         let freed = freed(from: 0)
         guard freeList.hasRoom(freed[...], horizon) else { return false }
-        let available = freeList.availablePages
+        let limit = store.shared.allocationLimit
+        var available = freeList.availablePages
         guard available <= Self.freeListPagesMax else { return false }
+        if limit != 0 {
+            available = freeList.availablePages(below: limit)
+            guard available >= needed else { return false }
+        }
         if available < needed {
             let meta = withUnsafeMutablePointer(to: &transaction.pointee.meta) { $0 }
             guard meta.pointee.availablePages == 0, meta.pointee.pendingPages == 0 else {
@@ -145,7 +151,7 @@ extension Commit {
             numbers.append(
                 try FreeTree.extendFile(by: needed - available, meta, store))
         }
-        _ = freeList.take(min(needed, available), into: &numbers)
+        _ = freeList.take(min(needed, available), below: limit, into: &numbers)
         numbersTaken = needed
         hold(freed, horizon)
         return true
@@ -197,9 +203,14 @@ extension Commit {
             writer: writer(Self.free(of: write)),
             meta: withUnsafeMutablePointer(to: &transaction.pointee.meta) { $0 }, store: store)
         defer { space.deallocate() }
-        let isLarge = frames.pointee.dirtyPages >= Self.manyPages
+        let shrinking = write.pointee.shrinking
+        let isLarge = frames.pointee.dirtyPages >= Self.manyPages && shrinking == nil
+        space.prefersLow(limit: shrinking?.limit ?? store.shared.allocationLimit, shrinking != nil)
         try spillFreed(&space, horizon)
-        if isLarge || isDiskFull || isNearlyFull
+        if space.limit != 0, shrinking?.pageCountMin == nil {
+            try space.release(freeList.takeAvailable(from: space.limit))
+        }
+        if isLarge || shrinking?.pageCountMin != nil || isDiskFull || isNearlyFull
             || freeList.availablePages > Self.freeListPagesMax
         {
             let runs = freeList.availableRuns
@@ -207,10 +218,28 @@ extension Commit {
             try space.release(runs)
         }
         let wanted = frames.pointee.dirtyPages + 16
+        let availableBefore = transaction.pointee.meta.availablePages
         try space.mature(
             horizon,
             wanted: isDiskFull
-                ? .max : toBeAvailable(isLarge ? wanted : wanted + Self.freeListTarget))
+                ? .max
+                : shrinking.map { availableBefore + $0.maturedMax }
+                    ?? toBeAvailable(isLarge ? wanted : wanted + Self.freeListTarget))
+        shrinking?.progress?.maturedPages =
+            transaction.pointee.meta.availablePages - availableBefore
+        if let shrinking, let pageCountMin = shrinking.pageCountMin {
+            try space.cutTail(to: pageCountMin, atLeast: shrinking.cutMin)
+            // Where pages are free more than once, the list may have some of those that were cut off.
+            guard
+                freeList.isUsable(
+                    pageCount: transaction.pointee.meta.pageCount,
+                    transaction: transaction.pointee.id)
+            else {
+                throw DatabaseError(
+                    .corrupted,
+                    "the end of the file has pages that are free more than once; run zerodb-check")
+            }
+        }
         for index in 0..<frames.pointee.count where frames.pointee.frames[index].memory != nil {
             let pages = frames.pointee.frames[index].pages
             guard pages > 1 else { continue }
@@ -272,10 +301,12 @@ extension Commit {
     private mutating func take(
         _ count: UInt64, isLarge: Bool, _ space: FreeTree
     ) throws(DatabaseError) {
-        var needed = count - freeList.take(count, into: &numbers)
+        var needed = count - freeList.take(count, below: space.limit, into: &numbers)
         guard needed > 0 else { return }
         // A large commit leaves some behind for its own changes of the tree only.
-        let extra = min(isLarge ? 16 : Self.freeListTarget, UInt64(freeList.room))
+        let extra =
+            write.pointee.shrinking == nil
+            ? min(isLarge ? 16 : Self.freeListTarget, UInt64(freeList.room)) : 0
         let runs = try space.take(
             needed, extra: extra, mayGrow: isLarge && !isDiskFull, growsForMore: !isDiskFull)
         for run in runs {

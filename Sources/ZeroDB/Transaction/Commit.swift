@@ -364,6 +364,8 @@ struct Commit {
         // Whether every commit before this one is visible, and so as durable as it was to be.
         let isNext = shared.visible == id - 1
         let hasUnloggedBefore = unloggedBefore > shared.visible
+        // Before the tip moves: what has more pages than it is needed in full by its readers.
+        if meta.pointee.pageCount < transaction.pointee.source.pageCount { shared.lowered = id }
         store.state.pointee.notePages(meta.pointee.pageCount)
         if durability != .full { store.newestUnawaited = id }
         shared.publishTip(meta.pointee, freeList)

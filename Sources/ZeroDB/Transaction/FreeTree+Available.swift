@@ -16,7 +16,7 @@ extension FreeTree {
     // MARK: Regions
 
     /// The first region with available pages at or after one.
-    private func region(atOrAfter number: UInt64) throws(DatabaseError) -> FreeRegion? {
+    func region(atOrAfter number: UInt64) throws(DatabaseError) -> FreeRegion? {
         guard case .available(let region) = try entry(atOrAfter: availableKey(number)) else {
             return nil
         }
@@ -44,7 +44,7 @@ extension FreeTree {
     /// Calls `body` for one region after the other, from one on.
     ///
     /// - Parameter body: whether to go on. It must not change the tree.
-    private func forEachRegion(
+    func forEachRegion(
         from number: UInt64, _ body: (FreeRegion) -> Bool
     ) throws(DatabaseError) {
         guard try region(atOrAfter: number) != nil else { return }
@@ -68,7 +68,7 @@ extension FreeTree {
     }
 
     /// Takes runs out of available space.
-    private func remove(_ runs: [PageRun]) throws(DatabaseError) {
+    func remove(_ runs: [PageRun]) throws(DatabaseError) {
         try change(runs) { region, run -> String? in
             region.remove(run) ? nil : "are not free"
         }
@@ -136,7 +136,15 @@ extension FreeTree {
         var taken: [PageRun] = []
         let free = meta.pointee.freePages
         let used = meta.pointee.pageCount - min(meta.pointee.pageCount, free)
-        if mayGrow, free + count < used / 100 * Self.slackPercent,
+        if limit != 0 {
+            let low = try takeLow(needed, &taken)
+            if low >= count { return taken }
+            needed -= low
+            if isStrict { throw noRoom(count) }
+            // All that is left lies behind: until the next attempt commits need not look for more.
+            store.shared.allocationLimit = 0
+        }
+        if mayGrow, taken.isEmpty, free + count < used / 100 * Self.slackPercent,
             meta.pointee.pageCount + count < pagesMax / 2
         {
             return [try extendFile(by: count)]
@@ -160,12 +168,13 @@ extension FreeTree {
     /// Takes a region's first available pages.
     ///
     /// - Returns: how many.
-    private func take(
-        _ count: UInt64, from region: FreeRegion, _ taken: inout [PageRun]
+    func take(
+        _ count: UInt64, from region: FreeRegion, below limit: UInt64 = .max,
+        _ taken: inout [PageRun]
     ) throws(DatabaseError) -> UInt64 {
         var region = region
         var needed = count
-        while needed > 0, let found = region.run(atOrAfter: region.start) {
+        while needed > 0, let found = region.run(atOrAfter: region.start), found.start < limit {
             let run = PageRun(start: found.start, count: min(found.count, needed))
             try checkBounds(run)
             _ = region.remove(run)
@@ -227,6 +236,13 @@ extension FreeTree {
     /// - Throws: `full`.
     mutating func takeRun(of count: UInt64, _ horizon: Horizon) throws(DatabaseError) -> PageRun {
         var more = max(count * 4, 64)
+        if limit != 0 {
+            if let run = try findLow(count) {
+                try remove([run])
+                return run
+            }
+            if isStrict { throw noRoom(count) }
+        }
         while true {
             if let run = try findAnywhere(count) {
                 try remove([run])

@@ -17,6 +17,10 @@ struct FreeTree {
     /// A key and a value on their way into the tree.
     let buffer: UnsafeMutableRawPointer
     private var sequence: UInt32 = 0
+    /// Pages below this one are preferred; 0 if none are.
+    private(set) var limit: UInt64 = 0
+    /// Whether no others may be taken.
+    private(set) var isStrict = false
 
     private static let runsPerEntry = FreeTreeEntry.runsMax
     /// Entries that one commit makes wait for another state. What the end of a reader or a checkpoint
@@ -40,6 +44,14 @@ struct FreeTree {
     }
 
     func deallocate() { buffer.deallocate() }
+
+    /// Has pages below one taken first, the lowest at that.
+    ///
+    /// - Parameter isStrict: whether no others may be.
+    mutating func prefersLow(limit: UInt64, _ isStrict: Bool) {
+        self.limit = limit
+        self.isStrict = isStrict
+    }
 
     var source: PageSource { writer.source }
     var path: Path { writer.path }

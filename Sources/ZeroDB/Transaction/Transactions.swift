@@ -316,7 +316,10 @@ package enum Transactions {
             try store.checkPoison()
             if state.pointee.durability != .none { try store.waitForCheckpointUnderWay() }
         }
-        let wait = try Commit.run(state)
+        let isMaintenance = write.pointee.shrinking != nil
+        var wait = try Commit.run(state)
+        // Nobody waits to see what changes no content.
+        if isMaintenance, case .show = wait { wait = .flushSoon }
         let meta = state.pointee.meta
         state.pointee.status = .ended
         releaseWriter(state)

@@ -13,6 +13,8 @@ struct WriteState {
     var reservation: Reservation?
     /// Room for its key.
     let reservedKey: UnsafeMutableRawPointer
+    /// What the transaction does to make the file shorter; nil for a program's own.
+    var shrinking: Shrinking?
     /// The error after which the transaction can only be aborted.
     var failure: DatabaseError?
     /// What the transactions that are nested return to when they are taken back, outermost first.
@@ -55,7 +57,27 @@ struct WriteState {
         free.record = meta.free
         free.status = .present
         failure = nil
+        shrinking = nil
         savepoints.removeAll()
+    }
+}
+
+/// What a transaction of the library's own does so that the file can be cut off. It changes no content.
+struct Shrinking {
+    /// It takes free pages below this one only, and none by making the file longer.
+    var limit = PageReference.numberLimit
+    /// Pages that it makes available at most, of those that wait and need not any more.
+    var maturedMax: UInt64 = 0
+    /// The number of pages that the state is to have at least; nil to cut no pages off.
+    var pageCountMin: UInt64?
+    /// Pages to be cut off at least, or none are.
+    var cutMin: UInt64 = 1
+    /// Takes what the commit has done.
+    var progress: Progress?
+
+    final class Progress {
+        /// Pages that it made available.
+        var maturedPages: UInt64 = 0
     }
 }
 

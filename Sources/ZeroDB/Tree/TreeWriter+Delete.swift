@@ -82,7 +82,7 @@ extension TreeWriter {
     }
 
     /// Lets the only child of the root be the root.
-    private func shrinkRoot() throws(DatabaseError) {
+    func shrinkRoot() throws(DatabaseError) {
         while tree.pointee.depth > 1 {
             let root = tree.pointee.root
             let page = try source.page(
@@ -177,8 +177,16 @@ extension TreeWriter {
     }
 
     /// Merges child `left` of the parent with the one after it, if there is one and both fit in
-    /// one page.
+    /// one page, and then the parent with its neighbours.
     private func merge(_ step: Int, left index: Int) throws(DatabaseError) -> Bool {
+        guard try mergeChildren(step, left: index) else { return false }
+        try rebalance(step - 1)
+        return true
+    }
+
+    /// Merges child `left` of the parent with the one after it, if there is one and both fit in
+    /// one page. The parent is the last page of the path that counts.
+    func mergeChildren(_ step: Int, left index: Int) throws(DatabaseError) -> Bool {
         let parent = Page(path[step - 1].page, size: pageSize)
         guard index + 1 < parent.count else { return false }
         let level = parent.level - 1
@@ -252,7 +260,6 @@ extension TreeWriter {
         countLost(right)
         release(rightReference)
         removeChild(index + 1, of: parent)
-        try rebalance(step - 1)
         return true
     }
 }

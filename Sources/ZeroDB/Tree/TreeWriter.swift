@@ -170,7 +170,7 @@ struct TreeWriter {
     }
 
     @inline(never)
-    private func storeOverflow(
+    func storeOverflow(
         _ value: UnsafeRawBufferPointer, _ digest: ContentDigest
     ) throws(DatabaseError) -> LeafValue {
         let length = UInt64(value.count)

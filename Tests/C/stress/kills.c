@@ -85,7 +85,11 @@ static void read_lanes(struct shared_env *own, unsigned passes) {
 
 static void flush(struct shared_env *own) {
     begin_wait(own->progress, own->lane, WAIT_FLUSH);
-    if (next_random(&own->random) % 2 == 0) {
+    unsigned choice = (unsigned)(next_random(&own->random) >> 20) % 4;
+    if (choice == 0) {
+        zdb_compact_options options = {.struct_size = sizeof options, .max_pages = 200};
+        REQUIRE_OK(zdb_env_compact(own->env, &options, NULL));
+    } else if (choice == 1) {
         REQUIRE_OK(zdb_env_sync(own->env));
     } else {
         REQUIRE_OK(zdb_env_checkpoint(own->env));

@@ -32,6 +32,8 @@ struct ProgramPlan: Sendable {
     var deathPercent = 0
     /// Of 100 flushes, in how many something else happens meanwhile.
     var interludePercent = 30
+    /// Of 100 steps, how many make the file shorter.
+    var compactPercent = 0
     /// Steps that commit a transaction too large for the log.
     var giants: Set<Int> = []
 
@@ -63,6 +65,7 @@ struct ProgramPlan: Sendable {
         straddlePercent = random.pick([0, 3, 20])
         deathPercent = random.pick([0, 50])
         if random.chance(4) { giants = [random.below(steps)] }
+        compactPercent = random.pick([0, 0, 4, 12])
     }
 
     /// One writer that makes durable commits, with pages of 4 KiB, and nothing else: what a test wants

@@ -8,6 +8,7 @@ extension SimulatedProgram {
     enum Step: Sendable {
         case commit(Durability, isGiant: Bool)
         case checkpoint
+        case compact
         case sync
         /// Closes the environment and opens it again.
         case reopen
@@ -26,7 +27,7 @@ extension SimulatedProgram {
             relaxed, .die,
         ]
             + some + [.reopen, none, .sync] + some + some + some + [
-                .checkpoint, full, .reopen, full,
+                .checkpoint, full, .reopen, full, .compact, full, .compact, full,
             ]
     }()
 
@@ -97,6 +98,12 @@ extension SimulatedProgram {
             let before = lastCommitted
             try environment.checkpoint()
             if let before { note(.durable(before)) }
+        case .compact:
+            var options = Compaction.Options()
+            options.gainMin = 1
+            options.gainShare = 1 << 20
+            options.slackMin = 0
+            _ = try environment.compact(options)
         case .sync:
             let before = lastCommitted
             try environment.sync()

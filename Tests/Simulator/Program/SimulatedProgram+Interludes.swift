@@ -173,6 +173,7 @@ extension SimulatedProgram {
             // It is its own log that it flushes.
             return
         }
+        triesOfInterlude += 1
         newestOfInterlude = try tryOnce(
             environment, in: seat.process, flushRandom.pick(durabilities), expecting: nil,
             seed: flushRandom.next(), shape: shape)

@@ -83,6 +83,13 @@ extension SimulatedProgram {
                 let before = mutex.withLock { _ in lastCommitted }
                 try environment.sync()
                 if let before { note(.durable(before)) }
+            case ..<(plan.checkpointPercent + plan.syncPercent + plan.compactPercent / 2):
+                var options = Compaction.Options()
+                options.budget = random.pick([3, 24])
+                options.gainMin = 1
+                options.gainShare = 1 << 20
+                options.slackMin = 8
+                _ = try environment.compact(options)
             default:
                 let number = try tryOnce(
                     environment, in: process, random.pick(plan.durabilities), expecting: nil,

@@ -85,6 +85,8 @@ final class SimulatedProgram: @unchecked Sendable {
     var acting: Seat?
     /// The newest transaction of an interlude.
     var newestOfInterlude: Int?
+    /// Commits that were tried in interludes. One whose process dies may have made the file longer.
+    var triesOfInterlude = 0
     /// The transaction that is to commit while a checkpoint is under way.
     var straddling: OpenAttempt?
     /// Whether a checkpoint is being made after one whose process has died.
@@ -219,9 +221,33 @@ final class SimulatedProgram: @unchecked Sendable {
             if seat.process.isDead { forgetNewest() }
             seat.process = nextProcess()
             try open(seat)
+        } else if falls(plan.compactPercent) {
+            try compact(environment)
         } else {
             try transact(seat, environment, isGiant: false)
         }
+    }
+
+    /// Makes the file shorter, in steps as small as can be.
+    func compact(_ environment: Environment) throws {
+        var options = Compaction.Options()
+        options.budget = random.pick([3, 8, 24])
+        options.gainMin = 1
+        options.gainShare = 1 << 20
+        options.slackMin = random.pick([0, 8])
+        options.pagesMax = random.pick([.max, .max, 20])
+        let before = newest
+        let triesBefore = triesOfInterlude
+        let result = try environment.compact(options)
+        // Nothing that it does changes what was committed.
+        if let before, newestOfInterlude == nil {
+            let found = try environment.read { try $0.lastAttempt() }
+            try check(found == before, "compacted with transaction \(before), found \(found)")
+        }
+        try check(
+            result.bytesAfter <= result.bytesBefore || plan.writers > 1
+                || triesOfInterlude > triesBefore,
+            "the file had \(result.bytesBefore) bytes, and has \(result.bytesAfter)")
     }
 
     /// Closes an environment. The last one to do it leaves everything durable.

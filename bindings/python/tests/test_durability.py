@@ -409,3 +409,26 @@ def test_a_writer_waits_no_longer_than_it_was_told(tmp_path: Path) -> None:
         thread.start()
         thread.join()
         assert len(failures) == 1
+
+
+# ------------------------------------------------------------------- compaction
+
+
+def test_a_compaction_makes_the_file_shorter(env: zerodb.Environment) -> None:
+    for first in range(0, 20_000, 2000):
+        with env.begin(write=True) as txn:
+            for number in range(first, first + 2000):
+                txn[b"%08d" % number] = b"value" * 40
+    for first in range(0, 20_000, 2000):
+        with env.begin(write=True) as txn:
+            for number in range(first, first + 2000):
+                if number % 20:
+                    del txn[b"%08d" % number]
+    result = env.compact()
+    assert result.finished
+    assert result.bytes_after * 5 < result.bytes_before
+    assert env.info().file_size == result.bytes_after
+    with env.begin() as txn:
+        assert txn.get(b"%08d" % 40) == b"value" * 40
+        assert txn.get(b"%08d" % 41) is None
+    assert env.verify().problems == 0

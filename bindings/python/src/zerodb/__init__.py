@@ -48,6 +48,7 @@ from zerodb._errors import (
 from zerodb._ffi import library_path, library_version
 from zerodb._transaction import Transaction
 from zerodb._types import (
+    CompactResult,
     DatabaseStat,
     Durability,
     EnvironmentInfo,
@@ -67,6 +68,7 @@ __all__ = [
     "BadTransactionError",
     "BadValueSizeError",
     "BusyError",
+    "CompactResult",
     "CorruptedError",
     "Cursor",
     "Database",

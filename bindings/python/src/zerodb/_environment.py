@@ -23,6 +23,7 @@ from zerodb._errors import (
 from zerodb._state import TransactionState
 from zerodb._transaction import Transaction
 from zerodb._types import (
+    CompactResult,
     DatabaseStat,
     Durability,
     EnvironmentInfo,
@@ -68,6 +69,8 @@ def open_environment(
     log_size: int | None = None,
     threads: bool = True,
     writer_wait_ms: int = 0,
+    auto_compact_percent: int | None = None,
+    auto_compact_rate: int | None = None,
     on_event: Callable[[EventLevel, str], object] | None = None,
 ) -> Environment:
     """Opens the environment in a directory, creating both if they are not there.
@@ -100,6 +103,11 @@ def open_environment(
     :param writer_wait_ms: milliseconds that a write transaction waits for another to end, and
         any call for what another process does meanwhile (such as replaying the log), before it
         raises BusyError. 0: until that has ended.
+    :param auto_compact_percent: of 100 pages of the data file, how many may be free before a
+        thread of the library moves pages from its end so that it can be cut off; 0, the
+        default: never.
+    :param auto_compact_rate: bytes a second that this moves at most, 0 for no bound.
+        Default: 16 MiB.
     :param on_event: called with a level ("information", "warning" or "error") and a message
         when the library acts by itself: recovery, failures of background work. It is called
         from any thread, the library's own included, and must not use this package. An
@@ -138,6 +146,11 @@ def open_environment(
         options.file_mode = _unsigned("file_mode", file_mode, 32)
     if log_size is not None:
         options.log_size = _unsigned("log_size", log_size, 64)
+    if auto_compact_percent is not None:
+        percent = _unsigned("auto_compact_percent", auto_compact_percent, 32)
+        options.auto_compact_percent = percent
+    if auto_compact_rate is not None:
+        options.auto_compact_rate = _unsigned("auto_compact_rate", auto_compact_rate, 64)
     tell: Any = None
     if on_event is not None:
         options.log = tell = _event_function(on_event)
@@ -397,6 +410,36 @@ class Environment:
         :raises ReadOnlyError: the environment was opened read-only.
         """
         check(self._call(_ffi.env_checkpoint))
+
+    def compact(
+        self, *, max_pages: int = 0, bytes_per_second: int = 0, target_size: int = 0
+    ) -> CompactResult:
+        """Makes the data file shorter: moves pages from its end into free pages further up,
+        fills sparse leaves, and gives the end back to the file system. Other transactions go
+        on at the same time, and content does not change.
+
+        With ``auto_compact_percent`` the library does this by itself, slowly, when more than
+        that part of the file is free.
+
+        :param max_pages: pages to be moved at most, and some dozens more; 0 for no bound.
+        :param bytes_per_second: to be moved or read at most; 0 for no bound.
+        :param target_size: bytes of the file that are enough; 0: as short as it can be.
+        :raises ReadOnlyError: the environment was opened read-only.
+        :raises BusyError: this thread has a write transaction open.
+        """
+        options = _ffi.sized(_ffi.CompactOptions)
+        options.max_pages = _unsigned("max_pages", max_pages, 64)
+        options.bytes_per_second = _unsigned("bytes_per_second", bytes_per_second, 64)
+        options.target_size = _unsigned("target_size", target_size, 64)
+        raw = _ffi.sized(_ffi.CompactResult)
+        check(self._call(_ffi.env_compact, _ffi.reference(options), _ffi.reference(raw)))
+        return CompactResult(
+            pages_moved=raw.pages_moved,
+            bytes_before=raw.bytes_before,
+            bytes_after=raw.bytes_after,
+            waiting_pages=raw.waiting_pages,
+            finished=bool(raw.is_finished),
+        )
 
     # ---------------------------------------------------------------- lifetime
 

@@ -139,6 +139,33 @@ class EnvOptions(Structure):
         ("writer_wait_ms", c_uint32),
         ("log", LogFunction),
         ("log_context", c_void_p),
+        ("auto_compact_rate", c_uint64),
+        ("auto_compact_percent", c_uint32),
+    ]
+
+
+class CompactOptions(Structure):
+    """zdb_compact_options."""
+
+    _fields_ = [
+        ("struct_size", c_size_t),
+        ("max_pages", c_uint64),
+        ("bytes_per_second", c_uint64),
+        ("target_size", c_uint64),
+    ]
+
+
+class CompactResult(Structure):
+    """zdb_compact_result."""
+
+    _fields_ = [
+        ("struct_size", c_size_t),
+        ("pages_moved", c_uint64),
+        ("bytes_before", c_uint64),
+        ("bytes_after", c_uint64),
+        ("waiting_pages", c_uint64),
+        ("is_finished", c_uint32),
+        ("reserved", c_uint32),
     ]
 
 
@@ -345,6 +372,9 @@ env_open = _function("zdb_env_open", c_int, c_char_p, POINTER(EnvOptions), _hand
 env_close = _function("zdb_env_close", c_int, _handle)
 env_sync = _function("zdb_env_sync", c_int, _handle)
 env_checkpoint = _function("zdb_env_checkpoint", c_int, _handle)
+env_compact = _function(
+    "zdb_env_compact", c_int, _handle, POINTER(CompactOptions), POINTER(CompactResult)
+)
 env_info = _function("zdb_env_info", c_int, _handle, POINTER(Info))
 env_max_key_size = _function("zdb_env_max_key_size", c_size_t, _handle)
 env_verify = _function(

@@ -87,6 +87,23 @@ class EnvironmentInfo:
 
 
 @dataclass(frozen=True)
+class CompactResult:
+    """What :meth:`zerodb.Environment.compact` has done."""
+
+    pages_moved: int
+    """Pages written to new places, branches above them included."""
+    bytes_before: int
+    """Bytes of the data file before."""
+    bytes_after: int
+    """Bytes of the data file now."""
+    waiting_pages: int
+    """Free pages that readers or the next checkpoint need."""
+    finished: bool
+    """Whether the file is about as short as it can be, or as asked for. If not, a reader keeps
+    pages, other programs have written much meanwhile, or ``max_pages`` was reached."""
+
+
+@dataclass(frozen=True)
 class Reader:
     """A read transaction of this process or another."""
 
