@@ -23,9 +23,10 @@ extension SharedState {
         return false
     }
 
-    /// Ends what a process says of itself, when it knows that it does not write.
+    /// Ends what a process is said to do, when it knows that it does not write: whatever else is said of its
+    /// entry, no other process has that.
     func forgetLoneWriter(_ process: Owner) {
-        if self[Layout.loneWriter] == process.raw { endAlone() }
+        if Owner(raw: self[Layout.loneWriter]).entry == process.entry { endAlone() }
     }
 
     func endAlone() { self[Layout.loneWriter] = 0 }

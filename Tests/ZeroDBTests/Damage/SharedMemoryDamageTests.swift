@@ -140,6 +140,25 @@ struct SharedMemoryDamageTests {
         try again.close()
     }
 
+    /// Found by fuzzing.
+    @Test("No process waits for itself, whatever is said of its entry")
+    func doesNotWaitForItself() throws {
+        let shared = try Shared()
+        let owner = shared.environment.store.process
+        let entry = Offset.processes + owner.entry * Offset.processSize
+        for generation in [0, owner.generation, owner.generation + 1, 1 << 40] {
+            shared.file.base.storeLittleEndian(UInt64(2), at: Offset.writers)
+            shared.file.base.storeLittleEndian(generation, at: entry)
+            let writer = SharedState.Owner(entry: owner.entry, generation: generation)
+            shared.file.base.storeLittleEndian(writer.raw, at: Offset.loneWriter)
+            Transactions.end(
+                try Transactions.beginWrite(
+                    shared.environment.store.state, durability: nil, wait: .never))
+            shared.restore()
+        }
+        try shared.close()
+    }
+
     @Test("Reader slots behind the end of the file are not touched")
     func slotsBehindTheEnd() throws {
         let shared = try Shared()
