@@ -2,7 +2,7 @@ extension SharedState {
     /// Where things lie in `lock.zdb`, in bytes. What writers, readers and checkpoints change is kept in
     /// cache lines of its own.
     enum Layout {
-        static let version: UInt32 = 6
+        static let version: UInt32 = 7
         static let magic: UInt64 = 0x6b63_6f6c_5f62_647a  // "zdb_lock"
 
         /// u64: the magic number, once all below is set up.
