@@ -76,7 +76,8 @@ final class ScheduledPrograms: @unchecked Sendable {
         var options = EnvironmentOptions()
         options.maxSize = 64 << 20
         options.logSize = 1 << 20
-        options.maxReaders = 4
+        // More than the programs can hold, and one for looking what there is.
+        options.maxReaders = 256
         options.usesThread = false
         return options
     }
