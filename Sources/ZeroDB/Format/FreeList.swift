@@ -90,9 +90,8 @@ struct FreeList {
     /// Takes available pages: from the shortest run that has as many, or else whole runs, the
     /// longest first, so that a commit writes in few places.
     ///
-    /// - Returns: how many there were.
-    ///
     /// - Parameter limit: takes from runs that begin below this page only, if it is not 0.
+    /// - Returns: how many there were.
     func take(_ count: UInt64, below limit: UInt64 = 0, into taken: inout [PageRun]) -> UInt64 {
         var needed = count
         while needed > 0, case let runs = runCount(below: limit), runs > 0 {

@@ -202,8 +202,8 @@ final class Compaction {
         _ shrinking: Shrinking,
         _ body: (UnsafeMutablePointer<TransactionState>) throws(DatabaseError) -> Void
     ) throws(DatabaseError) -> UInt64 {
-        store.shared.isMaintained = true
-        defer { store.shared.isMaintained = false }
+        store.beginMaintenance()
+        defer { store.endMaintenance() }
         let claim = try Transactions.beginWrite(
             store.state, durability: .relaxed, wait: options.wait)
         var pages: UInt64 = 0

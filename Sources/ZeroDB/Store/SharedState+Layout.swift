@@ -61,8 +61,8 @@ extension SharedState {
         static let truncations = 312
         /// Commits prefer free pages below this one; 0 if they need not.
         static let allocationLimit = 320
-        /// Whether the library itself has the writer's lock, for a moment.
-        static let isMaintained = 328
+        /// The process in which the library itself has the writer's lock, or is about to take it.
+        static let maintainer = 328
 
         /// Reader slots ever used.
         static let slotsUsed = 256

@@ -30,10 +30,11 @@ extension SharedState {
         nonmutating set { self[Layout.allocationLimit] = newValue }
     }
 
-    /// Whether the library itself has the writer's lock or is about to take it, for a moment.
-    var isMaintained: Bool {
-        get { self[Layout.isMaintained] != 0 }
-        nonmutating set { self[Layout.isMaintained] = newValue ? 1 : 0 }
+    /// The process in which the library itself has the writer's lock or is about to take it, for a moment; of
+    /// several, the last. One that dies leaves its name.
+    fileprivate var maintainer: Owner {
+        get { Owner(raw: self[Layout.maintainer]) }
+        nonmutating set { self[Layout.maintainer] = newValue.raw }
     }
 
     /// Whether a state from before the newest that has fewer pages than the one before it may be needed: by
@@ -60,10 +61,23 @@ extension Store {
     func maintain<Result>(
         _ wait: WriterWait, _ body: () throws(DatabaseError) -> Result
     ) throws(DatabaseError) -> Result {
-        shared.isMaintained = true
-        defer { shared.isMaintained = false }
+        beginMaintenance()
+        defer { endMaintenance() }
         try lockWriter(until: wait.end)
         return try body()
+    }
+
+    func beginMaintenance() { shared.maintainer = process }
+
+    func endMaintenance() {
+        if shared.maintainer == process { shared.maintainer = SharedState.Owner(raw: 0) }
+    }
+
+    /// Whether the library itself has the writer's lock or is about to take it, in a process that lives.
+    var isMaintained: Bool {
+        let maintainer = shared.maintainer
+        return maintainer.raw != 0 && !shared.isSuperseded(maintainer)
+            && isAlive(entry: maintainer.entry)
     }
 
     /// Cuts pages off that no state has, part by part, with the writer's lock for each part and a pause

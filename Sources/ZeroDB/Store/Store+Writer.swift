@@ -36,11 +36,11 @@ extension Store {
     ///   that has the write transaction of this process has ended and left it open.
     func lockWriter(_ wait: WriterWait) throws(DatabaseError) {
         guard wait == .never else { return try lockWriter(until: wait.end) }
-        let isMaintained = shared.isMaintained
+        let isMaintained = isMaintained
         do throws(DatabaseError) {
             try lockWriter(until: 0)
         } catch {
-            guard error.code == .busy, isMaintained || shared.isMaintained else { throw error }
+            guard error.code == .busy, isMaintained || self.isMaintained else { throw error }
             try lockWriter(until: SystemCall.monotonicNanoseconds() + Self.maintenanceDelay)
         }
     }

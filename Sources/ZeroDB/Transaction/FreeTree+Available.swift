@@ -265,9 +265,25 @@ extension FreeTree {
 
     private func find(_ count: UInt64, from number: UInt64) throws(DatabaseError) -> PageRun? {
         var lookMax = Self.searchMax + count / FreeRegion.pageCount
+        var last = number
+        let found = try firstRun(of: count, from: number) { region in
+            last = region.number
+            lookMax -= 1
+            return lookMax > 0
+        }
+        // The next search goes on from here: in time all regions are looked at.
+        if found == nil { meta.pointee.allocationCursor = last * FreeRegion.pageCount }
+        return found
+    }
+
+    /// The first available pages that follow one another, from a region on.
+    ///
+    /// - Parameter goesOn: whether to look behind a region that has no such end.
+    func firstRun(
+        of count: UInt64, from number: UInt64, while goesOn: (FreeRegion) -> Bool
+    ) throws(DatabaseError) -> PageRun? {
         var found: PageRun?
         var tail = PageRun(start: 0, count: 0)
-        var last = number
         try forEachRegion(from: number) { region in
             var page = region.start
             while let run = region.run(atOrAfter: page) {
@@ -280,12 +296,8 @@ extension FreeTree {
                 }
                 page = run.end
             }
-            last = region.number
-            lookMax -= 1
-            return lookMax > 0
+            return goesOn(region)
         }
-        // The next search goes on from here: in time all regions are looked at.
-        if found == nil { meta.pointee.allocationCursor = last * FreeRegion.pageCount }
         return found
     }
 

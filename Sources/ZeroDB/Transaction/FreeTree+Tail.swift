@@ -25,22 +25,7 @@ extension FreeTree {
 
     /// The lowest available pages that follow one another and end at `limit` at the latest.
     func findLow(_ count: UInt64) throws(DatabaseError) -> PageRun? {
-        var found: PageRun?
-        var tail = PageRun(start: 0, count: 0)
-        try forEachRegion(from: 0) { region in
-            var page = region.start
-            while let run = region.run(atOrAfter: page) {
-                tail =
-                    tail.end == run.start
-                    ? PageRun(start: tail.start, count: tail.count + run.count) : run
-                if tail.count >= count {
-                    found = PageRun(start: tail.start, count: count)
-                    return false
-                }
-                page = run.end
-            }
-            return region.end < limit
-        }
+        let found = try firstRun(of: count, from: 0) { $0.end < limit }
         return found.flatMap { $0.end <= limit ? $0 : nil }
     }
 

@@ -87,6 +87,7 @@ struct ProgramPlan: Sendable {
         plan.straddlePercent = 0
         plan.deathPercent = 0
         plan.interludePercent = 0
+        plan.compactPercent = 0
         plan.giants = []
         return plan
     }

@@ -8,49 +8,25 @@ import Testing
 @Suite("Simulated crashes beside compactions")
 struct CompactionSimulationTests {
     private func explore(_ seed: UInt64, _ change: (inout ProgramPlan) -> Void) throws {
-        var plan = ProgramPlan(seed: seed)
-        plan.writers = 1
-        plan.processes = 1
-        plan.usesThread = false
-        plan.pageSize = 4096
-        plan.durabilities = [.full]
+        var plan = ProgramPlan.commitsOnly(seed: seed)
         plan.steps = 40
         // Much comes and goes: clearing a database leaves most of the file free.
         plan.shape = Attempt.Shape(
             operationsMax: 60, valueMax: 900, overflowPercent: 4, keys: 150, namedDatabases: 2,
             structurePercent: 4)
         plan.checkpointPercent = 5
-        plan.syncPercent = 0
         plan.readerPercent = 10
-        plan.reopenPercent = 0
-        plan.killPercent = 0
-        plan.abortPercent = 0
         plan.midwayPercent = 10
         plan.straddlePercent = 5
-        plan.deathPercent = 0
         plan.interludePercent = 30
         plan.compactPercent = 30
-        plan.giants = []
         change(&plan)
-        let disk = SimulatedDisk(directories: ["/machine"], isRecording: true)
-        let program = SimulatedProgram(plan, disk: disk)
         var effort = CrashExploration.Effort()
         effort.points = 120
         effort.states = 2
         effort.secondCrashPercent = 5
         var exploration = CrashExploration(effort)
-        do {
-            try program.run()
-            try exploration.explore(program, seed: seed)
-        } catch {
-            let place = (error as? CrashFailure)?.place.map { " ZERODB_CRASH_POINT=\($0)" } ?? ""
-            Issue.record(
-                """
-                workload \(seed): \(error)
-                rerun with ZERODB_CRASH_SEED=\(seed)\(place) swift test --filter \
-                CompactionSimulationTests
-                """)
-        }
+        try exploration.explore(plan, seed: seed, suite: "CompactionSimulationTests")
     }
 
     @Test(
