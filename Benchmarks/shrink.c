@@ -70,6 +70,15 @@ static int by_value(const void *left, const void *right) {
     return (a > b) - (a < b);
 }
 
+/* Sorts them. */
+static void print_times(const char *what, double *times, uint32_t count) {
+    if (count == 0) return;
+    qsort(times, count, sizeof *times, by_value);
+    printf("%s: %u commits: p50 %.0f us, p99 %.0f us, p99.9 %.0f us, maximum %.1f ms\n", what, count,
+           times[count / 2] * 1e6, times[count - 1 - count / 100] * 1e6,
+           times[count - 1 - count / 1000] * 1e6, times[count - 1] * 1e3);
+}
+
 int main(int count, char **arguments) {
     if (count < 3) return 2;
     uint64_t megabytes = count > 3 ? strtoull(arguments[3], NULL, 10) : 1024;
@@ -131,10 +140,10 @@ int main(int count, char **arguments) {
         }
     }
     check(zdb_env_info(env, &info), "info");
-    qsort(times, commits, sizeof *times, by_value);
-    printf("%u commits: p50 %.0f us, p99 %.0f us, p99.9 %.0f us; file %.1f MiB, %.2f times the live data\n",
-           commits, times[commits / 2] * 1e6, times[commits - 1 - commits / 100] * 1e6,
-           times[commits - 1 - commits / 1000] * 1e6, (double)info.file_size / 1048576,
+    print_times("until then", times, until_small);
+    print_times("behind that", times + until_small, commits - until_small);
+    print_times("all", times, commits);
+    printf("file %.1f MiB, %.2f times the live data\n", (double)info.file_size / 1048576,
            (double)info.file_size / (double)live);
     check(zdb_env_verify(env, NULL, NULL, NULL), "verify");
     check(zdb_env_close(env), "close");

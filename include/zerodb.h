@@ -225,7 +225,7 @@ typedef struct zdb_env_options {
     uint32_t auto_compact_percent; /**< of 100 pages of the data file, how many may be free before
                                   a thread of the library moves pages from its end, as
                                   zdb_env_compact() does, so that it can be cut off; files of up to
-                                  4 MiB are left alone. Default 0: never; at most 99 */
+                                  4 MiB are left alone. Default 50; 0: never; at most 99 */
 } zdb_env_options;
 
 /** Fills the first `struct_size` bytes of *options with the defaults named above and that size:
@@ -326,8 +326,8 @@ typedef struct zdb_compact_result {
 } zdb_compact_result;
 
 /** Makes data.zdb shorter: moves pages from its end into free pages further up, fills sparse leaves,
- *  and gives the end back to the file system. The library does this by itself if auto_compact_percent
- *  is set.
+ *  and gives the end back to the file system. The library does this by itself, slowly: see
+ *  auto_compact_percent.
  *
  *  Readers and writers go on meanwhile, in all processes. It works in transactions of its own of about
  *  a dozen pages, each of which has the writer's lock for a fraction of a millisecond; a large value

@@ -28,7 +28,7 @@ static void initialised_options_hold_the_defaults(void) {
     CHECK_NUMBER(options.log_size, 64 * MIB);
     CHECK_NUMBER(options.threads, ZDB_THREADS_DEFAULT);
     CHECK_NUMBER(options.writer_wait_ms, 0);
-    CHECK_NUMBER(options.auto_compact_percent, 0);
+    CHECK_NUMBER(options.auto_compact_percent, 50);
     CHECK_NUMBER(options.auto_compact_rate, 16 * MIB);
     CHECK(options.log == NULL && options.log_context == NULL);
 }

@@ -26,9 +26,9 @@ final class Compaction {
         /// Pages that may stay free at least.
         var slackMin: UInt64 = 32
         /// Pages that one transaction changes, about. Other writers wait that long.
-        var budget: UInt64 = 12
+        var budget: UInt64 = 8
         /// Pages that it looks at, and may fill another with.
-        var looksMax = 24
+        var looksMax = 16
         /// For how long the writer's lock is waited for.
         var wait = WriterWait.forever
         /// Whether a wait that comes to its end is no failure.
@@ -147,7 +147,7 @@ final class Compaction {
     private func pageCount(_ meta: Meta) -> UInt64 {
         let used = meta.pageCount - min(meta.pageCount, meta.freePages)
         var waiting = meta.freePages - meta.takablePages
-        if options.sparesPinned { waiting = max(waiting, store.pinnedMax(meta)) }
+        if options.sparesPinned { waiting = max(waiting, store.pinnedMax(used: used)) }
         let slack = waiting + max(options.slackMin, used / options.slackShare)
         return max(used + slack + Commit.reserve(used), options.pageCountMin)
     }

@@ -130,8 +130,9 @@ protocol StorageFile: AnyObject, Sendable {
     /// Lets the disk write what was written, a little at a time, so that flushes of other files
     /// need not queue behind all of it. Makes nothing durable, but leaves a `sync` little to do.
     ///
+    /// - Parameter afterPart: called after each part with the nanoseconds that it took.
     /// - Throws: what a `sync` would, and would then not report again.
-    func writeOut() throws(DatabaseError)
+    func writeOut(afterPart: (UInt64) -> Void) throws(DatabaseError)
 
     func truncate(to size: UInt64) throws(DatabaseError)
 
@@ -225,7 +226,7 @@ extension StorageFile {
         poison: UnsafeMutableRawPointer
     ) {}
 
-    func writeOut() throws(DatabaseError) {}
+    func writeOut(afterPart: (UInt64) -> Void) throws(DatabaseError) {}
 
     func dataRange(from offset: UInt64) throws(DatabaseError) -> Range<UInt64>? {
         let size = try size()

@@ -370,18 +370,20 @@ final class PosixFile: StorageFile {
     }
 
     /// Bytes of the file among which `writeOut` looks for what to write before it waits.
-    private static let writeOutBytes: UInt64 = 1 << 20
+    private static let writeOutBytes: UInt64 = 256 << 10
     /// In a large file that much more, for it not to take too many calls.
     private static let writeOutPartsMax: UInt64 = 4096
 
-    func writeOut() throws(DatabaseError) {
+    func writeOut(afterPart: (UInt64) -> Void) throws(DatabaseError) {
         let end = try size()
         let part = max(Self.writeOutBytes, end / Self.writeOutPartsMax)
         var start: UInt64 = 0
         while start < end {
+            let began = SystemCall.monotonicNanoseconds()
             // The part before is waited for when this one's writes are in the queue.
             try writeOut(from: start, length: part, wait: false)
             if start > 0 { try writeOut(from: start - part, length: part, wait: true) }
+            afterPart(SystemCall.monotonicNanoseconds() - began)
             start += part
         }
     }

@@ -32,7 +32,7 @@ final class BackgroundTasks: Sendable {
             if task.contains(.flush) { try store.flushLog() }
             if task.contains(.segment) { store.prepareSegment() }
             if task.contains(.checkpoint) {
-                try store.makeCheckpointIfNeeded()
+                try store.makeCheckpointIfNeeded(factor: 1, .gentle)
                 store.cutOffTail(waits: true, partsMax: partsMax)
             }
         } catch {

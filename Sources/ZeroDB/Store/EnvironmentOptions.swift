@@ -39,7 +39,7 @@ public struct EnvironmentOptions: Sendable {
 
     /// Of 100 pages of the file, how many may be free before pages from its end are moved so that it can be
     /// cut off, in the background, if `usesThread` is set; 0 never to do that.
-    public var autoCompactPercent: UInt32 = 0
+    public var autoCompactPercent: UInt32 = 50
     /// Bytes a second that this moves at most; 0 for no bound.
     public var autoCompactRate: UInt64 = 16 << 20
 

@@ -1,3 +1,14 @@
+import Glibc
+import Synchronization
+
+/// How fast a checkpoint writes pages out.
+enum CheckpointPace {
+    /// Somebody waits for it.
+    case fast
+    /// With pauses, so that flushes of the log seldom wait for the disk.
+    case gentle
+}
+
 /// Checkpoints: what makes the newest commit the state that an opening starts from.
 extension Store {
     /// Makes the newest commit the durable root: flushes the data file, writes the other meta
@@ -7,9 +18,10 @@ extension Store {
     /// - Parameters:
     ///   - wanted: nothing is done if the durable root is this transaction or newer.
     ///   - wait: for how long it may wait for a process that makes one; nil for what the options say.
+    ///   - pace: how fast pages are written out.
     /// - Throws: `panic` if a flush or the meta page fails; `busy` if the wait comes to its end.
     func makeCheckpoint(
-        holding wanted: UInt64, _ wait: WriterWait? = nil
+        holding wanted: UInt64, _ wait: WriterWait? = nil, _ pace: CheckpointPace = .fast
     ) throws(DatabaseError) {
         guard !options.isReadOnly else { return }
         guard shared.checkpoint < wanted else { return }
@@ -18,11 +30,11 @@ extension Store {
         guard shared.checkpoint < wanted else { return }
         try checkPoison()
         try finishInterruptedCheckpoint()
-        try writeCheckpoint()
+        try writeCheckpoint(pace)
     }
 
     /// Makes the tip the durable root, if it is not. With the checkpoint's lock.
-    func writeCheckpoint() throws(DatabaseError) {
+    func writeCheckpoint(_ pace: CheckpointPace = .fast) throws(DatabaseError) {
         assert(checkpointMutex.isHeld)
         // The meta pages never hold the same state twice: an opening could not tell which of them the
         // next checkpoint has begun to overwrite.
@@ -37,7 +49,7 @@ extension Store {
         let meta = try checked(try shared.beginCheckpoint(freeList))
         let page = 1 - known
         do throws(DatabaseError) {
-            try dataFile.writeOut()
+            try writeOut(pace)
             try MetaPages.writeFreeList(freeList, of: meta, page: page, to: dataFile)
             try dataFile.sync()
             try MetaPages.write(meta, freeList, page: page, to: dataFile)
@@ -54,6 +66,33 @@ extension Store {
                 "\(error.message); the log of \(path) is longer than it need be until the next "
                     + "checkpoint, which tries again")
         }
+    }
+
+    /// Has the disk write what commits have written to the data file.
+    private func writeOut(_ pace: CheckpointPace) throws(DatabaseError) {
+        var restsLeft = pace == .gentle ? Self.writeOutRestsMax : 0
+        try dataFile.writeOut { spent in
+            // Parts without changes take a few microseconds.
+            guard restsLeft > 0, spent > 50_000, mayTakeItsTime() else { return }
+            let rest = min(spent * Self.writeOutRestShare, restsLeft)
+            restsLeft -= rest
+            usleep(UInt32(clamping: rest / 1000))
+        }
+    }
+
+    /// How much longer than the writing of a part the pause after it is, in which flushes of the log find
+    /// the disk at rest.
+    private static let writeOutRestShare: UInt64 = 2
+    /// Nanoseconds of pauses in one checkpoint. Other processes may wait for it.
+    private static let writeOutRestsMax: UInt64 = 200_000_000
+
+    /// Whether nobody waits for the checkpoint under way, nor soon will.
+    private func mayTakeItsTime() -> Bool {
+        guard checkpointsAwaited.load(ordering: .relaxed) <= 1, let meta = try? shared.tipMeta()
+        else { return false }
+        // Beyond twice the limits writers wait.
+        return pinnedPages(meta) < pinnedMax(meta, factor: 2) / 8 * 7
+            && logBytes(meta) < options.logSize / 4 * 7
     }
 
     /// If a process died while it wrote a meta page, that page may be the newest a crash would
@@ -130,11 +169,13 @@ extension Store {
     }
 
     func lockCheckpoint(_ wait: WriterWait? = nil) throws(DatabaseError) {
+        checkpointsAwaited.add(1, ordering: .relaxed)
         checkpointMutex.lock()
         do throws(DatabaseError) {
             try locks.take(.checkpoint, wait)
         } catch {
             checkpointMutex.unlock()
+            checkpointsAwaited.subtract(1, ordering: .relaxed)
             throw error
         }
     }
@@ -142,6 +183,7 @@ extension Store {
     func unlockCheckpoint() {
         locks.giveBack(.checkpoint)
         checkpointMutex.unlock()
+        checkpointsAwaited.subtract(1, ordering: .relaxed)
     }
 
     /// Pages that wait for a checkpoint to become available.
@@ -157,31 +199,42 @@ extension Store {
     ///
     /// - Parameter factor: how far beyond the limits; more than 1 for a writer that has to wait.
     func needsCheckpoint(_ meta: Meta, factor: UInt64 = 1) -> Bool {
-        let logBytes = meta.logEnd - min(meta.logEnd, shared.checkpointLogEnd)
-        if logBytes > options.logSize * factor { return true }
+        if logBytes(meta) > options.logSize * factor { return true }
         return pinnedPages(meta) > pinnedMax(meta, factor: factor)
             && shared.checkpoint < meta.transaction
     }
 
+    /// Bytes of log since the checkpoint.
+    private func logBytes(_ meta: Meta) -> UInt64 {
+        meta.logEnd - min(meta.logEnd, shared.checkpointLogEnd)
+    }
+
     /// Pages that may wait for a checkpoint before one is due.
     func pinnedMax(_ meta: Meta, factor: UInt64 = 1) -> UInt64 {
-        // Of the pages in use: free pages must not make room for more of them, unless there are so many that
-        // they last for long, as after many were deleted, or moved.
+        // Free pages must not make room for more of them, unless there are so many that they last for long,
+        // as after many were deleted, or moved.
+        let spare = min(meta.takablePages / 2, Self.sparePinnedMax / UInt64(pageSize))
         let used = meta.pageCount - min(meta.pageCount, meta.freePages)
+        return max(pinnedMax(used: used, factor: factor), spare * factor)
+    }
+
+    /// The same where few pages are free.
+    func pinnedMax(used: UInt64, factor: UInt64 = 1) -> UInt64 {
         // In a small file a checkpoint is due early, so that a writer seldom has to wait for it.
         let pinnedMin: UInt64 = factor > 1 ? 12 << 20 : 4 << 20
-        let spare = min(meta.takablePages / 2, Self.sparePinnedMax / UInt64(pageSize))
-        return max(pinnedMin / UInt64(pageSize), used / 6 * factor, spare * factor)
+        return max(pinnedMin / UInt64(pageSize), used / 6 * factor)
     }
 
     /// Makes a checkpoint if one is still needed when the one under way is done. Failures show
     /// in the next commit, which finds the environment poisoned.
-    func makeCheckpointIfNeeded(factor: UInt64 = 1) throws(DatabaseError) {
+    func makeCheckpointIfNeeded(
+        factor: UInt64 = 1, _ pace: CheckpointPace = .fast
+    ) throws(DatabaseError) {
         try lockCheckpoint()
         unlockCheckpoint()
         let meta = try tipMeta()
         guard needsCheckpoint(meta, factor: factor) else { return }
-        try makeCheckpoint(holding: meta.transaction)
+        try makeCheckpoint(holding: meta.transaction, nil, pace)
     }
 
     /// Writes the next segment of the log in advance. If that fails, the commit that needs it

@@ -38,6 +38,8 @@ package final class Store: @unchecked Sendable {
     private let isOpen = Atomic<Bool>(true)
     /// Held while a checkpoint is made.
     let checkpointMutex = Mutex()
+    /// Threads that hold or wait for the checkpoint's lock, or wait for the library's threads to end.
+    let checkpointsAwaited = Atomic<Int>(0)
     /// Held while this process makes the reader table larger.
     let readersMutex = Mutex()
     /// Held by the write transaction of this process; any thread may give it back.
@@ -169,7 +171,10 @@ package final class Store: @unchecked Sendable {
         if let backgroundTasks {
             // The host let go of its environment in a call from one of these threads.
             if backgroundTasks.doAfterTask({ try? self.close() }) { return }
+            // For the one under way not to take its time.
+            checkpointsAwaited.add(1, ordering: .relaxed)
             backgroundTasks.stop()
+            checkpointsAwaited.subtract(1, ordering: .relaxed)
         }
         defer { release() }
         try closeLog()

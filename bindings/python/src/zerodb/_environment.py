@@ -104,8 +104,8 @@ def open_environment(
         any call for what another process does meanwhile (such as replaying the log), before it
         raises BusyError. 0: until that has ended.
     :param auto_compact_percent: of 100 pages of the data file, how many may be free before a
-        thread of the library moves pages from its end so that it can be cut off; 0, the
-        default: never.
+        thread of the library moves pages from its end so that it can be cut off; 0: never.
+        Default: 50.
     :param auto_compact_rate: bytes a second that this moves at most, 0 for no bound.
         Default: 16 MiB.
     :param on_event: called with a level ("information", "warning" or "error") and a message
@@ -418,8 +418,8 @@ class Environment:
         fills sparse leaves, and gives the end back to the file system. Other transactions go
         on at the same time, and content does not change.
 
-        With ``auto_compact_percent`` the library does this by itself, slowly, when more than
-        that part of the file is free.
+        The library does this by itself, slowly, when more than half of the file is free
+        (``auto_compact_percent``).
 
         :param max_pages: pages to be moved at most, and some dozens more; 0 for no bound.
         :param bytes_per_second: to be moved or read at most; 0 for no bound.
