@@ -12,7 +12,10 @@ struct DamageExpectation {
     private(set) var notice: String?
     /// Checksums were made right again: nothing is said of what an opening shows but that a verification
     /// notices whatever is not as it was.
-    let isHostile: Bool
+    private(set) var isHostile: Bool
+    /// The same, as an older version of a page is back that nothing on the way to it tells from the newer one:
+    /// transactions with the same id wrote both, one before a crash and one after it.
+    private(set) var hasTwin = false
     /// Pages of the newest state in the data file of which something that counts was changed.
     private(set) var damagedPages: Set<Int> = []
     /// Whether the newest meta record was lost, so that an opening goes back.
@@ -48,6 +51,7 @@ struct DamageExpectation {
         }
         expectPages()
         expectLog()
+        if hasTwin { isHostile = true }
     }
 
     // MARK: Meta pages
@@ -86,8 +90,21 @@ struct DamageExpectation {
         let pageSize = subject.pageSize
         for (page, used) in subject.layout.usedBytes.enumerated() where page >= 2 && used > 0 {
             let range = (page * pageSize)..<(page * pageSize + used)
-            if !files.data.agrees(with: original, range) { damagedPages.insert(page) }
+            if files.data.agrees(with: original, range) { continue }
+            damagedPages.insert(page)
+            if isTwin(page) { hasTwin = true }
         }
+    }
+
+    private func isTwin(_ page: Int) -> Bool {
+        let start = page * subject.pageSize
+        guard start + subject.pageSize <= files.data.count else { return false }
+        let tag = (start + 16)..<(start + 18)
+        guard files.data.agrees(with: subject.files.data, tag) else {
+            return false
+        }
+        let now = Array(files.data[start..<(start + subject.pageSize)])
+        return subject.versions[page]?.contains(now) ?? false
     }
 
     private mutating func expectPages() {

@@ -40,4 +40,11 @@ struct DamageCampaignTests {
         }
         if Self.isLong { print("damage, lane \(lane): \(campaign.summary)") }
     }
+
+    /// A meta page of another environment; heads that do not fit their keys; a log that goes on from a lost
+    /// state; an older page with the transaction of the newer one.
+    @Test("What the campaign found once stays found", arguments: [1446, 20215, 13971, 37552])
+    func findsAgain(_ seed: UInt64) throws {
+        try DamageCampaign(lane: Self.lanes).run(seed: seed)
+    }
 }
