@@ -153,8 +153,8 @@ struct LogReader: ~Copyable {
     mutating func findProofOfDamage() throws(DatabaseError) -> String? {
         noteTail()
         if let missingState {
-            return "the log goes on there from the state of transaction \(missingState), which no meta "
-                + "page has any more"
+            return "the log goes on there from the state of transaction \(missingState), which no "
+                + "meta page has any more"
         }
         let what =
             missingSegment.map { "the segment \(LogSegment.name(base: $0)) is missing" }

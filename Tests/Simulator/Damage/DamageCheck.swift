@@ -147,7 +147,8 @@ struct DamageCheck {
             return expectation.notice == nil ? .withoutEffect : .mendedByOpening
         }
         guard expectation.mayRefuse else {
-            throw DamageFailure("nothing that counts is damaged, but a verification finds something")
+            throw DamageFailure(
+                "nothing that counts is damaged, but a verification finds something")
         }
         return reading.hasFoundSomething ? .foundByReading : .foundByVerifying
     }
@@ -195,7 +196,8 @@ struct DamageCheck {
     /// Changes some entries here and there.
     private mutating func commit(_ environment: Environment) throws(DatabaseError) {
         var next = model
-        var transaction = try environment.beginWrite(durability: random.pick([Durability.full, .none]))
+        let durability = random.pick([Durability.full, .none])
+        var transaction = try environment.beginWrite(durability: durability)
         for (name, known) in model.databases.sorted(by: { $0.key < $1.key }) {
             guard random.chance(60) else { continue }
             var entries = known
@@ -227,8 +229,8 @@ struct DamageCheck {
             entries.delete(entry.key, entry.value)
             try transaction.deletePair(entry.key, entry.value.bytes, in: database)
         default:
-            let key =
-                type.keyWidth > 0 || random.chance(50) ? entry.key : Array("new \(random.below(50))".utf8)
+            let isOld = type.keyWidth > 0 || random.chance(50)
+            let key = isOld ? entry.key : Array("new \(random.below(50))".utf8)
             var value = entry.value
             if type.hasDuplicates {
                 value = .bytes(random.bytes(type.valueWidth > 0 ? type.valueWidth : 12))

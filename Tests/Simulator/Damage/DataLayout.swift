@@ -67,7 +67,8 @@ struct DataLayout {
             let page = leaf.start / layout.pageSize
             layout.noteNumbers(page, entry.valueOffset - leaf.start, [8, 16, 24, 32, 56], [64])
             let place = TreePlace(reader, entry.valueOffset)
-            layout.noteLink(page, entry.valueOffset - leaf.start, place.root, level: place.depth - 1)
+            layout.noteLink(
+                page, entry.valueOffset - leaf.start, place.root, level: place.depth - 1)
             named.append((String(decoding: entry.key, as: UTF8.self), place, path))
         }
         for (name, place, path) in named {
