@@ -139,9 +139,9 @@ enum MetaPages {
         return false
     }
 
-    private typealias Copies = [Result<Meta, Meta.Problem>]
+    typealias Copies = [Result<Meta, Meta.Problem>]
 
-    private static func readCopies(
+    static func readCopies(
         _ file: any StorageFile, page: Int, pageSize: Int
     ) throws(DatabaseError) -> Copies {
         var copies: Copies = []
@@ -177,7 +177,7 @@ enum MetaPages {
     }
 
     /// The page size, by the first record that is whole, wherever it may be.
-    private static func findPageSize(
+    static func findPageSize(
         _ file: any StorageFile, fileSize: UInt64
     ) throws(DatabaseError) -> Int {
         var version: UInt32?
@@ -284,7 +284,7 @@ enum MetaPages {
     /// Reads one copy of a free list.
     ///
     /// - Returns: what is wrong with it.
-    private static func loadFreeList(
+    static func loadFreeList(
         into freeList: FreeList, of loaded: Loaded, copy: Int, from file: any StorageFile
     ) throws(DatabaseError) -> String? {
         let bytes = UnsafeMutableRawBufferPointer.allocate(

@@ -11,7 +11,8 @@ extension Store {
     func makeCheckpoint(
         holding wanted: UInt64, _ wait: WriterWait? = nil
     ) throws(DatabaseError) {
-        guard !options.isReadOnly else { return }
+        // A repair writes its state itself.
+        guard !options.isReadOnly, options.root == nil else { return }
         guard shared.checkpoint < wanted else { return }
         try lockCheckpoint(wait)
         defer { unlockCheckpoint() }
