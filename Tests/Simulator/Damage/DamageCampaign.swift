@@ -23,6 +23,8 @@ final class DamageCampaign {
 
     private(set) var outcomes: [DamageOutcome: Int] = [:]
     private(set) var cases = 0
+    /// Cases that a repair has made sound.
+    private(set) var repaired = 0
     private var subject: DamageSubject?
     private var strangers: [Int: DamageSubject] = [:]
     private let watch: DamageWatch
@@ -56,6 +58,7 @@ final class DamageCampaign {
             let outcome = try check.run()
             outcomes[outcome, default: 0] += 1
             cases += 1
+            if try RepairCheck(damager, check.expectation).run() { repaired += 1 }
             if DamageSettings.seed != nil {
                 print("\(outcome.rawValue): \(Self.describe(damager))")
             }
@@ -98,7 +101,7 @@ final class DamageCampaign {
 
     var summary: String {
         let counts = DamageOutcome.allCases.map { "\(outcomes[$0] ?? 0) \($0.rawValue)" }
-        return "\(cases) cases: " + counts.joined(separator: ", ")
+        return "\(cases) cases: " + counts.joined(separator: ", ") + "; \(repaired) repaired"
     }
 }
 
