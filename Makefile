@@ -39,7 +39,7 @@ TOOL_NAMES := zerodb-check zerodb-stat
 
 .PHONY: all help lib stage install uninstall demo test test-swift test-assertions test-c test-differential \
 	test-python test-format test-tools golden format-dump differential docs \
-	crash-test stress check-exports test-tsan test-asan fuzz test-valgrind bench readpath lint lint-house lint-headers \
+	crash-test damage-test stress check-exports test-tsan test-asan fuzz test-valgrind bench readpath lint lint-house lint-headers \
 	lint-man lint-python lint-shell lint-swift format clean deps-test deps-demo
 
 all: lib $(TOOL)
@@ -247,6 +247,13 @@ crash-test: ## thousands of simulated power cuts; WORKLOADS=N for more
 		-Xswiftc -enable-testing --scratch-path .build-test --filter Simulation
 
 WORKLOADS = 2000
+
+damage-test: ## damaged environments, a hundred thousand; CASES=N for more
+	@scripts/deps.sh build
+	ZERODB_DAMAGE_CASES=$(CASES) $(SWIFT) test $(SWIFTFLAGS) -c release \
+		-Xswiftc -enable-testing --scratch-path .build-test --filter DamageCampaignTests
+
+CASES = 100000
 
 differential: stage ## five million operations compared with LMDB; OPERATIONS=N for more
 	@scripts/deps.sh differential

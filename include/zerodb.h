@@ -181,8 +181,9 @@ typedef struct zdb_val {
 /** zdb_log_fn, level: a recovery that replayed the log to its end. */
 #define ZDB_LOG_INFORMATION 1u
 /** zdb_log_fn, level: recovery cut off a record with a wrong checksum, torn in a crash or
- *  damaged since; or the library failed to recycle the log or to make its next segment in
- *  advance, and will try again. */
+ *  damaged since; a damaged copy in a meta page was written anew from the other one; or the
+ *  library failed to recycle the log or to make its next segment in advance, and will try
+ *  again. */
 #define ZDB_LOG_WARNING 2u
 /** zdb_log_fn, level: a flush failed; the environment refuses to write, see ZDB_PANIC. */
 #define ZDB_LOG_ERROR 3u

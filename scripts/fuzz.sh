@@ -50,7 +50,7 @@ parts() {
 	case $1 in
 	data | log | lock) echo Tests/Fuzz/FuzzProgram.swift Tests/Simulator/{Disk,Support}/*.swift ;;
 	calls) echo Tests/Fuzz/Calls/*.swift Tests/Simulator/Model/*.swift \
-		Tests/Simulator/Support/SeededGenerator.swift "$build/CZeroDBABI.o" ;;
+		Tests/Simulator/Support/{SeededGenerator,ChoiceSource}.swift "$build/CZeroDBABI.o" ;;
 	processes) echo Tests/Simulator/{Schedule,Disk,Support}/*.swift ;;
 	esac
 }

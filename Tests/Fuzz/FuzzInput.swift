@@ -2,7 +2,7 @@
 
 /// The bytes that libFuzzer made up, read as numbers: which changes to make, and where. Behind the end
 /// all is zero.
-struct FuzzInput {
+struct FuzzInput: ChoiceSource {
     private let bytes: UnsafeRawBufferPointer
     private var position = 0
 
@@ -20,9 +20,6 @@ struct FuzzInput {
 
     mutating func below(_ limit: Int) -> Int { limit > 256 ? word() % limit : Int(byte()) % limit }
 
-    /// Two bytes.
-    mutating func word() -> Int { Int(byte()) << 8 | Int(byte()) }
-
     mutating func number() -> UInt64 {
         var value: UInt64 = 0
         for _ in 0..<8 { value = value << 8 | UInt64(byte()) }
@@ -33,22 +30,6 @@ struct FuzzInput {
         let end = min(bytes.count, position + count)
         defer { position = end }
         return Array(bytes[position..<end])
-    }
-
-    /// A number of those that hurt most often.
-    mutating func hurtful(near value: UInt64) -> UInt64 {
-        switch byte() % 10 {
-        case 0: 0
-        case 1: UInt64.max
-        case 2: value &+ 1
-        case 3: value &- 1
-        case 4: value ^ (1 << UInt64(byte() % 64))
-        case 5: 1 << UInt64(byte() % 64)
-        case 6: UInt64(byte())
-        case 7: PageReference.numberLimit &- UInt64(byte())
-        case 8: Format.idLimit &- UInt64(byte())
-        default: number()
-        }
     }
 }
 

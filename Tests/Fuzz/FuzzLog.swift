@@ -5,7 +5,6 @@ private struct FuzzLog {
     private let fileSystem = MemoryFileSystem()
     private let image: [UInt8]
     private let meta: Meta
-    private static let capacity = 64 << 10
 
     init?() throws {
         try FuzzProgram.make(fileSystem)
@@ -25,13 +24,12 @@ private struct FuzzLog {
             try? fileSystem.remove("env/log/\(name)")
         }
         var input = FuzzInput(start, count)
-        var transaction = meta.transaction
-        var previous: UInt64 = 0
+        var log = CraftedLog(after: meta)
         var base = LogSegment.firstBase
         for _ in 0..<(1 + input.below(3)) {
-            let bytes = segment(&input, base: base, &transaction, &previous)
+            let bytes = log.segment(&input, base: base)
             fileSystem.setContents("env/log/\(LogSegment.name(base: base))", MemoryContents(bytes))
-            base &+= UInt64(input.byte() % 8 == 0 ? input.word() * 8 : Self.capacity)
+            base &+= UInt64(input.byte() % 8 == 0 ? input.word() * 8 : CraftedLog.capacity)
         }
         for _ in 0..<2 {
             guard
@@ -42,97 +40,6 @@ private struct FuzzLog {
             check(problems == 0, "a replay has damaged the data: \(problems ?? 0) problems")
             FuzzProgram.use(environment, &input)
             check((try? environment.close()) != nil, "an environment does not close")
-        }
-    }
-
-    private func segment(
-        _ input: inout FuzzInput, base: UInt64, _ transaction: inout UInt64,
-        _ previous: inout UInt64
-    ) -> [UInt8] {
-        var bytes = [UInt8](repeating: 0, count: LogSegmentHeader.size + Self.capacity)
-        var capacity = UInt64(Self.capacity)
-        if input.byte() % 32 == 0 { capacity = input.hurtful(near: capacity) }
-        bytes.withUnsafeMutableBytes { memory in
-            guard let start = memory.baseAddress else { return }
-            LogSegmentHeader(
-                environmentID: meta.environmentID, base: base, capacity: capacity
-            ).store(to: start)
-            var offset = 0
-            for _ in 0..<(1 + input.below(6)) where offset < Self.capacity - 4096 {
-                offset += record(
-                    &input, start + LogSegmentHeader.size + offset, base + UInt64(offset),
-                    &transaction, &previous)
-            }
-            // Some of it is damaged.
-            for _ in 0..<(input.byte() % 4 == 0 ? input.below(4) : 0) {
-                memory[LogSegmentHeader.size + input.below(Self.capacity)] ^= input.byte()
-            }
-        }
-        return bytes
-    }
-
-    private func record(
-        _ input: inout FuzzInput, _ start: UnsafeMutableRawPointer, _ position: UInt64,
-        _ transaction: inout UInt64, _ previous: inout UInt64
-    ) -> Int {
-        var body: [UInt8] = []
-        if input.byte() % 2 == 0 {
-            body = input.run(input.below(120))
-        } else {
-            for _ in 0..<(1 + input.below(8)) { operation(&input, &body) }
-        }
-        while body.count % 8 != 0 { body.append(0) }
-        for (index, byte) in body.enumerated() {
-            start.storeBytes(of: byte, toByteOffset: LogRecord.headerSize + index, as: UInt8.self)
-        }
-        let length = LogRecord.headerSize + body.count
-        let isEnd = input.byte() % 16 == 0
-        var record = LogRecord(
-            kind: isEnd ? .endOfSegment : .transaction, length: UInt64(length), position: position,
-            previous: previous, transaction: transaction + 1, wallClock: 0, flushed: position,
-            digest: ContentDigest())
-        if input.byte() % 16 == 0 {
-            switch input.below(4) {
-            case 0: record.transaction = input.hurtful(near: transaction)
-            case 1: record.previous = input.number()
-            case 2: record.flushed = input.hurtful(near: position)
-            default: record.position = input.hurtful(near: position)
-            }
-        }
-        previous = record.store(to: start, seed: meta.checksumSeed)
-        if !isEnd { transaction = record.transaction & (Format.idLimit - 1) }
-        if input.byte() % 16 == 0 {
-            start.storeLittleEndian(input.hurtful(near: UInt64(length)), at: 16)
-        }
-        return input.byte() % 16 == 0 ? length + 8 : length
-    }
-
-    /// Appends an operation that has a shape, at least.
-    private func operation(_ input: inout FuzzInput, _ body: inout [UInt8]) {
-        let code = 1 + input.byte() % 9
-        body += [code, input.byte() % 4]
-        func run(_ count: Int) {
-            body.append(UInt8(count & 0x7f) | (count > 127 ? 0x80 : 0))
-            if count > 127 { body.append(UInt8(count >> 7)) }
-            for _ in 0..<count { body.append(input.byte()) }
-        }
-        switch code {
-        case LogOperation.put, LogOperation.deletePair:
-            run(input.below(12))
-            run(input.below(input.byte() % 8 == 0 ? 3000 : 40))
-        case LogOperation.delete, LogOperation.rename: run(input.below(12))
-        case LogOperation.name:
-            let names = ["plain", "several", "sized", "counted", "new", "other", ""]
-            let name = Array(names[input.below(names.count)].utf8)
-            body.append(UInt8(name.count))
-            body += name
-        case LogOperation.create: body += [input.byte() & 0x7f]
-        case LogOperation.deleteRange:
-            let ends = input.byte() % 4
-            body.append(ends)
-            if ends & 1 != 0 { run(input.below(12)) }
-            if ends & 2 != 0 { run(input.below(12)) }
-        default: break
         }
     }
 }

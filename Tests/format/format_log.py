@@ -262,6 +262,11 @@ def read_log(meta: Meta, files: Mapping[int, bytes]) -> list[LogRecord]:
             record = segment.record(position, meta.seed)
             if record is None or record.previous != previous:
                 break
+            require(
+                record.transaction <= transaction + 1,
+                f"the log is damaged at {position}: it goes on from the state of transaction "
+                f"{record.transaction - 1}, which is lost",
+            )
             if record.transaction != transaction + 1:
                 break
         if record is None or record.kind == END_OF_SEGMENT:

@@ -291,7 +291,7 @@ class Meta:
 def newest_meta(data: bytes) -> Meta:
     """The state that a file is in: the newest record, if both meta pages are usable."""
     page_size = find_page_size(data)
-    records: list[Meta] = []
+    pages: list[list[Meta]] = []
     for number in range(META_PAGES):
         usable: list[Meta] = []
         problems: list[str] = []
@@ -306,7 +306,10 @@ def newest_meta(data: bytes) -> Meta:
             except FormatError as error:
                 problems.append(str(error))
         require(bool(usable), f"meta page {number}: both copies are damaged: {problems}")
-        records += usable
+        pages.append(usable)
+    common = set.intersection(*({record.environment_id for record in page} for page in pages))
+    require(len(common) == 1, "the meta pages are of two environments")
+    records = [record for page in pages for record in page if record.environment_id in common]
     newest = max(records, key=lambda record: record.transaction)
     in_use = newest.page_count * page_size
     require(in_use <= len(data), f"the file has {len(data)} bytes, {in_use} are in use")

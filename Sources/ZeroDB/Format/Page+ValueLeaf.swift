@@ -156,7 +156,21 @@ extension Page {
             guard length <= Format.keySizeMax(pageSize: size),
                 length == 0 ? offset == 0 : offset >= heapStart && offset + length <= size
             else { return "value \(index) reaches beyond the heap" }
+            guard Self.head(slot) == headOfValue(offset, length) else {
+                return "the head of value \(index) is of another one"
+            }
         }
         return nil
+    }
+
+    /// The first four bytes of the key of a value in the heap, as a number.
+    private func headOfValue(_ offset: Int, _ length: Int) -> UInt32 {
+        guard layout.contains(.reversed) else { return Self.head(of: base + offset, count: length) }
+        var head: UInt32 = 0
+        for index in 0..<min(4, length) {
+            let byte: UInt8 = base.littleEndian(offset + length - 1 - index)
+            head |= UInt32(byte) << UInt32(24 - 8 * index)
+        }
+        return head
     }
 }

@@ -284,6 +284,10 @@ struct Page {
             guard prefixLength + suffix <= keySizeMax else {
                 return "key \(index) has \(prefixLength + suffix) bytes"
             }
+            // Searches compare heads, and would not find what has another one.
+            guard suffix >= 4 || Self.head(slot) << UInt32(8 * suffix) == 0 else {
+                return "the head of key \(index) goes on behind its end"
+            }
             if isLeaf {
                 guard Self.offset(slot) >= heapStart, let value = value(index) else {
                     return "entry \(index) reaches beyond the heap"

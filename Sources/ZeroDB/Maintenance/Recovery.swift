@@ -11,7 +11,7 @@ public struct RecoveryReport: Sendable, Equatable {
 /// Replaying the log after the newest meta page. Only the first opener does, alone.
 enum Recovery {
     /// Dirty pages after which a replay writes what it has: 256 MiB of 4 KiB pages.
-    private static let replayBytesMax = 256 << 20
+    static let replayBytesMax = 256 << 20
 
     /// Replays the log.
     ///
@@ -86,9 +86,11 @@ enum Recovery {
 
 /// Log records being applied in one write transaction: many records together, as only the state
 /// after the last counts.
-private struct Replay {
+struct Replay {
     private let store: Store
     private let claim: TransactionClaim
+    /// What may be passed over, in a repair.
+    var leniency: ReplayLeniency?
     /// Where the log goes on after the records applied.
     var end: (position: UInt64, checksum: UInt64, segment: UInt64) = (0, 0, 0)
     private var last = LogRecord(
@@ -133,7 +135,8 @@ private struct Replay {
             do throws(DatabaseError) {
                 try apply(operation, operations)
             } catch {
-                throw inLog(error)
+                guard let leniency, Self.isMisuse(error) else { throw inLog(error) }
+                leniency.skip(record.transaction, error)
             }
         }
         try checkDigest()
@@ -164,6 +167,10 @@ private struct Replay {
             parts[handle] = now
         }
         guard digest == last.digest || !store.options.comparesDigests else {
+            if let leniency {
+                if !leniency.isLossy { leniency.noteDifference(last.transaction) }
+                return
+            }
             throw DatabaseError(
                 .corrupted,
                 "the log record of transaction \(last.transaction) at position \(last.position) leads to "
@@ -176,10 +183,14 @@ private struct Replay {
     /// What an operation's failure says about the log: what no program's call could have done was not
     /// written by one.
     private func inLog(_ error: DatabaseError) -> DatabaseError {
-        let isMisuse: [DatabaseError.Code] = [
+        Self.isMisuse(error) ? malformed(": \(error.message)") : error
+    }
+
+    private static func isMisuse(_ error: DatabaseError) -> Bool {
+        let codes: [DatabaseError.Code] = [
             .badArgument, .badValueSize, .badDatabase, .incompatible, .notFound, .keyExists,
         ]
-        return isMisuse.contains(error.code) ? malformed(": \(error.message)") : error
+        return codes.contains(error.code)
     }
 
     private mutating func apply(

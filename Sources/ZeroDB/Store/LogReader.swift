@@ -16,6 +16,8 @@ struct LogReader: ~Copyable {
     private var transaction: UInt64
     /// The base of a segment in which the log would go on, if it was there.
     private var missingSegment: UInt64?
+    /// The transaction that the log goes on from where it should go on from an earlier one.
+    private var missingState: UInt64?
 
     /// - Parameter meta: the state to begin after.
     init(
@@ -115,9 +117,13 @@ struct LogReader: ~Copyable {
             let rest = UnsafeRawBufferPointer(
                 rebasing: bytes[Int(position - segment.base)...])
             guard let record = LogRecord(rest, position: position, seed: meta.checksumSeed),
-                record.previous == previous, record.transaction == transaction + 1,
+                record.previous == previous, record.transaction > transaction,
                 record.transaction < Format.idLimit, record.end < Format.idLimit
             else { return nil }
+            guard record.transaction == transaction + 1 else {
+                missingState = record.transaction - 1
+                return nil
+            }
             if record.kind == .endOfSegment {
                 guard try enter(base: segment.end) else { return nil }
                 previous = record.checksum
@@ -136,6 +142,9 @@ struct LogReader: ~Copyable {
     /// Looks behind the end for what proves it to be damage: that what does not count there was known
     /// to be on disk once.
     ///
+    /// A record that follows the one before it, but not its transaction, was written when a checkpoint
+    /// had replaced the records of those between.
+    ///
     /// A record written later says so; and a segment behind the next is only made when all before it
     /// is on disk. (The next one itself may be there too soon: a writer died between making it and
     /// writing to it, and the record of another fitted where that one's did not.)
@@ -143,6 +152,10 @@ struct LogReader: ~Copyable {
     /// - Returns: what is wrong and how it is known, in words; nil if the log may have ended here.
     mutating func findProofOfDamage() throws(DatabaseError) -> String? {
         noteTail()
+        if let missingState {
+            return "the log goes on there from the state of transaction \(missingState), which no "
+                + "meta page has any more"
+        }
         let what =
             missingSegment.map { "the segment \(LogSegment.name(base: $0)) is missing" }
             ?? "the record there does not check"

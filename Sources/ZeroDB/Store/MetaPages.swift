@@ -43,31 +43,28 @@ enum MetaPages {
 
     private static func loadOnce(from file: any StorageFile) throws(DatabaseError) -> Loaded {
         let pageSize = try findPageSize(file, fileSize: try file.size())
-        var newest: Meta?
-        var page: UInt64 = 0
+        var usable: [[Meta]] = []
         for number in 0..<Int(Format.metaPageCount) {
             let copies = try readCopies(file, page: number, pageSize: pageSize)
-            for case .success(let meta) in copies
-            where Int(meta.pageSize) == pageSize
-                && meta.transaction >= newest?.transaction ?? 0
-            {
-                newest = meta
-                page = UInt64(number)
-            }
-            let isUsable = copies.contains { copy in
-                if case .success(let meta) = copy { return Int(meta.pageSize) == pageSize }
-                return false
-            }
-            guard isUsable else {
+            let found = copies.compactMap { try? $0.get() }.filter { $0.pageSize == pageSize }
+            guard !found.isEmpty else {
                 throw DatabaseError(
                     .corrupted, page: UInt64(number),
                     "corrupted page \(number) (meta) at byte \(number * pageSize) of "
                         + "\(file.name): both copies of its record are damaged "
                         + "(\(describe(copies))); run zerodb-check")
             }
+            usable.append(found)
         }
-        guard let newest else {
-            throw DatabaseError(.invalidFile, "\(file.name) is not a ZeroDB data file")
+        let identity = try environmentID(usable, file)
+        var newest = Meta()
+        var page: UInt64 = 0
+        for (number, copies) in usable.enumerated() {
+            for meta in copies
+            where meta.environmentID == identity && meta.transaction >= newest.transaction {
+                newest = meta
+                page = UInt64(number)
+            }
         }
         // After the meta pages: a commit meanwhile makes the file longer first.
         let size = try file.size()
@@ -81,15 +78,38 @@ enum MetaPages {
         return Loaded(meta: newest, page: page)
     }
 
+    /// The one environment that both meta pages have a record of. A page of another one may have come to
+    /// the place of the newest state's.
+    private static func environmentID(
+        _ usable: [[Meta]], _ file: any StorageFile
+    ) throws(DatabaseError) -> (UInt64, UInt64) {
+        var common: [(UInt64, UInt64)] = []
+        for meta in usable.first ?? []
+        where usable.allSatisfy({ $0.contains { $0.environmentID == meta.environmentID } }) {
+            let isKnown = common.contains { $0 == meta.environmentID }
+            if !isKnown { common.append(meta.environmentID) }
+        }
+        guard let identity = common.first, common.count == 1 else {
+            throw DatabaseError(
+                .corrupted, page: 0,
+                "corrupted pages 0 and 1 (meta) of \(file.name): their records are of two "
+                    + "environments; run zerodb-check")
+        }
+        return identity
+    }
+
     /// The records in the meta pages that cannot be read, with what is wrong: each has a copy that
     /// serves, or the environment would not be open.
     static func damagedCopies(
         in file: any StorageFile, pageSize: Int
     ) throws(DatabaseError) -> [(page: UInt64, problem: String)] {
         var damaged: [(page: UInt64, problem: String)] = []
+        let identity = try load(from: file).meta.environmentID
         for page in 0..<Int(Format.metaPageCount) {
             let copies = try rereading { () throws(DatabaseError) in
-                try readCopies(file, page: page, pageSize: pageSize)
+                try readCopies(file, page: page, pageSize: pageSize).map {
+                    confirmed($0, of: identity)
+                }
             } until: {
                 $0.allSatisfy(isSuccess)
             }
@@ -106,14 +126,22 @@ enum MetaPages {
         return damaged
     }
 
+    /// A record, if it is one of an environment.
+    private static func confirmed(
+        _ copy: Result<Meta, Meta.Problem>, of identity: (UInt64, UInt64)
+    ) -> Result<Meta, Meta.Problem> {
+        guard case .success(let meta) = copy, meta.environmentID != identity else { return copy }
+        return .failure(.damaged("it is of another environment"))
+    }
+
     private static func isSuccess(_ copy: Result<Meta, Meta.Problem>) -> Bool {
         if case .success = copy { return true }
         return false
     }
 
-    private typealias Copies = [Result<Meta, Meta.Problem>]
+    typealias Copies = [Result<Meta, Meta.Problem>]
 
-    private static func readCopies(
+    static func readCopies(
         _ file: any StorageFile, page: Int, pageSize: Int
     ) throws(DatabaseError) -> Copies {
         var copies: Copies = []
@@ -149,7 +177,7 @@ enum MetaPages {
     }
 
     /// The page size, by the first record that is whole, wherever it may be.
-    private static func findPageSize(
+    static func findPageSize(
         _ file: any StorageFile, fileSize: UInt64
     ) throws(DatabaseError) -> Int {
         var version: UInt32?
@@ -256,7 +284,7 @@ enum MetaPages {
     /// Reads one copy of a free list.
     ///
     /// - Returns: what is wrong with it.
-    private static func loadFreeList(
+    static func loadFreeList(
         into freeList: FreeList, of loaded: Loaded, copy: Int, from file: any StorageFile
     ) throws(DatabaseError) -> String? {
         let bytes = UnsafeMutableRawBufferPointer.allocate(

@@ -23,7 +23,8 @@ extension Store {
     func makeCheckpoint(
         holding wanted: UInt64, _ wait: WriterWait? = nil, _ pace: CheckpointPace = .fast
     ) throws(DatabaseError) {
-        guard !options.isReadOnly else { return }
+        // A repair writes its state itself.
+        guard !options.isReadOnly, options.root == nil else { return }
         guard shared.checkpoint < wanted else { return }
         try lockCheckpoint(wait)
         defer { unlockCheckpoint() }
@@ -139,9 +140,22 @@ extension Store {
         let freeList = FreeList.allocate()
         defer { freeList.deallocate() }
         try MetaPages.loadFreeList(into: freeList, of: loaded, from: dataFile)
+        try reportDamagedCopies(in: loaded.page)
         try dataFile.sync()
         try MetaPages.write(loaded.meta, freeList, page: loaded.page, to: dataFile)
         try dataFile.sync()
+    }
+
+    /// Tells of what is about to be overwritten, and which no verification finds then. No power cut leaves
+    /// a copy that does not check in the newest meta page.
+    private func reportDamagedCopies(in page: UInt64) throws(DatabaseError) {
+        guard options.onEvent != nil else { return }
+        let damaged =
+            try MetaPages.damagedCopies(in: dataFile, pageSize: pageSize)
+            + MetaPages.damagedFreeLists(in: dataFile)
+        for (place, problem) in damaged where place == page {
+            report(.warning, "\(problem); it is written anew from the other copy")
+        }
     }
 
     /// Waits for a checkpoint of another process, if the commit to come needs one itself: once it is the

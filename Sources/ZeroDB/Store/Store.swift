@@ -130,7 +130,8 @@ package final class Store: @unchecked Sendable {
                 UInt64(parts.mapLength / pageSize),
                 max(options.maxSize / UInt64(pageSize), parts.meta.pageCount)),
             pagesInFile: parts.meta.pageCount)
-        guard !options.isReadOnly else { return }
+        // A repair leaves what is there as it is, until it has come to its end.
+        guard !options.isReadOnly, options.root == nil else { return }
         do throws(DatabaseError) {
             try confirmRoot()
             if isFirst { try log.removeLeftovers(parts.meta) }

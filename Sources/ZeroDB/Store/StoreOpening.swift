@@ -59,6 +59,10 @@ struct StoreOpening {
             try openData(directory, .readOnly).close()
         }
         let isFirst = try openLockFile(directory, creates: creates)
+        guard isFirst || options.root == nil else {
+            throw DatabaseError(
+                .busy, "programs have the environment at \(path) open; close it there first")
+        }
         if isFirst, creates, try !dataFileExists(directory) {
             try MetaPages.create(
                 Self.dataName, in: directory, pageSize: options.pageSize, mode: options.fileMode)
@@ -73,13 +77,18 @@ struct StoreOpening {
         if isFirst { try giveLockFileAccess(like: file, directory) }
         let identity = try file.identity()
         try register(identity)
-        let loaded = try MetaPages.load(from: file)
+        let loaded: MetaPages.Loaded
+        if let root = options.root {
+            loaded = try root(file, directory)
+        } else {
+            loaded = try MetaPages.load(from: file)
+        }
         let meta = loaded.meta
         if !options.isReadOnly { try checkWritable(meta.features) }
         let freeList = FreeList.allocate()
         defer { freeList.deallocate() }
         // Only the first to open needs it. For others the page may be changing.
-        if isFirst || lockFile == nil {
+        if isFirst || lockFile == nil, options.root == nil {
             try MetaPages.loadFreeList(into: freeList, of: loaded, from: file)
         }
         let (mapped, mapLength) = try mapData(file, meta: meta)
@@ -229,10 +238,12 @@ struct StoreOpening {
             // for a file of another user's.
             return try openLock(directory, create: false)
         } catch {
-            guard error.systemError == ENOENT, creates || options.isReadOnly else { throw error }
+            guard error.systemError == ENOENT,
+                creates || options.isReadOnly || options.root != nil
+            else { throw error }
         }
         // Nothing is left in a directory whose data file is something else.
-        if try dataFileExists(directory) {
+        if options.root == nil, try dataFileExists(directory) {
             let data = try openData(directory, .readOnly)
             defer { data.close() }
             _ = try MetaPages.load(from: data)

@@ -23,6 +23,8 @@ struct CheckCommand: ParsableCommand {
     @Flag(name: .shortAndLong, help: "Print nothing; the exit status tells.")
     var quiet = false
 
+    @OptionGroup(title: "Repair") var repair: RepairArguments
+
     private struct Problem: Encodable {
         var page: UInt64?
         var message: String
@@ -45,7 +47,10 @@ struct CheckCommand: ParsableCommand {
     /// Problems that are listed; the others are only counted.
     private static let listedMax = 1000
 
+    func validate() throws { try repair.check() }
+
     func run() throws {
+        if repair.fix { throw try repair.run(arguments, quiet: quiet) }
         var result = Result(environment: arguments.environment, state: "unchecked")
         var status = ExitStatus.success
         do throws(DatabaseError) {

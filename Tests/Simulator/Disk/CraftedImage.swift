@@ -23,11 +23,13 @@ final class CraftedImage {
         }
     }
 
-    /// - Parameter file: a sound data file with pages of 4096 bytes.
+    /// - Parameter file: a data file whose meta pages have sound records at their beginnings.
     init?(_ file: MemoryContents) {
         guard file.count >= 2 * Format.pageSizeMin,
-            let first = try? Meta(at: file.base, page: 0), first.pageSize == 4096,
-            let second = try? Meta(at: file.base + 4096, page: 1)
+            let first = try? Meta(at: file.base, page: 0),
+            file.count >= 2 * Int(first.pageSize),
+            let second = try? Meta(at: file.base + Int(first.pageSize), page: 1),
+            second.pageSize == first.pageSize
         else { return nil }
         self.file = file
         metaPage = first.transaction > second.transaction ? 0 : 1
