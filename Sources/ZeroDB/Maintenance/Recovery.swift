@@ -11,7 +11,7 @@ public struct RecoveryReport: Sendable, Equatable {
 /// Replaying the log after the newest meta page. Only the first opener does, alone.
 enum Recovery {
     /// Dirty pages after which a replay writes what it has: 256 MiB of 4 KiB pages.
-    private static let replayBytesMax = 256 << 20
+    static let replayBytesMax = 256 << 20
 
     /// Replays the log.
     ///
@@ -86,7 +86,7 @@ enum Recovery {
 
 /// Log records being applied in one write transaction: many records together, as only the state
 /// after the last counts.
-private struct Replay {
+struct Replay {
     private let store: Store
     private let claim: TransactionClaim
     /// Where the log goes on after the records applied.

@@ -111,9 +111,9 @@ enum MetaPages {
         return false
     }
 
-    private typealias Copies = [Result<Meta, Meta.Problem>]
+    typealias Copies = [Result<Meta, Meta.Problem>]
 
-    private static func readCopies(
+    static func readCopies(
         _ file: any StorageFile, page: Int, pageSize: Int
     ) throws(DatabaseError) -> Copies {
         var copies: Copies = []
@@ -149,7 +149,7 @@ enum MetaPages {
     }
 
     /// The page size, by the first record that is whole, wherever it may be.
-    private static func findPageSize(
+    static func findPageSize(
         _ file: any StorageFile, fileSize: UInt64
     ) throws(DatabaseError) -> Int {
         var version: UInt32?
@@ -186,7 +186,7 @@ enum MetaPages {
             "\(file.name) (\(fileSize) bytes) is not a ZeroDB data file: it has no meta page")
     }
 
-    private static func describe(_ copies: Copies) -> String {
+    static func describe(_ copies: Copies) -> String {
         copies.map { copy in
             switch copy {
             case .success(let meta): "page size \(meta.pageSize)"
