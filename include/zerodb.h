@@ -178,14 +178,16 @@ typedef struct zdb_val {
 #define ZDB_THREADS_DEFAULT 0u /**< two threads of the library's, started when needed */
 #define ZDB_THREADS_NONE 1u    /**< commits do, for programs that forbid library threads */
 
-/** zdb_log_fn, level: a recovery that replayed the log to its end. */
+/** zdb_log_fn, level: a recovery that replayed the log to its end; the state that recovery mode
+ *  shows. */
 #define ZDB_LOG_INFORMATION 1u
 /** zdb_log_fn, level: recovery cut off a record with a wrong checksum, torn in a crash or
  *  damaged since; a damaged copy in a meta page was written anew from the other one; or the
  *  library failed to recycle the log or to make its next segment in advance, and will try
- *  again. */
+ *  again. In recovery mode: keys that are passed over. */
 #define ZDB_LOG_WARNING 2u
-/** zdb_log_fn, level: a flush failed; the environment refuses to write, see ZDB_PANIC. */
+/** zdb_log_fn, level: a flush failed; the environment refuses to write, see ZDB_PANIC. In recovery
+ *  mode: transactions that are not shown. */
 #define ZDB_LOG_ERROR 3u
 
 /** Called for what the library does by itself: recovery, failures of background work. It may be
@@ -227,7 +229,22 @@ typedef struct zdb_env_options {
                                   a thread of the library moves pages from its end, as
                                   zdb_env_compact() does, so that it can be cut off; files of up to
                                   4 MiB are left alone. Default 50; 0: never; at most 99 */
+    uint32_t recovery;       /**< 1: open what can be read of a damaged environment, for reading
+                                  only, see "Recovery mode" below. Default 0 */
+    uint64_t recovery_root;  /**< with recovery: the transaction whose state is shown, one that a
+                                  meta record has or that the log leads to (zerodb-check
+                                  --list-roots lists them). Default 0: the newest */
 } zdb_env_options;
+
+/* Recovery mode. With zdb_env_options.recovery set, zdb_env_open() opens for reading what is left of a
+ * damaged environment. It writes nothing, and needs no lock.zdb unless other programs have the environment
+ * open; where none have, none can open it for writing meanwhile (they get ZDB_BUSY). A meta page that is
+ * lost, free space and a damaged log are no obstacles: the log is replayed in memory, as far as that goes.
+ * Cursors (and what lists databases) pass over pages that cannot be read, with all that hangs below them.
+ * zdb_get() and an exact search return ZDB_CORRUPTED, with the page, for a key that may be below such a
+ * page, as do counts of ranges. Statistics are those of the records, lost entries included. zdb_log_fn is
+ * told the state that is shown, the transactions that are not, and once for each page the database and the
+ * keys that are passed over. Writing returns ZDB_READ_ONLY. */
 
 /** Fills the first `struct_size` bytes of *options with the defaults named above and that size:
  *  what zdb_env_options_init() calls. For bindings.
@@ -246,7 +263,7 @@ static inline int zdb_env_options_init(zdb_env_options *options) {
  *  @param options  NULL for all defaults.
  *  @param env      receives the handle; set to NULL on failure.
  *  @return ZDB_OK; ZDB_BAD_ARGUMENT; ZDB_INVALID, ZDB_VERSION_MISMATCH, ZDB_CORRUPTED for what
- *  is in the files; ZDB_RECOVERY_NEEDED; ZDB_BUSY if this process has it open already, if another has
+ *  is in the files; ZDB_RECOVERY_NEEDED; ZDB_NOT_FOUND if there is no state of recovery_root; ZDB_BUSY if this process has it open already, if another has
  *  it open through other files or another directory, or if one that replays the log or closes the
  *  environment has not finished after writer_wait_ms;
  *  ZDB_READERS_FULL if 1024 processes have; ZDB_PANIC if the checkpoint after a replay fails;

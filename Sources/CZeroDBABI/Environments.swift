@@ -30,7 +30,8 @@ public func zdb_env_options_init_size(
         log_size: defaults.logSize, threads: ZDB_THREADS_DEFAULT,
         writer_wait_ms: defaults.writerWaitMilliseconds,
         log: nil, log_context: nil, auto_compact_rate: defaults.autoCompactRate,
-        auto_compact_percent: defaults.autoCompactPercent)
+        auto_compact_percent: defaults.autoCompactPercent, recovery: 0,
+        recovery_root: defaults.recoveryRoot)
     return ZDB_OK
 }
 
@@ -86,6 +87,13 @@ private func engineOptions(
     result.writerWaitMilliseconds = options.writer_wait_ms
     result.autoCompactRate = options.auto_compact_rate
     result.autoCompactPercent = options.auto_compact_percent
+    guard options.recovery <= 1 else {
+        throw DatabaseError(
+            .badArgument,
+            "zdb_env_open: options->recovery is \(options.recovery); it must be 0 or 1")
+    }
+    result.recovery = options.recovery == 1
+    result.recoveryRoot = options.recovery_root
     result.usesThread = options.threads == ZDB_THREADS_DEFAULT
     if options.file_mode != 0 { result.fileMode = options.file_mode }
     return result

@@ -30,6 +30,8 @@ static void initialised_options_hold_the_defaults(void) {
     CHECK_NUMBER(options.writer_wait_ms, 0);
     CHECK_NUMBER(options.auto_compact_percent, 50);
     CHECK_NUMBER(options.auto_compact_rate, 16 * MIB);
+    CHECK_NUMBER(options.recovery, 0);
+    CHECK_NUMBER(options.recovery_root, 0);
     CHECK(options.log == NULL && options.log_context == NULL);
 }
 

@@ -48,6 +48,7 @@ public final class Environment: Sendable {
         path: PathBytes, options: EnvironmentOptions, fileSystem: any FileSystem
     ) throws(DatabaseError) {
         try options.validate()
+        let options = options.resolved()
         let error = zp_watch_forks()
         guard error == 0 else { throw DatabaseError(systemError: error, "watch for forks") }
         Transactions.prepare()
@@ -56,7 +57,7 @@ public final class Environment: Sendable {
             store.compactInBackground = Compaction.inBackground(store)
         }
         do throws(DatabaseError) {
-            recoveryReport = store.isFirst ? try Recovery.run(store) : RecoveryReport()
+            recoveryReport = try Self.recover(store)
             if !store.isFirst { Healing.run(store) }
             try store.start()
         } catch {
@@ -64,6 +65,11 @@ public final class Environment: Sendable {
             throw error
         }
         self.store = store
+    }
+
+    private static func recover(_ store: Store) throws(DatabaseError) -> RecoveryReport {
+        if store.options.recovery { return try Recovery.runInMemory(store) }
+        return store.isFirst ? try Recovery.run(store) : RecoveryReport()
     }
 
     // MARK: Close

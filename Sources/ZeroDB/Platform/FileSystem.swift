@@ -154,6 +154,13 @@ protocol StorageFile: AnyObject, Sendable {
 
     func unmap(_ address: UnsafeMutableRawPointer, length: Int)
 
+    /// Puts memory of this process's own, zeros to read and write, in the place of a part of a map.
+    ///
+    /// - Returns: false if the map is not this process's alone.
+    /// - Throws: a system error.
+    func replace(_ map: UnsafeMutableRawPointer, from start: Int, length: Int)
+        throws(DatabaseError) -> Bool
+
     /// Takes whole memory pages of a map out of this process's memory. What is in them stays in the file.
     func evict(_ address: UnsafeMutableRawPointer, length: Int)
 
@@ -238,6 +245,10 @@ extension StorageFile {
     }
 
     func takeAccess(of other: any StorageFile) throws(DatabaseError) {}
+
+    func replace(
+        _ map: UnsafeMutableRawPointer, from start: Int, length: Int
+    ) throws(DatabaseError) -> Bool { false }
 
     func evict(_ address: UnsafeMutableRawPointer, length: Int) {}
 

@@ -465,6 +465,20 @@ final class PosixFile: StorageFile {
         munmap(address, length)
     }
 
+    func replace(
+        _ map: UnsafeMutableRawPointer, from start: Int, length: Int
+    ) throws(DatabaseError) -> Bool {
+        guard start < length else { return true }
+        let address = mmap(
+            map + start, length - start, PROT_READ | PROT_WRITE,
+            MAP_PRIVATE | MAP_FIXED | Int32(MAP_ANONYMOUS) | Int32(MAP_NORESERVE), -1, 0)
+        guard address != MAP_FAILED else {
+            throw DatabaseError(
+                systemError: errno, "put memory in the place of a part of the map of \(name)")
+        }
+        return true
+    }
+
     func evict(_ address: UnsafeMutableRawPointer, length: Int) {
         madvise(address, length, Int32(MADV_DONTNEED))
     }

@@ -43,6 +43,19 @@ public struct EnvironmentOptions: Sendable {
     /// Bytes a second that this moves at most; 0 for no bound.
     public var autoCompactRate: UInt64 = 16 << 20
 
+    /// Open what can be read of a damaged environment, for reading only; nothing is written, and no
+    /// `lock.zdb` is needed or made. Either meta page will do, free space is not looked at, and the log is
+    /// replayed in memory, as far as that goes. Cursors pass over pages that cannot be read, with all that
+    /// hangs below them; what they pass over is told to `onEvent`, as is every other liberty taken. A get
+    /// of a key that may be below such a page throws `corrupted`.
+    ///
+    /// Programs that have the environment open are joined as any reader joins them. Where there are none,
+    /// none can open it for writing meanwhile.
+    public var recovery = false
+    /// With `recovery`: the transaction whose state is shown, one that a meta record has or that the log
+    /// leads to; 0 for the newest. See ``Environment/roots(path:)``.
+    public var recoveryRoot: UInt64 = 0
+
     /// Called for what the library does by itself: recovery, failures of background work. From
     /// any thread, the library's own included; must not call back into the environment.
     public var onEvent: (@Sendable (Event) -> Void)?
@@ -57,6 +70,8 @@ public struct EnvironmentOptions: Sendable {
         (@Sendable (any StorageFile, any StorageDirectory) throws(DatabaseError) -> MetaPages.Loaded)?
     /// Whether recovery compares the digests in the log. Tests of made-up records do without.
     var comparesDigests = true
+    /// Whether recovery mode replays the log in memory. A salvage applies it elsewhere.
+    var replaysInMemory = true
 
     /// The defaults, which suit most programs.
     public init() {}
@@ -97,12 +112,30 @@ public struct EnvironmentOptions: Sendable {
                 .badArgument,
                 "auto_compact_percent is \(autoCompactPercent); it must be at most 99")
         }
+        guard recovery || recoveryRoot == 0 else {
+            throw DatabaseError(
+                .badArgument, "recovery_root is \(recoveryRoot) without recovery")
+        }
         guard fileMode & ~0o666 == 0, fileMode & 0o600 == 0o600 else {
             throw DatabaseError(
                 .badArgument,
                 "file_mode is 0\(String(fileMode, radix: 8)); it must give the owner read and "
                     + "write and may give others no more than that")
         }
+    }
+
+    /// With what recovery mode implies.
+    func resolved() -> EnvironmentOptions {
+        guard recovery else { return self }
+        var options = self
+        options.isReadOnly = true
+        options.createsIfMissing = false
+        options.usesThread = false
+        options.autoCompactPercent = 0
+        // A file without a name would be made in the directory.
+        options.maxTransactionMemory = 0
+        if checksumMode == .none { options.checksumMode = .fast }
+        return options
     }
 
     package var writerWait: WriterWait {

@@ -2,13 +2,15 @@
 public struct Event: Sendable {
     /// How much it matters.
     public enum Level: UInt32, Sendable {
-        /// A recovery that replayed the log to its end.
+        /// A recovery that replayed the log to its end; what recovery mode shows.
         case information = 1
         /// Recovery cut off a record that does not check, torn in a crash or damaged since; a damaged copy
         /// in a meta page was written anew from the other one; or the library failed to recycle the log
-        /// or to make its next segment in advance, and will try again.
+        /// or to make its next segment in advance, and will try again. In recovery mode, a part of a
+        /// database that is passed over.
         case warning = 2
-        /// A flush failed; the environment refuses to write, as ``DatabaseError/Code/panic`` says.
+        /// A flush failed; the environment refuses to write, as ``DatabaseError/Code/panic`` says. In
+        /// recovery mode, transactions that are not shown.
         case error = 3
     }
 
@@ -16,4 +18,36 @@ public struct Event: Sendable {
     public var level: Level
     /// What happened, in a sentence.
     public var message: String
+    /// The keys that recovery mode passes over, if it is about that. Told once for each page.
+    public var skipped: SkippedRange?
+
+    init(level: Level, message: String, skipped: SkippedRange? = nil) {
+        self.level = level
+        self.message = message
+        self.skipped = skipped
+    }
+}
+
+/// Keys that recovery mode passes over, because a page that leads to them cannot be read. Entries of these
+/// keys may be missing in what it shows.
+public struct SkippedRange: Sendable, Equatable {
+    /// What has the keys.
+    public enum Place: Sendable, Equatable {
+        case main
+        /// A database by the bytes of its name.
+        case database([UInt8])
+        /// The names of databases, which are the keys then.
+        case names
+    }
+
+    /// What has the keys.
+    public var place: Place
+    /// The page that cannot be read.
+    public var page: UInt64
+    /// The first key that may be missing; nil for the beginning.
+    public var from: [UInt8]?
+    /// The key before which the missing ones are, in the database's order; nil for the end.
+    public var to: [UInt8]?
+    /// The one key that is concerned, or only some values of which; nil for a range.
+    public var key: [UInt8]?
 }

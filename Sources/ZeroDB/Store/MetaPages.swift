@@ -214,7 +214,7 @@ enum MetaPages {
             "\(file.name) (\(fileSize) bytes) is not a ZeroDB data file: it has no meta page")
     }
 
-    private static func describe(_ copies: Copies) -> String {
+    static func describe(_ copies: Copies) -> String {
         copies.map { copy in
             switch copy {
             case .success(let meta): "page size \(meta.pageSize)"

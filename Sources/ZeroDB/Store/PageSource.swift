@@ -20,6 +20,8 @@ struct PageSource {
     let pageShift: Int
     let seed: UInt64
     let mode: ChecksumMode
+    /// Whether cursors pass over pages that cannot be read.
+    var skipsDamage = false
     /// One byte a page: 0 before this process has fetched it, then `PageFetcher.fetched`, then the stamp
     /// of the version whose checksum held.
     let verified: UnsafeMutablePointer<Atomic<UInt8>>
@@ -132,6 +134,21 @@ struct PageSource {
     func birth(of number: UInt64) -> UInt64 {
         guard number < pageCount, canRead(number) else { return 0 }
         return Page(map + Int(truncatingIfNeeded: number) &<< pageShift, size: pageSize).transaction
+    }
+
+    /// The leaf in a page, whatever leads to it: one that is right for its place.
+    ///
+    /// - Returns: nil if there is none.
+    func leaf(at number: UInt64) -> Page? {
+        guard number >= Format.metaPageCount, number < pageCount, canRead(number) else {
+            return nil
+        }
+        let page = Page(map + Int(truncatingIfNeeded: number) &<< pageShift, size: pageSize)
+        guard page.isLeaf, page.level == 0, page.number == number,
+            Checksum.ofPage(page.base, length: pageSize, seed: seed) == page.checksum,
+            page.structuralProblem() == nil
+        else { return nil }
+        return page
     }
 
     // MARK: First meetings

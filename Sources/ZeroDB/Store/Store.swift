@@ -59,6 +59,10 @@ package final class Store: @unchecked Sendable {
     private let isPoisonTold = Atomic<Bool>(false)
     /// The newest commit of this process that did not wait for the disk. Under the writer's lock.
     var newestUnawaited: UInt64 = 0
+    /// Whether the log is being replayed in memory, in an environment that is opened for reading only.
+    let isReplayingInMemory = Atomic<Bool>(false)
+    /// Pages that recovery mode has said it passes over.
+    private let skippedPages = Locked<Set<UInt64>>([])
     /// Whether read transactions were ended that their threads may still look at.
     let keepsMap = Atomic<Bool>(false)
 
@@ -122,7 +126,8 @@ package final class Store: @unchecked Sendable {
             parts.dataFile, parts.map, pageShift: pageSize.trailingZeroBitCount)
         let source = PageSource(
             map: parts.map, pageSize: pageSize, pageShift: pageSize.trailingZeroBitCount,
-            seed: parts.meta.checksumSeed, mode: options.checksumMode, verified: parts.verified,
+            seed: parts.meta.checksumSeed, mode: options.checksumMode,
+            skipsDamage: options.recovery, verified: parts.verified,
             pageCount: 0, fetcher: fetcher, frames: nil)
         StoreState.make(
             in: place, of: self, source: source, shared: parts.shared, process: parts.process,
@@ -325,6 +330,24 @@ package final class Store: @unchecked Sendable {
     /// Tells the host program.
     func report(_ level: Event.Level, _ message: @autoclosure () -> String) {
         options.onEvent?(Event(level: level, message: message()))
+    }
+
+    /// Lets this process write pages from a number on in memory of its own, in recovery mode.
+    ///
+    /// - Throws: `unsupported`, `busy`, a system error.
+    func beginMemory(behind pages: UInt64) throws(DatabaseError) {
+        guard let scratch = dataFile as? ScratchFile else {
+            throw DatabaseError(.unsupported, "\(dataFile.name) cannot be changed in memory")
+        }
+        try scratch.begin(source.map, from: Int(pages) << source.pageShift, length: mapLength)
+    }
+
+    /// Tells the host program what recovery mode passes over, once for each page.
+    func reportSkipped(_ range: SkippedRange, _ message: @autoclosure () -> String) {
+        guard let onEvent = options.onEvent,
+            skippedPages.withLock({ $0.insert(range.page).inserted })
+        else { return }
+        onEvent(Event(level: .warning, message: message(), skipped: range))
     }
 
     /// The newest commit's state that readers see.

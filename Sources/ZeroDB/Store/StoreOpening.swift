@@ -9,13 +9,13 @@ struct StoreOpening {
     let fileSystem: any FileSystem
     var parts: Parts?
 
-    private var directory: (any StorageDirectory)?
-    private var dataFile: (any StorageFile)?
-    private var lockFile: (any StorageFile)?
+    var directory: (any StorageDirectory)?
+    var dataFile: (any StorageFile)?
+    var lockFile: (any StorageFile)?
     private var registered: FileIdentity?
     private var map: (UnsafeMutableRawPointer, Int)?
-    private var verifiedMap: (UnsafeMutableRawPointer, Int)?
-    private var sharedMap: (UnsafeMutableRawPointer, Int)?
+    var verifiedMap: (UnsafeMutableRawPointer, Int)?
+    var sharedMap: (UnsafeMutableRawPointer, Int)?
     private var shared: SharedState?
     /// Whether this process has made `lock.zdb`.
     private var hasMadeLockFile = false
@@ -49,6 +49,7 @@ struct StoreOpening {
             throw DatabaseError(
                 .badArgument, path.bytes.isEmpty ? "the path is empty" : "the path has a zero byte")
         }
+        if options.recovery { return try runRecovery() }
         let creates = options.createsIfMissing && !options.isReadOnly
         // Here the path counts, and nowhere after: it may come to mean another directory.
         let directory = try fileSystem.openDirectory(
@@ -111,7 +112,7 @@ struct StoreOpening {
     /// for writing there in any case.
     ///
     /// - Throws: EACCES for a reader on an overlay that may not write.
-    private func openData(
+    func openData(
         _ directory: any StorageDirectory, _ access: FileAccess
     ) throws(DatabaseError) -> any StorageFile {
         let file = try directory.open(Self.dataName, access: access, create: false, mode: 0)
@@ -132,7 +133,7 @@ struct StoreOpening {
     /// would make a new one and think itself the first.
     ///
     /// - Throws: `busy` if others have it open that this process does not see.
-    private func lockData(_ file: any StorageFile, isFirst: Bool) throws(DatabaseError) {
+    func lockData(_ file: any StorageFile, isFirst: Bool) throws(DatabaseError) {
         var isFree = true
         if isFirst {
             isFree =
@@ -151,7 +152,7 @@ struct StoreOpening {
 
     /// - Throws: `versionMismatch` if the environment uses features that this library does not know and
     ///   without which it must not write.
-    private func checkWritable(_ features: Meta.Features) throws(DatabaseError) {
+    func checkWritable(_ features: Meta.Features) throws(DatabaseError) {
         let unknown = features.toWrite & ~Meta.Features.known.toWrite
         guard unknown != 0 else { return }
         throw DatabaseError(
@@ -162,7 +163,7 @@ struct StoreOpening {
     }
 
     /// Takes an entry in the table of processes, locked until this process dies.
-    private func registerProcess(
+    func registerProcess(
         _ shared: SharedState
     ) throws(DatabaseError) -> SharedState.Owner {
         guard let lockFile else { return shared.registerProcess(entry: 0) }
@@ -252,7 +253,7 @@ struct StoreOpening {
         return try openLock(directory, create: true)
     }
 
-    private func openLock(
+    func openLock(
         _ directory: any StorageDirectory, create: Bool
     ) throws(DatabaseError) -> any StorageFile {
         // A reader too writes in the reader table.
@@ -300,7 +301,7 @@ struct StoreOpening {
     /// Waits until the process that prepares the environment, and perhaps replays the log, has finished.
     ///
     /// - Throws: `busy` if it does not in the time that the options give it.
-    private func waitForOpening(_ file: any StorageFile) throws(DatabaseError) {
+    func waitForOpening(_ file: any StorageFile) throws(DatabaseError) {
         let wait = options.writerWait
         if wait == .forever {
             _ = try file.lock(byte: LockByte.open, .shared, wait: true)
@@ -336,7 +337,7 @@ struct StoreOpening {
 
     /// Opens a file so that no child has its descriptor, and with it the locks: not one that another
     /// thread forks meanwhile either.
-    private func withoutChildren(
+    func withoutChildren(
         _ open: () throws(DatabaseError) -> any StorageFile
     ) throws(DatabaseError) -> any StorageFile {
         while true {
@@ -353,7 +354,7 @@ struct StoreOpening {
         }
     }
 
-    private mutating func register(_ identity: FileIdentity) throws(DatabaseError) {
+    mutating func register(_ identity: FileIdentity) throws(DatabaseError) {
         guard
             OpenIdentities.shared.withLock({ $0.insert(identity, in: fileSystem.simulatedProcess) })
         else {
@@ -370,7 +371,7 @@ struct StoreOpening {
 
     /// Maps the data file at the full length it may ever reach, so that no pointer moves when
     /// it grows. Where so much address space is not to be had, as much as there is.
-    private mutating func mapData(
+    mutating func mapData(
         _ file: any StorageFile, meta: Meta
     ) throws(DatabaseError) -> (UnsafeMutableRawPointer, Int) {
         let pageSize = UInt64(meta.pageSize)
@@ -407,7 +408,7 @@ struct StoreOpening {
         }
     }
 
-    private mutating func openShared(
+    mutating func openShared(
         _ loaded: MetaPages.Loaded, _ freeList: FreeList, _ identity: FileIdentity,
         _ directory: FileIdentity, isFirst: Bool
     ) throws(DatabaseError) -> SharedState {

@@ -29,7 +29,7 @@ extension CursorState {
             batchKeys = buffer
         }
         do throws(DatabaseError) {
-            if !tree.record.flags.isSubset(of: .counted) {
+            if !tree.record.flags.isSubset(of: .counted) || transaction.pointee.source.skipsDamage {
                 return try stepMany(tree, buffer, keys, values, capacity)
             }
             return try scanMany(tree, buffer, keys, values, capacity)
@@ -47,8 +47,7 @@ extension CursorState {
         var count = 0
         var used = 0
         while count < capacity, used < Self.batchKeyBytes,
-            let entry = tree.record.flags.contains(.duplicates)
-                ? try movePair(.next, tree) : try moveChecked(.next, tree)
+            let entry = try nextOfMany(tree)
         {
             if let keys, let start = entry.key.baseAddress {
                 (buffer + used).copyMemory(from: start, byteCount: entry.key.count)
@@ -59,6 +58,12 @@ extension CursorState {
             count += 1
         }
         return count
+    }
+
+    private mutating func nextOfMany(_ tree: TreeState) throws(DatabaseError) -> Entry? {
+        if transaction.pointee.source.skipsDamage { return try move(.next) }
+        return tree.record.flags.contains(.duplicates)
+            ? try movePair(.next, tree) : try moveChecked(.next, tree)
     }
 
     /// Leaf by leaf.

@@ -58,7 +58,7 @@ extension CursorState {
         do throws(DatabaseError) {
             return try moveInDuplicates(move, tree)
         } catch {
-            throw losingPlace(error)
+            return try goOn(move, tree, after: error)
         }
     }
 
@@ -219,7 +219,7 @@ extension CursorState {
     }
 
     /// The pair that path and position lead to.
-    private mutating func pairEntry(_ tree: TreeState) throws(DatabaseError) -> Entry {
+    mutating func pairEntry(_ tree: TreeState) throws(DatabaseError) -> Entry {
         let source = transaction.pointee.source
         let step = path[tree.depth - 1]
         let leaf = Page(step.page, size: source.pageSize)
@@ -248,8 +248,9 @@ extension CursorState {
             throw source.badEntry(leaf)
         }
         place = .onEntry
-        // Changes of the tree would take the value away; the cursor finds its place by it.
-        if transaction.pointee.isWrite {
+        // Changes of the tree would take the value away; the cursor finds its place by it. So it does where
+        // pages are passed over.
+        if transaction.pointee.isWrite || source.skipsDamage {
             keepValue(value)
             return Entry(key: storedKey(tree), value: value)
         }
@@ -331,7 +332,8 @@ extension CursorState {
             if entry == nil { place = .nowhere }
             return entry
         } catch {
-            throw losingPlace(error)
+            guard !exact else { throw losingPlace(error) }
+            return try goOn(seeking: target, value: value, tree, after: error)
         }
     }
 
@@ -379,7 +381,7 @@ extension CursorState {
                 return try values(tree, forward: true)
             case .next:
                 guard place != .nowhere else { throw nowhereError }
-                guard try stepValue(tree, forward: true) != nil else { return nil }
+                guard try nextValue(tree) != nil else { return nil }
                 return try values(tree, forward: true)
             case .previous:
                 guard place == .onEntry else { throw nowhereError }
@@ -387,6 +389,14 @@ extension CursorState {
             }
         } catch {
             throw losingPlace(error)
+        }
+    }
+
+    private mutating func nextValue(_ tree: TreeState) throws(DatabaseError) -> Entry? {
+        do throws(DatabaseError) {
+            return try stepValue(tree, forward: true)
+        } catch {
+            return try goOn(.nextValue, tree, after: error)
         }
     }
 

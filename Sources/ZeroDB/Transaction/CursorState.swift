@@ -134,7 +134,7 @@ package struct CursorState {
             if tree.record.flags.contains(.duplicates) { return try movePair(move, tree) }
             return try moveChecked(move, tree)
         } catch {
-            throw losingPlace(error)
+            return try goOn(move, tree, after: error)
         }
     }
 
@@ -205,7 +205,7 @@ package struct CursorState {
             if tree.record.flags.contains(.duplicates) { return try enterKey(tree, .first) }
             return try entry(tree)
         } catch {
-            throw losingPlace(error)
+            return try goOn(seeking: target, exact: exact, tree, after: error)
         }
     }
 

@@ -204,6 +204,7 @@ extension Operations {
                 "the record of transaction \(state.pointee.id) does not check")
         }
         guard catalog.depth > 0 else { return }
+        if source.skipsDamage { return try forEachSoundInCatalog(catalog, body) }
         let path = Path.allocate(capacity: Format.depthMax + 1)
         let key = UnsafeMutableRawPointer.allocate(
             byteCount: Format.keyBufferSize(pageSize: source.pageSize), alignment: 8)

@@ -234,7 +234,9 @@ package enum Transactions {
     private static func becomeWriter(
         _ store: Store, _ wait: WriterWait
     ) throws(DatabaseError) {
-        guard !store.options.isReadOnly else {
+        guard
+            !store.options.isReadOnly || store.isReplayingInMemory.load(ordering: .relaxed)
+        else {
             throw DatabaseError(
                 .readOnly, "a write transaction in an environment that was opened for reading only")
         }

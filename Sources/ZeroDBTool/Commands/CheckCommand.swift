@@ -20,6 +20,23 @@ struct CheckCommand: ParsableCommand {
     @Flag(help: "Replay the log first if a program left it after a crash. This writes.")
     var recover = false
 
+    @Option(
+        help: ArgumentHelp(
+            "Copy all that can be read into a new environment in this directory.",
+            valueName: "directory"), completion: .directory)
+    var salvage: String?
+
+    @Flag(help: "With --salvage: keep leaves that nothing leads to as well, by transaction.")
+    var lostAndFound = false
+
+    @Option(
+        help: ArgumentHelp(
+            "With --salvage: the state of this transaction.", valueName: "transaction"))
+    var root: UInt64 = 0
+
+    @Flag(help: "List the states that recovery mode can show.")
+    var listRoots = false
+
     @Flag(name: .shortAndLong, help: "Print nothing; the exit status tells.")
     var quiet = false
 
@@ -47,10 +64,25 @@ struct CheckCommand: ParsableCommand {
     /// Problems that are listed; the others are only counted.
     private static let listedMax = 1000
 
-    func validate() throws { try repair.check() }
+    func validate() throws {
+        try repair.check()
+        guard salvage != nil || (!lostAndFound && root == 0) else {
+            throw ValidationError("--lost-and-found and --root go with --salvage only")
+        }
+        guard !listRoots || salvage == nil else {
+            throw ValidationError("--list-roots and --salvage do not go together")
+        }
+    }
 
     func run() throws {
         if repair.fix { throw try repair.run(arguments, quiet: quiet) }
+        if listRoots { throw try ListRoots.run(arguments) }
+        if let salvage {
+            throw try SalvageRun(
+                arguments: arguments, target: salvage, keepsLostLeaves: lostAndFound, root: root,
+                isQuiet: quiet
+            ).run()
+        }
         var result = Result(environment: arguments.environment, state: "unchecked")
         var status = ExitStatus.success
         do throws(DatabaseError) {

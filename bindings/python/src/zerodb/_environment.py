@@ -71,6 +71,8 @@ def open_environment(
     writer_wait_ms: int = 0,
     auto_compact_percent: int | None = None,
     auto_compact_rate: int | None = None,
+    recovery: bool = False,
+    recovery_root: int = 0,
     on_event: Callable[[EventLevel, str], object] | None = None,
 ) -> Environment:
     """Opens the environment in a directory, creating both if they are not there.
@@ -108,6 +110,12 @@ def open_environment(
         Default: 50.
     :param auto_compact_rate: bytes a second that this moves at most, 0 for no bound.
         Default: 16 MiB.
+    :param recovery: open what can be read of a damaged environment, for reading only. Nothing
+        is written; cursors and iteration pass over pages that cannot be read, which
+        ``on_event`` is told, and a get of a key that may be below such a page raises
+        CorruptedError. The log is replayed in memory.
+    :param recovery_root: with ``recovery``: the transaction whose state is shown, one that
+        ``zerodb-check --list-roots`` lists; 0, the default: the newest.
     :param on_event: called with a level ("information", "warning" or "error") and a message
         when the library acts by itself: recovery, failures of background work. It is called
         from any thread, the library's own included, and must not use this package. An
@@ -116,6 +124,7 @@ def open_environment(
     :raises InvalidFileError: the files are no environment.
     :raises VersionMismatchError: they are one of a format that the library does not read.
     :raises CorruptedError: they are damaged.
+    :raises NotFoundError: there is no state of ``recovery_root``.
     :raises RecoveryNeededError: the log has to be replayed, and ``read_only`` forbids it.
     :raises BusyError: this process has the environment open already.
     :raises OperatingSystemError: the operating system refused.
@@ -151,6 +160,8 @@ def open_environment(
         options.auto_compact_percent = percent
     if auto_compact_rate is not None:
         options.auto_compact_rate = _unsigned("auto_compact_rate", auto_compact_rate, 64)
+    options.recovery = int(recovery)
+    options.recovery_root = _unsigned("recovery_root", recovery_root, 64)
     tell: Any = None
     if on_event is not None:
         options.log = tell = _event_function(on_event)

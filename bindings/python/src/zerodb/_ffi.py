@@ -141,6 +141,8 @@ class EnvOptions(Structure):
         ("log_context", c_void_p),
         ("auto_compact_rate", c_uint64),
         ("auto_compact_percent", c_uint32),
+        ("recovery", c_uint32),
+        ("recovery_root", c_uint64),
     ]
 
 
