@@ -136,7 +136,7 @@ int main(int count, char **arguments) {
            commits, times[commits / 2] * 1e6, times[commits - 1 - commits / 100] * 1e6,
            times[commits - 1 - commits / 1000] * 1e6, (double)info.file_size / 1048576,
            (double)info.file_size / (double)live);
-    check(zdb_env_verify(env, NULL, NULL, NULL), "verify");
+    check(zdb_env_verify(env, NULL, NULL), "verify");
     check(zdb_env_close(env), "close");
     return 0;
 }

@@ -71,9 +71,7 @@ struct CheckCommand: ParsableCommand {
         let info = try environment.info()
         result.transaction = info.lastTransaction
         let found = Problems(isPrinting: !arguments.json && !quiet, listedMax: Self.listedMax)
-        let report = try environment.verify { page, message in
-            found.add(page, message)
-        }
+        let report = try environment.verify { found.add($0.page, $0.message) }
         result.pages = report.pages
         result.treePages = report.treePages
         result.overflowPages = report.overflowPages
