@@ -106,6 +106,45 @@ enum MetaPages {
         return damaged
     }
 
+    /// A copy of a meta record and of the free list behind it, as they are in a file that may not be one
+    /// that opens.
+    struct Copy {
+        var page: UInt64
+        /// Of the record, in the file.
+        var offset: Int
+        var meta: Meta?
+        /// What is wrong with the record, if there is none.
+        var problem: String
+        /// What is wrong with the free list; nil also if the record does not say what it should be.
+        var freeListProblem: String?
+    }
+
+    /// All copies in a file. While no other process writes meta pages.
+    ///
+    /// - Throws: as `load`, if no record in it is whole.
+    static func copies(in file: any StorageFile) throws(DatabaseError) -> [Copy] {
+        let pageSize = try findPageSize(file, fileSize: try file.size())
+        let freeList = FreeList.allocate()
+        defer { freeList.deallocate() }
+        var copies: [Copy] = []
+        for page in 0..<Int(Format.metaPageCount) {
+            for (copy, result) in try readCopies(file, page: page, pageSize: pageSize).enumerated()
+            {
+                let offset = page * pageSize + Meta.copyOffset(copy, pageSize: pageSize)
+                var found = Copy(
+                    page: UInt64(page), offset: offset, problem: describe([result]))
+                if case .success(let meta) = result, Int(meta.pageSize) == pageSize {
+                    found.meta = meta
+                    found.freeListProblem = try loadFreeList(
+                        into: freeList, of: Loaded(meta: meta, page: UInt64(page)), copy: copy,
+                        from: file)
+                }
+                copies.append(found)
+            }
+        }
+        return copies
+    }
+
     private static func isSuccess(_ copy: Result<Meta, Meta.Problem>) -> Bool {
         if case .success = copy { return true }
         return false
