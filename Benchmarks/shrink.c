@@ -145,7 +145,7 @@ int main(int count, char **arguments) {
     print_times("all", times, commits);
     printf("file %.1f MiB, %.2f times the live data\n", (double)info.file_size / 1048576,
            (double)info.file_size / (double)live);
-    check(zdb_env_verify(env, NULL, NULL, NULL), "verify");
+    check(zdb_env_verify(env, NULL, NULL), "verify");
     check(zdb_env_close(env), "close");
     return 0;
 }

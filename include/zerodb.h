@@ -418,33 +418,122 @@ int zdb_reader_list(zdb_env *env, zdb_reader_fn on_reader, void *context);
  *  @param dead  receives how many there were; may be NULL. */
 int zdb_reader_check(zdb_env *env, uint32_t *dead);
 
+/** The meta pages with all their copies, the log, the free pages, the names of the databases and the
+ *  root of each. The time does not depend on what the databases contain. */
+#define ZDB_VERIFY_HEADERS 1
+/** All pages of trees too: checksums, structure, order of keys, counts, and that each page has one
+ *  use. Of values in overflow runs only the beginning. */
+#define ZDB_VERIFY_TREES 2
+/** All values too, and that the content has the digests that are recorded of it. The default. */
+#define ZDB_VERIFY_FULL 3
+
+/** What a problem is. A copy of a meta record, or of a free list beside it, is damaged. */
+#define ZDB_PROBLEM_META 1
+/** A page does not have its checksum: bits have changed, or it was written in part only. */
+#define ZDB_PROBLEM_CHECKSUM 2
+/** An older version of the page is there: a write was lost. */
+#define ZDB_PROBLEM_LOST_WRITE 3
+/** Another page, or one of another environment, is there. */
+#define ZDB_PROBLEM_MISPLACED 4
+/** The file ends before the page, or the device cannot read it. */
+#define ZDB_PROBLEM_UNREADABLE 5
+/** What is in the page cannot be, although its checksum is right. */
+#define ZDB_PROBLEM_STRUCTURE 6
+/** Keys or values are not in their order, or not between the separators that lead to them. */
+#define ZDB_PROBLEM_ORDER 7
+/** A page has more than one use, or is not in the environment. */
+#define ZDB_PROBLEM_REFERENCE 8
+/** A count differs from what is there. */
+#define ZDB_PROBLEM_COUNT 9
+/** The content is not what its digest says. */
+#define ZDB_PROBLEM_DIGEST 10
+/** Of the free pages one is in use, named twice, or missing. */
+#define ZDB_PROBLEM_FREE_PAGES 11
+/** The log is damaged or lacks a part. */
+#define ZDB_PROBLEM_LOG 12
+
+/** Where a problem is. The meta pages, or no single part. */
+#define ZDB_PLACE_ENVIRONMENT 0
+/** The main database. */
+#define ZDB_PLACE_MAIN_DB 1
+/** A named database. */
+#define ZDB_PLACE_NAMED_DB 2
+/** The tree of the names and records of the named databases. */
+#define ZDB_PLACE_CATALOG 3
+/** The free list or the tree of free pages. */
+#define ZDB_PLACE_FREE_PAGES 4
+/** The log. */
+#define ZDB_PLACE_LOG 5
+
+/** Something wrong that zdb_env_verify() found. More fields may come, at the end. */
+typedef struct zdb_problem {
+    uint32_t kind;       /**< a ZDB_PROBLEM_ constant */
+    uint32_t place;      /**< a ZDB_PLACE_ constant */
+    uint64_t page;       /**< the page it is about; UINT64_MAX: about no single page */
+    uint64_t txn_id;     /**< wrote the page, as its header says and the reference to it confirms;
+                              0: not known */
+    uint64_t wall_clock; /**< when that was committed, in nanoseconds since 1970, if log or meta pages
+                              still tell; 0: not known */
+    uint64_t entries;    /**< about how many entries cannot be had or relied on; 0: not known */
+    zdb_val database;    /**< the name of a named database; no bytes otherwise */
+    uint32_t has_range;  /**< 1: low and high say which keys cannot be had or relied on, or in the
+                              catalog, which databases */
+    uint32_t reserved;   /**< 0 */
+    zdb_val low;         /**< the first key that can be among them; data NULL: the first there is */
+    zdb_val high;        /**< the first key behind them; data NULL: there is none */
+    const char *message; /**< in words: what, where, and what to do */
+} zdb_problem;
+
+/** Called for each problem that zdb_env_verify() finds. What `problem` points to is valid during the
+ *  call. */
+typedef void (*zdb_problem_fn)(void *context, const zdb_problem *problem);
+
+/** Called several times a second by zdb_env_verify().
+ *  @return 0 to go on; anything else ends the verification. */
+typedef int (*zdb_progress_fn)(void *context, uint64_t pages_done, uint64_t pages_total);
+
+/** What zdb_env_verify() is to do. Set struct_size, and leave zero what you do not need. */
+typedef struct zdb_verify_options {
+    size_t struct_size;          /**< sizeof(zdb_verify_options) */
+    uint32_t level;              /**< a ZDB_VERIFY_ constant; 0: ZDB_VERIFY_FULL */
+    uint32_t threads;            /**< that work on it, at most 64, the caller's included; 0: two where
+                                      the environment is large and may have threads, otherwise one */
+    const char *database;        /**< verify this database only, and the meta pages; an empty name is the
+                                      main database; NULL: all of the environment */
+    zdb_problem_fn on_problem;   /**< may be NULL. On the thread of the caller, like on_progress */
+    zdb_progress_fn on_progress; /**< may be NULL */
+    void *context;               /**< passed to them */
+} zdb_verify_options;
+
 /** What zdb_env_verify() found. */
 typedef struct zdb_verify_report {
     size_t struct_size;      /**< in: sizeof(zdb_verify_report) */
+    uint64_t txn_id;         /**< the transaction whose state was verified */
     uint64_t pages;          /**< pages of the snapshot, meta pages included */
     uint64_t tree_pages;     /**< reached through the trees: branch and leaf */
     uint64_t overflow_pages; /**< reached through overflow runs */
     uint64_t free_pages;     /**< in the free list and the free tree */
-    uint64_t entries;        /**< in the main and all named databases */
+    uint64_t entries;        /**< that the records of the databases count */
     uint64_t databases;      /**< named databases */
+    uint64_t log_records;    /**< of the log, from the checkpoint to the snapshot */
+    uint64_t log_bytes;      /**< of these */
     uint64_t problems;       /**< 0: the environment is sound */
-    zdb_digest digest;       /**< of the environment, counted anew from all entries */
+    zdb_digest digest;       /**< of the environment, counted anew from all entries, if all were read */
 } zdb_verify_report;
 
-/** Called for each problem that zdb_env_verify() finds. `page` is UINT64_MAX if the problem is
- *  not in a single page; `message` is valid during the call. */
-typedef void (*zdb_verify_fn)(void *context, uint64_t page, const char *message);
-
-/** Reads every page of the newest snapshot: checksums, structure, key order, counts, that
- *  every page is reachable from exactly one place, and that the content has the digest that is
- *  recorded of it. Readers and the writer go on meanwhile.
+/** Reads the newest snapshot and checks all that can be: checksums, structure, key order, counts, that
+ *  every page is reachable from exactly one place, that the content has the digest that is recorded of
+ *  it, both meta pages with their copies, and that the log leads from the checkpoint to the snapshot.
+ *  Readers and the writer go on meanwhile; writers keep what it reads until it has ended, as for any
+ *  read transaction. The functions that it calls may read and write the environment in transactions of
+ *  their own, but not close it. The time is that of reading all pages.
  *
- *  @param on_problem  called for each problem on this thread; may be NULL.
- *  @param report      may be NULL. Set its struct_size first.
- *  @return ZDB_OK: sound; ZDB_CORRUPTED: problems were found, the first is in
- *  zdb_last_error(); or another error that kept it from finishing. */
-int zdb_env_verify(zdb_env *env, zdb_verify_fn on_problem, void *context,
-                   zdb_verify_report *report);
+ *  @param options  NULL: the defaults.
+ *  @param report   may be NULL. Set its struct_size first.
+ *  @return ZDB_OK: sound; ZDB_CORRUPTED: problems were found, the first is in zdb_last_error();
+ *  ECANCELED: on_progress has ended it; ZDB_NOT_FOUND: there is no database of that name; or another
+ *  error that kept it from finishing. The report says what was found until then. */
+int zdb_env_verify(zdb_env *env, const zdb_verify_options *options, zdb_verify_report *report);
 
 /* ------------------------------------------------------------- transactions */
 

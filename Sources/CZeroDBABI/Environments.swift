@@ -258,36 +258,3 @@ public func zdb_env_info(_ env: OpaquePointer?, _ info: UnsafeMutablePointer<zdb
         return ZDB_OK
     }
 }
-
-@_cdecl("zdb_env_verify") @implementation
-public func zdb_env_verify(
-    _ env: OpaquePointer?, _ on_problem: zdb_verify_fn?, _ context: UnsafeMutableRawPointer?,
-    _ report: UnsafeMutablePointer<zdb_verify_report>?
-) -> Int32 {
-    Results.catchingUncancelled { () throws(DatabaseError) in
-        let environment = try Handles.environment(env)
-        if let report {
-            try Results.checkSize(
-                report.pointee.struct_size, of: zdb_verify_report.self, "zdb_env_verify")
-        }
-        var first: (UInt64?, String)?
-        let found = try environment.verify { page, message in
-            if first == nil { first = (page, message) }
-            if let on_problem {
-                message.withCString { on_problem(context, page ?? UInt64.max, $0) }
-            }
-        }
-        report?.pointee.pages = found.pages
-        report?.pointee.tree_pages = found.treePages
-        report?.pointee.overflow_pages = found.overflowPages
-        report?.pointee.free_pages = found.freePages
-        report?.pointee.entries = found.entries
-        report?.pointee.databases = found.databases
-        report?.pointee.problems = found.problems
-        report?.pointee.digest = zdb_digest(found.digest)
-        if let first {
-            throw DatabaseError(.corrupted, page: first.0, first.1)
-        }
-        return ZDB_OK
-    }
-}

@@ -12,7 +12,7 @@ static int call_env_info(zdb_env *env) {
 }
 
 static int call_env_verify(zdb_env *env) {
-    return zdb_env_verify(env, NULL, NULL, NULL);
+    return zdb_env_verify(env, NULL, NULL);
 }
 
 static void ignore_reader(void *context, const zdb_reader *reader) {

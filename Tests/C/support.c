@@ -221,16 +221,25 @@ uint64_t delete_between_at(struct place place, zdb_txn *txn, const char *from, c
     return count;
 }
 
-static void report_problem(void *context, uint64_t page, const char *message) {
-    check_failed(*(struct place *)context, "verify: page %" PRIu64 ": %s", page, message);
+static void report_problem(void *context, const zdb_problem *problem) {
+    check_failed(*(struct place *)context, "verify: page %" PRIu64 ": %s", problem->page,
+                 problem->message);
+}
+
+void verify_options_init(zdb_verify_options *options, zdb_problem_fn on_problem, void *context) {
+    memset(options, 0, sizeof(*options));
+    options->struct_size = sizeof(*options);
+    options->on_problem = on_problem;
+    options->context = context;
 }
 
 void expect_sound_at(struct place place, zdb_env *env) {
     zdb_verify_report report;
     memset(&report, 0, sizeof(report));
     report.struct_size = sizeof(report);
-    check_code(place, zdb_env_verify(env, report_problem, &place, &report), ZDB_OK,
-               "zdb_env_verify");
+    zdb_verify_options options;
+    verify_options_init(&options, report_problem, &place);
+    check_code(place, zdb_env_verify(env, &options, &report), ZDB_OK, "zdb_env_verify");
     check_number(place, report.problems, 0, "problems");
 }
 

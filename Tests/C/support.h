@@ -125,6 +125,9 @@ void get_stat_at(struct place place, zdb_txn *txn, zdb_db db, zdb_db_stat *stat)
 /** Counts, and deletes, from a key to before another of the main database; NULL for no bound. */
 #define count_between(txn, from, to) count_between_at(HERE, (txn), (from), (to))
 #define delete_between(txn, from, to) delete_between_at(HERE, (txn), (from), (to))
+/** Options of zdb_env_verify() with a function for what it finds. */
+void verify_options_init(zdb_verify_options *options, zdb_problem_fn on_problem, void *context);
+
 /** zdb_env_verify() finds no problem. */
 #define expect_sound(env) expect_sound_at(HERE, (env))
 #define entries(txn, db) entries_at(HERE, (txn), (db))

@@ -115,13 +115,39 @@ static void a_size_of_what_a_compaction_is_told_or_tells_that_is_not_known_is_re
     close_env(env);
 }
 
+static int refuse_to_be_called(void *context, uint64_t pages_done, uint64_t pages_total) {
+    (void)context;
+    (void)pages_done;
+    (void)pages_total;
+    CHECK(false);
+    return 0;
+}
+
+static void what_a_verification_is_told_is_checked_before_it_begins(void) {
+    zdb_env *env = open_env("env");
+    zdb_verify_options options;
+    verify_options_init(&options, NULL, NULL);
+    options.on_progress = refuse_to_be_called;
+    options.level = ZDB_VERIFY_FULL + 1;
+    CHECK_ERROR(zdb_env_verify(env, &options, NULL), ZDB_BAD_ARGUMENT);
+    options.level = 0;
+    options.threads = 65;
+    CHECK_ERROR(zdb_env_verify(env, &options, NULL), ZDB_BAD_ARGUMENT);
+    options.threads = 0;
+    for (unsigned i = 0; i < WRONG_SIZES; i++) {
+        options.struct_size = wrong_size(sizeof(options), i);
+        CHECK_ERROR(zdb_env_verify(env, &options, NULL), ZDB_BAD_ARGUMENT);
+    }
+    close_env(env);
+}
+
 static void a_size_of_the_report_that_is_not_known_is_refused(void) {
     zdb_env *env = open_env("env");
     for (unsigned i = 0; i < WRONG_SIZES; i++) {
         zdb_verify_report report;
         memset(&report, 0x5a, sizeof(report));
         report.struct_size = wrong_size(sizeof(report), i);
-        CHECK_ERROR(zdb_env_verify(env, NULL, NULL, &report), ZDB_BAD_ARGUMENT);
+        CHECK_ERROR(zdb_env_verify(env, NULL, &report), ZDB_BAD_ARGUMENT);
         CHECK(is_untouched(&report, sizeof(report)));
     }
     close_env(env);
@@ -160,6 +186,7 @@ static const struct test tests[] = {
     TEST(a_size_of_info_that_is_not_known_is_refused),
     TEST(a_size_of_stat_that_is_not_known_is_refused),
     TEST(a_size_of_what_a_compaction_is_told_or_tells_that_is_not_known_is_refused),
+    TEST(what_a_verification_is_told_is_checked_before_it_begins),
     TEST(a_size_of_the_report_that_is_not_known_is_refused),
     TEST(wrong_calls_leave_a_transaction_usable),
 };

@@ -108,7 +108,7 @@ static zdb_verify_report make_environment(bool with_large_values) {
     zdb_verify_report report;
     memset(&report, 0, sizeof(report));
     report.struct_size = sizeof(report);
-    REQUIRE_OK(zdb_env_verify(env, NULL, NULL, &report));
+    REQUIRE_OK(zdb_env_verify(env, NULL, &report));
     close_env(env);
     return report;
 }
@@ -192,10 +192,11 @@ struct problems {
     uint64_t first_page;
 };
 
-static void count_problem(void *context, uint64_t page, const char *message) {
+static void count_problem(void *context, const zdb_problem *problem) {
     struct problems *problems = (struct problems *)context;
-    CHECK(message != NULL && message[0] != '\0');
-    if (problems->count++ == 0) problems->first_page = page;
+    CHECK(problem->message != NULL && problem->message[0] != '\0');
+    CHECK(problem->kind >= ZDB_PROBLEM_META && problem->kind <= ZDB_PROBLEM_LOG);
+    if (problems->count++ == 0) problems->first_page = problem->page;
 }
 
 /* Opens, reads and verifies a damaged environment. Returns whether opening or verifying noticed
@@ -226,7 +227,9 @@ static bool examine(bool with_large_values, struct findings *findings) {
     zdb_verify_report report;
     memset(&report, 0, sizeof(report));
     report.struct_size = sizeof(report);
-    code = zdb_env_verify(env, count_problem, &problems, &report);
+    zdb_verify_options verify_options;
+    verify_options_init(&verify_options, count_problem, &problems);
+    code = zdb_env_verify(env, &verify_options, &report);
     CHECK_EITHER(code, ZDB_OK, ZDB_CORRUPTED);
     CHECK_NUMBER(report.problems, problems.count);
     CHECK((code == ZDB_OK) == (problems.count == 0));
@@ -318,7 +321,7 @@ static void damage_does_no_harm_when_checksums_are_not_checked(void) {
             close_cursor(cursor);
             abort_txn(txn);
         }
-        CHECK_EITHER(zdb_env_verify(env, NULL, NULL, NULL), ZDB_OK, ZDB_CORRUPTED);
+        CHECK_EITHER(zdb_env_verify(env, NULL, NULL), ZDB_OK, ZDB_CORRUPTED);
         close_env(env);
     }
     free(original);
@@ -340,7 +343,7 @@ static void full_checking_notices_damage_done_while_open(void) {
     get_everything(txn, false, &findings);
     CHECK(findings.errors == ENTRIES);
     abort_txn(txn);
-    CHECK_ERROR(zdb_env_verify(env, NULL, NULL, NULL), ZDB_CORRUPTED);
+    CHECK_ERROR(zdb_env_verify(env, NULL, NULL), ZDB_CORRUPTED);
     close_env(env);
 }
 

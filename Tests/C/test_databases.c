@@ -178,7 +178,7 @@ static void three_hundred_databases_live_side_by_side(void) {
     zdb_verify_report report;
     memset(&report, 0, sizeof(report));
     report.struct_size = sizeof(report);
-    CHECK_CODE(zdb_env_verify(env, NULL, NULL, &report), ZDB_OK);
+    CHECK_CODE(zdb_env_verify(env, NULL, &report), ZDB_OK);
     CHECK_NUMBER(report.databases, MANY);
     CHECK_NUMBER(report.entries, 2 * MANY);
     close_env(env);

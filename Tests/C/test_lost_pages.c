@@ -215,17 +215,18 @@ static void clear(struct look *look) {
     abort_txn(txn);
 }
 
-static void count_problem(void *context, uint64_t page, const char *message) {
+static void count_problem(void *context, const zdb_problem *problem) {
     struct look *look = (struct look *)context;
-    (void)message;
-    if (page != UINT64_MAX) look->errors++;
+    if (problem->page != UINT64_MAX) look->errors++;
 }
 
 static void verify(struct look *look) {
     zdb_verify_report report;
     memset(&report, 0, sizeof(report));
     report.struct_size = sizeof(report);
-    CHECK_ERROR(zdb_env_verify(look->env, count_problem, look, &report), ZDB_CORRUPTED);
+    zdb_verify_options options;
+    verify_options_init(&options, count_problem, look);
+    CHECK_ERROR(zdb_env_verify(look->env, &options, &report), ZDB_CORRUPTED);
     /* A file that is too short for its newest state is an error at once. */
     look->errors++;
 }

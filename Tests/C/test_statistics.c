@@ -9,7 +9,7 @@ static zdb_verify_report verified(struct place place, zdb_env *env) {
     zdb_verify_report report;
     memset(&report, 0, sizeof(report));
     report.struct_size = sizeof(report);
-    check_code(place, zdb_env_verify(env, NULL, NULL, &report), ZDB_OK, "zdb_env_verify");
+    check_code(place, zdb_env_verify(env, NULL, &report), ZDB_OK, "zdb_env_verify");
     check_number(place, report.problems, 0, "problems");
     return report;
 }
@@ -262,7 +262,7 @@ static void verifying_goes_on_beside_readers_and_the_writer(void) {
 
 static void verifying_needs_neither_callback_nor_report(void) {
     zdb_env *env = open_env("env");
-    CHECK_CODE(zdb_env_verify(env, NULL, NULL, NULL), ZDB_OK);
+    CHECK_CODE(zdb_env_verify(env, NULL, NULL), ZDB_OK);
     close_env(env);
 }
 

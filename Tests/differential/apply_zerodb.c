@@ -301,17 +301,19 @@ static void apply(void *state, const struct operation *operation, struct result 
     set_code(result, call(state, operation, result));
 }
 
-static void note_problem(void *context, uint64_t page, const char *message) {
+static void note_problem(void *context, const zdb_problem *problem) {
     struct zerodb *zerodb = context;
     if (zerodb->problem[0] != '\0') return;
-    snprintf(zerodb->problem, sizeof(zerodb->problem), "page %llu: %s", (unsigned long long)page,
-             message);
+    snprintf(zerodb->problem, sizeof(zerodb->problem), "page %llu: %s",
+             (unsigned long long)problem->page, problem->message);
 }
 
 static const char *verify(void *state) {
     struct zerodb *zerodb = state;
     zerodb->problem[0] = '\0';
-    int code = zdb_env_verify(zerodb->env, note_problem, zerodb, NULL);
+    zdb_verify_options options = {
+        .struct_size = sizeof(options), .on_problem = note_problem, .context = zerodb};
+    int code = zdb_env_verify(zerodb->env, &options, NULL);
     if (code == ZDB_OK) return NULL;
     return zerodb->problem[0] != '\0' ? zerodb->problem : zdb_last_error();
 }

@@ -70,6 +70,20 @@ def leave(path: Path) -> None:
     subprocess.run([sys.executable, "-c", program, folder, str(path)], check=True, timeout=60)
 
 
+def leave_commits(path: Path) -> None:
+    """Makes an environment and some commits, each on disk when the next begins, in a process that ends
+    without closing it."""
+    program = (
+        "import os, sys, zerodb\n"
+        "environment = zerodb.open(sys.argv[1])\n"
+        "for number in range(10):\n"
+        "    with environment.begin(write=True) as transaction:\n"
+        "        transaction[b'key%d' % number] = b'value'\n"
+        "os._exit(0)\n"
+    )
+    subprocess.run([sys.executable, "-c", program, str(path)], check=True, timeout=60)
+
+
 def contents(path: Path) -> dict[str, bytes]:
     """All files of an environment but the one that running programs share."""
     return {

@@ -104,7 +104,7 @@ def compare_with_python(env: zerodb.Environment) -> bool:
 def verify(env: zerodb.Environment) -> bool:
     heading("Verify")
     start = time.perf_counter()
-    report = env.verify(on_problem=lambda page, message: print(f"  {message}"))
+    report = env.verify(on_problem=lambda problem: print(f"  {problem.message}"))
     seconds = time.perf_counter() - start
     print(
         f"  {report.pages:,} pages and {report.entries:,} entries checked in {seconds:.2f} s: "

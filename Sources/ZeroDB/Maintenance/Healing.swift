@@ -43,12 +43,12 @@ enum Healing {
         let known = store.shared.checkpoint
         var runs: [PageRun] = []
         var problem: String?
-        var verifier = Verifier(source, meta, freeList) { run in
+        let verification = Verification(source, meta, freeList) { run in
             if source.birth(of: run.start) > known { runs.append(run) }
-        } onProblem: { _, message in
-            problem = problem ?? message
+        } onProblem: {
+            problem = problem ?? $0.message
         }
-        verifier.run()
+        try verification.run()
         if let problem { throw DatabaseError(.corrupted, problem) }
         // With the last page the size of the file, which may not be on disk either.
         if meta.pageCount > Format.metaPageCount {

@@ -71,21 +71,51 @@ public struct DatabaseError: Error, Sendable, CustomStringConvertible {
         let code: Code
         let systemError: Int32
         let page: UInt64?
+        let damage: Damage
         let message: String
 
-        init(code: Code, systemError: Int32, page: UInt64?, message: String) {
+        init(
+            code: Code, systemError: Int32, page: UInt64?, damage: Damage, message: String
+        ) {
             self.code = code
             self.systemError = systemError
             self.page = page
+            self.damage = damage
             self.message = message
         }
+    }
+
+    /// What is wrong with the page that an error is about, as far as its bytes tell.
+    enum Damage: Sendable {
+        /// Something else, or nothing is known.
+        case unspecified
+        /// It does not have its checksum.
+        case checksum
+        /// An older version of it is there.
+        case lostWrite
+        /// Another page is there.
+        case misplaced
+        /// The file ends before it, or the device cannot read it.
+        case unreadable
+        /// The reference to it leads out of the environment.
+        case reference
+        /// Its keys are not among those that the reference to it stands for.
+        case order
     }
 
     private let story: Story
 
     @inline(never)
     package init(_ code: Code, page: UInt64? = nil, _ message: String) {
-        story = Story(code: code, systemError: 0, page: page, message: message)
+        story = Story(
+            code: code, systemError: 0, page: page, damage: .unspecified, message: message)
+    }
+
+    /// A page that is damaged.
+    @inline(never)
+    init(_ damage: Damage, page: UInt64, _ message: String) {
+        story = Story(
+            code: .corrupted, systemError: 0, page: page, damage: damage, message: message)
     }
 
     /// A system call that failed.
@@ -98,7 +128,19 @@ public struct DatabaseError: Error, Sendable, CustomStringConvertible {
     init(systemError: Int32, page: UInt64? = nil, _ operation: String) {
         story = Story(
             code: .system, systemError: systemError, page: page,
+            damage: page == nil ? .unspecified : .unreadable,
             message: "cannot \(operation): \(SystemCall.describe(systemError))")
+    }
+
+    private init(_ story: Story) { self.story = story }
+
+    /// The same error, with the place that it is about.
+    @inline(never)
+    func located(in place: String) -> DatabaseError {
+        DatabaseError(
+            Story(
+                code: code, systemError: systemError, page: page, damage: damage,
+                message: "in \(place): \(message)"))
     }
 
     /// What a child process gets for a handle that it inherited.
@@ -120,6 +162,9 @@ public struct DatabaseError: Error, Sendable, CustomStringConvertible {
 
     /// The page the failure is about, if it is about one.
     public var page: UInt64? { story.page }
+
+    /// What is wrong with that page.
+    var damage: Damage { story.damage }
 
     /// What happened, where, and what to do.
     public var message: String { story.message }

@@ -37,6 +37,18 @@ extension MetaPages {
         return found
     }
 
+    /// What is wrong with the free list behind a record; nil also if the record does not say what it should
+    /// be. While no other process writes meta pages.
+    static func freeListProblem(
+        of copy: Copy, in file: any StorageFile
+    ) throws(DatabaseError) -> String? {
+        guard let meta = copy.meta else { return nil }
+        let freeList = FreeList.allocate()
+        defer { freeList.deallocate() }
+        return try loadFreeList(
+            into: freeList, of: Loaded(meta: meta, page: copy.page), copy: copy.number, from: file)
+    }
+
     private static func problem(
         of copy: Copy, pageSize: Int, _ fileSize: UInt64, _ file: any StorageFile
     ) throws(DatabaseError) -> String? {

@@ -206,7 +206,7 @@ final class PageFetcher: @unchecked Sendable {
 
     private func missing(_ page: Int, _ size: UInt64) -> DatabaseError {
         DatabaseError(
-            .corrupted, page: UInt64(page),
+            .unreadable, page: UInt64(page),
             "page \(page) at byte \(page << pageShift) of \(file.name) is missing: the file was cut "
                 + "off at byte \(size); run zerodb-check")
     }

@@ -186,14 +186,7 @@ struct PageSource {
         // Without checksums the rest of the run is the host's to touch.
         let pages = OverflowPointer.pageCount(length: pointer.length, pageSize: pageSize)
         try fetch(reference.number, count: mode == .none ? 1 : pages)
-        let stored: UInt64 = start.littleEndian(Format.OverflowHeader.length)
-        let kind: UInt8 = start.littleEndian(Format.Header.kind)
-        guard kind == PageKind.overflow.rawValue, stored == pointer.length else {
-            throw corrupted(
-                reference.number, "overflow run",
-                "kind \(kind) and length \(stored), expected kind \(PageKind.overflow.rawValue) "
-                    + "and length \(pointer.length)")
-        }
+        try checkKind(start, as: pointer)
         try check(
             start, length: Page.headerSize + Int(pointer.length), as: reference,
             kind: "overflow run")
@@ -207,30 +200,64 @@ struct PageSource {
         remember(reference)
     }
 
+    private func checkKind(
+        _ start: UnsafeMutableRawPointer, as pointer: OverflowPointer
+    ) throws(DatabaseError) {
+        let stored: UInt64 = start.littleEndian(Format.OverflowHeader.length)
+        let kind: UInt8 = start.littleEndian(Format.Header.kind)
+        guard kind == PageKind.overflow.rawValue, stored == pointer.length else {
+            throw corrupted(
+                pointer.reference.number, "overflow run",
+                "kind \(kind) and length \(stored), expected kind \(PageKind.overflow.rawValue) "
+                    + "and length \(pointer.length)")
+        }
+    }
+
+    /// Checks the beginning of an overflow run, as far as that can be checked without its checksum.
+    ///
+    /// - Throws: `corrupted`.
+    func checkOverflowHeader(_ pointer: OverflowPointer) throws(DatabaseError) {
+        let number = pointer.reference.number
+        guard pointer.length <= UInt64(Format.valueSizeMax), number >= Format.metaPageCount,
+            number < pageCount,
+            OverflowPointer.pageCount(length: pointer.length, pageSize: pageSize)
+                <= pageCount - number
+        else { throw outOfBounds(pointer.reference) }
+        try fetch(number, count: 1)
+        let start = map + Int(truncatingIfNeeded: number) &<< pageShift
+        try checkKind(start, as: pointer)
+        try checkPlace(Page(start, size: pageSize), as: pointer.reference, kind: "overflow run")
+    }
+
     /// Checksum, page number and transaction of what is at `start`.
     private func check(
         _ start: UnsafeMutableRawPointer, length: Int, as reference: PageReference, kind: String
     ) throws(DatabaseError) {
         let page = Page(start, size: pageSize)
-        let number = reference.number
         if mode != .none {
             let computed = Checksum.ofPage(start, length: length, seed: seed)
-            let stored = page.checksum
-            guard computed == stored else {
-                throw corrupted(
-                    number, kind,
-                    "checksum 0x\(String(computed, radix: 16)), expected 0x"
-                        + String(stored, radix: 16))
+            guard computed == page.checksum else {
+                throw badChecksum(
+                    page, length: length, computed: computed, as: reference, kind: kind)
             }
         }
+        try checkPlace(page, as: reference, kind: kind)
+    }
+
+    /// Page number and transaction of a page.
+    private func checkPlace(
+        _ page: Page, as reference: PageReference, kind: String
+    ) throws(DatabaseError) {
+        let number = reference.number
         guard page.number == number else {
-            throw corrupted(number, kind, "it says that it is page \(page.number)")
+            throw corrupted(
+                number, kind, "it says that it is page \(page.number)", damage: .misplaced)
         }
         guard UInt16(truncatingIfNeeded: page.transaction) == reference.transactionTag else {
             throw corrupted(
                 number, kind,
                 "it was written by transaction \(page.transaction), another than the one its "
-                    + "parent names (a lost write)")
+                    + "parent names (a lost write)", damage: .lostWrite)
         }
     }
 
@@ -244,9 +271,12 @@ struct PageSource {
     // MARK: Errors
 
     @inline(never)
-    func corrupted(_ number: UInt64, _ kind: String, _ problem: String) -> DatabaseError {
+    func corrupted(
+        _ number: UInt64, _ kind: String, _ problem: String,
+        damage: DatabaseError.Damage = .unspecified
+    ) -> DatabaseError {
         DatabaseError(
-            .corrupted, page: number,
+            damage, page: number,
             "corrupted \(kind) \(number) at byte \(number << UInt64(pageShift)) of data.zdb: "
                 + "\(problem); run zerodb-check")
     }
@@ -260,7 +290,7 @@ struct PageSource {
     @inline(never)
     func outOfBounds(_ reference: PageReference) -> DatabaseError {
         DatabaseError(
-            .corrupted, page: reference.number,
+            .reference, page: reference.number,
             "a reference leads to page \(reference.number), but pages 2 to "
                 + "\(Int64(pageCount) - 1) are in use; run zerodb-check")
     }

@@ -47,7 +47,7 @@ package struct Operations {
     func inDatabase(_ error: DatabaseError, _ database: Int) -> DatabaseError {
         guard error.code == .corrupted else { return error }
         let name = state.pointee.storeState.pointee.databases.describe(database)
-        return DatabaseError(.corrupted, page: error.page, "in \(name): \(error.message)")
+        return error.located(in: name)
     }
 
     // MARK: Write

@@ -33,6 +33,9 @@ extension TreeRead {
             return 0
         }
         let tree = copy tree
+        if source.mode == .full {
+            for index in 0..<count { try checkFences(source, tree, key: key(keys, index)) }
+        }
         let result = withUnsafeTemporaryAllocation(of: Lookup.self, capacity: groupMax) {
             lookups -> Result<Int, DatabaseError> in
             do throws(DatabaseError) {

@@ -48,6 +48,7 @@ extension TreeRead {
             path[step] = PathStep(reference: reference, page: page.base, index: index)
             if level > 0 { reference = page.child(index) }
         }
+        if source.mode == .full { try checkFences(source, tree, path: path) }
         return left
     }
 

@@ -10,6 +10,7 @@ enum TreeRead {
     ) throws(DatabaseError) -> UnsafeRawBufferPointer? {
         var level = Int(tree.depth) - 1
         guard level >= 0 else { return nil }
+        if source.mode == .full { try checkFences(source, tree, key: key) }
         var reference = tree.root
         let layout = tree.flags.branchLayout
         while level > 0 {
@@ -95,6 +96,7 @@ enum TreeRead {
         let position = tree.isValueTree ? leaf.searchValueLeaf(key) : leaf.searchLeaf(key)
         guard position.index >= 0 else { throw source.badEntry(leaf) }
         path[leafStep] = PathStep(reference: reference, page: leaf.base, index: position.index)
+        if source.mode == .full { try checkFences(source, tree, path: path) }
         return position
     }
 
@@ -140,6 +142,7 @@ enum TreeRead {
             path[step] = PathStep(reference: reference, page: page.base, index: index)
             if step < leafStep { reference = page.child(index) }
         }
+        if source.mode == .full { try checkFences(source, tree, path: path) }
     }
 
     /// Moves a path by as many entries, to another leaf at most.

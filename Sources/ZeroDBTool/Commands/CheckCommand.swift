@@ -9,13 +9,28 @@ struct CheckCommand: ParsableCommand {
         abstract: "Check that an environment is sound.",
         discussion: """
             Reads every page of the newest commit and checks its checksum, its structure, the order \
-            of keys, all counts and digests, and that each page has exactly one use. Programs may read and \
-            write the environment meanwhile. Changes nothing.
+            of keys, all counts and digests, that each page has exactly one use, and the log. Programs may \
+            read and write the environment meanwhile. Changes nothing.
 
             The exit status is 0 if it is sound, 1 if it is damaged, and 2 if it could not be checked.
             """)
 
     @OptionGroup var arguments: EnvironmentArguments
+
+    @Option(
+        help: ArgumentHelp(
+            "Only this database, and the meta pages; an empty name is the main database.",
+            valueName: "name"))
+    var database: String?
+
+    @Flag(
+        help: """
+            Check the meta pages, the log, the free pages, and the names and roots of the databases only.
+            """)
+    var quick = false
+
+    @Option(help: ArgumentHelp("Threads to work with, at most 64.", valueName: "count"))
+    var threads = 0
 
     @Flag(help: "Replay the log first if a program left it after a crash. This writes.")
     var recover = false
@@ -37,40 +52,25 @@ struct CheckCommand: ParsableCommand {
     @Flag(help: "List the states that recovery mode can show.")
     var listRoots = false
 
+    @Flag(name: .long, help: "Do not show on a terminal how far it is.")
+    var noProgress = false
+
     @Flag(name: .shortAndLong, help: "Print nothing; the exit status tells.")
     var quiet = false
 
     @OptionGroup(title: "Repair") var repair: RepairArguments
 
-    private struct Problem: Encodable {
-        var page: UInt64?
-        var message: String
-    }
-
-    private struct Result: Encodable {
-        var environment: String
-        var state: String
-        var transaction: UInt64?
-        var pages: UInt64 = 0
-        var treePages: UInt64 = 0
-        var overflowPages: UInt64 = 0
-        var freePages: UInt64 = 0
-        var databases: UInt64 = 0
-        var entries: UInt64 = 0
-        var digest: String?
-        var problems: [Problem] = []
-    }
-
-    /// Problems that are listed; the others are only counted.
-    private static let listedMax = 1000
-
     func validate() throws {
         try repair.check()
+        guard (0...64).contains(threads) else {
+            throw ValidationError("--threads takes a number from 0 to 64.")
+        }
         guard salvage != nil || (!lostAndFound && root == 0) else {
             throw ValidationError("--lost-and-found and --root go with --salvage only")
         }
-        guard !listRoots || salvage == nil else {
-            throw ValidationError("--list-roots and --salvage do not go together")
+        let tasks = [repair.fix, listRoots, salvage != nil].filter { $0 }
+        guard tasks.count <= 1 else {
+            throw ValidationError("only one of --fix, --salvage and --list-roots can be given")
         }
     }
 
@@ -83,78 +83,47 @@ struct CheckCommand: ParsableCommand {
                 isQuiet: quiet
             ).run()
         }
-        var result = Result(environment: arguments.environment, state: "unchecked")
+        let report = CheckReport(arguments.environment)
         var status = ExitStatus.success
         do throws(DatabaseError) {
-            status = try check(&result)
+            try check(report)
+            status = report.problemCount == 0 ? .success : .damaged
         } catch {
-            if error.code == .corrupted {
-                result.problems.append(Problem(page: error.page, message: error.message))
-            }
-            result.state = error.code == .corrupted ? "damaged" : "unchecked"
-            if !quiet || error.code != .corrupted { status = arguments.fail(error, "check") }
             status = error.code == .corrupted ? .damaged : .notDone
+            report.add(error)
+            // What the files are like says more than why they do not open.
+            if error.code == .corrupted { report.inspect() }
+            if !quiet || status == .notDone { _ = arguments.fail(error, "check") }
         }
-        if arguments.json, !quiet { try JSON.write(result) }
+        if !quiet {
+            if arguments.json { try JSON.write(report.result(status)) } else { report.write() }
+        }
         throw status
     }
 
-    private func check(_ result: inout Result) throws(DatabaseError) -> ExitStatus {
+    private func check(_ report: CheckReport) throws(DatabaseError) {
         let environment = try arguments.open { options in
             options.isReadOnly = !recover
             // A page that cannot be read is a problem to list like others.
             options.checksumMode = .full
         }
+        var options = VerifyOptions()
+        options.level = quick ? .headers : .everything
+        options.threads = threads
+        if let database {
+            options.scope = database.isEmpty ? .mainDatabase : .namedDatabase(Array(database.utf8))
+        }
         let info = try environment.info()
-        result.transaction = info.lastTransaction
-        let found = Problems(isPrinting: !arguments.json && !quiet, listedMax: Self.listedMax)
-        let report = try environment.verify { page, message in
-            found.add(page, message)
+        let progress = ProgressLine(
+            isShown: !noProgress && !quiet, pageSize: UInt64(info.pageSize))
+        defer { progress.clear() }
+        let found = try environment.verify(options) { problem in
+            report.add(problem)
+        } onProgress: { done in
+            progress.show(done)
+            return true
         }
-        result.pages = report.pages
-        result.treePages = report.treePages
-        result.overflowPages = report.overflowPages
-        result.freePages = report.freePages
-        result.databases = report.databases
-        result.entries = report.entries
-        result.digest = "\(report.digest)"
-        result.problems = found.listed.map { Problem(page: $0.page, message: $0.message) }
-        result.state = report.problems == 0 ? "sound" : "damaged"
-        if found.isPrinting { summarize(report, info) }
+        report.finish(found, info, isQuick: quick)
         try environment.close()
-        return report.problems == 0 ? .success : .damaged
-    }
-
-    private func summarize(_ report: VerifyReport, _ info: EnvironmentInfo) {
-        if report.problems > Self.listedMax {
-            Output.write("… and \(report.problems - UInt64(Self.listedMax)) more problems")
-        }
-        Output.write(
-            "\(arguments.environment): transaction \(info.lastTransaction), "
-                + "\(Output.count(report.pages, "page")) "
-                + "(\(Output.bytes(report.pages * UInt64(info.pageSize)))), "
-                + "\(Output.count(report.databases, "named database")), "
-                + "\(Output.count(report.entries, "entry", "entries")), digest \(report.digest)")
-        Output.write(
-            report.problems == 0
-                ? "It is sound." : "It is damaged: \(Output.count(report.problems, "problem")).")
-    }
-}
-
-/// What a verification has found so far.
-private final class Problems {
-    let isPrinting: Bool
-    private let listedMax: Int
-    private(set) var listed: [(page: UInt64?, message: String)] = []
-
-    init(isPrinting: Bool, listedMax: Int) {
-        self.isPrinting = isPrinting
-        self.listedMax = listedMax
-    }
-
-    func add(_ page: UInt64?, _ message: String) {
-        guard listed.count < listedMax else { return }
-        listed.append((page, message))
-        if isPrinting { Output.write(message) }
     }
 }

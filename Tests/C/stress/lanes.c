@@ -232,7 +232,7 @@ void check_space(zdb_env *env) {
     memset(&report, 0, sizeof(report));
     report.struct_size = sizeof(report);
     expect_sound(env);
-    REQUIRE_OK(zdb_env_verify(env, NULL, NULL, &report));
+    REQUIRE_OK(zdb_env_verify(env, NULL, &report));
     CHECK_NUMBER(report.problems, 0);
     CHECK_NUMBER(report.free_pages, info.free_pages);
     CHECK_NUMBER(report.pages, info.page_count);

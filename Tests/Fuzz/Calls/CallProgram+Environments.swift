@@ -202,7 +202,7 @@ extension CallProgram {
             if let environment {
                 verify(environment)
             } else {
-                call("zdb_env_verify", errors) { zdb_env_verify(handle, nil, nil, nil) }
+                call("zdb_env_verify", errors) { zdb_env_verify(handle, nil, nil) }
             }
         }
     }
@@ -210,7 +210,7 @@ extension CallProgram {
     func verify(_ environment: EnvironmentModel) {
         var report = zdb_verify_report()
         report.struct_size = MemoryLayout<zdb_verify_report>.size
-        call("zdb_env_verify") { zdb_env_verify(environment.handle, nil, nil, &report) }
+        call("zdb_env_verify") { zdb_env_verify(environment.handle, nil, &report) }
         let entries = environment.committed.values.reduce(0) { $0 + $1.count }
         let digest = environment.committed.reduce(UInt128(0)) {
             $0 &+ ModelDigest.database($1.key, $1.value)

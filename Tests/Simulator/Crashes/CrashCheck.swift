@@ -98,7 +98,7 @@ struct CrashCheck {
     @discardableResult
     private func compare(_ environment: Environment, expecting number: Int? = nil) throws -> Int {
         var problems: [String] = []
-        let report = try environment.verify { _, problem in problems.append(problem) }
+        let report = try environment.verify { problems.append($0.message) }
         if report.problems > 0 {
             throw CrashFailure("\(report.problems) problems, \(problems.prefix(3))")
         }

@@ -317,7 +317,7 @@ final class ScheduledPrograms: @unchecked Sendable {
                     path: Self.directory, options: Self.options,
                     fileSystem: SimulatedProcess(disk, number: 200 + opening))
                 var problems: [String] = []
-                let report = try environment.verify { _, problem in problems.append(problem) }
+                let report = try environment.verify { problems.append($0.message) }
                 if report.problems > 0 { fail("after \(when): \(problems.prefix(3))") }
                 let found = try compare(environment.beginRead())
                 let lost = durable.union(all).subtracting(found)

@@ -135,7 +135,7 @@ final class DuplicatesDamageFixture {
                 path: Self.path, options: options, fileSystem: fileSystem)
             findings.couldOpen = true
             try read(environment, &findings)
-            findings.problems = try environment.verify { onProblem($1) }.problems
+            findings.problems = try environment.verify { onProblem($0.message) }.problems
             try environment.close()
         } catch {
             findings.errors.append(error)

@@ -10,7 +10,7 @@ struct DatabaseChangeTests {
 
     private func expectSound(_ environment: Environment) throws {
         var problems: [String] = []
-        let report = try environment.verify { problems.append("\($0 ?? 0): \($1)") }
+        let report = try environment.verify { problems.append("\($0.page ?? 0): \($0.message)") }
         #expect(report.problems == 0 && problems.isEmpty, "\(problems)")
     }
 

@@ -79,7 +79,7 @@ final class DatabaseModelRun: ModelTest {
 
     private func verify() throws {
         var problems: [String] = []
-        let report = try environment.verify { problems.append("\($0 ?? 0): \($1)") }
+        let report = try environment.verify { problems.append("\($0.page ?? 0): \($0.message)") }
         try expect(problems.isEmpty, "verify: \(problems.prefix(5))")
         let digest = committed.reduce(0) { $0 &+ ModelDigest.database($1.key, $1.value) }
         try expect(

@@ -26,7 +26,7 @@ struct DigestDamageTests {
 
     private func problems(_ environment: Environment) throws -> [String] {
         var problems: [String] = []
-        _ = try environment.verify { problems.append($1) }
+        _ = try environment.verify { problems.append($0.message) }
         return problems
     }
 

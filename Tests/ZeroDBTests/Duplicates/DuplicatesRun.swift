@@ -149,7 +149,7 @@ final class DuplicatesRun: SteppedModelTest {
 
     private func verify(_ environment: Environment, _ when: String) throws {
         var problems: [String] = []
-        let report = try environment.verify { _, problem in problems.append(problem) }
+        let report = try environment.verify { problems.append($0.message) }
         try expect(
             report.problems == 0, "verify \(when): \(problems.prefix(5).joined(separator: "; "))")
         let pairs = committed.reduce(0) { $0 + ($1?.count ?? 0) }

@@ -117,7 +117,7 @@ final class ModelRun: SteppedModelTest {
     /// Every page is reachable from exactly one place (invariant 7).
     func verify() throws {
         var problems: [String] = []
-        let report = try environment.verify { _, problem in problems.append(problem) }
+        let report = try environment.verify { problems.append($0.message) }
         try expect(report.problems == 0, "verify: \(problems.prefix(5).joined(separator: "; "))")
         let entries = committed.reduce(0) { $0 + ($1?.count ?? 0) }
         try expect(

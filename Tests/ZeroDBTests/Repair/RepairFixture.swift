@@ -243,7 +243,7 @@ final class RepairFixture {
         #expect(!again.changed && again.losses.isEmpty, "\(what): a second repair: \(again)")
         #expect(files.contents("env/data.zdb")?.bytes == image, "\(what): a second repair writes")
         let environment = try Self.open(files)
-        let verified = try environment.verify { _, problem in
+        let verified = try environment.verify { problem in
             Issue.record("\(what): \(problem)")
         }
         #expect(verified.problems == 0)

@@ -57,7 +57,7 @@ import Testing
 
         func read() throws -> RepairFixture.Contents {
             let environment = try RepairFixture.open(files)
-            let report = try environment.verify { _, problem in Issue.record("\(problem)") }
+            let report = try environment.verify { problem in Issue.record("\(problem)") }
             #expect(report.problems == 0)
             var transaction = try environment.beginWrite()
             try transaction.put("after", "the repair", in: .main)

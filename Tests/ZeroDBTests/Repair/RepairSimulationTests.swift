@@ -43,7 +43,7 @@ import Testing
 
     private func contents(_ disk: SimulatedDisk, process: Int) throws -> RepairFixture.Contents {
         let environment = try RepairFixture.open(SimulatedProcess(disk, number: process))
-        let report = try environment.verify { _, problem in Issue.record("\(problem)") }
+        let report = try environment.verify { problem in Issue.record("\(problem)") }
         #expect(report.problems == 0)
         return try RepairFixture.read(environment)
     }

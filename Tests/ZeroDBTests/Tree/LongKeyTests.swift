@@ -302,7 +302,7 @@ private final class LongKeyRun: ModelTest {
     }
 
     private func check() throws {
-        let report = try environment.verify { page, problem in print(page ?? 0, problem) }
+        let report = try environment.verify { print($0.page ?? 0, $0.message) }
         try expect(report.problems == 0, "\(report.problems) problems")
         try environment.read { transaction throws in
             var cursor = try transaction.cursor()

@@ -26,6 +26,8 @@ STRUCTURES: dict[str, Any] = {
     "zdb_info": _ffi.Info,
     "zdb_reader": _ffi.Reader,
     "zdb_txn_info": _ffi.TxnInfo,
+    "zdb_problem": _ffi.Problem,
+    "zdb_verify_options": _ffi.VerifyOptions,
     "zdb_verify_report": _ffi.Report,
     "zdb_db_stat": _ffi.DbStat,
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from pathlib import Path
@@ -265,8 +266,8 @@ def test_verify_finds_nothing_wrong_with_a_sound_environment(
     users = fruit.open_db("users", create=True)
     with fruit.begin(write=True) as txn:
         txn.put(b"name", b"v" * 20_000, db=users)
-    problems: list[object] = []
-    report = fruit.verify(lambda page, message: problems.append((page, message)))
+    problems: list[zerodb.Problem] = []
+    report = fruit.verify(on_problem=problems.append)
     assert report.sound
     assert report.problems == 0
     assert report.first_problem is None
@@ -282,14 +283,46 @@ def test_verify_reports_each_problem_of_a_damaged_environment(path: Path) -> Non
             txn[b"%06d" % number] = b"v" * 100
     damage_all_but_meta_pages(path)
     with zerodb.open(path) as env:
-        problems: list[tuple[int | None, str]] = []
-        report = env.verify(lambda page, message: problems.append((page, message)))
+        problems: list[zerodb.Problem] = []
+        report = env.verify(on_problem=problems.append)
         assert not report.sound
         assert report.problems == len(problems) > 0
         assert report.first_problem
-        assert any(page is not None and page >= 2 for page, _ in problems)
-        assert all(message for _, message in problems)
+        assert any(problem.page is not None and problem.page >= 2 for problem in problems)
+        assert all(problem.message for problem in problems)
+        damaged = [problem for problem in problems if problem.kind == "checksum"]
+        assert {problem.place for problem in damaged} >= {"main database"}
+        assert all(problem.keys is not None for problem in damaged if problem.entries)
         assert env.verify().problems == report.problems
+
+
+def test_verify_looks_at_as_much_as_it_is_told(fruit: zerodb.Environment) -> None:
+    users = fruit.open_db("users", create=True)
+    with fruit.begin(write=True) as txn:
+        txn.put(b"name", b"v" * 20_000, db=users)
+    everything = fruit.verify()
+    for level in ("headers", "trees", "everything"):
+        report = fruit.verify(level)  # type: ignore[arg-type]
+        assert report.sound
+        assert report.txn_id == fruit.info().last_txn_id
+        assert report.entries == everything.entries
+    assert fruit.verify("trees", threads=3).tree_pages == everything.tree_pages
+    assert fruit.verify("headers").digest == 0
+    assert fruit.verify(database="users").entries == 1
+    assert fruit.verify(database="").entries == everything.entries - 1
+    with pytest.raises(zerodb.NotFoundError):
+        fruit.verify(database="absent")
+    with pytest.raises(zerodb.BadArgumentError):
+        fruit.verify("thorough")  # type: ignore[arg-type]
+
+
+def test_verify_tells_its_progress_and_ends_when_told_to(fruit: zerodb.Environment) -> None:
+    progress: list[tuple[int, int]] = []
+    fruit.verify(on_progress=lambda done, total: progress.append((done, total)))
+    assert progress[-1] == (fruit.info().page_count,) * 2
+    with pytest.raises(zerodb.OperatingSystemError) as caught:
+        fruit.verify(on_progress=lambda done, total: False)
+    assert caught.value.errno == errno.ECANCELED
 
 
 def test_reading_a_damaged_page_raises_an_error_that_names_it(path: Path) -> None:
@@ -316,13 +349,13 @@ def test_an_exception_in_the_verify_callback_is_raised_when_verify_has_finished(
     damage_all_but_meta_pages(path)
     calls = []
 
-    def refuse(page: int | None, message: str) -> None:
-        calls.append(message)
+    def refuse(problem: zerodb.Problem) -> None:
+        calls.append(problem)
         raise LookupError("enough")
 
     with zerodb.open(path) as env:
         with pytest.raises(LookupError, match="enough"):
-            env.verify(refuse)
+            env.verify(on_problem=refuse)
         assert len(calls) == 1
 
 
@@ -333,7 +366,7 @@ def test_the_verify_callback_cannot_close_the_environment_under_itself(path: Pat
     damage_all_but_meta_pages(path)
     with zerodb.open(path) as env:
         with pytest.raises(zerodb.BusyError):
-            env.verify(lambda page, message: env.close())
+            env.verify(on_problem=lambda problem: env.close())
         assert not env.closed
 
 

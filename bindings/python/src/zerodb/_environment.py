@@ -7,7 +7,7 @@ import os
 import threading
 import warnings
 from types import TracebackType
-from typing import Any, Callable, Literal, TypeVar
+from typing import Any, Callable, Literal, Mapping, TypeVar
 
 from zerodb import _ffi
 from zerodb._database import Database
@@ -29,7 +29,11 @@ from zerodb._types import (
     EnvironmentInfo,
     EventLevel,
     OpenTransaction,
+    Problem,
+    ProblemKind,
+    ProblemPlace,
     Reader,
+    VerifyLevel,
     VerifyReport,
 )
 
@@ -43,6 +47,33 @@ _EVENT_LEVELS: dict[int, EventLevel] = {
     _ffi.LOG_INFORMATION: "information",
     _ffi.LOG_WARNING: "warning",
     _ffi.LOG_ERROR: "error",
+}
+_LEVELS: dict[VerifyLevel, int] = {
+    "headers": _ffi.VERIFY_HEADERS,
+    "trees": _ffi.VERIFY_TREES,
+    "everything": _ffi.VERIFY_FULL,
+}
+_PROBLEM_KINDS: dict[int, ProblemKind] = {
+    _ffi.PROBLEM_META: "meta",
+    _ffi.PROBLEM_CHECKSUM: "checksum",
+    _ffi.PROBLEM_LOST_WRITE: "lost write",
+    _ffi.PROBLEM_MISPLACED: "misplaced",
+    _ffi.PROBLEM_UNREADABLE: "unreadable",
+    _ffi.PROBLEM_STRUCTURE: "structure",
+    _ffi.PROBLEM_ORDER: "order",
+    _ffi.PROBLEM_REFERENCE: "reference",
+    _ffi.PROBLEM_COUNT: "count",
+    _ffi.PROBLEM_DIGEST: "digest",
+    _ffi.PROBLEM_FREE_PAGES: "free pages",
+    _ffi.PROBLEM_LOG: "log",
+}
+_PROBLEM_PLACES: dict[int, ProblemPlace] = {
+    _ffi.PLACE_ENVIRONMENT: "environment",
+    _ffi.PLACE_MAIN_DB: "main database",
+    _ffi.PLACE_NAMED_DB: "named database",
+    _ffi.PLACE_CATALOG: "catalog",
+    _ffi.PLACE_FREE_PAGES: "free pages",
+    _ffi.PLACE_LOG: "log",
 }
 _DURABILITIES = {
     "full": _ffi.DURABILITY_FULL,
@@ -366,41 +397,82 @@ class Environment:
         return count
 
     def verify(
-        self, on_problem: Callable[[int | None, str], object] | None = None
+        self,
+        level: VerifyLevel = "everything",
+        *,
+        database: str | bytes | None = None,
+        threads: int = 0,
+        on_problem: Callable[[Problem], object] | None = None,
+        on_progress: Callable[[int, int], object] | None = None,
     ) -> VerifyReport:
-        """Reads every page of the newest snapshot and checks it. Other transactions go on at
-        the same time. Damage raises no exception: look at `problems` of the report.
+        """Reads the newest snapshot and checks it: pages, order, counts, digests, the use of
+        every page, the meta pages and the log. Other transactions go on at the same time.
+        Damage raises no exception: look at `problems` of the report.
 
-        :param on_problem: called with the page (None if it is about no single page) and a
-            message for each problem. If it raises, it is not called again, and verify() raises
-            the exception when it has finished.
+        :param level: how much is looked at: "headers" (meta pages, log, free pages, names and
+            roots of databases), "trees" (all pages of trees too) or "everything" (all values
+            too, and digests).
+        :param database: verify only the database of this name, and the meta pages; an empty
+            name is the main database. None: all of the environment.
+        :param threads: that work on it, at most 64; 0: two if the environment is large.
+        :param on_problem: called for each problem.
+        :param on_progress: called several times a second with the pages that have been looked
+            at and the pages there are; False ends the verification.
+
+        If one of these functions raises an exception, the verification ends, and verify()
+        raises it.
+
+        :raises NotFoundError: there is no database of that name.
+        :raises OperatingSystemError: `on_progress` has ended it (ECANCELED), or the operating
+            system refused.
         """
         failures: list[BaseException] = []
 
-        def report_problem(_: object, page: int, message: bytes) -> None:
+        def report_problem(_: object, problem: Any) -> None:
             if on_problem is None or failures:
                 return
             try:
-                number = None if page == _ffi.NO_PAGE else page
-                on_problem(number, message.decode("utf-8", "replace"))
+                on_problem(_problem(problem.contents))
             except BaseException as failure:
                 # The exception cannot pass through the library; it is raised afterwards.
                 failures.append(failure)
 
+        def report_progress(_: object, done: int, total: int) -> int:
+            if failures:
+                return 1
+            if on_progress is None:
+                return 0
+            try:
+                return 1 if on_progress(done, total) is False else 0
+            except BaseException as failure:
+                failures.append(failure)
+                return 1
+
+        options = _ffi.sized(_ffi.VerifyOptions)
+        options.level = _choice("level", level, _LEVELS)
+        options.threads = _unsigned("threads", threads, 32)
+        if database is not None:
+            options.database = _name(database)
+        if on_problem is not None:
+            options.on_problem = _ffi.ProblemFunction(report_problem)
+        if on_problem is not None or on_progress is not None:
+            options.on_progress = _ffi.ProgressFunction(report_progress)
         raw = _ffi.sized(_ffi.Report)
-        callback = _ffi.VerifyFunction(report_problem) if on_problem else _ffi.VerifyFunction()
-        code = self._call(_ffi.env_verify, callback, None, _ffi.reference(raw))
+        code = self._call(_ffi.env_verify, _ffi.reference(options), _ffi.reference(raw))
         if failures:
             raise failures[0]
         if code != _ffi.OK and not (code == _ffi.CORRUPTED and raw.problems > 0):
             raise error_from_code(code)
         return VerifyReport(
+            txn_id=raw.txn_id,
             pages=raw.pages,
             tree_pages=raw.tree_pages,
             overflow_pages=raw.overflow_pages,
             free_pages=raw.free_pages,
             entries=raw.entries,
             databases=raw.databases,
+            log_records=raw.log_records,
+            log_bytes=raw.log_bytes,
             problems=raw.problems,
             digest=int(raw.digest),
             first_problem=None if code == _ffi.OK else _ffi.last_failure(code)[0],
@@ -583,7 +655,33 @@ def _event_function(on_event: Callable[[EventLevel, str], object]) -> Any:
     return _ffi.LogFunction(tell)
 
 
-def _choice(name: str, value: str, choices: dict[str, int]) -> int:
+def _problem(raw: Any) -> Problem:
+    """A problem as the library passes it, for a program to keep."""
+    place = _PROBLEM_PLACES.get(raw.place, "environment")
+    return Problem(
+        kind=_PROBLEM_KINDS.get(raw.kind, "structure"),
+        place=place,
+        page=None if raw.page == _ffi.NO_PAGE else raw.page,
+        database=_ffi.val_bytes(raw.database) if place == "named database" else None,
+        keys=(
+            (_ffi.val_bytes(raw.low), _ffi.val_bytes(raw.high)) if raw.has_range else None
+        ),
+        entries=raw.entries or None,
+        txn_id=raw.txn_id or None,
+        wall_clock=raw.wall_clock or None,
+        message=raw.message.decode("utf-8", "replace"),
+    )
+
+
+def _name(name: str | bytes) -> bytes:
+    """The name of a database as the library takes it."""
+    encoded = name.encode() if isinstance(name, str) else name
+    if b"\0" in encoded:
+        raise BadArgumentError(f"a name holds no zero bytes: {name!r}", _ffi.BAD_ARGUMENT)
+    return encoded
+
+
+def _choice(name: str, value: str, choices: Mapping[Any, int]) -> int:
     """The number that stands for an option's value in the library."""
     if value not in choices:
         raise BadArgumentError(

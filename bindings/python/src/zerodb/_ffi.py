@@ -76,6 +76,30 @@ DURABILITY_NONE = 0x400
 THREADS_DEFAULT = 0
 THREADS_NONE = 1
 
+VERIFY_HEADERS = 1
+VERIFY_TREES = 2
+VERIFY_FULL = 3
+
+PROBLEM_META = 1
+PROBLEM_CHECKSUM = 2
+PROBLEM_LOST_WRITE = 3
+PROBLEM_MISPLACED = 4
+PROBLEM_UNREADABLE = 5
+PROBLEM_STRUCTURE = 6
+PROBLEM_ORDER = 7
+PROBLEM_REFERENCE = 8
+PROBLEM_COUNT = 9
+PROBLEM_DIGEST = 10
+PROBLEM_FREE_PAGES = 11
+PROBLEM_LOG = 12
+
+PLACE_ENVIRONMENT = 0
+PLACE_MAIN_DB = 1
+PLACE_NAMED_DB = 2
+PLACE_CATALOG = 3
+PLACE_FREE_PAGES = 4
+PLACE_LOG = 5
+
 LOG_INFORMATION = 1
 LOG_WARNING = 2
 LOG_ERROR = 3
@@ -236,17 +260,60 @@ class TxnInfo(Structure):
     ]
 
 
+class Problem(Structure):
+    """zdb_problem."""
+
+    _fields_ = [
+        ("kind", c_uint32),
+        ("place", c_uint32),
+        ("page", c_uint64),
+        ("txn_id", c_uint64),
+        ("wall_clock", c_uint64),
+        ("entries", c_uint64),
+        ("database", Val),
+        ("has_range", c_uint32),
+        ("reserved", c_uint32),
+        ("low", Val),
+        ("high", Val),
+        ("message", c_char_p),
+    ]
+
+
+ProblemFunction = CFUNCTYPE(None, c_void_p, POINTER(Problem))
+"""zdb_problem_fn."""
+
+ProgressFunction = CFUNCTYPE(c_int, c_void_p, c_uint64, c_uint64)
+"""zdb_progress_fn."""
+
+
+class VerifyOptions(Structure):
+    """zdb_verify_options."""
+
+    _fields_ = [
+        ("struct_size", c_size_t),
+        ("level", c_uint32),
+        ("threads", c_uint32),
+        ("database", c_char_p),
+        ("on_problem", ProblemFunction),
+        ("on_progress", ProgressFunction),
+        ("context", c_void_p),
+    ]
+
+
 class Report(Structure):
     """zdb_verify_report."""
 
     _fields_ = [
         ("struct_size", c_size_t),
+        ("txn_id", c_uint64),
         ("pages", c_uint64),
         ("tree_pages", c_uint64),
         ("overflow_pages", c_uint64),
         ("free_pages", c_uint64),
         ("entries", c_uint64),
         ("databases", c_uint64),
+        ("log_records", c_uint64),
+        ("log_bytes", c_uint64),
         ("problems", c_uint64),
         ("digest", Digest),
     ]
@@ -269,9 +336,6 @@ class DbStat(Structure):
         ("digest", Digest),
     ]
 
-
-VerifyFunction = CFUNCTYPE(None, c_void_p, c_uint64, c_char_p)
-"""zdb_verify_fn."""
 
 ReaderFunction = CFUNCTYPE(None, c_void_p, POINTER(Reader))
 """zdb_reader_fn."""
@@ -380,7 +444,7 @@ env_compact = _function(
 env_info = _function("zdb_env_info", c_int, _handle, POINTER(Info))
 env_max_key_size = _function("zdb_env_max_key_size", c_size_t, _handle)
 env_verify = _function(
-    "zdb_env_verify", c_int, _handle, VerifyFunction, c_void_p, POINTER(Report)
+    "zdb_env_verify", c_int, _handle, POINTER(VerifyOptions), POINTER(Report)
 )
 reader_list = _function("zdb_reader_list", c_int, _handle, ReaderFunction, c_void_p)
 reader_check = _function("zdb_reader_check", c_int, _handle, POINTER(c_uint32))
@@ -448,6 +512,11 @@ def sized(structure: Any) -> Any:
     value = structure()
     value.struct_size = sizeof(structure)
     return value
+
+
+def val_bytes(val: Val) -> bytes | None:
+    """A copy of the bytes that `val` describes; None if it has no address."""
+    return None if val.data is None else copy_bytes(val.data, val.size)
 
 
 def input_view(val: Val) -> InputVal:

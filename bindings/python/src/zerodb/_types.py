@@ -155,10 +155,79 @@ class DatabaseStat:
     it is empty."""
 
 
+VerifyLevel = Literal["headers", "trees", "everything"]
+"""How much :meth:`zerodb.Environment.verify` looks at."""
+
+ProblemKind = Literal[
+    "meta",
+    "checksum",
+    "lost write",
+    "misplaced",
+    "unreadable",
+    "structure",
+    "order",
+    "reference",
+    "count",
+    "digest",
+    "free pages",
+    "log",
+]
+"""What is wrong.
+
+- ``"meta"``: a copy of a meta record, or of a free list beside it, is damaged.
+- ``"checksum"``: a page does not have its checksum: bits have changed, or it was written in part
+  only.
+- ``"lost write"``: an older version of the page is there.
+- ``"misplaced"``: another page, or one of another environment, is there.
+- ``"unreadable"``: the file ends before the page, or the device cannot read it.
+- ``"structure"``: what is in the page cannot be, although its checksum is right.
+- ``"order"``: keys or values are not in their order, or not where they belong.
+- ``"reference"``: a page has more than one use, or is not in the environment.
+- ``"count"``: a count differs from what is there.
+- ``"digest"``: the content is not what its digest says.
+- ``"free pages"``: of the free pages one is in use, named twice, or missing.
+- ``"log"``: the log is damaged or lacks a part.
+"""
+
+ProblemPlace = Literal[
+    "environment", "main database", "named database", "catalog", "free pages", "log"
+]
+"""The part of an environment that a problem is in. ``"environment"`` is the meta pages, or no
+single part; ``"catalog"`` is the tree of the databases' names."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something wrong that :meth:`zerodb.Environment.verify` found."""
+
+    kind: ProblemKind
+    """What is wrong."""
+    place: ProblemPlace
+    """Where."""
+    page: int | None
+    """The page it is about; None if it is about no single page."""
+    database: bytes | None
+    """The name of the database, of a problem in a named one."""
+    keys: tuple[bytes | None, bytes | None] | None
+    """The keys, or in the catalog the names of the databases, that cannot be had or relied on: from
+    the first on and before the second. None in the place of one stands for the end of the
+    database; None for both, if they are not known."""
+    entries: int | None
+    """About how many entries that are; None if that is not known."""
+    txn_id: int | None
+    """The transaction that wrote the page, if that is known."""
+    wall_clock: int | None
+    """When that was committed, in nanoseconds since 1970, if log or meta pages still tell."""
+    message: str
+    """In words: what, where, and what to do."""
+
+
 @dataclass(frozen=True)
 class VerifyReport:
     """The result of :meth:`zerodb.Environment.verify`."""
 
+    txn_id: int
+    """The transaction whose state was verified."""
     pages: int
     """Pages of the snapshot, meta pages included."""
     tree_pages: int
@@ -168,13 +237,18 @@ class VerifyReport:
     free_pages: int
     """Free pages."""
     entries: int
-    """Keys in the main and all named databases."""
+    """Entries that the records of the main and all named databases count."""
     databases: int
     """Named databases."""
+    log_records: int
+    """Records of the log from the checkpoint to the snapshot."""
+    log_bytes: int
+    """Bytes of them."""
     problems: int
     """0: the environment is sound."""
     digest: int
-    """The environment's, counted anew from all entries: see :attr:`EnvironmentInfo.digest`."""
+    """The environment's, counted anew from all entries, if all were read; otherwise 0. See
+    :attr:`EnvironmentInfo.digest`."""
     first_problem: str | None
     """The first problem in words; None if there is none."""
 
