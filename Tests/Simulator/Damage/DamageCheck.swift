@@ -113,7 +113,7 @@ struct DamageCheck {
         _ environment: Environment, _ reading: DamageReading, _ model: EnvironmentModel
     ) throws -> Bool {
         var problems: [String] = []
-        let report = try environment.verify { problem in problems.append(problem) }
+        let report = try environment.verify { problems.append($0.message) }
         guard report.problems == 0 else { return false }
         if let error = reading.errors.first {
             throw DamageFailure("a verification finds nothing, but reading failed: \(error)")

@@ -69,7 +69,7 @@ struct RepairCheck {
         }
         defer { try? environment.close() }
         var problems: [String] = []
-        let verified = try environment.verify { problem in problems.append(problem) }
+        let verified = try environment.verify { problems.append($0.message) }
         guard verified.problems == 0 else {
             throw DamageFailure("a repaired environment is not sound: \(problems.prefix(3))")
         }
