@@ -239,8 +239,8 @@ typedef struct zdb_env_options {
 /* Recovery mode. With zdb_env_options.recovery set, zdb_env_open() opens for reading what is left of a
  * damaged environment. It writes nothing, and needs no lock.zdb unless other programs have the environment
  * open; where none have, none can open it for writing meanwhile (they get ZDB_BUSY). A meta page that is
- * lost, free space and a damaged log are no obstacles: the log is replayed in memory, as far as that goes.
- * Cursors (and what lists databases) pass over pages that cannot be read, with all that hangs below them.
+ * lost, damage to what lists the free pages and a damaged log are no obstacles: the log is replayed in
+ * memory, as far as that goes. Cursors pass over pages that cannot be read, with all that hangs below them.
  * zdb_get() and an exact search return ZDB_CORRUPTED, with the page, for a key that may be below such a
  * page, as do counts of ranges. Statistics are those of the records, lost entries included. zdb_log_fn is
  * told the state that is shown, the transactions that are not, and once for each page the database and the
@@ -263,7 +263,8 @@ static inline int zdb_env_options_init(zdb_env_options *options) {
  *  @param options  NULL for all defaults.
  *  @param env      receives the handle; set to NULL on failure.
  *  @return ZDB_OK; ZDB_BAD_ARGUMENT; ZDB_INVALID, ZDB_VERSION_MISMATCH, ZDB_CORRUPTED for what
- *  is in the files; ZDB_RECOVERY_NEEDED; ZDB_NOT_FOUND if there is no state of recovery_root; ZDB_BUSY if this process has it open already, if another has
+ *  is in the files; ZDB_RECOVERY_NEEDED; ZDB_NOT_FOUND if there is no state of recovery_root;
+ *  ZDB_BUSY if this process has it open already, if another has
  *  it open through other files or another directory, or if one that replays the log or closes the
  *  environment has not finished after writer_wait_ms;
  *  ZDB_READERS_FULL if 1024 processes have; ZDB_PANIC if the checkpoint after a replay fails;

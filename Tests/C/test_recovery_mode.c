@@ -1,5 +1,6 @@
 /* Recovery mode: what is left of a damaged environment can be read, and nothing is written. */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 

@@ -6,17 +6,20 @@ import json
 from pathlib import Path
 
 import pytest
+from test_check import PAGE_SIZE, damage, used_page
 
 import zerodb
 from conftest import Run, contents, leave
-from test_check import PAGE_SIZE, damage, used_page
 
 Content = dict[str | None, list[tuple[bytes, bytes]]]
 
 
 def read(path: Path, *more: str, recovery: bool = False) -> Content:
     """All entries of an environment, by the names of its databases."""
-    with zerodb.open(path, recovery=recovery) as environment, environment.begin() as transaction:
+    with (
+        zerodb.open(path, recovery=recovery) as environment,
+        environment.begin() as transaction,
+    ):
         found: Content = {None: list(transaction.items())}
         for name in ("named", *more):
             try:
@@ -71,7 +74,10 @@ def test_json_says_what_is_missing(run: Run, path: Path) -> None:
     assert found["state"] == "incomplete"
     missing = [part for database in found["databases"] for part in database["missing"]]
     assert page in [part["page"] for part in missing + found["missingNames"]]
-    assert any(not database["complete"] for database in found["databases"]) or found["missingNames"]
+    assert (
+        any(not database["complete"] for database in found["databases"])
+        or found["missingNames"]
+    )
 
 
 def test_what_does_not_open_is_salvaged(run: Run, path: Path, tmp_path: Path) -> None:
@@ -194,7 +200,11 @@ def test_roots_that_the_log_leads_to(run: Run, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "arguments",
-    [["--lost-and-found", "env"], ["--root", "3", "env"], ["--list-roots", "--salvage", "o", "env"]],
+    [
+        ["--lost-and-found", "env"],
+        ["--root", "3", "env"],
+        ["--list-roots", "--salvage", "o", "env"],
+    ],
 )
 def test_options_that_do_not_go_together(run: Run, path: Path, arguments: list[str]) -> None:
     assert path.is_dir()

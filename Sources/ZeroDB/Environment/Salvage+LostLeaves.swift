@@ -9,7 +9,7 @@
 /// | 1 | kind: see `LostKind` |
 /// | 3 | 0 |
 /// | 4 | length of the key, little-endian |
-/// | that | the key, as the page has it: the other way round where its database orders keys from the last byte |
+/// | that | the key, as the page has it: from the last byte where its database orders keys so |
 /// | the rest | the value, or what the kind says |
 extension Salvage {
     /// What an entry of a lost leaf has as its value.

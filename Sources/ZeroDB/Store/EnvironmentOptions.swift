@@ -44,7 +44,7 @@ public struct EnvironmentOptions: Sendable {
     public var autoCompactRate: UInt64 = 16 << 20
 
     /// Open what can be read of a damaged environment, for reading only; nothing is written, and no
-    /// `lock.zdb` is needed or made. Either meta page will do, free space is not looked at, and the log is
+    /// `lock.zdb` is needed or made. Either meta page will do, free pages are not looked for, and the log is
     /// replayed in memory, as far as that goes. Cursors pass over pages that cannot be read, with all that
     /// hangs below them; what they pass over is told to `onEvent`, as is every other liberty taken. A get
     /// of a key that may be below such a page throws `corrupted`.

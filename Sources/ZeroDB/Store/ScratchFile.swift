@@ -4,8 +4,8 @@ import Synchronization
 /// A data file that is only read. What is written behind an offset goes to memory of this process's own,
 /// in the map: so recovery mode can replay the log without changing anything.
 ///
-/// Nothing before the offset can be written: there free space is not known, so a replay takes pages
-/// behind the end only.
+/// Nothing before the offset can be written: which pages are free there is not known, so a replay takes
+/// pages behind the end only.
 final class ScratchFile: StorageFile {
     private let file: any StorageFile
     private let memory = Locked<Memory?>(nil)

@@ -86,6 +86,20 @@ struct RecoveryModeTests {
         }
     }
 
+    @Test("Pages that the device cannot read are passed over like damaged ones")
+    func losesPages() throws {
+        let fixture = try DamageFixture(entries: 300)
+        let paths = try EntryPaths(fixture.file)
+        let faulty = FaultyFileSystem(fixture.fileSystem)
+        let size = paths.meta.pageSize
+        for page in 2..<paths.meta.pageCount {
+            let start = page * UInt64(size)
+            faulty.plan.lose(start..<start + UInt64(size))
+            let look = try RecoveryLook(DamageFixture.path, faulty, fixture.options)
+            look.expect(paths, damaged: [Int(page)], "page \(page)")
+        }
+    }
+
     @Test("A get of a key that may be below a damaged page is an error that names it")
     func getsBelowDamage() throws {
         let fixture = try DamageFixture(entries: 300)

@@ -243,6 +243,62 @@ struct SalvageTests {
         }
     }
 
+    // MARK: Files made to do harm
+
+    @Test("Impossible numbers under right checksums: it comes to an end, and the copy is sound")
+    func survivesHostilePages() throws {
+        let fixture = try DuplicatesDamageFixture()
+        let size = fixture.map.pageSize
+        var random = SeededGenerator(seed: TestSettings.seed)
+        for _ in 0..<200 {
+            for _ in 0..<random.within(1...3) {
+                let page = random.within(2...fixture.map.pageCount - 1)
+                for _ in 0..<random.within(1...4) {
+                    // Headers and slots more often than what they lead to.
+                    let offset = 24 + random.below(random.chance(70) ? 120 : size - 24)
+                    fixture.file[page * size + offset] = random.byte()
+                }
+                fixture.reseal(page)
+            }
+            do {
+                _ = try salvage(
+                    DuplicatesDamageFixture.path, fixture.fileSystem,
+                    keepsLostLeaves: random.chance(50))
+                try scanBounded(fixture.fileSystem)
+            } catch let error as DatabaseError {
+                #expect(DamageFixture.isAboutDamage(error), "\(error.code): \(error)")
+            }
+            for name in try fixture.fileSystem.list(Self.target) {
+                try fixture.fileSystem.remove("\(Self.target)/\(name)")
+            }
+            fixture.restore()
+        }
+    }
+
+    /// Moves cursors in recovery mode, which go on for as long as they are asked to.
+    private func scanBounded(_ fileSystem: MemoryFileSystem) throws {
+        var options = EnvironmentOptions()
+        options.maxSize = 1 << 20
+        options.recovery = true
+        let environment = try Environment(
+            path: DuplicatesDamageFixture.path, options: options, fileSystem: fileSystem)
+        let read = try environment.beginRead()
+        for name in [nil] + (try read.databases()).map({ Optional($0.nameBytes) }) {
+            let handle: Database = try name.map { try read.database($0) } ?? .main
+            let cursor = ModelCursor(read.access.claim, 0, handle)
+            for move in [CursorState.Move.next, .previous] {
+                _ = try? cursor.state.move(move == .next ? .first : .last)
+                for _ in 0..<3000 {
+                    guard let entry = try? cursor.state.move(move), entry.key.count > 0 else {
+                        break
+                    }
+                }
+            }
+        }
+        _ = consume read
+        try environment.close()
+    }
+
     // MARK: Where it cannot
 
     @Test("A directory that is there is left alone")
