@@ -22,7 +22,8 @@ import Testing
                 fixture.range(page), with: Array(repeating: 0, count: fixture.pageSize))
             let outcome = try fixture.repair(image, "page \(page) is zeros")
             let missing = fixture.countMissing(outcome.contents)
-            #expect((missing == 0) == outcome.report.losses.isEmpty, "page \(page): \(outcome.report)")
+            #expect(
+                (missing == 0) == outcome.report.losses.isEmpty, "page \(page): \(outcome.report)")
             lost += missing == 0 ? 0 : 1
         }
         #expect(lost > 0 && lost < fixture.pageCount - 2)
