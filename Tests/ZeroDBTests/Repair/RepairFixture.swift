@@ -45,7 +45,7 @@ final class RepairFixture {
         try environment.checkpoint()
         images.append(files.contents("env/data.zdb")?.bytes ?? [])
         for commit in 0..<commits {
-            try change(environment, &random, commit)
+            try change(environment, &random, commit, isLast: commit == commits - 1)
             try environment.checkpoint()
             images.append(files.contents("env/data.zdb")?.bytes ?? [])
         }
@@ -97,6 +97,8 @@ final class RepairFixture {
                     key, isTwin ? Array(repeating: 7, count: 60) : random.bytes(size), in: database)
             }
         }
+        // When it is deleted, its pages go to the free tree.
+        try transaction.put("large", random.bytes(20 * pageSize), in: .main)
         _ = try transaction.createDatabase("empty")
         try transaction.commit()
     }
@@ -118,9 +120,10 @@ final class RepairFixture {
     }
 
     private func change(
-        _ environment: Environment, _ random: inout SeededGenerator, _ commit: Int
+        _ environment: Environment, _ random: inout SeededGenerator, _ commit: Int, isLast: Bool
     ) throws {
         var transaction = try environment.beginWrite()
+        if isLast { try transaction.delete("large") }
         for (name, flags) in Self.types where !name.contains("twin") && name != "empty" {
             let database = try handle(name, flags, &transaction)
             guard !flags.contains(.duplicates) else {
@@ -170,6 +173,13 @@ final class RepairFixture {
     // MARK: Damage
 
     var pageCount: Int { image.count / pageSize }
+
+    /// Some of the pages behind the meta pages: all of them in a long run.
+    var somePages: [Int] {
+        let step = TestSettings.operations == nil ? 5 : 1
+        let first = 2 + Int(TestSettings.seed % UInt64(step))
+        return Array(stride(from: first, to: pageCount, by: step))
+    }
 
     /// The bytes of a page.
     func range(_ page: Int) -> Range<Int> { page * pageSize..<(page + 1) * pageSize }
