@@ -269,6 +269,7 @@ final class Repair: @unchecked Sendable {
         } else {
             meta.catalog.branchPages = rebuilt.counts.branchPages
             meta.catalog.leafPages = rebuilt.counts.leafPages
+            meta.catalog.overflowPages = 0
         }
         meta.main = main
         meta.digest = ContentDigest(ofMain: main)
@@ -335,7 +336,7 @@ final class Repair: @unchecked Sendable {
         record.branchPages = found.counts.branchPages
         record.leafPages = found.counts.leafPages
         record.overflowPages = found.counts.overflowPages
-        if old.flags.contains(.duplicates) { record.keys = found.counts.keys }
+        record.keys = old.flags.contains(.duplicates) ? found.counts.keys : 0
         record.digest = found.counts.digest
         guard record != old else { return record }
         let missing = old.entries - min(old.entries, record.entries)

@@ -120,7 +120,13 @@ extension RepairWalk {
     func survey(_ tree: RepairTree, digest: ContentDigest?) throws(DatabaseError) {
         let record = tree.record
         guard record.depth > 0 else {
-            if record.entries != 0 || (digest ?? ContentDigest()) != ContentDigest() {
+            let counts = [
+                record.entries, record.branchPages, record.leafPages, record.overflowPages,
+                record.keys,
+            ]
+            if counts.contains(where: { $0 != 0 })
+                || (digest ?? ContentDigest()) != ContentDigest()
+            {
                 noteDamage()
             }
             return

@@ -255,7 +255,7 @@ final class RepairWalk {
         if case .values(let key) = tree.content {
             let owner = tree.record.flags.reversesKeys ? key.reversed() : key
             loss.low = owner
-            loss.high = owner + [0]
+            loss.high = tree.key(after: owner)
             loss.description =
                 "values of key \(RepairTree.show(owner)) in \(tree.title): \(why)"
         } else {
@@ -275,7 +275,7 @@ final class RepairWalk {
         let given = tree.given(key)
         losses.append(
             RepairLoss(
-                database: tree.name, low: given, high: given + [0], entries: 1,
+                database: tree.name, low: given, high: tree.key(after: given), entries: 1,
                 description: "\(tree.title), key \(RepairTree.show(given)): \(why)"))
     }
 
