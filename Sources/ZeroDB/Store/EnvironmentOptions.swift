@@ -63,15 +63,17 @@ public struct EnvironmentOptions: Sendable {
     /// Bytes of the largest log record; a larger transaction becomes a checkpoint. The format has no
     /// such bound: an archive of the log needs a record of every transaction.
     var logRecordMax = 8 << 20
-    /// What a repair begins with in place of the state in the meta pages, without free pages; nothing is written
-    /// to those, nor removed, while the store is open. Given the data file and the directory. The process must
-    /// be the only one.
-    var root:
-        (@Sendable (any StorageFile, any StorageDirectory) throws(DatabaseError) -> MetaPages.Loaded)?
+    /// What a repair begins with in place of the state in the meta pages, without free pages; nothing is
+    /// written to those, nor removed, while the store is open. Given the data file and the directory. The
+    /// process must be the only one.
+    var root: Root?
     /// Whether recovery compares the digests in the log. Tests of made-up records do without.
     var comparesDigests = true
     /// Whether recovery mode replays the log in memory. A salvage applies it elsewhere.
     var replaysInMemory = true
+
+    typealias Root =
+        @Sendable (any StorageFile, any StorageDirectory) throws(DatabaseError) -> MetaPages.Loaded
 
     /// The defaults, which suit most programs.
     public init() {}

@@ -25,7 +25,9 @@ struct RepairArguments: ParsableArguments {
             valueName: "directory"), completion: .directory)
     var from: String?
 
-    @Flag(help: "With --fix: cut off a log that is damaged, and list the transactions that this loses.")
+    @Flag(
+        help:
+            "With --fix: cut off a log that is damaged, and list the transactions that this loses.")
     var truncateLog = false
 
     /// - Throws: if options are given that say nothing without `--fix`.
@@ -94,7 +96,8 @@ struct RepairArguments: ParsableArguments {
     private func show(_ report: RepairReport, _ environment: String) {
         for action in report.actions { Output.write(action) }
         for loss in report.losses {
-            let entries = loss.entries.map { " (about \(Output.count($0, "entry", "entries")))" } ?? ""
+            let entries =
+                loss.entries.map { " (about \(Output.count($0, "entry", "entries")))" } ?? ""
             Output.write("lost: \(loss.description)\(entries)")
         }
         if let backup = report.backupPath {
@@ -102,7 +105,8 @@ struct RepairArguments: ParsableArguments {
         }
         let state =
             report.losses.isEmpty
-            ? (report.changed ? "It is mended; nothing is lost." : "It is sound; nothing was changed.")
+            ? (report.changed
+                ? "It is mended; nothing is lost." : "It is sound; nothing was changed.")
             : "It is mended, without what is listed as lost."
         Output.write("\(environment): transaction \(report.transaction). \(state)")
     }

@@ -45,7 +45,7 @@ final class RepairFixture {
         try environment.checkpoint()
         images.append(files.contents("env/data.zdb")?.bytes ?? [])
         for commit in 0..<commits {
-            try change(environment, &random, commit)
+            try change(environment, &random, commit, isLast: commit == commits - 1)
             try environment.checkpoint()
             images.append(files.contents("env/data.zdb")?.bytes ?? [])
         }
@@ -93,9 +93,12 @@ final class RepairFixture {
             for number in 0..<(isTwin ? 150 : 700) {
                 let key = isTwin ? "twin \(number)" : "\(name) key \(number * 7919 % 10_000)"
                 let size = random.chance(97) ? random.below(90) : random.below(4 * pageSize)
-                try transaction.put(key, isTwin ? [7, 7, 7] : random.bytes(size), in: database)
+                try transaction.put(
+                    key, isTwin ? Array(repeating: 7, count: 60) : random.bytes(size), in: database)
             }
         }
+        // When it is deleted, its pages go to the free tree.
+        try transaction.put("large", random.bytes(20 * pageSize), in: .main)
         _ = try transaction.createDatabase("empty")
         try transaction.commit()
     }
@@ -117,9 +120,10 @@ final class RepairFixture {
     }
 
     private func change(
-        _ environment: Environment, _ random: inout SeededGenerator, _ commit: Int
+        _ environment: Environment, _ random: inout SeededGenerator, _ commit: Int, isLast: Bool
     ) throws {
         var transaction = try environment.beginWrite()
+        if isLast { try transaction.delete("large") }
         for (name, flags) in Self.types where !name.contains("twin") && name != "empty" {
             let database = try handle(name, flags, &transaction)
             guard !flags.contains(.duplicates) else {
@@ -170,15 +174,29 @@ final class RepairFixture {
 
     var pageCount: Int { image.count / pageSize }
 
+    /// Some of the pages behind the meta pages: all of them in a long run.
+    var somePages: [Int] {
+        let step = TestSettings.operations == nil ? 5 : 1
+        let first = 2 + Int(TestSettings.seed % UInt64(step))
+        return Array(stride(from: first, to: pageCount, by: step))
+    }
+
     /// The bytes of a page.
     func range(_ page: Int) -> Range<Int> { page * pageSize..<(page + 1) * pageSize }
 
     /// The newest state.
     func meta() throws -> Meta {
-        let file = MemoryContents(image)
-        let first = try Meta(at: file.base, page: 0)
-        let second = try Meta(at: file.base + pageSize, page: 1)
-        return first.transaction > second.transaction ? first : second
+        try Self.meta(in: image, pageSize: pageSize).meta
+    }
+
+    /// The newest state of a data file, and the meta page that it is in.
+    static func meta(in bytes: [UInt8], pageSize: Int) throws -> (meta: Meta, page: Int) {
+        try bytes.withUnsafeBytes { buffer in
+            let start = try #require(buffer.baseAddress)
+            let first = try Meta(at: start, page: 0)
+            let second = try Meta(at: start + pageSize, page: 1)
+            return first.transaction > second.transaction ? (first, 0) : (second, 1)
+        }
     }
 
     /// The records of the databases by name.
@@ -218,8 +236,8 @@ final class RepairFixture {
         var image: [UInt8]
     }
 
-    /// Repairs an image and checks all that a repair promises: `verify` is clean, nothing is there that was not,
-    /// what is missing is listed, and a second repair changes nothing.
+    /// Repairs an image and checks all that a repair promises: `verify` is clean, nothing is there
+    /// that was not, what is missing is listed, and a second repair changes nothing.
     @discardableResult
     func repair(
         _ damaged: [UInt8], _ what: String, _ options: RepairOptions = RepairOptions(),
@@ -255,7 +273,9 @@ final class RepairFixture {
     private func compare(_ found: Contents, _ report: RepairReport, _ what: String) {
         for (name, pairs) in found {
             let alien = pairs.subtracting(contents[name] ?? [])
-            #expect(alien.isEmpty, "\(what): \(alien.count) entries that were not there: \(alien.first?.key ?? [])")
+            #expect(
+                alien.isEmpty,
+                "\(what): \(alien.count) entries that were not there: \(alien.first?.key ?? [])")
         }
         let isUnknown = report.losses.contains { $0.database == nil }
         for (name, pairs) in contents where !isUnknown {
@@ -263,8 +283,10 @@ final class RepairFixture {
             let losses = report.losses.filter { $0.database == name }
             let isReversed =
                 Self.types.first { Array($0.name.utf8) == name }?.flags.reversesKeys ?? false
-            for pair in missing where !losses.contains(where: { Self.covers($0, pair.key, isReversed) }) {
-                Issue.record("\(what): \(pair.key) of \(name) is missing and not listed: \(report.losses)")
+            for pair in missing
+            where !losses.contains(where: { Self.covers($0, pair.key, isReversed) }) {
+                Issue.record(
+                    "\(what): \(pair.key) of \(name) is missing and not listed: \(report.losses)")
                 return
             }
         }

@@ -91,7 +91,8 @@ import Testing
         let page = Int(try fixture.meta().catalog.root.number)
         var image = fixture.image
         // Where nothing is.
-        damage(&image, (fixture.range(page).lowerBound + 400)..<(fixture.range(page).lowerBound + 500))
+        damage(
+            &image, (fixture.range(page).lowerBound + 400)..<(fixture.range(page).lowerBound + 500))
         let outcome = try fixture.repair(image, "the catalog")
         #expect(outcome.contents == fixture.contents)
     }

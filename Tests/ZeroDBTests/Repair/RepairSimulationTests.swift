@@ -4,8 +4,8 @@ import Testing
 @testable import Simulator
 @testable import ZeroDB
 
-/// A repair that is killed at a call, or loses power there, leaves the state before or after, and can be made
-/// again.
+/// A repair that is killed at a call, or loses power there, leaves the state before or after, and
+/// can be made again.
 @Suite struct RepairSimulationTests {
     private let writing: Set<SeamCall> = [
         .open, .makeDirectory, .rename, .remove, .syncDirectory, .write, .sync, .truncate,
@@ -70,7 +70,9 @@ import Testing
             for (left, name) in [(disk, "killed"), (cut, "power cut")] {
                 do {
                     let second = try repair(left, process: 2)
-                    #expect(second.changed || first != nil || number > calls - 8, "\(name) at call \(number)")
+                    #expect(
+                        second.changed || first != nil || number > calls - 8,
+                        "\(name) at call \(number)")
                     let found = try contents(left, process: 3)
                     #expect(found == wanted, "\(name) at call \(number) of \(calls)")
                 } catch {

@@ -16,13 +16,14 @@ import Testing
     @Test func a_page_of_zeros_anywhere_is_mended() throws {
         let fixture = try RepairFixture()
         var lost = 0
-        for page in 2..<fixture.pageCount {
+        for page in fixture.somePages {
             var image = fixture.image
             image.replaceSubrange(
                 fixture.range(page), with: Array(repeating: 0, count: fixture.pageSize))
             let outcome = try fixture.repair(image, "page \(page) is zeros")
             let missing = fixture.countMissing(outcome.contents)
-            #expect((missing == 0) == outcome.report.losses.isEmpty, "page \(page): \(outcome.report)")
+            #expect(
+                (missing == 0) == outcome.report.losses.isEmpty, "page \(page): \(outcome.report)")
             lost += missing == 0 ? 0 : 1
         }
         #expect(lost > 0 && lost < fixture.pageCount - 2)
@@ -31,7 +32,7 @@ import Testing
     @Test func a_flipped_bit_anywhere_is_put_right() throws {
         let fixture = try RepairFixture()
         var random = SeededGenerator(seed: TestSettings.seed)
-        for page in 2..<fixture.pageCount {
+        for page in fixture.somePages {
             var image = fixture.image
             let place = fixture.range(page).lowerBound + random.below(fixture.pageSize)
             image[place] ^= 1 << UInt8(random.below(8))
@@ -44,7 +45,7 @@ import Testing
     @Test func lost_sectors_and_garbage_bring_nothing_back() throws {
         let fixture = try RepairFixture()
         var random = SeededGenerator(seed: TestSettings.seed)
-        for page in 2..<fixture.pageCount {
+        for page in fixture.somePages {
             var image = fixture.image
             let start = fixture.range(page).lowerBound + 512 * random.below(fixture.pageSize / 512)
             let isZero = random.chance(50)
@@ -56,8 +57,10 @@ import Testing
     @Test func older_versions_of_pages_bring_nothing_back() throws {
         let fixture = try RepairFixture()
         for (number, old) in fixture.images.enumerated() {
-            for page in 2..<min(fixture.pageCount, old.count / fixture.pageSize)
-            where old[fixture.range(page)] != fixture.image[fixture.range(page)] {
+            for page in fixture.somePages
+            where old.count >= fixture.range(page).upperBound
+                && old[fixture.range(page)] != fixture.image[fixture.range(page)]
+            {
                 var image = fixture.image
                 image.replaceSubrange(fixture.range(page), with: old[fixture.range(page)])
                 try fixture.repair(image, "page \(page) of state \(number)")
@@ -68,7 +71,7 @@ import Testing
     @Test func pages_in_each_others_places_bring_nothing_back() throws {
         let fixture = try RepairFixture()
         var random = SeededGenerator(seed: TestSettings.seed)
-        for _ in 0..<60 {
+        for _ in 0..<20 {
             let first = random.within(2...fixture.pageCount - 1)
             let second = random.within(2...fixture.pageCount - 1)
             var image = fixture.image
@@ -84,7 +87,7 @@ import Testing
     @Test func several_damages_at_once_are_mended() throws {
         let fixture = try RepairFixture()
         var random = SeededGenerator(seed: TestSettings.seed)
-        for round in 0..<TestSettings.operations(usually: 150) {
+        for round in 0..<TestSettings.operations(usually: 40) {
             var image = fixture.image
             for _ in 0..<random.within(2...4) {
                 let page = random.within(2...fixture.pageCount - 1)
@@ -112,7 +115,7 @@ import Testing
     @Test func a_file_that_was_cut_off_keeps_what_is_left() throws {
         let fixture = try RepairFixture()
         var random = SeededGenerator(seed: TestSettings.seed)
-        for _ in 0..<20 {
+        for _ in 0..<10 {
             let size = random.within(2 * fixture.pageSize...fixture.image.count - 1)
             try fixture.repair(Array(fixture.image[..<size]), "cut off at \(size)")
         }
@@ -121,7 +124,7 @@ import Testing
     @Test func other_page_sizes_are_mended_too() throws {
         for pageSize in [16384, 65536] {
             let fixture = try RepairFixture(pageSize: pageSize, commits: 1)
-            for page in 2..<fixture.pageCount {
+            for page in fixture.somePages {
                 var image = fixture.image
                 for byte in fixture.range(page).prefix(512) { image[byte] = 0xa5 }
                 try fixture.repair(image, "page \(page) of \(pageSize) bytes")

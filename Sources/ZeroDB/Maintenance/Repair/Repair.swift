@@ -6,8 +6,8 @@ import Glibc
 /// 1. The newest usable meta record is read, and its trees are surveyed. If they are damaged, new ones are
 ///    made of what is proved to belong to them. New pages go behind the end of the file.
 /// 2. The log is replayed on top of that, which takes new pages behind the end too.
-/// 3. The free space is made anew, the result is surveyed, what is about to change is copied, and then one write of
-///    a meta page makes the new state the newest.
+/// 3. The free pages are recorded anew, the result is surveyed, what is about to change is copied, and then
+///    one write of a meta page makes the new state the newest.
 ///
 /// Until that write the environment is as it was, and after it it is mended.
 final class Repair: @unchecked Sendable {
@@ -40,9 +40,9 @@ final class Repair: @unchecked Sendable {
         self.fileSystem = fileSystem
     }
 
-    /// - Throws: `busy` if anything has the environment open; `corrupted` where nothing can be mended, or only
-    ///   by cutting off the log; `invalidFile`, `versionMismatch`, `unsupported`, or a system error. Then
-    ///   nothing has changed but the length of the data file, at most.
+    /// - Throws: `busy` if anything has the environment open; `corrupted` where nothing can be mended, or
+    ///   only by cutting off the log; `invalidFile`, `versionMismatch`, `unsupported`, or a system error.
+    ///   Then nothing has changed but the length of the data file, at most.
     func run() throws(DatabaseError) -> RepairReport {
         let error = zp_watch_forks()
         guard error == 0 else { throw DatabaseError(systemError: error, "watch for forks") }
@@ -101,7 +101,7 @@ final class Repair: @unchecked Sendable {
         var meta = before.meta
         let pageSize = Int(meta.pageSize)
         let inFile = sizeBefore / UInt64(pageSize)
-        // No reference of the damaged state can take a page of this transaction for what it asks for: it is newer.
+        // No reference of the damaged state can take a page of this transaction for its own: it is newer.
         let pages = try RepairPages(
             file, pageSize: pageSize, seed: meta.checksumSeed,
             next: (sizeBefore + UInt64(pageSize) - 1) / UInt64(pageSize),
@@ -114,8 +114,10 @@ final class Repair: @unchecked Sendable {
         if case .damaged(let damage) = log { try checkLog(damage) }
         if !before.lostPages.isEmpty {
             newestSeen = newestTransaction(pages, inFile: inFile, meta)
-            lose("both copies of the record in meta page \(before.lostPages[0]) are damaged: commits after "
-                + "transaction \(meta.transaction) may be lost, as far as the log does not have them")
+            lose(
+                "both copies of the record in meta page \(before.lostPages[0]) are damaged: commits after "
+                    + "transaction \(meta.transaction) may be lost, as far as the log does not have them"
+            )
         }
         let isSpaceSound = try surveySpace(walk, before)
         try survey(walk)
@@ -201,8 +203,8 @@ final class Repair: @unchecked Sendable {
         if walk.limit < meta.pageCount { walk.noteDamage() }
     }
 
-    /// Surveys the free space, first of all: what it names is evidence of what trees do not own, if nothing
-    /// is wrong with it.
+    /// Surveys the free pages, first of all: what is named there is evidence of what trees do not
+    /// own, if nothing is wrong with it.
     private func surveySpace(
         _ walk: RepairWalk, _ before: RepairMeta
     ) throws(DatabaseError) -> Bool {
@@ -229,7 +231,7 @@ final class Repair: @unchecked Sendable {
         if isSound {
             walk.free = free
         } else {
-            report.actions.append("the free space was damaged; it was made anew from the trees")
+            report.actions.append("the record of the free pages was damaged; it was made anew")
         }
         return isSound
     }
@@ -244,7 +246,7 @@ final class Repair: @unchecked Sendable {
         let catalog = catalog(meta)
         let start = walk.mark()
         let rebuilt = try walk.rebuild(
-            catalog.tree, walk.root(of: catalog.tree, parent: meta.transaction),
+            catalog.tree, walk.wantedRoot(of: catalog.tree, parent: meta.transaction),
             expected: catalog.digest, isNamed: false)
         if !rebuilt.isProved, !walk.hasLost(since: start), meta.catalog.depth > 0 {
             lose("the digest of the environment does not fit its databases: some may be missing")
@@ -267,6 +269,7 @@ final class Repair: @unchecked Sendable {
         } else {
             meta.catalog.branchPages = rebuilt.counts.branchPages
             meta.catalog.leafPages = rebuilt.counts.leafPages
+            meta.catalog.overflowPages = 0
         }
         meta.main = main
         meta.digest = ContentDigest(ofMain: main)
@@ -297,7 +300,7 @@ final class Repair: @unchecked Sendable {
         let trees = [tree([], walk.meta.main)] + databases.map { tree($0.name, $0.record) }
         for tree in trees where walk.contestedTrees.contains(tree.id) && tree.record.depth > 0 {
             let start = walk.mark()
-            let root = walk.root(of: tree, parent: walk.meta.transaction)
+            let root = walk.wantedRoot(of: tree, parent: walk.meta.transaction)
             let found = try walk.rebuild(
                 tree, root, expected: tree.record.digest, isNamed: false)
             walk.goBack(to: start)
@@ -323,7 +326,8 @@ final class Repair: @unchecked Sendable {
         var found = RepairWalk.Rebuilt()
         if old.depth > 0 {
             found = try walk.rebuild(
-                tree, walk.root(of: tree, parent: walk.meta.transaction), expected: old.digest,
+                tree, walk.wantedRoot(of: tree, parent: walk.meta.transaction),
+                expected: old.digest,
                 isNamed: !isSurveyed)
         }
         record.root = found.root ?? .none
@@ -332,7 +336,7 @@ final class Repair: @unchecked Sendable {
         record.branchPages = found.counts.branchPages
         record.leafPages = found.counts.leafPages
         record.overflowPages = found.counts.overflowPages
-        if old.flags.contains(.duplicates) { record.keys = found.counts.keys }
+        record.keys = old.flags.contains(.duplicates) ? found.counts.keys : 0
         record.digest = found.counts.digest
         guard record != old else { return record }
         let missing = old.entries - min(old.entries, record.entries)
@@ -342,7 +346,8 @@ final class Repair: @unchecked Sendable {
                 RepairLoss(
                     database: tree.name, entries: missing == 0 ? nil : missing,
                     description:
-                        "\(tree.title): its content is not what its digest says, and nothing shows where"))
+                        "\(tree.title): its content is not what its digest says, and nothing shows where"
+                ))
         }
         report.actions.append(
             "\(tree.title) was rebuilt: \(record.entries) of \(old.entries) entries are there")
@@ -492,6 +497,7 @@ final class Repair: @unchecked Sendable {
         try before.mendFreeList(store.dataFile)
         try store.dataFile.sync()
         report.changed = true
-        report.actions.append("damaged copies in the meta pages were written anew from the sound ones")
+        report.actions.append(
+            "damaged copies in the meta pages were written anew from the sound ones")
     }
 }

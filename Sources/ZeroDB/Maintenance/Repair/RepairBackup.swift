@@ -18,7 +18,8 @@ struct RepairBackup {
             wanted = PathBytes(path)
             guard try !exists(wanted, fileSystem) else {
                 throw DatabaseError(
-                    .badArgument, "\(path), where what is changed is to be copied, is there already")
+                    .badArgument, "\(path), where what is changed is to be copied, is there already"
+                )
             }
         } else {
             var number = 1

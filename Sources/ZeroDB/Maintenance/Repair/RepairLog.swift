@@ -53,7 +53,8 @@ enum RepairLog {
     }
 
     /// Replays what is whole in the log.
-    static func replay(_ store: Store, _ leniency: ReplayLeniency) throws(DatabaseError) -> Outcome {
+    static func replay(_ store: Store, _ leniency: ReplayLeniency) throws(DatabaseError) -> Outcome
+    {
         var outcome = Outcome()
         var reader: LogReader
         do throws(DatabaseError) {

@@ -25,7 +25,8 @@ struct RepairMeta {
                 if case .success(let meta) = copy, Int(meta.pageSize) == pageSize { return meta }
                 return nil
             }
-            guard let newest = records.compactMap({ $0 }).max(by: { $0.transaction < $1.transaction })
+            guard
+                let newest = records.compactMap({ $0 }).max(by: { $0.transaction < $1.transaction })
             else {
                 lostPages.append(UInt64(number))
                 continue
@@ -53,7 +54,8 @@ struct RepairMeta {
         defer { freeList.deallocate() }
         let loaded = MetaPages.Loaded(meta: meta, page: page)
         for copy in 0..<2 {
-            let problem = try MetaPages.loadFreeList(into: freeList, of: loaded, copy: copy, from: file)
+            let problem = try MetaPages.loadFreeList(
+                into: freeList, of: loaded, copy: copy, from: file)
             if problem != nil {
                 damagedFreeLists.append(copy)
             } else if freeRuns == nil {
@@ -98,7 +100,8 @@ struct RepairMeta {
     /// Writes damaged copies of records anew, from the other copy in their page.
     func mendRecords(_ file: any StorageFile, except skipped: UInt64?) throws(DatabaseError) {
         for (number, copy) in damagedRecords where number != skipped {
-            try Self.copy(file, number, pageSize: Int(meta.pageSize), from: 1 - copy, at: 0, Meta.size)
+            try Self.copy(
+                file, number, pageSize: Int(meta.pageSize), from: 1 - copy, at: 0, Meta.size)
         }
     }
 

@@ -95,7 +95,8 @@ final class RepairPages {
     enum Loaded {
         /// It is what the reference asks for. If it is not that in the file, it has to be written anew.
         case sound(isMended: Bool)
-        /// It is not; if it is the version that the reference asks for, only some of its bytes are wrong.
+        /// It is not; if it is the version that the reference asks for, only some of its bytes are
+        /// wrong.
         case damaged(String, isVersion: Bool)
     }
 
@@ -104,7 +105,8 @@ final class RepairPages {
         var reference: PageReference
         var level: Int
         var layout: PageLayout
-        /// The transaction of the page or record that the reference is in: what it leads to is not newer.
+        /// The transaction of the page or record that the reference is in: what it leads to is not
+        /// newer.
         var parent: UInt64
     }
 
@@ -195,7 +197,8 @@ final class RepairPages {
         page.storeBytes(of: byte ^ (1 << UInt8(bit % 8)), toByteOffset: bit / 8, as: UInt8.self)
     }
 
-    private func findFlip(_ number: UInt64, _ page: UnsafeMutableRawPointer, _ length: Int) -> Int? {
+    private func findFlip(_ number: UInt64, _ page: UnsafeMutableRawPointer, _ length: Int) -> Int?
+    {
         let stored: UInt64 = page.littleEndian(Format.Header.checksum)
         let difference = stored ^ Checksum.ofPage(page, length: length, seed: seed)
         if difference.nonzeroBitCount == 1 { return difference.trailingZeroBitCount }

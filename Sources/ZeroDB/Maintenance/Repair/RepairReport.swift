@@ -5,10 +5,11 @@ public struct RepairOptions: Sendable {
     public var backupPath: String?
     /// Whether such a copy is made.
     public var keepsBackup = true
-    /// The directory of a sound copy of the environment, which may be older: damaged pages that it has in
-    /// the same version are taken from it.
+    /// The directory of a sound copy of the environment, which may be older: damaged pages that it
+    /// has in the same version are taken from it.
     public var sourcePath: String?
-    /// Whether a log that is damaged in the middle is cut off there. The transactions behind that are lost.
+    /// Whether a log that is damaged in the middle is cut off there. The transactions behind that
+    /// are lost.
     public var truncatesLog = false
 
     /// The defaults: a copy beside the environment, and no transaction is given up.

@@ -1,4 +1,5 @@
-/// The free space of a repaired state, made anew: all pages that its trees do not use are available.
+/// The free pages of a repaired state, recorded anew: all pages that its trees do not use are
+/// available.
 struct RepairSpace {
     private var runs: [PageRun] = []
 
@@ -16,7 +17,8 @@ struct RepairSpace {
         }
     }
 
-    /// Records the free pages: in the free list if there is room, else in a new free tree behind all pages.
+    /// Records the free pages: in the free list if there is room, else in a new free tree behind
+    /// all pages.
     func store(
         in meta: inout Meta, _ freeList: FreeList, _ walk: RepairWalk
     ) throws(DatabaseError) {
@@ -34,7 +36,8 @@ struct RepairSpace {
             }
             meta.freeListAvailable = UInt32(clamping: freeList.availablePages)
             guard UInt64(meta.freeListAvailable) == freeList.availablePages else {
-                throw DatabaseError(.corrupted, "there are more free pages than the free list counts")
+                throw DatabaseError(
+                    .corrupted, "there are more free pages than the free list counts")
             }
             return
         }
@@ -79,7 +82,8 @@ struct RepairSpace {
         }
         var key = [UInt8](repeating: 0, count: FreeTreeEntry.keySizeMax)
         let size = key.withUnsafeMutableBytes { bytes in
-            bytes.baseAddress.map { FreeTreeEntry.storeAvailableKey(region.number, to: $0).count } ?? 0
+            bytes.baseAddress.map { FreeTreeEntry.storeAvailableKey(region.number, to: $0).count }
+                ?? 0
         }
         return (Array(key.prefix(size)), value)
     }

@@ -100,6 +100,11 @@ struct RepairTree {
         return record.flags.reversesKeys ? key.reversed() : key
     }
 
+    /// The first key that can come after one, both as they were given.
+    func key(after given: [UInt8]) -> [UInt8] {
+        record.flags.reversesKeys ? [0] + given : given + [0]
+    }
+
     /// Bytes as a person reads them: text with escapes, or hexadecimal digits.
     static func show(_ bytes: [UInt8]) -> String {
         let isText = bytes.allSatisfy { $0 >= 0x20 && $0 < 0x7f && $0 != 0x22 }

@@ -3,10 +3,10 @@ import Glibc
 extension RepairWalk {
     /// Looks at what a reference leads to.
     ///
-    /// - Returns: the sound subtrees of the wanted level that take its place, in order: itself alone if all is
-    ///   sound. Their pages are kept, or are new.
+    /// - Returns: the sound subtrees of the wanted level that take its place, in order: itself alone if
+    ///   all is sound. Their pages are kept, or are new.
     func visit(
-        _ wanted: RepairPages.Wanted, _ range: Range, _ tree: RepairTree
+        _ wanted: RepairPages.Wanted, _ range: Fences, _ tree: RepairTree
     ) throws(DatabaseError) -> [RepairPiece] {
         let number = wanted.reference.number
         let buffer = pages.borrow()
@@ -44,7 +44,7 @@ extension RepairWalk {
     }
 
     private func branch(
-        _ page: Page, _ wanted: RepairPages.Wanted, _ range: Range, _ tree: RepairTree,
+        _ page: Page, _ wanted: RepairPages.Wanted, _ range: Fences, _ tree: RepairTree,
         isCopied: Bool
     ) throws(DatabaseError) -> [RepairPiece] {
         let isCounted = page.layout.contains(.counted)
@@ -57,7 +57,7 @@ extension RepairWalk {
                 RepairPages.Wanted(
                     reference: child, level: wanted.level - 1,
                     layout: tree.layout(level: wanted.level - 1), parent: page.transaction),
-                Range(
+                Fences(
                     low: index == 0 ? range.low : key(page, index) ?? range.low,
                     high: index + 1 < page.count ? key(page, index + 1) : range.high,
                     entries: entries, isNamed: range.isNamed), tree)
@@ -77,7 +77,7 @@ extension RepairWalk {
 
     /// A branch that stays as it is.
     private func unchanged(
-        _ page: Page, _ wanted: RepairPages.Wanted, _ range: Range, _ parts: [RepairPiece]
+        _ page: Page, _ wanted: RepairPages.Wanted, _ range: Fences, _ parts: [RepairPiece]
     ) -> RepairPiece {
         var counts = RepairCounts()
         counts.branchPages = 1
@@ -94,7 +94,7 @@ extension RepairWalk {
     ///
     /// - Parameter page: the page, if it is the wanted version with some bytes damaged.
     private func replace(
-        _ wanted: RepairPages.Wanted, _ range: Range, _ tree: RepairTree, _ page: Page?,
+        _ wanted: RepairPages.Wanted, _ range: Fences, _ tree: RepairTree, _ page: Page?,
         _ why: String
     ) throws(DatabaseError) -> [RepairPiece] {
         noteDamage()
@@ -118,7 +118,7 @@ extension RepairWalk {
 
     /// The entries of a damaged branch that can be what they were, in their order.
     func forEachReadableChild(
-        _ page: Page, _ range: Range, _ body: (PageReference, [UInt8], [UInt8]?, UInt64?) -> Void
+        _ page: Page, _ range: Fences, _ body: (PageReference, [UInt8], [UInt8]?, UInt64?) -> Void
     ) {
         let room = (page.size - page.slotsOffset) / Page.branchSlotSize
         let count = min(page.count, max(0, room))
@@ -141,20 +141,20 @@ extension RepairWalk {
 
     /// What a damaged branch still names, as far as that proves itself.
     private func namedChildren(
-        _ page: Page, _ wanted: RepairPages.Wanted, _ range: Range, _ tree: RepairTree,
+        _ page: Page, _ wanted: RepairPages.Wanted, _ range: Fences, _ tree: RepairTree,
         _ why: String
     ) throws(DatabaseError) -> [RepairPiece] {
-        var children: [(PageReference, Range)] = []
+        var children: [(PageReference, Fences)] = []
         forEachReadableChild(page, range) { reference, low, high, entries in
             children.append(
-                (reference, Range(low: low, high: high, entries: entries, isNamed: true)))
+                (reference, Fences(low: low, high: high, entries: entries, isNamed: true)))
         }
         let parent = min(wanted.parent, page.transaction)
         var parts: [RepairPiece] = []
         var covered: [UInt8]? = range.low
         for (reference, child) in children {
             if let end = covered, Self.isBefore(end, child.low) {
-                lose(Range(low: end, high: child.low, entries: nil), tree, why)
+                lose(Fences(low: end, high: child.low, entries: nil), tree, why)
             }
             parts += try visit(
                 RepairPages.Wanted(
@@ -163,7 +163,7 @@ extension RepairWalk {
             covered = child.high
         }
         if let end = covered, range.high.map({ Self.isBefore(end, $0) }) ?? true {
-            lose(Range(low: end, high: range.high, entries: nil), tree, why)
+            lose(Fences(low: end, high: range.high, entries: nil), tree, why)
         }
         return try makeBranches(parts[...], level: wanted.level, tree)
     }

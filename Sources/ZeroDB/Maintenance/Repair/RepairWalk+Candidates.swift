@@ -1,7 +1,7 @@
 /// What scanning finds. None of it counts unless the digest of the tree comes out exactly with it.
 extension RepairWalk {
     /// The leaves that nothing claims and that may belong to a range of a tree, in their order.
-    func candidates(in range: Range, _ tree: RepairTree) throws(DatabaseError) -> [RepairPiece] {
+    func candidates(in range: Fences, _ tree: RepairTree) throws(DatabaseError) -> [RepairPiece] {
         var parts: [RepairPiece] = []
         var end: [UInt8]? = range.low
         for orphan in fitting(range, tree) {
@@ -22,16 +22,20 @@ extension RepairWalk {
         return parts
     }
 
-    /// The orphans of the right layout in a range, by their first keys, the newest of those that begin alike
-    /// first.
-    private func fitting(_ range: Range, _ tree: RepairTree) -> ArraySlice<Orphan> {
+    /// The orphans of the right layout in a range, by their first keys, the newest of those that
+    /// begin alike first.
+    private func fitting(_ range: Fences, _ tree: RepairTree) -> ArraySlice<Orphan> {
         let all = orphans ?? findOrphans()
         orphans = all
         var low = 0
         var high = all.count
         while low < high {
             let middle = (low + high) / 2
-            if Self.isBefore(all[middle].first, range.low) { low = middle + 1 } else { high = middle }
+            if Self.isBefore(all[middle].first, range.low) {
+                low = middle + 1
+            } else {
+                high = middle
+            }
         }
         var end = low
         while end < all.count, range.high.map({ Self.isBefore(all[end].first, $0) }) ?? true {
@@ -72,7 +76,7 @@ extension RepairWalk {
     ///
     /// - Returns: nil if it cannot be read.
     func suspectLeaf(
-        _ page: Page, _ wanted: RepairPages.Wanted, _ range: Range, _ tree: RepairTree
+        _ page: Page, _ wanted: RepairPages.Wanted, _ range: Fences, _ tree: RepairTree
     ) throws(DatabaseError) -> [RepairPiece]? {
         guard page.structuralProblem() == nil, page.count > 0, isInOrder(page, range),
             tree.valueWidth == 0 || page.width == tree.valueWidth

@@ -15,7 +15,7 @@ extension RepairWalk {
     ///   - page: a copy of the page; entries that are lost are taken out of it.
     ///   - isCopied: whether it has to be written anew in any case.
     func leaf(
-        _ page: Page, _ wanted: RepairPages.Wanted, _ range: Range, _ tree: RepairTree,
+        _ page: Page, _ wanted: RepairPages.Wanted, _ range: Fences, _ tree: RepairTree,
         isCopied: Bool
     ) throws(DatabaseError) -> [RepairPiece] {
         var counts = RepairCounts()
@@ -34,7 +34,7 @@ extension RepairWalk {
                 isChanged = true
             case .lost(let why):
                 if case .values = tree.content {
-                    lose(Range(), tree, why)
+                    lose(Fences(), tree, why)
                 } else {
                     lose(key: key, tree, why)
                 }
@@ -60,7 +60,7 @@ extension RepairWalk {
 
     private func entry(
         _ page: Page, _ index: Int, _ key: [UInt8], _ wanted: RepairPages.Wanted,
-        _ range: Range, _ tree: RepairTree
+        _ range: Fences, _ tree: RepairTree
     ) throws(DatabaseError) -> Entry {
         if case .values(let owner) = tree.content {
             guard let value = page.duplicate(index) else { return .lost("a value is damaged") }
@@ -157,7 +157,8 @@ extension RepairWalk {
             return .lost("the length of its value is impossible")
         }
         let count = OverflowPointer.pageCount(length: pointer.length, pageSize: pages.pageSize)
-        let isFresh = phase == .survey ? claimRun(number, count, tree.id) : isUnused(number, count: count)
+        let isFresh =
+            phase == .survey ? claimRun(number, count, tree.id) : isUnused(number, count: count)
         guard isFresh || count <= overflowPagesLeft else { return .lost("its value is another's") }
         overflowPagesLeft -= isFresh ? 0 : count
         let length = Page.headerSize + Int(pointer.length)
@@ -185,8 +186,8 @@ extension RepairWalk {
         return .changed(counts)
     }
 
-    /// Reads a run until it has the right value: from the file, with a flipped bit put right, or from the
-    /// copy of the environment.
+    /// Reads a run until it has the right value: from the file, with a flipped bit put right, or
+    /// from the copy of the environment.
     ///
     /// - Returns: whether it is sound as it is; nil if it cannot be had.
     private func loadRun(
@@ -238,14 +239,15 @@ extension RepairWalk {
             store(start)
             _ = page.overwriteValue(
                 index,
-                with: LeafValue(kind: kind, bytes: UnsafeRawBufferPointer(start: start, count: size)))
+                with: LeafValue(
+                    kind: kind, bytes: UnsafeRawBufferPointer(start: start, count: size)))
         }
     }
 
     // MARK: Several values
 
     private func values(
-        _ page: Page, _ index: Int, _ key: [UInt8], _ field: Page.ValueField, _ range: Range,
+        _ page: Page, _ index: Int, _ key: [UInt8], _ field: Page.ValueField, _ range: Fences,
         _ tree: RepairTree
     ) throws(DatabaseError) -> Entry {
         let value = UnsafeRawBufferPointer(start: field.bytes, count: field.count)
@@ -254,7 +256,9 @@ extension RepairWalk {
         let sizes = isFixedSize ? width...width : 0...Format.keySizeMax(pageSize: page.size)
         switch field.kind {
         case .inline:
-            guard sizes.contains(value.count) else { return .lost("its value has an impossible size") }
+            guard sizes.contains(value.count) else {
+                return .lost("its value has an impossible size")
+            }
             return .sound(Self.counts(ofEntry: key, value, tree))
         case .overflow: return .lost("its value is in an overflow run, with duplicates")
         case .inlineValues:
@@ -276,7 +280,9 @@ extension RepairWalk {
         var counts = RepairCounts()
         var previous: UnsafeRawBufferPointer?
         for index in 0..<values.count {
-            guard let value = values.duplicate(index), sizes.contains(value.count) else { return nil }
+            guard let value = values.duplicate(index), sizes.contains(value.count) else {
+                return nil
+            }
             if let previous,
                 KeyOrder.compare(previous, value, reversed: tree.record.flags.reversesValues) >= 0
             {
@@ -290,7 +296,7 @@ extension RepairWalk {
     }
 
     private func valueTree(
-        _ page: Page, _ index: Int, _ key: [UInt8], _ field: Page.ValueField, _ range: Range,
+        _ page: Page, _ index: Int, _ key: [UInt8], _ field: Page.ValueField, _ range: Fences,
         _ database: RepairTree
     ) throws(DatabaseError) -> Entry {
         var record = ValueTree(at: field.bytes)

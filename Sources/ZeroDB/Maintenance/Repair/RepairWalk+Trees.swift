@@ -13,7 +13,8 @@ extension RepairWalk {
         var usesContested = false
     }
 
-    /// Looks at a tree; in the rebuild, tries what only the digest can prove where something is damaged.
+    /// Looks at a tree; in the rebuild, tries what only the digest can prove where something is
+    /// damaged.
     ///
     /// - Parameters:
     ///   - root: what the record asks for.
@@ -58,8 +59,8 @@ extension RepairWalk {
         return plain
     }
 
-    /// Whether a tree is whole but for the pages that others claim too, and its digest is not that of what it
-    /// has with them: then they are not its own.
+    /// Whether a tree is whole but for the pages that others claim too, and its digest is not that
+    /// of what it has with them: then they are not its own.
     func isRefuted(_ tree: RepairTree, _ root: RepairPages.Wanted) throws(DatabaseError) -> Bool {
         let claims = contested.values.reduce(0) { $0 + $1.filter { $0 == tree.id }.count }
         guard claims == 1 else { return false }
@@ -74,7 +75,7 @@ extension RepairWalk {
     private func attempt(
         _ tree: RepairTree, _ root: RepairPages.Wanted, isNamed: Bool
     ) throws(DatabaseError) -> Rebuilt {
-        var parts = try visit(root, Range(isNamed: isNamed), tree)
+        var parts = try visit(root, Fences(isNamed: isNamed), tree)
         var level = root.level
         guard parts.count != 1 || parts[0].reference != root.reference else {
             return Rebuilt(
@@ -106,7 +107,7 @@ extension RepairWalk {
     }
 
     /// What the record of a tree asks for.
-    func root(of tree: RepairTree, parent: UInt64) -> RepairPages.Wanted {
+    func wantedRoot(of tree: RepairTree, parent: UInt64) -> RepairPages.Wanted {
         let level = Int(tree.record.depth) - 1
         return RepairPages.Wanted(
             reference: tree.record.root, level: level, layout: tree.layout(level: max(level, 0)),
@@ -119,13 +120,19 @@ extension RepairWalk {
     func survey(_ tree: RepairTree, digest: ContentDigest?) throws(DatabaseError) {
         let record = tree.record
         guard record.depth > 0 else {
-            if record.entries != 0 || (digest ?? ContentDigest()) != ContentDigest() {
+            let counts = [
+                record.entries, record.branchPages, record.leafPages, record.overflowPages,
+                record.keys,
+            ]
+            if counts.contains(where: { $0 != 0 })
+                || (digest ?? ContentDigest()) != ContentDigest()
+            {
                 noteDamage()
             }
             return
         }
         let found = try rebuild(
-            tree, root(of: tree, parent: meta.transaction), expected: nil, isNamed: false)
+            tree, wantedRoot(of: tree, parent: meta.transaction), expected: nil, isNamed: false)
         let counts = found.counts
         let isSame =
             found.root == record.root && counts.entries == record.entries

@@ -1,8 +1,8 @@
 import Glibc
 
-/// Walks the trees of a state twice. The first walk, the *survey*, finds out what is damaged and which
-/// trees claim which pages. The second, the *rebuild*, makes sound trees of what is proved to belong to them
-/// (docs/internals/repair.md has the rules and the proofs).
+/// Walks the trees of a state twice. The first walk, the *survey*, finds out what is damaged and
+/// which trees claim which pages. The second, the *rebuild*, makes sound trees of what is proved to
+/// belong to them (docs/internals/repair.md has the rules and the proofs).
 final class RepairWalk {
     enum Phase {
         case survey
@@ -29,7 +29,7 @@ final class RepairWalk {
     private(set) var damages: UInt64 = 0
     /// The tree that first claimed a page, 0 for none.
     var owners: [UInt32]
-    /// Pages that several trees, or a tree and the free space, claim, with the claims.
+    /// Pages that several trees, or a tree and the free pages, claim, with the claims.
     var contested: [UInt64: [UInt32]] = [:]
     /// Trees with claims of contested pages.
     var contestedTrees: Set<UInt32> = []
@@ -40,9 +40,10 @@ final class RepairWalk {
     private var expanded: RepairPageSet
     private var namedQueue: [Named] = []
     private(set) var isNaming = false
-    /// The free pages, if the free space is sound.
+    /// The free pages, if their record is sound.
     var free: RepairPageSet?
-    /// Pages of overflow runs that may be read yet: values that many entries share are not read for each.
+    /// Pages of overflow runs that may be read yet: values that many entries share are not read for
+    /// each.
     var overflowPagesLeft: UInt64
 
     private struct Named {
@@ -54,7 +55,7 @@ final class RepairWalk {
         var tree: RepairTree
     }
 
-    /// Claims of the free space.
+    /// Claims of the free pages.
     static let freeClaim = UInt32.max
 
     // MARK: What the rebuild makes
@@ -210,7 +211,7 @@ final class RepairWalk {
     // MARK: Damaged branches
 
     /// Notes what a damaged branch still seems to name, to be looked at after all else.
-    func expand(_ page: Page, _ wanted: RepairPages.Wanted, _ range: Range, _ tree: RepairTree) {
+    func expand(_ page: Page, _ wanted: RepairPages.Wanted, _ range: Fences, _ tree: RepairTree) {
         guard expanded.insert(wanted.reference.number) else { return }
         forEachReadableChild(page, range) { reference, low, high, _ in
             namedQueue.append(
@@ -229,14 +230,14 @@ final class RepairWalk {
                 RepairPages.Wanted(
                     reference: next.reference, level: next.level,
                     layout: next.tree.layout(level: next.level), parent: next.parent),
-                Range(low: next.low, high: next.high, entries: nil, isNamed: true), next.tree)
+                Fences(low: next.low, high: next.high, entries: nil, isNamed: true), next.tree)
         }
     }
 
     // MARK: Losses
 
     /// Where the keys of a subtree may be.
-    struct Range {
+    struct Fences {
         var low: [UInt8] = []
         var high: [UInt8]?
         /// Entries below, if a branch says so.
@@ -246,7 +247,7 @@ final class RepairWalk {
     }
 
     /// Notes that what a range of keys had is lost.
-    func lose(_ range: Range, _ tree: RepairTree, _ why: String) {
+    func lose(_ range: Fences, _ tree: RepairTree, _ why: String) {
         noteDamage()
         guard phase == .rebuild else { return }
         var loss = RepairLoss(
@@ -254,7 +255,7 @@ final class RepairWalk {
         if case .values(let key) = tree.content {
             let owner = tree.record.flags.reversesKeys ? key.reversed() : key
             loss.low = owner
-            loss.high = owner + [0]
+            loss.high = tree.key(after: owner)
             loss.description =
                 "values of key \(RepairTree.show(owner)) in \(tree.title): \(why)"
         } else {
@@ -274,7 +275,7 @@ final class RepairWalk {
         let given = tree.given(key)
         losses.append(
             RepairLoss(
-                database: tree.name, low: given, high: given + [0], entries: 1,
+                database: tree.name, low: given, high: tree.key(after: given), entries: 1,
                 description: "\(tree.title), key \(RepairTree.show(given)): \(why)"))
     }
 
@@ -294,7 +295,7 @@ final class RepairWalk {
     }
 
     /// Whether the keys of a page are in order and in a range.
-    func isInOrder(_ page: Page, _ range: Range) -> Bool {
+    func isInOrder(_ page: Page, _ range: Fences) -> Bool {
         var previous: [UInt8]? = range.low
         // The first key may be the lower bound.
         var mayEqual = true
