@@ -77,6 +77,9 @@ struct RepairCheck {
         guard !expectation.isHostile, !damager.kinds.contains(.foreignData) else { return }
         let left = try contents(environment)
         try findAdded(left)
+        if expectation.lacksMeta, report.losses.isEmpty {
+            throw DamageFailure("a repair without a meta page tells of no loss")
+        }
         guard !expectation.isOlder, !expectation.lacksMeta else { return }
         try findLost(left, report)
     }
@@ -100,8 +103,12 @@ struct RepairCheck {
 
     /// Looks for an entry that no state had which the files could show.
     private func findAdded(_ left: [String: [[UInt8]: [[UInt8]]]]) throws {
-        let models = expectation.acceptable.union([subject.layout.transaction])
-            .compactMap { expectation.models[$0] }
+        // Without a meta page an older state may be all that there is.
+        let states =
+            expectation.lacksMeta
+            ? Set(expectation.models.keys)
+            : expectation.acceptable.union([subject.layout.transaction])
+        let models = states.compactMap { expectation.models[$0] }
         for (name, entries) in left {
             for (key, values) in entries {
                 for value in values {
@@ -162,11 +169,13 @@ struct RepairCheck {
     private func isTold(
         _ name: String, _ key: [UInt8], _ model: ReferenceModel, _ report: RepairReport
     ) -> Bool {
-        report.losses.contains { loss in
+        // The ends need not be numbers where keys are: they are parts of keys, held in reverse.
+        let order = model.type.keyWidth > 0 ? .reversedBytes : ModelOrder.ofKeys(model.type.flags)
+        return report.losses.contains { loss in
             guard let database = loss.database else { return true }
             guard database == Array(name.utf8) else { return false }
-            if let low = loss.low, model.compareKeys(key, low) < 0 { return false }
-            if let high = loss.high, model.compareKeys(key, high) >= 0 { return false }
+            if let low = loss.low, order.compare(key, low) < 0 { return false }
+            if let high = loss.high, order.compare(key, high) >= 0 { return false }
             return true
         }
     }
