@@ -42,6 +42,7 @@ struct DamageExpectation {
             acceptable = Set(models.keys)
             mayRefuse = true
             noteDamagedPages()
+            expectEdits(damager.kinds)
             return
         }
         expectMeta()
@@ -94,6 +95,15 @@ struct DamageExpectation {
             damagedPages.insert(page)
             if isTwin(page) { hasTwin = true }
         }
+    }
+
+    /// References, counts and digests are exact: none of them can be changed unnoticed.
+    private mutating func expectEdits(_ kinds: Set<DamageKind>) {
+        let exact: Set<DamageKind> = [.link, .crossedLinks, .count, .digest, .movedPage]
+        guard kinds.isSubset(of: exact), subject.log.tail.isEmpty else { return }
+        let meta = subject.layout.metaPage * subject.pageSize
+        let isSame = files.data.agrees(with: subject.files.data, meta..<(meta + Meta.size))
+        if !isSame || !damagedPages.isEmpty { notice = "a reference or a number was edited" }
     }
 
     private func isTwin(_ page: Int) -> Bool {

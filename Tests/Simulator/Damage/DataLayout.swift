@@ -65,7 +65,10 @@ struct DataLayout {
         walkLeaves(TreePlace(reader, record + 192), above: []) { layout, leaf, index, path in
             let entry = LeafEntry(reader, leaf, index)
             let page = leaf.start / layout.pageSize
-            layout.noteNumbers(page, entry.valueOffset - leaf.start, [8, 16, 24, 32, 56], [64])
+            let hasDuplicates = reader.u16(entry.valueOffset + 50) & 0x04 != 0
+            layout.noteNumbers(
+                page, entry.valueOffset - leaf.start,
+                hasDuplicates ? [8, 16, 24, 32, 56] : [8, 16, 24, 32], [64])
             let place = TreePlace(reader, entry.valueOffset)
             layout.noteLink(
                 page, entry.valueOffset - leaf.start, place.root, level: place.depth - 1)
