@@ -13,8 +13,8 @@ struct DamageExpectation {
     /// Checksums were made right again: nothing is said of what an opening shows but that a verification
     /// notices whatever is not as it was.
     private(set) var isHostile: Bool
-    /// The same, as an older version of a page is back that nothing on the way to it tells from the newer one:
-    /// transactions with the same id wrote both, one before a crash and one after it.
+    /// The same, as an older version of a page is back that nothing on the way to it tells from the
+    /// newer one: transactions with the same id wrote both, one before a crash and one after it.
     private(set) var hasTwin = false
     /// Pages of the newest state in the data file of which something that counts was changed.
     private(set) var damagedPages: Set<Int> = []
@@ -32,7 +32,7 @@ struct DamageExpectation {
         isHostile = damager.isHostile
         models = subject.models
         acceptable = [subject.newest]
-        if damager.kinds.contains(.foreignData) {
+        if damager.damages.contains(.foreignData) {
             models = damager.stranger.models
             acceptable = [damager.stranger.newest]
             mayRefuse = true
@@ -42,7 +42,7 @@ struct DamageExpectation {
             acceptable = Set(models.keys)
             mayRefuse = true
             noteDamagedPages()
-            expectEdits(damager.kinds)
+            expectEdits(damager.damages)
             return
         }
         expectMeta()
@@ -98,9 +98,9 @@ struct DamageExpectation {
     }
 
     /// References, counts and digests are exact: none of them can be changed unnoticed.
-    private mutating func expectEdits(_ kinds: Set<DamageKind>) {
+    private mutating func expectEdits(_ damages: Set<DamageKind>) {
         let exact: Set<DamageKind> = [.link, .crossedLinks, .count, .digest, .movedPage]
-        guard kinds.isSubset(of: exact), subject.log.tail.isEmpty else { return }
+        guard damages.isSubset(of: exact), subject.log.tail.isEmpty else { return }
         let meta = subject.layout.metaPage * subject.pageSize
         let isSame = files.data.agrees(with: subject.files.data, meta..<(meta + Meta.size))
         if !isSame || !damagedPages.isEmpty { notice = "a reference or a number was edited" }

@@ -23,7 +23,7 @@ enum DamageKind: CaseIterable, Sendable {
     }
 
     /// How often it is chosen beside the others.
-    fileprivate var weight: Int {
+    fileprivate var share: Int {
         switch self {
         case .flippedBits: 8
         case .stalePage, .lostSectors, .lostPages, .link: 4
@@ -32,7 +32,7 @@ enum DamageKind: CaseIterable, Sendable {
         }
     }
 
-    fileprivate static let weighted = allCases.flatMap { Array(repeating: $0, count: $0.weight) }
+    fileprivate static let weighted = allCases.flatMap { Array(repeating: $0, count: $0.share) }
 }
 
 /// Damages the files of an environment as a seed says, in one to three ways at once.
@@ -44,7 +44,7 @@ struct Damager {
     var files: EnvironmentFiles
     /// What was done, for people to read.
     private(set) var story: [String] = []
-    private(set) var kinds: Set<DamageKind> = []
+    private(set) var damages: Set<DamageKind> = []
 
     init(_ subject: DamageSubject, _ stranger: DamageSubject, seed: UInt64) {
         self.subject = subject
@@ -53,17 +53,17 @@ struct Damager {
         files = subject.files
     }
 
-    var isHostile: Bool { kinds.contains(where: \.isHostile) }
+    var isHostile: Bool { damages.contains(where: \.isHostile) }
 
     mutating func damage() {
         let count = random.pick([1, 1, 1, 2, 2, 3])
         // Not all environments can be damaged in every way.
         for _ in 0..<20 where story.count < count {
             let kind = random.pick(DamageKind.weighted)
-            let isAlone = kind == .foreignData || kinds.contains(.foreignData)
+            let isAlone = kind == .foreignData || damages.contains(.foreignData)
             guard !isAlone || story.isEmpty, let what = apply(kind) else { continue }
             story.append(what)
-            kinds.insert(kind)
+            damages.insert(kind)
         }
     }
 

@@ -52,7 +52,7 @@ struct RepairCheck {
     /// Whether what is damaged cannot be mended: the log, or all records of a meta page.
     private var mayRefuse: Bool {
         expectation.isHostile || expectation.isOlder || damager.files.log != subject.files.log
-            || damager.kinds.contains(.foreignData) || expectation.lacksMeta
+            || damager.damages.contains(.foreignData) || expectation.lacksMeta
     }
 
     // MARK: What is left
@@ -74,7 +74,7 @@ struct RepairCheck {
             throw DamageFailure("a repaired environment is not sound: \(problems.prefix(3))")
         }
         // What was edited with right checksums cannot be told from what was put.
-        guard !expectation.isHostile, !damager.kinds.contains(.foreignData) else { return }
+        guard !expectation.isHostile, !damager.damages.contains(.foreignData) else { return }
         let left = try contents(environment)
         try findAdded(left)
         if expectation.lacksMeta, report.losses.isEmpty {
