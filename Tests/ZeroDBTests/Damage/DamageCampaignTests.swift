@@ -42,8 +42,10 @@ struct DamageCampaignTests {
     }
 
     /// A meta page of another environment; heads that do not fit their keys; a log that goes on from a lost
-    /// state; an older page with the transaction of the newer one.
-    @Test("What the campaign found once stays found", arguments: [1446, 20215, 13971, 37552])
+    /// state; an older page with the transaction of the newer one; and repairs.
+    @Test(
+        "What the campaign found once stays found",
+        arguments: [1446, 20215, 13971, 37552, 317, 321, 1047, 3221])
     func findsAgain(_ seed: UInt64) throws {
         try DamageCampaign(lane: Self.lanes).run(seed: seed)
     }
