@@ -319,7 +319,9 @@ extension RepairWalk {
     func noteEntries(_ missing: UInt64, since mark: Mark) {
         let unknown = losses.indices.filter { $0 >= mark.firstLoss && losses[$0].entries == nil }
         let known = losses.indices.filter { $0 >= mark.firstLoss }.reduce(UInt64(0)) {
-            $0 + (losses[$1].entries ?? 0)
+            // A damaged branch may say any number.
+            let (sum, overflow) = $0.addingReportingOverflow(losses[$1].entries ?? 0)
+            return overflow ? .max : sum
         }
         guard unknown.count == 1, let only = unknown.first else { return }
         losses[only].entries = missing - min(missing, known)
