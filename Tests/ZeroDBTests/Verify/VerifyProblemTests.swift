@@ -119,7 +119,8 @@ struct VerifyProblemTests {
         #expect(problems.map(\.kind) == [.checksum, .count, .freePages])
         let lost = try fixture.unreadable(nil, 10_000)
         #expect(problems[1].entries == UInt64(lost.count))
-        #expect(problems[0].entries > UInt64(lost.count / 2))
+        // By the record: as if all branches had as many below them.
+        #expect(problems[0].entries > UInt64(lost.count / 4))
         #expect(problems[0].entries < UInt64(lost.count * 2))
     }
 
