@@ -32,8 +32,8 @@ class TestLayers:
             ("Format/Page.swift", "Store"),
             ("Store/Log.swift", "TreeWriter"),
             ("Tree/TreeRead.swift", "TransactionState"),
-            ("Transaction/Commit.swift", "Verifier"),
-            ("Maintenance/Verifier.swift", "Environment"),
+            ("Transaction/Commit.swift", "Verification"),
+            ("Maintenance/Verification/Verification.swift", "Environment"),
             ("Environment/Environment.swift", "WriteTransaction"),
         ]:
             found = self.problems(name, f"let upwards: {upwards}? = nil")

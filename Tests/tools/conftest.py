@@ -71,8 +71,8 @@ def leave(path: Path) -> None:
 
 
 def leave_commits(path: Path) -> None:
-    """Makes an environment and some commits, each on disk when the next begins, in a process that ends
-    without closing it."""
+    """Makes an environment and some commits, each on disk when the next begins, in a process
+    that ends without closing it."""
     program = (
         "import os, sys, zerodb\n"
         "environment = zerodb.open(sys.argv[1])\n"

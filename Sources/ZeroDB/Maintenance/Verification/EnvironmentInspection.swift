@@ -80,7 +80,8 @@ package enum EnvironmentInspection {
             problems.append(
                 VerifyProblem(
                     kind: .meta, place: .freePages, page: page,
-                    message: "page \(page) (meta): a copy of its free list is damaged (\(problem))"))
+                    message:
+                        "page \(page) (meta): a copy of its free list is damaged (\(problem))"))
         }
         if !own.isEmpty, problems.count == own.count {
             problems.append(

@@ -6,8 +6,9 @@ import operator
 import os
 import threading
 import warnings
+from collections.abc import Callable, Mapping
 from types import TracebackType
-from typing import Any, Callable, Literal, Mapping, TypeVar
+from typing import Any, Literal, TypeVar
 
 from zerodb import _ffi
 from zerodb._database import Database
@@ -663,9 +664,7 @@ def _problem(raw: Any) -> Problem:
         place=place,
         page=None if raw.page == _ffi.NO_PAGE else raw.page,
         database=_ffi.val_bytes(raw.database) if place == "named database" else None,
-        keys=(
-            (_ffi.val_bytes(raw.low), _ffi.val_bytes(raw.high)) if raw.has_range else None
-        ),
+        keys=((_ffi.val_bytes(raw.low), _ffi.val_bytes(raw.high)) if raw.has_range else None),
         entries=raw.entries or None,
         txn_id=raw.txn_id or None,
         wall_clock=raw.wall_clock or None,

@@ -175,8 +175,8 @@ ProblemKind = Literal[
 """What is wrong.
 
 - ``"meta"``: a copy of a meta record, or of a free list beside it, is damaged.
-- ``"checksum"``: a page does not have its checksum: bits have changed, or it was written in part
-  only.
+- ``"checksum"``: a page does not have its checksum: bits have changed, or it was written in
+  part only.
 - ``"lost write"``: an older version of the page is there.
 - ``"misplaced"``: another page, or one of another environment, is there.
 - ``"unreadable"``: the file ends before the page, or the device cannot read it.
@@ -209,8 +209,8 @@ class Problem:
     database: bytes | None
     """The name of the database, of a problem in a named one."""
     keys: tuple[bytes | None, bytes | None] | None
-    """The keys, or in the catalog the names of the databases, that cannot be had or relied on: from
-    the first on and before the second. None in the place of one stands for the end of the
+    """The keys, or in the catalog the names of the databases, that cannot be had or relied on:
+    from the first on and before the second. None in the place of one stands for the end of the
     database; None for both, if they are not known."""
     entries: int | None
     """About how many entries that are; None if that is not known."""
