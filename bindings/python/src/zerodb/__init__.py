@@ -15,7 +15,6 @@
 from zerodb._cursor import Cursor
 from zerodb._database import Database
 from zerodb._environment import Environment
-from zerodb._environment import open_environment as open  # noqa: A004
 from zerodb._errors import (
     BadArgumentError,
     BadCursorError,
@@ -46,6 +45,7 @@ from zerodb._errors import (
     VersionMismatchError,
 )
 from zerodb._ffi import library_path, library_version
+from zerodb._open import open_environment as open  # noqa: A004
 from zerodb._transaction import Transaction
 from zerodb._types import (
     CompactResult,

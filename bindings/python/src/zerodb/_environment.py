@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import operator
 import os
 import threading
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from types import TracebackType
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 from zerodb import _ffi
+from zerodb._arguments import CHECKSUMS, DURABILITIES, choice, unsigned
 from zerodb._database import Database
 from zerodb._errors import (
     BadArgumentError,
@@ -28,187 +28,16 @@ from zerodb._types import (
     DatabaseStat,
     Durability,
     EnvironmentInfo,
-    EventLevel,
     OpenTransaction,
     Problem,
-    ProblemKind,
-    ProblemPlace,
     Reader,
     VerifyLevel,
     VerifyReport,
 )
+from zerodb._verify import verify
 
-_CHECKSUMS = {
-    "none": _ffi.CHECKSUM_NONE,
-    "fast": _ffi.CHECKSUM_FAST,
-    "full": _ffi.CHECKSUM_FULL,
-}
-_CHECKSUM_NAMES = {number: name for name, number in _CHECKSUMS.items()}
-_EVENT_LEVELS: dict[int, EventLevel] = {
-    _ffi.LOG_INFORMATION: "information",
-    _ffi.LOG_WARNING: "warning",
-    _ffi.LOG_ERROR: "error",
-}
-_LEVELS: dict[VerifyLevel, int] = {
-    "headers": _ffi.VERIFY_HEADERS,
-    "trees": _ffi.VERIFY_TREES,
-    "everything": _ffi.VERIFY_FULL,
-}
-_PROBLEM_KINDS: dict[int, ProblemKind] = {
-    _ffi.PROBLEM_META: "meta",
-    _ffi.PROBLEM_CHECKSUM: "checksum",
-    _ffi.PROBLEM_LOST_WRITE: "lost write",
-    _ffi.PROBLEM_MISPLACED: "misplaced",
-    _ffi.PROBLEM_UNREADABLE: "unreadable",
-    _ffi.PROBLEM_STRUCTURE: "structure",
-    _ffi.PROBLEM_ORDER: "order",
-    _ffi.PROBLEM_REFERENCE: "reference",
-    _ffi.PROBLEM_COUNT: "count",
-    _ffi.PROBLEM_DIGEST: "digest",
-    _ffi.PROBLEM_FREE_PAGES: "free pages",
-    _ffi.PROBLEM_LOG: "log",
-}
-_PROBLEM_PLACES: dict[int, ProblemPlace] = {
-    _ffi.PLACE_ENVIRONMENT: "environment",
-    _ffi.PLACE_MAIN_DB: "main database",
-    _ffi.PLACE_NAMED_DB: "named database",
-    _ffi.PLACE_CATALOG: "catalog",
-    _ffi.PLACE_FREE_PAGES: "free pages",
-    _ffi.PLACE_LOG: "log",
-}
-_DURABILITIES = {
-    "full": _ffi.DURABILITY_FULL,
-    "relaxed": _ffi.DURABILITY_RELAXED,
-    "none": _ffi.DURABILITY_NONE,
-}
-
+_CHECKSUM_NAMES = {number: name for name, number in CHECKSUMS.items()}
 Result = TypeVar("Result")
-
-
-def open_environment(
-    path: str | bytes | os.PathLike[str] | os.PathLike[bytes],
-    *,
-    read_only: bool = False,
-    create: bool = True,
-    page_size: int = 0,
-    max_size: int | None = None,
-    max_txn_pages: int | None = None,
-    max_txn_memory: int | None = None,
-    checksum: Literal["none", "fast", "full"] = "fast",
-    max_readers: int | None = None,
-    file_mode: int | None = None,
-    durability: Durability = "full",
-    log_size: int | None = None,
-    threads: bool = True,
-    writer_wait_ms: int = 0,
-    auto_compact_percent: int | None = None,
-    auto_compact_rate: int | None = None,
-    recovery: bool = False,
-    recovery_root: int = 0,
-    on_event: Callable[[EventLevel, str], object] | None = None,
-) -> Environment:
-    """Opens the environment in a directory, creating both if they are not there.
-
-    A process opens a path once and shares the Environment among its threads. If the programs
-    that had it open did not close it, the first to open it replays its log.
-
-    :param path: the directory.
-    :param read_only: write nothing; the environment must be there.
-    :param create: whether to create the environment if it is not there.
-    :param page_size: bytes, a power of two from 4096 to 65536; has an effect only at creation.
-        0: the default of 4096.
-    :param max_size: bytes that the data file may ever reach. Default: 1 TiB.
-    :param max_txn_pages: pages of trees that one transaction may dirty, 0 for no bound. Pages
-        of large values do not count. Default: 10000.
-    :param max_txn_memory: bytes of pages and large values that one transaction keeps in memory
-        until it commits, at least 1 MiB, 0 for no bound. What is beyond, it writes to a file
-        without a name in the directory. Default: 256 MiB.
-    :param checksum: when to check the checksums of pages: "none", "fast" (when this process
-        first reads a version of a page) or "full" (at every access).
-    :param max_readers: slots that the reader table may grow to. Default: 65536.
-    :param file_mode: permissions of new files; the directory gets the same, and x where there
-        is r. Default: 0o600.
-    :param durability: what commits wait for, unless their transaction says otherwise: "full"
-        (to be on disk), "relaxed" (nothing; on disk within 100 ms) or "none" (nothing; on disk
-        with the next checkpoint).
-    :param log_size: bytes of log after which a checkpoint is made. Default: 64 MiB.
-    :param threads: whether the library may start threads, which make checkpoints and flush
-        relaxed commits. If not, commits do that work.
-    :param writer_wait_ms: milliseconds that a write transaction waits for another to end, and
-        any call for what another process does meanwhile (such as replaying the log), before it
-        raises BusyError. 0: until that has ended.
-    :param auto_compact_percent: of 100 pages of the data file, how many may be free before a
-        thread of the library moves pages from its end so that it can be cut off; 0: never.
-        Default: 50.
-    :param auto_compact_rate: bytes a second that this moves at most, 0 for no bound.
-        Default: 16 MiB.
-    :param recovery: open what can be read of a damaged environment, for reading only. Nothing
-        is written; cursors and iteration pass over pages that cannot be read, which
-        ``on_event`` is told, and a get of a key that may be below such a page raises
-        CorruptedError. The log is replayed in memory.
-    :param recovery_root: with ``recovery``: the transaction whose state is shown, one that
-        ``zerodb-check --list-roots`` lists; 0, the default: the newest.
-    :param on_event: called with a level ("information", "warning" or "error") and a message
-        when the library acts by itself: recovery, failures of background work. It is called
-        from any thread, the library's own included, and must not use this package. An
-        exception in it goes to sys.unraisablehook and changes nothing.
-    :raises PathNotFoundError: there is no environment and none may be created.
-    :raises InvalidFileError: the files are no environment.
-    :raises VersionMismatchError: they are one of a format that the library does not read.
-    :raises CorruptedError: they are damaged.
-    :raises NotFoundError: there is no state of ``recovery_root``.
-    :raises RecoveryNeededError: the log has to be replayed, and ``read_only`` forbids it.
-    :raises BusyError: this process has the environment open already.
-    :raises OperatingSystemError: the operating system refused.
-    """
-    encoded = os.fsencode(path)
-    if b"\0" in encoded:
-        raise BadArgumentError(f"a path holds no zero bytes: {encoded!r}", _ffi.BAD_ARGUMENT)
-    options = _ffi.EnvOptions()
-    check(_ffi.env_options_init(options))
-    if read_only:
-        options.flags |= _ffi.RDONLY
-    if not create:
-        options.flags |= _ffi.NOCREATE
-    options.page_size = _unsigned("page_size", page_size, 32)
-    options.checksum = _choice("checksum", checksum, _CHECKSUMS)
-    options.durability = _choice("durability", durability, _DURABILITIES)
-    options.writer_wait_ms = _unsigned("writer_wait_ms", writer_wait_ms, 32)
-    options.threads = _ffi.THREADS_DEFAULT if threads else _ffi.THREADS_NONE
-    if max_size is not None:
-        options.max_size = _unsigned("max_size", max_size, 64)
-    if max_txn_pages is not None:
-        options.max_txn_pages = _unsigned("max_txn_pages", max_txn_pages, 64)
-    if max_txn_memory is not None:
-        options.max_txn_memory = _unsigned("max_txn_memory", max_txn_memory, 64)
-    if max_readers is not None:
-        options.max_readers = _unsigned("max_readers", max_readers, 32)
-    if file_mode is not None:
-        options.file_mode = _unsigned("file_mode", file_mode, 32)
-    if log_size is not None:
-        options.log_size = _unsigned("log_size", log_size, 64)
-    if auto_compact_percent is not None:
-        percent = _unsigned("auto_compact_percent", auto_compact_percent, 32)
-        options.auto_compact_percent = percent
-    if auto_compact_rate is not None:
-        options.auto_compact_rate = _unsigned("auto_compact_rate", auto_compact_rate, 64)
-    options.recovery = int(recovery)
-    options.recovery_root = _unsigned("recovery_root", recovery_root, 64)
-    tell: Any = None
-    if on_event is not None:
-        options.log = tell = _event_function(on_event)
-    text = os.fsdecode(encoded)
-    opened = _ffi.new_handle()
-    try:
-        code = _ffi.env_open(encoded, _ffi.reference(options), _ffi.reference(opened))
-        if code != _ffi.OK:
-            raise error_from_code(code, filename=text)
-        return Environment(opened.value, text, tell)
-    except BaseException:
-        # A signal handler may raise when the environment has just been opened.
-        if opened.value is not None:
-            _ffi.env_close(opened.value)
-        raise
 
 
 class Environment:
@@ -278,7 +107,7 @@ class Environment:
                     "durability is for write transactions; a read transaction commits nothing",
                     _ffi.BAD_ARGUMENT,
                 )
-            flags |= _choice("durability", durability, _DURABILITIES)
+            flags |= choice("durability", durability, DURABILITIES)
         return self._call(self._begin, write, flags)
 
     def open_db(
@@ -427,57 +256,7 @@ class Environment:
         :raises OperatingSystemError: `on_progress` has ended it (ECANCELED), or the operating
             system refused.
         """
-        failures: list[BaseException] = []
-
-        def report_problem(_: object, problem: Any) -> None:
-            if on_problem is None or failures:
-                return
-            try:
-                on_problem(_problem(problem.contents))
-            except BaseException as failure:
-                # The exception cannot pass through the library; it is raised afterwards.
-                failures.append(failure)
-
-        def report_progress(_: object, done: int, total: int) -> int:
-            if failures:
-                return 1
-            if on_progress is None:
-                return 0
-            try:
-                return 1 if on_progress(done, total) is False else 0
-            except BaseException as failure:
-                failures.append(failure)
-                return 1
-
-        options = _ffi.sized(_ffi.VerifyOptions)
-        options.level = _choice("level", level, _LEVELS)
-        options.threads = _unsigned("threads", threads, 32)
-        if database is not None:
-            options.database = _name(database)
-        if on_problem is not None:
-            options.on_problem = _ffi.ProblemFunction(report_problem)
-        if on_problem is not None or on_progress is not None:
-            options.on_progress = _ffi.ProgressFunction(report_progress)
-        raw = _ffi.sized(_ffi.Report)
-        code = self._call(_ffi.env_verify, _ffi.reference(options), _ffi.reference(raw))
-        if failures:
-            raise failures[0]
-        if code != _ffi.OK and not (code == _ffi.CORRUPTED and raw.problems > 0):
-            raise error_from_code(code)
-        return VerifyReport(
-            txn_id=raw.txn_id,
-            pages=raw.pages,
-            tree_pages=raw.tree_pages,
-            overflow_pages=raw.overflow_pages,
-            free_pages=raw.free_pages,
-            entries=raw.entries,
-            databases=raw.databases,
-            log_records=raw.log_records,
-            log_bytes=raw.log_bytes,
-            problems=raw.problems,
-            digest=int(raw.digest),
-            first_problem=None if code == _ffi.OK else _ffi.last_failure(code)[0],
-        )
+        return verify(self._call, level, database, threads, on_problem, on_progress)
 
     def sync(self) -> None:
         """Waits until every commit is on disk, of any durability."""
@@ -512,9 +291,9 @@ class Environment:
         :raises BusyError: this thread has a write transaction open.
         """
         options = _ffi.sized(_ffi.CompactOptions)
-        options.max_pages = _unsigned("max_pages", max_pages, 64)
-        options.bytes_per_second = _unsigned("bytes_per_second", bytes_per_second, 64)
-        options.target_size = _unsigned("target_size", target_size, 64)
+        options.max_pages = unsigned("max_pages", max_pages, 64)
+        options.bytes_per_second = unsigned("bytes_per_second", bytes_per_second, 64)
+        options.target_size = unsigned("target_size", target_size, 64)
         raw = _ffi.sized(_ffi.CompactResult)
         check(self._call(_ffi.env_compact, _ffi.reference(options), _ffi.reference(raw)))
         return CompactResult(
@@ -645,56 +424,3 @@ class Environment:
         finally:
             for state in entered:
                 state.lock.release()
-
-
-def _event_function(on_event: Callable[[EventLevel, str], object]) -> Any:
-    """The function for the library to call that passes events to `on_event`."""
-
-    def tell(_: object, level: int, message: bytes) -> None:
-        on_event(_EVENT_LEVELS.get(level, "error"), message.decode("utf-8", "replace"))
-
-    return _ffi.LogFunction(tell)
-
-
-def _problem(raw: Any) -> Problem:
-    """A problem as the library passes it, for a program to keep."""
-    place = _PROBLEM_PLACES.get(raw.place, "environment")
-    return Problem(
-        kind=_PROBLEM_KINDS.get(raw.kind, "structure"),
-        place=place,
-        page=None if raw.page == _ffi.NO_PAGE else raw.page,
-        database=_ffi.val_bytes(raw.database) if place == "named database" else None,
-        keys=((_ffi.val_bytes(raw.low), _ffi.val_bytes(raw.high)) if raw.has_range else None),
-        entries=raw.entries or None,
-        txn_id=raw.txn_id or None,
-        wall_clock=raw.wall_clock or None,
-        message=raw.message.decode("utf-8", "replace"),
-    )
-
-
-def _name(name: str | bytes) -> bytes:
-    """The name of a database as the library takes it."""
-    encoded = name.encode() if isinstance(name, str) else name
-    if b"\0" in encoded:
-        raise BadArgumentError(f"a name holds no zero bytes: {name!r}", _ffi.BAD_ARGUMENT)
-    return encoded
-
-
-def _choice(name: str, value: str, choices: Mapping[Any, int]) -> int:
-    """The number that stands for an option's value in the library."""
-    if value not in choices:
-        raise BadArgumentError(
-            f"{name} must be one of {', '.join(map(repr, choices))}, not {value!r}",
-            _ffi.BAD_ARGUMENT,
-        )
-    return choices[value]
-
-
-def _unsigned(name: str, value: int, bits: int) -> int:
-    """An option's value, which ctypes would otherwise cut to its field's width."""
-    number = operator.index(value)
-    if not 0 <= number < 1 << bits:
-        raise BadArgumentError(
-            f"{name} must be from 0 to {(1 << bits) - 1}, not {number}", _ffi.BAD_ARGUMENT
-        )
-    return number

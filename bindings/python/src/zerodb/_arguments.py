@@ -1,0 +1,49 @@
+"""Arguments as the library takes them."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Mapping
+from typing import Any
+
+from zerodb import _ffi
+from zerodb._errors import BadArgumentError
+
+CHECKSUMS = {
+    "none": _ffi.CHECKSUM_NONE,
+    "fast": _ffi.CHECKSUM_FAST,
+    "full": _ffi.CHECKSUM_FULL,
+}
+DURABILITIES = {
+    "full": _ffi.DURABILITY_FULL,
+    "relaxed": _ffi.DURABILITY_RELAXED,
+    "none": _ffi.DURABILITY_NONE,
+}
+
+
+def database_name(name: str | bytes) -> bytes:
+    """The name of a database as the library takes it."""
+    encoded = name.encode() if isinstance(name, str) else name
+    if b"\0" in encoded:
+        raise BadArgumentError(f"a name holds no zero bytes: {name!r}", _ffi.BAD_ARGUMENT)
+    return encoded
+
+
+def choice(name: str, value: str, choices: Mapping[Any, int]) -> int:
+    """The number that stands for an option's value in the library."""
+    if value not in choices:
+        raise BadArgumentError(
+            f"{name} must be one of {', '.join(map(repr, choices))}, not {value!r}",
+            _ffi.BAD_ARGUMENT,
+        )
+    return choices[value]
+
+
+def unsigned(name: str, value: int, bits: int) -> int:
+    """An option's value, which ctypes would otherwise cut to its field's width."""
+    number = operator.index(value)
+    if not 0 <= number < 1 << bits:
+        raise BadArgumentError(
+            f"{name} must be from 0 to {(1 << bits) - 1}, not {number}", _ffi.BAD_ARGUMENT
+        )
+    return number

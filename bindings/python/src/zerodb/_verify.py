@@ -1,0 +1,120 @@
+"""Verifying environments."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from zerodb import _ffi
+from zerodb._arguments import choice, database_name, unsigned
+from zerodb._errors import error_from_code
+from zerodb._types import Problem, ProblemKind, ProblemPlace, VerifyLevel, VerifyReport
+
+_LEVELS: dict[VerifyLevel, int] = {
+    "headers": _ffi.VERIFY_HEADERS,
+    "trees": _ffi.VERIFY_TREES,
+    "everything": _ffi.VERIFY_FULL,
+}
+_PROBLEM_KINDS: dict[int, ProblemKind] = {
+    _ffi.PROBLEM_META: "meta",
+    _ffi.PROBLEM_CHECKSUM: "checksum",
+    _ffi.PROBLEM_LOST_WRITE: "lost write",
+    _ffi.PROBLEM_MISPLACED: "misplaced",
+    _ffi.PROBLEM_UNREADABLE: "unreadable",
+    _ffi.PROBLEM_STRUCTURE: "structure",
+    _ffi.PROBLEM_ORDER: "order",
+    _ffi.PROBLEM_REFERENCE: "reference",
+    _ffi.PROBLEM_COUNT: "count",
+    _ffi.PROBLEM_DIGEST: "digest",
+    _ffi.PROBLEM_FREE_PAGES: "free pages",
+    _ffi.PROBLEM_LOG: "log",
+}
+_PROBLEM_PLACES: dict[int, ProblemPlace] = {
+    _ffi.PLACE_ENVIRONMENT: "environment",
+    _ffi.PLACE_MAIN_DB: "main database",
+    _ffi.PLACE_NAMED_DB: "named database",
+    _ffi.PLACE_CATALOG: "catalog",
+    _ffi.PLACE_FREE_PAGES: "free pages",
+    _ffi.PLACE_LOG: "log",
+}
+
+
+def verify(
+    call: Callable[..., int],
+    level: VerifyLevel,
+    database: str | bytes | None,
+    threads: int,
+    on_problem: Callable[[Problem], object] | None,
+    on_progress: Callable[[int, int], object] | None,
+) -> VerifyReport:
+    """What Environment.verify() does.
+
+    :param call: calls a function of the library with the environment's handle.
+    """
+    failures: list[BaseException] = []
+
+    def report_problem(_: object, problem: Any) -> None:
+        if on_problem is None or failures:
+            return
+        try:
+            on_problem(_problem(problem.contents))
+        except BaseException as failure:
+            # The exception cannot pass through the library; it is raised afterwards.
+            failures.append(failure)
+
+    def report_progress(_: object, done: int, total: int) -> int:
+        if failures:
+            return 1
+        if on_progress is None:
+            return 0
+        try:
+            return 1 if on_progress(done, total) is False else 0
+        except BaseException as failure:
+            failures.append(failure)
+            return 1
+
+    options = _ffi.sized(_ffi.VerifyOptions)
+    options.level = choice("level", level, _LEVELS)
+    options.threads = unsigned("threads", threads, 32)
+    if database is not None:
+        options.database = database_name(database)
+    if on_problem is not None:
+        options.on_problem = _ffi.ProblemFunction(report_problem)
+    if on_problem is not None or on_progress is not None:
+        options.on_progress = _ffi.ProgressFunction(report_progress)
+    raw = _ffi.sized(_ffi.Report)
+    code = call(_ffi.env_verify, _ffi.reference(options), _ffi.reference(raw))
+    if failures:
+        raise failures[0]
+    if code != _ffi.OK and not (code == _ffi.CORRUPTED and raw.problems > 0):
+        raise error_from_code(code)
+    return VerifyReport(
+        txn_id=raw.txn_id,
+        pages=raw.pages,
+        tree_pages=raw.tree_pages,
+        overflow_pages=raw.overflow_pages,
+        free_pages=raw.free_pages,
+        entries=raw.entries,
+        databases=raw.databases,
+        log_records=raw.log_records,
+        log_bytes=raw.log_bytes,
+        problems=raw.problems,
+        digest=int(raw.digest),
+        first_problem=None if code == _ffi.OK else _ffi.last_failure(code)[0],
+    )
+
+
+def _problem(raw: Any) -> Problem:
+    """A problem as the library passes it, for a program to keep."""
+    place = _PROBLEM_PLACES.get(raw.place, "environment")
+    return Problem(
+        kind=_PROBLEM_KINDS.get(raw.kind, "structure"),
+        place=place,
+        page=None if raw.page == _ffi.NO_PAGE else raw.page,
+        database=_ffi.val_bytes(raw.database) if place == "named database" else None,
+        keys=((_ffi.val_bytes(raw.low), _ffi.val_bytes(raw.high)) if raw.has_range else None),
+        entries=raw.entries or None,
+        txn_id=raw.txn_id or None,
+        wall_clock=raw.wall_clock or None,
+        message=raw.message.decode("utf-8", "replace"),
+    )
