@@ -20,14 +20,17 @@ Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 @pytest.fixture
 def run(tmp_path: Path) -> Run:
-    """Runs a program of the installation in the folder of the test."""
+    """Runs a program of the installation in the folder of the test, or another."""
 
     def run(
-        name: str, *arguments: str, output: IO[str] | int = subprocess.PIPE
+        name: str,
+        *arguments: str,
+        output: IO[str] | int = subprocess.PIPE,
+        folder: Path = tmp_path,
     ) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [STAGE / "bin" / name, *arguments],
-            cwd=tmp_path,
+            cwd=folder,
             stdout=output,
             stderr=subprocess.PIPE,
             text=True,

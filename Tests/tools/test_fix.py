@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -40,6 +41,16 @@ def test_a_sound_environment_is_not_changed(run: Run, path: Path) -> None:
     assert result.stdout.endswith("It is sound; nothing was changed.\n")
     assert contents(path) == before
     assert not path.with_name("env.before-repair-1").exists()
+
+
+@pytest.mark.parametrize("name", [".", "./", "../env", "../env/"])
+def test_the_copy_is_beside_the_environment_whatever_its_path(
+    run: Run, path: Path, name: str
+) -> None:
+    zero(path, leaves_with(path, b"value" * 20)[0])
+    assert run("zerodb-check", name, "--fix", folder=path).returncode == 1
+    assert (path.parent / "env.before-repair-1" / "manifest").exists()
+    assert not [name for name in os.listdir(path) if "before" in name]
 
 
 def test_what_is_lost_is_listed_and_the_rest_is_there(run: Run, path: Path) -> None:

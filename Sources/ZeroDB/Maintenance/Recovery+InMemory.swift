@@ -87,31 +87,22 @@ extension Recovery {
         _ store: Store, upTo last: UInt64, _ report: inout RecoveryReport
     ) throws(DatabaseError) -> (transaction: UInt64, error: DatabaseError)? {
         var reader = try LogReader(after: try store.tipMeta(), in: store.logDirectory)
-        var replay: Replay?
-        var batch = RecoveryReport()
-        func finishBatch() throws(DatabaseError) {
-            guard let current = replay else { return }
-            replay = nil
-            try current.finish()
-            store.shared.raiseVisible(to: store.shared.tip)
-            report.records += batch.records
-            report.bytes += batch.bytes
-            batch = RecoveryReport()
+        var replay = ReplayBatches(store)
+        defer {
+            report.records += replay.report.records
+            report.bytes += replay.report.bytes
         }
         var transaction = store.shared.tip
         do throws(DatabaseError) {
             while transaction < last, let (record, bytes) = try reader.next() {
                 transaction = record.transaction
-                if replay == nil { replay = try Replay(store) }
-                try replay?.apply(record, bytes)
-                replay?.end = (reader.position, reader.previous, reader.segmentBase)
-                batch.records += 1
-                batch.bytes += record.length
-                if let current = replay, current.dirtyBytes > replayBytesMax { try finishBatch() }
+                try replay.apply(record, bytes, of: reader)
+                store.shared.raiseVisible(to: store.shared.tip)
             }
-            try finishBatch()
+            try replay.finish()
+            store.shared.raiseVisible(to: store.shared.tip)
         } catch {
-            replay?.abort()
+            replay.abort()
             return (max(transaction, store.shared.tip + 1), error)
         }
         if transaction < last { try tellDamage(&reader, store) }

@@ -23,8 +23,7 @@ enum Recovery {
         let began = store.fileSystem.now()
         let meta = try store.tipMeta()
         var reader = try LogReader(after: meta, in: store.logDirectory)
-        var report = RecoveryReport()
-        var replay: Replay?
+        var replay = ReplayBatches(store)
         do throws(DatabaseError) {
             while let (record, bytes) = try reader.next() {
                 guard !store.options.isReadOnly else {
@@ -33,24 +32,14 @@ enum Recovery {
                         "the environment at \(path) was not closed cleanly and its log holds "
                             + "transactions to replay; open it once for writing")
                 }
-                if replay == nil { replay = try Replay(store) }
-                try replay?.apply(record, bytes)
-                report.records += 1
-                report.bytes += record.length
-                replay?.end = (reader.position, reader.previous, reader.segmentBase)
-                if let current = replay, current.dirtyBytes > Self.replayBytesMax {
-                    replay = nil
-                    try current.finish()
-                }
+                try replay.apply(record, bytes, of: reader)
             }
-            if let last = replay {
-                replay = nil
-                try last.finish()
-            }
+            try replay.finish()
         } catch {
-            replay?.abort()
+            replay.abort()
             throw error
         }
+        var report = replay.report
         if let proof = try reader.findProofOfDamage() {
             throw DatabaseError(
                 .corrupted,
@@ -81,6 +70,53 @@ enum Recovery {
     private static func tailWarning(_ position: UInt64) -> String {
         "a record at position \(position) that does not check was cut off: it did not reach the disk "
             + "before the power went, or is damaged, and nothing behind it tells which"
+    }
+}
+
+/// A log being replayed, in as many write transactions as keep its pages within bounds.
+struct ReplayBatches {
+    private let store: Store
+    private let leniency: ReplayLeniency?
+    private var replay: Replay?
+    private var begun = RecoveryReport()
+    /// What the finished transactions have of it.
+    private(set) var report = RecoveryReport()
+
+    /// - Parameter leniency: what may be passed over, in a repair.
+    init(_ store: Store, _ leniency: ReplayLeniency? = nil) {
+        self.store = store
+        self.leniency = leniency
+    }
+
+    /// Applies the record that a reader has come to.
+    mutating func apply(
+        _ record: LogRecord, _ bytes: UnsafeRawBufferPointer, of reader: borrowing LogReader
+    ) throws(DatabaseError) {
+        if replay == nil {
+            replay = try Replay(store)
+            replay?.leniency = leniency
+        }
+        try replay?.apply(record, bytes)
+        replay?.end = (reader.position, reader.previous, reader.segmentBase)
+        begun.records += 1
+        begun.bytes += record.length
+        if let replay, replay.dirtyBytes > Recovery.replayBytesMax { try finish() }
+    }
+
+    /// Makes what was applied the tip.
+    mutating func finish() throws(DatabaseError) {
+        guard let last = replay else { return }
+        replay = nil
+        try last.finish()
+        report.records += begun.records
+        report.bytes += begun.bytes
+        begun = RecoveryReport()
+    }
+
+    /// Leaves out what is not finished.
+    mutating func abort() {
+        replay?.abort()
+        replay = nil
     }
 }
 

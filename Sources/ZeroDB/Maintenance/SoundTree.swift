@@ -149,32 +149,3 @@ struct SoundTrees {
     /// Notes pages that something else leads to.
     mutating func insert(_ run: PageRun) { reached.insert(run) }
 }
-
-/// A set of page numbers.
-struct PageSet {
-    private var words: [UInt64]
-    let count: UInt64
-
-    /// - Parameter count: the numbers are below.
-    init(count: UInt64) {
-        self.count = count
-        words = Array(repeating: 0, count: Int(count / 64 + 1))
-    }
-
-    func contains(_ page: UInt64) -> Bool {
-        page < count && words[Int(page / 64)] & (1 << (page % 64)) != 0
-    }
-
-    func intersects(_ run: PageRun) -> Bool {
-        for page in run.start..<min(run.end, max(run.start, count)) where contains(page) {
-            return true
-        }
-        return false
-    }
-
-    mutating func insert(_ run: PageRun) {
-        for page in run.start..<min(run.end, max(run.start, count)) {
-            words[Int(page / 64)] |= 1 << (page % 64)
-        }
-    }
-}

@@ -22,6 +22,8 @@ struct DamageExpectation {
     private(set) var isOlder = false
     /// Whether a meta page has no record that can be read.
     private(set) var lacksMeta = false
+    /// Whether neither has one: if there is a record of another environment, the files are that one's.
+    private(set) var lacksOwnRecord = false
 
     private let subject: DamageSubject
     private let files: EnvironmentFiles
@@ -72,6 +74,7 @@ struct DamageExpectation {
         let found = (0..<2).map { records($0) }
         if let page = found.firstIndex(where: \.isEmpty) {
             lacksMeta = true
+            lacksOwnRecord = found.allSatisfy(\.isEmpty)
             refusal = "meta page \(page) has no record that can be read"
             return
         }

@@ -108,7 +108,8 @@ struct RepairCheck {
             expectation.lacksMeta
             ? Set(expectation.models.keys)
             : expectation.acceptable.union([subject.layout.transaction])
-        let models = states.compactMap { expectation.models[$0] }
+        var models = states.compactMap { expectation.models[$0] }
+        if expectation.lacksOwnRecord { models += damager.stranger.models.values }
         for (name, entries) in left {
             for (key, values) in entries {
                 for value in values {

@@ -211,7 +211,7 @@ final class Repair: @unchecked Sendable {
         let meta = walk.meta
         let tree = RepairTree(id: Self.freeID, name: nil, content: .freeSpace, record: meta.free)
         try walk.survey(tree, digest: nil)
-        var free = RepairPageSet(count: walk.limit)
+        var free = PageSet(count: walk.limit)
         var isSound = walk.damages == 0 && before.freeRuns != nil
         isSound =
             isSound && walk.freeCounts.available == meta.availablePages
@@ -276,7 +276,7 @@ final class Repair: @unchecked Sendable {
         for (name, record) in entries {
             meta.digest += name.withUnsafeBytes { ContentDigest(ofDatabase: $0, record) }
         }
-        report.losses += walk.losses
+        report.losses += walk.losses.map(\.told)
     }
 
     private func writeCatalog(
@@ -342,12 +342,13 @@ final class Repair: @unchecked Sendable {
         let missing = old.entries - min(old.entries, record.entries)
         walk.noteEntries(missing, since: start)
         if !found.hasLost, record.digest != old.digest {
+            let why = "its content is not what its digest says, and nothing shows where"
             walk.losses.append(
-                RepairLoss(
-                    database: tree.name, entries: missing == 0 ? nil : missing,
-                    description:
-                        "\(tree.title): its content is not what its digest says, and nothing shows where"
-                ))
+                RepairWalk.Loss(
+                    told: RepairLoss(
+                        database: tree.name, entries: missing == 0 ? nil : missing,
+                        description: "\(tree.title): \(why)"),
+                    fences: nil, reason: why))
         }
         report.actions.append(
             "\(tree.title) was rebuilt: \(record.entries) of \(old.entries) entries are there")

@@ -23,10 +23,8 @@ struct RepairBackup {
             }
         } else {
             var number = 1
-            var trimmed = environmentPath.bytes
-            while trimmed.count > 1, trimmed.last == 0x2f { trimmed.removeLast() }
             repeat {
-                wanted = PathBytes(trimmed + Array(".before-repair-\(number)".utf8))
+                wanted = environmentPath.sibling(".before-repair-\(number)")
                 number += 1
             } while try exists(wanted, fileSystem)
         }

@@ -62,7 +62,7 @@ enum RepairLog {
         } catch {
             return Outcome(damage: try damage(error))
         }
-        var replay: Replay?
+        var replay = ReplayBatches(store, leniency)
         do throws(DatabaseError) {
             while true {
                 var next: (LogRecord, UnsafeRawBufferPointer)?
@@ -72,26 +72,14 @@ enum RepairLog {
                     outcome.damage = try damage(error)
                 }
                 guard let (record, bytes) = next else { break }
-                if replay == nil {
-                    replay = try Replay(store)
-                    replay?.leniency = leniency
-                }
-                try replay?.apply(record, bytes)
-                outcome.records += 1
-                replay?.end = (reader.position, reader.previous, reader.segmentBase)
-                if let current = replay, current.dirtyBytes > Recovery.replayBytesMax {
-                    replay = nil
-                    try current.finish()
-                }
+                try replay.apply(record, bytes, of: reader)
             }
-            if let last = replay {
-                replay = nil
-                try last.finish()
-            }
+            try replay.finish()
         } catch {
-            replay?.abort()
+            replay.abort()
             throw error
         }
+        outcome.records = replay.report.records
         if outcome.damage == nil { outcome.damage = try reader.findProofOfDamage() }
         return outcome
     }

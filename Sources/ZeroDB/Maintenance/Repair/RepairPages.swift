@@ -1,33 +1,5 @@
 import Glibc
 
-/// A set of page numbers.
-struct RepairPageSet {
-    private var words: [UInt64]
-    let count: UInt64
-
-    init(count: UInt64) {
-        self.count = count
-        words = Array(repeating: 0, count: Int(count / 64 + 1))
-    }
-
-    func contains(_ page: UInt64) -> Bool {
-        page < count && words[Int(page / 64)] & (1 << (page % 64)) != 0
-    }
-
-    /// - Returns: false if it was in already, or cannot be.
-    @discardableResult
-    mutating func insert(_ page: UInt64) -> Bool {
-        guard page < count, !contains(page) else { return false }
-        words[Int(page / 64)] |= 1 << (page % 64)
-        return true
-    }
-
-    mutating func remove(_ page: UInt64) {
-        guard page < count else { return }
-        words[Int(page / 64)] &= ~(1 << (page % 64))
-    }
-}
-
 /// The pages of a data file that is being repaired. Read by calls, not through a map: a page that the
 /// device cannot read is damaged like any other. Nothing that is there is overwritten; new pages go
 /// behind the end.

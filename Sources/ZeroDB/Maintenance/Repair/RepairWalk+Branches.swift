@@ -151,21 +151,68 @@ extension RepairWalk {
         }
         let parent = min(wanted.parent, page.transaction)
         var parts: [RepairPiece] = []
+        var holes: [NamedHole] = []
         var covered: [UInt8]? = range.low
+        func leaveOut(upTo high: [UInt8]?) {
+            guard let low = covered, high.map({ Self.isBefore(low, $0) }) ?? true else { return }
+            let first = losses.count
+            let gap = Fences(low: low, high: high, entries: nil)
+            lose(gap, tree, why)
+            holes.append(NamedHole(losses: first..<losses.count, range: gap, at: parts.count))
+        }
         for (reference, child) in children {
-            if let end = covered, Self.isBefore(end, child.low) {
-                lose(Fences(low: end, high: child.low, entries: nil), tree, why)
-            }
-            parts += try visit(
+            leaveOut(upTo: child.low)
+            let first = losses.count
+            let found = try visit(
                 RepairPages.Wanted(
                     reference: reference, level: wanted.level - 1,
                     layout: tree.layout(level: wanted.level - 1), parent: parent), child, tree)
+            holes.append(
+                NamedHole(
+                    losses: first..<losses.count, range: child, at: parts.count,
+                    kept: found.count))
+            parts += found
             covered = child.high
         }
-        if let end = covered, range.high.map({ Self.isBefore(end, $0) }) ?? true {
-            lose(Fences(low: end, high: range.high, entries: nil), tree, why)
-        }
+        leaveOut(upTo: range.high)
+        for hole in holes { widen(hole, parts, range, tree) }
         return try makeBranches(parts[...], level: wanted.level, tree)
+    }
+
+    /// What is lost between the separators of a damaged branch.
+    private struct NamedHole {
+        var losses: Range<Int>
+        /// By those separators.
+        var range: Fences
+        /// How many subtrees are kept in front of it.
+        var at: Int
+        /// How many are kept in it.
+        var kept = 0
+    }
+
+    /// Any of the separators may be harmed. So what is lost next to one may have had all keys up to the
+    /// nearest ones that are kept on the other side of it.
+    private func widen(
+        _ hole: NamedHole, _ parts: [RepairPiece], _ range: Fences, _ tree: RepairTree
+    ) {
+        if case .values = tree.content { return }
+        let before = hole.at > 0 ? parts[hole.at - 1].last + [0] : range.low
+        let next = hole.at + hole.kept
+        let behind = next < parts.count ? parts[next].first : range.high
+        let low = Self.isBefore(before, hole.range.low) ? before : hole.range.low
+        var high = hole.range.high
+        if let known = high { high = behind.map { Self.isBefore(known, $0) ? $0 : known } }
+        for index in hole.losses {
+            guard let lost = losses[index].fences else { continue }
+            let isFirst = lost.low == hole.range.low
+            let isLast = lost.high == hole.range.high
+            guard isFirst || isLast else { continue }
+            losses[index] = loss(
+                Fences(
+                    low: isFirst ? low : lost.low, high: isLast ? high : lost.high,
+                    entries: lost.entries),
+                tree, losses[index].reason)
+        }
     }
 
     // MARK: New branches

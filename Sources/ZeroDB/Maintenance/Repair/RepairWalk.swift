@@ -34,14 +34,14 @@ final class RepairWalk {
     /// Trees with claims of contested pages.
     var contestedTrees: Set<UInt32> = []
     /// Pages that a damaged branch names, and what is below them; those that several name.
-    var named: RepairPageSet
-    var namedTwice: RepairPageSet
+    var named: PageSet
+    var namedTwice: PageSet
     /// Damaged branches whose children have been noted.
-    private var expanded: RepairPageSet
+    private var expanded: PageSet
     private var namedQueue: [Named] = []
     private(set) var isNaming = false
     /// The free pages, if their record is sound.
-    var free: RepairPageSet?
+    var free: PageSet?
     /// Pages of overflow runs that may be read yet: values that many entries share are not read for
     /// each.
     var overflowPagesLeft: UInt64
@@ -61,14 +61,14 @@ final class RepairWalk {
     // MARK: What the rebuild makes
 
     /// Pages of the state that its new trees use.
-    var kept: RepairPageSet
+    var kept: PageSet
     /// The pages put into `kept`, so that an attempt can be taken back.
     var journal: [UInt64] = []
     var trust = Trust()
     /// Trees that contested pages have been proved to belong to, and those proved not to have one.
     var proved: Set<UInt32> = []
     var disproved: Set<UInt32> = []
-    var losses: [RepairLoss] = []
+    var losses: [Loss] = []
     /// The entries of the catalog.
     var databases: [(name: [UInt8], record: TreeRecord)] = []
     /// What the free tree names.
@@ -95,10 +95,10 @@ final class RepairWalk {
         self.meta = meta
         self.limit = limit
         owners = Array(repeating: 0, count: Int(limit))
-        named = RepairPageSet(count: limit)
-        namedTwice = RepairPageSet(count: limit)
-        expanded = RepairPageSet(count: limit)
-        kept = RepairPageSet(count: limit)
+        named = PageSet(count: limit)
+        namedTwice = PageSet(count: limit)
+        expanded = PageSet(count: limit)
+        kept = PageSet(count: limit)
         overflowPagesLeft = 2 * limit
         candidatesLeft = 16 * limit + 1000
         let keySize = Format.keyBufferSize(pageSize: pages.pageSize)
@@ -246,26 +246,37 @@ final class RepairWalk {
         var isNamed = false
     }
 
+    /// A loss, as the rebuild sees it.
+    struct Loss {
+        var told: RepairLoss
+        /// The keys, as the tree holds them; nil if it is of single keys or of values.
+        var fences: Fences?
+        var reason: String
+    }
+
     /// Notes that what a range of keys had is lost.
     func lose(_ range: Fences, _ tree: RepairTree, _ why: String) {
         noteDamage()
-        guard phase == .rebuild else { return }
-        var loss = RepairLoss(
+        if phase == .rebuild { losses.append(loss(range, tree, why)) }
+    }
+
+    func loss(_ range: Fences, _ tree: RepairTree, _ why: String) -> Loss {
+        var told = RepairLoss(
             database: tree.name, low: nil, high: nil, entries: range.entries, description: "")
         if case .values(let key) = tree.content {
             let owner = tree.record.flags.reversesKeys ? key.reversed() : key
-            loss.low = owner
-            loss.high = tree.key(after: owner)
-            loss.description =
+            told.low = owner
+            told.high = tree.key(after: owner)
+            told.description =
                 "values of key \(RepairTree.show(owner)) in \(tree.title): \(why)"
-        } else {
-            loss.low = range.low.isEmpty ? nil : tree.given(range.low)
-            loss.high = range.high.map { tree.given($0) }
-            let from = loss.low.map { "from \(RepairTree.show($0))" } ?? "from the beginning"
-            let to = loss.high.map { "to before \(RepairTree.show($0))" } ?? "to the end"
-            loss.description = "\(tree.title), keys \(from) \(to): \(why)"
+            return Loss(told: told, fences: nil, reason: why)
         }
-        losses.append(loss)
+        told.low = range.low.isEmpty ? nil : tree.given(range.low)
+        told.high = range.high.map { tree.given($0) }
+        let from = told.low.map { "from \(RepairTree.show($0))" } ?? "from the beginning"
+        let to = told.high.map { "to before \(RepairTree.show($0))" } ?? "to the end"
+        told.description = "\(tree.title), keys \(from) \(to): \(why)"
+        return Loss(told: told, fences: range, reason: why)
     }
 
     /// Notes that an entry is lost.
@@ -273,10 +284,10 @@ final class RepairWalk {
         noteDamage()
         guard phase == .rebuild else { return }
         let given = tree.given(key)
-        losses.append(
-            RepairLoss(
-                database: tree.name, low: given, high: tree.key(after: given), entries: 1,
-                description: "\(tree.title), key \(RepairTree.show(given)): \(why)"))
+        let told = RepairLoss(
+            database: tree.name, low: given, high: tree.key(after: given), entries: 1,
+            description: "\(tree.title), key \(RepairTree.show(given)): \(why)")
+        losses.append(Loss(told: told, fences: nil, reason: why))
     }
 
     // MARK: Keys
@@ -317,13 +328,15 @@ final class RepairWalk {
 extension RepairWalk {
     /// Says how many entries are missing, of losses for which nothing does: exactly if there is one.
     func noteEntries(_ missing: UInt64, since mark: Mark) {
-        let unknown = losses.indices.filter { $0 >= mark.firstLoss && losses[$0].entries == nil }
+        let unknown = losses.indices.filter {
+            $0 >= mark.firstLoss && losses[$0].told.entries == nil
+        }
         let known = losses.indices.filter { $0 >= mark.firstLoss }.reduce(UInt64(0)) {
             // A damaged branch may say any number.
-            let (sum, overflow) = $0.addingReportingOverflow(losses[$1].entries ?? 0)
+            let (sum, overflow) = $0.addingReportingOverflow(losses[$1].told.entries ?? 0)
             return overflow ? .max : sum
         }
         guard unknown.count == 1, let only = unknown.first else { return }
-        losses[only].entries = missing - min(missing, known)
+        losses[only].told.entries = missing - min(missing, known)
     }
 }
