@@ -229,22 +229,22 @@ typedef struct zdb_env_options {
                                   a thread of the library moves pages from its end, as
                                   zdb_env_compact() does, so that it can be cut off; files of up to
                                   4 MiB are left alone. Default 50; 0: never; at most 99 */
-    uint32_t recovery;       /**< 1: open what can be read of a damaged environment, for reading
+    uint32_t recovery;       /**< 1: open the readable part of a damaged environment, for reading
                                   only, see "Recovery mode" below. Default 0 */
     uint64_t recovery_root;  /**< with recovery: the transaction whose state is shown, one that a
                                   meta record has or that the log leads to (zerodb-check
                                   --list-roots lists them). Default 0: the newest */
 } zdb_env_options;
 
-/* Recovery mode. With zdb_env_options.recovery set, zdb_env_open() opens for reading what is left of a
- * damaged environment. It writes nothing, and needs no lock.zdb unless other programs have the environment
- * open; where none have, none can open it for writing meanwhile (they get ZDB_BUSY). A meta page that is
- * lost, damage to what lists the free pages and a damaged log are no obstacles: the log is replayed in
- * memory, as far as that goes. Cursors pass over pages that cannot be read, with all that hangs below them.
- * zdb_get() and an exact search return ZDB_CORRUPTED, with the page, for a key that may be below such a
- * page, as do counts of ranges. Statistics are those of the records, lost entries included. zdb_log_fn is
- * told the state that is shown, the transactions that are not, and once for each page the database and the
- * keys that are passed over. Writing returns ZDB_READ_ONLY. */
+/* Recovery mode. With zdb_env_options.recovery set, zdb_env_open() opens a damaged environment for
+ * reading, as far as it can be read. It writes nothing, and needs no lock.zdb unless other programs have the
+ * environment open; where none have, none can open it for writing meanwhile (they get ZDB_BUSY). A lost meta
+ * page, a damaged record of free pages and a damaged log are no obstacles: the log is replayed in memory, as
+ * far as that goes. Cursors pass over pages that cannot be read, with all that hangs below them. zdb_get()
+ * and an exact search return ZDB_CORRUPTED, with the page, for a key that may be below such a page, as do
+ * counts of ranges. Statistics are those of the records, lost entries included. zdb_log_fn is told the state
+ * that is shown, the transactions that are not, and once for each page the database and the keys that are
+ * passed over. Writing returns ZDB_READ_ONLY. */
 
 /** Fills the first `struct_size` bytes of *options with the defaults named above and that size:
  *  what zdb_env_options_init() calls. For bindings.
@@ -527,7 +527,8 @@ typedef struct zdb_verify_report {
  *  it, both meta pages with their copies, and that the log leads from the checkpoint to the snapshot.
  *  Readers and the writer go on meanwhile; writers keep what it reads until it has ended, as for any
  *  read transaction. The functions that it calls may read and write the environment in transactions of
- *  their own, but not close it. The time is that of reading all pages.
+ *  their own, but not close it. Free pages are not looked at in recovery mode, which loads none. The time
+ *  is that of reading all pages.
  *
  *  @param options  NULL: the defaults.
  *  @param report   may be NULL. Set its struct_size first.

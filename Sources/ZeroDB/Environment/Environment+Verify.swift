@@ -40,7 +40,8 @@ extension Environment {
         let meta = claim.state.pointee.meta
         let monitor = VerifyMonitor(onProblem: onProblem, onProgress: onProgress)
         let verification = Verification(
-            claim.state.pointee.source, meta, freeList, options: options, monitor: monitor)
+            claim.state.pointee.source, meta, freeList, options: options, monitor: monitor,
+            knowsFreeSpace: !store.options.recovery || !store.isFirst)
         defer {
             report = verification.report
             report.problems = monitor.problems

@@ -282,6 +282,20 @@ struct RecoveryModeTests {
         }
     }
 
+    @Test("A sound environment is sound in recovery mode, with and without a log to replay")
+    func verifiesSoundEnvironments() throws {
+        var options = options
+        options.recovery = true
+        let crashed = try CrashedFiles()
+        for _ in 0..<2 {
+            let environment = try Environment(path: crashed.path, options: options)
+            let report = try environment.verify { problem in Issue.record("\(problem)") }
+            #expect(report.problems == 0 && report.treePages > 0)
+            try environment.close()
+            try Environment(path: crashed.path, options: self.options).close()
+        }
+    }
+
     @Test("Nothing can be written in recovery mode, nor by others meanwhile")
     func refusesToWrite() throws {
         let crashed = try CrashedFiles()

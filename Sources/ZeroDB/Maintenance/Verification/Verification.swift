@@ -11,6 +11,8 @@ final class Verification {
     let monitor: VerifyMonitor
     var report = VerifyReport()
     private let freeList: FreeList
+    /// Recovery mode loads no free pages.
+    private let knowsFreeSpace: Bool
     let subject: VerifySubject
     /// A byte map of its own: pages that the process fetched before may be lost since.
     private let fetched: UnsafeMutablePointer<UInt8>
@@ -25,8 +27,9 @@ final class Verification {
     ///     one thread.
     init(
         _ known: PageSource, _ meta: Meta, _ freeList: FreeList, options: VerifyOptions,
-        monitor: VerifyMonitor, onPages: ((PageRun) -> Void)? = nil
+        monitor: VerifyMonitor, knowsFreeSpace: Bool = true, onPages: ((PageRun) -> Void)? = nil
     ) {
+        self.knowsFreeSpace = knowsFreeSpace
         self.meta = meta
         self.freeList = freeList
         self.options = options
@@ -84,7 +87,7 @@ final class Verification {
         } else {
             try walkAll(databases, &walk)
         }
-        if options.scope == .environment { verifyFreeSpace(&walk) }
+        if options.scope == .environment, knowsFreeSpace { verifyFreeSpace(&walk) }
         walk.tellPages()
         try monitor.checkCancelled()
     }
