@@ -173,7 +173,9 @@ def test_progress_is_for_terminals(path: Path) -> None:
                 check=False,
             )
             os.write(terminal, b"end")
-            shown = os.read(controller, 65536)
+            shown = b""
+            while not shown.endswith(b"end"):  # A terminal hands out its output in pieces.
+                shown += os.read(controller, 65536)
         os.close(controller)
         assert result.returncode == 0
         assert b"\r" not in result.stdout
