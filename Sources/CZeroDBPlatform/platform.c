@@ -18,24 +18,19 @@
 #include "zdb_platform.h"
 
 static _Thread_local zp_error thread_error = {0, UINT64_MAX, ""};
-static _Thread_local zp_slot_hints thread_hints;
+_Thread_local zp_slot_hints zp_thread_hints;
 
 zp_error *zp_thread_error(void) { return &thread_error; }
-
-zp_slot_hints *zp_thread_slot_hints(void) { return &thread_hints; }
 
 static uint64_t threads_numbered;
 
 /* Linux has no process id, nor thread id, beyond 22 bits. */
 enum { THREAD_ID_BITS = 22 };
 
-uint64_t zp_thread_id(void) {
-    zp_slot_hints *hints = &thread_hints;
-    if (hints->thread == 0) {
-        uint64_t serial = __atomic_add_fetch(&threads_numbered, 1, __ATOMIC_RELAXED);
-        hints->thread = serial << THREAD_ID_BITS | (uint64_t)gettid();
-    }
-    return hints->thread;
+uint64_t zp_number_thread(void) {
+    uint64_t serial = __atomic_add_fetch(&threads_numbered, 1, __ATOMIC_RELAXED);
+    zp_thread_hints.thread = serial << THREAD_ID_BITS | (uint64_t)gettid();
+    return zp_thread_hints.thread;
 }
 
 bool zp_thread_has_ended(uint64_t thread) {
@@ -203,7 +198,7 @@ static void after_fork_in_parent(void) {
 
 static void after_fork_in_child(void) {
     __atomic_fetch_add(&zp_fork_generation_value, 1, __ATOMIC_RELAXED);
-    thread_hints.thread = 0;
+    zp_thread_hints.thread = 0;
     pthread_mutex_init(&process_mutex, NULL);
     exit_flushes = NULL;
     pthread_mutex_init(&abandoned_mutex, NULL);

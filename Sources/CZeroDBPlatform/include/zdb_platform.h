@@ -50,10 +50,21 @@ typedef struct zp_slot_hints {
     uint32_t cursor;
 } zp_slot_hints;
 
-zp_slot_hints *zp_thread_slot_hints(void);
+/** Asked for by every call of a transaction, so in the part of a thread's memory that is found without a
+ *  call, in a library too. There is little of that, and these few bytes fit. */
+extern __attribute__((visibility("hidden"), tls_model("initial-exec"))) _Thread_local zp_slot_hints
+    zp_thread_hints;
+
+static inline zp_slot_hints *zp_thread_slot_hints(void) { return &zp_thread_hints; }
+
+/** Gives the thread its number. */
+uint64_t zp_number_thread(void);
 
 /** A number that no other thread of this process has or had. A system call the first time in a thread. */
-uint64_t zp_thread_id(void);
+static inline uint64_t zp_thread_id(void) {
+    uint64_t known = zp_thread_hints.thread;
+    return known != 0 ? known : zp_number_thread();
+}
 
 /** Whether the thread of this process with a zp_thread_id() has ended. False too if the system has given
  *  its id to another since. */

@@ -9,14 +9,16 @@ extension TreeWriter {
         guard tree.pointee.depth > 0 else { return false }
         let position = try TreeRead.descend(source, tree.pointee, to: key, path: path)
         guard position.found else { return false }
-        if tree.pointee.keepsDigest { prefetchFound() }
+        let removed = try digestFound(key)
         try touchPath()
-        try removeFound()
+        try removeFound(removed)
         return true
     }
 
     /// Deletes the entry the path leads to, with all its values. All pages of the path may change in place.
-    func removeFound() throws(DatabaseError) {
+    ///
+    /// - Parameter removed: what the entry has added to the digest.
+    func removeFound(_ removed: ContentDigest) throws(DatabaseError) {
         assert(isPathOwn)
         let step = tree.pointee.depth - 1
         let leaf = Page(path[step].page, size: pageSize)
@@ -24,7 +26,7 @@ extension TreeWriter {
         var entryCount: UInt64 = 1
         if !tree.pointee.isValueTree {
             guard let value = leaf.value(index) else { throw source.badEntry(leaf) }
-            tree.pointee.record.digest -= try digest(ofEntry: index, of: leaf, value)
+            tree.pointee.record.digest -= removed
             switch value.kind {
             case .inline: break
             case .overflow: release(OverflowPointer(at: value.bytes))

@@ -50,16 +50,19 @@ extension TreeWriter {
     private func deleteEntries(
         _ range: Range<Int>, _ step: Int, _ freed: inout UInt64
     ) throws(DatabaseError) -> UInt64 {
-        let isWhole = range.count == Page(path[step].page, size: pageSize).count
+        let found = Page(path[step].page, size: pageSize)
+        // All of it is hashed, in another order than it lies in.
+        if range.count > 4 { found.prefetch() }
+        for index in range {
+            tree.pointee.record.digest -= try digest(ofEntry: index, of: found)
+        }
+        let isWhole = range.count == found.count
         try touchPath(steps: isWhole ? step : step + 1)
         let leaf = Page(path[step].page, size: pageSize)
         let count = TreeRead.entryCount(leaf, range, tree.pointee.record)
         let hasDuplicates = tree.pointee.record.flags.contains(.duplicates)
-        // All of it is hashed, in another order than it lies in.
-        if range.count > 4 { leaf.prefetch() }
         for index in range {
             guard let value = leaf.value(index) else { throw source.badEntry(leaf) }
-            tree.pointee.record.digest -= try digest(ofEntry: index, of: leaf, value)
             if value.kind == .overflow { release(OverflowPointer(at: value.bytes)) }
             if value.kind == .valueTree {
                 freed &+= try releaseValueTree(ValueTree(at: value.bytes))

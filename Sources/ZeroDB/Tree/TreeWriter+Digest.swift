@@ -19,15 +19,6 @@ extension TreeWriter {
             ofKey: key, reversed: tree.pointee.record.flags.reversesKeys, value: value)
     }
 
-    /// What a value that is to be replaced has added, where keys have one value each.
-    @inline(__always)
-    func digest(
-        _ key: KeyBytes, replaced field: Page.ValueField
-    ) -> ContentDigest {
-        if field.kind == .overflow { return OverflowPointer(at: field.bytes).digest }
-        return digest(key, UnsafeRawBufferPointer(start: field.bytes, count: field.count))
-    }
-
     /// Asks for the memory of the value that the path leads to: it is soon hashed, and was looked at as
     /// far as its key.
     @inline(__always)
@@ -40,20 +31,40 @@ extension TreeWriter {
         zp_prefetch(entry + 192)
     }
 
+    /// What the entry that the path leads to has added, with all its values.
+    ///
+    /// To be asked before the pages of the path are copied: loads from what was written a moment ago
+    /// may have to wait until all of it has left the processor.
+    @inline(__always)
+    func digestFound(_ key: KeyBytes) throws(DatabaseError) -> ContentDigest {
+        let step = path[tree.pointee.depth - 1]
+        return try digest(ofEntry: step.index, of: Page(step.page, size: pageSize), key)
+    }
+
     /// What an entry of a leaf has added, with all its values.
     func digest(
-        ofEntry index: Int, of leaf: Page, _ field: Page.ValueField
+        ofEntry index: Int, of leaf: Page
     ) throws(DatabaseError) -> ContentDigest {
         guard tree.pointee.keepsDigest else { return ContentDigest() }
+        let buffer = workspace.pointee.scratch.firstKey
+        let length = leaf.copyKey(index, to: buffer)
+        guard length >= 0 else { throw source.badEntry(leaf) }
+        return try digest(
+            ofEntry: index, of: leaf, KeyBytes(start: buffer, count: length))
+    }
+
+    /// The same where the key is known.
+    @inline(__always)
+    func digest(
+        ofEntry index: Int, of leaf: Page, _ key: KeyBytes
+    ) throws(DatabaseError) -> ContentDigest {
+        guard tree.pointee.keepsDigest else { return ContentDigest() }
+        guard let field = leaf.value(index) else { throw source.badEntry(leaf) }
         switch field.kind {
         case .overflow: return OverflowPointer(at: field.bytes).digest
         case .valueTree: return ValueTree(at: field.bytes).digest
         case .inline, .inlineValues: break
         }
-        let buffer = workspace.pointee.scratch.firstKey
-        let length = leaf.copyKey(index, to: buffer)
-        guard length >= 0 else { throw source.badEntry(leaf) }
-        let key = KeyBytes(start: buffer, count: length)
         let value = UnsafeRawBufferPointer(start: field.bytes, count: field.count)
         guard field.kind == .inlineValues else { return digest(key, value) }
         guard let values = InlineValues(value) else { throw source.badEntry(leaf) }

@@ -42,8 +42,8 @@ extension TreeWriter {
         }
         guard let position = try find(key, mode) else { return .notSorted }
         guard position.found else {
-            try touchPath()
             let added = digest(key, value)
+            try touchPath()
             let stored = try single(value, key, added)
             if isCounted { changeEntryCounts(by: 1) }
             try insertLeafEntry(key, stored)
@@ -61,9 +61,9 @@ extension TreeWriter {
         let place = try search(value, in: leaf, position.index)
         if mode == .appendValue, place.found || !isAtEnd(place.position) { return .notSorted }
         if place.found { return .unchanged }
+        let added = digest(key, value)
         try touchPath()
         if isCounted { changeEntryCounts(by: 1) }
-        let added = digest(key, value)
         try add(value, at: place.position.index, to: key, added)
         TreeRecord.add(1, to: &tree.pointee.record.entries)
         noteAdded(added)
@@ -241,15 +241,15 @@ extension TreeWriter {
         let found = Page(path[leafStep].page, size: pageSize)
         let place = try search(value, in: found, position.index)
         guard place.found else { return false }
+        let removed = digest(key, value)
         try touchPath()
         let leaf = Page(path[leafStep].page, size: pageSize)
         guard let field = leaf.value(position.index) else { throw source.badEntry(leaf) }
         let bytes = UnsafeRawBufferPointer(start: field.bytes, count: field.count)
         guard LeafValue.entryCount(LeafValue(field)) > 1 else {
-            try removeFound()
+            try removeFound(removed)
             return true
         }
-        let removed = digest(key, value)
         switch field.kind {
         case .inline, .overflow: break
         case .inlineValues:

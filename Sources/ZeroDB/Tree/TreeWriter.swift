@@ -65,14 +65,15 @@ struct TreeWriter {
                 try TreeRead.value(source, leaf, position.index, tree.pointee.record))
         }
         if position.found, tree.pointee.keepsDigest { prefetchFound() }
-        try touchPath()
         let added = digest(key, value)
+        let replaced = try position.found ? digestFound(key) : ContentDigest()
+        try touchPath()
         let stored = try store(value, keyLength: key.count, added)
         let leaf = Page(path[leafStep].page, size: pageSize)
         if position.found {
             guard let old = leaf.value(position.index) else { throw source.badEntry(leaf) }
             let overflow = old.kind == .overflow ? OverflowPointer(at: old.bytes) : nil
-            tree.pointee.record.digest -= digest(key, replaced: old)
+            tree.pointee.record.digest -= replaced
             try replace(key, stored)
             if let overflow { release(overflow) }
         } else {
