@@ -31,8 +31,11 @@ struct RepairMeta {
                 lostPages.append(UInt64(number))
                 continue
             }
-            for (copy, record) in records.enumerated() where record == nil {
-                damagedRecords.append((UInt64(number), copy))
+            for (copy, record) in records.enumerated() {
+                // No power cut leaves two records of one transaction that differ. An opening would take
+                // the second.
+                let differs = record?.transaction == newest.transaction && record != newest
+                if record == nil || differs { damagedRecords.append((UInt64(number), copy)) }
             }
             usable.append((newest, UInt64(number)))
         }
