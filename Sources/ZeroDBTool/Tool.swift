@@ -20,7 +20,7 @@ struct Tool: ParsableCommand {
         let name = CommandLine.arguments.first?.split(separator: "/").last ?? "zerodb"
         if name.hasPrefix("zerodb-") { arguments.insert(String(name.dropFirst(7)), at: 0) }
         do {
-            var command = try parseAsRoot(arguments)
+            var command = try parseAsRoot(StatCommand.completed(arguments))
             try command.run()
         } catch let status as ExitStatus {
             end(status)

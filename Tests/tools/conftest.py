@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pty
 import subprocess
 import sys
 from collections.abc import Callable
@@ -14,6 +15,8 @@ import pytest
 import zerodb
 
 STAGE = Path(os.environ["ZERODB_STAGE"])
+
+PAGE_SIZE = 4096
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -94,3 +97,56 @@ def contents(path: Path) -> dict[str, bytes]:
         for file in sorted(path.rglob("*"))
         if file.is_file() and file.name != "lock.zdb"
     }
+
+
+def everything(path: Path) -> dict[str, bytes]:
+    """All files of an environment."""
+    return {
+        str(file.relative_to(path)): file.read_bytes()
+        for file in sorted(path.rglob("*"))
+        if file.is_file()
+    }
+
+
+def damage(path: Path, page: int) -> None:
+    """Changes a byte of a page."""
+    with (path / "data.zdb").open("r+b") as file:
+        file.seek(page * PAGE_SIZE + 1000)
+        byte = file.read(1)
+        file.seek(-1, os.SEEK_CUR)
+        file.write(bytes([byte[0] ^ 0x40]))
+
+
+def damage_meta(path: Path, page: int, copies: list[int]) -> None:
+    """Overwrites copies of a meta record."""
+    with (path / "data.zdb").open("r+b") as file:
+        for copy in copies:
+            file.seek(page * PAGE_SIZE + copy * PAGE_SIZE // 2 + 100)
+            file.write(b"\xff" * 40)
+
+
+def used_page(path: Path) -> int:
+    """A page that says that it is a leaf."""
+    data = (path / "data.zdb").read_bytes()
+    pages = range(2, len(data) // PAGE_SIZE)
+    found = [page for page in pages if data[page * PAGE_SIZE + 24] == 2]
+    return found[0]
+
+
+def show(*arguments: str | Path) -> tuple[int, str]:
+    """Runs a program of the installation with a terminal for its output."""
+    controller, terminal = pty.openpty()
+    with os.fdopen(terminal, "w") as stdout:
+        result = subprocess.run(
+            [STAGE / "bin" / arguments[0], *arguments[1:]],
+            stdout=stdout,
+            timeout=60,
+            check=False,
+            env={**os.environ, "TERM": "xterm"},
+        )
+        os.write(terminal, b"end")
+        shown = b""
+        while not shown.endswith(b"end"):  # A terminal hands out its output in pieces.
+            shown += os.read(controller, 65536)
+    os.close(controller)
+    return result.returncode, shown.removesuffix(b"end").decode()

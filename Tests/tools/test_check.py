@@ -12,34 +12,17 @@ from pathlib import Path
 import pytest
 
 import zerodb
-from conftest import STAGE, Run, contents, leave, leave_commits
-
-PAGE_SIZE = 4096
-
-
-def damage(path: Path, page: int) -> None:
-    """Changes a byte of a page."""
-    with (path / "data.zdb").open("r+b") as file:
-        file.seek(page * PAGE_SIZE + 1000)
-        byte = file.read(1)
-        file.seek(-1, os.SEEK_CUR)
-        file.write(bytes([byte[0] ^ 0x40]))
-
-
-def damage_meta(path: Path, page: int, copies: list[int]) -> None:
-    """Overwrites copies of a meta record."""
-    with (path / "data.zdb").open("r+b") as file:
-        for copy in copies:
-            file.seek(page * PAGE_SIZE + copy * PAGE_SIZE // 2 + 100)
-            file.write(b"\xff" * 40)
-
-
-def used_page(path: Path) -> int:
-    """A page that says that it is a leaf."""
-    data = (path / "data.zdb").read_bytes()
-    pages = range(2, len(data) // PAGE_SIZE)
-    found = [page for page in pages if data[page * PAGE_SIZE + 24] == 2]
-    return found[0]
+from conftest import (
+    PAGE_SIZE,
+    STAGE,
+    Run,
+    contents,
+    damage,
+    damage_meta,
+    leave,
+    leave_commits,
+    used_page,
+)
 
 
 def test_a_sound_environment(run: Run, path: Path) -> None:

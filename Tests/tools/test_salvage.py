@@ -6,10 +6,9 @@ import json
 from pathlib import Path
 
 import pytest
-from test_check import PAGE_SIZE, damage, used_page
 
 import zerodb
-from conftest import Run, contents, leave
+from conftest import PAGE_SIZE, Run, contents, damage, leave, used_page
 
 Content = dict[str | None, list[tuple[bytes, bytes]]]
 

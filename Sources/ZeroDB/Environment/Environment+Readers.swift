@@ -10,6 +10,8 @@ public struct ReaderInfo: Sendable, Equatable {
     public var snapshot: UInt64?
     /// For how long it has seen that.
     public var openNanoseconds: UInt64
+    /// Whether its process lives. The slot of one that does not is freed when it is needed.
+    public var isAlive: Bool
 }
 
 extension Environment {
@@ -23,7 +25,7 @@ extension Environment {
         return store.shared.readerList().map {
             ReaderInfo(
                 slot: $0.slot, processID: $0.processID, thread: $0.thread, snapshot: $0.snapshot,
-                openNanoseconds: $0.openNanoseconds)
+                openNanoseconds: $0.openNanoseconds, isAlive: store.isReaderAlive($0.slot))
         }
     }
 

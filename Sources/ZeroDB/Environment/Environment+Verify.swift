@@ -77,7 +77,7 @@ extension Environment {
     }
 
     /// Begins a read transaction on the newest commit whose free list is known.
-    private func beginRead(withFreeList freeList: FreeList) throws(DatabaseError)
+    func beginRead(withFreeList freeList: FreeList) throws(DatabaseError)
         -> TransactionClaim
     {
         for _ in 0..<SharedState.copiesMax {

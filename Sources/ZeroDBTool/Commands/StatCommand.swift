@@ -1,4 +1,5 @@
 import ArgumentParser
+@preconcurrency import Glibc
 import ZeroDB
 
 /// `zerodb stat`: what is in an environment, and who uses it.
@@ -7,187 +8,151 @@ struct StatCommand: ParsableCommand {
         commandName: "stat",
         abstract: "Print statistics of an environment.",
         discussion: """
-            Programs may read and write the environment meanwhile. Changes nothing.
+            Programs may read and write the environment meanwhile. Changes nothing. Of an environment that \
+            does not open it shows what can be read.
 
-            The exit status is 0, 1 if damage was in the way, and 2 if the environment could not be \
-            opened.
+            The exit status is 0, 1 if damage was in the way, and 2 if nothing could be shown.
             """)
 
     @OptionGroup var arguments: EnvironmentArguments
 
-    @Option(help: ArgumentHelp("Only this database.", valueName: "name"))
+    @Option(
+        help: ArgumentHelp(
+            "Only this database; an empty name is the main database.", valueName: "name"))
     var database: String?
 
     @Flag(help: "List the readers too.")
     var readers = false
 
-    private struct DatabaseResult: Encodable {
-        var name: String?
-        var flags: [String]
-        var depth: Int
-        var entries: UInt64
-        var keys: UInt64
-        var branchPages: UInt64
-        var leafPages: UInt64
-        var overflowPages: UInt64
-        var digest: String
+    @Option(
+        help: ArgumentHelp(
+            "Print the summary again and again, until interrupted; every 2 seconds if no number follows.",
+            valueName: "seconds"))
+    var watch: Double?
 
-        init(_ name: String?, _ statistics: DatabaseStatistics) {
-            self.name = name
-            flags = statistics.flags.names
-            depth = statistics.depth
-            entries = statistics.entries
-            keys = statistics.keys
-            branchPages = statistics.branchPages
-            leafPages = statistics.leafPages
-            overflowPages = statistics.overflowPages
-            digest = "\(statistics.digest)"
+    @Flag(help: "Show what the pages of the file are for, as a map, and how full they are.")
+    var pages = false
+
+    @Option(
+        help: ArgumentHelp("With --pages: write the map as a picture too.", valueName: "file"),
+        completion: .file(extensions: ["svg"]))
+    var svg: String?
+
+    @Option(
+        help: ArgumentHelp(
+            "Show a page, decoded and in hexadecimal, and what refers to it.", valueName: "number"))
+    var page: UInt64?
+
+    @Flag(help: "List the transactions of which the log tells.")
+    var history = false
+
+    @Option(
+        help: ArgumentHelp(
+            "What this transaction did, by its record in the log.", valueName: "transaction"))
+    var txn: UInt64?
+
+    @Option(help: ArgumentHelp("Bytes of a key or value that are shown.", valueName: "bytes"))
+    var width = 48
+
+    func validate() throws {
+        guard width > 0 else { throw ValidationError("--width takes a number from 1 on.") }
+        guard svg == nil || pages else { throw ValidationError("--svg goes with --pages only.") }
+        let tasks = [pages, page != nil, history || txn != nil].filter { $0 }
+        guard tasks.count <= 1 else {
+            throw ValidationError("only one of --pages, --page and --history can be given")
         }
-    }
-
-    private struct ReaderResult: Encodable {
-        var process: UInt32
-        var thread: UInt64
-        var snapshot: UInt64?
-        var seconds: Double
-    }
-
-    private struct Result: Encodable {
-        var environment: String
-        var environmentID: String
-        var formatVersion: UInt32
-        var pageSize: Int
-        var fileSize: UInt64
-        var maxSize: UInt64
-        var pages: UInt64
-        var freePages: UInt64
-        var pinnedPages: UInt64
-        var transaction: UInt64
-        var checkpoint: UInt64
-        var logBytes: UInt64
-        var maxReaders: Int
-        var oldestReader: UInt64?
-        var maxKeySize: Int
-        var digest: String
-        var databases: [DatabaseResult]
-        var readers: [ReaderResult]
+        guard tasks.isEmpty || (database == nil && !readers && watch == nil) else {
+            throw ValidationError("--database, --readers and --watch go with the summary only")
+        }
+        if let watch, !(watch >= 0.1 && watch <= 86400) {
+            throw ValidationError("--watch takes a number of seconds from 0.1 to 86400.")
+        }
     }
 
     func run() throws {
-        let result: Result
-        do throws(DatabaseError) {
-            result = try gather()
-        } catch {
-            throw arguments.fail(error, "stat")
+        if history || txn != nil {
+            throw try StatHistory(arguments: arguments, transaction: txn, width: width).run()
         }
-        if arguments.json {
-            try JSON.write(result)
-        } else {
-            write(result)
-        }
+        if pages { throw StatPages(arguments: arguments, svg: svg).run() }
+        if let page { throw StatPage(arguments: arguments, number: page, width: width).run() }
+        if let watch { throw Watch(seconds: watch).run(summarize) }
+        throw summarize()
     }
 
-    private func gather() throws(DatabaseError) -> Result {
-        let environment = try arguments.open()
-        let listed = try environment.readers()
-        let info = try environment.info()
-        let databases = try databases(of: environment)
-        let id = [info.environmentID.0, info.environmentID.1].map { word in
-            let digits = String(word.byteSwapped, radix: 16)
-            return String(repeating: "0", count: 16 - digits.count) + digits
-        }
-        let result = Result(
-            environment: arguments.environment, environmentID: id.joined(),
-            formatVersion: info.formatVersion, pageSize: info.pageSize, fileSize: info.fileSize,
-            maxSize: info.maxSize, pages: info.pageCount, freePages: info.freePages,
-            pinnedPages: info.pinnedPages, transaction: info.lastTransaction,
-            checkpoint: info.checkpointTransaction, logBytes: info.logBytes,
-            maxReaders: info.maxReaders, oldestReader: listed.compactMap(\.snapshot).min(),
-            maxKeySize: info.maxKeySize, digest: "\(info.digest)", databases: databases,
-            readers: listed.map {
-                ReaderResult(
-                    process: $0.processID, thread: $0.thread, snapshot: $0.snapshot,
-                    seconds: Double($0.openNanoseconds) / 1e9)
-            })
-        try environment.close()
-        return result
-    }
-
-    private func databases(of environment: Environment) throws(DatabaseError) -> [DatabaseResult] {
-        let transaction = try environment.beginRead()
-        if let database {
-            let handle = try transaction.database(database)
-            return [DatabaseResult(database, try transaction.statistics(of: handle))]
-        }
-        let main = DatabaseResult(nil, try transaction.statistics())
-        return [main]
-            + (try transaction.databases()).map {
-                DatabaseResult(Output.name($0.nameBytes), $0.statistics)
+    /// With `--watch` alone no number need follow.
+    ///
+    /// - Parameter arguments: of the program, the command first.
+    static func completed(_ arguments: [String]) -> [String] {
+        guard arguments.first == configuration.commandName else { return arguments }
+        var completed: [String] = []
+        var isValue = false
+        for (index, argument) in arguments.enumerated() {
+            if isValue {
+                isValue = false
+                continue
             }
-    }
-
-    private func write(_ result: Result) {
-        let page = UInt64(result.pageSize)
-        Output.write(result.environment)
-        Output.write(table: [
-            ("environment id", result.environmentID),
-            ("format", "version \(result.formatVersion), pages of \(result.pageSize) bytes"),
-            ("file", "\(Output.bytes(result.fileSize)) of at most \(Output.bytes(result.maxSize))"),
-            ("pages", "\(result.pages) (\(Output.bytes(result.pages * page)))"),
-            ("free pages", "\(result.freePages) (\(Output.bytes(result.freePages * page)))"),
-            ("waiting for a checkpoint", "\(result.pinnedPages)"),
-            ("newest transaction", "\(result.transaction)"),
-            ("checkpoint", "transaction \(result.checkpoint)"),
-            ("log to replay", Output.bytes(result.logBytes)),
-            ("largest key", "\(result.maxKeySize) bytes"),
-            ("digest", result.digest),
-            (
-                "readers",
-                "\(result.readers.count) of at most \(result.maxReaders)"
-                    + (result.oldestReader.map { ", the oldest at transaction \($0)" } ?? "")
-            ),
-        ])
-        if readers { writeReaders(result.readers) }
-        for database in result.databases { write(database) }
-    }
-
-    private func write(_ database: DatabaseResult) {
-        Output.write(database.name.map { "database \($0)" } ?? "main database")
-        var rows = [
-            ("entries", "\(database.entries)"), ("depth", "\(database.depth)"),
-            (
-                "pages",
-                "\(database.branchPages) branch, \(database.leafPages) leaf, "
-                    + "\(database.overflowPages) overflow"
-            ),
-        ]
-        rows.append(("digest", database.digest))
-        if database.keys != database.entries { rows.insert(("keys", "\(database.keys)"), at: 1) }
-        if !database.flags.isEmpty {
-            rows.insert(("flags", database.flags.joined(separator: ", ")), at: 0)
+            guard argument == "--watch" else {
+                completed.append(argument)
+                continue
+            }
+            let next = index + 1 < arguments.count ? arguments[index + 1] : ""
+            isValue = Double(next) != nil
+            completed.append("--watch=" + (isValue ? next : "2"))
         }
-        Output.write(table: rows)
+        return completed
     }
 
-    private func writeReaders(_ readers: [ReaderResult]) {
-        for reader in readers {
-            let snapshot = reader.snapshot.map { "transaction \($0)" } ?? "no snapshot"
-            Output.write(
-                "  process \(reader.process), thread \(reader.thread): \(snapshot), open for "
-                    + "\(Int(reader.seconds)) s")
+    // MARK: The summary
+
+    private func summarize() -> ExitStatus {
+        do throws(DatabaseError) {
+            let (summary, status) = try gather()
+            if arguments.json {
+                JSON.print(summary)
+            } else {
+                summary.write(listsReaders: readers)
+            }
+            return status
+        } catch {
+            return arguments.fail(error, "stat")
         }
     }
-}
 
-extension DatabaseFlags {
-    /// The names of those that are set.
-    fileprivate var names: [String] {
-        let known: [(DatabaseFlags, String)] = [
-            (.reverseKeys, "reverse keys"), (.duplicates, "duplicates"),
-            (.integerKeys, "integer keys"), (.fixedSizeDuplicates, "duplicates of one size"),
-            (.integerDuplicates, "integer duplicates"), (.reverseDuplicates, "reverse duplicates"),
-            (.counted, "counted"),
-        ]
-        return known.filter { contains($0.0) }.map(\.1)
+    private func gather() throws(DatabaseError) -> (StatSummary, ExitStatus) {
+        let failure: DatabaseError
+        do throws(DatabaseError) {
+            let environment = try arguments.open()
+            let summary = try StatSummary(
+                environment, path: arguments.environment, database: database, state: "open",
+                notes: [])
+            try environment.close()
+            return (summary, summary.notes.isEmpty ? .success : .damaged)
+        } catch {
+            guard [.corrupted, .recoveryNeeded].contains(error.code) else { throw error }
+            failure = error
+        }
+        return try gatherInRecoveryMode(failure)
+    }
+
+    /// Shows an environment that does not open as recovery mode does: with its log replayed in memory.
+    private func gatherInRecoveryMode(
+        _ failure: DatabaseError
+    ) throws(DatabaseError) -> (StatSummary, ExitStatus) {
+        let told = EventMessages()
+        let environment = try arguments.open { options in
+            options.recovery = true
+            options.onEvent = { told.add($0) }
+        }
+        let needsRecovery = failure.code == .recoveryNeeded
+        let opening =
+            needsRecovery
+            ? ["it was not closed cleanly; its log has been replayed in memory only"]
+            : [failure.message]
+        let summary = try StatSummary(
+            environment, path: arguments.environment, database: database,
+            state: needsRecovery ? "needs recovery" : "damaged", notes: opening + told.messages)
+        try environment.close()
+        let isWhole = needsRecovery && summary.notes.count == 1
+        return (summary, isWhole ? .success : .damaged)
     }
 }

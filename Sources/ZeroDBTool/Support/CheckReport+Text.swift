@@ -159,4 +159,17 @@ extension Output {
             return String(cString: start)
         }
     }
+
+    /// The same with microseconds: "2026-11-26 18:00:00.000000 UTC".
+    static func preciseTime(_ nanoseconds: UInt64) -> String {
+        let digits = "\(nanoseconds / 1000 % 1_000_000)"
+        let padded = String(repeating: "0", count: 6 - digits.count) + digits
+        return time(nanoseconds).replacingSuffix(" UTC", with: ".\(padded) UTC")
+    }
+}
+
+extension String {
+    fileprivate func replacingSuffix(_ suffix: String, with other: String) -> String {
+        hasSuffix(suffix) ? dropLast(suffix.count) + other : self
+    }
 }

@@ -23,6 +23,26 @@ struct EnvironmentArguments: ParsableArguments {
         return try Environment(path: environment, options: options)
     }
 
+    /// Looks at an environment as a reader does or, if it does not open, at its files.
+    ///
+    /// - Returns: what was found, and why only the files were looked at.
+    func inspect<Found>(
+        _ opened: (Environment) throws(DatabaseError) -> Found,
+        closed: (String) throws(DatabaseError) -> Found
+    ) throws(DatabaseError) -> (Found, DatabaseError?) {
+        let opening: DatabaseError
+        do throws(DatabaseError) {
+            let environment = try open()
+            let found = try opened(environment)
+            try environment.close()
+            return (found, nil)
+        } catch {
+            guard [.corrupted, .recoveryNeeded].contains(error.code) else { throw error }
+            opening = error
+        }
+        return (try closed(environment), opening)
+    }
+
     /// Says why a command ends, on standard error.
     func fail(_ error: DatabaseError, _ command: String) -> ExitStatus {
         let place = error.message.contains(environment) ? "" : "\(environment): "

@@ -1,4 +1,5 @@
 import FoundationEssentials
+@preconcurrency import Glibc
 
 /// What `--json` prints.
 enum JSON {
@@ -7,5 +8,10 @@ enum JSON {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
         Output.write(String(decoding: try encoder.encode(value), as: UTF8.self))
+    }
+
+    /// The same where no error can be passed on. There is none: all numbers that commands print are finite.
+    static func print(_ value: some Encodable) {
+        do { try write(value) } catch { Output.write("zerodb: \(error)", to: stderr) }
     }
 }

@@ -61,4 +61,27 @@ enum Output {
                 (byte < 16 ? "0" : "") + String(byte, radix: 16)
             }.joined()
     }
+
+    /// Bytes of a key or value, cut off where they are more than a width.
+    static func cut(_ bytes: [UInt8], _ width: Int) -> String {
+        guard bytes.count > width else { return name(bytes) }
+        return name(Array(bytes.prefix(width))) + "… (\(count(UInt64(bytes.count), "byte")))"
+    }
+
+    /// A byte in hexadecimal: "0a".
+    static func hex(_ byte: UInt8) -> String {
+        (byte < 16 ? "0" : "") + String(byte, radix: 16)
+    }
+
+    /// A number in hexadecimal: "0x00000000000000ff".
+    static func hex(_ number: UInt64) -> String {
+        let digits = String(number, radix: 16)
+        return "0x" + String(repeating: "0", count: 16 - digits.count) + digits
+    }
+
+    /// A share, from 0 to 1: "71 %".
+    static func percent(_ share: Double) -> String { "\(Int((share * 100).rounded())) %" }
+
+    /// Writes a line of the program's own, with commands to a terminal in it.
+    static func writeRaw(_ line: String) { fputs(line + "\n", stdout) }
 }
