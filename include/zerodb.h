@@ -656,7 +656,7 @@ int zdb_txn_list(zdb_env *env, zdb_txn_fn on_txn, void *context);
  *  handle stays and returns ZDB_BAD_DB until the database is made again.
  *  @param name   1 to 511 bytes, NUL-terminated; NULL for the main database.
  *  @param flags  0 or ZDB_CREATE, and what the database is: ZDB_REVERSEKEY, ZDB_DUPSORT, ...
- *                With none of these an existing database is opened as what it is. With
+ *                With none of these an existing database is opened with those it has. With
  *                ZDB_CREATE they are also given to a main database that has no flags and is
  *                empty.
  *  @return ZDB_OK; ZDB_NOT_FOUND; ZDB_INCOMPATIBLE if the database has other flags, or the flags

@@ -4,6 +4,11 @@ import CZeroDBPlatform
 /// a page of another place (the number is in what is summed), nor one of another environment
 /// passes.
 enum Checksum {
+    /// What the checksums of an environment are seeded with.
+    static func seed(of environmentID: (UInt64, UInt64)) -> UInt64 {
+        environmentID.0 ^ environmentID.1
+    }
+
     @inline(__always)
     static func compute(_ bytes: UnsafeRawBufferPointer, seed: UInt64) -> UInt64 {
         zp_xxh3_64(bytes.baseAddress, bytes.count, seed)

@@ -103,7 +103,7 @@ struct Meta: Equatable {
     var freePages: UInt64 { takablePages + pendingPages + UInt64(freeListPending) }
 
     /// What the checksums of this environment's pages are seeded with.
-    var checksumSeed: UInt64 { environmentID.0 ^ environmentID.1 }
+    var checksumSeed: UInt64 { Checksum.seed(of: environmentID) }
 
     /// Where the second copy is in a meta page.
     static func copyOffset(_ copy: Int, pageSize: Int) -> Int { copy * pageSize / 2 }

@@ -31,7 +31,9 @@ struct LogSegment {
 
     static func base(ofName name: String) -> UInt64? {
         guard name.count == 20, name.hasSuffix(".log"),
-            let base = UInt64(name.dropLast(4), radix: 16), Self.name(base: base) == name
+            let base = UInt64(name.dropLast(4), radix: 16), Self.name(base: base) == name,
+            // No log gets as far; what is added to it stays a number.
+            base < Format.idLimit
         else { return nil }
         return base
     }
@@ -81,6 +83,25 @@ struct LogSegment {
         }
     }
 
+    /// What a file of the log begins with.
+    static func header(
+        of file: any StorageFile
+    ) throws(DatabaseError) -> Result<LogSegmentHeader, LogSegmentHeader.Problem> {
+        let buffer = UnsafeMutableRawBufferPointer.allocate(
+            byteCount: LogSegmentHeader.used, alignment: 8)
+        defer { buffer.deallocate() }
+        guard let bytes = buffer.baseAddress, try file.read(into: buffer, at: 0) == buffer.count
+        else { return .failure(.damaged) }
+        return Result { () throws(LogSegmentHeader.Problem) in try LogSegmentHeader(at: bytes) }
+    }
+
+    static func otherVersion(_ path: String, _ version: UInt32) -> DatabaseError {
+        DatabaseError(
+            .versionMismatch,
+            "log segment \(path) has format version \(version), this library reads "
+                + "\(Format.version); open the environment with the library that wrote it")
+    }
+
     /// Checks that a file is this environment's segment at a base, whole.
     ///
     /// - Returns: its capacity.
@@ -88,24 +109,12 @@ struct LogSegment {
     private static func check(
         _ file: any StorageFile, path: String, base: UInt64, meta: Meta
     ) throws(DatabaseError) -> UInt64 {
-        let buffer = UnsafeMutableRawBufferPointer.allocate(
-            byteCount: LogSegmentHeader.used, alignment: 8)
-        defer { buffer.deallocate() }
-        // The header is on disk before the file gets its name.
-        guard let bytes = buffer.baseAddress, try file.read(into: buffer, at: 0) == buffer.count
-        else { throw damaged(path, "its header does not check") }
         let header: LogSegmentHeader
-        do throws(LogSegmentHeader.Problem) {
-            header = try LogSegmentHeader(at: bytes)
-        } catch {
-            switch error {
-            case .damaged: throw damaged(path, "its header does not check")
-            case .version(let version):
-                throw DatabaseError(
-                    .versionMismatch,
-                    "log segment \(path) has format version \(version), this library reads "
-                        + "\(Format.version); open the environment with the library that wrote it")
-            }
+        // The header is on disk before the file gets its name.
+        switch try Self.header(of: file) {
+        case .success(let found): header = found
+        case .failure(.damaged): throw damaged(path, "its header does not check")
+        case .failure(.version(let version)): throw otherVersion(path, version)
         }
         guard header.base == base, header.environmentID == meta.environmentID else {
             throw damaged(path, "its header is that of another place or environment")

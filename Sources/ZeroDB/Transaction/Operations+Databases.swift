@@ -260,6 +260,8 @@ public struct DatabaseStatistics: Sendable, Equatable {
     public var leafPages: UInt64
     /// Pages in overflow runs.
     public var overflowPages: UInt64
+    /// All its pages.
+    public var pages: UInt64 { branchPages &+ leafPages &+ overflowPages }
     /// What the database is.
     public var flags: DatabaseFlags
     /// Of all pairs of key and value: the same in every database with the same content.

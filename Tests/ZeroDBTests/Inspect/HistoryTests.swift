@@ -139,6 +139,23 @@ struct HistoryTests {
         #expect(summary.checkpoint == nil)
     }
 
+    @Test("A file named as a segment that no log reaches is none")
+    func impossibleSegment() throws {
+        let directory = try TemporaryDirectory()
+        try directory.open().write { try $0.put("key", "value") }
+        let log = try PosixFileSystem().openDirectory(PathBytes(directory.path), create: nil)
+            .openDirectory("log", create: nil)
+        for name in try log.list() { try log.remove(name) }
+        for name in ["ffffffffffffffff.log", "fffffffffffff000.log", "4000000000000000.log"] {
+            let file = try log.open(name, access: .readWrite, create: true, mode: 0o600)
+            try file.truncate(to: 200_000)
+            file.close()
+            let summary = try Environment.history(path: directory.path) { _ in true }
+            #expect(summary.segments == 0)
+            try log.remove(name)
+        }
+    }
+
     @Test("A transaction without a record is not found")
     func noRecord() throws {
         let directory = try TemporaryDirectory()

@@ -109,7 +109,7 @@ enum HistoryReading {
                     LogSegment.name(base: base), access: .readOnly, create: false, mode: 0)
             else { continue }
             defer { file.close() }
-            if case .success(let header) = try SegmentRecords.header(of: file) {
+            if case .success(let header) = try LogSegment.header(of: file) {
                 return LogIdentity(environmentID: header.environmentID)
             }
         }

@@ -70,7 +70,7 @@ final class SegmentRecords {
         let size = try file.size()
         let header = UInt64(LogSegment.headerSize)
         let held = min(size > header ? size - header : 0, LogSegmentHeader.capacityLimit)
-        switch try Self.header(of: file) {
+        switch try LogSegment.header(of: file) {
         case .success(let found):
             guard found.environmentID == identity.environmentID else {
                 throw DatabaseError(
@@ -84,25 +84,10 @@ final class SegmentRecords {
             }
             return (found.capacity, nil)
         case .failure(.version(let version)):
-            throw DatabaseError(
-                .versionMismatch,
-                "log segment \(name) has format version \(version), this library reads "
-                    + "\(Format.version)")
+            throw LogSegment.otherVersion(name, version)
         case .failure(.damaged):
             return (held, "log segment \(name): its header does not check")
         }
-    }
-
-    /// What a file of the log begins with.
-    static func header(
-        of file: any StorageFile
-    ) throws(DatabaseError) -> Result<LogSegmentHeader, LogSegmentHeader.Problem> {
-        let bytes = UnsafeMutableRawBufferPointer.allocate(
-            byteCount: LogSegmentHeader.used, alignment: 8)
-        defer { bytes.deallocate() }
-        guard try file.read(into: bytes, at: 0) == bytes.count, let start = bytes.baseAddress
-        else { return .failure(.damaged) }
-        return Result { () throws(LogSegmentHeader.Problem) in try LogSegmentHeader(at: start) }
     }
 
     /// Whether the file still is what its name says: the library takes segments that it needs no more for
@@ -202,5 +187,5 @@ struct LogIdentity {
     var environmentID: (UInt64, UInt64)
 
     /// Of the checksums of its records.
-    var seed: UInt64 { environmentID.0 ^ environmentID.1 }
+    var seed: UInt64 { Checksum.seed(of: environmentID) }
 }

@@ -5,33 +5,11 @@ public struct SpaceUse: Sendable {
         /// Nil for the main database.
         public var name: [UInt8]?
         /// Its counts.
-        public var statistics: DatabaseCounts
+        public var statistics: DatabaseStatistics
         /// How full its leaves are, from 0 to 1; nil if it has none that can be read.
         public var fill: Double?
         /// Whether all of its leaves were looked at. If not, `fill` is that of some, from all over it.
         public var isFillExact = true
-    }
-
-    /// The counts of a database, as its record has them.
-    public struct DatabaseCounts: Sendable, Equatable {
-        /// Levels of the tree; 0 if it is empty.
-        public var depth: Int
-        /// Pairs of key and value.
-        public var entries: UInt64
-        /// Different keys.
-        public var keys: UInt64
-        /// Branches.
-        public var branchPages: UInt64
-        /// Leaves.
-        public var leafPages: UInt64
-        /// Pages of large values.
-        public var overflowPages: UInt64
-        /// What it is.
-        public var flags: DatabaseFlags
-        /// Of its content.
-        public var digest: ContentDigest
-        /// All its pages.
-        public var pages: UInt64 { branchPages &+ leafPages &+ overflowPages }
     }
 
     /// A state that keeps free pages.
@@ -136,16 +114,12 @@ struct SpaceSurvey {
         } catch {
             problems.append(error.message)
         }
-        use.problems += problems
+        use.problems += problems.prefix(max(0, Self.problemsMax - use.problems.count))
     }
 
     private mutating func add(_ name: [UInt8]?, _ record: TreeRecord) {
-        let counts = SpaceUse.DatabaseCounts(
-            depth: Int(record.depth), entries: record.entries,
-            keys: record.flags.contains(.duplicates) ? record.keys : record.entries,
-            branchPages: record.branchPages, leafPages: record.leafPages,
-            overflowPages: record.overflowPages, flags: record.flags, digest: record.digest)
-        var found = SpaceUse.DatabaseUse(name: name, statistics: counts)
+        var found = SpaceUse.DatabaseUse(
+            name: name, statistics: DatabaseStatistics(record, pageSize: source.pageSize))
         var fill = FillHistogram()
         var state = TreeState()
         state.record = record
