@@ -212,6 +212,7 @@ test-format: $(VENV)/.zerodb $(VENV)/.test $(VENV)/.test-format ## an independen
 	$(PYTHON) -m pytest Tests/format
 
 test-tools: stage $(VENV)/.zerodb $(VENV)/.test ## the command-line program, as users run it
+	@scripts/deps.sh c
 	ZERODB_STAGE='$(CURDIR)/$(STAGE)' $(PYTHON) -m pytest Tests/tools
 
 # Until format version 1 is released. After that the files stay as they are.

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
+import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 import zerodb
-from conftest import Run, contents, leave
+from conftest import STAGE, Run, contents, damage_meta, leave, leave_commits
 
 PAGE_SIZE = 4096
 KIND = 24
@@ -121,3 +124,81 @@ def test_nothing_is_made_where_no_environment_is(run: Run, tmp_path: Path) -> No
     result = run("zerodb-check", "absent", "--fix")
     assert result.returncode == 2
     assert list(tmp_path.iterdir()) == []
+
+
+# ------------------------------------------------------------ killed in the middle
+
+KILLED = 99
+
+
+@pytest.fixture(scope="session")
+def kill_at(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A program that kills another before one of its system calls."""
+    program = tmp_path_factory.mktemp("kill_at") / "kill_at"
+    source = Path(__file__).with_name("kill_at.c")
+    subprocess.run(["cc", "-O1", "-Wall", "-Werror", "-o", program, source], check=True)
+    return program
+
+
+def damage_leaf(path: Path) -> None:
+    """Damages a leaf under a log that has commits yet to be replayed."""
+    leave_commits(path)
+    zero(path, leaves_with(path, b"value" * 20)[0])
+
+
+def damage_log(path: Path) -> None:
+    """Damages a leaf, and a log in the middle."""
+    leave_commits(path)
+    zero(path, leaves_with(path, b"value" * 20)[0])
+    segment = next(path.glob("log/*"))
+    content = bytearray(segment.read_bytes())
+    at = content.rindex(b"key4")
+    content[at] ^= 0x10
+    segment.write_bytes(content)
+
+
+def damage_records(path: Path) -> None:
+    """Damages a copy of each meta record."""
+    damage_meta(path, 0, [1])
+    damage_meta(path, 1, [0])
+
+
+def entries(path: Path) -> dict[bytes, bytes]:
+    """What is in the databases of an environment."""
+    with zerodb.open(path) as environment, environment.begin() as transaction:
+        named = transaction.db("named")
+        found = dict(transaction.items())
+        return found | {b"named " + key: value for key, value in transaction.items(db=named)}
+
+
+@pytest.mark.parametrize("damage", [damage_leaf, damage_log, damage_records])
+def test_it_may_be_killed_at_every_system_call(
+    run: Run, path: Path, kill_at: Path, damage: Callable[[Path], None]
+) -> None:
+    damage(path)
+    options = ["--fix", "--truncate-log"]
+    folder = path.parent
+    damaged = folder / "damaged"
+    shutil.copytree(path, damaged)
+    ended = run("zerodb-check", "env", *options).returncode
+    mended = entries(path)
+    seen = set()
+    for call in range(1, 5000):
+        for old in folder.glob("env*"):
+            shutil.rmtree(old)
+        shutil.copytree(damaged, path)
+        program = str(STAGE / "bin" / "zerodb-check")
+        command = [str(kill_at), str(call), program, "env", *options]
+        status = subprocess.run(command, cwd=folder, capture_output=True, timeout=60).returncode
+        assert status in (KILLED, ended)
+        state = hash(tuple(contents(folder).items()))
+        if state not in seen:
+            seen.add(state)
+            assert run("zerodb-check", "env", *options).returncode in (0, ended), call
+            assert run("zerodb-check", "env").returncode == 0, call
+            assert entries(path) == mended, call
+        if status != KILLED:
+            break
+    else:
+        pytest.fail("it never came to its end")
+    assert len(seen) > 2

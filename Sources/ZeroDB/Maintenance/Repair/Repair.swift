@@ -100,11 +100,11 @@ final class Repair: @unchecked Sendable {
     ) throws(DatabaseError) -> MetaPages.Loaded {
         var meta = before.meta
         let pageSize = Int(meta.pageSize)
-        let inFile = sizeBefore / UInt64(pageSize)
+        // The last one may have been cut off in a part that nothing needs.
+        let inFile = (sizeBefore + UInt64(pageSize) - 1) / UInt64(pageSize)
         // No reference of the damaged state can take a page of this transaction for its own: it is newer.
         let pages = try RepairPages(
-            file, pageSize: pageSize, seed: meta.checksumSeed,
-            next: (sizeBefore + UInt64(pageSize) - 1) / UInt64(pageSize),
+            file, pageSize: pageSize, seed: meta.checksumSeed, next: inFile,
             stamp: meta.transaction + 1, source: source)
         self.pages = pages
         let walk = RepairWalk(pages, meta, limit: min(meta.pageCount, inFile))
@@ -121,14 +121,16 @@ final class Repair: @unchecked Sendable {
         }
         let isSpaceSound = try surveySpace(walk, before)
         try survey(walk)
+        let whole = sizeBefore / UInt64(pageSize)
+        if whole < meta.pageCount { walk.noteDamage() }
         let isDamaged = walk.damages > 0
         var isChanging = isDamaged || !isSpaceSound || !before.lostPages.isEmpty
         if case .empty = log {} else { isChanging = true }
         self.isChanging = isChanging
         guard isChanging else { return MetaPages.Loaded(meta: meta, page: before.page) }
-        if meta.pageCount > inFile {
+        if meta.pageCount > whole {
             report.actions.append(
-                "the file had \(inFile) of \(meta.pageCount) pages; what was in the others is lost")
+                "the file had \(whole) of \(meta.pageCount) pages; what was in the others is lost")
         }
         if isDamaged { try rebuild(walk, &meta) }
         meta.free = TreeRecord()
@@ -200,7 +202,6 @@ final class Repair: @unchecked Sendable {
         guard let free = walk.free else { return }
         for page in Format.metaPageCount..<max(walk.limit, Format.metaPageCount)
         where walk.owners[Int(page)] == 0 && !free.contains(page) { return walk.noteDamage() }
-        if walk.limit < meta.pageCount { walk.noteDamage() }
     }
 
     /// Surveys the free pages, first of all: what is named there is evidence of what trees do not

@@ -50,7 +50,8 @@ final class RepairPages {
 
     // MARK: Reading
 
-    /// Reads bytes of the file, or of the copy.
+    /// Reads bytes of the file, or of the copy. Where the file has been cut off in a page, the rest of that
+    /// is zeros: so it is read by others, and what is not needed of it may be missing.
     ///
     /// - Returns: false if they are not there or the device fails.
     func read(
@@ -59,8 +60,11 @@ final class RepairPages {
     ) -> Bool {
         guard number < PageReference.numberLimit else { return false }
         let bytes = UnsafeMutableRawBufferPointer(start: buffer, count: length)
-        let count = try? (other ?? file).read(into: bytes, at: number * UInt64(pageSize))
-        return count == length
+        guard let count = try? (other ?? file).read(into: bytes, at: number * UInt64(pageSize)),
+            count > 0, length - count < pageSize
+        else { return false }
+        if count < length { memset(buffer + count, 0, length - count) }
+        return true
     }
 
     /// What came of loading a page.
