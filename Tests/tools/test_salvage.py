@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import resource
+import subprocess
 from pathlib import Path
 
 import pytest
 
 import zerodb
-from conftest import PAGE_SIZE, Run, contents, damage, leave, used_page
+from conftest import PAGE_SIZE, STAGE, Run, contents, damage, leave, used_page
 
 Content = dict[str | None, list[tuple[bytes, bytes]]]
 
@@ -209,3 +211,21 @@ def test_options_that_do_not_go_together(run: Run, path: Path, arguments: list[s
     assert path.is_dir()
     result = run("zerodb-check", *arguments)
     assert (result.returncode, result.stdout) == (2, "")
+
+
+def test_what_a_full_disk_left_is_said_to_be_incomplete(path: Path) -> None:
+    with zerodb.open(path) as environment, environment.begin(write=True) as transaction:
+        for number in range(20):
+            transaction.put(b"large%d" % number, bytes(100_000))
+    result = subprocess.run(
+        [STAGE / "bin" / "zerodb-check", "env", "--salvage", "new"],
+        cwd=path.parent,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        restore_signals=False,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20)),
+    )
+    assert result.returncode == 2
+    assert "what was made at new is not complete: remove it" in result.stderr

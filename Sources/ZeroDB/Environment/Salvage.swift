@@ -86,7 +86,7 @@ package final class Salvage {
     ///   - target: of the new one, which must not be there.
     ///   - onProgress: called with the entries copied so far.
     /// - Throws: EEXIST; as opening in recovery mode; a system error. What has been made of the new one
-    ///   stays there and is not complete.
+    ///   stays there and is not complete; the message says so.
     package static func run(
         _ path: String, to target: String, _ options: Options,
         onProgress: @escaping (UInt64) -> Void = { _ in }
@@ -100,7 +100,11 @@ package final class Salvage {
     ) throws(DatabaseError) -> Report {
         let salvage = try Salvage(path, to: target, options, fileSystem, onProgress)
         defer { salvage.trees.deallocate() }
-        try salvage.run()
+        do throws(DatabaseError) {
+            try salvage.run()
+        } catch {
+            throw error.adding("what was made at \(target) is not complete: remove it")
+        }
         return salvage.report
     }
 

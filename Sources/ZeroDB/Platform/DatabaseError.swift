@@ -143,6 +143,15 @@ public struct DatabaseError: Error, Sendable, CustomStringConvertible {
                 message: "in \(place): \(message)"))
     }
 
+    /// The same error, with what follows from it, or what to do.
+    @inline(never)
+    func adding(_ more: String) -> DatabaseError {
+        DatabaseError(
+            Story(
+                code: code, systemError: systemError, page: page, damage: damage,
+                message: "\(message); \(more)"))
+    }
+
     /// What a child process gets for a handle that it inherited.
     package static var forked: DatabaseError {
         DatabaseError(
