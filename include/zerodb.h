@@ -537,6 +537,53 @@ typedef struct zdb_verify_report {
  *  error that kept it from finishing. The report says what was found until then. */
 int zdb_env_verify(zdb_env *env, const zdb_verify_options *options, zdb_verify_report *report);
 
+/** zdb_copy_options.flags: without free pages, and with the pages in the order of their keys. Such a copy is
+ *  an environment of its own, with another id: pages and log of the original do not fit it. */
+#define ZDB_COPY_COMPACT 0x1u
+
+/** How zdb_env_copy() is to work. Fill with zeros and set struct_size. */
+typedef struct zdb_copy_options {
+    size_t struct_size;          /**< sizeof(zdb_copy_options) */
+    uint32_t flags;              /**< 0 or ZDB_COPY_COMPACT */
+    uint32_t reserved;           /**< 0 */
+    uint64_t bytes_per_second;   /**< written at most; 0: no limit */
+    zdb_progress_fn on_progress; /**< may be NULL. On the thread of the caller */
+    void *context;               /**< passed to it */
+} zdb_copy_options;
+
+/** What zdb_env_copy() has made. */
+typedef struct zdb_copy_result {
+    size_t struct_size;     /**< in: sizeof(zdb_copy_result) */
+    uint64_t txn_id;        /**< the transaction whose state was copied */
+    uint64_t wall_clock;    /**< of its commit: nanoseconds since 1970 */
+    uint64_t file_size;     /**< bytes of the copy's data.zdb */
+    uint64_t bytes_written; /**< of these: free pages of a file are holes */
+    zdb_digest digest;      /**< of all that the copy has */
+} zdb_copy_result;
+
+/** Copies the newest snapshot into a new environment, while readers and writers go on, as for any read
+ *  transaction. All that is read is judged, as by zdb_env_verify(): damage ends the copy and leaves nothing that
+ *  could be taken for one. When this returns ZDB_OK the copy is on disk. It begins with the
+ *  transaction that it was made of, and without a log. Reads all pages in use and writes them once. The
+ *  function that it calls may read and write the environment in transactions of its own, but not close it.
+ *  @param path     a directory that is not there, or is empty. The copy gets owner, group and mode
+ *                  of the environment's data file, as far as this process may give them.
+ *  @param options  NULL: the defaults.
+ *  @param result   may be NULL. Set its struct_size first.
+ *  @return ZDB_OK; ZDB_CORRUPTED: what was read is damaged, zdb_last_error() says where; EEXIST or
+ *  ENOTEMPTY: something is in the directory; ECANCELED: on_progress has ended it; ZDB_READERS_FULL; ZDB_FORKED;
+ *  an errno (ENOSPC, EIO, ...). */
+int zdb_env_copy(zdb_env *env, const char *path, const zdb_copy_options *options,
+                 zdb_copy_result *result);
+
+/** Writes such a copy to a descriptor, which may be a pipe: the bytes of its data.zdb. Put into an empty
+ *  directory under that name they are an environment. Free pages are zeros in it. A copy that ends early is
+ *  shorter than its meta pages say, and does not open. Without ZDB_COPY_COMPACT all pages are read before the
+ *  first is written.
+ *  @param fd  stays yours, and is not flushed. Need not be blocking.
+ *  @return as zdb_env_copy(); EPIPE if nobody reads the pipe: SIGPIPE is not raised. */
+int zdb_env_copy_fd(zdb_env *env, int fd, const zdb_copy_options *options, zdb_copy_result *result);
+
 /* ------------------------------------------------------------- transactions */
 
 /** zdb_txn_begin(): return ZDB_BUSY instead of waiting for another write transaction. */

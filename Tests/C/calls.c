@@ -57,9 +57,13 @@ static int call_txn_begin_write(zdb_env *env) {
 }
 
 static int call_compact(zdb_env *env) { return zdb_env_compact(env, NULL, NULL); }
+static int call_copy(zdb_env *env) { return zdb_env_copy(env, "copy", NULL, NULL); }
+static int call_copy_fd(zdb_env *env) { return zdb_env_copy_fd(env, -1, NULL, NULL); }
 
 const struct env_call env_calls[] = {
     {"zdb_env_compact", call_compact},
+    {"zdb_env_copy", call_copy},
+    {"zdb_env_copy_fd", call_copy_fd},
     {"zdb_env_sync", zdb_env_sync},
     {"zdb_env_checkpoint", zdb_env_checkpoint},
     {"zdb_env_info", call_env_info},

@@ -254,6 +254,14 @@ def read_log(meta: Meta, files: Mapping[int, bytes]) -> list[LogRecord]:
         require(not lost, f"the log lacks the segment {meta.log_segment:016x}")
         if segment is not None:
             position = aligned
+            first = segment.record(position, meta.seed)
+            require(
+                first is None
+                or first.previous == previous
+                or first.transaction <= meta.transaction
+                or meta.log_end == 0,
+                f"the log lacks what was before the record at {position}",
+            )
     found: list[LogRecord] = []
     transaction = meta.transaction
     while segment is not None:

@@ -18,6 +18,10 @@ struct LogReader: ~Copyable {
     private var missingSegment: UInt64?
     /// The transaction that the log goes on from where it should go on from an earlier one.
     private var missingState: UInt64?
+    /// Where a copy of the data file alone would go on, if there is a segment.
+    private var firstOfCopy: UInt64?
+    /// The transaction of a record there that follows another one than the newest meta page names.
+    private var strangeRecord: UInt64?
 
     /// - Parameter meta: the state to begin after.
     init(
@@ -44,6 +48,7 @@ struct LogReader: ~Copyable {
         }
         if try enter(base: aligned) {
             position = aligned
+            if meta.logEnd > 0 { firstOfCopy = aligned }
             return
         }
         // No checkpoint removes the segment that its meta page names.
@@ -117,9 +122,13 @@ struct LogReader: ~Copyable {
             let rest = UnsafeRawBufferPointer(
                 rebasing: bytes[Int(position - segment.base)...])
             guard let record = LogRecord(rest, position: position, seed: meta.checksumSeed),
-                record.previous == previous, record.transaction > transaction,
+                record.transaction > transaction,
                 record.transaction < Format.idLimit, record.end < Format.idLimit
             else { return nil }
+            guard record.previous == previous else {
+                if position == firstOfCopy { strangeRecord = record.transaction }
+                return nil
+            }
             guard record.transaction == transaction + 1 else {
                 missingState = record.transaction - 1
                 return nil
@@ -145,6 +154,8 @@ struct LogReader: ~Copyable {
     /// A record that follows the one before it, but not its transaction, was written when a checkpoint
     /// had replaced the records of those between.
     ///
+    /// What goes on from a copy of the data file begins with a record that follows the one its meta page names.
+    ///
     /// A record written later says so; and a segment behind the next is only made when all before it
     /// is on disk. (The next one itself may be there too soon: a writer died between making it and
     /// writing to it, and the record of another fitted where that one's did not.)
@@ -155,6 +166,10 @@ struct LogReader: ~Copyable {
         if let missingState {
             return "the log goes on there from the state of transaction \(missingState), which no "
                 + "meta page has any more"
+        }
+        if let strangeRecord {
+            return "the record of transaction \(strangeRecord) is there, which follows another record: "
+                + "the log lacks what was before it"
         }
         let what =
             missingSegment.map { "the segment \(LogSegment.name(base: $0)) is missing" }

@@ -341,19 +341,9 @@ enum MetaPages {
     static func create(
         _ name: String, in directory: any StorageDirectory, pageSize: Int, mode: UInt32
     ) throws(DatabaseError) {
-        var identity: (UInt64, UInt64) = (0, 0)
-        var failure: DatabaseError?
-        withUnsafeMutableBytes(of: &identity) { bytes in
-            do throws(DatabaseError) {
-                try SystemCall.fillRandom(bytes)
-            } catch {
-                failure = error
-            }
-        }
-        if let failure { throw failure }
         var meta = Meta()
         meta.pageSize = UInt32(pageSize)
-        meta.environmentID = identity
+        meta.environmentID = try newEnvironmentID()
         meta.pageCount = Format.metaPageCount
         meta.digest = ContentDigest(ofMain: meta.main)
         meta.wallClock = SystemCall.wallClockNanoseconds()
@@ -373,10 +363,25 @@ enum MetaPages {
         try directory.sync()
     }
 
+    /// Random bytes.
+    static func newEnvironmentID() throws(DatabaseError) -> (UInt64, UInt64) {
+        var identity: (UInt64, UInt64) = (0, 0)
+        var failure: DatabaseError?
+        withUnsafeMutableBytes(of: &identity) { bytes in
+            do throws(DatabaseError) {
+                try SystemCall.fillRandom(bytes)
+            } catch {
+                failure = error
+            }
+        }
+        if let failure { throw failure }
+        return identity
+    }
+
     /// Removes what a process has left that was killed while it made an environment.
     ///
     /// - Throws: `invalidFile` if it is something else.
-    private static func removeUnfinished(
+    static func removeUnfinished(
         _ name: String, in directory: any StorageDirectory
     ) throws(DatabaseError) {
         let file: any StorageFile

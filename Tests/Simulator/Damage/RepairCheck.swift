@@ -119,8 +119,15 @@ struct RepairCheck {
                         } ?? false
                     }
                     guard isKnown else {
+                        let had = expectation.models.filter { _, model in
+                            model.databases[name]?.values(of: key).contains { known in
+                                value.withUnsafeBytes { known.matches($0) }
+                            } ?? false
+                        }
                         throw DamageFailure(
-                            "a repair leaves \(show(key)) in \"\(name)\", which was not there")
+                            "a repair leaves \(show(key)) in \"\(name)\", which was not there; "
+                                + "transactions \(had.keys.sorted()) had it, and it was to be one of "
+                                + "\(states.sorted())")
                     }
                 }
             }

@@ -49,6 +49,7 @@ struct DamageCampaignTests {
         arguments: [
             1446, 20215, 13971, 37552, 317, 321, 1047, 3221, 1895, 1_000_006_115, 1_000_009_962,
             1_000_017_133, 1_000_020_273, 1_000_022_148, 1_300_000_093_531, 1_400_000_039_703,
+            1_500_000_014_145, 1_500_000_098_060,
         ])
     func findsAgain(_ seed: UInt64) throws {
         try DamageCampaign(lane: Self.lanes).run(seed: seed)

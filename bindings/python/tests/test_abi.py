@@ -27,6 +27,8 @@ STRUCTURES: dict[str, Any] = {
     "zdb_reader": _ffi.Reader,
     "zdb_txn_info": _ffi.TxnInfo,
     "zdb_problem": _ffi.Problem,
+    "zdb_copy_options": _ffi.CopyOptions,
+    "zdb_copy_result": _ffi.CopyResult,
     "zdb_verify_options": _ffi.VerifyOptions,
     "zdb_verify_report": _ffi.Report,
     "zdb_db_stat": _ffi.DbStat,

@@ -107,7 +107,8 @@ final class Repair: @unchecked Sendable {
             file, pageSize: pageSize, seed: meta.checksumSeed, next: inFile,
             stamp: meta.transaction + 1, source: source)
         self.pages = pages
-        let walk = RepairWalk(pages, meta, limit: min(meta.pageCount, inFile))
+        let walk = RepairWalk(
+            pages, meta, limit: min(meta.pageCount, inFile), settled: before.settled)
         self.walk = walk
         log = try RepairLog.look(after: meta, in: directory)
         newestSeen = meta.transaction
@@ -330,6 +331,14 @@ final class Repair: @unchecked Sendable {
                 tree, walk.wantedRoot(of: tree, parent: walk.meta.transaction),
                 expected: old.digest,
                 isNamed: !isSurveyed)
+        }
+        let isEmpty = old.depth == 0 && old.digest == ContentDigest()
+        if !found.isProved, !isEmpty, walk.suspects.contains(where: { $0 == tree.name }) {
+            walk.goBack(to: start)
+            found = RepairWalk.Rebuilt()
+            walk.lose(
+                RepairWalk.Fences(entries: old.entries), tree,
+                "its record is in a damaged page, and its digest does not prove it")
         }
         record.root = found.root ?? .none
         record.depth = UInt8(truncatingIfNeeded: found.root == nil ? 0 : found.depth)

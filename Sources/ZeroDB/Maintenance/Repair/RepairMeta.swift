@@ -6,6 +6,9 @@ struct RepairMeta {
     var meta: Meta
     /// The meta page it is in.
     var page: UInt64
+    /// The transaction of the checkpoint before: pages that are not newer were on the disk when the last
+    /// one was made. 0 if that is not known.
+    var settled: UInt64 = 0
     /// Its free list; nil if both copies are damaged.
     var freeRuns: [PageRun]?
     /// Meta pages without a record that can be used.
@@ -49,6 +52,10 @@ struct RepairMeta {
             lostPages.append(other.page)
             damagedRecords.removeAll { $0.page == other.page }
         }
+        settled =
+            usable.first {
+                $0.page != chosen.page && $0.meta.environmentID == chosen.meta.environmentID
+            }?.meta.transaction ?? 0
         try readFreeList(file)
     }
 

@@ -117,11 +117,16 @@ extension RepairWalk {
     }
 
     /// The entries of a damaged branch that can be what they were, in their order.
+    ///
+    /// Of a branch that may be of two versions only those count whose references are in the sector of its
+    /// header: others may be of an older version, or of another tree that had the page before.
     func forEachReadableChild(
         _ page: Page, _ range: Fences, _ body: (PageReference, [UInt8], [UInt8]?, UInt64?) -> Void
     ) {
         let room = (page.size - page.slotsOffset) / Page.branchSlotSize
         let count = min(page.count, max(0, room))
+        let mayBeTorn = page.transaction > settled
+        let whole = (Self.sectorSize - page.slotsOffset) / Page.branchSlotSize
         let isCounted = page.layout.contains(.counted)
         var previous = range.low
         for index in 0..<count {
@@ -129,6 +134,7 @@ extension RepairWalk {
             let high = index + 1 < count ? key(page, index + 1) : range.high
             guard let low, index + 1 == count || high != nil else { continue }
             let child = page.child(index)
+            guard !mayBeTorn || index < whole else { return }
             guard !Self.isBefore(low, previous), isInside(child.number), !child.isFrame,
                 high.map({ Self.isBefore(low, $0) }) ?? true,
                 high.map({ high in range.high.map { !Self.isBefore($0, high) } ?? true })
@@ -138,6 +144,9 @@ extension RepairWalk {
             previous = high ?? low
         }
     }
+
+    /// What a disk writes whole or not at all.
+    private static let sectorSize = 512
 
     /// What a damaged branch still names, as far as that proves itself.
     private func namedChildren(

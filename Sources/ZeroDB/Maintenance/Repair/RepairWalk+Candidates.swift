@@ -81,6 +81,9 @@ extension RepairWalk {
         guard page.structuralProblem() == nil, page.count > 0, isInOrder(page, range),
             tree.valueWidth == 0 || page.width == tree.valueWidth
         else { return nil }
-        return try leaf(page, wanted, range, tree, isCopied: true)
+        let first = databases.count
+        let parts = try leaf(page, wanted, range, tree, isCopied: true)
+        suspects += databases[first...].map(\.name)
+        return parts
     }
 }

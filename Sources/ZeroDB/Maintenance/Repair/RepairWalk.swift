@@ -21,6 +21,8 @@ final class RepairWalk {
     let meta: Meta
     /// Pages of the state that are in the file.
     let limit: UInt64
+    /// Pages that later transactions wrote may be of two versions, sector by sector.
+    let settled: UInt64
     var phase = Phase.survey
 
     // MARK: What the survey finds
@@ -71,6 +73,8 @@ final class RepairWalk {
     var losses: [Loss] = []
     /// The entries of the catalog.
     var databases: [(name: [UInt8], record: TreeRecord)] = []
+    /// Those whose records are in a damaged leaf: its digest says nothing of where their roots are.
+    var suspects: [[UInt8]] = []
     /// What the free tree names.
     var freeRuns: [PageRun] = []
     var freeCounts = (available: UInt64(0), pending: UInt64(0), young: UInt64(0))
@@ -90,7 +94,9 @@ final class RepairWalk {
     let keyBuffer: UnsafeMutableRawPointer
     let otherKeyBuffer: UnsafeMutableRawPointer
 
-    init(_ pages: RepairPages, _ meta: Meta, limit: UInt64) {
+    /// - Parameter settled: pages of this transaction and earlier ones were whole on the disk once.
+    init(_ pages: RepairPages, _ meta: Meta, limit: UInt64, settled: UInt64 = .max) {
+        self.settled = settled
         self.pages = pages
         self.meta = meta
         self.limit = limit
@@ -184,6 +190,7 @@ final class RepairWalk {
         fileprivate var journal: Int
         fileprivate var losses: Int
         fileprivate var databases: Int
+        fileprivate var suspects: Int
 
         /// The first loss after it.
         var firstLoss: Int { losses }
@@ -192,7 +199,7 @@ final class RepairWalk {
     func mark() -> Mark {
         Mark(
             next: pages.next, journal: journal.count, losses: losses.count,
-            databases: databases.count)
+            databases: databases.count, suspects: suspects.count)
     }
 
     /// Takes back what was done since a mark.
@@ -201,6 +208,7 @@ final class RepairWalk {
         while journal.count > mark.journal, let page = journal.popLast() { kept.remove(page) }
         losses.removeSubrange(mark.losses...)
         databases.removeSubrange(mark.databases...)
+        suspects.removeSubrange(mark.suspects...)
     }
 
     /// Forgets what an attempt has called lost: its digest proves that nothing is.

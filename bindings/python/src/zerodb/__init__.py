@@ -49,6 +49,7 @@ from zerodb._open import open_environment as open  # noqa: A004
 from zerodb._transaction import Transaction
 from zerodb._types import (
     CompactResult,
+    CopyResult,
     DatabaseStat,
     Durability,
     EnvironmentInfo,
@@ -73,6 +74,7 @@ __all__ = [
     "BadValueSizeError",
     "BusyError",
     "CompactResult",
+    "CopyResult",
     "CorruptedError",
     "Cursor",
     "Database",

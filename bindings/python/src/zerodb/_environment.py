@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 from zerodb import _ffi
 from zerodb._arguments import CHECKSUMS, DURABILITIES, choice, unsigned
+from zerodb._copy import Target, copy
 from zerodb._database import Database
 from zerodb._errors import (
     BadArgumentError,
@@ -25,6 +26,7 @@ from zerodb._state import TransactionState
 from zerodb._transaction import Transaction
 from zerodb._types import (
     CompactResult,
+    CopyResult,
     DatabaseStat,
     Durability,
     EnvironmentInfo,
@@ -257,6 +259,50 @@ class Environment:
             system refused.
         """
         return verify(self._call, level, database, threads, on_problem, on_progress)
+
+    def copy(
+        self,
+        path: Target,
+        *,
+        compact: bool = False,
+        bytes_per_second: int = 0,
+        on_progress: Callable[[int, int], object] | None = None,
+    ) -> CopyResult:
+        """Copies the newest snapshot into a new environment. Other transactions go on at the same
+        time. All that is read is checked: damage ends the copy, and leaves nothing that could be
+        taken for one. When this returns the copy is on disk.
+
+        :param path: a directory that is not there, or is empty.
+        :param compact: without free pages, and with the pages in the order of their keys. Such a
+            copy is an environment of its own: pages and log of the original do not fit it.
+        :param bytes_per_second: to be written at most; 0 for no bound.
+        :param on_progress: called several times a second with the pages that have been read and
+            the pages there are; False ends the copy.
+
+        If `on_progress` raises an exception, the copy ends, and copy() raises it.
+
+        :raises CorruptedError: what was read is damaged.
+        :raises OperatingSystemError: something is in the directory (EEXIST, ENOTEMPTY),
+            `on_progress` has ended the copy (ECANCELED), or the operating system refused.
+        """
+        return copy(self._call, path, compact, bytes_per_second, on_progress)
+
+    def copy_fd(
+        self,
+        fd: int,
+        *,
+        compact: bool = False,
+        bytes_per_second: int = 0,
+        on_progress: Callable[[int, int], object] | None = None,
+    ) -> CopyResult:
+        """Writes a copy to a file descriptor, which may be a pipe: the bytes of its ``data.zdb``.
+        A copy that ends early is shorter than its meta pages say, and does not open.
+
+        :param fd: stays open, and is not flushed.
+
+        For the other parameters and exceptions see :meth:`copy`.
+        """
+        return copy(self._call, fd, compact, bytes_per_second, on_progress)
 
     def sync(self) -> None:
         """Waits until every commit is on disk, of any durability."""

@@ -76,6 +76,8 @@ DURABILITY_NONE = 0x400
 THREADS_DEFAULT = 0
 THREADS_NONE = 1
 
+COPY_COMPACT = 0x1
+
 VERIFY_HEADERS = 1
 VERIFY_TREES = 2
 VERIFY_FULL = 3
@@ -286,6 +288,32 @@ ProgressFunction = CFUNCTYPE(c_int, c_void_p, c_uint64, c_uint64)
 """zdb_progress_fn."""
 
 
+class CopyOptions(Structure):
+    """zdb_copy_options."""
+
+    _fields_ = [
+        ("struct_size", c_size_t),
+        ("flags", c_uint32),
+        ("reserved", c_uint32),
+        ("bytes_per_second", c_uint64),
+        ("on_progress", ProgressFunction),
+        ("context", c_void_p),
+    ]
+
+
+class CopyResult(Structure):
+    """zdb_copy_result."""
+
+    _fields_ = [
+        ("struct_size", c_size_t),
+        ("txn_id", c_uint64),
+        ("wall_clock", c_uint64),
+        ("file_size", c_uint64),
+        ("bytes_written", c_uint64),
+        ("digest", Digest),
+    ]
+
+
 class VerifyOptions(Structure):
     """zdb_verify_options."""
 
@@ -445,6 +473,12 @@ env_info = _function("zdb_env_info", c_int, _handle, POINTER(Info))
 env_max_key_size = _function("zdb_env_max_key_size", c_size_t, _handle)
 env_verify = _function(
     "zdb_env_verify", c_int, _handle, POINTER(VerifyOptions), POINTER(Report)
+)
+env_copy = _function(
+    "zdb_env_copy", c_int, _handle, c_char_p, POINTER(CopyOptions), POINTER(CopyResult)
+)
+env_copy_fd = _function(
+    "zdb_env_copy_fd", c_int, _handle, c_int, POINTER(CopyOptions), POINTER(CopyResult)
 )
 reader_list = _function("zdb_reader_list", c_int, _handle, ReaderFunction, c_void_p)
 reader_check = _function("zdb_reader_check", c_int, _handle, POINTER(c_uint32))

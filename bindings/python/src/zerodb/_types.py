@@ -104,6 +104,22 @@ class CompactResult:
 
 
 @dataclass(frozen=True)
+class CopyResult:
+    """What :meth:`zerodb.Environment.copy` has made."""
+
+    txn_id: int
+    """The transaction whose state was copied."""
+    wall_clock: int
+    """When that was committed: nanoseconds since 1970."""
+    file_size: int
+    """Bytes of the copy's data file."""
+    bytes_written: int
+    """Bytes of it that were written: free pages of a file are holes."""
+    digest: int
+    """The digest of all that the copy has."""
+
+
+@dataclass(frozen=True)
 class Reader:
     """A read transaction of this process or another."""
 

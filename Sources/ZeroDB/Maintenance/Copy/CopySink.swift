@@ -1,0 +1,106 @@
+import Glibc
+
+/// What takes the bytes of a copy.
+protocol CopySink: AnyObject {
+    /// Whether bytes can be written in the order of their places only.
+    var isStream: Bool { get }
+
+    func write(_ bytes: UnsafeRawBufferPointer, at offset: UInt64) throws(DatabaseError)
+
+    /// Has the copy be so long.
+    func end(at offset: UInt64) throws(DatabaseError)
+}
+
+/// A file, which gets holes where nothing is written.
+final class FileSink: CopySink {
+    private let file: any StorageFile
+    let isStream = false
+
+    init(_ file: any StorageFile) { self.file = file }
+
+    func write(_ bytes: UnsafeRawBufferPointer, at offset: UInt64) throws(DatabaseError) {
+        try file.write(bytes, at: offset)
+    }
+
+    func end(at offset: UInt64) throws(DatabaseError) {
+        try file.allocate(from: 0, to: offset)
+    }
+}
+
+/// A descriptor that may be a pipe. Where nothing is written it gets zeros.
+final class StreamSink: CopySink {
+    private let descriptor: Int32
+    private var position: UInt64 = 0
+    let isStream = true
+
+    private static let zerosMax = 1 << 16
+
+    /// - Parameter descriptor: stays the caller's.
+    init(descriptor: Int32) { self.descriptor = descriptor }
+
+    func write(_ bytes: UnsafeRawBufferPointer, at offset: UInt64) throws(DatabaseError) {
+        try fill(upTo: offset)
+        try append(bytes)
+    }
+
+    func end(at offset: UInt64) throws(DatabaseError) { try fill(upTo: offset) }
+
+    /// Writes zeros up to a place.
+    private func fill(upTo offset: UInt64) throws(DatabaseError) {
+        guard position < offset else { return }
+        let zeros = UnsafeMutableRawBufferPointer.allocate(
+            byteCount: Self.zerosMax, alignment: 64)
+        defer { zeros.deallocate() }
+        zeros.initializeMemory(as: UInt8.self, repeating: 0)
+        while position < offset {
+            let count = Int(min(UInt64(Self.zerosMax), offset - position))
+            try append(UnsafeRawBufferPointer(rebasing: zeros[..<count]))
+        }
+    }
+
+    private func append(_ bytes: UnsafeRawBufferPointer) throws(DatabaseError) {
+        var left = bytes[...]
+        while let start = UnsafeRawBufferPointer(rebasing: left).baseAddress, !left.isEmpty {
+            let written = SystemCall.retryingInterrupts {
+                Glibc.write(descriptor, start, left.count)
+            }
+            guard written != -Int(EAGAIN) else {
+                waitForRoom()
+                continue
+            }
+            guard written > 0 else {
+                throw DatabaseError(
+                    systemError: written == 0 ? EIO : Int32(truncatingIfNeeded: -written),
+                    "write the copy, byte \(position), to descriptor \(descriptor)")
+            }
+            left = left.dropFirst(written)
+            position += UInt64(written)
+        }
+    }
+
+    /// The descriptor may be one that does not wait by itself.
+    private func waitForRoom() {
+        var wanted = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
+        _ = poll(&wanted, 1, 1000)
+    }
+}
+
+/// Runs a body in which a pipe that nobody reads is an error rather than a signal.
+func withoutPipeSignal<Result>(
+    _ body: () throws(DatabaseError) -> Result
+) throws(DatabaseError) -> Result {
+    var signals = sigset_t()
+    var pending = sigset_t()
+    var before = sigset_t()
+    sigemptyset(&signals)
+    sigaddset(&signals, SIGPIPE)
+    sigpending(&pending)
+    guard sigismember(&pending, SIGPIPE) == 0 else { return try body() }
+    pthread_sigmask(SIG_BLOCK, &signals, &before)
+    defer {
+        var none = timespec()
+        while sigtimedwait(&signals, nil, &none) == -1, errno == EINTR {}
+        pthread_sigmask(SIG_SETMASK, &before, nil)
+    }
+    return try body()
+}

@@ -1,0 +1,78 @@
+import Glibc
+
+/// Writes a copy: neighbours at once, and no more in a second than it may.
+final class CopyWriter {
+    private let sink: any CopySink
+    private let bytesPerSecond: UInt64
+    private let began = SystemCall.monotonicNanoseconds()
+    private(set) var bytesWritten: UInt64 = 0
+    /// What is to be written next: bytes that stay where they are.
+    private var start: UnsafeRawPointer?
+    private var count = 0
+    private var offset: UInt64 = 0
+
+    private static let partMax = 1 << 20
+
+    init(_ sink: any CopySink, bytesPerSecond: UInt64) {
+        self.sink = sink
+        self.bytesPerSecond = bytesPerSecond
+    }
+
+    var isStream: Bool { sink.isStream }
+
+    /// Writes bytes that stay as they are until the next `flush()`.
+    func write(lasting bytes: UnsafeRawBufferPointer, at offset: UInt64) throws(DatabaseError) {
+        if let start, start + count == bytes.baseAddress, self.offset + UInt64(count) == offset,
+            count < Self.partMax
+        {
+            count += bytes.count
+            return
+        }
+        try flush()
+        start = bytes.baseAddress
+        count = bytes.count
+        self.offset = offset
+    }
+
+    /// Writes bytes at once.
+    func write(_ bytes: UnsafeRawBufferPointer, at offset: UInt64) throws(DatabaseError) {
+        try flush()
+        try sink.write(bytes, at: offset)
+        bytesWritten += UInt64(bytes.count)
+        rest()
+    }
+
+    func flush() throws(DatabaseError) {
+        guard let first = start, count > 0 else { return }
+        start = nil
+        try sink.write(UnsafeRawBufferPointer(start: first, count: count), at: offset)
+        bytesWritten += UInt64(count)
+        rest()
+    }
+
+    private func rest() {
+        guard bytesPerSecond > 0 else { return }
+        let due = Double(bytesWritten) / Double(bytesPerSecond)
+        let spent = Double(SystemCall.monotonicNanoseconds() - began) / 1e9
+        if due > spent { usleep(UInt32(clamping: Int((due - spent) * 1e6))) }
+    }
+
+    /// Has the copy end at a place.
+    func end(at offset: UInt64) throws(DatabaseError) {
+        try flush()
+        try sink.end(at: offset)
+    }
+
+    /// Writes both meta pages: either of them leads to the state of the copy.
+    func writeMeta(_ meta: Meta, _ freeList: FreeList) throws(DatabaseError) {
+        let size = Int(meta.pageSize)
+        let pages = UnsafeMutableRawBufferPointer.allocate(
+            byteCount: size * Int(Format.metaPageCount), alignment: 64)
+        defer { pages.deallocate() }
+        guard let start = pages.baseAddress else { return }
+        for page in 0..<Int(Format.metaPageCount) {
+            meta.fill(page: start + page * size, number: UInt64(page), freeList: freeList)
+        }
+        try write(UnsafeRawBufferPointer(pages), at: 0)
+    }
+}

@@ -1,0 +1,63 @@
+"""Copying environments."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Any
+
+from zerodb import _ffi
+from zerodb._arguments import unsigned
+from zerodb._errors import BadArgumentError, check
+from zerodb._types import CopyResult
+
+Target = str | bytes | os.PathLike[str] | os.PathLike[bytes]
+
+
+def copy(
+    call: Callable[..., int],
+    target: Target | int,
+    compact: bool,
+    bytes_per_second: int,
+    on_progress: Callable[[int, int], object] | None,
+) -> CopyResult:
+    """What Environment.copy() and copy_fd() do.
+
+    :param call: calls a function of the library with the environment's handle.
+    :param target: a path, or a file descriptor.
+    """
+    failures: list[BaseException] = []
+
+    def report_progress(_: object, done: int, total: int) -> int:
+        if on_progress is None:
+            return 0
+        try:
+            return 1 if on_progress(done, total) is False else 0
+        except BaseException as failure:
+            # The exception cannot pass through the library; it is raised afterwards.
+            failures.append(failure)
+            return 1
+
+    options = _ffi.sized(_ffi.CopyOptions)
+    options.flags = _ffi.COPY_COMPACT if compact else 0
+    options.bytes_per_second = unsigned("bytes_per_second", bytes_per_second, 64)
+    options.on_progress = _ffi.ProgressFunction(report_progress)
+    raw = _ffi.sized(_ffi.CopyResult)
+    arguments: list[Any] = [_ffi.reference(options), _ffi.reference(raw)]
+    if isinstance(target, int):
+        code = call(_ffi.env_copy_fd, target, *arguments)
+    else:
+        path = os.fsencode(target)
+        if b"\0" in path:
+            raise BadArgumentError("a path cannot contain a zero byte")
+        code = call(_ffi.env_copy, path, *arguments)
+    if failures:
+        raise failures[0]
+    check(code)
+    return CopyResult(
+        txn_id=raw.txn_id,
+        wall_clock=raw.wall_clock,
+        file_size=raw.file_size,
+        bytes_written=raw.bytes_written,
+        digest=int(raw.digest),
+    )
