@@ -48,13 +48,20 @@ static zdb_copy_options options_with(uint32_t flags) {
     return options;
 }
 
+static zdb_copy_result result_of_size(size_t size) {
+    zdb_copy_result result;
+    memset(&result, 0, sizeof(result));
+    result.struct_size = size;
+    return result;
+}
+
 static void a_copy_holds_the_same(void) {
     zdb_env *env = open_env("env");
     fill(env);
     for (unsigned i = 0; i < 2; i++) {
         const char *path = i == 0 ? "plain" : "compact";
         zdb_copy_options options = options_with(ways[i]);
-        zdb_copy_result result = {.struct_size = sizeof(result)};
+        zdb_copy_result result = result_of_size(sizeof(result));
         CHECK_CODE(zdb_env_copy(env, path, &options, &result), ZDB_OK);
         expect_copy(env, &result, path);
     }
@@ -68,7 +75,7 @@ struct reading {
 };
 
 static void *pass_on(void *argument) {
-    const struct reading *reading = argument;
+    const struct reading *reading = (const struct reading *)argument;
     char buffer[4096];
     ssize_t count;
     while ((count = read(reading->from, buffer, sizeof(buffer))) > 0) {
@@ -93,7 +100,7 @@ static void a_copy_goes_through_a_pipe(void) {
         pthread_t thread;
         REQUIRE(pthread_create(&thread, NULL, pass_on, &reading) == 0);
         zdb_copy_options options = options_with(ways[i]);
-        zdb_copy_result result = {.struct_size = sizeof(result)};
+        zdb_copy_result result = result_of_size(sizeof(result));
         /* Whoever reads may be slower than a descriptor that does not wait. */
         REQUIRE(fcntl(ends[1], F_SETFL, O_NONBLOCK) == 0);
         CHECK_CODE(zdb_env_copy_fd(env, ends[1], &options, &result), ZDB_OK);
@@ -141,7 +148,7 @@ static void a_copy_needs_an_empty_directory_and_a_reader(void) {
     options = options_with(0);
     options.struct_size--;
     CHECK_ERROR(zdb_env_copy(env, "copy", &options, NULL), ZDB_BAD_ARGUMENT);
-    zdb_copy_result result = {.struct_size = 1};
+    zdb_copy_result result = result_of_size(1);
     CHECK_ERROR(zdb_env_copy(env, "copy", NULL, &result), ZDB_BAD_ARGUMENT);
     int ends[2];
     REQUIRE(pipe(ends) == 0);

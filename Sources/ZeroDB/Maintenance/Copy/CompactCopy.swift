@@ -87,9 +87,9 @@ final class CompactCopy {
     ) throws(DatabaseError) {
         let databases = try namedDatabases()
         var place = Format.metaPageCount
-        copied.main.root = try Self.root(of: meta.main, behind: &place)
-        for record in databases { roots.append(try Self.root(of: record, behind: &place)) }
-        copied.catalog.root = try Self.root(of: meta.catalog, behind: &place)
+        copied.main.root = try Self.plannedRoot(of: meta.main, behind: &place)
+        for record in databases { roots.append(try Self.plannedRoot(of: record, behind: &place)) }
+        copied.catalog.root = try Self.plannedRoot(of: meta.catalog, behind: &place)
         copied.pageCount = place
         let freeList = FreeList.allocate()
         defer { freeList.deallocate() }
@@ -111,7 +111,7 @@ final class CompactCopy {
     }
 
     /// Where the root of a tree will be.
-    private static func root(
+    private static func plannedRoot(
         of record: TreeRecord, behind place: inout UInt64
     ) throws(DatabaseError) -> PageReference {
         guard record.depth > 0 else { return .none }

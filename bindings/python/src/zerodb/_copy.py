@@ -49,7 +49,7 @@ def copy(
     else:
         path = os.fsencode(target)
         if b"\0" in path:
-            raise BadArgumentError("a path cannot contain a zero byte")
+            raise BadArgumentError(f"a path holds no zero bytes: {path!r}", _ffi.BAD_ARGUMENT)
         code = call(_ffi.env_copy, path, *arguments)
     if failures:
         raise failures[0]
