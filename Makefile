@@ -38,7 +38,7 @@ TOOL := build/bin/zerodb
 TOOL_NAMES := zerodb-check zerodb-stat
 
 .PHONY: all help lib stage install uninstall demo test test-swift test-assertions test-c test-differential \
-	test-python test-format test-tools golden format-dump differential docs \
+	test-python test-format test-tools test-prometheus golden format-dump differential docs \
 	crash-test damage-test stress check-exports test-tsan test-asan fuzz test-valgrind bench readpath lint lint-house lint-headers \
 	lint-man lint-python lint-shell lint-swift format clean deps-test deps-demo
 
@@ -100,13 +100,13 @@ stage: $(STAGE)/.done ## install into build/stage, for the tests and the demo
 
 # The staged library keeps its symbols, and its zerodb.pc names directories relative to its own, so
 # that the tree can be moved and its path may contain spaces.
-$(STAGE)/.done: $(LIBRARY) $(TOOL) pkgconfig/zerodb.pc.in scripts/install.sh $(wildcard man/*)
+$(STAGE)/.done: $(LIBRARY) $(TOOL) pkgconfig/zerodb.pc.in scripts/install.sh $(wildcard man/* share/*/*)
 	@rm -rf $(STAGE)
 	@$(INSTALL_VARIABLES) LIBRARY='$(LIBRARY)' DESTDIR='$(CURDIR)' PREFIX='/$(STAGE)' \
 		PC_PREFIX='$${pcfiledir}/../..' scripts/install.sh >/dev/null
 	@touch $@
 
-install: lib $(TOOL) ## install library, header, zerodb.pc, tools and man pages
+install: lib $(TOOL) ## install library, header, zerodb.pc, tools, man pages, dashboard and alerts
 	@$(INSTALL_VARIABLES) LIBRARY='$(STRIPPED_LIBRARY)' DESTDIR='$(DESTDIR)' \
 		PREFIX='$(PREFIX)' LIBDIR='$(LIBDIR)' INCLUDEDIR='$(INCLUDEDIR)' \
 		BINDIR='$(BINDIR)' MANDIR='$(MANDIR)' scripts/install.sh
@@ -214,6 +214,11 @@ test-format: $(VENV)/.zerodb $(VENV)/.test $(VENV)/.test-format ## an independen
 test-tools: stage $(VENV)/.zerodb $(VENV)/.test ## the command-line program, as users run it
 	@scripts/deps.sh c
 	ZERODB_STAGE='$(CURDIR)/$(STAGE)' $(PYTHON) -m pytest Tests/tools
+
+# A Prometheus of its own on loopback, and node_exporter, scrape what the program prints.
+test-prometheus: stage $(VENV)/.zerodb $(VENV)/.test ## a real Prometheus, and promtool
+	@scripts/deps.sh prometheus
+	ZERODB_STAGE='$(CURDIR)/$(STAGE)' $(PYTHON) -m pytest Tests/prometheus
 
 # Until format version 1 is released. After that the files stay as they are.
 golden: $(VENV)/.zerodb $(VENV)/.test $(VENV)/.test-format ## write the golden files of the format anew
