@@ -75,13 +75,13 @@ static void expect_rounds(zdb_env *env, uint64_t rounds) {
 
 /* ------------------------------------------------------------------ processes */
 
-struct worker {
+struct share {
     zdb_env *env;
     unsigned number;
 };
 
 static void *work(void *argument) {
-    struct worker *own = (struct worker *)argument;
+    struct share *own = (struct share *)argument;
     for (unsigned i = 0; i < repetitions(ROUNDS); i++) {
         do_round(own->env, own->number * ROUNDS + i);
     }
@@ -89,12 +89,12 @@ static void *work(void *argument) {
 }
 
 static void work_on_threads(zdb_env *env, unsigned process) {
-    struct worker workers[THREADS];
+    struct share shares[THREADS];
     pthread_t threads[THREADS];
     for (unsigned i = 0; i < THREADS; i++) {
-        workers[i].env = env;
-        workers[i].number = process * THREADS + i;
-        threads[i] = start_thread(work, &workers[i]);
+        shares[i].env = env;
+        shares[i].number = process * THREADS + i;
+        threads[i] = start_thread(work, &shares[i]);
     }
     for (unsigned i = 0; i < THREADS; i++) join_thread(threads[i]);
 }

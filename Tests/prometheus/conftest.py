@@ -72,5 +72,5 @@ def run(name: str, *arguments: str | Path, text: str | None = None) -> str:
 
 
 def metrics_of(path: Path) -> str:
-    """The metrics of an environment, from outside."""
+    """The metrics of an environment, from a program of their own."""
     return run(str(STAGE / "bin" / "zerodb-stat"), path, "--metrics")

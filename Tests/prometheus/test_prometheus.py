@@ -9,9 +9,8 @@ import urllib.parse
 from pathlib import Path
 from typing import Any
 
-from conftest import SHARED, WAIT_SECONDS, fetch, free_port, metrics_of, run, serving
-
 import zerodb
+from conftest import SHARED, WAIT_SECONDS, fetch, free_port, metrics_of, run, serving
 
 RULES = SHARED / "prometheus" / "zerodb-alerts.yml"
 DASHBOARD = SHARED / "grafana" / "zerodb.json"

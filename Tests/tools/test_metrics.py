@@ -1,4 +1,4 @@
-"""`zerodb-stat --metrics`, from outside."""
+"""`zerodb-stat --metrics`, beside programs and without."""
 
 from __future__ import annotations
 
@@ -9,9 +9,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from conftest import Run, contents, damage_meta, everything, fill, leave_commits
-
 import zerodb
+from conftest import Run, contents, damage_meta, everything, fill, leave_commits
 
 
 def samples(text: str) -> dict[str, float]:
@@ -54,9 +53,9 @@ def test_it_watches_programs_that_run_and_keeps_what_killed_ones_did(
         "print('ready', flush=True)\n"
         "sys.stdin.read()\n"
     )
-    for round in range(1, 4):
+    for turn in range(1, 4):
         child = subprocess.Popen(
-            [sys.executable, "-c", program, tmp_path / "env", f"value {round}"],
+            [sys.executable, "-c", program, tmp_path / "env", f"value {turn}"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
         )
@@ -67,17 +66,17 @@ def test_it_watches_programs_that_run_and_keeps_what_killed_ones_did(
         assert busy.returncode == 0
         assert sample(busy.stdout, "env", "zerodb_readers") == 1
         put = 'operation="put"'
-        assert sample(busy.stdout, "env", "zerodb_operations_total", put) == 5 * round
+        assert sample(busy.stdout, "env", "zerodb_operations_total", put) == 5 * turn
         full = 'durability="full"'
         name = "zerodb_write_transactions_committed_total"
-        assert sample(busy.stdout, "env", name, full) == 5 * round
+        assert sample(busy.stdout, "env", name, full) == 5 * turn
         os.kill(child.pid, signal.SIGKILL)
         child.wait()
         child.stdin.close()
         child.stdout.close()
         left = run("zerodb-stat", "env", "--metrics")
         assert left.returncode == 0
-        assert sample(left.stdout, "env", "zerodb_operations_total", put) == 5 * round
+        assert sample(left.stdout, "env", "zerodb_operations_total", put) == 5 * turn
 
 
 def test_what_needs_recovery_shows_its_counts(run: Run, tmp_path: Path) -> None:

@@ -30,7 +30,8 @@ extension Environment {
         else {
             throw DatabaseError(
                 .invalidFile,
-                "\(file.name) is not of this version of the library, and has no metrics that it knows")
+                "\(file.name) is not of this version of the library, and has no metrics that it knows"
+            )
         }
         let shared = SharedState(base: base, readersMax: 0, file: nil)
         defer { shared.deallocate() }
@@ -52,21 +53,22 @@ extension Environment {
         let readers = store.shared.readerList().filter { $0.snapshot != nil }
         let oldest = readers.map(\.openNanoseconds).max() ?? 0
         func gauge(_ name: String, _ help: String, _ value: Double) -> Metric {
-            Metric(MetricName("zerodb_" + name, help), .gauge, value)
+            Metric(MetricName(name, help), .gauge, value)
         }
         return [
-            gauge("readers", "Reader slots in use.", Double(info.readers)),
-            gauge("readers_limit", "Reader slots there can be.", Double(info.maxReaders)),
+            gauge("zerodb_readers", "Reader slots in use.", Double(info.readers)),
+            gauge("zerodb_readers_limit", "Reader slots there can be.", Double(info.maxReaders)),
             gauge(
-                "oldest_reader_age_seconds",
+                "zerodb_oldest_reader_age_seconds",
                 "For how long the oldest read transaction has had its snapshot.",
                 Double(oldest) / 1e9),
             gauge(
-                "oldest_reader_transactions",
+                "zerodb_oldest_reader_transactions",
                 "Transactions committed since the oldest snapshot that is being read.",
                 Double(info.lastTransaction - min(info.lastTransaction, info.oldestReader))),
             gauge(
-                "oldest_reader_pages", "Free pages that the oldest snapshot being read needs.",
+                "zerodb_oldest_reader_pages",
+                "Free pages that the oldest snapshot being read needs.",
                 Double(try pagesPinned(by: info.oldestReader, before: info.lastTransaction))),
         ] + spaceGauges(info, gauge)
     }
@@ -75,25 +77,28 @@ extension Environment {
         _ info: EnvironmentInfo, _ gauge: (String, String, Double) -> Metric
     ) -> [Metric] {
         [
-            gauge("page_size_bytes", "Bytes in a page.", Double(info.pageSize)),
-            gauge("pages", "Pages in use or free.", Double(info.pageCount)),
-            gauge("free_pages", "Free pages.", Double(info.freePages)),
+            gauge("zerodb_page_size_bytes", "Bytes in a page.", Double(info.pageSize)),
+            gauge("zerodb_pages", "Pages in use or free.", Double(info.pageCount)),
+            gauge("zerodb_free_pages", "Free pages.", Double(info.freePages)),
             gauge(
-                "pinned_pages", "Free pages that wait for a checkpoint.", Double(info.pinnedPages)),
-            gauge("data_bytes", "Bytes of the data file.", Double(info.fileSize)),
+                "zerodb_pinned_pages", "Free pages that wait for a checkpoint.",
+                Double(info.pinnedPages)),
+            gauge("zerodb_data_bytes", "Bytes of the data file.", Double(info.fileSize)),
             gauge(
-                "data_limit_bytes", "Bytes that the data file may have (max_size).",
+                "zerodb_data_limit_bytes", "Bytes that the data file may have (max_size).",
                 Double(info.maxSize)),
             gauge(
-                "log_bytes", "Bytes of log that a recovery would have to replay.",
+                "zerodb_log_bytes", "Bytes of log that a recovery would have to replay.",
                 Double(info.logBytes)),
-            gauge("databases", "Named databases.", Double(info.databases)),
-            gauge("last_transaction", "The newest transaction.", Double(info.lastTransaction)),
+            gauge("zerodb_databases", "Named databases.", Double(info.databases)),
             gauge(
-                "checkpoint_transaction", "The transaction that the last checkpoint holds.",
+                "zerodb_last_transaction", "The newest transaction.", Double(info.lastTransaction)),
+            gauge(
+                "zerodb_checkpoint_transaction", "The transaction that the last checkpoint holds.",
                 Double(info.checkpointTransaction)),
             gauge(
-                "failed_flush", "1 if a flush has failed and nothing can be written, otherwise 0.",
+                "zerodb_failed_flush",
+                "1 if a flush has failed and nothing can be written, otherwise 0.",
                 store.shared.poison == 0 ? 0 : 1),
         ]
     }
@@ -125,12 +130,13 @@ extension Metric {
         let counters =
             Counter.allCases.map { Metric($0.name, .counter, Double(shared.counted($0))) }
             + ReadCounter.allCases.map { Metric($0.name, .counter, Double(shared.counted($0))) }
-        return counters + errors(shared) + limits(shared) + Timing.allCases.map { timing in
-            let (sum, buckets) = shared.timed(timing)
-            return Metric(
-                timing.name, .histogram, Double(sum) / timing.scale,
-                buckets: cumulative(buckets, timing.scale))
-        }
+        return counters + errors(shared) + limits(shared)
+            + Timing.allCases.map { timing in
+                let (sum, buckets) = shared.timed(timing)
+                return Metric(
+                    timing.name, .histogram, Double(sum) / timing.scale,
+                    buckets: cumulative(buckets, timing.scale))
+            }
     }
 
     private static func cumulative(_ buckets: [UInt64], _ scale: Double) -> [Bucket] {
@@ -189,7 +195,8 @@ extension Metric {
         var last = ""
         for metric in metrics {
             if metric.name != last {
-                text += "# HELP \(metric.name) \(metric.help)\n# TYPE \(metric.name) \(metric.kind)\n"
+                text += "# HELP \(metric.name) \(metric.help)\n"
+                text += "# TYPE \(metric.name) \(metric.kind)\n"
                 last = metric.name
             }
             text += metric.prometheusLines(place)

@@ -1,5 +1,5 @@
 /// All limits of an environment, those of its options and those that nothing changes. `docs/LIMITS.md`
-/// says for each what happens beyond it. Those that the format sets are in `Format`.
+/// says for each what happens beyond it. Those of the format are in `Format`.
 public struct Limits: Sendable, Equatable {
     /// Bytes that the data file may reach, as mapped (`max_size`).
     public var maxSize: UInt64

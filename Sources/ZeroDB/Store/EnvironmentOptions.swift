@@ -96,7 +96,8 @@ public struct EnvironmentOptions: Sendable {
                 .badArgument,
                 "max_size is \(maxSize) bytes; it must be at least \(Limits.maxSizeMin)")
         }
-        guard maxTransactionMemory == 0 || maxTransactionMemory >= Limits.transactionMemoryMin else {
+        guard maxTransactionMemory == 0 || maxTransactionMemory >= Limits.transactionMemoryMin
+        else {
             throw DatabaseError(
                 .badArgument,
                 "max_txn_memory is \(maxTransactionMemory) bytes; it must be at least 1 MiB, or 0 for "

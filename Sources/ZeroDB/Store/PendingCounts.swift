@@ -48,12 +48,14 @@ struct PendingCounts {
         words[Self.hasAny].store(0, ordering: .relaxed)
         for index in 0..<Self.hasAny where words[index].load(ordering: .relaxed) > 0 {
             let count = words[index].exchange(0, ordering: .relaxed)
-            switch index {
-            case Self.checked: shared.count(.pagesChecked, count)
-            case Self.failures: shared.count(.checksumFailures, count)
-            case Self.limits...:
-                if let limit = Limit(rawValue: index - Self.limits) { shared.count(limit, count) }
-            default: shared.countError(code: -Int32(index), count)
+            if index == Self.checked {
+                shared.count(.pagesChecked, count)
+            } else if index == Self.failures {
+                shared.count(.checksumFailures, count)
+            } else if index < Self.checked {
+                shared.countError(code: -Int32(index), count)
+            } else if let limit = Limit(rawValue: index - Self.limits) {
+                shared.count(limit, count)
             }
         }
     }

@@ -5,9 +5,9 @@ import Synchronization
 /// Counts and times of all processes together, in `lock.zdb`.
 ///
 /// Whoever counts has the words to itself, so counting is a load and a store: the writer those of
-/// writing, by its lock, and a reader those of its slot. So counts cannot be lost, and those of a process that
-/// dies stay. What is rare is added by atomic operations. Only numbers lie here: nothing is decided by them,
-/// and whatever is in a damaged file is shown as it is.
+/// writing, by its lock, and a reader those of its slot. So counts cannot be lost, and those of a process
+/// that dies stay. What is rare is added by atomic operations. Only numbers lie here: nothing is decided
+/// by them, and whatever is in a damaged file is shown as it is.
 extension SharedState {
     /// Where things lie, in bytes from `Layout.metrics`.
     enum MetricsLayout {

@@ -1,5 +1,5 @@
-/// A transaction that took longer than `slowTransactionMilliseconds`: whose it was, what it did, and where the
-/// time went.
+/// A transaction that took longer than `slowTransactionMilliseconds`: whose it was, what it did, and where
+/// the time went.
 public struct SlowTransaction: Sendable, Equatable {
     /// How it ended.
     public enum Outcome: String, Sendable {

@@ -53,8 +53,8 @@ struct StatCommand: ParsableCommand {
 
     @Flag(
         help: """
-            Print the metrics of all programs that use the environment or have used it, in the text format of \
-            Prometheus.
+            Print the metrics of all programs that use the environment or have used it, in the text format \
+            of Prometheus.
             """)
     var metrics = false
 
@@ -66,7 +66,8 @@ struct StatCommand: ParsableCommand {
         guard svg == nil || pages else { throw ValidationError("--svg goes with --pages only.") }
         let tasks = [pages, page != nil, history || txn != nil, metrics].filter { $0 }
         guard tasks.count <= 1 else {
-            throw ValidationError("only one of --pages, --page, --history and --metrics can be given")
+            throw ValidationError(
+                "only one of --pages, --page, --history and --metrics can be given")
         }
         guard tasks.isEmpty || (database == nil && !readers && watch == nil) else {
             throw ValidationError("--database, --readers and --watch go with the summary only")

@@ -101,7 +101,7 @@ struct LimitMetricTests {
         }
     }
 
-    @Test("Memory of a transaction: beyond it a transaction goes on, and what is spilled is counted")
+    @Test("Memory of a transaction, beyond which it goes on, and what is spilled is counted")
     func transactionMemory() throws {
         let environment = try Environment.inMemory { $0.maxTransactionMemory = 1 << 20 }
         try expectNoHit(in: environment) {
@@ -127,7 +127,9 @@ struct LimitMetricTests {
         let second = try environment.beginRead()
         let third = try environment.beginRead()
         // The gauges look at no snapshot while there is nothing newer.
-        try expectHit(.readers, .readersFull, in: environment) { _ = try environment.beginRead().id }
+        try expectHit(.readers, .readersFull, in: environment) {
+            _ = try environment.beginRead().id
+        }
         _ = (first.id, second.id, third.id)
     }
 
@@ -235,13 +237,13 @@ struct LimitMetricTests {
         let writer = try environment.beginWrite()
         onThreads(1) { _ in
             let error = try self.error { _ = try environment.beginWrite().id }
-            try check(error?.code == .busy && error?.limit == .writerWait, "\(String(describing: error))")
+            try check(error?.code == .busy && error?.limit == .writerWait, "waiting")
             // One that does not want to wait has met no limit.
             let impatient = try self.error {
                 Transactions.end(
                     try Transactions.beginWrite(environment.store.state, wait: .never))
             }
-            try check(impatient?.code == .busy && impatient?.limit == nil, "\(String(describing: impatient))")
+            try check(impatient?.code == .busy && impatient?.limit == nil, "not waiting")
         }
         #expect(try MetricReading(environment).hits(.writerWait) == 1)
         writer.abort()

@@ -109,7 +109,8 @@ struct MetricsTests {
         for round in 0..<3 {
             try environment.write { transaction throws in
                 for number in 0..<2000 {
-                    try transaction.put("key \(number)", [UInt8](repeating: UInt8(round), count: 99))
+                    let value = [UInt8](repeating: UInt8(round), count: 99)
+                    try transaction.put("key \(number)", value)
                 }
             }
         }

@@ -199,7 +199,7 @@ class Environment:
         ``lock.zdb`` was made. What a transaction does is counted when it ends. Metrics of one
         name follow one another.
 
-        ``zerodb-stat --metrics`` prints the same from outside;
+        ``zerodb-stat --metrics`` prints the same without a part in the program;
         :class:`zerodb.prometheus.Collector` hands it to ``prometheus_client``.
         """
         found: list[Metric] = []

@@ -157,8 +157,8 @@ class DatabaseStat:
 
 MetricKind = Literal["counter", "gauge", "histogram"]
 """What a metric is: a ``"counter"`` only grows, and begins at 0 again when ``lock.zdb`` is made
-anew; a ``"gauge"`` goes up and down; a ``"histogram"`` says how often something took how long, or
-had which size."""
+anew; a ``"gauge"`` goes up and down; a ``"histogram"`` says how often something took how long,
+or had which size."""
 
 
 @dataclass(frozen=True)
