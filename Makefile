@@ -180,12 +180,13 @@ docs: $(LIBRARY) ## build the Swift documentation into build/docs
 # ------------------------------------------------------------------- testing
 
 test: deps-test test-swift test-assertions test-c test-differential test-python test-format test-tools \
-	check-exports ## run every test
+	test-prometheus check-exports ## run every test
 	@echo
-	@echo 'All tests passed: Swift, C, LMDB compared, Python, file format, tools, exported symbols.'
+	@echo 'All tests passed: Swift, C, LMDB compared, Python, file format, tools, Prometheus,' \
+		'exported symbols.'
 
 deps-test:
-	@scripts/deps.sh build c differential python demo
+	@scripts/deps.sh build c differential python demo prometheus
 
 test-swift: ## the tests of the engine and the Swift API
 	@scripts/deps.sh build
@@ -292,7 +293,7 @@ readpath: stage ## system calls, locks and allocations of reads
 # ------------------------------------------------------------ lint and format
 
 SWIFT_FILES := Package.swift $(wildcard Sources Tests examples/swift)
-PYTHON_FILES := bindings/python examples/python Tests/format Tests/tools scripts/lint-man.py \
+PYTHON_FILES := bindings/python examples/python Tests/format Tests/tools Tests/prometheus scripts/lint-man.py \
 	scripts/lint_house.py scripts/lint_layers.py scripts/test_lint.py
 RUFF = $(PYTHON) -m ruff
 
@@ -326,8 +327,9 @@ lint-python: $(VENV)/.test $(VENV)/.test-format $(VENV)/.lint
 	$(RUFF) check $(PYTHON_FILES)
 	$(RUFF) format --check $(PYTHON_FILES)
 	MYPYPATH=bindings/python/src $(PYTHON) -m mypy --strict \
-		--exclude '^bindings/python/build/' $(filter-out Tests/tools,$(PYTHON_FILES))
+		--exclude '^bindings/python/build/' $(filter-out Tests/tools Tests/prometheus,$(PYTHON_FILES))
 	MYPYPATH=bindings/python/src $(PYTHON) -m mypy --strict Tests/tools
+	MYPYPATH=bindings/python/src $(PYTHON) -m mypy --strict Tests/prometheus
 
 # shellcheck is welcome, not required.
 lint-shell:
