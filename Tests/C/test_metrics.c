@@ -1,8 +1,10 @@
 /* Metrics: what programs have done, counted over threads, processes, and processes that are killed. */
+#include <fcntl.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "killed.h"
 #include "partner.h"
@@ -234,6 +236,46 @@ static void the_limit_on_transactions_is_counted(void) {
     close_env(env);
 }
 
+/* The byte of lock.zdb that the first of the processes with the environment open has locked. */
+enum { FIRST_PROCESS = 4096 };
+
+static void open_one_too_many(void *argument) {
+    zdb_env *env = NULL;
+    CHECK_CODE(zdb_env_open("env", NULL, &env), *(const int *)argument);
+    if (env != NULL) close_env(env);
+}
+
+/* Locks of this process stand for those of others. */
+static void lock_processes(int descriptor, short type, unsigned first, unsigned count) {
+    struct flock lock;
+    memset(&lock, 0, sizeof(lock));
+    lock.l_type = type;
+    lock.l_whence = SEEK_SET;
+    lock.l_start = FIRST_PROCESS + (off_t)first;
+    lock.l_len = (off_t)count;
+    REQUIRE(fcntl(descriptor, F_SETLK, &lock) == 0);
+}
+
+static void the_limit_on_processes_is_counted(void) {
+    zdb_env *env = open_env("env");
+    zdb_limits limits;
+    limits.struct_size = sizeof(limits);
+    REQUIRE_OK(zdb_env_limits(env, &limits));
+    int descriptor = open("env/lock.zdb", O_RDWR);
+    REQUIRE(descriptor >= 0);
+    const int refused = ZDB_READERS_FULL, fine = ZDB_OK;
+    /* This process has the first entry. */
+    lock_processes(descriptor, F_WRLCK, 1, (unsigned)limits.processes - 2);
+    run_in_process(open_one_too_many, (void *)(uintptr_t)&fine);
+    CHECK_NUMBER(hits_of(env, "processes"), 0);
+    lock_processes(descriptor, F_WRLCK, (unsigned)limits.processes - 1, 1);
+    run_in_process(open_one_too_many, (void *)(uintptr_t)&refused);
+    CHECK_NUMBER(hits_of(env, "processes"), 1);
+    lock_processes(descriptor, F_UNLCK, 1, (unsigned)limits.processes - 1);
+    REQUIRE(close(descriptor) == 0);
+    close_env(env);
+}
+
 /* ------------------------------------------------------------------ interface */
 
 struct listing {
@@ -377,6 +419,7 @@ static const struct test tests[] = {
     TEST(a_process_killed_at_any_moment_leaves_counts_that_fit),
     TEST(errors_are_counted_by_kind),
     TEST(the_limit_on_transactions_is_counted),
+    TEST(the_limit_on_processes_is_counted),
     TEST(metrics_of_a_name_follow_one_another),
     TEST(limits_are_those_of_the_options),
     TEST(debug_events_tell_of_checkpoints_and_refusals),

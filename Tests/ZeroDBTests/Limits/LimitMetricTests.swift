@@ -186,6 +186,32 @@ struct LimitMetricTests {
         try transaction.commit()
     }
 
+    @Test("Names that a process remembers")
+    func databases() throws {
+        let environment = try Environment.inMemory()
+        let store = environment.store
+        func remember(_ number: Int) throws(DatabaseError) -> Int {
+            try withUnsafeBytes(of: number) { name throws(DatabaseError) in
+                try counting(store.state) { _ throws(DatabaseError) in
+                    try store.databaseHandle(name)
+                }
+            }
+        }
+        try expectNoHit(in: environment) {
+            for number in 1...Limits.databaseHandlesMax {
+                guard try remember(number) == number else {
+                    Issue.record("name \(number) has another handle")
+                    return
+                }
+            }
+        }
+        try expectHit(.databases, .system, in: environment) {
+            _ = try remember(Limits.databaseHandlesMax + 1)
+        }
+        let known = try remember(7)
+        #expect(known == 7)
+    }
+
     @Test("Values")
     func values() throws {
         let environment = try Environment.inMemory { $0.maxSize = 16 << 30 }
