@@ -83,19 +83,22 @@ struct Commit {
     ///   - logBefore: where the log ended.
     private func count(_ sealed: [Sealed], _ pagesBefore: UInt64, _ logBefore: UInt64) {
         let shared = store.shared
-        let meta = transaction.pointee.meta
-        let written = sealed.reduce(0) { $0 &+ $1.pages }
+        let (logEnd, pageCount) = (
+            transaction.pointee.meta.logEnd, transaction.pointee.meta.pageCount
+        )
+        var written: UInt64 = 0
+        for run in sealed { written &+= run.pages }
+        var freed: UInt64 = 0
+        for run in write.pointee.workspace.pointee.freed { freed &+= run.pages.count }
         shared.countAlone(.pagesWritten, written)
         shared.countAlone(.dataBytes, written &* UInt64(pageSize))
-        let grown = meta.pageCount > pagesBefore ? meta.pageCount - pagesBefore : 0
+        let grown = pageCount > pagesBefore ? pageCount - pagesBefore : 0
         shared.countAlone(.pagesFromFile, grown)
         shared.countAlone(.pagesFromFree, written > grown ? written - grown : 0)
-        shared.countAlone(
-            .pagesFreed,
-            write.pointee.workspace.pointee.freed.reduce(0) { $0 &+ $1.pages.count })
-        if meta.logEnd > logBefore {
+        shared.countAlone(.pagesFreed, freed)
+        if logEnd > logBefore {
             shared.countAlone(.logRecords)
-            shared.countAlone(.logBytes, meta.logEnd - logBefore)
+            shared.countAlone(.logBytes, logEnd - logBefore)
         }
     }
 

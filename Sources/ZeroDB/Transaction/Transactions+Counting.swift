@@ -35,13 +35,14 @@ extension Transactions {
     /// - Returns: what it did, if slow transactions are to be told of.
     static func noteWrite(
         _ state: UnsafeMutablePointer<TransactionState>, _ outcome: Counter
-    ) -> SlowTransaction? {
+    ) -> Watched? {
         guard let write = state.pointee.write else { return nil }
         let shared = state.pointee.storeState.pointee.shared
         let isOwn = write.pointee.shrinking != nil
         let isCounted = !write.pointee.isReplay && !isOwn
         let nanoseconds = zp_nanoseconds_spent(state.pointee.began)
-        let done = isCounted ? summary(state, write, outcome, nanoseconds) : nil
+        let isWatched = state.pointee.storeState.pointee.slowNanoseconds != UInt64.max
+        let done = isCounted && isWatched ? watched(state, write, outcome, nanoseconds) : nil
         if isCounted {
             shared.countAlone(outcome)
             shared.countAlone(.puts, write.pointee.puts)
@@ -57,31 +58,38 @@ extension Transactions {
         write.pointee.puts = 0
         write.pointee.deletes = 0
         write.pointee.rangesDeleted = 0
-        countPages(write.pointee.workspace, shared)
-        let pending = state.pointee.storeState.pointee.pending
-        if !pending.isEmpty { pending.move(to: shared) }
-        return done
-    }
-
-    private static func countPages(
-        _ workspace: UnsafeMutablePointer<TreeWorkspace>, _ shared: SharedState
-    ) {
+        let workspace = write.pointee.workspace
         shared.countAlone(.pagesSplit, workspace.pointee.splits)
         shared.countAlone(.pagesMerged, workspace.pointee.merges)
         workspace.pointee.splits = 0
         workspace.pointee.merges = 0
         let spilled = workspace.pointee.frames.pointee.spilledBytes
-        guard spilled > 0 else { return }
-        shared.countAlone(.spilledBytes, spilled)
+        if spilled > 0 { countSpilled(spilled, shared) }
+        let pending = state.pointee.storeState.pointee.pending
+        if !pending.isEmpty { pending.move(to: shared) }
+        return done
+    }
+
+    @inline(never)
+    private static func countSpilled(_ bytes: UInt64, _ shared: SharedState) {
+        shared.countAlone(.spilledBytes, bytes)
         shared.count(Limit.transactionMemory)
     }
 
-    private static func summary(
+    /// What a transaction did, for a report if it turns out to be slow. A class, so that there is little to
+    /// pass on where no report is wanted.
+    final class Watched {
+        var done: SlowTransaction
+
+        init(_ done: SlowTransaction) { self.done = done }
+    }
+
+    @inline(never)
+    private static func watched(
         _ state: UnsafeMutablePointer<TransactionState>, _ write: UnsafeMutablePointer<WriteState>,
         _ outcome: Counter, _ nanoseconds: UInt64
-    ) -> SlowTransaction? {
+    ) -> Watched {
         let store = state.pointee.store
-        guard store.state.pointee.slowNanoseconds != UInt64.max else { return nil }
         var done = SlowTransaction(
             outcome: outcome == .writesAborted ? .aborted : .committed,
             transaction: state.pointee.id, processID: store.process.processID,
@@ -93,7 +101,7 @@ extension Transactions {
         done.puts = write.pointee.puts
         done.deletes = write.pointee.deletes &+ write.pointee.rangesDeleted
         done.pages = write.pointee.workspace.pointee.frames.pointee.dirtyPages
-        return done
+        return Watched(done)
     }
 
     /// Tells of a transaction that has been committed, if it was slow.
@@ -101,10 +109,11 @@ extension Transactions {
     /// - Parameters:
     ///   - append: nanoseconds of the commit before it gave the writer's lock back.
     ///   - flush: nanoseconds after that.
+    @inline(never)
     static func report(
-        _ done: SlowTransaction?, _ append: UInt64, flush: UInt64, _ store: Store
+        _ watched: Watched, _ append: UInt64, flush: UInt64, _ store: Store
     ) {
-        guard var done else { return }
+        var done = watched.done
         done.workNanoseconds -= min(append, done.workNanoseconds)
         done.appendNanoseconds = append
         done.flushNanoseconds = flush

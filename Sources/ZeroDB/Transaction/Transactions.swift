@@ -276,7 +276,7 @@ package enum Transactions {
             if state.pointee.parent != nil {
                 takeBack(state)
             } else if let done = releaseWriter(state, .writesAborted) {
-                state.pointee.store.report(done)
+                state.pointee.store.report(done.done)
             }
         } else if state.pointee.readerSlot >= 0 {
             let shared = state.pointee.storeState.pointee.shared
@@ -302,7 +302,7 @@ package enum Transactions {
     /// - Returns: what it did, if slow transactions are to be told of.
     private static func releaseWriter(
         _ state: UnsafeMutablePointer<TransactionState>, _ outcome: Counter
-    ) -> SlowTransaction? {
+    ) -> Watched? {
         let store = state.pointee.store
         let done = noteWrite(state, outcome)
         state.pointee.write?.pointee.workspace.pointee.frames.pointee.reset()
@@ -348,14 +348,15 @@ package enum Transactions {
         if isMaintenance, case .show = wait { wait = .flushSoon }
         let meta = state.pointee.meta
         state.pointee.status = .ended
-        let isTimed = isChanged && !isMaintenance
         let append = zp_nanoseconds_spent(began)
-        if isTimed { store.shared.note(.commitAppend, nanoseconds: append) }
         let done = releaseWriter(state, isChanged ? .commits(durability) : .commitsEmpty)
         let released = zp_ticks()
-        defer { report(done, append, flush: zp_nanoseconds_spent(released), store) }
+        defer {
+            if let done { report(done, append, flush: zp_nanoseconds_spent(released), store) }
+        }
         try store.finish(wait, meta)
-        guard isTimed else { return }
+        guard isChanged, !isMaintenance else { return }
+        store.shared.note(.commitAppend, nanoseconds: append)
         store.shared.note(.commitFlush, nanoseconds: zp_nanoseconds_spent(released))
     }
 
