@@ -38,7 +38,7 @@ TOOL := build/bin/zerodb
 TOOL_NAMES := zerodb-check zerodb-stat
 
 .PHONY: all help lib stage install uninstall demo test test-swift test-assertions test-c test-differential \
-	test-python test-format test-tools golden format-dump differential docs \
+	test-python test-format test-tools test-prometheus golden format-dump differential docs \
 	crash-test damage-test stress check-exports test-tsan test-asan fuzz test-valgrind bench readpath lint lint-house lint-headers \
 	lint-man lint-python lint-shell lint-swift format clean deps-test deps-demo
 
@@ -100,13 +100,13 @@ stage: $(STAGE)/.done ## install into build/stage, for the tests and the demo
 
 # The staged library keeps its symbols, and its zerodb.pc names directories relative to its own, so
 # that the tree can be moved and its path may contain spaces.
-$(STAGE)/.done: $(LIBRARY) $(TOOL) pkgconfig/zerodb.pc.in scripts/install.sh $(wildcard man/*)
+$(STAGE)/.done: $(LIBRARY) $(TOOL) pkgconfig/zerodb.pc.in scripts/install.sh $(wildcard man/* share/*/*)
 	@rm -rf $(STAGE)
 	@$(INSTALL_VARIABLES) LIBRARY='$(LIBRARY)' DESTDIR='$(CURDIR)' PREFIX='/$(STAGE)' \
 		PC_PREFIX='$${pcfiledir}/../..' scripts/install.sh >/dev/null
 	@touch $@
 
-install: lib $(TOOL) ## install library, header, zerodb.pc, tools and man pages
+install: lib $(TOOL) ## install library, header, zerodb.pc, tools, man pages, dashboard and alerts
 	@$(INSTALL_VARIABLES) LIBRARY='$(STRIPPED_LIBRARY)' DESTDIR='$(DESTDIR)' \
 		PREFIX='$(PREFIX)' LIBDIR='$(LIBDIR)' INCLUDEDIR='$(INCLUDEDIR)' \
 		BINDIR='$(BINDIR)' MANDIR='$(MANDIR)' scripts/install.sh
@@ -180,12 +180,13 @@ docs: $(LIBRARY) ## build the Swift documentation into build/docs
 # ------------------------------------------------------------------- testing
 
 test: deps-test test-swift test-assertions test-c test-differential test-python test-format test-tools \
-	check-exports ## run every test
+	test-prometheus check-exports ## run every test
 	@echo
-	@echo 'All tests passed: Swift, C, LMDB compared, Python, file format, tools, exported symbols.'
+	@echo 'All tests passed: Swift, C, LMDB compared, Python, file format, tools, Prometheus,' \
+		'exported symbols.'
 
 deps-test:
-	@scripts/deps.sh build c differential python demo
+	@scripts/deps.sh build c differential python demo prometheus
 
 test-swift: ## the tests of the engine and the Swift API
 	@scripts/deps.sh build
@@ -214,6 +215,11 @@ test-format: $(VENV)/.zerodb $(VENV)/.test $(VENV)/.test-format ## an independen
 test-tools: stage $(VENV)/.zerodb $(VENV)/.test ## the command-line program, as users run it
 	@scripts/deps.sh c
 	ZERODB_STAGE='$(CURDIR)/$(STAGE)' $(PYTHON) -m pytest Tests/tools
+
+# A Prometheus of its own on loopback, and node_exporter, scrape what the program prints.
+test-prometheus: stage $(VENV)/.zerodb $(VENV)/.test ## a real Prometheus, and promtool
+	@scripts/deps.sh prometheus
+	ZERODB_STAGE='$(CURDIR)/$(STAGE)' $(PYTHON) -m pytest Tests/prometheus
 
 # Until format version 1 is released. After that the files stay as they are.
 golden: $(VENV)/.zerodb $(VENV)/.test $(VENV)/.test-format ## write the golden files of the format anew
@@ -287,7 +293,7 @@ readpath: stage ## system calls, locks and allocations of reads
 # ------------------------------------------------------------ lint and format
 
 SWIFT_FILES := Package.swift $(wildcard Sources Tests examples/swift)
-PYTHON_FILES := bindings/python examples/python Tests/format Tests/tools scripts/lint-man.py \
+PYTHON_FILES := bindings/python examples/python Tests/format Tests/tools Tests/prometheus scripts/lint-man.py \
 	scripts/lint_house.py scripts/lint_layers.py scripts/test_lint.py
 RUFF = $(PYTHON) -m ruff
 
@@ -321,8 +327,9 @@ lint-python: $(VENV)/.test $(VENV)/.test-format $(VENV)/.lint
 	$(RUFF) check $(PYTHON_FILES)
 	$(RUFF) format --check $(PYTHON_FILES)
 	MYPYPATH=bindings/python/src $(PYTHON) -m mypy --strict \
-		--exclude '^bindings/python/build/' $(filter-out Tests/tools,$(PYTHON_FILES))
+		--exclude '^bindings/python/build/' $(filter-out Tests/tools Tests/prometheus,$(PYTHON_FILES))
 	MYPYPATH=bindings/python/src $(PYTHON) -m mypy --strict Tests/tools
+	MYPYPATH=bindings/python/src $(PYTHON) -m mypy --strict Tests/prometheus
 
 # shellcheck is welcome, not required.
 lint-shell:

@@ -178,21 +178,26 @@ typedef struct zdb_val {
 #define ZDB_THREADS_DEFAULT 0u /**< two threads of the library's, started when needed */
 #define ZDB_THREADS_NONE 1u    /**< commits do, for programs that forbid library threads */
 
-/** zdb_log_fn, level: a recovery that replayed the log to its end; the state that recovery mode
- *  shows. */
+/** zdb_log_fn, level: what happens all the time where there is much to do: checkpoints, a data file
+ *  that grows or is cut off, a transaction that goes on in a file (max_txn_memory) or becomes a
+ *  checkpoint, a call that is refused because of a limit. */
+#define ZDB_LOG_DEBUG 0u
+/** zdb_log_fn, level: a recovery that replayed the log to its end; readers of dead processes that were
+ *  given up; a compaction in the background that has ended; the state that recovery mode shows. */
 #define ZDB_LOG_INFORMATION 1u
 /** zdb_log_fn, level: recovery cut off a record with a wrong checksum, torn in a crash or
  *  damaged since; a damaged copy in a meta page was written anew from the other one; or the
  *  library failed to recycle the log or to make its next segment in advance, and will try
- *  again. In recovery mode: keys that are passed over. */
+ *  again; a slow transaction (slow_txn_ms). In recovery mode: keys that are passed over. */
 #define ZDB_LOG_WARNING 2u
 /** zdb_log_fn, level: a flush failed; the environment refuses to write, see ZDB_PANIC. In recovery
  *  mode: transactions that are not shown. */
 #define ZDB_LOG_ERROR 3u
 
-/** Called for what the library does by itself: recovery, failures of background work. It may be
- *  called from any thread, including the library's own, and must not call the library. `message`
- *  is valid during the call. */
+/** Called for what the library does by itself (recovery, checkpoints, growth, compaction, failures of
+ *  background work) and for slow transactions. It may be called from any thread, including the
+ *  library's own and one that has a lock, and must not call the library. `message` is valid during
+ *  the call. */
 typedef void (*zdb_log_fn)(void *context, uint32_t level, const char *message);
 
 /** How to open an environment. Fill with zdb_env_options_init(), then change what you need. */
@@ -234,6 +239,12 @@ typedef struct zdb_env_options {
     uint64_t recovery_root;  /**< with recovery: the transaction whose state is shown, one that a
                                   meta record has or that the log leads to (zerodb-check
                                   --list-roots lists them). Default 0: the newest */
+    uint32_t log_level;      /**< the least level that log is called for; default
+                                  ZDB_LOG_INFORMATION */
+    uint32_t slow_txn_ms;    /**< milliseconds after which log is told of a transaction when it ends,
+                                  with ZDB_LOG_WARNING: whose it is, what it did, and for how long it
+                                  waited for the writer's lock, worked, wrote, and waited for the
+                                  disk. Default 0: never */
 } zdb_env_options;
 
 /* Recovery mode. With zdb_env_options.recovery set, zdb_env_open() opens a damaged environment for
@@ -394,6 +405,34 @@ typedef struct zdb_info {
 /** Fills *info. Set info->struct_size first. O(readers). */
 int zdb_env_info(zdb_env *env, zdb_info *info);
 
+/** All limits of an environment, as this process has them; docs/LIMITS.md says what happens beyond
+ *  each. Where 0 means no limit, that is said. */
+typedef struct zdb_limits {
+    size_t struct_size;      /**< in: sizeof(zdb_limits) */
+    uint64_t max_size;       /**< bytes of data.zdb, as mapped */
+    uint64_t max_txn_pages;  /**< pages of trees that a transaction may dirty; 0: no limit */
+    uint64_t max_txn_memory; /**< bytes that a transaction keeps in memory; 0: no limit */
+    uint64_t max_readers;    /**< slots that the reader table may grow to */
+    uint64_t processes;      /**< processes that may have the environment open */
+    uint64_t environments;   /**< environments that may be open in a process */
+    uint64_t transactions;   /**< transactions that may be open in a process */
+    uint64_t cursors;        /**< cursors that may be open in a process */
+    uint64_t nesting;        /**< transactions nested in one another, the outermost not counted */
+    uint64_t key_size;       /**< bytes of a key, and of a value with ZDB_DUPSORT */
+    uint64_t value_size;     /**< bytes of a value */
+    uint64_t name_size;      /**< bytes of a database's name */
+    uint64_t databases;      /**< names of databases that a process may ever use here */
+    uint64_t log_size;       /**< bytes of log after which a checkpoint is made */
+    uint64_t log_record;     /**< bytes of a record of the log; a larger transaction becomes a
+                                  checkpoint */
+    uint64_t writer_wait_ms; /**< milliseconds of a wait for another program; 0: no limit */
+    uint64_t depth;          /**< levels of a tree, the leaves' included */
+} zdb_limits;
+
+/** Fills *limits. Set limits->struct_size first. How often each was met is the metric
+ *  `zerodb_limits_hit_total`. */
+int zdb_env_limits(zdb_env *env, zdb_limits *limits);
+
 /** Largest key in bytes, 0 if env is no open environment. Half a page less 64: 1984 bytes
  *  with pages of 4 KiB, 32704 with 64 KiB. */
 size_t zdb_env_max_key_size(zdb_env *env);
@@ -418,6 +457,51 @@ int zdb_reader_list(zdb_env *env, zdb_reader_fn on_reader, void *context);
  *  it needs a slot, or the space that a dead reader pins.
  *  @param dead  receives how many there were; may be NULL. */
 int zdb_reader_check(zdb_env *env, uint32_t *dead);
+
+/** zdb_metric.kind. A counter only grows, and begins at 0 again when lock.zdb is made anew. */
+#define ZDB_METRIC_COUNTER 1
+/** A gauge goes up and down. */
+#define ZDB_METRIC_GAUGE 2
+/** A histogram says how often something took how long, or had which size. */
+#define ZDB_METRIC_HISTOGRAM 3
+
+/** A bucket of a histogram. */
+typedef struct zdb_metric_bucket {
+    double bound;   /**< what no number in it exceeds, in seconds unless the metric's name has another
+                         unit; infinite in the last bucket */
+    uint64_t count; /**< numbers up to bound, those of the buckets before included */
+} zdb_metric_bucket;
+
+/** A number that describes how an environment is used, by all processes together. Named by the rules
+ *  of Prometheus: `zerodb_..._total`, `_seconds`, `_bytes`. */
+typedef struct zdb_metric {
+    const char *name;        /**< such as "zerodb_operations_total" */
+    const char *help;        /**< a sentence about it */
+    const char *label;       /**< such as "operation": metrics of one name differ in its value; or NULL */
+    const char *label_value; /**< such as "put"; NULL without a label */
+    uint32_t kind;           /**< ZDB_METRIC_ */
+    uint32_t bucket_count;   /**< 0 but for a histogram */
+    double value;            /**< the number; of a histogram the sum */
+    const zdb_metric_bucket *buckets; /**< from the smallest numbers to the largest; or NULL */
+} zdb_metric;
+
+/** Called by zdb_env_metrics() for each metric; *metric and what it points to are valid during the
+ *  call. */
+typedef void (*zdb_metric_fn)(void *context, const zdb_metric *metric);
+
+/** Lists the metrics of all processes that use the environment or have used it since lock.zdb was
+ *  made; those of processes that died count too. What a transaction does is counted when it ends, a read
+ *  transaction's also when it is reset. Metrics of one name follow one another. O(readers); while a
+ *  reader sees a state that is not the newest also O(pages of the tree of free pages).
+ *  @param on_metric  called for each, on this thread; not NULL. */
+int zdb_env_metrics(zdb_env *env, zdb_metric_fn on_metric, void *context);
+
+/** One metric.
+ *  @param name   as in "zerodb_operations_total{operation="put"}", or without the label: the sum of
+ *                all of the name.
+ *  @param value  receives the number; of a histogram how many numbers it has.
+ *  @return ZDB_OK; ZDB_NOT_FOUND if there is no metric of the name. */
+int zdb_env_metric(zdb_env *env, const char *name, double *value);
 
 /** The meta pages with all their copies, the log, the free pages, the names of the databases and the
  *  root of each. The time does not depend on what the databases contain. */

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Makes sure that the machine has the software that a make target needs.
 #
-#   scripts/deps.sh GROUP...      groups: build c python demo lint bench valgrind
+#   scripts/deps.sh GROUP...      groups: build c python demo lint bench valgrind prometheus
 #
 # The script looks for the files that a dependency provides, so that software that did not come
 # from a Debian package counts too. It installs only missing packages, with apt-get, after saying
@@ -27,6 +27,7 @@ packages_of() {
     demo) echo gcc pkg-config unicode-data wamerican-huge ;;
     lint) echo gcc g++ python3-venv ;;
     bench) echo gcc pkg-config liblmdb-dev librocksdb-dev libsqlite3-dev strace valgrind ;;
+    prometheus) echo prometheus prometheus-node-exporter ;;
     valgrind) echo gcc pkg-config valgrind ;;
     *) fail "'$1' is no group of dependencies; see the head of scripts/deps.sh." ;;
     esac
@@ -54,7 +55,7 @@ sys.exit(not os.path.exists(sysconfig.get_path("include") + "/Python.h"))' 2>/de
     python3-venv) python3 -c 'import ensurepip, venv' 2>/dev/null ;;
     unicode-data) [ -r /usr/share/unicode/UnicodeData.txt ] ;;
     wamerican-huge) [ -r /usr/share/dict/american-english-huge ] ;;
-    strace | valgrind) command -v "$1" >/dev/null ;;
+    strace | valgrind | prometheus | prometheus-node-exporter) command -v "$1" >/dev/null ;;
     esac
 }
 

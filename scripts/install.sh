@@ -16,6 +16,8 @@ cd "$(dirname "$0")/.."
 readonly library_file=libzerodb.so.$VERSION
 shopt -s nullglob
 manual_pages=(man/*.[1-8])
+# For Prometheus and Grafana, below PREFIX.
+shared_files=(share/*/*)
 
 # Where shells look for completions of commands.
 declare -A completions=(
@@ -40,6 +42,10 @@ manual_destination() {
     echo "$MANDIR/man${1##*.}/${1##*/}"
 }
 
+shared_destination() {
+    echo "$PREFIX/share/zerodb/${1#share/}"
+}
+
 # Directories below the prefix are written as such, so that pkg-config --define-prefix works.
 # shellcheck disable=SC2016 # ${prefix} is for pkg-config to expand
 pkgconfig_file() {
@@ -52,7 +58,7 @@ pkgconfig_file() {
 }
 
 install_files() {
-    local generated page name shell
+    local generated page name shell file
     generated=$(mktemp)
     # shellcheck disable=SC2064 # the present name, not the one at the exit
     trap "rm -f '$generated'" EXIT
@@ -69,6 +75,7 @@ install_files() {
         for shell in "${!completions[@]}"; do put 644 "$TOOL.$shell" "${completions[$shell]}"; done
     fi
     for page in "${manual_pages[@]}"; do put 644 "$page" "$(manual_destination "$page")"; done
+    for file in "${shared_files[@]}"; do put 644 "$file" "$(shared_destination "$file")"; done
 }
 
 uninstall_files() {
@@ -78,6 +85,7 @@ uninstall_files() {
     for name in zerodb $TOOL_NAMES; do files+=("$BINDIR/$name"); done
     files+=("${completions[@]}")
     for page in "${manual_pages[@]}"; do files+=("$(manual_destination "$page")"); done
+    for file in "${shared_files[@]}"; do files+=("$(shared_destination "$file")"); done
     for file in "${files[@]}"; do
         if [ -e "$DESTDIR$file" ] || [ -L "$DESTDIR$file" ]; then
             rm -f "$DESTDIR$file"

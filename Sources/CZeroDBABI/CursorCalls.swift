@@ -16,7 +16,9 @@ public func zdb_cursor_open(
         _ = try Operations(state).statistics(Int(db))
         let hint = zp_thread_slot_hints()
         guard let claim = Handles.cursors.claim(hint: Int(hint?.pointee.cursor ?? 0)) else {
-            throw DatabaseError(.busy, "1048576 cursors are open in this process; close some")
+            throw DatabaseError(
+                .busy, limit: .cursors,
+                "\(Limits.cursorsMax) cursors are open in this process; close some")
         }
         hint?.pointee.cursor = UInt32(truncatingIfNeeded: claim.index)
         let object: UnsafeMutablePointer<CursorState>

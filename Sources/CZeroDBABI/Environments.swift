@@ -31,7 +31,8 @@ public func zdb_env_options_init_size(
         writer_wait_ms: defaults.writerWaitMilliseconds,
         log: nil, log_context: nil, auto_compact_rate: defaults.autoCompactRate,
         auto_compact_percent: defaults.autoCompactPercent, recovery: 0,
-        recovery_root: defaults.recoveryRoot)
+        recovery_root: defaults.recoveryRoot, log_level: defaults.eventLevel.rawValue,
+        slow_txn_ms: defaults.slowTransactionMilliseconds)
     return ZDB_OK
 }
 
@@ -84,6 +85,14 @@ private func engineOptions(
             event.message.withCString { log(context, event.level.rawValue, $0) }
         }
     }
+    guard let level = Event.Level(rawValue: options.log_level) else {
+        throw DatabaseError(
+            .badArgument,
+            "zdb_env_open: options->log_level is \(options.log_level); it must be one of "
+                + "ZDB_LOG_DEBUG, _INFORMATION, _WARNING and _ERROR")
+    }
+    result.eventLevel = level
+    result.slowTransactionMilliseconds = options.slow_txn_ms
     result.writerWaitMilliseconds = options.writer_wait_ms
     result.autoCompactRate = options.auto_compact_rate
     result.autoCompactPercent = options.auto_compact_percent

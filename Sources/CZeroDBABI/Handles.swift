@@ -44,8 +44,8 @@ enum Handles {
 
     /// Makes the tables, before the first environment is opened.
     static func prepare() {
-        environments.make(kind: UInt64(ZP_ENVIRONMENTS), capacity: 1 << 12)
-        cursors.make(kind: UInt64(ZP_CURSORS), capacity: 1 << 20)
+        environments.make(kind: UInt64(ZP_ENVIRONMENTS), capacity: Limits.environmentsMax)
+        cursors.make(kind: UInt64(ZP_CURSORS), capacity: Limits.cursorsMax)
     }
 
     @inline(__always)
@@ -121,7 +121,11 @@ enum Handles {
     /// A handle for an environment.
     static func open(_ environment: Environment) throws(DatabaseError) -> OpaquePointer? {
         guard let claim = environments.claim(hint: 0) else {
-            throw DatabaseError(.busy, "4096 environments are open in this process; close some")
+            let error = DatabaseError(
+                .busy, limit: .environments,
+                "\(Limits.environmentsMax) environments are open in this process; close some")
+            countError(error, in: environment.store.state)
+            throw error
         }
         let object: UnsafeMutablePointer<EnvironmentHandle>
         if let known = environments.object(at: claim.index) {
@@ -213,14 +217,16 @@ enum Handles {
         _ pointer: OpaquePointer?,
         _ body: (UnsafeMutablePointer<TransactionState>) throws(DatabaseError) -> Int32
     ) -> Int32 {
+        var known: UnsafeMutablePointer<TransactionState>?
         do throws(DatabaseError) {
             let state = try transaction(pointer)
+            known = state
             guard state.pointee.isWrite else { return try body(state) }
             try enter(pointer, state)
             defer { state.pointee.leave() }
             return try body(state)
         } catch {
-            return Results.fail(error)
+            return Results.fail(error, in: known)
         }
     }
 
@@ -231,14 +237,16 @@ enum Handles {
         _ pointer: OpaquePointer?,
         _ body: (UnsafeMutablePointer<TransactionState>) throws(DatabaseError) -> Int32
     ) -> Int32 {
+        var known: UnsafeMutablePointer<TransactionState>?
         do throws(DatabaseError) {
             let state = try transaction(pointer)
+            known = state
             try enter(pointer, state)
             defer { state.pointee.leave() }
             try state.pointee.checkChildless()
             return try body(state)
         } catch {
-            return Results.fail(error)
+            return Results.fail(error, in: known)
         }
     }
 
@@ -248,6 +256,7 @@ enum Handles {
         _ pointer: OpaquePointer?,
         _ body: (UnsafeMutablePointer<CursorState>) throws(DatabaseError) -> Int32
     ) -> Int32 {
+        var known: UnsafeMutablePointer<TransactionState>?
         do throws(DatabaseError) {
             guard let cursor = ZeroDB.cursor(of: number(pointer)) else {
                 throw bad("cursor", pointer)
@@ -255,6 +264,7 @@ enum Handles {
             guard let state = ZeroDB.transaction(of: cursor.pointee.transactionHandle) else {
                 throw endedTransaction
             }
+            known = state
             guard state.pointee.forkGeneration == zp_fork_generation() else {
                 throw DatabaseError.forked
             }
@@ -268,7 +278,7 @@ enum Handles {
             defer { state.pointee.leave() }
             return try body(cursor)
         } catch {
-            return Results.fail(error)
+            return Results.fail(error, in: known)
         }
     }
 }

@@ -32,6 +32,15 @@ enum Results {
         return code
     }
 
+    /// The same, and counts it among the errors of the transaction's environment.
+    @inline(never)
+    static func fail(
+        _ error: DatabaseError, in transaction: UnsafeMutablePointer<TransactionState>?
+    ) -> Int32 {
+        if let transaction { countError(error, in: transaction.pointee.storeState) }
+        return fail(error)
+    }
+
     @inline(never)
     static func fail(_ code: DatabaseError.Code, _ message: String) -> Int32 {
         fail(DatabaseError(code, message))

@@ -27,23 +27,28 @@ public func zdb_txn_begin(
                     + "transaction")
         }
         let claim: TransactionClaim
-        if parent != nil {
-            guard flags == 0 else {
-                throw DatabaseError(
-                    .incompatible,
-                    "zdb_txn_begin: a nested transaction takes no flags: it writes, and what its "
-                        + "commit waits for its outermost transaction says")
+        do throws(DatabaseError) {
+            if parent != nil {
+                guard flags == 0 else {
+                    throw DatabaseError(
+                        .incompatible,
+                        "zdb_txn_begin: a nested transaction takes no flags: it writes, and what its "
+                            + "commit waits for its outermost transaction says")
+                }
+                claim = try Transactions.beginNested(in: Handles.transaction(parent), store)
+            } else if flags & ZDB_RDONLY != 0 {
+                claim = try Transactions.beginRead(store, of: Handles.number(env))
+            } else {
+                let before = zp_hold_cancellation()
+                defer { zp_release_cancellation(before) }
+                claim = try Transactions.beginWrite(
+                    store, of: Handles.number(env), durability: durability,
+                    wait: flags & ZDB_NOWAIT != 0 ? .never : nil)
+                claim.state.pointee.noteUser()
             }
-            claim = try Transactions.beginNested(in: Handles.transaction(parent), store)
-        } else if flags & ZDB_RDONLY != 0 {
-            claim = try Transactions.beginRead(store, of: Handles.number(env))
-        } else {
-            let before = zp_hold_cancellation()
-            defer { zp_release_cancellation(before) }
-            claim = try Transactions.beginWrite(
-                store, of: Handles.number(env), durability: durability,
-                wait: flags & ZDB_NOWAIT != 0 ? .never : nil)
-            claim.state.pointee.noteUser()
+        } catch {
+            countError(error, in: store)
+            throw error
         }
         txn.pointee = Handles.pointer(claim.handle)
         return ZDB_OK
@@ -55,7 +60,13 @@ public func zdb_txn_commit(_ txn: OpaquePointer?) -> Int32 {
     Results.catchingUncancelled { () throws(DatabaseError) in
         let state = try Handles.transaction(txn)
         try Handles.enter(txn, state)
-        try Transactions.commit(TransactionClaim(state, Handles.number(txn)))
+        let store = state.pointee.storeState
+        do throws(DatabaseError) {
+            try Transactions.commit(TransactionClaim(state, Handles.number(txn)))
+        } catch {
+            countError(error, in: store)
+            throw error
+        }
         return ZDB_OK
     }
 }

@@ -97,6 +97,18 @@ uint64_t zp_nanoseconds_since(uint64_t ticks) {
     return (uint64_t)((double)(now - ticks) * (double)elapsed / (double)(now - first_ticks));
 }
 
+uint64_t zp_tick_rate;
+
+uint64_t zp_measure_since(uint64_t ticks) {
+    uint64_t now = zp_ticks(), elapsed = monotonic_ns() - first_ns;
+    /* A microsecond between the two readings is less than a ten-thousandth of this. */
+    if (elapsed > 20000000 && now > first_ticks) {
+        double rate = (double)elapsed / (double)(now - first_ticks) * 4294967296.0;
+        __atomic_store_n(&zp_tick_rate, (uint64_t)rate, __ATOMIC_RELAXED);
+    }
+    return zp_nanoseconds_since(ticks);
+}
+
 struct zp_handle_table zp_handle_tables[4];
 
 uint32_t zp_fork_generation_value;

@@ -23,6 +23,25 @@ static int call_reader_list(zdb_env *env) {
     return zdb_reader_list(env, ignore_reader, NULL);
 }
 
+static void ignore_metric(void *context, const zdb_metric *metric) {
+    (void)context, (void)metric;
+}
+
+static int call_metrics(zdb_env *env) {
+    return zdb_env_metrics(env, ignore_metric, NULL);
+}
+
+static int call_limits(zdb_env *env) {
+    zdb_limits limits;
+    limits.struct_size = sizeof(limits);
+    return zdb_env_limits(env, &limits);
+}
+
+static int call_metric(zdb_env *env) {
+    double value;
+    return zdb_env_metric(env, "zerodb_readers", &value);
+}
+
 static void ignore_transaction(void *context, const zdb_txn_info *info) {
     (void)context, (void)info;
 }
@@ -70,6 +89,9 @@ const struct env_call env_calls[] = {
     {"zdb_env_verify", call_env_verify},
     {"zdb_reader_list", call_reader_list},
     {"zdb_reader_check", call_reader_check},
+    {"zdb_env_limits", call_limits},
+    {"zdb_env_metrics", call_metrics},
+    {"zdb_env_metric", call_metric},
     {"zdb_txn_list", call_txn_list},
     {"zdb_txn_begin, to read", call_txn_begin_read},
     {"zdb_txn_begin, to write", call_txn_begin_write},

@@ -8,7 +8,7 @@ enum {
     TIP = 72,
     FLUSHED = 200,
     SLOTS_USED = 256,
-    SLOTS = 143360,
+    SLOTS = 192512,
     SLOT_SIZE = 64,
     ENTRY_BITS = 16,
 };

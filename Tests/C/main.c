@@ -33,7 +33,8 @@ static const struct suite *const suites[] = {
     &reserve_suite,        &database_changes_suite, &file_sizes_suite,
     &full_disk_suite,      &names_suite,            &closing_suite,
     &waiting_suite,        &endings_suite,          &lost_pages_suite,
-    &recovery_mode_suite,  &verify_suite,        &copy_suite,
+    &recovery_mode_suite,  &verify_suite,           &metrics_suite,
+    &copy_suite,
 };
 
 enum { SUITE_COUNT = sizeof(suites) / sizeof(suites[0]) };

@@ -32,6 +32,8 @@ static void initialised_options_hold_the_defaults(void) {
     CHECK_NUMBER(options.auto_compact_rate, 16 * MIB);
     CHECK_NUMBER(options.recovery, 0);
     CHECK_NUMBER(options.recovery_root, 0);
+    CHECK_NUMBER(options.log_level, ZDB_LOG_INFORMATION);
+    CHECK_NUMBER(options.slow_txn_ms, 0);
     CHECK(options.log == NULL && options.log_context == NULL);
 }
 

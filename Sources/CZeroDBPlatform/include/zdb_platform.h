@@ -95,6 +95,21 @@ static inline uint64_t zp_ticks(void) {
 /** Nanoseconds since zp_ticks() was `ticks`. May take a millisecond. */
 uint64_t zp_nanoseconds_since(uint64_t ticks);
 
+/** Nanoseconds to a tick of zp_ticks(), in 2^32nds; 0 while that is not known. */
+extern uint64_t zp_tick_rate;
+
+/** zp_nanoseconds_since(), which also finds the rate when enough time has passed for that. */
+uint64_t zp_measure_since(uint64_t ticks);
+
+/** The same as zp_nanoseconds_since() within a ten-thousandth, by the processor's clock alone. */
+static inline uint64_t zp_nanoseconds_spent(uint64_t ticks) {
+    uint64_t rate = __atomic_load_n(&zp_tick_rate, __ATOMIC_RELAXED), now;
+    if (__builtin_expect(rate == 0, 0)) return zp_measure_since(ticks);
+    now = zp_ticks();
+    if (ticks > now) return 0;
+    return (uint64_t)((unsigned __int128)(now - ticks) * rate >> 32);
+}
+
 /** Asks the processor to bring a cache line in. Any address is allowed. */
 static inline void zp_prefetch(const void *address) { __builtin_prefetch(address, 0, 3); }
 

@@ -69,8 +69,10 @@ extension Transaction where Self: ~Copyable {
                 (pointers + index).initialize(to: zp_bytes(data: key.baseAddress, size: key.count))
                 start = end
             }
-            _ = try access.operations.getMany(
-                database.handle, keys: pointers, values: values, count: ends.count)
+            _ = try access.calling { operations throws(DatabaseError) in
+                try operations.getMany(
+                    database.handle, keys: pointers, values: values, count: ends.count)
+            }
             var copies: [[UInt8]?] = []
             copies.reserveCapacity(ends.count)
             for index in 0..<ends.count {
@@ -92,7 +94,9 @@ extension Transaction where Self: ~Copyable {
         _ range: KeyRange = .all, in database: Database = .main
     ) throws(DatabaseError) -> UInt64 {
         try range.withEnds { from, to throws(DatabaseError) in
-            try access.operations.countRange(database.handle, from: from, to: to)
+            try access.calling { operations throws(DatabaseError) in
+                try operations.countRange(database.handle, from: from, to: to)
+            }
         }
     }
 
@@ -106,7 +110,9 @@ extension Transaction where Self: ~Copyable {
         _ left: some ByteSource, _ right: some ByteSource, in database: Database = .main
     ) throws(DatabaseError) -> Int {
         try withBytes(left, right) { left, right throws(DatabaseError) in
-            try access.operations.compareKeys(database.handle, left, right)
+            try access.calling { operations throws(DatabaseError) in
+                try operations.compareKeys(database.handle, left, right)
+            }
         }
     }
 }
@@ -122,7 +128,9 @@ extension WriteTransaction {
         _ range: KeyRange, in database: Database = .main
     ) throws(DatabaseError) -> UInt64 {
         try range.withEnds { from, to throws(DatabaseError) in
-            try access.operations.deleteRange(database.handle, from: from, to: to)
+            try access.calling { operations throws(DatabaseError) in
+                try operations.deleteRange(database.handle, from: from, to: to)
+            }
         }
     }
 
@@ -140,8 +148,10 @@ extension WriteTransaction {
         _ fill: (inout MutableRawSpan) throws -> Void
     ) throws {
         let result = try key.withBytes { key throws(DatabaseError) in
-            try access.operations.reserve(
-                database.handle, key, count: max(0, count), mode: .overwrite)
+            try access.calling { operations throws(DatabaseError) in
+                try operations.reserve(
+                    database.handle, key, count: max(0, count), mode: .overwrite)
+            }
         }
         guard case .space(let space) = result else { return }
         var span = unsafe MutableRawSpan(_unsafeBytes: space)

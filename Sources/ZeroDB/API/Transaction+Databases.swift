@@ -23,7 +23,9 @@ extension Transaction where Self: ~Copyable {
     ) throws(DatabaseError) -> Database {
         try name.withBytes { name throws(DatabaseError) in
             Database(
-                handle: try access.operations.openDatabase(name, flags: flags, create: false))
+                handle: try access.calling { operations throws(DatabaseError) in
+                    try operations.openDatabase(name, flags: flags, create: false)
+                })
         }
     }
 
@@ -31,7 +33,9 @@ extension Transaction where Self: ~Copyable {
     ///
     /// - Throws: `badDatabase`, `badTransaction`.
     public func flags(of database: Database = .main) throws(DatabaseError) -> DatabaseFlags {
-        try access.operations.flags(of: database.handle)
+        try access.calling { operations throws(DatabaseError) in
+            try operations.flags(of: database.handle)
+        }
     }
 
     /// The named databases that the transaction sees, in the order of their names.
@@ -40,7 +44,10 @@ extension Transaction where Self: ~Copyable {
     /// - Complexity: O(databases).
     public func databases() throws(DatabaseError) -> [ListedDatabase] {
         var listed: [ListedDatabase] = []
-        for (name, statistics) in try access.operations.list() {
+        let list = try access.calling { operations throws(DatabaseError) in
+            try operations.list()
+        }
+        for (name, statistics) in list {
             listed.append(ListedDatabase(nameBytes: name, statistics: statistics))
         }
         return listed
@@ -64,7 +71,10 @@ extension WriteTransaction {
         _ name: some ByteSource, flags: DatabaseFlags = []
     ) throws(DatabaseError) -> Database {
         try name.withBytes { name throws(DatabaseError) in
-            Database(handle: try access.operations.openDatabase(name, flags: flags, create: true))
+            Database(
+                handle: try access.calling { operations throws(DatabaseError) in
+                    try operations.openDatabase(name, flags: flags, create: true)
+                })
         }
     }
 
@@ -72,7 +82,9 @@ extension WriteTransaction {
     ///
     /// - Throws: `incompatible` if it is something else or has entries, or flags do not go together.
     public mutating func createMain(flags: DatabaseFlags) throws(DatabaseError) {
-        _ = try access.operations.openMain(flags: flags, create: true)
+        _ = try access.calling { operations throws(DatabaseError) in
+            try operations.openMain(flags: flags, create: true)
+        }
     }
 
     /// Deletes all entries of a database.
@@ -82,7 +94,9 @@ extension WriteTransaction {
     /// - Complexity: a visit of its branch pages; of all its pages if it has large values or
     ///   duplicates. Readers play no part.
     public mutating func clear(_ database: Database = .main) throws(DatabaseError) {
-        try access.operations.clear(database.handle)
+        try access.calling { operations throws(DatabaseError) in
+            try operations.clear(database.handle)
+        }
     }
 
     /// Deletes a named database with all its entries.
@@ -92,7 +106,9 @@ extension WriteTransaction {
     ///
     /// - Throws: `incompatible` for the main database; otherwise as `clear(_:)`.
     public mutating func drop(_ database: Database) throws(DatabaseError) {
-        try access.operations.drop(database.handle)
+        try access.calling { operations throws(DatabaseError) in
+            try operations.drop(database.handle)
+        }
     }
 
     /// Gives a named database another name.
@@ -105,7 +121,10 @@ extension WriteTransaction {
         _ database: Database, to name: some ByteSource
     ) throws(DatabaseError) -> Database {
         try name.withBytes { name throws(DatabaseError) in
-            Database(handle: try access.operations.rename(database.handle, to: name))
+            Database(
+                handle: try access.calling { operations throws(DatabaseError) in
+                    try operations.rename(database.handle, to: name)
+                })
         }
     }
 }

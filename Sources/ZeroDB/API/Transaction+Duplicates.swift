@@ -10,7 +10,9 @@ extension WriteTransaction {
     public mutating func insertPair(
         _ key: some ByteSource, _ value: some ByteSource, in database: Database = .main
     ) throws(DatabaseError) -> Bool {
-        try access.operations.checkDuplicates(database.handle)
+        try access.calling { operations throws(DatabaseError) in
+            try operations.checkDuplicates(database.handle)
+        }
         return try put(key, value, in: database, mode: .noDuplicate)
     }
 
@@ -20,7 +22,9 @@ extension WriteTransaction {
     public mutating func appendPair(
         _ key: some ByteSource, _ value: some ByteSource, in database: Database = .main
     ) throws(DatabaseError) {
-        try access.operations.checkDuplicates(database.handle)
+        try access.calling { operations throws(DatabaseError) in
+            try operations.checkDuplicates(database.handle)
+        }
         _ = try put(key, value, in: database, mode: .appendValue)
     }
 
@@ -32,9 +36,13 @@ extension WriteTransaction {
     public mutating func deletePair(
         _ key: some ByteSource, _ value: some ByteSource, in database: Database = .main
     ) throws(DatabaseError) -> Bool {
-        try access.operations.checkDuplicates(database.handle)
+        try access.calling { operations throws(DatabaseError) in
+            try operations.checkDuplicates(database.handle)
+        }
         return try withBytes(key, value) { key, value throws(DatabaseError) in
-            try access.operations.delete(database.handle, key, value: value)
+            try access.calling { operations throws(DatabaseError) in
+                try operations.delete(database.handle, key, value: value)
+            }
         }
     }
 }
@@ -71,7 +79,9 @@ extension Transaction where Self: ~Copyable {
         _ left: some ByteSource, _ right: some ByteSource, in database: Database = .main
     ) throws(DatabaseError) -> Int {
         try withBytes(left, right) { left, right throws(DatabaseError) in
-            try access.operations.compareValues(database.handle, left, right)
+            try access.calling { operations throws(DatabaseError) in
+                try operations.compareValues(database.handle, left, right)
+            }
         }
     }
 }

@@ -21,6 +21,33 @@ public struct TransactionAccess {
     let claim: TransactionClaim
 
     var operations: Operations { Operations(claim.state) }
+
+    /// Does something and counts the error that it ends with.
+    @inline(__always) @discardableResult
+    func calling<Result>(
+        _ body: (Operations) throws(DatabaseError) -> Result
+    ) throws(DatabaseError) -> Result {
+        do throws(DatabaseError) {
+            return try body(Operations(claim.state))
+        } catch {
+            countError(error, in: claim.state.pointee.storeState)
+            throw error
+        }
+    }
+}
+
+/// Does something and counts the error that it ends with in an environment.
+@inline(__always)
+func counting<Result>(
+    _ store: UnsafeMutablePointer<StoreState>,
+    _ body: (UnsafeMutablePointer<StoreState>) throws(DatabaseError) -> Result
+) throws(DatabaseError) -> Result {
+    do throws(DatabaseError) {
+        return try body(store)
+    } catch {
+        countError(error, in: store)
+        throw error
+    }
 }
 
 extension Transaction where Self: ~Copyable {
@@ -37,7 +64,9 @@ extension Transaction where Self: ~Copyable {
         for key: some ByteSource, in database: Database = .main
     ) throws(DatabaseError) -> RawSpan? {
         let bytes = try key.withBytes { key throws(DatabaseError) in
-            try access.operations.get(database.handle, key)
+            try access.calling { operations throws(DatabaseError) in
+                try operations.get(database.handle, key)
+            }
         }
         guard let bytes else { return nil }
         return unsafe _overrideLifetime(RawSpan(_unsafeBytes: bytes), borrowing: self)
@@ -51,7 +80,9 @@ extension Transaction where Self: ~Copyable {
         _ key: some ByteSource, in database: Database = .main
     ) throws(DatabaseError) -> [UInt8]? {
         try key.withBytes { key throws(DatabaseError) in
-            try access.operations.get(database.handle, key).map { Array($0) }
+            try access.calling { operations throws(DatabaseError) in
+                try operations.get(database.handle, key)
+            }.map { Array($0) }
         }
     }
 
@@ -62,7 +93,9 @@ extension Transaction where Self: ~Copyable {
         _ key: some ByteSource, in database: Database = .main
     ) throws(DatabaseError) -> Bool {
         try key.withBytes { key throws(DatabaseError) in
-            try access.operations.get(database.handle, key) != nil
+            try access.calling { operations throws(DatabaseError) in
+                try operations.get(database.handle, key)
+            } != nil
         }
     }
 
@@ -73,7 +106,9 @@ extension Transaction where Self: ~Copyable {
     public func statistics(
         of database: Database = .main
     ) throws(DatabaseError) -> DatabaseStatistics {
-        try access.operations.statistics(database.handle)
+        try access.calling { operations throws(DatabaseError) in
+            try operations.statistics(database.handle)
+        }
     }
 
     /// A cursor on no entry yet. It lives no longer than the transaction, and in a write
@@ -82,7 +117,9 @@ extension Transaction where Self: ~Copyable {
     /// - Throws: `badDatabase`, `badTransaction`.
     @_lifetime(borrow self)
     public func cursor(in database: Database = .main) throws(DatabaseError) -> Cursor {
-        _ = try access.operations.statistics(database.handle)
+        _ = try access.calling { operations throws(DatabaseError) in
+            try operations.statistics(database.handle)
+        }
         return Cursor(access.claim, database, keeping: self)
     }
 }
@@ -98,7 +135,9 @@ public struct ReadTransaction: ~Copyable, Transaction {
     private let environment: Unmanaged<Environment>
 
     init(_ environment: Environment) throws(DatabaseError) {
-        let claim = try Transactions.beginRead(environment.store.state)
+        let claim = try counting(environment.store.state) { store throws(DatabaseError) in
+            try Transactions.beginRead(store)
+        }
         access = TransactionAccess(claim: claim)
         self.environment = Unmanaged.passRetained(environment)
     }
@@ -121,14 +160,18 @@ public struct WriteTransaction: ~Copyable, Transaction {
     private let environment: Unmanaged<Environment>
 
     init(_ environment: Environment, _ durability: Durability?) throws(DatabaseError) {
-        let claim = try Transactions.beginWrite(environment.store.state, durability: durability)
+        let claim = try counting(environment.store.state) { store throws(DatabaseError) in
+            try Transactions.beginWrite(store, durability: durability)
+        }
         access = TransactionAccess(claim: claim)
         self.environment = Unmanaged.passRetained(environment)
     }
 
     private init(nestedIn parent: borrowing WriteTransaction) throws(DatabaseError) {
         let state = parent.access.claim.state
-        let claim = try Transactions.beginNested(in: state, state.pointee.storeState)
+        let claim = try counting(state.pointee.storeState) { store throws(DatabaseError) in
+            try Transactions.beginNested(in: state, store)
+        }
         access = TransactionAccess(claim: claim)
         environment = parent.environment.retain()
     }
@@ -170,7 +213,9 @@ public struct WriteTransaction: ~Copyable, Transaction {
         defer { environment.release() }
         // Its pages and the log are its parent's, and so is the writer's lock.
         if claim.state.pointee.storeState.pointee.isForked { throw DatabaseError.forked }
-        try Transactions.commit(claim)
+        try counting(claim.state.pointee.storeState) { _ throws(DatabaseError) in
+            try Transactions.commit(claim)
+        }
     }
 
     /// Ends the transaction and forgets all its changes, as going out of scope does.
@@ -213,7 +258,9 @@ public struct WriteTransaction: ~Copyable, Transaction {
         mode: PutMode
     ) throws(DatabaseError) -> Bool {
         try withBytes(key, value) { key, value throws(DatabaseError) in
-            try access.operations.put(database.handle, key, value, mode: mode) == nil
+            try access.calling { operations throws(DatabaseError) in
+                try operations.put(database.handle, key, value, mode: mode)
+            } == nil
         }
     }
 
@@ -226,7 +273,9 @@ public struct WriteTransaction: ~Copyable, Transaction {
         _ key: some ByteSource, in database: Database = .main
     ) throws(DatabaseError) -> Bool {
         try key.withBytes { key throws(DatabaseError) in
-            try access.operations.delete(database.handle, key)
+            try access.calling { operations throws(DatabaseError) in
+                try operations.delete(database.handle, key)
+            }
         }
     }
 }
@@ -257,7 +306,12 @@ extension Environment {
         _ body: (borrowing ReadTransaction) throws -> Result
     ) throws -> Result {
         let transaction = try beginRead()
-        return try body(transaction)
+        do {
+            return try body(transaction)
+        } catch {
+            count(error)
+            throw error
+        }
     }
 
     /// Runs a body in a write transaction, and commits if it returns; if it throws, nothing has
@@ -270,8 +324,19 @@ extension Environment {
         _ body: (inout WriteTransaction) throws -> Result
     ) throws -> Result {
         var transaction = try beginWrite()
-        let result = try body(&transaction)
+        let result: Result
+        do {
+            result = try body(&transaction)
+        } catch {
+            count(error)
+            throw error
+        }
         try transaction.commit()
         return result
+    }
+
+    /// Counts an error of the library's that a body has thrown, unless it has been counted.
+    private func count(_ error: any Error) {
+        if let error = error as? DatabaseError { countError(error, in: store.state) }
     }
 }

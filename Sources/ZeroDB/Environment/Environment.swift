@@ -69,7 +69,14 @@ public final class Environment: Sendable {
 
     private static func recover(_ store: Store) throws(DatabaseError) -> RecoveryReport {
         if store.options.recovery { return try Recovery.runInMemory(store) }
-        return store.isFirst ? try Recovery.run(store) : RecoveryReport()
+        guard store.isFirst else { return RecoveryReport() }
+        let report = try Recovery.run(store)
+        if report.records > 0 {
+            store.shared.count(.recoveries)
+            store.shared.count(.transactionsRecovered, report.records)
+            store.shared.note(.recovery, nanoseconds: report.nanoseconds)
+        }
+        return report
     }
 
     // MARK: Close
@@ -125,7 +132,8 @@ public final class Environment: Sendable {
 
     deinit { try? store.close() }
 
-    /// Runs a body during which another thread cannot close the environment.
+    /// Runs a body during which another thread cannot close the environment, and counts the error that it
+    /// ends with.
     ///
     /// - Throws: `badHandle`, `forked`.
     func whileOpen<Result>(
@@ -133,7 +141,12 @@ public final class Environment: Sendable {
     ) throws(DatabaseError) -> Result {
         try store.enter()
         defer { store.leave() }
-        return try body()
+        do throws(DatabaseError) {
+            return try body()
+        } catch {
+            countError(error, in: store.state)
+            throw error
+        }
     }
 
     // MARK: Durability

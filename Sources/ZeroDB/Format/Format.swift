@@ -6,8 +6,6 @@ enum Format {
     static let pageSizeMin = 4096
     static let pageSizeMax = 65536
     static let pageSizeDefault = 4096
-    static let maxSizeMin: UInt64 = 1 << 20
-    static let maxSizeDefault: UInt64 = 1 << 40
 
     /// The two meta pages are numbers 0 and 1.
     static let metaPageCount: UInt64 = 2

@@ -262,6 +262,7 @@ final class Compaction {
                 try relocate(state, from: start, &relocation)
             }
             pagesMoved += pages
+            store.shared.count(.pagesMoved, pages)
             movedInPass += pages
             starved = 0
             try advance(to: relocation.next)
@@ -488,6 +489,7 @@ extension Compaction {
                     return (SystemCall.monotonicNanoseconds() - began) * Store.restShare
                 case .done:
                     compaction.end()
+                    compaction.reportEnd()
                     current.compaction = nil
                     current.failures = compaction.isFinished ? 0 : current.failures + 1
                     store.noteCompactionEnd(failures: current.failures)
@@ -495,6 +497,13 @@ extension Compaction {
                 }
             }
         }
+    }
+
+    private func reportEnd() {
+        store.report(
+            .information,
+            "a compaction of \(store.path) in the background has moved \(pagesMoved) pages"
+                + (isFinished ? "" : "; it will go on"))
     }
 
     private struct Current {

@@ -146,6 +146,7 @@ struct Replay {
         self.store = store
         claim = try Transactions.beginWrite(store.state, durability: Durability.none)
         claim.state.pointee.write?.pointee.workspace.pointee.pagesMax = 0
+        claim.state.pointee.write?.pointee.isReplay = true
         let meta = claim.state.pointee.meta
         digest = meta.digest
         parts = [0: ContentDigest(ofMain: meta.main)]

@@ -1,11 +1,12 @@
 import Glibc
+import Synchronization
 
 /// Why an operation failed: a code to act on, and the story for a person to read.
 ///
 /// The message says what happened, where (page, database, offset, limit), and what to do.
 public struct DatabaseError: Error, Sendable, CustomStringConvertible {
     /// What can fail. The raw values are those of `zerodb.h`.
-    public enum Code: Int32, Sendable {
+    public enum Code: Int32, Sendable, CaseIterable {
         /// A database of that name exists already.
         case keyExists = -1
         /// There is no database of that name.
@@ -72,15 +73,20 @@ public struct DatabaseError: Error, Sendable, CustomStringConvertible {
         let systemError: Int32
         let page: UInt64?
         let damage: Damage
+        let limit: Limit?
         let message: String
+        /// Whether an environment has counted it.
+        let isCounted = Atomic(false)
 
         init(
-            code: Code, systemError: Int32, page: UInt64?, damage: Damage, message: String
+            code: Code, systemError: Int32, page: UInt64?, damage: Damage, limit: Limit? = nil,
+            message: String
         ) {
             self.code = code
             self.systemError = systemError
             self.page = page
             self.damage = damage
+            self.limit = limit
             self.message = message
         }
     }
@@ -106,9 +112,10 @@ public struct DatabaseError: Error, Sendable, CustomStringConvertible {
     private let story: Story
 
     @inline(never)
-    package init(_ code: Code, page: UInt64? = nil, _ message: String) {
+    package init(_ code: Code, page: UInt64? = nil, limit: Limit? = nil, _ message: String) {
         story = Story(
-            code: code, systemError: 0, page: page, damage: .unspecified, message: message)
+            code: code, systemError: 0, page: page, damage: .unspecified, limit: limit,
+            message: message)
     }
 
     /// A page that is damaged.
@@ -125,10 +132,12 @@ public struct DatabaseError: Error, Sendable, CustomStringConvertible {
     ///   - page: the page it is about, if it is about one.
     ///   - operation: what was tried, on what: "write 4096 bytes at offset 8192 of data.zdb".
     @inline(never)
-    init(systemError: Int32, page: UInt64? = nil, _ operation: String) {
+    init(
+        systemError: Int32, page: UInt64? = nil, limit: Limit? = nil, _ operation: String
+    ) {
         story = Story(
             code: .system, systemError: systemError, page: page,
-            damage: page == nil ? .unspecified : .unreadable,
+            damage: page == nil ? .unspecified : .unreadable, limit: limit,
             message: "cannot \(operation): \(SystemCall.describe(systemError))")
     }
 
@@ -139,7 +148,7 @@ public struct DatabaseError: Error, Sendable, CustomStringConvertible {
     func located(in place: String) -> DatabaseError {
         DatabaseError(
             Story(
-                code: code, systemError: systemError, page: page, damage: damage,
+                code: code, systemError: systemError, page: page, damage: damage, limit: limit,
                 message: "in \(place): \(message)"))
     }
 
@@ -171,6 +180,14 @@ public struct DatabaseError: Error, Sendable, CustomStringConvertible {
 
     /// The page the failure is about, if it is about one.
     public var page: UInt64? { story.page }
+
+    /// The limit that it comes of, if it comes of one.
+    public var limit: Limit? { story.limit }
+
+    /// Marks the error as counted.
+    ///
+    /// - Returns: false if it was already.
+    func markCounted() -> Bool { !story.isCounted.exchange(true, ordering: .relaxed) }
 
     /// What is wrong with that page.
     var damage: Damage { story.damage }

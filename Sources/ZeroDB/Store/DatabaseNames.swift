@@ -6,7 +6,7 @@ import Synchronization
 struct DatabaseNames {
     private let entries: UnsafeMutablePointer<UnsafeMutableBufferPointer<UInt8>>?
     private let published: UnsafeMutablePointer<Atomic<Int>>
-    private static let capacity = 1 << 20
+    private static let capacity = Limits.databaseHandlesMax + 1
 
     init() {
         published = .allocate(capacity: 1)

@@ -9,18 +9,18 @@ public struct EnvironmentOptions: Sendable {
     public var pageSize = Format.pageSizeDefault
     /// Bytes the data file may ever reach, at least 1 MiB. Address space of this size is
     /// reserved, no memory.
-    public var maxSize = Format.maxSizeDefault
+    public var maxSize = Limits.maxSizeDefault
     /// Pages of trees that one transaction may dirty; 0 for no bound. Pages of large values do not
     /// count.
-    public var maxTransactionPages: UInt64 = 10_000
+    public var maxTransactionPages = Limits.transactionPagesDefault
     /// Bytes of pages and large values that one transaction keeps in memory until it commits, at least
     /// 1 MiB; 0 for no bound. Beyond, it writes them to a file without a name in the directory, which
     /// needs room on the disk until the transaction has ended.
-    public var maxTransactionMemory: UInt64 = 256 << 20
+    public var maxTransactionMemory = Limits.transactionMemoryDefault
     /// When the checksums of pages are checked.
     public var checksumMode = ChecksumMode.fast
     /// Slots the reader table may grow to, at most 65536.
-    public var maxReaders = 65536
+    public var maxReaders = Limits.readersRange.upperBound
     /// Permissions of the files made; the directory gets `x` where there is `r`.
     public var fileMode: UInt32 = 0o600
 
@@ -30,7 +30,7 @@ public struct EnvironmentOptions: Sendable {
     /// not, commits do that work.
     public var usesThread = true
     /// Bytes of log after which a checkpoint is made.
-    public var logSize: UInt64 = 64 << 20
+    public var logSize = Limits.logSizeDefault
 
     /// Milliseconds that a write transaction waits for the one before it, in this or another process, and
     /// that any call waits for what another process does meanwhile: replaying the log, a checkpoint, files of
@@ -56,13 +56,19 @@ public struct EnvironmentOptions: Sendable {
     /// leads to; 0 for the newest. See ``Environment/roots(path:)``.
     public var recoveryRoot: UInt64 = 0
 
-    /// Called for what the library does by itself: recovery, failures of background work. From
-    /// any thread, the library's own included; must not call back into the environment.
+    /// Called for what the library does by itself: recovery, checkpoints, growth, compaction, failures of
+    /// background work; and for slow transactions. From any thread, the library's own included, which may
+    /// have a lock; must not call back into the environment.
     public var onEvent: (@Sendable (Event) -> Void)?
+    /// The least level that `onEvent` is called for.
+    public var eventLevel = Event.Level.information
+    /// Milliseconds of a transaction that `onEvent` is told of as slow when it ends, with where the time
+    /// went; 0 for none.
+    public var slowTransactionMilliseconds: UInt32 = 0
 
     /// Bytes of the largest log record; a larger transaction becomes a checkpoint. The format has no
     /// such bound: an archive of the log needs a record of every transaction.
-    var logRecordMax = 8 << 20
+    var logRecordMax = Limits.logRecordDefault
     /// What a repair begins with in place of the state in the meta pages, without free pages; nothing is
     /// written to those, nor removed, while the store is open. Given the data file and the directory. The
     /// process must be the only one.
@@ -78,9 +84,6 @@ public struct EnvironmentOptions: Sendable {
     /// The defaults, which suit most programs.
     public init() {}
 
-    /// The bounds of `maxReaders`.
-    static let maxReadersRange = 1...65536
-
     func validate() throws(DatabaseError) {
         guard Format.isValidPageSize(pageSize) else {
             throw DatabaseError(
@@ -88,26 +91,27 @@ public struct EnvironmentOptions: Sendable {
                 "page_size is \(pageSize); it must be a power of two from "
                     + "\(Format.pageSizeMin) to \(Format.pageSizeMax)")
         }
-        guard maxSize >= Format.maxSizeMin, maxSize <= UInt64(Int64.max) else {
+        guard maxSize >= Limits.maxSizeMin, maxSize <= UInt64(Int64.max) else {
             throw DatabaseError(
                 .badArgument,
-                "max_size is \(maxSize) bytes; it must be at least \(Format.maxSizeMin)")
+                "max_size is \(maxSize) bytes; it must be at least \(Limits.maxSizeMin)")
         }
-        guard maxTransactionMemory == 0 || maxTransactionMemory >= 1 << 20 else {
+        guard maxTransactionMemory == 0 || maxTransactionMemory >= Limits.transactionMemoryMin
+        else {
             throw DatabaseError(
                 .badArgument,
                 "max_txn_memory is \(maxTransactionMemory) bytes; it must be at least 1 MiB, or 0 for "
                     + "no bound")
         }
-        guard logSize >= 1 << 20, logSize <= 1 << 40 else {
+        guard Limits.logSizeRange.contains(logSize) else {
             throw DatabaseError(
                 .badArgument, "log_size is \(logSize) bytes; it must be from 1 MiB to 1 TiB")
         }
-        guard Self.maxReadersRange.contains(maxReaders) else {
+        guard Limits.readersRange.contains(maxReaders) else {
             throw DatabaseError(
                 .badArgument,
                 "max_readers is \(maxReaders); it must be from "
-                    + "\(Self.maxReadersRange.lowerBound) to \(Self.maxReadersRange.upperBound)")
+                    + "\(Limits.readersRange.lowerBound) to \(Limits.readersRange.upperBound)")
         }
         guard autoCompactPercent <= 99 else {
             throw DatabaseError(

@@ -68,6 +68,8 @@ struct FrameTable {
     /// Bytes that they take there.
     private var memoryBytes: UInt64 = 0
     private let spill: SpillFile
+    /// Bytes that this transaction keeps there.
+    var spilledBytes: UInt64 { UInt64(spill.used) }
 
     /// - Parameters:
     ///   - memoryMax: bytes of memory, beyond which pages are kept in a file.

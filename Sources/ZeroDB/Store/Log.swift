@@ -158,7 +158,9 @@ final class Log: @unchecked Sendable {
             transaction: meta.pointee.transaction, wallClock: meta.pointee.wallClock,
             flushed: shared.flushed, digest: meta.pointee.digest)
         guard record.end < Format.idLimit else {
-            throw DatabaseError(.full, "the log has come to its last position, \(record.position)")
+            throw DatabaseError(
+                .full, limit: .transactionIDs,
+                "the log has come to its last position, \(record.position)")
         }
         let checksum = record.store(to: buffer.bytes, seed: seed)
         do throws(DatabaseError) {
@@ -365,6 +367,7 @@ final class Log: @unchecked Sendable {
     private func flush(
         _ segment: LogSegment, _ meta: Meta, _ shared: SharedState
     ) throws(DatabaseError) {
+        let began = zp_ticks()
         do throws(DatabaseError) {
             try segment.file.sync()
         } catch {
@@ -374,6 +377,11 @@ final class Log: @unchecked Sendable {
         }
         // If a flush of another process has failed meanwhile, this one's success says nothing.
         try checkPoison(shared)
+        shared.note(.logFlush, nanoseconds: zp_nanoseconds_spent(began))
+        let visible = shared.visible
+        if meta.loggedTransaction > visible {
+            shared.noteGroup(meta.loggedTransaction - visible)
+        }
         // Visible first: a thread that sees its record flushed returns, and must then see its commit.
         shared.raiseVisible(to: meta.loggedTransaction)
         shared.raiseFlushed(to: meta.logEnd)

@@ -30,7 +30,14 @@ final class PageFetcher: @unchecked Sendable {
     /// The byte of a page that has been fetched, but not validated yet.
     static let fetched: UInt8 = 1
 
-    init(_ file: any StorageFile, _ map: UnsafeMutableRawPointer, pageShift: Int) {
+    /// What has been checked.
+    let pending: PendingCounts
+
+    init(
+        _ file: any StorageFile, _ map: UnsafeMutableRawPointer, pageShift: Int,
+        _ pending: PendingCounts
+    ) {
+        self.pending = pending
         self.file = file
         self.map = map
         self.pageShift = pageShift

@@ -236,7 +236,9 @@ struct PageSource {
         let page = Page(start, size: pageSize)
         if mode != .none {
             let computed = Checksum.ofPage(start, length: length, seed: seed)
+            fetcher.pending.noteChecked()
             guard computed == page.checksum else {
+                fetcher.pending.noteChecksumFailure()
                 throw badChecksum(
                     page, length: length, computed: computed, as: reference, kind: kind)
             }

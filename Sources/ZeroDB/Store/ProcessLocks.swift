@@ -77,13 +77,13 @@ struct ProcessLocks {
         let hasIt = try Self.retry(until: wait.end) { () throws(DatabaseError) in
             try file.lock(byte: kind.byte, mode, wait: false)
         }
-        guard hasIt else { throw busy(kind) }
+        guard hasIt else { throw busy(kind, wait == .never ? nil : .writerWait) }
     }
 
-    private func busy(_ kind: Kind) -> DatabaseError {
+    private func busy(_ kind: Kind, _ limit: Limit?) -> DatabaseError {
         let holder = Int32(truncatingIfNeeded: shared[kind.holder])
         return DatabaseError(
-            .busy,
+            .busy, limit: limit,
             "\(Self.describe(process: holder)) \(kind.task) the environment at \(path), and has not "
                 + "come to its end; try again, or end it")
     }

@@ -2,7 +2,7 @@ extension SharedState {
     /// Where things lie in `lock.zdb`, in bytes. What writers, readers and checkpoints change is kept in
     /// cache lines of its own.
     enum Layout {
-        static let version: UInt32 = 7
+        static let version: UInt32 = 8
         static let magic: UInt64 = 0x6b63_6f6c_5f62_647a  // "zdb_lock"
 
         /// u64: the magic number, once all below is set up.
@@ -79,9 +79,11 @@ extension SharedState {
         /// The generations of processes, u64 each.
         static let processes = 135168
         static let processSize = 8
-        static let processesMax = 1024
+        static let processesMax = Limits.processesMax
+        /// Counts and times, see `MetricsLayout`. They outlive the processes.
+        static let metrics = 143360
         /// The reader table.
-        static let readerSlots = 143360
+        static let readerSlots = metrics + MetricsLayout.size
         static let readerSlotSize = 64
 
         /// In a reader slot: the process it belongs to, 0 if it is free.

@@ -217,6 +217,7 @@ extension SharedState {
             releaseReader(slot)
             freed += 1
         }
+        if freed > 0 { count(.readersReaped, UInt64(freed)) }
         return freed
     }
 }

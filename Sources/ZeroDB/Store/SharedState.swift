@@ -71,9 +71,10 @@ struct SharedState {
         readers: Int
     ) {
         memset(base, 0, Layout.metas)
+        memset(base + Layout.processes, 0, Layout.metrics - Layout.processes)
         memset(
-            base + Layout.processes, 0,
-            Self.byteCount(readers: readers) - Layout.processes)
+            base + Layout.readerSlots, 0,
+            Self.byteCount(readers: readers) - Layout.readerSlots)
         word(Layout.readers).pointee.store(UInt64(readers), ordering: .relaxed)
         base.storeLittleEndian(Layout.version, at: Layout.versionOffset)
         base.storeLittleEndian(UInt32(readersMax), at: Layout.readersMaxOffset)
@@ -93,12 +94,13 @@ struct SharedState {
     /// The number of reader slots in a header, nil if it was never completed.
     static func readersMax(in base: UnsafeRawPointer) -> Int? {
         let magic = base.load(as: UInt64.self)
-        guard magic == Layout.magic,
-            base.littleEndian(Layout.versionOffset, as: UInt32.self) == Layout.version
-        else {
-            return nil
-        }
+        guard magic == Layout.magic, hasThisLayout(base) else { return nil }
         return Int(base.littleEndian(Layout.readersMaxOffset, as: UInt32.self))
+    }
+
+    /// Whether a header, complete or not, is of this layout.
+    static func hasThisLayout(_ header: UnsafeRawPointer) -> Bool {
+        header.littleEndian(Layout.versionOffset, as: UInt32.self) == Layout.version
     }
 
     /// The data file that the processes have open: a copy in its place has another identity.

@@ -12,7 +12,7 @@ final class SpillFile {
     private var sizeMax: Int
     private var file: (any StorageFile)?
     private var base: UnsafeMutableRawPointer?
-    private var used = 0
+    private(set) var used = 0
     /// `zp_fork_generation()` when it was made.
     private var forkGeneration: UInt32 = 0
 

@@ -1,3 +1,4 @@
+import CZeroDBPlatform
 import Glibc
 import Synchronization
 
@@ -47,6 +48,8 @@ extension Store {
         guard known < Format.metaPageCount else {
             throw SharedState.damaged("the newest meta page would be page \(known)")
         }
+        let began = zp_ticks()
+        noteFullLog()
         let meta = try checked(try shared.beginCheckpoint(freeList))
         let page = 1 - known
         do throws(DatabaseError) {
@@ -58,7 +61,14 @@ extension Store {
         } catch {
             throw poison(error)
         }
+        shared.count(.dataFlushes, 2)
+        let nanoseconds = zp_nanoseconds_spent(began)
+        shared.note(.checkpoint, nanoseconds: nanoseconds)
         noteCheckpoint(meta, page: page)
+        report(
+            .debug,
+            "a checkpoint of \(path) holds transaction \(meta.transaction); it took "
+                + "\(SlowTransaction.milliseconds(nanoseconds)) ms")
         do throws(DatabaseError) {
             try log.recycle(meta)
         } catch {
@@ -216,6 +226,11 @@ extension Store {
         if logBytes(meta) > options.logSize * factor { return true }
         return pinnedPages(meta) > pinnedMax(meta, factor: factor)
             && shared.checkpoint < meta.transaction
+    }
+
+    /// Counts a checkpoint that the log calls for.
+    private func noteFullLog() {
+        if let tip = try? tipMeta(), logBytes(tip) > options.logSize { shared.count(Limit.logSize) }
     }
 
     /// Bytes of log since the checkpoint.

@@ -48,7 +48,11 @@ extension Store {
         if keptTruncations != truncations { keptEnd = 0 }
         guard end > keptEnd else { return }
         let size = try dataFile.size()
-        if size < end { try dataFile.allocate(from: size, to: end) }
+        if size < end {
+            try dataFile.allocate(from: size, to: end)
+            shared.countAlone(.fileGrowths)
+            report(.debug, "the file of \(path) has grown from \(size) to \(end) bytes")
+        }
         keptEnd = max(size, end)
         keptTruncations = truncations
     }

@@ -42,6 +42,13 @@ extension Store {
     @discardableResult
     func reapReaders() -> Int {
         guard lockFile != nil else { return 0 }
-        return shared.reapReaders(reaper: process, isLocked: isAlive)
+        let count = shared.reapReaders(reaper: process, isLocked: isAlive)
+        if count > 0 {
+            report(
+                .information,
+                "\(count) read transaction\(count == 1 ? "" : "s") of dead processes in \(path) "
+                    + "\(count == 1 ? "has" : "have") been given up")
+        }
+        return count
     }
 }

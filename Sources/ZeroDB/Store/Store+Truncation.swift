@@ -158,6 +158,8 @@ extension Store {
         state.pointee.forgetPages(from: pages)
         forgetVersions(from: pages, to: size / UInt64(pageSize))
         try dataFile.truncate(to: new)
+        shared.countAlone(.bytesCutOff, size - new)
+        report(.debug, "the file of \(path) has been cut from \(size) to \(new) bytes")
         return size - new
     }
 

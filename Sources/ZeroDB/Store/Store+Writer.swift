@@ -74,7 +74,7 @@ extension Store {
             let now = SystemCall.monotonicNanoseconds()
             guard now < end else {
                 throw DatabaseError(
-                    .busy,
+                    .busy, limit: end == 0 ? nil : .writerWait,
                     "another thread of this process (\(process.processID)) has a write transaction "
                         + "open in the environment at \(path)")
             }
@@ -134,7 +134,7 @@ extension Store {
             try checkStillOpen()
             return false
         }
-        if !hasSucceeded { throw busyElsewhere() }
+        if !hasSucceeded { throw busyElsewhere(end == 0 ? nil : .writerWait) }
     }
 
     /// A thread that waits must not keep another from closing the environment.
@@ -145,9 +145,9 @@ extension Store {
         }
     }
 
-    private func busyElsewhere() -> DatabaseError {
+    private func busyElsewhere(_ limit: Limit?) -> DatabaseError {
         DatabaseError(
-            .busy,
+            .busy, limit: limit,
             "\(ProcessLocks.describe(process: shared.writerProcessID)) has a write transaction open in "
                 + "the environment at \(path)")
     }

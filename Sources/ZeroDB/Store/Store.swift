@@ -123,7 +123,7 @@ package final class Store: @unchecked Sendable {
             in: logDirectory, dataFile: parts.dataFile, seed: parts.meta.checksumSeed,
             locks: locks, capacityMax: options.logSize / 4)
         fetcher = PageFetcher(
-            parts.dataFile, parts.map, pageShift: pageSize.trailingZeroBitCount)
+            parts.dataFile, parts.map, pageShift: pageSize.trailingZeroBitCount, place.pending)
         let source = PageSource(
             map: parts.map, pageSize: pageSize, pageShift: pageSize.trailingZeroBitCount,
             seed: parts.meta.checksumSeed, mode: options.checksumMode,
@@ -219,6 +219,7 @@ package final class Store: @unchecked Sendable {
         guard isOpen.exchange(false, ordering: .sequentiallyConsistent) else { return }
         log.endFlushAtExit()
         if isCountedWriter.load(ordering: .relaxed), !isForked { shared.discountWriter() }
+        if !isForked { state.pointee.pending.move(to: shared) }
         if let lockFile {
             // A child has no map of the files, and may have others there.
             if !isForked { lockFile.unmap(shared.base, length: sharedLength) }
@@ -329,7 +330,13 @@ package final class Store: @unchecked Sendable {
 
     /// Tells the host program.
     func report(_ level: Event.Level, _ message: @autoclosure () -> String) {
-        options.onEvent?(Event(level: level, message: message()))
+        guard let onEvent = options.onEvent, level >= options.eventLevel else { return }
+        onEvent(Event(level: level, message: message()))
+    }
+
+    /// Tells the host program of an error that comes of a limit.
+    func reportRefusal(_ error: DatabaseError) {
+        if error.limit != nil { report(.debug, error.message) }
     }
 
     /// Lets this process write pages from a number on in memory of its own, in recovery mode.
@@ -344,7 +351,7 @@ package final class Store: @unchecked Sendable {
 
     /// Tells the host program what recovery mode passes over, once for each page.
     func reportSkipped(_ range: SkippedRange, _ message: @autoclosure () -> String) {
-        guard let onEvent = options.onEvent,
+        guard let onEvent = options.onEvent, options.eventLevel <= .warning,
             skippedPages.withLock({ $0.insert(range.page).inserted })
         else { return }
         onEvent(Event(level: .warning, message: message(), skipped: range))
@@ -382,7 +389,8 @@ package final class Store: @unchecked Sendable {
         }
         guard let handle else {
             throw DatabaseError(
-                systemError: ENOMEM, "remember the names of more databases in \(path)")
+                systemError: ENOMEM, limit: .databases,
+                "remember the names of more databases in \(path)")
         }
         return handle
     }

@@ -101,6 +101,7 @@ extension StoreOpening {
     }
 
     private func report(_ level: Event.Level, _ message: String) {
+        guard level >= options.eventLevel else { return }
         options.onEvent?(Event(level: level, message: "recovery mode of \(path): \(message)"))
     }
 }

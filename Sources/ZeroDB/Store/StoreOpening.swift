@@ -173,8 +173,9 @@ struct StoreOpening {
         {
             return shared.registerProcess(entry: entry)
         }
+        shared.count(Limit.processes)
         throw DatabaseError(
-            .readersFull,
+            .readersFull, limit: .processes,
             "\(SharedState.Layout.processesMax) processes have the environment at \(path) open")
     }
 
@@ -375,7 +376,7 @@ struct StoreOpening {
         _ file: any StorageFile, meta: Meta
     ) throws(DatabaseError) -> (UnsafeMutableRawPointer, Int) {
         let pageSize = UInt64(meta.pageSize)
-        let needed = max(meta.pageCount * pageSize, Format.maxSizeMin)
+        let needed = max(meta.pageCount * pageSize, Limits.maxSizeMin)
         // A smaller max_size than the data has bounds growth; it cannot unmap what is there. What other
         // processes may add with a larger one can be read as far as it is mapped.
         let own = max(options.maxSize / pageSize * pageSize, needed)
@@ -429,9 +430,10 @@ struct StoreOpening {
                 address, readers: readersInitial, loaded, freeList, identity, directory)
         }
         if isFirst {
-            let isClean = try hasCleanMark(lockFile, of: meta, identity)
+            let left = try leftovers(lockFile, of: meta, identity)
             let size = UInt64(SharedState.byteCount(readers: readersInitial))
-            if try lockFile.size() != size { try lockFile.truncate(to: size) }
+            let sizeBefore = try lockFile.size()
+            if sizeBefore != size { try lockFile.truncate(to: size) }
             // A store to a page that the full disk has no room for would end the process.
             try lockFile.allocate(from: 0, to: size)
             let length = SharedState.byteCount(readers: options.maxReaders)
@@ -439,14 +441,15 @@ struct StoreOpening {
             sharedMap = (address, length)
             let shared = setUp(
                 address, readers: readersInitial, loaded, freeList, identity, directory)
-            shared.isRootConfirmed = isClean
+            shared.isRootConfirmed = left.isClean
+            if !left.hasMetrics, sizeBefore > SharedState.Layout.metrics { shared.clearMetrics() }
             return shared
         }
         let header = UnsafeMutableRawBufferPointer.allocate(byteCount: 16, alignment: 8)
         defer { header.deallocate() }
         guard let start = header.baseAddress, try lockFile.read(into: header, at: 0) == 16,
             let readersMax = SharedState.readersMax(in: start),
-            EnvironmentOptions.maxReadersRange.contains(readersMax)
+            Limits.readersRange.contains(readersMax)
         else {
             throw DatabaseError(
                 .versionMismatch,
@@ -474,20 +477,24 @@ struct StoreOpening {
         return shared
     }
 
-    /// Whether the last to close left a mark in `lock.zdb` that this state is on disk.
-    private func hasCleanMark(
+    /// What counts of an old `lock.zdb`.
+    ///
+    /// - Returns: whether the last to close left a mark there that this state is on disk, and whether it has
+    ///   metrics of this environment.
+    private func leftovers(
         _ lockFile: any StorageFile, of meta: Meta, _ identity: FileIdentity
-    ) throws(DatabaseError) -> Bool {
+    ) throws(DatabaseError) -> (isClean: Bool, hasMetrics: Bool) {
         let size = SharedState.Layout.clean + 8
         let bytes = UnsafeMutableRawBufferPointer.allocate(byteCount: size, alignment: 8)
         defer { bytes.deallocate() }
-        guard let start = bytes.baseAddress, try lockFile.read(into: bytes, at: 0) == size else {
-            return false
-        }
+        guard let start = bytes.baseAddress, try lockFile.read(into: bytes, at: 0) == size,
+            SharedState.belongs(start, to: meta.environmentID)
+        else { return (false, false) }
         // A copy, which has the mark too, may not be on disk.
-        return start.littleEndian(SharedState.Layout.clean) == meta.transaction + 1
+        let isClean =
+            start.littleEndian(SharedState.Layout.clean) == meta.transaction + 1
             && SharedState.dataFile(start) == identity
-            && SharedState.belongs(start, to: meta.environmentID)
+        return (isClean, SharedState.hasThisLayout(start))
     }
 
     private mutating func setUp(

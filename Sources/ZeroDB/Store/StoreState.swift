@@ -40,13 +40,18 @@ package struct StoreState: ~Copyable {
     private let phaseValue = Atomic<UInt8>(Phase.open.rawValue)
     /// The thread that was last inside the write transaction, 0 if none is open.
     let writerUser = Atomic<UInt64>(0)
+    /// What is not counted in shared memory yet.
+    let pending: PendingCounts
+    /// Nanoseconds after which the host program is told of a transaction; `UInt64.max` for never.
+    private(set) var slowNanoseconds = UInt64.max
     /// Threads inside calls that are not part of a transaction. What is closed waits for them.
     package let calls = Atomic<Int>(0)
 
     private init(
         of store: Store, source: PageSource, shared: SharedState, process: SharedState.Owner,
-        pagesMax: UInt64, pagesInFile: UInt64
+        pagesMax: UInt64, pagesInFile: UInt64, pending: PendingCounts
     ) {
+        self.pending = pending
         self.pagesInFile = Atomic(pagesInFile)
         self.store = store
         self.source = source
@@ -84,7 +89,7 @@ package struct StoreState: ~Copyable {
         let mapped = UInt64(store.mapLength) / UInt64(source.pageSize)
         guard count <= mapped else {
             throw DatabaseError(
-                .full,
+                .full, limit: .maxSize,
                 "the environment has grown to \(count) pages in another process; this one has "
                     + "mapped \(mapped) (max_size); close it here and open it with "
                     + "a larger max_size")
@@ -163,6 +168,7 @@ extension StoreState {
         let state: UnsafeMutablePointer<StoreState>
         /// Whether another store had it.
         let isUsed: Bool
+        let pending: PendingCounts
     }
 
     static func place() -> Place {
@@ -170,7 +176,9 @@ extension StoreState {
             $0.forgetParents()
             return $0.states.popLast()
         }
-        return Place(state: known ?? .allocate(capacity: 1), isUsed: known != nil)
+        return Place(
+            state: known ?? .allocate(capacity: 1), isUsed: known != nil,
+            pending: known?.pointee.pending ?? PendingCounts())
     }
 
     /// Makes the state of a store in its place.
@@ -179,13 +187,19 @@ extension StoreState {
         process: SharedState.Owner, pagesMax: UInt64, pagesInFile: UInt64
     ) {
         let state = place.state
+        let slowMilliseconds = store.options.slowTransactionMilliseconds
+        let slow = slowMilliseconds == 0 ? UInt64.max : UInt64(slowMilliseconds) * 1_000_000
         guard place.isUsed else {
-            return state.initialize(
+            state.initialize(
                 to: StoreState(
                     of: store, source: source, shared: shared, process: process,
-                    pagesMax: pagesMax, pagesInFile: pagesInFile))
+                    pagesMax: pagesMax, pagesInFile: pagesInFile, pending: place.pending))
+            state.pointee.slowNanoseconds = slow
+            return
         }
+        state.pointee.slowNanoseconds = slow
         state.pointee.store = store
+        state.pointee.pending.clear()
         state.pointee.source = source
         state.pointee.shared = shared
         state.pointee.process = process

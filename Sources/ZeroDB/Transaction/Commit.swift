@@ -70,7 +70,44 @@ struct Commit {
         try assignNumbers(databases)
         let sealed = seal()
         try writePages(sealed)
-        return try publish()
+        let (pagesBefore, logBefore) = (
+            transaction.pointee.source.pageCount, transaction.pointee.meta.logEnd
+        )
+        let wait = try publish()
+        count(sealed, pagesBefore, logBefore)
+        return wait
+    }
+
+    /// - Parameters:
+    ///   - pagesBefore: pages of the file before.
+    ///   - logBefore: where the log ended.
+    private func count(_ sealed: [Sealed], _ pagesBefore: UInt64, _ logBefore: UInt64) {
+        let shared = store.shared
+        let (logEnd, pageCount) = (
+            transaction.pointee.meta.logEnd, transaction.pointee.meta.pageCount
+        )
+        var written: UInt64 = 0
+        for run in sealed { written &+= run.pages }
+        var freed: UInt64 = 0
+        for run in write.pointee.workspace.pointee.freed { freed &+= run.pages.count }
+        shared.countAlone(.pagesWritten, written)
+        shared.countAlone(.dataBytes, written &* UInt64(pageSize))
+        let grown = pageCount > pagesBefore ? pageCount - pagesBefore : 0
+        shared.countAlone(.pagesFromFile, grown)
+        shared.countAlone(.pagesFromFree, written > grown ? written - grown : 0)
+        shared.countAlone(.pagesFreed, freed)
+        if logEnd > logBefore {
+            shared.countAlone(.logRecords)
+            shared.countAlone(.logBytes, logEnd - logBefore)
+        }
+    }
+
+    private func noteLargeRecord() {
+        store.shared.count(Limit.logRecord)
+        store.report(
+            .debug,
+            "transaction \(transaction.pointee.id) of \(store.path) needs a record of more than "
+                + "\(store.options.logRecordMax) bytes; it becomes a checkpoint")
     }
 
     // MARK: Catalog
@@ -355,6 +392,7 @@ struct Commit {
         var isLogged =
             write.pointee.log.isRecording && !write.pointee.log.isOverfull
             && shared.unlogged <= shared.checkpoint
+        if write.pointee.log.isOverfull { noteLargeRecord() }
         let unloggedBefore = shared.unlogged
         if isLogged {
             // On a full disk without room for a segment the commit becomes a checkpoint.

@@ -29,10 +29,15 @@ extension CursorState {
             batchKeys = buffer
         }
         do throws(DatabaseError) {
+            let count: Int
             if !tree.record.flags.isSubset(of: .counted) || transaction.pointee.source.skipsDamage {
-                return try stepMany(tree, buffer, keys, values, capacity)
+                count = try stepMany(tree, buffer, keys, values, capacity)
+            } else {
+                count = try scanMany(tree, buffer, keys, values, capacity)
             }
-            return try scanMany(tree, buffer, keys, values, capacity)
+            // The first is counted.
+            if count > 1 { transaction.pointee.reads.cursorMoves &+= UInt64(count - 1) }
+            return count
         } catch {
             throw losingPlace(error)
         }

@@ -224,6 +224,7 @@ package struct CursorState {
         }
         snapshots = transaction.pointee.snapshots
         changes = tree.pointee.changes
+        transaction.pointee.reads.cursorMoves &+= 1
         return tree.pointee
     }
 

@@ -18,6 +18,7 @@ package func nextValueAtHand(
         transaction.pointee.snapshots == cursor.pointee.snapshots,
         let value = cursor.pointee.run.next()
     else { return nil }
+    transaction.pointee.reads.cursorMoves &+= 1
     return CursorState.Entry(key: cursor.pointee.run.key, value: value)
 }
 

@@ -315,7 +315,7 @@ extension FreeTree {
         let pagesMax = store.pagesMax
         guard start <= pagesMax, count <= pagesMax - start else {
             throw DatabaseError(
-                .full,
+                .full, limit: .maxSize,
                 "the transaction needs \(count) new pages of \(meta.pointee.pageSize) bytes, but the "
                     + "environment has \(start) of the \(pagesMax) that max_size allows; open it "
                     + "with a larger max_size")

@@ -33,9 +33,12 @@ extension Operations {
                 continue
             }
             do throws(DatabaseError) {
-                found += try TreeRead.getGroup(
+                let there = try TreeRead.getGroup(
                     source, tree.pointee.record, keys: keys + start, values: values + start,
                     count: group)
+                found += there
+                state.pointee.reads.gets &+= UInt64(group)
+                state.pointee.reads.absentGets &+= UInt64(group - there)
             } catch {
                 throw inDatabase(error, database)
             }
@@ -64,6 +67,7 @@ extension Operations {
         let isMissing = key.data == nil && key.size != 0
         return DatabaseError(
             isMissing ? .badArgument : .badValueSize,
+            limit: isMissing || key.size == 0 ? nil : .keySize,
             isMissing
                 ? "key \(index) has \(UInt(bitPattern: key.size)) bytes but its data is NULL"
                 : "key \(index) has \(UInt(bitPattern: key.size)) bytes; with pages of "
@@ -104,7 +108,11 @@ extension Operations {
             let deleted = try withStoredRange(record, from, to) { from, to throws(DatabaseError) in
                 try writer.deleteRange(from: from, to: to)
             }
-            if deleted == 0 { cutLog(to: mark) }
+            if deleted == 0 {
+                cutLog(to: mark)
+            } else {
+                state.pointee.write?.pointee.rangesDeleted &+= 1
+            }
             return deleted
         } catch {
             throw failing(error, database)

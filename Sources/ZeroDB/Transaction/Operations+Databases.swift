@@ -64,7 +64,7 @@ extension Operations {
     private func handle(named name: UnsafeRawBufferPointer) throws(DatabaseError) -> Int {
         guard name.count > 0, name.count <= Format.databaseNameSizeMax else {
             throw DatabaseError(
-                .badArgument,
+                .badArgument, limit: name.count > 0 ? .nameSize : nil,
                 "the database's name has \(name.count) bytes; it must have from 1 to "
                     + "\(Format.databaseNameSizeMax)")
         }
@@ -113,6 +113,7 @@ extension Operations {
         } catch {
             throw failing(error, database)
         }
+        state.pointee.write?.pointee.rangesDeleted &+= 1
         return entries
     }
 

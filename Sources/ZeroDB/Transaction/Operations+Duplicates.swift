@@ -76,7 +76,7 @@ extension Operations {
         let limit = Format.keySizeMax(pageSize: state.pointee.source.pageSize)
         guard value.count <= limit else {
             throw DatabaseError(
-                .badValueSize,
+                .badValueSize, limit: .valueSize,
                 "the value has \(value.count) bytes; with ZDB_DUPSORT and pages of "
                     + "\(state.pointee.source.pageSize) bytes the largest has \(limit)")
         }
@@ -125,7 +125,7 @@ extension Operations {
             let mark = log(database) { $0.deletePair(database, key, value) }
             do throws(DatabaseError) {
                 let isDeleted = try writer.deletePair(stored, value)
-                if !isDeleted { cutLog(to: mark) }
+                noteDeletion(isDeleted, mark)
                 return isDeleted
             } catch {
                 throw failing(error, database)

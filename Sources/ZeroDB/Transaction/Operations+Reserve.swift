@@ -20,7 +20,7 @@ extension Operations {
         try checkKey(key)
         guard count <= Format.valueSizeMax else {
             throw DatabaseError(
-                .badValueSize,
+                .badValueSize, limit: .valueSize,
                 "space for \(count) bytes; the largest value has \(Format.valueSizeMax)")
         }
         guard !writer.tree.pointee.record.flags.contains(.duplicates) else {
@@ -48,6 +48,8 @@ extension Operations {
                 DatabaseError(
                     .corrupted, "a key that was put is not there; run zerodb-check"), database)
         }
+        // It was nobody's get.
+        state.pointee.reads.gets &-= 1
         let space = UnsafeMutableRawBufferPointer(mutating: value)
         state.pointee.write?.pointee.noteReservation(space, of: key, in: database)
         return .space(space)

@@ -22,7 +22,10 @@ package struct Operations {
             tree.pointee.record.flags.reversesKeys
             ? try reversedKey(key, tree.pointee.record) : key
         do throws(DatabaseError) {
-            return try TreeRead.get(state.pointee.source, tree.pointee.record, key: key)
+            let value = try TreeRead.get(state.pointee.source, tree.pointee.record, key: key)
+            state.pointee.reads.gets &+= 1
+            if value == nil { state.pointee.reads.absentGets &+= 1 }
+            return value
         } catch {
             throw inDatabase(error, database)
         }
@@ -37,7 +40,7 @@ package struct Operations {
     @inline(never)
     private func badKey(_ size: Int, _ limit: Int) -> DatabaseError {
         DatabaseError(
-            .badValueSize,
+            .badValueSize, limit: size > 0 ? .keySize : nil,
             "the key has \(size) bytes; with pages of \(state.pointee.source.pageSize) bytes a key "
                 + "has from 1 to \(limit)")
     }
@@ -75,7 +78,7 @@ package struct Operations {
         try checkKey(key)
         guard value.count <= Format.valueSizeMax else {
             throw DatabaseError(
-                .badValueSize,
+                .badValueSize, limit: .valueSize,
                 "the value has \(value.count) bytes; the largest has \(Format.valueSizeMax)")
         }
         if !writer.tree.pointee.record.flags.isEmpty { try checkKinds(writer, key, value) }
@@ -100,7 +103,9 @@ package struct Operations {
             throw failing(error, database)
         }
         switch result {
-        case .stored: return nil
+        case .stored:
+            state.pointee.write?.pointee.puts &+= 1
+            return nil
         case .unchanged:
             cutLog(to: mark)
             return mode == .noDuplicate ? value : nil
@@ -159,7 +164,7 @@ package struct Operations {
         let mark = log(database) { $0.delete(database, key) }
         do throws(DatabaseError) {
             let isDeleted = try writer.delete(held)
-            if !isDeleted { cutLog(to: mark) }
+            noteDeletion(isDeleted, mark)
             return isDeleted
         } catch {
             throw failing(error, database)
@@ -185,6 +190,11 @@ package struct Operations {
 
     /// Takes operations back out of the log record that turned out to change nothing.
     @inline(__always)
+    func noteDeletion(_ isDeleted: Bool, _ mark: LogBuffer.OperationMark) {
+        guard isDeleted else { return cutLog(to: mark) }
+        state.pointee.write?.pointee.deletes &+= 1
+    }
+
     func cutLog(to mark: LogBuffer.OperationMark) {
         state.pointee.write?.pointee.log.cut(to: mark)
     }
@@ -193,6 +203,7 @@ package struct Operations {
     func failing(_ error: DatabaseError, _ database: Int) -> DatabaseError {
         let located = inDatabase(error, database)
         state.pointee.markFailed(located)
+        state.pointee.store.reportRefusal(located)
         return located
     }
 }

@@ -42,6 +42,10 @@ package struct TransactionState: ~Copyable {
     var readerSlot = -1
     /// When a write transaction began, in ticks of the machine.
     var began: UInt64 = 0
+    /// For how long a write transaction waited to begin, in nanoseconds.
+    var waited: UInt64 = 0
+    /// What it has read that is not counted yet.
+    @usableFromInline package var reads = ReadCounts()
     /// What a write transaction's commit waits for.
     var durability = Durability.full
     /// What the transaction may change; nil in a read transaction.

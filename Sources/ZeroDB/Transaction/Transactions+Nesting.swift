@@ -37,7 +37,7 @@ struct Savepoint {
 /// of its cursors included.
 extension Transactions {
     /// How deep transactions can be nested in an outermost one.
-    package static let nestingMax = 64
+    package static let nestingMax = Limits.nestingMax
 
     /// Begins a transaction nested in a write transaction, which waits until it has ended.
     ///
@@ -61,7 +61,7 @@ extension Transactions {
         try parent.pointee.checkUsable()
         guard write.pointee.savepoints.count < nestingMax else {
             throw DatabaseError(
-                .full,
+                .full, limit: .nesting,
                 "the transaction is nested \(nestingMax) deep already; commit or abort it first")
         }
         // What the parent's caller has filled is the parent's, whatever becomes of the nested one.
@@ -81,6 +81,7 @@ extension Transactions {
         leaveParent(state) { parent, write in
             assert(write.pointee.reservation == nil)
             parent.pointee.adoptTrees(of: state)
+            state.pointee.storeState.pointee.shared.countAlone(.nestedCommitted)
             write.pointee.savepoints.removeLast()
             write.pointee.workspace.pointee.frames.pointee.joinLevel()
         }
@@ -91,6 +92,7 @@ extension Transactions {
         leaveParent(state) { _, write in
             write.pointee.reservation = nil
             write.pointee.savepoints.removeLast().restore(&write.pointee)
+            state.pointee.storeState.pointee.shared.countAlone(.nestedAborted)
             write.pointee.workspace.pointee.frames.pointee.dropLevel()
         }
     }
@@ -103,6 +105,8 @@ extension Transactions {
         // A thread that calls the parent by mistake is sent away at once.
         while !parent.pointee.tryEnter() { sched_yield() }
         end(parent, write)
+        parent.pointee.reads.add(state.pointee.reads)
+        state.pointee.reads = ReadCounts()
         state.pointee.parent = nil
         state.pointee.write = nil
         parent.pointee.status = .active

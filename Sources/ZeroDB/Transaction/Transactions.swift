@@ -28,7 +28,7 @@ package enum Transactions {
 
     /// Makes the table, before the first environment can be used.
     static func prepare() {
-        table.make(kind: UInt64(ZP_TRANSACTIONS), capacity: 1 << 16)
+        table.make(kind: UInt64(ZP_TRANSACTIONS), capacity: Limits.transactionsMax)
     }
 
     /// What marks the slots of a store's transactions.
@@ -51,7 +51,8 @@ package enum Transactions {
         let hint = zp_thread_slot_hints()
         guard let claim = table.claim(hint: Int(hint?.pointee.transaction ?? 0)) else {
             throw DatabaseError(
-                .readersFull, "65536 transactions are open in this process; end some")
+                .readersFull, limit: .transactions,
+                "\(Limits.transactionsMax) transactions are open in this process; end some")
         }
         hint?.pointee.transaction = UInt32(truncatingIfNeeded: claim.index)
         // `beginClosing` leaves the phase `open`, then looks for tagged slots: either it sees this
@@ -158,6 +159,7 @@ package enum Transactions {
             if let slot = try store.pointee.store.claimReaderSlowly() { return slot }
             throw readersFull(store.pointee.shared)
         } catch {
+            store.pointee.store.reportRefusal(error)
             giveBack(claim, index)
             throw error
         }
@@ -166,7 +168,7 @@ package enum Transactions {
     @inline(never)
     static func readersFull(_ shared: SharedState) -> DatabaseError {
         DatabaseError(
-            .readersFull,
+            .readersFull, limit: .readers,
             "all \(shared.readersMax) reader slots (max_readers) are taken; end "
                 + "read transactions, or close the environment in all programs and open it with a "
                 + "larger max_readers")
@@ -195,12 +197,15 @@ package enum Transactions {
     ) throws(DatabaseError) -> TransactionClaim {
         let (claim, index) = try claim(storeState, of: environment)
         let store = storeState.pointee.store
+        let asked = zp_ticks()
         do throws(DatabaseError) {
             try becomeWriter(store, wait ?? store.options.writerWait)
         } catch {
+            store.reportRefusal(error)
             giveBack(claim, index)
             throw error
         }
+        claim.state.pointee.waited = zp_nanoseconds_spent(asked)
         let state = claim.state
         let chosen = durability ?? store.options.durability
         state.pointee.durability = chosen
@@ -211,7 +216,8 @@ package enum Transactions {
             state.pointee.id = tip.transaction + 1
             guard state.pointee.id < Format.idLimit else {
                 throw DatabaseError(
-                    .full, "transaction \(tip.transaction) was the last there can be")
+                    .full, limit: .transactionIDs,
+                    "transaction \(tip.transaction) was the last there can be")
             }
         } catch {
             store.unlockWriter()
@@ -264,11 +270,19 @@ package enum Transactions {
     @inline(__always)
     package static func end(_ claim: TransactionClaim) {
         let state = claim.state
+        let isCounted = state.pointee.status != .reset
         state.pointee.status = .ended
         if state.pointee.write != nil {
-            if state.pointee.parent != nil { takeBack(state) } else { releaseWriter(state) }
+            if state.pointee.parent != nil {
+                takeBack(state)
+            } else if let done = releaseWriter(state, .writesAborted) {
+                state.pointee.store.report(done.done)
+            }
         } else if state.pointee.readerSlot >= 0 {
-            state.pointee.storeState.pointee.shared.releaseReader(state.pointee.readerSlot)
+            let shared = state.pointee.storeState.pointee.shared
+            // One that was reset was counted then.
+            if isCounted { noteRead(state, shared) }
+            shared.releaseReader(state.pointee.readerSlot)
             state.pointee.readerSlot = -1
         }
         state.pointee.freeRetired()
@@ -283,11 +297,18 @@ package enum Transactions {
     }
 
     /// Lets the next writer begin.
-    private static func releaseWriter(_ state: UnsafeMutablePointer<TransactionState>) {
+    ///
+    /// - Parameter outcome: what the transaction counts as.
+    /// - Returns: what it did, if slow transactions are to be told of.
+    private static func releaseWriter(
+        _ state: UnsafeMutablePointer<TransactionState>, _ outcome: Counter
+    ) -> Watched? {
         let store = state.pointee.store
+        let done = noteWrite(state, outcome)
         state.pointee.write?.pointee.workspace.pointee.frames.pointee.reset()
         state.pointee.write = nil
         store.unlockWriter()
+        return done
     }
 
     /// Forgets a transaction that was entered, and ends it.
@@ -319,13 +340,24 @@ package enum Transactions {
             if state.pointee.durability != .none { try store.waitForCheckpointUnderWay() }
         }
         let isMaintenance = write.pointee.shrinking != nil
+        let isChanged = write.pointee.workspace.pointee.isDirty
+        let durability = state.pointee.durability
+        let began = zp_ticks()
         var wait = try Commit.run(state)
         // Nobody waits to see what changes no content.
         if isMaintenance, case .show = wait { wait = .flushSoon }
         let meta = state.pointee.meta
         state.pointee.status = .ended
-        releaseWriter(state)
+        let append = zp_nanoseconds_spent(began)
+        let done = releaseWriter(state, isChanged ? .commits(durability) : .commitsEmpty)
+        let released = zp_ticks()
+        defer {
+            if let done { report(done, append, flush: zp_nanoseconds_spent(released), store) }
+        }
         try store.finish(wait, meta)
+        guard isChanged, !isMaintenance else { return }
+        store.shared.note(.commitAppend, nanoseconds: append)
+        store.shared.note(.commitFlush, nanoseconds: zp_nanoseconds_spent(released))
     }
 
     /// Leaves a transaction that cannot be ended.
@@ -348,7 +380,9 @@ package enum Transactions {
         }
         guard state.pointee.status == .active else { return }
         state.pointee.status = .reset
-        state.pointee.store.shared.unpin(slot: state.pointee.readerSlot)
+        let shared = state.pointee.storeState.pointee.shared
+        noteRead(state, shared)
+        shared.unpin(slot: state.pointee.readerSlot)
     }
 
     /// Gives a read transaction that was reset the newest snapshot.

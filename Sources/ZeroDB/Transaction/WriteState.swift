@@ -17,6 +17,12 @@ struct WriteState {
     var shrinking: Shrinking?
     /// The error after which the transaction can only be aborted.
     var failure: DatabaseError?
+    /// Operations that are not counted yet.
+    var puts: UInt64 = 0
+    var deletes: UInt64 = 0
+    var rangesDeleted: UInt64 = 0
+    /// Whether it replays what was counted when it was committed first.
+    var isReplay = false
     /// What the transactions that are nested return to when they are taken back, outermost first.
     var savepoints: [Savepoint] = []
 
@@ -58,6 +64,7 @@ struct WriteState {
         free.status = .present
         failure = nil
         shrinking = nil
+        isReplay = false
         savepoints.removeAll()
     }
 }

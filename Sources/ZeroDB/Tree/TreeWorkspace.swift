@@ -37,6 +37,9 @@ struct TreeWorkspace {
     var isLimited = true
     /// Whether anything was changed.
     var isDirty = false
+    /// Pages split and merged that are not counted yet.
+    var splits: UInt64 = 0
+    var merges: UInt64 = 0
 
     init(_ store: Store) {
         shared = store.shared

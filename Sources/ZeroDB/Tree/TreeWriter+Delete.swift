@@ -182,6 +182,7 @@ extension TreeWriter {
     /// one page, and then the parent with its neighbours.
     private func merge(_ step: Int, left index: Int) throws(DatabaseError) -> Bool {
         guard try mergeChildren(step, left: index) else { return false }
+        workspace.pointee.merges &+= 1
         try rebalance(step - 1)
         return true
     }

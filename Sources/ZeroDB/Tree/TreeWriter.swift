@@ -279,6 +279,7 @@ struct TreeWriter {
         let level = entries.page.level
         let count = entries.count
         let (rightReference, right) = try newPage()
+        workspace.pointee.splits &+= 1
         let separator = copySeparator(entries, cut: cut, level: level)
         entries.write(0..<cut, to: page, level: level)
         entries.write(cut..<count, to: right, level: level)
@@ -395,7 +396,7 @@ struct TreeWriter {
         let depth = tree.pointee.depth
         guard depth < workspace.pointee.depthMax else {
             throw DatabaseError(
-                .full,
+                .full, limit: .depth,
                 "the tree has reached its largest depth, \(depth) levels; abort the "
                     + "transaction, and copy the database to an environment with larger pages, or "
                     + "give it shorter keys")
@@ -423,7 +424,7 @@ struct TreeWriter {
         let pagesMax = workspace.pointee.pagesMax
         if pagesMax > 0, dirty > pagesMax {
             throw DatabaseError(
-                .transactionFull,
+                .transactionFull, limit: .transactionPages,
                 "the transaction would dirty \(dirty) pages of \(pageSize) bytes; its limit "
                     + "max_txn_pages is \(pagesMax); abort it and commit in smaller "
                     + "transactions, or open the environment with a larger max_txn_pages "
@@ -439,7 +440,7 @@ struct TreeWriter {
         let spacePages = workspace.pointee.spacePages
         if dirty > spacePages {
             throw DatabaseError(
-                .full,
+                .full, limit: .maxSize,
                 "the transaction needs \(dirty) pages of \(pageSize) bytes, but the environment "
                     + "has room for \(spacePages) more within its max_size; abort it, then "
                     + "open the environment with a larger max_size")

@@ -51,15 +51,23 @@ struct StatCommand: ParsableCommand {
             "What this transaction did, by its record in the log.", valueName: "transaction"))
     var txn: UInt64?
 
+    @Flag(
+        help: """
+            Print the metrics of all programs that use the environment or have used it, in the text format \
+            of Prometheus.
+            """)
+    var metrics = false
+
     @Option(help: ArgumentHelp("Bytes of a key or value that are shown.", valueName: "bytes"))
     var width = 48
 
     func validate() throws {
         guard width > 0 else { throw ValidationError("--width takes a number from 1 on.") }
         guard svg == nil || pages else { throw ValidationError("--svg goes with --pages only.") }
-        let tasks = [pages, page != nil, history || txn != nil].filter { $0 }
+        let tasks = [pages, page != nil, history || txn != nil, metrics].filter { $0 }
         guard tasks.count <= 1 else {
-            throw ValidationError("only one of --pages, --page and --history can be given")
+            throw ValidationError(
+                "only one of --pages, --page, --history and --metrics can be given")
         }
         guard tasks.isEmpty || (database == nil && !readers && watch == nil) else {
             throw ValidationError("--database, --readers and --watch go with the summary only")
@@ -75,6 +83,7 @@ struct StatCommand: ParsableCommand {
         }
         if pages { throw StatPages(arguments: arguments, svg: svg).run() }
         if let page { throw StatPage(arguments: arguments, number: page, width: width).run() }
+        if metrics { throw StatMetrics(arguments: arguments).run() }
         if let watch { throw Watch(seconds: watch).run(summarize) }
         throw summarize()
     }

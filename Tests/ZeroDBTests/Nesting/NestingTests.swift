@@ -219,7 +219,7 @@ struct NestingTests {
     func boundsDepth() throws {
         func descend(_ transaction: inout WriteTransaction, _ depth: Int) throws {
             try transaction.put("depth \(depth)", "value")
-            guard depth < Transactions.nestingMax else {
+            guard depth < Limits.nestingMax else {
                 let error = try failure { try transaction.nested { _ in } }
                 #expect(error.code == .full && error.message.contains("64"))
                 try transaction.put("deepest", "value")

@@ -66,7 +66,7 @@ final class PageSubject {
         metaPage = loaded.page
         map = (address, bytes)
         let pageShift = pageSize.trailingZeroBitCount
-        fetcher = PageFetcher(file, address, pageShift: pageShift)
+        fetcher = PageFetcher(file, address, pageShift: pageShift, PendingCounts())
         source = Self.source(address, meta, fetcher, fetched, pageShift: pageShift)
         let list = FreeList.allocate()
         do throws(DatabaseError) {

@@ -6,6 +6,7 @@ import os
 import threading
 import warnings
 from collections.abc import Callable
+from dataclasses import fields
 from types import TracebackType
 from typing import Any, TypeVar
 
@@ -30,6 +31,10 @@ from zerodb._types import (
     DatabaseStat,
     Durability,
     EnvironmentInfo,
+    Limits,
+    Metric,
+    MetricBucket,
+    MetricKind,
     OpenTransaction,
     Problem,
     Reader,
@@ -39,6 +44,11 @@ from zerodb._types import (
 from zerodb._verify import verify
 
 _CHECKSUM_NAMES = {number: name for name, number in CHECKSUMS.items()}
+_METRIC_KINDS: dict[int, MetricKind] = {
+    _ffi.METRIC_COUNTER: "counter",
+    _ffi.METRIC_GAUGE: "gauge",
+    _ffi.METRIC_HISTOGRAM: "histogram",
+}
 Result = TypeVar("Result")
 
 
@@ -178,6 +188,55 @@ class Environment:
             environment_id=bytes(raw.environment_id),
             digest=int(raw.digest),
         )
+
+    def limits(self) -> Limits:
+        """All limits of the environment. How often each was met is the metric
+        ``zerodb_limits_hit_total``."""
+        raw = _ffi.sized(_ffi.Limits)
+        check(self._call(_ffi.env_limits, _ffi.reference(raw)))
+        return Limits(**{field.name: getattr(raw, field.name) for field in fields(Limits)})
+
+    def metrics(self) -> list[Metric]:
+        """Counts and times of all processes that use the environment or have used it, since
+        ``lock.zdb`` was made. What a transaction does is counted when it ends. Metrics of one
+        name follow one another.
+
+        ``zerodb-stat --metrics`` prints the same without a part in the program;
+        :class:`zerodb.prometheus.Collector` hands it to ``prometheus_client``.
+        """
+        found: list[Metric] = []
+
+        def add(_: object, metric: Any) -> None:
+            raw = metric.contents
+            label = None
+            if raw.label is not None:
+                label = (raw.label.decode(), raw.label_value.decode())
+            buckets = raw.buckets[: raw.bucket_count] if raw.bucket_count else []
+            found.append(
+                Metric(
+                    name=raw.name.decode(),
+                    help=raw.help.decode(),
+                    kind=_METRIC_KINDS[raw.kind],
+                    label=label,
+                    value=raw.value,
+                    buckets=tuple(MetricBucket(item.bound, item.count) for item in buckets),
+                )
+            )
+
+        check(self._call(_ffi.env_metrics, _ffi.MetricFunction(add), None))
+        return found
+
+    def metric(self, name: str) -> float:
+        """One metric; of a histogram, how many numbers it has.
+
+        :param name: with its label, as in ``zerodb_operations_total{operation="put"}``, or
+            without: the sum of all of the name.
+        :raises NotFoundError: there is no metric of the name.
+        """
+        value = _ffi.new_number()
+        check(self._call(_ffi.env_metric, name.encode(), _ffi.reference(value)))
+        number: float = value.value
+        return number
 
     def readers(self) -> list[Reader]:
         """The read transactions of all processes that have the environment open."""

@@ -17,6 +17,7 @@ from ctypes import (
     byref,
     c_char,
     c_char_p,
+    c_double,
     c_int,
     c_size_t,
     c_ssize_t,
@@ -102,9 +103,14 @@ PLACE_CATALOG = 3
 PLACE_FREE_PAGES = 4
 PLACE_LOG = 5
 
+LOG_DEBUG = 0
 LOG_INFORMATION = 1
 LOG_WARNING = 2
 LOG_ERROR = 3
+
+METRIC_COUNTER = 1
+METRIC_GAUGE = 2
+METRIC_HISTOGRAM = 3
 
 MAIN_DB = 0
 CREATE = 0x40000
@@ -169,6 +175,8 @@ class EnvOptions(Structure):
         ("auto_compact_percent", c_uint32),
         ("recovery", c_uint32),
         ("recovery_root", c_uint64),
+        ("log_level", c_uint32),
+        ("slow_txn_ms", c_uint32),
     ]
 
 
@@ -237,6 +245,31 @@ class Info(Structure):
     ]
 
 
+class Limits(Structure):
+    """zdb_limits."""
+
+    _fields_ = [
+        ("struct_size", c_size_t),
+        ("max_size", c_uint64),
+        ("max_txn_pages", c_uint64),
+        ("max_txn_memory", c_uint64),
+        ("max_readers", c_uint64),
+        ("processes", c_uint64),
+        ("environments", c_uint64),
+        ("transactions", c_uint64),
+        ("cursors", c_uint64),
+        ("nesting", c_uint64),
+        ("key_size", c_uint64),
+        ("value_size", c_uint64),
+        ("name_size", c_uint64),
+        ("databases", c_uint64),
+        ("log_size", c_uint64),
+        ("log_record", c_uint64),
+        ("writer_wait_ms", c_uint64),
+        ("depth", c_uint64),
+    ]
+
+
 class Reader(Structure):
     """zdb_reader."""
 
@@ -246,6 +279,27 @@ class Reader(Structure):
         ("thread", c_uint64),
         ("txn_id", c_uint64),
         ("open_ns", c_uint64),
+    ]
+
+
+class MetricBucket(Structure):
+    """zdb_metric_bucket."""
+
+    _fields_ = [("bound", c_double), ("count", c_uint64)]
+
+
+class Metric(Structure):
+    """zdb_metric."""
+
+    _fields_ = [
+        ("name", c_char_p),
+        ("help", c_char_p),
+        ("label", c_char_p),
+        ("label_value", c_char_p),
+        ("kind", c_uint32),
+        ("bucket_count", c_uint32),
+        ("value", c_double),
+        ("buckets", POINTER(MetricBucket)),
     ]
 
 
@@ -368,6 +422,9 @@ class DbStat(Structure):
 ReaderFunction = CFUNCTYPE(None, c_void_p, POINTER(Reader))
 """zdb_reader_fn."""
 
+MetricFunction = CFUNCTYPE(None, c_void_p, POINTER(Metric))
+"""zdb_metric_fn."""
+
 TxnFunction = CFUNCTYPE(None, c_void_p, POINTER(TxnInfo))
 """zdb_txn_fn."""
 
@@ -481,6 +538,9 @@ env_copy_fd = _function(
     "zdb_env_copy_fd", c_int, _handle, c_int, POINTER(CopyOptions), POINTER(CopyResult)
 )
 reader_list = _function("zdb_reader_list", c_int, _handle, ReaderFunction, c_void_p)
+env_limits = _function("zdb_env_limits", c_int, _handle, POINTER(Limits))
+env_metrics = _function("zdb_env_metrics", c_int, _handle, MetricFunction, c_void_p)
+env_metric = _function("zdb_env_metric", c_int, _handle, c_char_p, POINTER(c_double))
 reader_check = _function("zdb_reader_check", c_int, _handle, POINTER(c_uint32))
 
 txn_begin = _function("zdb_txn_begin", c_int, _handle, _handle, c_uint32, _handle_out)
@@ -528,6 +588,11 @@ def new_handle() -> Any:
 def new_database_handle() -> Any:
     """A place for a zdb_db that the library returns."""
     return c_uint32()
+
+
+def new_number() -> Any:
+    """A double for the library to fill."""
+    return c_double()
 
 
 def new_count() -> Any:

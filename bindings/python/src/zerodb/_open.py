@@ -13,6 +13,7 @@ from zerodb._errors import BadArgumentError, check, error_from_code
 from zerodb._types import Durability, EventLevel
 
 _EVENT_LEVELS: dict[int, EventLevel] = {
+    _ffi.LOG_DEBUG: "debug",
     _ffi.LOG_INFORMATION: "information",
     _ffi.LOG_WARNING: "warning",
     _ffi.LOG_ERROR: "error",
@@ -40,6 +41,8 @@ def open_environment(
     recovery: bool = False,
     recovery_root: int = 0,
     on_event: Callable[[EventLevel, str], object] | None = None,
+    event_level: EventLevel = "information",
+    slow_txn_ms: int = 0,
 ) -> Environment:
     """Opens the environment in a directory, creating both if they are not there.
 
@@ -82,10 +85,15 @@ def open_environment(
         CorruptedError. The log is replayed in memory.
     :param recovery_root: with ``recovery``: the transaction whose state is shown, one that
         ``zerodb-check --list-roots`` lists; 0, the default: the newest.
-    :param on_event: called with a level ("information", "warning" or "error") and a message
-        when the library acts by itself: recovery, failures of background work. It is called
-        from any thread, the library's own included, and must not use this package. An
-        exception in it goes to sys.unraisablehook and changes nothing.
+    :param on_event: called with a level ("debug", "information", "warning" or "error") and a
+        message when the library acts by itself (recovery, checkpoints, growth, compaction,
+        failures of background work), and for slow transactions. It is called from any thread,
+        the library's own included, and must not use this package. An exception in it goes to
+        sys.unraisablehook and changes nothing.
+    :param event_level: the least level that ``on_event`` is called for.
+    :param slow_txn_ms: milliseconds after which ``on_event`` is told of a transaction when it
+        ends: whose it is, what it did, and for how long it waited for the writer before it,
+        worked, wrote, and waited for the disk. 0: never.
     :raises PathNotFoundError: there is no environment and none may be created.
     :raises InvalidFileError: the files are no environment.
     :raises VersionMismatchError: they are one of a format that the library does not read.
@@ -128,6 +136,9 @@ def open_environment(
         options.auto_compact_rate = unsigned("auto_compact_rate", auto_compact_rate, 64)
     options.recovery = int(recovery)
     options.recovery_root = unsigned("recovery_root", recovery_root, 64)
+    levels = {level: number for number, level in _EVENT_LEVELS.items()}
+    options.log_level = choice("event_level", event_level, levels)
+    options.slow_txn_ms = unsigned("slow_txn_ms", slow_txn_ms, 32)
     tell: Any = None
     if on_event is not None:
         options.log = tell = _event_function(on_event)

@@ -28,7 +28,7 @@ Durability = Literal["full", "relaxed", "none"]
 """
 
 
-EventLevel = Literal["information", "warning", "error"]
+EventLevel = Literal["debug", "information", "warning", "error"]
 """The importance of an event."""
 
 
@@ -169,6 +169,95 @@ class DatabaseStat:
     digest: int
     """128 bits for all keys and values: the same in every database with the same content; 0 if
     it is empty."""
+
+
+MetricKind = Literal["counter", "gauge", "histogram"]
+"""What a metric is: a ``"counter"`` only grows, and begins at 0 again when ``lock.zdb`` is made
+anew; a ``"gauge"`` goes up and down; a ``"histogram"`` says how often something took how long,
+or had which size."""
+
+
+@dataclass(frozen=True)
+class MetricBucket:
+    """A bucket of a histogram."""
+
+    bound: float
+    """What no number in it exceeds, in seconds unless the metric's name has another unit;
+    infinite in the last bucket."""
+    count: int
+    """Numbers up to ``bound``, those of the buckets before included."""
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A number that describes how an environment is used, by all processes together."""
+
+    name: str
+    """Such as ``"zerodb_operations_total"``, by the rules of Prometheus."""
+    help: str
+    """A sentence about it."""
+    kind: MetricKind
+    """What it is."""
+    label: tuple[str, str] | None
+    """What tells it from others of the name, such as ``("operation", "put")``."""
+    value: float
+    """The number; of a histogram the sum."""
+    buckets: tuple[MetricBucket, ...]
+    """Of a histogram, from the smallest numbers to the largest; otherwise none."""
+
+    @property
+    def count(self) -> int:
+        """How many numbers a histogram has."""
+        return self.buckets[-1].count if self.buckets else 0
+
+    @property
+    def full_name(self) -> str:
+        """The name with the label, as :meth:`zerodb.Environment.metric` takes it."""
+        if self.label is None:
+            return self.name
+        name, value = self.label
+        return f'{self.name}{{{name}="{value}"}}'
+
+
+@dataclass(frozen=True)
+class Limits:
+    """All limits of an environment, as this process has them. 0 stands for no limit where an
+    option has that."""
+
+    max_size: int
+    """Bytes of the data file, as mapped."""
+    max_txn_pages: int
+    """Pages of trees that a transaction may dirty."""
+    max_txn_memory: int
+    """Bytes that a transaction keeps in memory; beyond, it goes on in a file."""
+    max_readers: int
+    """Slots that the reader table may grow to."""
+    processes: int
+    """Processes that may have the environment open."""
+    environments: int
+    """Environments that may be open in a process."""
+    transactions: int
+    """Transactions that may be open in a process."""
+    cursors: int
+    """Cursors that may be open in a process."""
+    nesting: int
+    """Transactions nested in one another, the outermost not counted."""
+    key_size: int
+    """Bytes of a key."""
+    value_size: int
+    """Bytes of a value."""
+    name_size: int
+    """Bytes of a database's name."""
+    databases: int
+    """Names of databases that a process may ever use."""
+    log_size: int
+    """Bytes of log after which a checkpoint is made."""
+    log_record: int
+    """Bytes of a record of the log; a larger transaction becomes a checkpoint."""
+    writer_wait_ms: int
+    """Milliseconds of a wait for another program."""
+    depth: int
+    """Levels of a tree, the leaves' included."""
 
 
 VerifyLevel = Literal["headers", "trees", "everything"]
