@@ -37,11 +37,29 @@ struct ByteOutput: ~Copyable {
     }
 
     mutating func writeHex(_ byte: UInt8) throws {
-        try write(Self.digit(byte >> 4))
-        try write(Self.digit(byte & 15))
+        try write(Hex.pairs[2 * Int(byte)])
+        try write(Hex.pairs[2 * Int(byte) + 1])
     }
 
-    private static func digit(_ value: UInt8) -> UInt8 { value < 10 ? 0x30 + value : 0x57 + value }
+    mutating func writeHex(_ bytes: UnsafeRawBufferPointer) throws {
+        var done = 0
+        while done < bytes.count {
+            if buffer.count - used < 2 { try flush() }
+            let count = min(bytes.count - done, (buffer.count - used) / 2)
+            let start = used
+            Hex.pairs.withUnsafeBufferPointer { pairs in
+                buffer.withUnsafeMutableBufferPointer { buffer in
+                    for index in 0..<count {
+                        let byte = Int(bytes[done + index])
+                        buffer[start + 2 * index] = pairs[2 * byte]
+                        buffer[start + 2 * index + 1] = pairs[2 * byte + 1]
+                    }
+                }
+            }
+            used += 2 * count
+            done += count
+        }
+    }
 
     /// Hands on what is in the buffer.
     mutating func flush() throws {

@@ -62,11 +62,18 @@ struct TextDump: DumpFormat {
 
     private func writeLine(_ bytes: UnsafeRawBufferPointer, to output: inout ByteOutput) throws {
         try output.write(0x20)
+        if isPrinted {
+            try writePrinted(bytes, to: &output)
+        } else {
+            try output.writeHex(bytes)
+        }
+        try output.write(0x0a)
+    }
+
+    private func writePrinted(
+        _ bytes: UnsafeRawBufferPointer, to output: inout ByteOutput
+    ) throws {
         for byte in bytes {
-            guard isPrinted else {
-                try output.writeHex(byte)
-                continue
-            }
             // A backslash in hexadecimal too: mdb_load of LMDB 0.9 misreads two of them.
             if 0x20...0x7e ~= byte, byte != 0x5c {
                 try output.write(byte)
@@ -75,6 +82,5 @@ struct TextDump: DumpFormat {
                 try output.writeHex(byte)
             }
         }
-        try output.write(0x0a)
     }
 }

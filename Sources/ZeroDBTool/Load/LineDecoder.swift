@@ -44,15 +44,39 @@ struct LineDecoder {
     }
 
     private mutating func decodeHex(_ piece: ArraySlice<UInt8>, into bytes: inout [UInt8]) throws {
-        for byte in piece {
+        var rest = piece
+        if case .digit(let first) = state, let byte = rest.popFirst() {
             guard let value = Hex.value(byte) else { throw noDigit(byte) }
-            if case .digit(let first) = state {
-                bytes.append(first << 4 | value)
-                state = .plain
-            } else {
-                state = .digit(value)
+            bytes.append(first << 4 | value)
+            state = .plain
+        }
+        try decodePairs(rest, into: &bytes)
+        guard !rest.count.isMultiple(of: 2), let byte = rest.last else { return }
+        guard let value = Hex.value(byte) else { throw noDigit(byte) }
+        state = .digit(value)
+    }
+
+    /// The same of an even number of digits; one that is left over is not looked at.
+    private func decodePairs(_ digits: ArraySlice<UInt8>, into bytes: inout [UInt8]) throws {
+        let start = bytes.count
+        let count = digits.count / 2
+        bytes.append(contentsOf: repeatElement(0, count: count))
+        let wrong: UInt8? = Hex.values.withUnsafeBufferPointer { values -> UInt8? in
+            digits.withUnsafeBufferPointer { digits -> UInt8? in
+                bytes.withUnsafeMutableBufferPointer { bytes -> UInt8? in
+                    for index in 0..<count {
+                        let high = values[Int(digits[2 * index])]
+                        let low = values[Int(digits[2 * index + 1])]
+                        guard high | low < 16 else {
+                            return digits[2 * index + (high < 16 ? 1 : 0)]
+                        }
+                        bytes[start + index] = high << 4 | low
+                    }
+                    return nil
+                }
             }
         }
+        if let wrong { throw noDigit(wrong) }
     }
 
     private mutating func decodePrinted(

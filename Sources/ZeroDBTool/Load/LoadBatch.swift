@@ -52,15 +52,15 @@ struct LoadBatch {
             } catch {
                 return error
             }
+            let (key, value) = (source.key, source.value)
             do throws(DatabaseError) {
-                let isNew = try target.put(
-                    source.key, source.value, in: handle, &order, &transaction)
+                let isNew = try target.put(key, value, in: handle, &order, &transaction)
                 if isNew { count += 1 } else { kept += 1 }
             } catch {
                 guard error.code == .badValueSize else { throw error }
                 return TransferError.input("\(source.place): \(error.message)")
             }
-            bytes += source.key.count + source.value.count + 32
+            bytes += key.count + value.count + 32
         }
         return nil
     }

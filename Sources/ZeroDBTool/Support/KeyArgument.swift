@@ -18,6 +18,12 @@ struct KeyArgument: ExpressibleByArgument {
 
 /// Digits of hexadecimal numbers.
 enum Hex {
+    /// The values of all bytes as digits; 255 for those that are none.
+    static let values = (0...255).map { value(UInt8($0)) ?? 255 }
+    private static let digits = Array("0123456789abcdef".utf8)
+    /// The digits of all bytes, two of each.
+    static let pairs = (0..<512).map { digits[$0 & 1 == 0 ? $0 >> 5 : $0 >> 1 & 15] }
+
     /// The value of a digit; nil if it is none.
     @inline(__always)
     static func value(_ digit: UInt8) -> UInt8? {

@@ -48,11 +48,11 @@ struct LMDBFileTests {
         var newer = original
         newer[20] = 9
         var swapped = original
-        swapped.replaceSubrange(16..<20, with: original[16..<20].reversed())
+        swapped.replaceSubrange(16..<20, with: [0xbe, 0xef, 0xc0, 0xde])
         for (bytes, word) in [(newer, "version 9"), (swapped, "big-endian")] {
             try LMDBFixture.write(bytes, to: directory.path)
             let error = #expect(throws: LMDBError.self) { try LMDBFixture.read(directory.path) }
-            #expect(error?.message.contains(word) == true, "\(String(describing: error))")
+            #expect(error?.message.contains(word) == true, "\(word): \(error?.message ?? "")")
         }
     }
 
