@@ -112,6 +112,7 @@ def test_arguments_that_do_not_go_together(tmp_path: Path) -> None:
         ["--lmdb", "x", "-T"],
         ["--lmdb", "x", "--continue"],
         ["--any-order"],
+        ["--restart"],
         ["--memory", "1"],
         ["--memory", "lots"],
     ):
@@ -163,6 +164,9 @@ def test_another_text_is_not_gone_on_with(tmp_path: Path) -> None:
     assert b"other bytes before" in result.stderr
     # The right one may come through a pipe.
     done("zerodb-load", *arguments, given=text)
+    assert command("zerodb-load", *arguments, given=text[:-300_000]).returncode == 1
+    done("zerodb-load", "--restart", *arguments, given=text.replace(b"ab", b"cd"))
+    assert done("zerodb-dump", "-l", tmp_path / "a") == b""
 
 
 @pytest.mark.parametrize("form", ["text", "json"])

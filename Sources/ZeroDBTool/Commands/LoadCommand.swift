@@ -68,6 +68,10 @@ struct LoadCommand: ParsableCommand {
             """)
     var continues = false
 
+    @Flag(
+        help: "With --continue: begin at the beginning, whatever was interrupted before.")
+    var restart = false
+
     @Option(
         help: ArgumentHelp(
             "Memory for a transaction, such as 32MiB; 64MiB by default.", valueName: "size"))
@@ -86,6 +90,9 @@ struct LoadCommand: ParsableCommand {
         guard lmdb == nil || file == nil && database == nil && !continues else {
             throw ValidationError("-f, -s and --continue do not go with --lmdb")
         }
+        guard continues || !restart else {
+            throw ValidationError("--restart needs --continue")
+        }
         guard lmdb != nil || !anyOrder else {
             throw ValidationError("--any-order needs --lmdb")
         }
@@ -101,7 +108,8 @@ struct LoadCommand: ParsableCommand {
                 try load(source, from: nil)
                 throw ExitStatus.success
             }
-            let progress = continues ? try LoadTarget.savedProgress(in: environment) : nil
+            let progress =
+                continues && !restart ? try LoadTarget.savedProgress(in: environment) : nil
             let reader = try LineReader(path: file, keepsCheck: continues)
             let name = database.flatMap { $0.isEmpty ? nil : Array($0.utf8) }
             if jsonLines {

@@ -97,7 +97,7 @@ struct LineReader: ~Copyable {
         guard offset == position.offset, check == position.check else {
             throw TransferError.refused(
                 "\(name) is not what an earlier load with --continue was interrupted in: it has other "
-                    + "bytes before byte \(position.offset)")
+                    + "bytes before byte \(position.offset); begin anew with --restart")
         }
         lines = position.lines
     }
