@@ -35,11 +35,11 @@ DEMO_ENVIRONMENT := build/demo.zdb
 
 # The command-line program, and the names that it is installed under besides.
 TOOL := build/bin/zerodb
-TOOL_NAMES := zerodb-check zerodb-stat
+TOOL_NAMES := zerodb-check zerodb-dump zerodb-load zerodb-stat
 
 .PHONY: all help lib stage install uninstall demo test test-swift test-assertions test-c test-differential \
 	test-python test-format test-tools test-prometheus golden format-dump differential docs \
-	crash-test damage-test stress check-exports test-tsan test-asan fuzz test-valgrind bench readpath lint lint-house lint-headers \
+	crash-test damage-test lmdb-test stress check-exports test-tsan test-asan fuzz test-valgrind bench readpath lint lint-house lint-headers \
 	lint-man lint-python lint-shell lint-swift format clean deps-test deps-demo
 
 all: lib $(TOOL)
@@ -130,8 +130,9 @@ $(VENV)/.created:
 $(VENV)/.build: scripts/requirements-build.txt
 $(VENV)/.test: bindings/python/requirements-test.txt
 $(VENV)/.test-format: Tests/format/requirements.txt
+$(VENV)/.test-tools: Tests/tools/requirements.txt
 $(VENV)/.lint: scripts/requirements-lint.txt
-$(VENV)/.build $(VENV)/.test $(VENV)/.test-format $(VENV)/.lint: $(VENV)/.created
+$(VENV)/.build $(VENV)/.test $(VENV)/.test-format $(VENV)/.test-tools $(VENV)/.lint: $(VENV)/.created
 	@echo "python: installing $$(grep -ho '^[a-z][^ ]*' $(filter %.txt,$^) | paste -sd ' ')"
 	@$(PIP) install $(patsubst %,--requirement %,$(filter %.txt,$^)) || { \
 		echo 'python: pip could not install what $(filter %.txt,$^) names;' \
@@ -186,7 +187,7 @@ test: deps-test test-swift test-assertions test-c test-differential test-python 
 		'exported symbols.'
 
 deps-test:
-	@scripts/deps.sh build c differential python demo prometheus
+	@scripts/deps.sh build c differential python tools demo prometheus
 
 test-swift: ## the tests of the engine and the Swift API
 	@scripts/deps.sh build
@@ -212,8 +213,8 @@ test-python: $(VENV)/.zerodb $(VENV)/.test ## the tests of the Python package
 test-format: $(VENV)/.zerodb $(VENV)/.test $(VENV)/.test-format ## an independent reader of the files
 	$(PYTHON) -m pytest Tests/format
 
-test-tools: stage $(VENV)/.zerodb $(VENV)/.test ## the command-line program, as users run it
-	@scripts/deps.sh c
+test-tools: stage $(VENV)/.zerodb $(VENV)/.test $(VENV)/.test-tools ## the command-line program, as users run it
+	@scripts/deps.sh c tools
 	ZERODB_STAGE='$(CURDIR)/$(STAGE)' $(PYTHON) -m pytest Tests/tools
 
 # A Prometheus of its own on loopback, and node_exporter, scrape what the program prints.
@@ -261,6 +262,13 @@ damage-test: ## damaged environments, a hundred thousand; CASES=N for more
 		-Xswiftc -enable-testing --scratch-path .build-test --filter DamageCampaignTests
 
 CASES = 100000
+
+lmdb-test: ## damaged files of LMDB, ten thousand; LMDB_CASES=N for more
+	@scripts/deps.sh build
+	ZERODB_LMDB_CASES=$(LMDB_CASES) $(SWIFT) test $(SWIFTFLAGS) -c release \
+		-Xswiftc -enable-testing --scratch-path .build-test --filter LMDBFileTests
+
+LMDB_CASES = 10000
 
 differential: stage ## five million operations compared with LMDB; OPERATIONS=N for more
 	@scripts/deps.sh differential
@@ -320,7 +328,7 @@ lint-swift:
 	$(SWIFT) format lint --strict --recursive $(SWIFT_FILES)
 
 # The tests are checked against the types of the modules that they import.
-lint-python: $(VENV)/.test $(VENV)/.test-format $(VENV)/.lint
+lint-python: $(VENV)/.test $(VENV)/.test-format $(VENV)/.test-tools $(VENV)/.lint
 	@grep -qxF '__version__ = "$(VERSION)"' bindings/python/src/zerodb/__init__.py || { \
 		echo 'lint: bindings/python says another version than include/zerodb.h,' \
 			'$(VERSION)' >&2; exit 1; }

@@ -29,10 +29,12 @@ let package = Package(
         .target(
             name: "CZeroDBABI", dependencies: ["ZeroDB", "CZeroDB", "CZeroDBPlatform"],
             swiftSettings: strict),
+        // Reads the files of LMDB, for `zerodb load --lmdb`. It knows nothing of ZeroDB.
+        .target(name: "LMDBFile", swiftSettings: strict),
         .executableTarget(
             name: "ZeroDBTool",
             dependencies: [
-                "ZeroDB", "CZeroDB",
+                "ZeroDB", "CZeroDB", "LMDBFile",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: strict),
@@ -42,7 +44,8 @@ let package = Package(
             name: "Simulator", dependencies: ["ZeroDB", "CZeroDBPlatform"], exclude: ["README.md"],
             swiftSettings: strict),
         .testTarget(
-            name: "ZeroDBTests", dependencies: ["ZeroDB", "CZeroDBPlatform", "Simulator"],
+            name: "ZeroDBTests",
+            dependencies: ["ZeroDB", "CZeroDBPlatform", "LMDBFile", "Simulator"],
             swiftSettings: strict),
     ]
 )

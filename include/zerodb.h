@@ -274,7 +274,8 @@ static inline int zdb_env_options_init(zdb_env_options *options) {
  *  @param options  NULL for all defaults.
  *  @param env      receives the handle; set to NULL on failure.
  *  @return ZDB_OK; ZDB_BAD_ARGUMENT; ZDB_INVALID, ZDB_VERSION_MISMATCH, ZDB_CORRUPTED for what
- *  is in the files; ZDB_RECOVERY_NEEDED; ZDB_NOT_FOUND if there is no state of recovery_root;
+ *  is in the files, ZDB_INVALID also for a directory or file of LMDB, in which no environment is
+ *  made; ZDB_RECOVERY_NEEDED; ZDB_NOT_FOUND if there is no state of recovery_root;
  *  ZDB_BUSY if this process has it open already, if another has
  *  it open through other files or another directory, or if one that replays the log or closes the
  *  environment has not finished after writer_wait_ms;

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Makes sure that the machine has the software that a make target needs.
 #
-#   scripts/deps.sh GROUP...      groups: build c python demo lint bench valgrind prometheus
+#   scripts/deps.sh GROUP...      groups: build c differential python tools demo lint bench
+#                                 valgrind prometheus
 #
 # The script looks for the files that a dependency provides, so that software that did not come
 # from a Debian package counts too. It installs only missing packages, with apt-get, after saying
@@ -24,6 +25,7 @@ packages_of() {
     c) echo gcc g++ pkg-config ;;
     differential) echo gcc pkg-config liblmdb-dev ;;
     python) echo gcc libffi-dev python3-dev python3-venv ;;
+    tools) echo lmdb-utils ;;
     demo) echo gcc pkg-config unicode-data wamerican-huge ;;
     lint) echo gcc g++ python3-venv ;;
     bench) echo gcc pkg-config liblmdb-dev librocksdb-dev libsqlite3-dev strace valgrind ;;
@@ -46,6 +48,7 @@ present() {
     liblmdb-dev) has_header lmdb.h ;;
     librocksdb-dev) has_header rocksdb/c.h ;;
     libsqlite3-dev) has_header sqlite3.h ;;
+    lmdb-utils) command -v mdb_dump >/dev/null && command -v mdb_load >/dev/null ;;
     libffi-dev) has_header ffi.h ;;
     pkg-config) command -v pkg-config >/dev/null ;;
     python3-dev)

@@ -11,7 +11,9 @@ struct Tool: ParsableCommand {
         abstract: "Look after ZeroDB environments.",
         discussion: "Each command is a program of its own too: zerodb-check is zerodb check.",
         version: "zerodb \(ZDB_VERSION_STRING)",
-        subcommands: [CheckCommand.self, StatCommand.self])
+        subcommands: [
+            CheckCommand.self, DumpCommand.self, LoadCommand.self, StatCommand.self,
+        ])
 
     static func main() {
         // When the reader of a pipe goes away, the next write ends the program.

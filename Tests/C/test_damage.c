@@ -46,6 +46,26 @@ static void a_short_file_of_another_kind_is_refused(void) {
     free(garbage);
 }
 
+/* As libraries of LMDB begin their files: the header of a page, a magic number, a version. */
+static void an_environment_of_lmdb_is_refused_with_advice(void) {
+    static const size_t headers[] = {12, 16, 24};
+    static const unsigned char magic[] = {0xde, 0xc0, 0xef, 0xbe, 1, 0, 0, 0};
+    REQUIRE(mkdir("env", 0700) == 0);
+    for (size_t i = 0; i < sizeof(headers) / sizeof(headers[0]); i++) {
+        unsigned char page[4096] = {0};
+        memcpy(page + headers[i], magic, sizeof(magic));
+        write_file("env/data.mdb", page, sizeof(page));
+        write_file("file", page, sizeof(page));
+        zdb_env *env = NULL;
+        CHECK_ERROR(zdb_env_open("env", NULL, &env), ZDB_INVALID);
+        CHECK(env == NULL);
+        CHECK_CONTAINS(zdb_last_error(), "zerodb-load --lmdb env");
+        CHECK(access(DATA_FILE, F_OK) != 0 && access("env/lock.zdb", F_OK) != 0);
+        CHECK_ERROR(zdb_env_open("file", NULL, &env), ZDB_INVALID);
+        CHECK_CONTAINS(zdb_last_error(), "zerodb-load --lmdb file");
+    }
+}
+
 static void a_file_of_zeros_is_refused_or_made_an_environment(void) {
     static const size_t sizes[] = {0, 1, 4096, 8192, 65536};
     REQUIRE(mkdir("env", 0700) == 0);
@@ -403,6 +423,7 @@ static void a_file_cut_off_in_the_pages_in_use_is_noticed(void) {
 static const struct test tests[] = {
     TEST(a_file_of_another_kind_is_refused_and_left_alone),
     TEST(a_short_file_of_another_kind_is_refused),
+    TEST(an_environment_of_lmdb_is_refused_with_advice),
     TEST(a_file_of_zeros_is_refused_or_made_an_environment),
     TEST(a_directory_in_place_of_the_file_is_an_error),
     TEST(damage_to_a_tree_page_is_noticed_and_named),

@@ -45,6 +45,14 @@ struct StoreOpening {
     static let lockName = "lock.zdb"
 
     mutating func run() throws(DatabaseError) {
+        do throws(DatabaseError) {
+            try open()
+        } catch {
+            throw explained(error)
+        }
+    }
+
+    private mutating func open() throws(DatabaseError) {
         guard !path.bytes.isEmpty, !path.bytes.contains(0) else {
             throw DatabaseError(
                 .badArgument, path.bytes.isEmpty ? "the path is empty" : "the path has a zero byte")
@@ -65,6 +73,7 @@ struct StoreOpening {
                 .busy, "programs have the environment at \(path) open; close it there first")
         }
         if isFirst, creates, try !dataFileExists(directory) {
+            try refuseLMDB(in: directory)
             try MetaPages.create(
                 Self.dataName, in: directory, pageSize: options.pageSize, mode: options.fileMode)
             try directory.syncParent()
@@ -245,7 +254,9 @@ struct StoreOpening {
             else { throw error }
         }
         // Nothing is left in a directory whose data file is something else.
-        if options.root == nil, try dataFileExists(directory) {
+        if options.root == nil, try !dataFileExists(directory) {
+            try refuseLMDB(in: directory)
+        } else if options.root == nil {
             let data = try openData(directory, .readOnly)
             defer { data.close() }
             _ = try MetaPages.load(from: data)

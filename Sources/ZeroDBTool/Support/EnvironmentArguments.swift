@@ -10,17 +10,11 @@ struct EnvironmentArguments: ParsableArguments {
     @Flag(help: "Print JSON.")
     var json = false
 
-    /// Opens it for reading, beside whoever uses it. Nothing of it is written but the reader table, and
-    /// nothing is made.
+    /// Opens it as ``EnvironmentOpening/readOnly(_:_:)`` does.
     func open(_ change: (inout EnvironmentOptions) -> Void = { _ in }) throws(DatabaseError)
         -> Environment
     {
-        var options = EnvironmentOptions()
-        options.isReadOnly = true
-        options.createsIfMissing = false
-        options.writerWaitMilliseconds = 10_000
-        change(&options)
-        return try Environment(path: environment, options: options)
+        try EnvironmentOpening.readOnly(environment, change)
     }
 
     /// Looks at an environment as a reader does or, if it does not open, at its files.
@@ -45,8 +39,6 @@ struct EnvironmentArguments: ParsableArguments {
 
     /// Says why a command ends, on standard error.
     func fail(_ error: DatabaseError, _ command: String) -> ExitStatus {
-        let place = error.message.contains(environment) ? "" : "\(environment): "
-        Output.write("zerodb \(command): \(place)\(error.message)", to: stderr)
-        return error.code == .corrupted ? .damaged : .notDone
+        EnvironmentOpening.fail(error, environment, command)
     }
 }

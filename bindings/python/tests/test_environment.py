@@ -174,6 +174,14 @@ def test_a_file_of_something_else_is_refused(path: Path) -> None:
         zerodb.open(path)
 
 
+def test_an_environment_of_lmdb_is_refused(path: Path) -> None:
+    path.mkdir()
+    (path / "data.mdb").write_bytes(bytes(16) + b"\xde\xc0\xef\xbe\x01\0\0\0" + bytes(8000))
+    with pytest.raises(zerodb.InvalidFileError, match="zerodb-load --lmdb"):
+        zerodb.open(path)
+    assert [file.name for file in path.iterdir()] == ["data.mdb"]
+
+
 @pytest.mark.parametrize(
     "options",
     [

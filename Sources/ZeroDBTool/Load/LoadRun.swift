@@ -1,0 +1,74 @@
+@preconcurrency import Glibc
+import ZeroDB
+
+/// One load: from a source into an environment, a batch of entries in each transaction.
+struct LoadRun<Source: LoadSource & ~Copyable>: ~Copyable {
+    private var source: Source
+    private let options: LoadTarget.Options
+    private let isResumable: Bool
+    private var target: LoadTarget?
+    /// Entries whose transactions have committed.
+    private(set) var loaded: UInt64 = 0
+    /// Entries that were there and stayed as they were.
+    private(set) var kept: UInt64 = 0
+    private(set) var databases = 0
+
+    /// Bytes of keys and values in a transaction. Each entry may change a page of its own, which is much
+    /// larger: beyond its memory a transaction writes pages to a file.
+    private let batchBytes: Int
+
+    init(_ source: consuming Source, into options: LoadTarget.Options, isResumable: Bool) {
+        self.source = source
+        self.options = options
+        self.isResumable = isResumable
+        batchBytes = Int(clamping: max(options.memory / 8, 64 << 10))
+    }
+
+    /// Loads everything.
+    ///
+    /// - Parameter progress: where an earlier load was interrupted, and the source is.
+    mutating func run(from progress: LoadTarget.Progress?) throws {
+        if let progress {
+            loaded = progress.entries
+            try load(progress.database, isResumed: true)
+        }
+        while let database = try source.nextDatabase() {
+            try load(database, isResumed: false)
+        }
+        guard let target else { return }
+        if isResumable { try target.forgetProgress() }
+        if options.waitsForDisk { try target.environment.sync() }
+        try target.environment.close()
+    }
+
+    /// What has been loaded when an error ends the load.
+    var state: String {
+        guard loaded > 0 else { return "nothing is loaded" }
+        let entries = loaded == 1 ? "the entry before is" : "the \(loaded) entries before are"
+        return "\(entries) loaded" + (isResumable ? "; the same command goes on there" : "")
+    }
+
+    private mutating func load(_ database: LoadedDatabase, isResumed: Bool) throws {
+        let target = try self.target ?? LoadTarget(options, pageSize: database.pageSize)
+        self.target = target
+        databases += 1
+        var batch = LoadBatch(target: target, database: database, bytesMax: batchBytes)
+        repeat {
+            var transaction = try target.environment.beginWrite(durability: Durability.none)
+            try batch.open(in: &transaction, isResumed: isResumed)
+            let failure = try batch.fill(&transaction, from: &source)
+            if let failure, batch.count == 0 { throw failure }
+            if isResumable, let position = source.position, failure == nil {
+                let progress = LoadTarget.Progress(
+                    position: position, database: batch.database, entries: loaded + batch.count)
+                try target.record(progress, in: &transaction)
+            }
+            try transaction.commit()
+            loaded += batch.count
+            kept += batch.kept
+            for note in source.takeNotes() { Output.write("zerodb load: \(note)", to: stderr) }
+            if let failure { throw failure }
+        } while !batch.isLast
+        if !options.keepsExisting { try target.verify(batch.database) }
+    }
+}
