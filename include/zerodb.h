@@ -647,8 +647,8 @@ typedef struct zdb_copy_result {
 } zdb_copy_result;
 
 /** Copies the newest snapshot into a new environment, while readers and writers go on, as for any read
- *  transaction. All that is read is judged, as by zdb_env_verify(): damage ends the copy and leaves nothing that
- *  could be taken for one. When this returns ZDB_OK the copy is on disk. It begins with the
+ *  transaction. All that is read is judged, as by zdb_env_verify(): damage ends the copy and leaves
+ *  nothing that could be taken for one. When this returns ZDB_OK the copy is on disk. It begins with the
  *  transaction that it was made of, and without a log. Reads all pages in use and writes them once. The
  *  function that it calls may read and write the environment in transactions of its own, but not close it.
  *  @param path     a directory that is not there, or is empty. The copy gets owner, group and mode
@@ -656,8 +656,8 @@ typedef struct zdb_copy_result {
  *  @param options  NULL: the defaults.
  *  @param result   may be NULL. Set its struct_size first.
  *  @return ZDB_OK; ZDB_CORRUPTED: what was read is damaged, zdb_last_error() says where; EEXIST or
- *  ENOTEMPTY: something is in the directory; ECANCELED: on_progress has ended it; ZDB_READERS_FULL; ZDB_FORKED;
- *  an errno (ENOSPC, EIO, ...). */
+ *  ENOTEMPTY: something is in the directory; ECANCELED: on_progress has ended it; ZDB_READERS_FULL;
+ *  ZDB_FORKED; an errno (ENOSPC, EIO, ...). */
 int zdb_env_copy(zdb_env *env, const char *path, const zdb_copy_options *options,
                  zdb_copy_result *result);
 

@@ -19,6 +19,17 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "environment"
 
 
+@pytest.mark.parametrize("compact", [False, True])
+def test_a_copy_is_an_environment(path: Path, compact: bool) -> None:
+    model: Databases = {MAIN: {}, b"second": {}, b"third \xff": {}}
+    copied = path.with_name("copy")
+    with zerodb.open(path) as env:
+        for operations in (100, 200, 40):
+            change(env, model, random.Random(operations), operations)
+        env.copy(copied, compact=compact)
+    check(copied, model)
+
+
 @pytest.mark.parametrize("page_size", PAGE_SIZES)
 def test_reader_finds_what_was_written(path: Path, page_size: int) -> None:
     rng = random.Random(page_size)

@@ -1,14 +1,16 @@
 extension Environment {
-    /// Copies the newest snapshot into a new environment, while readers and writers go on. All that is read is
-    /// judged: a damaged page ends the copy, and leaves nothing that could be taken for one.
+    /// Copies the newest snapshot into a new environment, while readers and writers go on. All that
+    /// is read is judged: a damaged page ends the copy, and leaves nothing that could be taken for
+    /// one.
     ///
-    /// The copy is on disk when this returns. It begins with the transaction that it was made of, and without a log.
+    /// The copy is on disk when this returns. It begins with the transaction that it was made of,
+    /// and without a log.
     ///
     /// - Parameters:
     ///   - path: a directory that is not there, or is empty.
     ///   - onProgress: called several times a second on this thread; false ends the copy.
-    /// - Throws: `corrupted`, and `page` says where; ENOTEMPTY; ECANCELED if `onProgress` returned false;
-    ///   `badHandle`, `forked`, `readersFull`, a system error.
+    /// - Throws: `corrupted`, and `page` says where; ENOTEMPTY; ECANCELED if `onProgress` returned
+    ///   false; `badHandle`, `forked`, `readersFull`, a system error.
     /// - Complexity: reads all pages in use, and writes them once.
     @discardableResult
     public func copy(
@@ -33,11 +35,12 @@ extension Environment {
         }
     }
 
-    /// Writes a copy of the newest snapshot to a descriptor, such as a pipe: the bytes of the file `data.zdb` of
-    /// an environment.
+    /// Writes a copy of the newest snapshot to a descriptor, such as a pipe: the bytes of the file
+    /// `data.zdb` of an environment.
     ///
-    /// Free pages are zeros in it. Where the copy is not compact all pages are read before the first is written.
-    /// A copy that ends early is shorter than its meta pages say, and so does not open.
+    /// Free pages are zeros in it. Where the copy is not compact all pages are read before the
+    /// first is written. A copy that ends early is shorter than its meta pages say, and so does not
+    /// open.
     ///
     /// - Parameters:
     ///   - descriptor: stays the caller's, and is not flushed.

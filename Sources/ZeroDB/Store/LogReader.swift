@@ -148,17 +148,18 @@ struct LogReader: ~Copyable {
         return nil
     }
 
-    /// Looks behind the end for what proves it to be damage: that what does not count there was known
-    /// to be on disk once.
+    /// Looks behind the end for what proves it to be damage: that what does not count there was
+    /// known to be on disk once.
     ///
-    /// A record that follows the one before it, but not its transaction, was written when a checkpoint
-    /// had replaced the records of those between.
+    /// A record that follows the one before it, but not its transaction, was written when a
+    /// checkpoint had replaced the records of those between.
     ///
-    /// What goes on from a copy of the data file begins with a record that follows the one its meta page names.
+    /// What goes on from a copy of the data file begins with a record that follows the one its meta
+    /// page names.
     ///
-    /// A record written later says so; and a segment behind the next is only made when all before it
-    /// is on disk. (The next one itself may be there too soon: a writer died between making it and
-    /// writing to it, and the record of another fitted where that one's did not.)
+    /// A record written later says so; and a segment behind the next is only made when all before
+    /// it is on disk. (The next one itself may be there too soon: a writer died between making it
+    /// and writing to it, and the record of another fitted where that one's did not.)
     ///
     /// - Returns: what is wrong and how it is known, in words; nil if the log may have ended here.
     mutating func findProofOfDamage() throws(DatabaseError) -> String? {
@@ -168,8 +169,8 @@ struct LogReader: ~Copyable {
                 + "meta page has any more"
         }
         if let strangeRecord {
-            return "the record of transaction \(strangeRecord) is there, which follows another record: "
-                + "the log lacks what was before it"
+            return "the record of transaction \(strangeRecord) is there, which follows another "
+                + "record: the log lacks what was before it"
         }
         let what =
             missingSegment.map { "the segment \(LogSegment.name(base: $0)) is missing" }
@@ -239,19 +240,20 @@ struct LogReader: ~Copyable {
 
     /// How often the bytes that are searched for a witness may be summed, all in all.
     private static let witnessPasses = 8
-    /// What may be summed beyond that, of the records of sparse files, which are longer than their data.
+    /// What may be summed beyond that, of the records of sparse files, which are longer than their
+    /// data.
     private var holeBytesLeft: UInt64 = 1 << 30
     /// Bytes of a file that are searched, if it has the name of a segment and is not a whole one.
     private static let foreignBytesMax: UInt64 = 1 << 30
 
     /// Looks for a record that was written when the log was known to be on disk beyond its end.
     ///
-    /// The checksum of whatever looks like a record tells whether it is one. Records do not overlap, so
-    /// in a log that was written by this library that sums each byte once, and once more for each
-    /// damaged record in front of the witness that covers it: `witnessPasses` are never used up. Only
-    /// values that were made to look like headers at the very positions they come to lie at can do so;
-    /// then the search ends as if it had found nothing, and damage is treated as a power cut, which
-    /// whoever can make such a file could have had by cutting it off.
+    /// The checksum of whatever looks like a record tells whether it is one. Records do not
+    /// overlap, so in a log that was written by this library that sums each byte once, and once
+    /// more for each damaged record in front of the witness that covers it: `witnessPasses` are
+    /// never used up. Only values that were made to look like headers at the very positions they
+    /// come to lie at can do so; then the search ends as if it had found nothing, and damage is
+    /// treated as a power cut, which whoever can make such a file could have had by cutting it off.
     ///
     /// - Parameters:
     ///   - bytes: of the log.

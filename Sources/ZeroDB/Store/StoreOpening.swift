@@ -249,8 +249,10 @@ struct StoreOpening {
             // for a file of another user's.
             return try openLock(directory, create: false)
         } catch {
+            // A copy of the data file is an environment, of which only this is missing.
             guard error.systemError == ENOENT,
                 creates || options.isReadOnly || options.root != nil
+                    || (try? dataFileExists(directory)) == true
             else { throw error }
         }
         // Nothing is left in a directory whose data file is something else.

@@ -13,14 +13,15 @@ final class ProgressLine {
         self.pageSize = pageSize
     }
 
-    func show(_ progress: VerifyProgress) {
-        guard isShown, progress.pagesTotal > 0 else { return }
-        let percent = progress.pagesDone * 100 / progress.pagesTotal
-        let bytes = progress.pagesDone * pageSize
+    func show(_ progress: VerifyProgress) { show(progress.pagesDone, of: progress.pagesTotal) }
+
+    func show(_ done: UInt64, of total: UInt64) {
+        guard isShown, total > 0 else { return }
+        let percent = done * 100 / total
+        let bytes = done * pageSize
         let seconds = Self.now() - began
         var line =
-            "\(percent) % of \(Output.bytes(progress.pagesTotal * pageSize)), "
-            + "page \(progress.pagesDone) of \(progress.pagesTotal)"
+            "\(percent) % of \(Output.bytes(total * pageSize)), page \(done) of \(total)"
         if seconds > 0.5 { line += ", \(Output.bytes(UInt64(Double(bytes) / seconds)))/s" }
         // Back to the start of the line, and what is behind it away.
         fputs("\r\(line)\u{1b}[K", stderr)

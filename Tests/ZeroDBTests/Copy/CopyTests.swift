@@ -19,14 +19,14 @@ struct CopyTests {
         var isStream: Bool { self == .plainStream || self == .compactStream }
     }
 
-    /// Databases of all kinds, with free pages between them.
+    /// Databases with all flags, with free pages between them.
     static func fill(_ environment: Environment) throws {
-        let kinds: [(String, DatabaseFlags)] = [
+        let flagSets: [(String, DatabaseFlags)] = [
             ("plain", []), ("counted", .counted), ("reversed", .reverseKeys),
             ("duplicates", .duplicates), ("both", [.duplicates, .counted]),
             ("fixed", [.duplicates, .fixedSizeDuplicates]),
         ]
-        for (name, flags) in kinds {
+        for (name, flags) in flagSets {
             try environment.write { transaction in
                 let database = try transaction.createDatabase(name, flags: flags)
                 for number in 0..<3000 {
@@ -115,7 +115,9 @@ struct CopyTests {
         let original = try environment.info()
         try environment.close()
 
-        let copy = try Environment(path: path)
+        var opening = EnvironmentOptions()
+        opening.createsIfMissing = false
+        let copy = try Environment(path: path, options: opening)
         #expect(try copy.info().digest == digest)
         var problems: [String] = []
         let verified = try copy.verify { problems.append($0.message) }
@@ -240,7 +242,8 @@ struct CopyTests {
         try environment.close()
     }
 
-    @Test("A caller can end a copy, and a pipe that nobody reads ends one", arguments: [true, false])
+    @Test(
+        "A caller can end a copy, and a pipe that nobody reads ends one", arguments: [true, false])
     func ends(_ compacts: Bool) throws {
         let directory = try TemporaryDirectory()
         let environment = try directory.open()
@@ -256,10 +259,10 @@ struct CopyTests {
         let ends = try Pipe()
         close(ends.reading)
         defer { close(ends.writing) }
-        let broken = #expect(throws: DatabaseError.self) {
+        let unread = #expect(throws: DatabaseError.self) {
             try environment.copy(toDescriptor: ends.writing, options: options)
         }
-        #expect(broken?.systemError == EPIPE)
+        #expect(unread?.systemError == EPIPE)
         try environment.close()
     }
 }

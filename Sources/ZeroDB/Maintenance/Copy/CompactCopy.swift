@@ -1,10 +1,11 @@
 import Glibc
 
-/// Copies the trees of a snapshot one behind the other, without free pages: what is below a page lies in front
-/// of it, in the order of keys. The copy is an environment of its own.
+/// Copies the trees of a snapshot one behind the other, without free pages: what is below a page
+/// lies in front of it, in the order of keys. The copy is an environment of its own.
 ///
-/// Where each tree will end is known beforehand, from the counts of its record. So meta pages can be written first,
-/// to a stream too, and a tree that has other pages than its record counts is noticed.
+/// Where each tree will end is known beforehand, from the counts of its record. So meta pages can
+/// be written first, to a stream too, and a tree that has other pages than its record counts is
+/// noticed.
 final class CompactCopy {
     private let source: PageSource
     private let meta: Meta
@@ -81,7 +82,8 @@ final class CompactCopy {
 
     // MARK: Whole environment
 
-    /// - Parameter judge: called before the end of the copy is written; throws if what was copied is damaged.
+    /// - Parameter judge: called before the end of the copy is written; throws if what was copied
+    ///   is damaged.
     func run(
         _ judge: () throws(DatabaseError) -> Void
     ) throws(DatabaseError) {

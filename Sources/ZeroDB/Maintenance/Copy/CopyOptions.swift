@@ -1,7 +1,7 @@
 /// How an environment is copied.
 public struct CopyOptions: Sendable {
-    /// Whether the copy has no free pages and its pages are in the order of their keys. Such a copy is an
-    /// environment of its own, with another id: pages and log of the original do not fit it.
+    /// Whether the copy has no free pages and its pages are in the order of their keys. Such a copy
+    /// is an environment of its own, with another id: pages and log of the original do not fit it.
     public var compacts = false
     /// Bytes written in a second at most; 0 for no bound.
     public var bytesPerSecond: UInt64 = 0

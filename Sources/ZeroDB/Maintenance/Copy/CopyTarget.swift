@@ -25,7 +25,8 @@ struct CopyTarget {
         try file.takeAccess(of: store.dataFile)
     }
 
-    /// Has a body write the data file, which appears when all of it is on disk, and not at all if that fails.
+    /// Has a body write the data file, which appears when all of it is on disk, and not at all if
+    /// that fails.
     func fill<Result>(
         _ body: (any StorageFile) throws(DatabaseError) -> Result
     ) throws(DatabaseError) -> Result {

@@ -1,8 +1,9 @@
 /// Copies a snapshot page by page, each to the same place. Free pages are not copied.
 ///
-/// A verification reads all of the snapshot: checksums, structure, order, counts and digests. A file gets each page
-/// as soon as it has been judged. A stream takes pages in the order of their numbers only, and so
-/// gets them when all have been judged; their checksums are compared once more.
+/// A verification reads all of the snapshot: checksums, structure, order, counts and digests. A
+/// file gets each page as soon as it has been judged. A stream takes pages in the order of their
+/// numbers only, and so gets them when all have been judged; their checksums are compared once
+/// more.
 struct PlainCopy {
     let source: PageSource
     let meta: Meta

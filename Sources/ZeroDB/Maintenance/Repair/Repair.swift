@@ -108,7 +108,8 @@ final class Repair: @unchecked Sendable {
             stamp: meta.transaction + 1, source: source)
         self.pages = pages
         let walk = RepairWalk(
-            pages, meta, limit: min(meta.pageCount, inFile), settled: before.settled)
+            pages, meta, limit: min(meta.pageCount, inFile),
+            previousCheckpoint: before.previousCheckpoint)
         self.walk = walk
         log = try RepairLog.look(after: meta, in: directory)
         newestSeen = meta.transaction

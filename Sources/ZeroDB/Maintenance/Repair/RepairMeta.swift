@@ -8,7 +8,7 @@ struct RepairMeta {
     var page: UInt64
     /// The transaction of the checkpoint before: pages that are not newer were on the disk when the last
     /// one was made. 0 if that is not known.
-    var settled: UInt64 = 0
+    var previousCheckpoint: UInt64 = 0
     /// Its free list; nil if both copies are damaged.
     var freeRuns: [PageRun]?
     /// Meta pages without a record that can be used.
@@ -52,7 +52,7 @@ struct RepairMeta {
             lostPages.append(other.page)
             damagedRecords.removeAll { $0.page == other.page }
         }
-        settled =
+        previousCheckpoint =
             usable.first {
                 $0.page != chosen.page && $0.meta.environmentID == chosen.meta.environmentID
             }?.meta.transaction ?? 0

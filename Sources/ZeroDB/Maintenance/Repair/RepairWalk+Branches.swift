@@ -125,7 +125,7 @@ extension RepairWalk {
     ) {
         let room = (page.size - page.slotsOffset) / Page.branchSlotSize
         let count = min(page.count, max(0, room))
-        let mayBeTorn = page.transaction > settled
+        let mayBeTorn = page.transaction > previousCheckpoint
         let whole = (Self.sectorSize - page.slotsOffset) / Page.branchSlotSize
         let isCounted = page.layout.contains(.counted)
         var previous = range.low

@@ -9,7 +9,8 @@ final class RepairWalk {
         case rebuild
     }
 
-    /// What an attempt at rebuilding a tree may use although only the digest of the tree can prove it.
+    /// What an attempt at rebuilding a tree may use although only the digest of the tree can prove
+    /// it.
     struct Trust: Equatable {
         /// Pages that several claim.
         var contested = false
@@ -22,7 +23,7 @@ final class RepairWalk {
     /// Pages of the state that are in the file.
     let limit: UInt64
     /// Pages that later transactions wrote may be of two versions, sector by sector.
-    let settled: UInt64
+    let previousCheckpoint: UInt64
     var phase = Phase.survey
 
     // MARK: What the survey finds
@@ -94,9 +95,10 @@ final class RepairWalk {
     let keyBuffer: UnsafeMutableRawPointer
     let otherKeyBuffer: UnsafeMutableRawPointer
 
-    /// - Parameter settled: pages of this transaction and earlier ones were whole on the disk once.
-    init(_ pages: RepairPages, _ meta: Meta, limit: UInt64, settled: UInt64 = .max) {
-        self.settled = settled
+    /// - Parameter previousCheckpoint: pages of this transaction and earlier ones were whole on the
+    ///   disk once.
+    init(_ pages: RepairPages, _ meta: Meta, limit: UInt64, previousCheckpoint: UInt64 = .max) {
+        self.previousCheckpoint = previousCheckpoint
         self.pages = pages
         self.meta = meta
         self.limit = limit
@@ -334,7 +336,8 @@ final class RepairWalk {
 }
 
 extension RepairWalk {
-    /// Says how many entries are missing, of losses for which nothing does: exactly if there is one.
+    /// Says how many entries are missing, of losses for which nothing does: exactly if there is
+    /// one.
     func noteEntries(_ missing: UInt64, since mark: Mark) {
         let unknown = losses.indices.filter {
             $0 >= mark.firstLoss && losses[$0].told.entries == nil

@@ -1,0 +1,105 @@
+"""zerodb copy, as a user runs it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import threading
+from pathlib import Path
+
+import pytest
+
+import zerodb
+from conftest import STAGE, Run, contents, damage, leave, show, used_page
+
+
+@pytest.mark.parametrize("options", [[], ["--compact"], ["--rate", "100MiB"]])
+def test_a_copy_holds_the_same(run: Run, path: Path, options: list[str]) -> None:
+    before = contents(path)
+    result = run("zerodb-copy", "env", "copy", "--json", *options)
+    assert (result.returncode, result.stderr) == (0, "")
+    report = json.loads(result.stdout)
+    copied = path.with_name("copy")
+    assert report["fileSize"] == (copied / "data.zdb").stat().st_size
+    assert contents(path) == before
+    assert run("zerodb-check", "copy").returncode == 0
+    with zerodb.open(path) as original, zerodb.open(copied) as copy:
+        assert original.info().digest == copy.info().digest == int(report["digest"], 16)
+
+
+@pytest.mark.parametrize("options", [[], ["--compact"]])
+def test_a_copy_goes_through_a_pipe(run: Run, path: Path, options: list[str]) -> None:
+    path.with_name("copy").mkdir()
+    with (path.with_name("copy") / "data.zdb").open("w") as file:
+        result = run("zerodb", "copy", "env", "-", *options, output=file)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert run("zerodb-check", "copy").returncode == 0
+    with zerodb.open(path) as original, zerodb.open(path.with_name("copy")) as copy:
+        assert original.info().digest == copy.info().digest
+
+
+def test_a_copy_is_made_beside_a_writer(run: Run, path: Path) -> None:
+    with zerodb.open(path) as environment:
+        ended = threading.Event()
+
+        def write() -> None:
+            number = 0
+            while not ended.is_set():
+                number += 1
+                with environment.begin(write=True) as transaction:
+                    transaction.put(b"key%04d" % (number % 500), b"%d" % number * 50)
+
+        writer = threading.Thread(target=write)
+        writer.start()
+        try:
+            for number in range(5):
+                assert run("zerodb-copy", "env", f"copy{number}", "-q").returncode == 0
+                assert run("zerodb-check", f"copy{number}").returncode == 0
+        finally:
+            ended.set()
+            writer.join()
+
+
+def test_damage_ends_a_copy(run: Run, path: Path) -> None:
+    damage(path, used_page(path))
+    result = run("zerodb-copy", "env", "copy")
+    assert result.returncode == 1
+    assert f"page {used_page(path)}" in result.stderr
+    assert list(path.with_name("copy").iterdir()) == []
+
+
+@pytest.mark.parametrize("options", [[], ["--compact"]])
+def test_whoever_reads_a_pipe_may_go_away(path: Path, options: list[str]) -> None:
+    with zerodb.open(path) as environment, environment.begin(write=True) as transaction:
+        transaction.put(b"large", bytes(1_000_000))
+    command = [STAGE / "bin" / "zerodb-copy", path, "-", *options]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.read(10)
+        process.stdout.close()
+        assert process.wait(timeout=60) == 2
+
+
+def test_a_target_that_is_in_use_is_refused(run: Run, path: Path) -> None:
+    result = run("zerodb-copy", "env", "env")
+    assert result.returncode == 2
+    assert "env" in result.stderr
+    result = run("zerodb-copy", "env", "absent/copy")
+    assert result.returncode == 2
+    assert "absent" in result.stderr
+    assert path.is_dir()
+
+
+def test_what_needs_recovery_or_is_absent_is_not_copied(run: Run, tmp_path: Path) -> None:
+    leave(tmp_path / "left")
+    result = run("zerodb-copy", "left", "copy")
+    assert result.returncode == 2
+    assert not (tmp_path / "copy").exists()
+    assert run("zerodb-copy", "absent", "copy").returncode == 2
+    assert not (tmp_path / "copy").exists()
+
+
+def test_a_terminal_does_not_get_a_copy(path: Path) -> None:
+    status, output = show("zerodb-copy", path, "-")
+    assert status == 2
+    assert output == ""
