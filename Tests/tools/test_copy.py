@@ -72,7 +72,7 @@ def test_damage_ends_a_copy(run: Run, path: Path) -> None:
 def test_whoever_reads_a_pipe_may_go_away(path: Path, options: list[str]) -> None:
     with zerodb.open(path) as environment, environment.begin(write=True) as transaction:
         transaction.put(b"large", bytes(1_000_000))
-    command = [STAGE / "bin" / "zerodb-copy", path, "-", *options]
+    command = [str(STAGE / "bin" / "zerodb-copy"), str(path), "-", *options]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stdout is not None
         process.stdout.read(10)

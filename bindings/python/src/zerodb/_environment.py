@@ -327,13 +327,15 @@ class Environment:
         bytes_per_second: int = 0,
         on_progress: Callable[[int, int], object] | None = None,
     ) -> CopyResult:
-        """Copies the newest snapshot into a new environment. Other transactions go on at the same
-        time. All that is read is checked: damage ends the copy, and leaves nothing that could be
-        taken for one. When this returns the copy is on disk.
+        """Copies the newest snapshot into a new environment.
+
+        Other transactions go on at the same time. All that is read is checked: damage ends the
+        copy, and leaves nothing that could be taken for one. When this returns the copy is on
+        disk.
 
         :param path: a directory that is not there, or is empty.
-        :param compact: without free pages, and with the pages in the order of their keys. Such a
-            copy is an environment of its own: pages and log of the original do not fit it.
+        :param compact: without free pages, and with the pages in the order of their keys. Such
+            a copy is an environment of its own: pages and log of the original do not fit it.
         :param bytes_per_second: to be written at most; 0 for no bound.
         :param on_progress: called several times a second with the pages that have been read and
             the pages there are; False ends the copy.
@@ -354,7 +356,8 @@ class Environment:
         bytes_per_second: int = 0,
         on_progress: Callable[[int, int], object] | None = None,
     ) -> CopyResult:
-        """Writes a copy to a file descriptor, which may be a pipe: the bytes of its ``data.zdb``.
+        """Writes the bytes of a copy's ``data.zdb`` to a file descriptor, such as a pipe.
+
         A copy that ends early is shorter than its meta pages say, and does not open.
 
         :param fd: stays open, and is not flushed.
