@@ -656,8 +656,9 @@ typedef struct zdb_copy_result {
  *  @param options  NULL: the defaults.
  *  @param result   may be NULL. Set its struct_size first.
  *  @return ZDB_OK; ZDB_CORRUPTED: what was read is damaged, zdb_last_error() says where; EEXIST or
- *  ENOTEMPTY: something is in the directory; ECANCELED: on_progress has ended it; ZDB_READERS_FULL;
- *  ZDB_FORKED; an errno (ENOSPC, EIO, ...). */
+ *  ENOTEMPTY: something is in the directory; ZDB_BUSY: another copy is being made there;
+ *  ZDB_INCOMPATIBLE: in recovery mode only a compact copy can be made; ECANCELED: on_progress has
+ *  ended it; ZDB_READERS_FULL; ZDB_FORKED; an errno (ENOSPC, EIO, ...). */
 int zdb_env_copy(zdb_env *env, const char *path, const zdb_copy_options *options,
                  zdb_copy_result *result);
 

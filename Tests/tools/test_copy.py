@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
+import resource
+import signal
 import subprocess
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -103,3 +107,68 @@ def test_a_terminal_does_not_get_a_copy(path: Path) -> None:
     status, output = show("zerodb-copy", path, "-")
     assert status == 2
     assert output == ""
+
+
+def test_only_one_copy_is_made_in_a_directory(run: Run, path: Path) -> None:
+    with zerodb.open(path) as environment, environment.begin(write=True) as transaction:
+        transaction.put(b"large", bytes(1_000_000))
+    command = [str(STAGE / "bin" / "zerodb-copy"), "--rate", "100k", "env", "copy"]
+    unfinished = path.with_name("copy") / "data.zdb.new"
+    with subprocess.Popen(command, cwd=path.parent, stdout=subprocess.DEVNULL) as process:
+        while not unfinished.exists() or unfinished.stat().st_size == 0:
+            assert process.poll() is None
+            time.sleep(0.01)
+        result = run("zerodb-copy", "env", "copy")
+        assert result.returncode == 2
+        assert "being made" in result.stderr
+        result = run("zerodb-load", "-T", "copy")
+        assert result.returncode == 2
+        assert unfinished.exists()
+        process.kill()
+    for name in os.listdir(unfinished.parent):
+        if name != unfinished.name and not (unfinished.parent / name).is_dir():
+            (unfinished.parent / name).unlink()
+    for folder in [item for item in unfinished.parent.iterdir() if item.is_dir()]:
+        folder.rmdir()
+    assert run("zerodb-copy", "env", "copy").returncode == 0
+    assert run("zerodb-check", "copy").returncode == 0
+
+
+def test_a_stream_into_a_file_that_may_not_grow_ends_with_an_error(path: Path) -> None:
+    with zerodb.open(path) as environment, environment.begin(write=True) as transaction:
+        transaction.put(b"large", bytes(1_000_000))
+    with path.with_name("file").open("wb") as file:
+        result = subprocess.run(
+            [STAGE / "bin" / "zerodb-copy", path, "-"],
+            stdout=file,
+            stderr=subprocess.PIPE,
+            timeout=60,
+            check=False,
+            preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, 300_000)),
+        )
+    assert result.returncode == 2
+    assert b"File too large" in result.stderr
+
+
+def test_signals_do_not_make_a_copy_faster(path: Path) -> None:
+    with zerodb.open(path) as environment:
+        before = signal.signal(signal.SIGALRM, lambda *_: None)
+        signal.setitimer(signal.ITIMER_REAL, 0.002, 0.002)
+        try:
+            began = time.monotonic()
+            result = environment.copy(path.with_name("copy"), bytes_per_second=200_000)
+            spent = time.monotonic() - began
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.signal(signal.SIGALRM, before)
+        assert spent >= result.bytes_written / 200_000 * 0.9
+
+
+def test_recovery_mode_makes_compact_copies(path: Path) -> None:
+    with zerodb.open(path, recovery=True) as environment:
+        with pytest.raises(zerodb.IncompatibleError):
+            environment.copy(path.with_name("copy"))
+        environment.copy(path.with_name("other"), compact=True)
+        with zerodb.open(path.with_name("other")) as copy:
+            assert copy.verify().problems == 0
+            assert copy.info().digest == environment.info().digest

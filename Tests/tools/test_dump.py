@@ -80,3 +80,12 @@ def test_json_lines_are_json(tmp_path: Path) -> None:
         {"key_base64": "wyg=", "value": "a"},
         {"key": 'ä"\\\n\x7f', "value_base64": "/wA="},
     ]
+
+
+@pytest.mark.parametrize("name", ["env/data.zdb", "env/lock.zdb", "env/new", "env/log/new"])
+def test_a_dump_does_not_go_into_the_environment(run: Run, path: Path, name: str) -> None:
+    before = contents(path)
+    result = run("zerodb-dump", "--all", "-f", name, "env")
+    assert result.returncode == 2
+    assert "in the environment" in result.stderr
+    assert contents(path) == before

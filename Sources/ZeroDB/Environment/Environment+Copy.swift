@@ -52,7 +52,7 @@ extension Environment {
         onProgress: @escaping (CopyProgress) -> Bool = { _ in true }
     ) throws(DatabaseError) -> CopyReport {
         try whileOpen { () throws(DatabaseError) in
-            try withoutPipeSignal { () throws(DatabaseError) in
+            try withoutWriteSignals { () throws(DatabaseError) in
                 try copy(
                     to: StreamSink(descriptor: descriptor), options, CopyMonitor(onProgress))
             }
@@ -62,6 +62,12 @@ extension Environment {
     private func copy(
         to sink: any CopySink, _ options: CopyOptions, _ monitor: CopyMonitor
     ) throws(DatabaseError) -> CopyReport {
+        let knowsFreeSpace = !store.options.recovery || !store.isFirst
+        guard knowsFreeSpace || options.compacts else {
+            throw DatabaseError(
+                .incompatible,
+                "a copy in recovery mode, which loads no free pages, has to be compact")
+        }
         let freeList = FreeList.allocate()
         defer { freeList.deallocate() }
         let claim = try beginRead(withFreeList: freeList)
@@ -96,7 +102,9 @@ extension Environment {
         let meta = claim.state.pointee.meta
         var source = claim.state.pointee.source
         source.pageCount = meta.pageCount
-        let judge = CopyJudge(source, meta, freeList)
+        let judge = CopyJudge(
+            source, meta, freeList,
+            knowsFreeSpace: !store.options.recovery || !store.isFirst)
         let thread = store.options.usesThread ? JoinedThread { judge.run() } : nil
         if thread == nil { judge.run() }
         var isJoined = false

@@ -19,6 +19,8 @@ enum LockByte {
     /// Of `data.zdb`: shared by all processes that have it open; exclusive while the first of them prepares
     /// the environment.
     static let data: UInt64 = 0
+    /// Of `data.zdb.new`: exclusive while a copy is written to it.
+    static let unfinished: UInt64 = 7
     /// Exclusive, one for each process that has the environment open.
     static let firstProcess: UInt64 = 4096
 }

@@ -378,6 +378,11 @@ enum MetaPages {
         return identity
     }
 
+    static func unfinishedIsBusy(in directory: any StorageDirectory) -> DatabaseError {
+        DatabaseError(
+            .busy, "a copy of an environment is being made in \(directory.path) at this moment")
+    }
+
     /// Removes what a process has left that was killed while it made an environment.
     ///
     /// - Throws: `invalidFile` if it is something else.
@@ -392,6 +397,9 @@ enum MetaPages {
             throw error
         }
         defer { file.close() }
+        guard try !file.isLocked(byte: LockByte.unfinished) else {
+            throw unfinishedIsBusy(in: directory)
+        }
         let bytes = UnsafeMutableRawBufferPointer.allocate(byteCount: 16, alignment: 8)
         defer { bytes.deallocate() }
         bytes.initializeMemory(as: UInt8.self, repeating: 0)

@@ -7,6 +7,9 @@ struct DumpRun<Format: DumpFormat> {
 
     /// - Throws: `corrupted` and others, after what was read before is written.
     func run(_ environment: Environment) throws {
+        if let file = dump.file, let problem = OutputPlace.problem(file, dump.environment) {
+            throw TransferError.refused(problem)
+        }
         let info = try environment.info()
         var output = try ByteOutput(path: dump.file)
         do {

@@ -16,6 +16,9 @@ struct LoadRun<Source: LoadSource & ~Copyable>: ~Copyable {
     /// Bytes of keys and values in a transaction. Each entry may change a page of its own, which is much
     /// larger: beyond its memory a transaction writes pages to a file.
     private let batchBytes: Int
+    /// When what is loaded is to be made durable next.
+    private var nextCheckpoint = 0
+    private static var checkpointSeconds: Int { 2 }
 
     init(_ source: consuming Source, into options: LoadTarget.Options, isResumable: Bool) {
         self.source = source
@@ -41,6 +44,13 @@ struct LoadRun<Source: LoadSource & ~Copyable>: ~Copyable {
         try target.environment.close()
     }
 
+    /// Makes what is loaded durable from time to time, if the load can be continued.
+    private mutating func keepSafe(_ environment: Environment) throws {
+        guard isResumable, time(nil) >= nextCheckpoint else { return }
+        try environment.checkpoint()
+        nextCheckpoint = time(nil) + Self.checkpointSeconds
+    }
+
     /// What has been loaded when an error ends the load.
     var state: String {
         guard loaded > 0 else { return "nothing is loaded" }
@@ -57,13 +67,15 @@ struct LoadRun<Source: LoadSource & ~Copyable>: ~Copyable {
             var transaction = try target.environment.beginWrite(durability: Durability.none)
             try batch.open(in: &transaction, isResumed: isResumed)
             let failure = try batch.fill(&transaction, from: &source)
-            if let failure, batch.count == 0 { throw failure }
-            if isResumable, let position = source.position, failure == nil {
+            // What is loaded has to end where the position is.
+            if let failure, batch.count == 0 || isResumable { throw failure }
+            if isResumable, let position = source.position {
                 let progress = LoadTarget.Progress(
                     position: position, database: batch.database, entries: loaded + batch.count)
                 try target.record(progress, in: &transaction)
             }
             try transaction.commit()
+            try keepSafe(target.environment)
             loaded += batch.count
             kept += batch.kept
             for note in source.takeNotes() { Output.write("zerodb load: \(note)", to: stderr) }

@@ -17,10 +17,7 @@ struct PageMapPicture {
     ///
     /// - Returns: what is wrong; nil if it is written.
     func write(to path: String, _ environment: String) -> String? {
-        if let folder = Self.folder(of: path), Self.isInside(folder, environment) {
-            return
-                "\(path) is in the environment, in which nothing is written; choose another place"
-        }
+        if let problem = OutputPlace.problem(path, environment) { return problem }
         let descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0o666)
         guard descriptor >= 0 else {
             return "cannot write \(path): \(String(cString: strerror(errno)))"
@@ -52,22 +49,6 @@ struct PageMapPicture {
         var bytes = [UInt8](repeating: 0, count: start.count)
         let count = pread(descriptor, &bytes, bytes.count, 0)
         return count == 0 || bytes == start
-    }
-
-    private static func folder(of path: String) -> String? {
-        guard let slash = path.lastIndex(of: "/") else { return "." }
-        return slash == path.startIndex ? "/" : String(path[..<slash])
-    }
-
-    /// Whether a directory is that of the environment or of its log.
-    private static func isInside(_ folder: String, _ environment: String) -> Bool {
-        var own = stat()
-        guard stat(folder, &own) == 0 else { return false }
-        return [environment, environment + "/log"].contains { name in
-            var other = stat()
-            return stat(name, &other) == 0 && other.st_dev == own.st_dev
-                && other.st_ino == own.st_ino
-        }
     }
 
     // MARK: SVG

@@ -5,12 +5,16 @@ final class CopyJudge: @unchecked Sendable {
     private let source: PageSource
     private let meta: Meta
     private let freeList: FreeList
+    private let knowsFreeSpace: Bool
     private let isCancelled = Atomic<Bool>(false)
     /// For whoever has waited for the thread.
     private var failure: DatabaseError?
 
     /// - Parameter freeList: as long as `run()` takes.
-    init(_ source: PageSource, _ meta: Meta, _ freeList: FreeList) {
+    init(
+        _ source: PageSource, _ meta: Meta, _ freeList: FreeList, knowsFreeSpace: Bool
+    ) {
+        self.knowsFreeSpace = knowsFreeSpace
         self.source = source
         self.meta = meta
         self.freeList = freeList
@@ -27,7 +31,7 @@ final class CopyJudge: @unchecked Sendable {
                 cancel()
             } onProgress: { [self] _ in
                 !isCancelled.load(ordering: .relaxed)
-            })
+            }, knowsFreeSpace: knowsFreeSpace)
         do throws(DatabaseError) {
             try verification.run()
         } catch {

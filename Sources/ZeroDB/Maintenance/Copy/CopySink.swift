@@ -85,21 +85,24 @@ final class StreamSink: CopySink {
     }
 }
 
-/// Runs a body in which a pipe that nobody reads is an error rather than a signal.
-func withoutPipeSignal<Result>(
+/// Runs a body in which a pipe that nobody reads, and a file that may not become longer, are errors
+/// rather than signals.
+func withoutWriteSignals<Result>(
     _ body: () throws(DatabaseError) -> Result
 ) throws(DatabaseError) -> Result {
     var signals = sigset_t()
     var pending = sigset_t()
     var before = sigset_t()
     sigemptyset(&signals)
-    sigaddset(&signals, SIGPIPE)
     sigpending(&pending)
-    guard sigismember(&pending, SIGPIPE) == 0 else { return try body() }
+    // One that is pending already is the host's.
+    for signal in [SIGPIPE, SIGXFSZ] where sigismember(&pending, signal) == 0 {
+        sigaddset(&signals, signal)
+    }
     pthread_sigmask(SIG_BLOCK, &signals, &before)
     defer {
         var none = timespec()
-        while sigtimedwait(&signals, nil, &none) == -1, errno == EINTR {}
+        while sigtimedwait(&signals, nil, &none) > 0 || errno == EINTR {}
         pthread_sigmask(SIG_SETMASK, &before, nil)
     }
     return try body()

@@ -11,7 +11,14 @@ struct CopyTarget {
     init(
         _ path: PathBytes, like store: Store, _ fileSystem: any FileSystem
     ) throws(DatabaseError) {
-        directory = try fileSystem.openDirectory(path, create: 0o700)
+        var isNew = false
+        do throws(DatabaseError) {
+            directory = try fileSystem.openDirectory(path, create: nil)
+        } catch {
+            guard error.systemError == ENOENT else { throw error }
+            directory = try fileSystem.openDirectory(path, create: 0o700)
+            isNew = true
+        }
         let others = try directory.list().filter { $0 != Self.unfinished }
         guard others.isEmpty else {
             throw DatabaseError(
@@ -21,8 +28,26 @@ struct CopyTarget {
         try MetaPages.removeUnfinished(Self.unfinished, in: directory)
         file = try directory.open(
             Self.unfinished, access: .readWrite, create: true, mode: 0o600)
-        try directory.takeAccess(of: store.dataFile)
-        try file.takeAccess(of: store.dataFile)
+        try Self.claim(file, in: directory)
+        // As far as this process may.
+        if isNew { try? directory.takeAccess(of: store.dataFile) }
+        try? file.takeAccess(of: store.dataFile)
+    }
+
+    /// Makes sure that nobody else makes a copy, or an environment, in the directory.
+    private static func claim(
+        _ file: any StorageFile, in directory: any StorageDirectory
+    ) throws(DatabaseError) {
+        guard try file.lock(byte: LockByte.unfinished, .exclusive, wait: false) else {
+            throw MetaPages.unfinishedIsBusy(in: directory)
+        }
+        // Whoever came between may have removed it before it was locked.
+        let named = try directory.open(unfinished, access: .readOnly, create: false, mode: 0)
+        defer { named.close() }
+        guard try named.identity() == file.identity() else {
+            throw MetaPages.unfinishedIsBusy(in: directory)
+        }
+        try file.truncate(to: 0)
     }
 
     /// Has a body write the data file, which appears when all of it is on disk, and not at all if

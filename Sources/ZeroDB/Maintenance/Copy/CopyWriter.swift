@@ -37,25 +37,44 @@ final class CopyWriter {
     /// Writes bytes at once.
     func write(_ bytes: UnsafeRawBufferPointer, at offset: UInt64) throws(DatabaseError) {
         try flush()
-        try sink.write(bytes, at: offset)
-        bytesWritten += UInt64(bytes.count)
-        rest()
+        try writeParts(bytes, at: offset)
     }
 
     func flush() throws(DatabaseError) {
         guard let first = start, count > 0 else { return }
         start = nil
-        try sink.write(UnsafeRawBufferPointer(start: first, count: count), at: offset)
-        bytesWritten += UInt64(count)
-        rest()
+        try writeParts(UnsafeRawBufferPointer(start: first, count: count), at: offset)
     }
 
+    private func writeParts(
+        _ bytes: UnsafeRawBufferPointer, at offset: UInt64
+    ) throws(DatabaseError) {
+        var partMax = Self.partMax
+        if bytesPerSecond > 0 {
+            partMax = Int(min(max(bytesPerSecond / 8, 4096), UInt64(partMax)))
+        }
+        var done = 0
+        while done < bytes.count {
+            let count = min(bytes.count - done, partMax)
+            try sink.write(
+                UnsafeRawBufferPointer(rebasing: bytes[done..<(done + count)]),
+                at: offset + UInt64(done))
+            done += count
+            bytesWritten += UInt64(count)
+            rest()
+        }
+    }
+
+    /// A signal may end a sleep.
     private func rest() {
         guard bytesPerSecond > 0 else { return }
         let due = Double(bytesWritten) / Double(bytesPerSecond)
-        let spent = Double(SystemCall.monotonicNanoseconds() - began) / 1e9
-        if due > spent { usleep(UInt32(clamping: Int((due - spent) * 1e6))) }
+        while case let left = due - spent, left > 0 {
+            usleep(UInt32(clamping: Int(min(left, 1) * 1e6) + 1))
+        }
     }
+
+    private var spent: Double { Double(SystemCall.monotonicNanoseconds() - began) / 1e9 }
 
     /// Has the copy end at a place.
     func end(at offset: UInt64) throws(DatabaseError) {

@@ -45,7 +45,7 @@ def copy(
     raw = _ffi.sized(_ffi.CopyResult)
     arguments: list[Any] = [_ffi.reference(options), _ffi.reference(raw)]
     if isinstance(target, int):
-        code = call(_ffi.env_copy_fd, target, *arguments)
+        code = call(_ffi.env_copy_fd, unsigned("fd", target, 31), *arguments)
     else:
         path = os.fsencode(target)
         if b"\0" in path:
