@@ -1,5 +1,9 @@
 #include "calls.h"
 
+#include <fcntl.h>
+#include <stdio.h>
+#include <unistd.h>
+
 #include "support.h"
 
 /* ------------------------------------------------------------- environments */
@@ -76,8 +80,22 @@ static int call_txn_begin_write(zdb_env *env) {
 }
 
 static int call_compact(zdb_env *env) { return zdb_env_compact(env, NULL, NULL); }
-static int call_copy(zdb_env *env) { return zdb_env_copy(env, "copy", NULL, NULL); }
-static int call_copy_fd(zdb_env *env) { return zdb_env_copy_fd(env, -1, NULL, NULL); }
+
+/* Into a directory of its own each time. */
+static int call_copy(zdb_env *env) {
+    static unsigned copies;
+    char path[KEY_BYTES];
+    snprintf(path, sizeof(path), "copy%u", __atomic_fetch_add(&copies, 1, __ATOMIC_RELAXED));
+    return zdb_env_copy(env, path, NULL, NULL);
+}
+
+static int call_copy_fd(zdb_env *env) {
+    int fd = open("/dev/null", O_WRONLY);
+    REQUIRE(fd >= 0);
+    int code = zdb_env_copy_fd(env, fd, NULL, NULL);
+    close(fd);
+    return code;
+}
 
 const struct env_call env_calls[] = {
     {"zdb_env_compact", call_compact},
