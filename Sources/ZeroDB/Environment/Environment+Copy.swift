@@ -62,7 +62,6 @@ extension Environment {
     private func copy(
         to sink: any CopySink, _ options: CopyOptions, _ monitor: CopyMonitor
     ) throws(DatabaseError) -> CopyReport {
-        let knowsFreeSpace = !store.options.recovery || !store.isFirst
         guard knowsFreeSpace || options.compacts else {
             throw DatabaseError(
                 .incompatible,
@@ -102,9 +101,7 @@ extension Environment {
         let meta = claim.state.pointee.meta
         var source = claim.state.pointee.source
         source.pageCount = meta.pageCount
-        let judge = CopyJudge(
-            source, meta, freeList,
-            knowsFreeSpace: !store.options.recovery || !store.isFirst)
+        let judge = CopyJudge(source, meta, freeList, knowsFreeSpace: knowsFreeSpace)
         let thread = store.options.usesThread ? JoinedThread { judge.run() } : nil
         if thread == nil { judge.run() }
         var isJoined = false

@@ -41,7 +41,7 @@ extension Environment {
         let monitor = VerifyMonitor(onProblem: onProblem, onProgress: onProgress)
         let verification = Verification(
             claim.state.pointee.source, meta, freeList, options: options, monitor: monitor,
-            knowsFreeSpace: !store.options.recovery || !store.isFirst)
+            knowsFreeSpace: knowsFreeSpace)
         defer {
             report = verification.report
             report.problems = monitor.problems
@@ -75,6 +75,9 @@ extension Environment {
                     kind: .meta, place: .environment, page: error.page, message: error.message))
         }
     }
+
+    /// Whether there are free pages to look at: recovery mode loads none.
+    var knowsFreeSpace: Bool { !store.options.recovery || !store.isFirst }
 
     /// Begins a read transaction on the newest commit whose free list is known.
     func beginRead(withFreeList freeList: FreeList) throws(DatabaseError)

@@ -9,6 +9,7 @@ from typing import Any
 from zerodb import _ffi
 from zerodb._arguments import unsigned
 from zerodb._errors import BadArgumentError, check
+from zerodb._progress import Progress
 from zerodb._types import CopyResult
 
 Target = str | bytes | os.PathLike[str] | os.PathLike[bytes]
@@ -26,22 +27,11 @@ def copy(
     :param call: calls a function of the library with the environment's handle.
     :param target: a path, or a file descriptor.
     """
-    failures: list[BaseException] = []
-
-    def report_progress(_: object, done: int, total: int) -> int:
-        if on_progress is None:
-            return 0
-        try:
-            return 1 if on_progress(done, total) is False else 0
-        except BaseException as failure:
-            # The exception cannot pass through the library; it is raised afterwards.
-            failures.append(failure)
-            return 1
-
+    progress = Progress(on_progress)
     options = _ffi.sized(_ffi.CopyOptions)
     options.flags = _ffi.COPY_COMPACT if compact else 0
     options.bytes_per_second = unsigned("bytes_per_second", bytes_per_second, 64)
-    options.on_progress = _ffi.ProgressFunction(report_progress)
+    options.on_progress = _ffi.ProgressFunction(progress.report)
     raw = _ffi.sized(_ffi.CopyResult)
     arguments: list[Any] = [_ffi.reference(options), _ffi.reference(raw)]
     if isinstance(target, int):
@@ -51,8 +41,8 @@ def copy(
         if b"\0" in path:
             raise BadArgumentError(f"a path holds no zero bytes: {path!r}", _ffi.BAD_ARGUMENT)
         code = call(_ffi.env_copy, path, *arguments)
-    if failures:
-        raise failures[0]
+    if progress.failure is not None:
+        raise progress.failure
     check(code)
     return CopyResult(
         txn_id=raw.txn_id,

@@ -8,6 +8,7 @@ from typing import Any
 from zerodb import _ffi
 from zerodb._arguments import choice, database_name, unsigned
 from zerodb._errors import error_from_code
+from zerodb._progress import Progress
 from zerodb._types import Problem, ProblemKind, ProblemPlace, VerifyLevel, VerifyReport
 
 _LEVELS: dict[VerifyLevel, int] = {
@@ -51,27 +52,15 @@ def verify(
 
     :param call: calls a function of the library with the environment's handle.
     """
-    failures: list[BaseException] = []
+    progress = Progress(on_progress)
 
     def report_problem(_: object, problem: Any) -> None:
-        if on_problem is None or failures:
+        if on_problem is None or progress.failure is not None:
             return
         try:
             on_problem(_problem(problem.contents))
         except BaseException as failure:
-            # The exception cannot pass through the library; it is raised afterwards.
-            failures.append(failure)
-
-    def report_progress(_: object, done: int, total: int) -> int:
-        if failures:
-            return 1
-        if on_progress is None:
-            return 0
-        try:
-            return 1 if on_progress(done, total) is False else 0
-        except BaseException as failure:
-            failures.append(failure)
-            return 1
+            progress.failure = failure
 
     options = _ffi.sized(_ffi.VerifyOptions)
     options.level = choice("level", level, _LEVELS)
@@ -81,11 +70,11 @@ def verify(
     if on_problem is not None:
         options.on_problem = _ffi.ProblemFunction(report_problem)
     if on_problem is not None or on_progress is not None:
-        options.on_progress = _ffi.ProgressFunction(report_progress)
+        options.on_progress = _ffi.ProgressFunction(progress.report)
     raw = _ffi.sized(_ffi.Report)
     code = call(_ffi.env_verify, _ffi.reference(options), _ffi.reference(raw))
-    if failures:
-        raise failures[0]
+    if progress.failure is not None:
+        raise progress.failure
     if code != _ffi.OK and not (code == _ffi.CORRUPTED and raw.problems > 0):
         raise error_from_code(code)
     return VerifyReport(
