@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
+#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -388,13 +389,89 @@ int zp_open_at(int directory, const char *path, int flags, unsigned mode) {
     return fd >= 0 ? fd : -error;
 }
 
+static int spawn_shell(
+    const char *command, char *setting, size_t setting_name, int input, pid_t *process) {
+    extern char **environ;
+    size_t count = 0;
+    while (environ[count]) count++;
+    char **variables = malloc((count + 2) * sizeof *variables);
+    if (!variables) return ENOMEM;
+    size_t used = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (strncmp(environ[i], setting, setting_name) != 0) variables[used++] = environ[i];
+    }
+    variables[used++] = setting;
+    variables[used] = NULL;
+
+    posix_spawn_file_actions_t actions;
+    posix_spawnattr_t attributes;
+    sigset_t none, all;
+    sigemptyset(&none);
+    sigfillset(&all);
+    int error = posix_spawn_file_actions_init(&actions);
+    if (error == 0) {
+        error = posix_spawnattr_init(&attributes);
+        if (error == 0) {
+            posix_spawnattr_setpgroup(&attributes, 0);
+            posix_spawnattr_setsigmask(&attributes, &none);
+            posix_spawnattr_setsigdefault(&attributes, &all);
+            posix_spawnattr_setflags(
+                &attributes,
+                POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
+            error = posix_spawn_file_actions_adddup2(&actions, input, STDIN_FILENO);
+            char *arguments[] = {"sh", "-c", (char *)command, NULL};
+            if (error == 0) {
+                error = posix_spawn(process, "/bin/sh", &actions, &attributes, arguments, variables);
+            }
+            posix_spawnattr_destroy(&attributes);
+        }
+        posix_spawn_file_actions_destroy(&actions);
+    }
+    free(variables);
+    return error;
+}
+
+int zp_spawn_shell(
+    const char *command, const char *variable, const char *value, pid_t *process, int *descriptor) {
+    size_t name = strlen(variable) + 1;
+    size_t size = name + strlen(value) + 1;
+    char *setting = malloc(size);
+    if (!setting) return ENOMEM;
+    snprintf(setting, size, "%s=%s", variable, value);
+    int ends[2];
+    int error = pipe2(ends, O_CLOEXEC) == 0 ? 0 : errno;
+    if (error == 0) {
+        /* Not 0, 1 or 2, which may be closed in the host. */
+        for (int i = 0; i < 2; i++) {
+            if (ends[i] > STDERR_FILENO) continue;
+            int low = ends[i];
+            ends[i] = fcntl(low, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+            if (ends[i] < 0) error = errno;
+            close(low);
+        }
+        if (error == 0) error = spawn_shell(command, setting, name, ends[0], process);
+        if (ends[0] >= 0) close(ends[0]);
+        if (error == 0) {
+            *descriptor = ends[1];
+        } else if (ends[1] >= 0) {
+            close(ends[1]);
+        }
+    }
+    free(setting);
+    return error;
+}
+
 int zp_rename_to_new(int directory, const char *from, const char *to) {
-    if (renameat2(directory, from, directory, to, RENAME_NOREPLACE) == 0) return 0;
+    return zp_move_to_new(directory, from, directory, to);
+}
+
+int zp_move_to_new(int directory, const char *from, int target, const char *to) {
+    if (renameat2(directory, from, target, to, RENAME_NOREPLACE) == 0) return 0;
     if (errno != EINVAL && errno != ENOSYS) return errno;
     /* A file system that cannot do it at one stroke. */
     struct stat status;
-    if (fstatat(directory, to, &status, AT_SYMLINK_NOFOLLOW) == 0) return EEXIST;
-    return renameat(directory, from, directory, to) == 0 ? 0 : errno;
+    if (fstatat(target, to, &status, AT_SYMLINK_NOFOLLOW) == 0) return EEXIST;
+    return renameat(directory, from, target, to) == 0 ? 0 : errno;
 }
 
 int zp_take_access(int fd, int from) {

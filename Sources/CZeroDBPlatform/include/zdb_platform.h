@@ -207,8 +207,18 @@ extern const int zp_unnamed_file;
 extern const int zp_seek_data;
 extern const int zp_seek_hole;
 
+/**
+ * Starts `/bin/sh -c command` in a process group of its own, with a variable more in its environment, all
+ * signals as by default, and a pipe as its standard input. Returns 0 or an errno; then there is neither.
+ */
+int zp_spawn_shell(
+    const char *command, const char *variable, const char *value, pid_t *process, int *descriptor);
+
 /** Renames a file in a directory to a name that no file has. Returns 0 or an errno, EEXIST if one has it. */
 int zp_rename_to_new(int directory, const char *from, const char *to);
+
+/** The same with a name in another directory of the same file system. */
+int zp_move_to_new(int directory, const char *from, int target, const char *to);
 
 /** Gives a file or directory the owner, group and mode of a file: the owner as root, the group where the
  *  caller may. A directory becomes searchable where the file is readable. Returns 0 or an errno: EACCES if

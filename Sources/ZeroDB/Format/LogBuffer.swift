@@ -4,7 +4,7 @@ struct LogBuffer {
     private(set) var count = LogRecord.headerSize
     private var capacity = 4096
     /// Records are not kept beyond this; the transaction becomes a checkpoint instead.
-    private var limit = 0
+    private(set) var limit = 0
     /// Whether the operations have become too many.
     private(set) var isOverfull = false
     /// Whether the transaction is logged at all.

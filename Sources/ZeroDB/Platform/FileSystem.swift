@@ -54,8 +54,16 @@ protocol StorageDirectory: AnyObject, Sendable {
     /// - Throws: EEXIST if one has it.
     func renameToNew(_ from: String, to: String) throws(DatabaseError)
 
+    /// Gives a file a name in another directory of the same file system, which no file has there.
+    ///
+    /// - Throws: EEXIST if one has it.
+    func move(_ name: String, to directory: any StorageDirectory) throws(DatabaseError)
+
     /// Removes a file if it is there.
     func remove(_ name: String) throws(DatabaseError)
+
+    /// Removes an empty directory if it is there.
+    func removeDirectory(_ name: String) throws(DatabaseError)
 
     /// The names in it.
     func list() throws(DatabaseError) -> [String]
@@ -215,6 +223,12 @@ extension StorageDirectory {
     func identity() throws(DatabaseError) -> FileIdentity { FileIdentity(device: 0, inode: 0) }
 
     func renameToNew(_ from: String, to: String) throws(DatabaseError) { try rename(from, to: to) }
+
+    func move(_ name: String, to directory: any StorageDirectory) throws(DatabaseError) {
+        throw DatabaseError(systemError: EXDEV, "move \(path)/\(name) to \(directory.path)")
+    }
+
+    func removeDirectory(_ name: String) throws(DatabaseError) {}
 
     func takeAccess(of file: any StorageFile) throws(DatabaseError) {}
 }

@@ -37,6 +37,8 @@ public enum Limit: Int, Sendable, CaseIterable {
     case depth
     /// Transaction ids, and positions in the log.
     case transactionIDs
+    /// Bytes of log that are kept until they are archived. Beyond, the archive gets a gap.
+    case archiveLog
 
     /// What metrics call it: an option by its name.
     public var name: String {
@@ -59,6 +61,7 @@ public enum Limit: Int, Sendable, CaseIterable {
         case .writerWait: "writer_wait_ms"
         case .depth: "depth"
         case .transactionIDs: "transaction_ids"
+        case .archiveLog: "archive_log"
         }
     }
 }

@@ -66,4 +66,8 @@ public struct Limits: Sendable, Equatable {
     package static let logSizeDefault: UInt64 = 64 << 20
     /// Bytes of the largest record of the log. The format has no such bound.
     package static let logRecordDefault = 8 << 20
+    /// The same while the log is archived: a larger transaction makes a gap in the archive.
+    package static let archivedRecordMax = 1 << 30
+    /// Bytes of log that are kept until they are archived, by default.
+    package static let archiveLogDefault: UInt64 = 4 << 30
 }

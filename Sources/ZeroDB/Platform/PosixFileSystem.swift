@@ -113,6 +113,23 @@ final class PosixDirectory: StorageDirectory {
         }
     }
 
+    func move(_ name: String, to directory: any StorageDirectory) throws(DatabaseError) {
+        guard let target = directory as? PosixDirectory else {
+            throw DatabaseError(systemError: EXDEV, "move \(path)/\(name) to \(directory.path)")
+        }
+        let error = zp_move_to_new(descriptor, name, target.descriptor, name)
+        guard error == 0 else {
+            throw DatabaseError(
+                systemError: error, "move \(path)/\(name) to \(directory.path)")
+        }
+    }
+
+    func removeDirectory(_ name: String) throws(DatabaseError) {
+        guard unlinkat(descriptor, name, AT_REMOVEDIR) == 0 || errno == ENOENT else {
+            throw DatabaseError(systemError: errno, "remove the directory \(path)/\(name)")
+        }
+    }
+
     func identity() throws(DatabaseError) -> FileIdentity {
         var status = stat()
         guard fstat(descriptor, &status) == 0 else {

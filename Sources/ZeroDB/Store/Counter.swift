@@ -31,6 +31,9 @@ enum Counter: Int, CaseIterable {
     case spilledBytes
     case fileGrowths
     case bytesCutOff
+    case transactionsArchived
+    case bytesArchived
+    case archiveFailures
 
     /// Its place in the metrics that a program is told of.
     var name: MetricName {
@@ -94,6 +97,14 @@ enum Counter: Int, CaseIterable {
             MetricName("zerodb_data_growths_total", "How often the data file was made longer.")
         case .bytesCutOff:
             MetricName("zerodb_data_cut_bytes_total", "Bytes cut off the end of the data file.")
+        case .transactionsArchived:
+            MetricName("zerodb_archived_transactions_total", "Transactions written to the archive.")
+        case .bytesArchived:
+            MetricName("zerodb_archived_bytes_total", "Bytes written to the archive.")
+        case .archiveFailures:
+            MetricName(
+                "zerodb_archive_failures_total",
+                "Files that could not be written to the archive; each is tried again.")
         }
     }
 

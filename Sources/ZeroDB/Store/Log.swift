@@ -390,16 +390,20 @@ final class Log: @unchecked Sendable {
     // MARK: Recycling
 
     /// Removes the segments that a checkpoint has made needless, one of them kept as the next
-    /// one's file. Files of another environment are left alone.
-    func recycle(_ meta: Meta) throws(DatabaseError) {
+    /// one's file. Files of another environment are left alone, and so is what is to be archived, up to a
+    /// bound.
+    ///
+    /// - Returns: whether something was removed that was not archived.
+    func recycle(_ meta: Meta, _ shared: SharedState) throws(DatabaseError) -> Bool {
         try lockSegments()
         defer { unlockSegments() }
-        guard let opened = try directory.open() else { return }
+        guard let opened = try directory.open() else { return false }
         let old = try directory.bases().filter { $0 < meta.logSegment && $0 < meta.logEnd }
-        guard let last = old.last else { return }
-        // The newest of the old is the next one's file, if that has not been prepared.
+        let (isCut, needless) = Self.needless(old, meta, shared)
+        guard let last = needless.last else { return false }
+        // The newest of them is the next one's file, if that has not been prepared.
         let hasSpare = try opened.list().contains(LogSegment.spareName)
-        for base in old {
+        for base in needless {
             segments.withLock { $0[base] = nil }
             let name = LogSegment.name(base: base)
             guard try LogSegment.isDisposable(name, in: opened, meta: meta) else { continue }
@@ -409,6 +413,26 @@ final class Log: @unchecked Sendable {
                 try opened.remove(name)
             }
         }
+        return isCut
+    }
+
+    /// The segments of those behind a checkpoint that no archive needs, or that would make the log too long.
+    private static func needless(
+        _ old: [UInt64], _ meta: Meta, _ shared: SharedState
+    ) -> (isCut: Bool, [UInt64]) {
+        let archived = shared.archived
+        guard archived > 0 else { return (false, old) }
+        let keptFrom = meta.logEnd - min(meta.logEnd, shared.archiveKeptMax)
+        var isCut = false
+        var needless: [UInt64] = []
+        for (index, base) in old.enumerated() {
+            let end = index + 1 < old.count ? old[index + 1] : meta.logSegment
+            let isArchived = end <= archived
+            guard isArchived || end <= keptFrom else { break }
+            if !isArchived { isCut = true }
+            needless.append(base)
+        }
+        return (isCut, needless)
     }
 
     /// Removes files that a process was preparing when it died. While no other process has the

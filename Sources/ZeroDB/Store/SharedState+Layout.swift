@@ -2,7 +2,7 @@ extension SharedState {
     /// Where things lie in `lock.zdb`, in bytes. What writers, readers and checkpoints change is kept in
     /// cache lines of its own.
     enum Layout {
-        static let version: UInt32 = 8
+        static let version: UInt32 = 9
         static let magic: UInt64 = 0x6b63_6f6c_5f62_647a  // "zdb_lock"
 
         /// u64: the magic number, once all below is set up.
@@ -63,6 +63,10 @@ extension SharedState {
         static let allocationLimit = 320
         /// The process in which the library itself has the writer's lock, or is about to take it.
         static let maintainer = 328
+        /// The log is archived up to here; 0 if there is no archive.
+        static let archived = 336
+        /// Bytes of log that are kept for the archive.
+        static let archiveKeptMax = 344
 
         /// Reader slots ever used.
         static let slotsUsed = 256

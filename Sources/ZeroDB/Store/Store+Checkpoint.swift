@@ -70,13 +70,23 @@ extension Store {
             "a checkpoint of \(path) holds transaction \(meta.transaction); it took "
                 + "\(SlowTransaction.milliseconds(nanoseconds)) ms")
         do throws(DatabaseError) {
-            try log.recycle(meta)
+            try recycleLog(meta)
         } catch {
             report(
                 .warning,
                 "\(error.message); the log of \(path) is longer than it need be until the next "
                     + "checkpoint, which tries again")
         }
+    }
+
+    private func recycleLog(_ meta: Meta) throws(DatabaseError) {
+        guard try log.recycle(meta, shared) else { return }
+        shared.count(Limit.archiveLog)
+        report(
+            .warning,
+            "the log of \(path) that is not archived has more than \(shared.archiveKeptMax) bytes, and what "
+                + "is beyond is removed: the archive gets a gap, behind which it goes on with a copy of what "
+                + "has changed")
     }
 
     /// Has the disk write what commits have written to the data file.

@@ -154,6 +154,7 @@ package final class Store: @unchecked Sendable {
             // A process that closes as the last one writes first.
             if !options.isReadOnly { try locks.share(.closing) }
             if isFirst {
+                adoptArchiveMark()
                 shared.markReady()
                 _ = try lockFile.lock(byte: LockByte.open, .shared, wait: true)
             }

@@ -7,6 +7,16 @@ extension StoreOpening {
     private static let lmdbMagic: UInt32 = 0xbeef_c0de
     private static let lmdbMagicOffsets = [12, 16, 24]
 
+    /// - Throws: as `refuseLMDB`, and `invalidFile` if an environment is being restored in a directory.
+    func refuseOthers(in directory: any StorageDirectory) throws(DatabaseError) {
+        try refuseLMDB(in: directory)
+        guard try directory.list().contains(RestoreMark.directory) else { return }
+        throw DatabaseError(
+            .invalidFile,
+            "the restore of an environment into \(path) has not come to its end; go on with it by the same "
+                + "zerodb-backup restore")
+    }
+
     /// - Throws: `invalidFile` if a directory is an environment of LMDB: an empty one of ZeroDB is not to be
     ///   made in it.
     func refuseLMDB(in directory: any StorageDirectory) throws(DatabaseError) {
@@ -23,7 +33,7 @@ extension StoreOpening {
             if error.systemError == ENOENT {
                 let directory = try fileSystem.openDirectory(path, create: nil)
                 defer { directory.close() }
-                try refuseLMDB(in: directory)
+                try refuseOthers(in: directory)
             } else if error.systemError == ENOTDIR {
                 try refuseLMDBFile()
             }

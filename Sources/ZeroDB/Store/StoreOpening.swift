@@ -73,7 +73,7 @@ struct StoreOpening {
                 .busy, "programs have the environment at \(path) open; close it there first")
         }
         if isFirst, creates, try !dataFileExists(directory) {
-            try refuseLMDB(in: directory)
+            try refuseOthers(in: directory)
             try MetaPages.create(
                 Self.dataName, in: directory, pageSize: options.pageSize, mode: options.fileMode)
             try directory.syncParent()
@@ -257,7 +257,7 @@ struct StoreOpening {
         }
         // Nothing is left in a directory whose data file is something else.
         if options.root == nil, try !dataFileExists(directory) {
-            try refuseLMDB(in: directory)
+            try refuseOthers(in: directory)
         } else if options.root == nil {
             let data = try openData(directory, .readOnly)
             defer { data.close() }

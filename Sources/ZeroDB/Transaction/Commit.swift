@@ -107,7 +107,7 @@ struct Commit {
         store.report(
             .debug,
             "transaction \(transaction.pointee.id) of \(store.path) needs a record of more than "
-                + "\(store.options.logRecordMax) bytes; it becomes a checkpoint")
+                + "\(write.pointee.log.limit) bytes; it becomes a checkpoint")
     }
 
     // MARK: Catalog

@@ -227,7 +227,7 @@ package enum Transactions {
         let write = WriterMemory.state(of: store)
         write.pointee.reset(
             state.pointee.meta, store: store,
-            logLimit: chosen == .none ? 0 : store.options.logRecordMax)
+            logLimit: store.logRecordLimit(chosen))
         state.pointee.write = write
         state.pointee.began = zp_ticks()
         state.pointee.source.frames = write.pointee.workspace.pointee.frames

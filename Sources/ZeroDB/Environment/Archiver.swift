@@ -1,0 +1,334 @@
+import Glibc
+
+/// Writes an archive of an environment: copies of its pages, and the log between them.
+///
+/// One thread at a time. Programs go on reading and writing meanwhile.
+package final class Archiver {
+    private let environment: Environment
+    private let store: Store
+    private let destination: any ArchiveDestination
+    private let options: ArchiveOptions
+    private let identity: LogIdentity
+    private var index = ArchiveState()
+    /// Whether the environment is known to go on from the newest file.
+    private var isContinued = false
+    private var isFollowing = false
+
+    init(
+        _ environment: Environment, to destination: any ArchiveDestination,
+        _ options: ArchiveOptions
+    ) throws(DatabaseError) {
+        self.environment = environment
+        store = environment.store
+        self.destination = destination
+        self.options = options
+        identity = LogIdentity(environmentID: try store.tipMeta().environmentID)
+        guard !store.options.isReadOnly else {
+            throw DatabaseError(
+                .readOnly, "the environment at \(store.path) is archived by who may write to it")
+        }
+    }
+
+    // MARK: What there is
+
+    /// Runs a body while nobody else adds files.
+    private func withArchive<Result>(
+        _ body: () throws(DatabaseError) -> Result
+    ) throws(DatabaseError) -> Result {
+        try destination.lock()
+        defer { destination.unlock() }
+        try look()
+        return try body()
+    }
+
+    /// Finds out how far the archive goes, and whether the environment goes on from there.
+    private func look() throws(DatabaseError) {
+        let mark = try store.loadArchiveMark()
+        guard let found = try destination.loadIndex(mark) else {
+            guard index.archiveID == (0, 0) || index.last == 0 else {
+                throw DatabaseError(
+                    .corrupted,
+                    "the archive \(destination.path) is gone: it had \(index.last) files")
+            }
+            index.environmentID = identity.environmentID
+            if index.archiveID == (0, 0) { index.archiveID = try MetaPages.newEnvironmentID() }
+            isContinued = false
+            return
+        }
+        guard found.environmentID == identity.environmentID else {
+            throw DatabaseError(
+                .incompatible,
+                "the archive \(destination.path) is of another environment than \(store.path); give each an "
+                    + "archive of its own")
+        }
+        // What this archiver has added itself is known to be of the environment.
+        let isKnown = found.archiveID == index.archiveID && isContinued && found.last >= index.last
+        index = found
+        if !isKnown { isContinued = try continues(mark) }
+    }
+
+    /// Whether the environment is known to go on from the state that the archive's newest file has.
+    private func continues(_ mark: ArchiveState?) throws(DatabaseError) -> Bool {
+        let tip = try store.tipMeta()
+        guard tip.transaction >= index.transaction else { return false }
+        if let mark, mark.archiveID == index.archiveID, mark.history == index.history,
+            mark.last <= index.last
+        {
+            return true
+        }
+        if tip.transaction == index.logTransaction, LogPlace(after: tip) == index.log {
+            return true
+        }
+        let tail = try tail(bytesMax: 1)
+        return tail.transactions > 0
+    }
+
+    /// The log behind what is archived.
+    private func tail(bytesMax: Int) throws(DatabaseError) -> LogTail {
+        try LogTail(
+            behind: index.log, index.logTransaction, flushed: store.shared.flushed,
+            in: store.logDirectory, identity, bytesMax: bytesMax)
+    }
+
+    // MARK: Following
+
+    /// Begins to archive: from now on every transaction is logged, and the log is kept.
+    package func follow() throws(DatabaseError) {
+        try withArchive { () throws(DatabaseError) in
+            index.keptMax = options.logKeptMax
+            try store.keepArchiveMark(index)
+            isFollowing = true
+            // What is not logged is in no log.
+            if store.shared.unlogged > store.shared.checkpoint {
+                try store.makeCheckpoint(holding: store.shared.tip, .forever)
+            }
+        }
+    }
+
+    /// Archives what is on stable storage and is not archived yet: a copy of the pages if the archive has
+    /// none or the log lacks something, and a file of the log.
+    ///
+    /// - Parameter onProgress: how far a copy is; false ends it.
+    /// - Returns: what was added; nothing if nothing is to be archived.
+    package func step(
+        _ onProgress: @escaping (CopyProgress) -> Bool = { _ in true }
+    ) throws(DatabaseError) -> [ArchivedFile] {
+        do throws(DatabaseError) {
+            return try withArchive { () throws(DatabaseError) in
+                var added: [ArchivedFile] = []
+                let (now, tip) = (store.fileSystem.now(), store.shared.tip)
+                if let reason = try reasonForPages() {
+                    if index.last > 0 { reportGap(reason) }
+                    added.append(
+                        try copyPages(onlyChanges: isContinued, keepsLog: false, onProgress))
+                }
+                while let file = try archiveLog() { added.append(file) }
+                if index.logTransaction >= tip { try noteSeen(now, isDue: !added.isEmpty) }
+                return added
+            }
+        } catch {
+            if error.code != .busy { store.shared.count(Counter.archiveFailures) }
+            throw error
+        }
+    }
+
+    /// Notes that all that was committed before a time is archived.
+    private func noteSeen(_ time: UInt64, isDue: Bool) throws(DatabaseError) {
+        guard isDue || time >= index.seen &+ Self.seenInterval else { return }
+        index.seen = time
+        try destination.keep(&index)
+    }
+
+    /// Nanoseconds after which that is noted anew where nothing is committed.
+    private static let seenInterval: UInt64 = 10_000_000_000
+
+    /// Archives all that is committed now.
+    package func finish(
+        _ onFile: (ArchivedFile) -> Void, _ onProgress: @escaping (CopyProgress) -> Bool
+    ) throws(DatabaseError) {
+        let target = store.shared.tip
+        try store.sync()
+        while true {
+            let added = try step(onProgress)
+            added.forEach(onFile)
+            if index.logTransaction >= target { return }
+            guard !added.isEmpty else {
+                throw DatabaseError(
+                    .corrupted,
+                    "transaction \(target) is on stable storage, but the log of \(store.path) does not lead "
+                        + "to it")
+            }
+        }
+    }
+
+    /// The newest transaction that is archived.
+    package var transaction: UInt64 { index.transaction }
+
+    private func reportGap(_ reason: String) {
+        store.report(
+            .warning,
+            "the archive \(destination.path) has a gap behind transaction \(index.transaction): \(reason); "
+                + "it goes on with a copy of \(isContinued ? "what has changed" : "all pages")")
+    }
+
+    /// Why the next file has to be one of pages; nil if it has not.
+    private func reasonForPages() throws(DatabaseError) -> String? {
+        if index.pages.number == 0 { return "it has no copy yet" }
+        guard isContinued else {
+            return "the environment is not known to go on from there"
+        }
+        if store.shared.unlogged > index.logTransaction {
+            return "transaction \(store.shared.unlogged) is not in the log"
+        }
+        return try tail(bytesMax: 1).gap
+    }
+
+    private func archiveLog() throws(DatabaseError) -> ArchivedFile? {
+        let tail = try tail(bytesMax: options.fileBytesMax)
+        guard tail.transactions > 0 else { return nil }
+        var header = ArchiveFileHeader(.log)
+        header.from = index.logTransaction
+        header.to = tail.transaction
+        header.logTransaction = tail.transaction
+        header.wallClockFirst = tail.wallClockFirst
+        header.wallClock = tail.wallClock
+        header.digest = tail.digest
+        header.log = tail.start
+        header.logEnd = tail.end
+        let file = try add(header) { writer throws(DatabaseError) in
+            for piece in tail.pieces { try Self.write(piece, to: writer) }
+        }
+        store.shared.count(Counter.transactionsArchived, tail.transactions)
+        return file
+    }
+
+    private static func write(
+        _ piece: LogTail.Piece, to writer: ArchiveWriter
+    ) throws(DatabaseError) {
+        var failure: DatabaseError?
+        withUnsafeTemporaryAllocation(byteCount: 16, alignment: 8) { place in
+            guard let start = place.baseAddress else { return }
+            start.storeLittleEndian(piece.segment, at: 0)
+            start.storeLittleEndian(piece.capacity, at: 8)
+            piece.bytes.withUnsafeBytes { bytes in
+                do throws(DatabaseError) {
+                    try writer.writeBlock(
+                        .records, place: piece.position, [UnsafeRawBufferPointer(place), bytes])
+                } catch {
+                    failure = error
+                }
+            }
+        }
+        if let failure { throw failure }
+    }
+
+    // MARK: Pages
+
+    /// Adds a copy of the newest snapshot.
+    ///
+    /// - Parameter onlyChanges: whether to copy only what has changed since the last, if that is known.
+    package func copy(
+        onlyChanges: Bool, _ onProgress: @escaping (CopyProgress) -> Bool
+    ) throws(DatabaseError) -> ArchivedFile {
+        try withArchive { () throws(DatabaseError) in
+            let mark = try store.loadArchiveMark()
+            let isOwn = mark.map { $0.archiveID == index.archiveID } == true
+            let isArchived = isOwn && isContinued && mark.map { $0.keptMax > 0 } == true
+            let keepsLog = isArchived ? try reasonForPages() == nil : false
+            let file = try copyPages(
+                onlyChanges: onlyChanges && isContinued, keepsLog: keepsLog, onProgress)
+            // For the next to be known to go on from here. The log of an environment goes to one archive.
+            if isOwn || mark.map({ $0.keptMax > 0 }) != true {
+                index.keptMax = isOwn ? mark?.keptMax ?? 0 : 0
+                try store.keepArchiveMark(index)
+            }
+            return file
+        }
+    }
+
+    /// - Parameter keepsLog: whether the log goes on in the archive where it ends now.
+    private func copyPages(
+        onlyChanges: Bool, keepsLog: Bool, _ onProgress: @escaping (CopyProgress) -> Bool
+    ) throws(DatabaseError) -> ArchivedFile {
+        let freeList = FreeList.allocate()
+        defer { freeList.deallocate() }
+        let claim = try environment.beginRead(withFreeList: freeList)
+        defer { Transactions.end(claim) }
+        try claim.state.pointee.enter()
+        let meta = claim.state.pointee.meta
+        var source = claim.state.pointee.source
+        source.pageCount = meta.pageCount
+        let since =
+            onlyChanges && index.pages.number > 0 && index.pages.transaction <= meta.transaction
+            ? index.pages : nil
+        var header = ArchiveFileHeader(since == nil ? .full : .incremental)
+        header.pageSize = meta.pageSize
+        if let since {
+            header.from = since.transaction
+            header.parent = since
+        } else if index.last > 0, !isContinued {
+            index.history += 1
+        }
+        header.to = meta.transaction
+        header.wallClockFirst = meta.wallClock
+        header.wallClock = meta.wallClock
+        header.digest = meta.digest
+        header.log = LogPlace(after: meta)
+        header.logEnd = keepsLog ? index.log : header.log
+        header.logTransaction = keepsLog ? index.logTransaction : meta.transaction
+        let monitor = CopyMonitor(onProgress)
+        return try add(header) { writer throws(DatabaseError) in
+            let copy = CopyWriter(
+                ArchiveCopySink(writer, pageSize: Int(meta.pageSize)),
+                bytesPerSecond: options.bytesPerSecond)
+            if let since {
+                try ChangedPages(
+                    source: source, meta: meta, freeList: freeList, since: since.transaction,
+                    writer: copy, monitor: monitor
+                ).run()
+                try copy.flush()
+            } else {
+                try PlainCopy(
+                    source: source, meta: meta, freeList: freeList, writer: copy, monitor: monitor
+                ).run()
+            }
+            // After a crash the log would be replayed from an older state, and pages of transactions that
+            // are in the copy would come to lie elsewhere: the next copy of what has changed would lack them.
+            try store.makeCheckpoint(holding: meta.transaction, .forever)
+        }
+    }
+
+    // MARK: Files
+
+    private func add(
+        _ header: ArchiveFileHeader, _ body: (ArchiveWriter) throws(DatabaseError) -> Void
+    ) throws(DatabaseError) -> ArchivedFile {
+        var header = header
+        header.environmentID = index.environmentID
+        header.archiveID = index.archiveID
+        header.number = index.last + 1
+        header.previousFile = index.checksum
+        header.history = index.history
+        let output = try destination.begin(header.name)
+        let writer: ArchiveWriter
+        var next = index
+        do throws(DatabaseError) {
+            writer = try ArchiveWriter(output, header, pageSize: store.pageSize)
+            try body(writer)
+            next.add(header, checksum: try writer.end())
+            try output.finish()
+        } catch {
+            output.abandon()
+            throw error
+        }
+        index = next
+        isContinued = true
+        try destination.keep(&index)
+        if isFollowing {
+            index.keptMax = options.logKeptMax
+            try store.keepArchiveMark(index)
+        }
+        store.shared.count(Counter.bytesArchived, writer.bytesWritten)
+        return ArchivedFile(header, bytes: writer.bytesWritten)
+    }
+}
