@@ -35,7 +35,7 @@ DEMO_ENVIRONMENT := build/demo.zdb
 
 # The command-line program, and the names that it is installed under besides.
 TOOL := build/bin/zerodb
-TOOL_NAMES := zerodb-check zerodb-copy zerodb-dump zerodb-load zerodb-stat
+TOOL_NAMES := zerodb-backup zerodb-check zerodb-copy zerodb-dump zerodb-load zerodb-stat
 
 .PHONY: all help lib stage install uninstall demo test test-swift test-assertions test-c test-differential \
 	test-python test-format test-tools test-prometheus golden format-dump differential docs \

@@ -245,6 +245,17 @@ typedef struct zdb_env_options {
                                   with ZDB_LOG_WARNING: whose it is, what it did, and for how long it
                                   waited for the writer's lock, worked, wrote, and waited for the
                                   disk. Default 0: never */
+    const char *archive;     /**< a directory in which the environment is archived while it is open,
+                                  made if it is not there: a copy of its pages first, then its log as
+                                  it grows, by a thread of the library's, and the rest when the
+                                  environment is closed; zerodb-backup(1) restores from it. From then
+                                  on every transaction is logged, those of ZDB_DURABILITY_NONE too,
+                                  and the log is kept until it is archived, by all programs, until
+                                  `zerodb-backup stop`. Copied. Default NULL: none */
+    uint64_t archive_log_kept; /**< bytes of log that are kept at most while the archive cannot be
+                                  written; what is beyond is removed, and the archive gets a gap,
+                                  behind which it goes on with a copy of what has changed. Default
+                                  4 GiB, at least 1 MiB */
 } zdb_env_options;
 
 /* Recovery mode. With zdb_env_options.recovery set, zdb_env_open() opens a damaged environment for

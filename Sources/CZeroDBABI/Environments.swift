@@ -32,7 +32,8 @@ public func zdb_env_options_init_size(
         log: nil, log_context: nil, auto_compact_rate: defaults.autoCompactRate,
         auto_compact_percent: defaults.autoCompactPercent, recovery: 0,
         recovery_root: defaults.recoveryRoot, log_level: defaults.eventLevel.rawValue,
-        slow_txn_ms: defaults.slowTransactionMilliseconds)
+        slow_txn_ms: defaults.slowTransactionMilliseconds, archive: nil,
+        archive_log_kept: defaults.archiveLogKept)
     return ZDB_OK
 }
 
@@ -103,6 +104,11 @@ private func engineOptions(
     }
     result.recovery = options.recovery == 1
     result.recoveryRoot = options.recovery_root
+    if let archive = options.archive {
+        result.archiveBytes = Array(
+            UnsafeRawBufferPointer(start: archive, count: strlen(archive)))
+    }
+    if options.archive_log_kept != 0 { result.archiveLogKept = options.archive_log_kept }
     result.usesThread = options.threads == ZDB_THREADS_DEFAULT
     if options.file_mode != 0 { result.fileMode = options.file_mode }
     return result

@@ -17,7 +17,7 @@ extension Environment {
         try whileOpen { () throws(DatabaseError) in
             let destination = try ArchiveDirectory(
                 PathBytes(path), creates: true, store.fileSystem)
-            return try Archiver(self, to: destination, options).copy(
+            return try Archiver(store, owner: self, to: destination, options).copy(
                 onlyChanges: onlyChanges, onProgress)
         }
     }
@@ -27,7 +27,8 @@ extension Environment {
         to path: String, _ options: ArchiveOptions
     ) throws(DatabaseError) -> Archiver {
         try Archiver(
-            self, to: ArchiveDirectory(PathBytes(path), creates: true, store.fileSystem), options)
+            store, owner: self,
+            to: ArchiveDirectory(PathBytes(path), creates: true, store.fileSystem), options)
     }
 
     /// The same for a program that is given each file.
@@ -37,11 +38,13 @@ extension Environment {
     package func archiver(
         command: String, _ options: ArchiveOptions
     ) throws(DatabaseError) -> Archiver {
-        try Archiver(self, to: ArchiveCommand(command), options)
+        try Archiver(store, owner: self, to: ArchiveCommand(command), options)
     }
 
-    /// Has the log not be kept for an archive any more.
-    package func stopArchiving() throws(DatabaseError) {
+    /// Has the log not be kept for an archive any more. The archive stays as it is.
+    ///
+    /// - Throws: `badHandle`, `forked`, a system error.
+    public func stopArchiving() throws(DatabaseError) {
         try whileOpen { () throws(DatabaseError) in try store.removeArchiveMark() }
     }
 

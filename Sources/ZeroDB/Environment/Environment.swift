@@ -64,6 +64,12 @@ public final class Environment: Sendable {
             store.release()
             throw error
         }
+        do throws(DatabaseError) {
+            try Archiving.begin(store)
+        } catch {
+            try? store.close()
+            throw error
+        }
         self.store = store
     }
 
@@ -114,12 +120,14 @@ public final class Environment: Sendable {
         guard store.hasFiles else { return .closedBefore }
         if store.isForked { throw DatabaseError.forked }
         store.pauseCompaction()
+        store.pauseArchiving()
         do throws(DatabaseError) {
             guard try Transactions.beginClosing(store, wait, endsOthers: endsOthers) else {
                 return .closedBefore
             }
         } catch {
             store.resumeCompaction()
+            store.resumeArchiving()
             throw error
         }
         do throws(DatabaseError) {

@@ -245,14 +245,13 @@ package final class Restore {
         _ content: UnsafeRawBufferPointer, _ reader: ArchiveReader, to file: any StorageFile
     ) throws(DatabaseError) -> UInt64 {
         let header = reader.header
-        guard content.count == Int(header.pageSize) * Int(Format.metaPageCount) else {
-            throw reader.damaged("its meta pages are not two")
-        }
-        try file.write(content, at: 0)
-        let meta = try MetaPages.load(from: file).meta
-        guard meta.transaction == header.to, meta.digest == header.digest,
-            meta.environmentID == header.environmentID, meta.pageSize == header.pageSize
+        guard content.count == Int(header.pageSize) * Int(Format.metaPageCount),
+            let start = content.baseAddress, let meta = try? Meta(at: start, page: 0),
+            meta.transaction == header.to, meta.digest == header.digest,
+            meta.environmentID == header.environmentID, meta.pageSize == header.pageSize,
+            meta.pageCount < PageReference.numberLimit
         else { throw reader.damaged("its meta pages are of another state") }
+        try file.write(content, at: 0)
         try file.truncate(to: meta.pageCount * UInt64(meta.pageSize))
         return meta.pageCount
     }

@@ -12,6 +12,8 @@ struct BackgroundTask: OptionSet, Sendable {
     static let segment = BackgroundTask(rawValue: 4)
     /// Move pages so that the file can be cut off.
     static let compaction = BackgroundTask(rawValue: 8)
+    /// Archive what is in the log.
+    static let archive = BackgroundTask(rawValue: 16)
 }
 
 /// A thread of the library's that does what it has been asked for. It is started when it is first

@@ -68,6 +68,7 @@ public struct Limits: Sendable, Equatable {
     package static let logRecordDefault = 8 << 20
     /// The same while the log is archived: a larger transaction makes a gap in the archive.
     package static let archivedRecordMax = 1 << 30
-    /// Bytes of log that are kept until they are archived, by default.
+    /// The least and the default of `archive_log_kept`, in bytes.
+    package static let archiveLogMin: UInt64 = 1 << 20
     package static let archiveLogDefault: UInt64 = 4 << 30
 }

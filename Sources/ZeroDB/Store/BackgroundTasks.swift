@@ -1,6 +1,6 @@
 /// The library's own threads, so that no commit waits for what they do. One flushes relaxed commits
 /// when their time is up. Another makes checkpoints and segments of the log, either of which may
-/// take longer than that time. A third moves pages so that the file can be cut off.
+/// take longer than that time. A third moves pages so that the file can be cut off, a fourth archives the log.
 final class BackgroundTasks: Sendable {
     /// Nanoseconds that a relaxed commit may stay off the disk before its flush begins.
     static let relaxedDelay: UInt64 = 100_000_000
@@ -8,6 +8,7 @@ final class BackgroundTasks: Sendable {
     private let flusher: BackgroundThread
     private let checkpointer: BackgroundThread
     private let compactor: BackgroundThread
+    private let archiver: BackgroundThread
 
     /// - Parameter store: held by a thread only while it has a task, and stopped before it closes.
     init(_ store: Store) {
@@ -20,6 +21,10 @@ final class BackgroundTasks: Sendable {
         compactor = BackgroundThread(delay: 0) { [weak store] _ in
             guard let store, let pause = store.compactInSteps() else { return }
             store.backgroundTasks?.compactor.ask(for: .compaction, after: pause)
+        }
+        archiver = BackgroundThread(delay: 0) { [weak store] _ in
+            guard let store, let pause = store.archiveInBackground?() else { return }
+            store.backgroundTasks?.archiver.ask(for: .archive, after: pause)
         }
     }
 
@@ -52,12 +57,16 @@ final class BackgroundTasks: Sendable {
     /// Asks for the file to be made shorter, step by step.
     func compactSoon() { compactor.ask(for: .compaction) }
 
+    /// Asks for what is in the log to be archived, now and again and again.
+    func archiveSoon() { archiver.ask(for: .archive) }
+
     /// Ends the threads and waits for them. Tasks asked for are left undone. None of these threads
     /// may call this.
     func stop() {
         flusher.stop()
         checkpointer.stop()
         compactor.stop()
+        archiver.stop()
     }
 
     /// Has one of the threads do something when its task is done, if it is the one that calls.
@@ -65,6 +74,6 @@ final class BackgroundTasks: Sendable {
     /// - Returns: false if another thread calls.
     func doAfterTask(_ body: @escaping @Sendable () -> Void) -> Bool {
         flusher.endAfterTask(body) || checkpointer.endAfterTask(body)
-            || compactor.endAfterTask(body)
+            || compactor.endAfterTask(body) || archiver.endAfterTask(body)
     }
 }

@@ -43,6 +43,19 @@ public struct EnvironmentOptions: Sendable {
     /// Bytes a second that this moves at most; 0 for no bound.
     public var autoCompactRate: UInt64 = 16 << 20
 
+    /// A directory in which the environment is archived while it is open, made if it is not there: a copy of
+    /// its pages first, then its log as it grows, by a thread of the library's; see
+    /// ``Environment/restore(_:to:_:history:onProgress:)``. nil for none. Needs `usesThread`, and is nothing
+    /// to an environment that is opened for reading only. From then on every transaction is logged, those of
+    /// the durability ``Durability/none`` too, and the log is kept until it is archived; ``Environment/stopArchiving()``
+    /// ends that.
+    public var archive: String?
+    /// The same as bytes, which need not be text.
+    package var archiveBytes: [UInt8]?
+    /// Bytes of log that are kept for the archive at most, while it cannot be written. What is beyond is
+    /// removed: the archive then has a gap, behind which it goes on with a copy of what has changed.
+    public var archiveLogKept = Limits.archiveLogDefault
+
     /// Open what can be read of a damaged environment, for reading only; nothing is written, and no
     /// `lock.zdb` is needed or made. Either meta page will do, free pages are not looked for, and the log is
     /// replayed in memory, as far as that goes. Cursors pass over pages that cannot be read, with all that
@@ -118,6 +131,15 @@ public struct EnvironmentOptions: Sendable {
                 .badArgument,
                 "auto_compact_percent is \(autoCompactPercent); it must be at most 99")
         }
+        guard archivePath?.bytes.isEmpty != true, archiveLogKept >= Limits.archiveLogMin else {
+            throw DatabaseError(
+                .badArgument,
+                "archive is an empty path, or archive_log_kept is below \(Limits.archiveLogMin) bytes")
+        }
+        guard archivePath == nil || usesThread || isReadOnly else {
+            throw DatabaseError(
+                .badArgument, "archive needs a thread of the library, and threads are none")
+        }
         guard recovery || recoveryRoot == 0 else {
             throw DatabaseError(
                 .badArgument, "recovery_root is \(recoveryRoot) without recovery")
@@ -142,6 +164,10 @@ public struct EnvironmentOptions: Sendable {
         options.maxTransactionMemory = 0
         if checksumMode == .none { options.checksumMode = .fast }
         return options
+    }
+
+    var archivePath: PathBytes? {
+        archiveBytes.map { PathBytes($0) } ?? archive.map { PathBytes($0) }
     }
 
     package var writerWait: WriterWait {

@@ -58,6 +58,17 @@ extension Store {
         shared.note(archived: 0, keptMax: 0)
     }
 
+    /// Ends what is archived in the background at this moment, and lets nothing more begin.
+    func pauseArchiving() {
+        archivingPauses.add(1, ordering: .sequentiallyConsistent)
+        archiveLock.lock()
+        archiveLock.unlock()
+    }
+
+    func resumeArchiving() { archivingPauses.subtract(1, ordering: .sequentiallyConsistent) }
+
+    var archives: Bool { archivingPauses.load(ordering: .sequentiallyConsistent) == 0 }
+
     /// Bytes of the largest record that a transaction may have in the log; 0 if it is not logged.
     func logRecordLimit(_ durability: Durability) -> Int {
         guard !shared.isArchiving || options.isReadOnly else {

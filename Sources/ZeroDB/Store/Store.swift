@@ -71,6 +71,15 @@ package final class Store: @unchecked Sendable {
     /// Does a step of making the file shorter; nil if that is not wanted. Returns the nanoseconds until the
     /// next step, nil after the last. Set before the store is handed out.
     var compactInBackground: (@Sendable () -> UInt64?)?
+    /// Archives what is in the log; nil if the environment is not archived by this process. Returns the
+    /// nanoseconds until that is to be done again. Set when the store has started.
+    var archiveInBackground: (@Sendable () -> UInt64?)?
+    /// The same for the last time, before the environment closes.
+    var archiveLast: (@Sendable () -> Void)?
+    /// Threads that are closing the environment: nothing is archived in the background meanwhile.
+    let archivingPauses = Atomic<Int>(0)
+    /// Held while something is archived in the background.
+    let archiveLock = Mutex()
     /// Threads that are closing the environment: no step begins meanwhile.
     let compactionPauses = Atomic<Int>(0)
     /// Held during a step.
@@ -184,6 +193,7 @@ package final class Store: @unchecked Sendable {
             checkpointsAwaited.subtract(1, ordering: .relaxed)
         }
         defer { release() }
+        if shared.poison == 0 { archiveLast?() }
         try closeLog()
     }
 
@@ -230,6 +240,8 @@ package final class Store: @unchecked Sendable {
         shared.deallocate()
         writerMemory = nil
         compactInBackground = nil
+        archiveInBackground = nil
+        archiveLast = nil
         if keepsMap.load(ordering: .relaxed), !isForked {
             blankMap()
             // A thread that is still reading may fetch pages.

@@ -23,10 +23,22 @@ final class ProgressLine {
         var line =
             "\(percent) % of \(Output.bytes(total * pageSize)), page \(done) of \(total)"
         if seconds > 0.5 { line += ", \(Output.bytes(UInt64(Double(bytes) / seconds)))/s" }
+        show(line)
+    }
+
+    private func show(_ line: String) {
         // Back to the start of the line, and what is behind it away.
         fputs("\r\(line)\u{1b}[K", stderr)
         fflush(stderr)
         hasLine = true
+    }
+
+    func show(bytes done: UInt64, of total: UInt64) {
+        guard isShown, total > 0 else { return }
+        let seconds = Self.now() - began
+        var line = "\(done * 100 / total) % of \(Output.bytes(total))"
+        if seconds > 0.5 { line += ", \(Output.bytes(UInt64(Double(done) / seconds)))/s" }
+        show(line)
     }
 
     /// Takes the line away.

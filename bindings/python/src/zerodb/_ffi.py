@@ -177,6 +177,8 @@ class EnvOptions(Structure):
         ("recovery_root", c_uint64),
         ("log_level", c_uint32),
         ("slow_txn_ms", c_uint32),
+        ("archive", c_char_p),
+        ("archive_log_kept", c_uint64),
     ]
 
 

@@ -43,6 +43,8 @@ def open_environment(
     on_event: Callable[[EventLevel, str], object] | None = None,
     event_level: EventLevel = "information",
     slow_txn_ms: int = 0,
+    archive: str | bytes | os.PathLike[str] | os.PathLike[bytes] | None = None,
+    archive_log_kept: int | None = None,
 ) -> Environment:
     """Opens the environment in a directory, creating both if they are not there.
 
@@ -94,6 +96,13 @@ def open_environment(
     :param slow_txn_ms: milliseconds after which ``on_event`` is told of a transaction when it
         ends: whose it is, what it did, and for how long it waited for the writer before it,
         worked, wrote, and waited for the disk. 0: never.
+    :param archive: a directory in which the environment is archived while it is open, made if
+        it is not there: a copy of its pages first, then its log as it grows, by a thread of the
+        library. ``zerodb-backup restore`` makes an environment of it, as it was at any moment.
+        From then on every transaction is logged, those of durability "none" too, and the log
+        is kept until it is archived, until ``zerodb-backup stop``. Needs ``threads``.
+    :param archive_log_kept: bytes of log that are kept at most while the archive cannot be
+        written; what is beyond is removed, and the archive gets a gap. Default: 4 GiB.
     :raises PathNotFoundError: there is no environment and none may be created.
     :raises InvalidFileError: the files are no environment.
     :raises VersionMismatchError: they are one of a format that the library does not read.
@@ -139,6 +148,12 @@ def open_environment(
     levels = {level: number for number, level in _EVENT_LEVELS.items()}
     options.log_level = choice("event_level", event_level, levels)
     options.slow_txn_ms = unsigned("slow_txn_ms", slow_txn_ms, 32)
+    if archive is not None:
+        options.archive = os.fsencode(archive)
+        if b"\0" in os.fsencode(archive):
+            raise BadArgumentError(f"a path holds no zero bytes: {archive!r}", _ffi.BAD_ARGUMENT)
+    if archive_log_kept is not None:
+        options.archive_log_kept = unsigned("archive_log_kept", archive_log_kept, 64)
     tell: Any = None
     if on_event is not None:
         options.log = tell = _event_function(on_event)

@@ -4,8 +4,9 @@ import Glibc
 ///
 /// One thread at a time. Programs go on reading and writing meanwhile.
 package final class Archiver {
-    private let environment: Environment
-    private let store: Store
+    private unowned let store: Store
+    /// What has the store, for as long as this is there.
+    private let owner: AnyObject?
     private let destination: any ArchiveDestination
     private let options: ArchiveOptions
     private let identity: LogIdentity
@@ -14,12 +15,13 @@ package final class Archiver {
     private var isContinued = false
     private var isFollowing = false
 
+    /// - Parameter owner: what has the store; nil for the library's own archiver, which the store outlives.
     init(
-        _ environment: Environment, to destination: any ArchiveDestination,
+        _ store: Store, owner: AnyObject?, to destination: any ArchiveDestination,
         _ options: ArchiveOptions
     ) throws(DatabaseError) {
-        self.environment = environment
-        store = environment.store
+        self.store = store
+        self.owner = owner
         self.destination = destination
         self.options = options
         identity = LogIdentity(environmentID: try store.tipMeta().environmentID)
@@ -161,6 +163,18 @@ package final class Archiver {
         }
     }
 
+    /// Archives what is in the log, and no pages, before the environment closes.
+    func archiveLast() throws(DatabaseError) {
+        try store.sync()
+        try withArchive { () throws(DatabaseError) in
+            // Whoever opens the environment next does the rest.
+            guard isContinued, try reasonForPages() == nil else { return }
+            let (now, tip) = (store.fileSystem.now(), store.shared.tip)
+            while try archiveLog() != nil {}
+            if index.logTransaction >= tip { try noteSeen(now, isDue: true) }
+        }
+    }
+
     /// The newest transaction that is archived.
     package var transaction: UInt64 { index.transaction }
 
@@ -252,7 +266,7 @@ package final class Archiver {
     ) throws(DatabaseError) -> ArchivedFile {
         let freeList = FreeList.allocate()
         defer { freeList.deallocate() }
-        let claim = try environment.beginRead(withFreeList: freeList)
+        let claim = try Transactions.beginRead(store, withFreeList: freeList)
         defer { Transactions.end(claim) }
         try claim.state.pointee.enter()
         let meta = claim.state.pointee.meta

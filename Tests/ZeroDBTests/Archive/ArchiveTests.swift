@@ -1,0 +1,256 @@
+import Glibc
+import Testing
+
+@testable import Simulator
+@testable import ZeroDB
+
+/// Archives: every transaction comes back as it was, from copies, from what changed since, and the log.
+@Suite("Archive")
+struct ArchiveTests {
+    /// Runs a workload with copies, checkpoints, compaction and openings in between.
+    static func run(
+        _ place: TemporaryDirectory, seed: UInt64, transactions: Int, isSmall: Bool = false
+    ) throws -> ArchiveWorkload {
+        var workload = ArchiveWorkload(seed: seed, isSmall: isSmall)
+        var environment = try Environment(path: place.path)
+        let archive = place.path + ".archive"
+        var archiver = try environment.archiver(to: archive, ArchiveOptions())
+        try archiver.follow()
+        _ = try archiver.step()
+        for _ in 0..<transactions {
+            try workload.run(environment)
+            switch workload.random.below(100) {
+            case 0..<8: _ = try archiver.step()
+            case 8..<10: try environment.archive(to: archive, onlyChanges: true)
+            case 10: try environment.archive(to: archive)
+            case 11..<14: try environment.checkpoint()
+            case 14:
+                _ = try environment.compact()
+                try workload.note(environment)
+            case 15:
+                try environment.close()
+                environment = try Environment(path: place.path)
+                archiver = try environment.archiver(to: archive, ArchiveOptions())
+                try archiver.follow()
+            default: break
+            }
+        }
+        try archiver.finish({ _ in }, { _ in true })
+        try environment.close()
+        return workload
+    }
+
+    static func expectRestored(
+        _ report: RestoreReport, _ transaction: UInt64, _ workload: ArchiveWorkload,
+        sourceLocation: SourceLocation = #_sourceLocation
+    ) {
+        #expect(report.transaction == transaction, sourceLocation: sourceLocation)
+        #expect(
+            report.digest == workload.states[transaction]?.digest, "transaction \(transaction)",
+            sourceLocation: sourceLocation)
+    }
+
+    @Test(arguments: [1, 2, 3] as [UInt64])
+    func everyTransactionComesBack(seed: UInt64) throws {
+        let place = try TemporaryDirectory()
+        let workload = try Self.run(place, seed: seed, transactions: 400)
+        let archive = place.path + ".archive"
+        let listing = try Environment.listing(archive)
+        var verification = ArchiveVerification(listing)
+        #expect(try verification.run({ Issue.record("\($0)") }, { _, _ in true }) == 0)
+        let first = try #require(listing.summary.spans.first).first
+        let known = workload.states.keys.sorted().filter { $0 >= first }
+        #expect(listing.summary.spans.count == 1, "\(listing.summary.spans)")
+        for (index, transaction) in known.enumerated() where index % 13 == 0 {
+            let target = place.path + ".restored.\(index)"
+            let report = try Environment.restore(
+                archive, to: target, .transaction(transaction))
+            Self.expectRestored(report, transaction, workload)
+        }
+        // Times between: the state of the transaction before.
+        for (index, transaction) in known.enumerated() where index % 57 == 5 {
+            let state = try #require(workload.states[transaction])
+            let target = place.path + ".time.\(index)"
+            let report = try Environment.restore(archive, to: target, .time(state.wallClock - 1))
+            Self.expectRestored(report, transaction - 1, workload)
+        }
+        let latest = try Environment.restore(archive, to: place.path + ".latest")
+        Self.expectRestored(latest, known.last ?? 0, workload)
+        // What was restored goes on.
+        let restored = try Environment(path: place.path + ".latest")
+        try restored.write { try $0.put([1], [2]) }
+        #expect(try restored.verify().problems == 0)
+        try restored.close()
+    }
+
+    @Test func anInterruptedRestoreGoesOn() throws {
+        let place = try TemporaryDirectory()
+        let workload = try Self.run(place, seed: 21, transactions: 120)
+        let (archive, target) = (place.path + ".archive", place.path + ".target")
+        let newest = workload.states.keys.max() ?? 0
+        var ended = 0
+        for calls in 1... {
+            var left = calls
+            do {
+                let report = try Environment.restore(archive, to: target) { _ in
+                    left -= 1
+                    return left > 0
+                }
+                Self.expectRestored(report, newest, workload)
+                #expect(report.wasContinued)
+                break
+            } catch {
+                try #require(error.systemError == ECANCELED, "\(error)")
+                ended += 1
+                // It cannot be taken for an environment.
+                #expect(throws: DatabaseError.self) { try Environment(path: target) }
+            }
+        }
+        #expect(ended > 1)
+        #expect(try PosixFileSystem().list(target) == ["data.zdb"])
+        // Never over an environment.
+        let error = #expect(throws: DatabaseError.self) {
+            try Environment.restore(archive, to: target)
+        }
+        #expect(error?.systemError == EEXIST)
+        try Environment(path: target).close()
+    }
+
+    @Test func aLogThatIsTooLongLeavesAGap() throws {
+        let place = try TemporaryDirectory()
+        let environment = try Environment(path: place.path)
+        var options = ArchiveOptions()
+        options.logKeptMax = 2 << 20
+        let archiver = try environment.archiver(to: place.path + ".archive", options)
+        try archiver.follow()
+        try environment.write { try $0.put([0], [0]) }
+        _ = try archiver.step()
+        let before = archiver.transaction
+        // Nothing is archived meanwhile.
+        for number in 0..<60 {
+            try environment.write {
+                try $0.put([UInt8(number)], [UInt8](repeating: 7, count: 200_000))
+            }
+            if number % 5 == 0 { try environment.checkpoint() }
+        }
+        #expect(
+            try environment.metrics().first { $0.label?.value == "archive_log" }?
+                .value ?? 0 > 0)
+        var workload = ArchiveWorkload(seed: 1)
+        try workload.note(environment)
+        let added = try archiver.step()
+        #expect(added.first?.content == .incremental)
+        let archive = place.path + ".archive"
+        let spans = try Environment.listing(archive).summary.spans
+        try #require(spans.count == 2)
+        #expect(spans[0].last == before)
+        let error = #expect(throws: DatabaseError.self) {
+            try Environment.restore(
+                archive, to: place.path + ".gap", .transaction(before + 20))
+        }
+        #expect(error?.code == .notFound)
+        let report = try Environment.restore(archive, to: place.path + ".target")
+        Self.expectRestored(report, workload.states.keys.max() ?? 0, workload)
+        try environment.close()
+    }
+
+    @Test func anEnvironmentThatWasPutBackBeginsANewHistory() throws {
+        let place = try TemporaryDirectory()
+        let archive = place.path + ".archive"
+        var workload = ArchiveWorkload(seed: 31)
+        var environment = try Environment(path: place.path)
+        for _ in 0..<20 { try workload.run(environment) }
+        var archiver = try environment.archiver(to: archive, ArchiveOptions())
+        try archiver.follow()
+        _ = try archiver.step()
+        let middle = try environment.store.tipMeta().transaction
+        for _ in 0..<20 { try workload.run(environment) }
+        try archiver.finish({ _ in }, { _ in true })
+        let last = try environment.store.tipMeta()
+        try environment.close()
+
+        // Put back, and other transactions with the same numbers follow.
+        let other = place.path + ".other"
+        try Environment.restore(archive, to: other, .transaction(middle))
+        environment = try Environment(path: other)
+        var second = ArchiveWorkload(seed: 32)
+        for _ in 0..<30 { try second.run(environment) }
+        archiver = try environment.archiver(to: archive, ArchiveOptions())
+        try archiver.follow()
+        let added = try archiver.step()
+        #expect(added.first?.content == .full)
+        #expect(added.first?.history == 1)
+        for _ in 0..<5 { try second.run(environment) }
+        try archiver.finish({ _ in }, { _ in true })
+        try environment.close()
+        let newest = try Environment.restore(archive, to: place.path + ".1")
+        Self.expectRestored(newest, second.states.keys.max() ?? 0, second)
+        let old = try Environment.restore(archive, to: place.path + ".2", history: 0)
+        #expect(old.digest == last.digest)
+    }
+
+    @Test func pruningKeepsWhatIsAskedFor() throws {
+        let place = try TemporaryDirectory()
+        let archive = place.path + ".archive"
+        var workload = ArchiveWorkload(seed: 41, isSmall: true)
+        let environment = try Environment(path: place.path)
+        let archiver = try environment.archiver(to: archive, ArchiveOptions())
+        try archiver.follow()
+        var copies: [UInt64] = []
+        for _ in 0..<4 {
+            for _ in 0..<20 { try workload.run(environment) }
+            _ = try archiver.step()
+            copies.append(try environment.archive(to: archive).to)
+        }
+        try archiver.finish({ _ in }, { _ in true })
+        let trial = try ArchivePrune.run(archive, copies: 2, from: nil, isTrial: true)
+        #expect(!trial.isEmpty)
+        let removed = try ArchivePrune.run(archive, copies: 2, from: nil, isTrial: false)
+        #expect(removed.map(\.name) == trial.map(\.name))
+        var listing = try Environment.listing(archive)
+        #expect(listing.files.first?.to == copies[2])
+        #expect(listing.summary.spans.first?.first == copies[2])
+        #expect(try ArchivePrune.run(archive, copies: 2, from: nil, isTrial: false).isEmpty)
+        // It goes on.
+        for _ in 0..<5 { try workload.run(environment) }
+        try archiver.finish({ _ in }, { _ in true })
+        // The last full copy stays, but not if it is damaged: then all stays.
+        listing = try Environment.listing(archive)
+        let full = try #require(listing.files.last { $0.content == .full })
+        var bytes = try #require(TestFile.read(archive + "/" + full.name))
+        let whole = bytes
+        bytes[bytes.count / 2] ^= 1
+        TestFile.write(bytes, to: archive + "/" + full.name)
+        #expect(throws: DatabaseError.self) {
+            try ArchivePrune.run(archive, copies: 1, from: nil, isTrial: false)
+        }
+        TestFile.write(whole, to: archive + "/" + full.name)
+        #expect(try ArchivePrune.run(archive, copies: 1, from: nil, isTrial: false).count > 0)
+        let report = try Environment.restore(archive, to: place.path + ".target")
+        Self.expectRestored(report, workload.states.keys.max() ?? 0, workload)
+        try environment.close()
+    }
+
+    @Test func aCommandIsGivenEachFile() throws {
+        let place = try TemporaryDirectory()
+        let archive = place.path + ".archive"
+        try #require(mkdir(archive, 0o700) == 0)
+        var workload = ArchiveWorkload(seed: 51)
+        let environment = try Environment(path: place.path)
+        let archiver = try environment.archiver(
+            command: "cat > '\(archive)'/$ZERODB_FILE.part && mv '\(archive)'/$ZERODB_FILE.part "
+                + "'\(archive)'/$ZERODB_FILE", ArchiveOptions())
+        try archiver.follow()
+        for _ in 0..<30 {
+            try workload.run(environment)
+            if workload.random.chance(30) { _ = try archiver.step() }
+        }
+        try archiver.finish({ _ in }, { _ in true })
+        let report = try Environment.restore(archive, to: place.path + ".target")
+        Self.expectRestored(report, workload.states.keys.max() ?? 0, workload)
+        let failing = try environment.archiver(command: "cat > /dev/null; exit 3", ArchiveOptions())
+        let error = #expect(throws: DatabaseError.self) { try failing.step() }
+        #expect(error?.message.contains("status 3") == true)
+        try environment.close()
+    }
+}
