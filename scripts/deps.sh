@@ -25,7 +25,7 @@ packages_of() {
     c) echo gcc g++ pkg-config ;;
     differential) echo gcc pkg-config liblmdb-dev ;;
     python) echo gcc libffi-dev python3-dev python3-venv ;;
-    tools) echo lmdb-utils ;;
+    tools) echo lmdb-utils rclone ;;
     demo) echo gcc pkg-config unicode-data wamerican-huge ;;
     lint) echo gcc g++ python3-venv ;;
     bench) echo gcc pkg-config liblmdb-dev librocksdb-dev libsqlite3-dev strace valgrind ;;
@@ -49,6 +49,7 @@ present() {
     librocksdb-dev) has_header rocksdb/c.h ;;
     libsqlite3-dev) has_header sqlite3.h ;;
     lmdb-utils) command -v mdb_dump >/dev/null && command -v mdb_load >/dev/null ;;
+    rclone) command -v rclone >/dev/null ;;
     libffi-dev) has_header ffi.h ;;
     pkg-config) command -v pkg-config >/dev/null ;;
     python3-dev)

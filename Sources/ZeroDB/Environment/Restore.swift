@@ -54,10 +54,11 @@ package final class Restore {
         defer { target.close() }
         let names = try target.list()
         guard names.allSatisfy({ $0 == RestoreMark.directory }) else {
+            let isTaken = names.contains(Self.dataName)
+            let found = isTaken ? Self.dataName : names.first { $0 != RestoreMark.directory }
             throw DatabaseError(
-                systemError: names.contains(Self.dataName) ? EEXIST : ENOTEMPTY,
-                "restore into \(targetPath), which has "
-                    + "\(names.first { $0 != RestoreMark.directory } ?? "something") in it")
+                systemError: isTaken ? EEXIST : ENOTEMPTY,
+                "restore into \(targetPath), which has \(found ?? "something") in it")
         }
         let place = try target.openDirectory(RestoreMark.directory, create: 0o700)
         defer { place.close() }

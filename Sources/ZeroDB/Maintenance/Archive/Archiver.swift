@@ -119,12 +119,13 @@ package final class Archiver {
             return try withArchive { () throws(DatabaseError) in
                 var added: [ArchivedFile] = []
                 let (now, tip) = (store.fileSystem.now(), store.shared.tip)
+                try archiveLog { added.append($0) }
                 if let reason = try reasonForPages() {
                     if index.last > 0 { reportGap(reason) }
                     added.append(
                         try copyPages(onlyChanges: isContinued, keepsLog: false, onProgress))
+                    try archiveLog { added.append($0) }
                 }
-                while let file = try archiveLog() { added.append(file) }
                 if index.logTransaction >= tip { try noteSeen(now, isDue: !added.isEmpty) }
                 return added
             }
@@ -167,10 +168,10 @@ package final class Archiver {
     func archiveLast() throws(DatabaseError) {
         try store.sync()
         try withArchive { () throws(DatabaseError) in
-            // Whoever opens the environment next does the rest.
-            guard isContinued, try reasonForPages() == nil else { return }
             let (now, tip) = (store.fileSystem.now(), store.shared.tip)
-            while try archiveLog() != nil {}
+            try archiveLog { _ in }
+            // Whoever opens the environment next does the rest.
+            guard try reasonForPages() == nil else { return }
             if index.logTransaction >= tip { try noteSeen(now, isDue: true) }
         }
     }
@@ -185,7 +186,8 @@ package final class Archiver {
                 + "it goes on with a copy of \(isContinued ? "what has changed" : "all pages")")
     }
 
-    /// Why the next file has to be one of pages; nil if it has not.
+    /// Why the next file has to be one of pages; nil if it has not. When all is archived to which the log
+    /// leads.
     private func reasonForPages() throws(DatabaseError) -> String? {
         if index.pages.number == 0 { return "it has no copy yet" }
         guard isContinued else {
@@ -197,7 +199,13 @@ package final class Archiver {
         return try tail(bytesMax: 1).gap
     }
 
-    private func archiveLog() throws(DatabaseError) -> ArchivedFile? {
+    /// Archives all to which the log leads from where the archive is.
+    private func archiveLog(_ onFile: (ArchivedFile) -> Void) throws(DatabaseError) {
+        guard index.pages.number > 0, isContinued else { return }
+        while let file = try archiveSomeLog() { onFile(file) }
+    }
+
+    private func archiveSomeLog() throws(DatabaseError) -> ArchivedFile? {
         let tail = try tail(bytesMax: options.fileBytesMax)
         guard tail.transactions > 0 else { return nil }
         var header = ArchiveFileHeader(.log)
@@ -248,6 +256,7 @@ package final class Archiver {
             let mark = try store.loadArchiveMark()
             let isOwn = mark.map { $0.archiveID == index.archiveID } == true
             let isArchived = isOwn && isContinued && mark.map { $0.keptMax > 0 } == true
+            if isArchived { try archiveLog { _ in } }
             let keepsLog = isArchived ? try reasonForPages() == nil : false
             let file = try copyPages(
                 onlyChanges: onlyChanges && isContinued, keepsLog: keepsLog, onProgress)
