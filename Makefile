@@ -39,7 +39,7 @@ TOOL_NAMES := zerodb-backup zerodb-check zerodb-copy zerodb-dump zerodb-load zer
 
 .PHONY: all help lib stage install uninstall demo test test-swift test-assertions test-c test-differential \
 	test-python test-format test-tools test-prometheus golden format-dump differential docs \
-	crash-test damage-test lmdb-test stress check-exports test-tsan test-asan fuzz test-valgrind bench readpath lint lint-house lint-headers \
+	crash-test damage-test lmdb-test archive-test stress check-exports test-tsan test-asan fuzz test-valgrind bench readpath lint lint-house lint-headers \
 	lint-man lint-python lint-shell lint-swift format clean deps-test deps-demo
 
 all: lib $(TOOL)
@@ -180,7 +180,9 @@ docs: $(LIBRARY) ## build the Swift documentation into build/docs
 
 # ------------------------------------------------------------------- testing
 
-test: deps-test test-swift test-assertions test-c test-differential test-python test-format test-tools \
+# The Swift tests run once here, with assertions. The library without them, as it is installed, is what the
+# tests from C, Python and the command line use.
+test: deps-test test-assertions test-c test-differential test-python test-format test-tools \
 	test-prometheus check-exports ## run every test
 	@echo
 	@echo 'All tests passed: Swift, C, LMDB compared, Python, file format, tools, Prometheus,' \
@@ -189,7 +191,7 @@ test: deps-test test-swift test-assertions test-c test-differential test-python 
 deps-test:
 	@scripts/deps.sh build c differential python tools demo prometheus
 
-test-swift: ## the tests of the engine and the Swift API
+test-swift: ## the tests of the engine and the Swift API, built as they are shipped
 	@scripts/deps.sh build
 	$(SWIFT) test $(SWIFTFLAGS) -c release -Xswiftc -enable-testing --scratch-path .build-test
 
@@ -269,6 +271,13 @@ lmdb-test: ## damaged files of LMDB, ten thousand; LMDB_CASES=N for more
 		-Xswiftc -enable-testing --scratch-path .build-test --filter LMDBFileTests
 
 LMDB_CASES = 10000
+
+archive-test: ## damaged archives, a thousand; ARCHIVE_CASES=N for more
+	@scripts/deps.sh build
+	ZERODB_ARCHIVE_CASES=$(ARCHIVE_CASES) $(SWIFT) test $(SWIFTFLAGS) -c release \
+		-Xswiftc -enable-testing --scratch-path .build-test --filter ArchiveDamageTests
+
+ARCHIVE_CASES = 1000
 
 differential: stage ## five million operations compared with LMDB; OPERATIONS=N for more
 	@scripts/deps.sh differential

@@ -73,7 +73,8 @@ extension Environment {
         defer { Transactions.end(claim) }
         try claim.state.pointee.enter()
         var meta = claim.state.pointee.meta
-        let writer = CopyWriter(sink, bytesPerSecond: options.bytesPerSecond)
+        let writer = CopyWriter(
+            sink, store.shared, bytesPerSecond: options.bytesPerSecond)
         if options.compacts {
             meta = try compact(claim, freeList, writer, monitor)
         } else {

@@ -90,6 +90,9 @@ extension Environment {
             gauge(
                 "zerodb_log_bytes", "Bytes of log that a recovery would have to replay.",
                 Double(info.logBytes)),
+            gauge(
+                "zerodb_archive_lag_bytes", "Bytes of log that are not archived yet.",
+                Double(archiveLag)),
             gauge("zerodb_databases", "Named databases.", Double(info.databases)),
             gauge(
                 "zerodb_last_transaction", "The newest transaction.", Double(info.lastTransaction)),
@@ -101,6 +104,12 @@ extension Environment {
                 "1 if a flush has failed and nothing can be written, otherwise 0.",
                 store.shared.poison == 0 ? 0 : 1),
         ]
+    }
+
+    private var archiveLag: UInt64 {
+        let archived = store.shared.archived
+        guard archived > 0, let tip = try? store.tipMeta() else { return 0 }
+        return tip.logEnd - min(tip.logEnd, archived)
     }
 
     /// Free pages that a snapshot needs. The look at them is not counted as a read transaction.

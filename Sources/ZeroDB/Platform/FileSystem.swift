@@ -142,6 +142,9 @@ protocol StorageFile: AnyObject, Sendable {
     /// - Throws: what a `sync` would, and would then not report again.
     func writeOut(afterPart: (UInt64) -> Void) throws(DatabaseError)
 
+    /// Lets the disk begin to write a part of the file that was written, and does not wait for it.
+    func writeOut(from start: UInt64, count: Int) throws(DatabaseError)
+
     func truncate(to size: UInt64) throws(DatabaseError)
 
     /// Makes the file at least this long and has the disk keep room for a part of it, so that
@@ -248,6 +251,8 @@ extension StorageFile {
     ) {}
 
     func writeOut(afterPart: (UInt64) -> Void) throws(DatabaseError) {}
+
+    func writeOut(from start: UInt64, count: Int) throws(DatabaseError) {}
 
     func dataRange(from offset: UInt64) throws(DatabaseError) -> Range<UInt64>? {
         let size = try size()

@@ -405,6 +405,10 @@ final class PosixFile: StorageFile {
         }
     }
 
+    func writeOut(from start: UInt64, count: Int) throws(DatabaseError) {
+        try writeOut(from: start, length: UInt64(count), wait: false)
+    }
+
     private func writeOut(
         from start: UInt64, length: UInt64, wait: Bool
     ) throws(DatabaseError) {

@@ -110,6 +110,10 @@ private final class ArchiveFileOutput: ArchiveOutput {
     private let unfinished: String
     private var file: (any StorageFile)?
     private var position: UInt64 = 0
+    /// Bytes for which the disk has been told.
+    private var toldEnd: UInt64 = 0
+
+    private static let toldMin: UInt64 = 4 << 20
 
     init(
         _ name: String, _ unfinished: String, in directory: any StorageDirectory
@@ -128,6 +132,10 @@ private final class ArchiveFileOutput: ArchiveOutput {
     func write(_ bytes: UnsafeRawBufferPointer) throws(DatabaseError) {
         try file?.write(bytes, at: position)
         position += UInt64(bytes.count)
+        // So that the flush at the end does not hold up the commits of others.
+        guard position - toldEnd >= Self.toldMin else { return }
+        try file?.writeOut(from: toldEnd, count: Int(position - toldEnd))
+        toldEnd = position
     }
 
     func finish() throws(DatabaseError) {

@@ -302,7 +302,7 @@ package final class Archiver {
         let monitor = CopyMonitor(onProgress)
         return try add(header) { writer throws(DatabaseError) in
             let copy = CopyWriter(
-                ArchiveCopySink(writer, pageSize: Int(meta.pageSize)),
+                ArchiveCopySink(writer, pageSize: Int(meta.pageSize)), store.shared,
                 bytesPerSecond: options.bytesPerSecond)
             if let since {
                 try ChangedPages(

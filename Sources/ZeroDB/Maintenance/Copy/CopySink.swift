@@ -7,8 +7,15 @@ protocol CopySink: AnyObject {
 
     func write(_ bytes: UnsafeRawBufferPointer, at offset: UInt64) throws(DatabaseError)
 
+    /// Has the disk begin to write what was written, so that the flush at the end does not hold up others'.
+    func writeOut(from offset: UInt64, count: Int) throws(DatabaseError)
+
     /// Has the copy be so long.
     func end(at offset: UInt64) throws(DatabaseError)
+}
+
+extension CopySink {
+    func writeOut(from offset: UInt64, count: Int) throws(DatabaseError) {}
 }
 
 /// A file, which gets holes where nothing is written.
@@ -20,6 +27,10 @@ final class FileSink: CopySink {
 
     func write(_ bytes: UnsafeRawBufferPointer, at offset: UInt64) throws(DatabaseError) {
         try file.write(bytes, at: offset)
+    }
+
+    func writeOut(from offset: UInt64, count: Int) throws(DatabaseError) {
+        try file.writeOut(from: offset, count: count)
     }
 
     func end(at offset: UInt64) throws(DatabaseError) {

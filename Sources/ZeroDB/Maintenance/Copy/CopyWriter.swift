@@ -11,11 +11,15 @@ final class CopyWriter {
     private var count = 0
     private var offset: UInt64 = 0
 
+    private var pace: CopyPace
+
     private static let partMax = 1 << 20
 
-    init(_ sink: any CopySink, bytesPerSecond: UInt64) {
+    /// - Parameter shared: of the environment that is copied.
+    init(_ sink: any CopySink, _ shared: SharedState, bytesPerSecond: UInt64) {
         self.sink = sink
         self.bytesPerSecond = bytesPerSecond
+        pace = CopyPace(shared)
     }
 
     var isStream: Bool { sink.isStream }
@@ -59,9 +63,11 @@ final class CopyWriter {
             try sink.write(
                 UnsafeRawBufferPointer(rebasing: bytes[done..<(done + count)]),
                 at: offset + UInt64(done))
+            if pace.isBeside { try sink.writeOut(from: offset + UInt64(done), count: count) }
             done += count
             bytesWritten += UInt64(count)
             rest()
+            pace.rest()
         }
     }
 
