@@ -33,8 +33,14 @@ uint64_t zp_number_thread(void) {
     return zp_thread_hints.thread;
 }
 
+static uint32_t system_thread_id(uint64_t thread) {
+    return (uint32_t)(thread & ((1u << THREAD_ID_BITS) - 1));
+}
+
+uint32_t zp_system_thread_id(void) { return system_thread_id(zp_thread_id()); }
+
 bool zp_thread_has_ended(uint64_t thread) {
-    pid_t id = (pid_t)(thread & ((1u << THREAD_ID_BITS) - 1));
+    pid_t id = (pid_t)system_thread_id(thread);
     return id != 0 && tgkill(getpid(), id, 0) != 0 && errno == ESRCH;
 }
 

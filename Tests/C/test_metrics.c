@@ -508,6 +508,10 @@ static void slow_transactions_are_told_of_with_where_the_time_went(void) {
     CHECK_CONTAINS(heard.last, "work 4");
     CHECK_CONTAINS(heard.last, "1 puts");
     CHECK_CONTAINS(heard.last, "committed");
+    /* The first thread of a process has its id. */
+    char place[64];
+    snprintf(place, sizeof(place), "process %d, thread %d;", (int)getpid(), (int)getpid());
+    CHECK_CONTAINS(heard.last, place);
     txn = begin_read(env);
     expect_text(txn, ZDB_MAIN_DB, "key", "value");
     nanosleep(&pause, NULL);

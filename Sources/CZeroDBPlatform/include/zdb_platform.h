@@ -66,6 +66,9 @@ static inline uint64_t zp_thread_id(void) {
     return known != 0 ? known : zp_number_thread();
 }
 
+/** The system's id of the thread, as other programs show it. */
+uint32_t zp_system_thread_id(void);
+
 /** Whether the thread of this process with a zp_thread_id() has ended. False too if the system has given
  *  its id to another since. */
 bool zp_thread_has_ended(uint64_t thread);

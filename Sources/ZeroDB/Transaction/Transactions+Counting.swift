@@ -31,7 +31,7 @@ extension Transactions {
         guard nanoseconds >= store.state.pointee.slowNanoseconds else { return }
         var done = SlowTransaction(
             outcome: .read, transaction: state.pointee.id,
-            processID: store.process.processID, thread: zp_thread_id())
+            processID: store.process.processID, thread: UInt64(zp_system_thread_id()))
         done.workNanoseconds = nanoseconds
         done.gets = state.pointee.reads.gets
         done.cursorMoves = state.pointee.reads.cursorMoves
@@ -132,7 +132,7 @@ extension Transactions {
         var done = SlowTransaction(
             outcome: outcome == .writesAborted ? .aborted : .committed,
             transaction: state.pointee.id, processID: store.process.processID,
-            thread: zp_thread_id())
+            thread: UInt64(zp_system_thread_id()))
         done.waitNanoseconds = state.pointee.waited
         done.workNanoseconds = nanoseconds
         done.gets = state.pointee.reads.gets
