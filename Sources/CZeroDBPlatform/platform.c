@@ -34,8 +34,14 @@ uint64_t zp_number_thread(void) {
     return zp_thread_hints.thread;
 }
 
+static uint32_t system_thread_id(uint64_t thread) {
+    return (uint32_t)(thread & ((1u << THREAD_ID_BITS) - 1));
+}
+
+uint32_t zp_system_thread_id(void) { return system_thread_id(zp_thread_id()); }
+
 bool zp_thread_has_ended(uint64_t thread) {
-    pid_t id = (pid_t)(thread & ((1u << THREAD_ID_BITS) - 1));
+    pid_t id = (pid_t)system_thread_id(thread);
     return id != 0 && tgkill(getpid(), id, 0) != 0 && errno == ESRCH;
 }
 
@@ -87,27 +93,35 @@ __attribute__((constructor)) static void note_clocks(void) {
     first_ticks = zp_ticks();
 }
 
+/* Both clocks since then, long enough ago for the rate of one to the other. */
+static void read_clocks(uint64_t *now, uint64_t *elapsed) {
+    do {
+        *now = zp_ticks();
+        *elapsed = monotonic_ns() - first_ns;
+    } while (*elapsed < 1000000 || *now <= first_ticks);
+}
+
 uint64_t zp_nanoseconds_since(uint64_t ticks) {
     uint64_t now, elapsed;
-    /* Long enough for the rate of one clock to the other. */
-    do {
-        now = zp_ticks();
-        elapsed = monotonic_ns() - first_ns;
-    } while (elapsed < 1000000 || now <= first_ticks);
+    read_clocks(&now, &elapsed);
     if (ticks > now) return 0;
     return (uint64_t)((double)(now - ticks) * (double)elapsed / (double)(now - first_ticks));
 }
 
 uint64_t zp_tick_rate;
+double zp_tick_nanoseconds;
 
-uint64_t zp_measure_since(uint64_t ticks) {
-    uint64_t now = zp_ticks(), elapsed = monotonic_ns() - first_ns;
+uint64_t zp_measure_between(uint64_t from, uint64_t to) {
+    uint64_t now, elapsed;
+    read_clocks(&now, &elapsed);
+    double nanoseconds = (double)elapsed / (double)(now - first_ticks);
     /* A microsecond between the two readings is less than a ten-thousandth of this. */
-    if (elapsed > 20000000 && now > first_ticks) {
-        double rate = (double)elapsed / (double)(now - first_ticks) * 4294967296.0;
-        __atomic_store_n(&zp_tick_rate, (uint64_t)rate, __ATOMIC_RELAXED);
+    if (elapsed > 20000000) {
+        __atomic_store(&zp_tick_nanoseconds, &nanoseconds, __ATOMIC_RELAXED);
+        /* After it: a thread that finds the one known uses the other. */
+        __atomic_store_n(&zp_tick_rate, (uint64_t)(nanoseconds * 4294967296.0), __ATOMIC_RELEASE);
     }
-    return zp_nanoseconds_since(ticks);
+    return from > to ? 0 : (uint64_t)((double)(to - from) * nanoseconds);
 }
 
 struct zp_handle_table zp_handle_tables[4];

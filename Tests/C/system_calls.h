@@ -16,6 +16,10 @@ void hook_system_calls(system_call_hook hook, void *context);
  *  threads are in the library. */
 void shorten_writes(size_t bytes);
 
+/** Has fsync() and fdatasync() succeed without doing anything, for tests that make a great many
+ *  files. Not while other threads are in the library. */
+void skip_flushes(bool skips);
+
 /** Whether a call flushes, or reports an error of a flush, which no later flush would report
  *  again. */
 bool is_flush(const char *name);

@@ -3,6 +3,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -10,6 +11,7 @@
 #include "partner.h"
 #include "suites.h"
 #include "support.h"
+#include "system_calls.h"
 
 enum { PROCESSES = 3, THREADS = 3, ROUNDS = 40 };
 
@@ -229,11 +231,83 @@ static void the_limit_on_transactions_is_counted(void) {
         open++;
     }
     zdb_txn *more = NULL;
+    CHECK_NUMBER(metric(env, "zerodb_limits_hit_total"), 0);
     CHECK_ERROR(zdb_txn_begin(env, NULL, ZDB_RDONLY, &more), ZDB_READERS_FULL);
     CHECK_NUMBER(hits_of(env, "transactions"), 1);
     for (unsigned i = 0; i < open; i++) abort_txn(txns[i]);
     free(txns);
     close_env(env);
+}
+
+static void the_limit_on_cursors_is_counted(void) {
+    if (tests_run_slowly()) return;
+    zdb_env *env = open_env("env");
+    zdb_limits limits;
+    limits.struct_size = sizeof(limits);
+    REQUIRE_OK(zdb_env_limits(env, &limits));
+    zdb_cursor **cursors = (zdb_cursor **)calloc(limits.cursors, sizeof(*cursors));
+    REQUIRE(cursors != NULL);
+    zdb_txn *txn = begin_read(env);
+    for (uint64_t i = 0; i < limits.cursors; i++) {
+        REQUIRE_OK(zdb_cursor_open(txn, ZDB_MAIN_DB, &cursors[i]));
+    }
+    CHECK_NUMBER(metric(env, "zerodb_limits_hit_total"), 0);
+    zdb_cursor *more = NULL;
+    CHECK_ERROR(zdb_cursor_open(txn, ZDB_MAIN_DB, &more), ZDB_BUSY);
+    CHECK(more == NULL);
+    CHECK_NUMBER(hits_of(env, "cursors"), 1);
+    CHECK_NUMBER(errors_of(env, "busy"), 1);
+    close_cursor(cursors[limits.cursors / 2]);
+    cursors[limits.cursors / 2] = open_cursor(txn, ZDB_MAIN_DB);
+    CHECK_NUMBER(hits_of(env, "cursors"), 1);
+    for (uint64_t i = 0; i < limits.cursors; i++) close_cursor(cursors[i]);
+    abort_txn(txn);
+    free(cursors);
+    close_env(env);
+}
+
+/* Files that an environment has open. */
+enum { FILES_OF_ENVIRONMENT = 3 };
+
+static void the_limit_on_environments_is_counted(void) {
+    if (tests_run_slowly()) return;
+    struct rlimit files;
+    REQUIRE(getrlimit(RLIMIT_NOFILE, &files) == 0);
+    files.rlim_cur = files.rlim_max;
+    REQUIRE(setrlimit(RLIMIT_NOFILE, &files) == 0);
+    skip_flushes(true);
+    zdb_env_options options;
+    default_options(&options);
+    options.max_size = MIB;
+    options.threads = ZDB_THREADS_NONE;
+    zdb_env *first = open_env_with("env", &options), *env = NULL;
+    zdb_limits limits;
+    limits.struct_size = sizeof(limits);
+    REQUIRE_OK(zdb_env_limits(first, &limits));
+    if (files.rlim_cur < limits.environments * FILES_OF_ENVIRONMENT + 32) {
+        close_env(first);
+        return;
+    }
+    zdb_env **envs = (zdb_env **)calloc(limits.environments, sizeof(*envs));
+    REQUIRE(envs != NULL);
+    envs[0] = first;
+    for (unsigned i = 1; i < limits.environments; i++) {
+        char path[KEY_BYTES];
+        numbered(path, "env", i);
+        envs[i] = open_env_with(path, &options);
+    }
+    CHECK_NUMBER(metric(first, "zerodb_limits_hit_total"), 0);
+    CHECK_ERROR(zdb_env_open("more", &options, &env), ZDB_BUSY);
+    CHECK(env == NULL);
+    CHECK_CONTAINS(zdb_last_error(), "4096 environments");
+    /* There is room for the one that was refused, which has counted it. */
+    close_env(envs[limits.environments / 2]);
+    envs[limits.environments / 2] = open_env_with("more", &options);
+    CHECK_NUMBER(hits_of(envs[limits.environments / 2], "environments"), 1);
+    CHECK_NUMBER(errors_of(envs[limits.environments / 2], "busy"), 1);
+    CHECK_NUMBER(metric(first, "zerodb_limits_hit_total"), 0);
+    for (unsigned i = 0; i < limits.environments; i++) close_env(envs[i]);
+    free(envs);
 }
 
 /* The byte of lock.zdb that the first of the processes with the environment open has locked. */
@@ -273,6 +347,38 @@ static void the_limit_on_processes_is_counted(void) {
     CHECK_NUMBER(hits_of(env, "processes"), 1);
     lock_processes(descriptor, F_UNLCK, 1, (unsigned)limits.processes - 1);
     REQUIRE(close(descriptor) == 0);
+    close_env(env);
+}
+
+static void hold_writer(struct partner *partner) {
+    zdb_env *env = open_env("env");
+    partner_wait(partner);
+    zdb_txn *txn = begin_write(env);
+    partner_done(partner);
+    partner_wait(partner);
+    abort_txn(txn);
+    partner_done(partner);
+    close_env(env);
+}
+
+static void a_wait_for_a_writer_of_another_process_is_counted(void) {
+    zdb_env_options options;
+    default_options(&options);
+    options.writer_wait_ms = 20;
+    zdb_env *env = open_env_with("env", &options);
+    struct partner partner;
+    start_partner(&partner, hold_writer, NULL);
+    let_partner_step(&partner);
+    zdb_txn *txn = NULL;
+    CHECK_ERROR(zdb_txn_begin(env, NULL, 0, &txn), ZDB_BUSY);
+    CHECK_NUMBER(hits_of(env, "writer_wait_ms"), 1);
+    /* A call that does not want to wait has met no limit. */
+    CHECK_ERROR(zdb_txn_begin(env, NULL, ZDB_NOWAIT, &txn), ZDB_BUSY);
+    CHECK_NUMBER(hits_of(env, "writer_wait_ms"), 1);
+    let_partner_step(&partner);
+    abort_txn(begin_write(env));
+    CHECK_NUMBER(metric(env, "zerodb_limits_hit_total"), 1);
+    finish_partner(&partner);
     close_env(env);
 }
 
@@ -402,6 +508,10 @@ static void slow_transactions_are_told_of_with_where_the_time_went(void) {
     CHECK_CONTAINS(heard.last, "work 4");
     CHECK_CONTAINS(heard.last, "1 puts");
     CHECK_CONTAINS(heard.last, "committed");
+    /* The first thread of a process has its id. */
+    char place[64];
+    snprintf(place, sizeof(place), "process %d, thread %d;", (int)getpid(), (int)getpid());
+    CHECK_CONTAINS(heard.last, place);
     txn = begin_read(env);
     expect_text(txn, ZDB_MAIN_DB, "key", "value");
     nanosleep(&pause, NULL);
@@ -419,7 +529,10 @@ static const struct test tests[] = {
     TEST(a_process_killed_at_any_moment_leaves_counts_that_fit),
     TEST(errors_are_counted_by_kind),
     TEST(the_limit_on_transactions_is_counted),
+    TEST(the_limit_on_cursors_is_counted),
+    TEST(the_limit_on_environments_is_counted),
     TEST(the_limit_on_processes_is_counted),
+    TEST(a_wait_for_a_writer_of_another_process_is_counted),
     TEST(metrics_of_a_name_follow_one_another),
     TEST(limits_are_those_of_the_options),
     TEST(debug_events_tell_of_checkpoints_and_refusals),

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 import zerodb
-from conftest import Run, contents, damage_meta, everything, fill, leave_commits
+from conftest import STAGE, Run, contents, damage_meta, everything, fill, leave_commits
 
 
 def samples(text: str) -> dict[str, float]:
@@ -100,6 +100,24 @@ def test_damage_keeps_gauges_from_being_shown(run: Run, path: Path) -> None:
     assert result.stderr
     assert sample(result.stdout, "env", "zerodb_operations_total", 'operation="put"') == 1000
     assert "zerodb_pages{" not in result.stdout
+
+
+def test_a_user_who_may_only_read_is_shown_the_counts(run: Run, path: Path) -> None:
+    (path / "lock.zdb").chmod(0o444)
+    before = everything(path)
+    program = STAGE / "bin" / "zerodb-stat"
+    # Permissions bind the superuser only without its capabilities.
+    bare = ["--bounding-set=-all", "--inh-caps=-all"]
+    result = (
+        run("/usr/bin/setpriv", *bare, str(program), "env", "--metrics")
+        if os.geteuid() == 0
+        else run("zerodb-stat", "env", "--metrics")
+    )
+    assert result.returncode == 0
+    assert "write permission" in result.stderr
+    assert sample(result.stdout, "env", "zerodb_operations_total", 'operation="put"') == 1000
+    assert "zerodb_pages{" not in result.stdout
+    assert everything(path) == before
 
 
 def test_a_lock_file_of_noise_is_no_reason_to_fail(run: Run, path: Path) -> None:

@@ -66,6 +66,9 @@ static inline uint64_t zp_thread_id(void) {
     return known != 0 ? known : zp_number_thread();
 }
 
+/** The system's id of the thread, as other programs show it. */
+uint32_t zp_system_thread_id(void);
+
 /** Whether the thread of this process with a zp_thread_id() has ended. False too if the system has given
  *  its id to another since. */
 bool zp_thread_has_ended(uint64_t thread);
@@ -98,17 +101,41 @@ uint64_t zp_nanoseconds_since(uint64_t ticks);
 /** Nanoseconds to a tick of zp_ticks(), in 2^32nds; 0 while that is not known. */
 extern uint64_t zp_tick_rate;
 
-/** zp_nanoseconds_since(), which also finds the rate when enough time has passed for that. */
-uint64_t zp_measure_since(uint64_t ticks);
+/** The same, in nanoseconds. */
+extern double zp_tick_nanoseconds;
+
+/** zp_nanoseconds_between(), which also finds the rate when enough time has passed for that. May
+ *  take a millisecond. */
+uint64_t zp_measure_between(uint64_t from, uint64_t to);
+
+/** Whether the rate of zp_ticks() is known. */
+static inline bool zp_knows_tick_rate(void) {
+    return __atomic_load_n(&zp_tick_rate, __ATOMIC_ACQUIRE) != 0;
+}
+
+/** Nanoseconds from one value of zp_ticks() to another, within a ten-thousandth. */
+static inline uint64_t zp_nanoseconds_between(uint64_t from, uint64_t to) {
+    uint64_t rate = __atomic_load_n(&zp_tick_rate, __ATOMIC_RELAXED);
+    if (__builtin_expect(rate == 0, 0)) return zp_measure_between(from, to);
+    if (from > to) return 0;
+    return (uint64_t)((unsigned __int128)(to - from) * rate >> 32);
+}
 
 /** The same as zp_nanoseconds_since() within a ten-thousandth, by the processor's clock alone. */
 static inline uint64_t zp_nanoseconds_spent(uint64_t ticks) {
-    uint64_t rate = __atomic_load_n(&zp_tick_rate, __ATOMIC_RELAXED), now;
-    if (__builtin_expect(rate == 0, 0)) return zp_measure_since(ticks);
-    now = zp_ticks();
-    if (ticks > now) return 0;
-    return (uint64_t)((unsigned __int128)(now - ticks) * rate >> 32);
+    return zp_nanoseconds_between(ticks, zp_ticks());
 }
+
+/** zp_nanoseconds_spent() in the fewest instructions. Only when zp_knows_tick_rate(). */
+static inline double zp_nanoseconds_spent_known(uint64_t ticks) {
+    double nanoseconds;
+    uint64_t now = zp_ticks();
+    __atomic_load(&zp_tick_nanoseconds, &nanoseconds, __ATOMIC_RELAXED);
+    return ticks > now ? 0 : (double)(int64_t)(now - ticks) * nanoseconds;
+}
+
+/** A number without its fraction. It must be one of int64_t. */
+static inline uint64_t zp_whole(double number) { return (uint64_t)(int64_t)number; }
 
 /** Asks the processor to bring a cache line in. Any address is allowed. */
 static inline void zp_prefetch(const void *address) { __builtin_prefetch(address, 0, 3); }

@@ -3,7 +3,8 @@ struct LogBuffer {
     private(set) var bytes: UnsafeMutableRawPointer
     private(set) var count = LogRecord.headerSize
     private var capacity = 4096
-    /// Records are not kept beyond this; the transaction becomes a checkpoint instead.
+    /// Records are not kept beyond this; the transaction becomes a checkpoint instead. A
+    /// multiple of 8, as their lengths are.
     private(set) var limit = 0
     /// Whether the operations have become too many.
     private(set) var isOverfull = false
@@ -13,6 +14,8 @@ struct LogBuffer {
 
     /// Kept between transactions up to this size.
     private static let keptBytes = 1 << 20
+    /// Bytes that an operation has at most besides those of its keys, values and names.
+    private static let surroundingsMax = 48
 
     init() { bytes = .allocate(byteCount: capacity, alignment: 8) }
 
@@ -28,7 +31,7 @@ struct LogBuffer {
             bytes = .allocate(byteCount: capacity, alignment: 8)
         }
         count = LogRecord.headerSize
-        self.limit = limit
+        self.limit = limit & ~7
         isRecording = limit > 0
         isOverfull = false
         namedDatabases.removeAll(keepingCapacity: namedDatabases.count < 64)
@@ -55,12 +58,17 @@ struct LogBuffer {
     /// Whether there is anything to replay.
     var isEmpty: Bool { count == LogRecord.headerSize }
 
-    private mutating func reserve(_ more: Int) -> Bool {
+    /// Makes room for an operation.
+    ///
+    /// - Parameter content: bytes of its keys, values and names.
+    /// - Returns: false if it is not to be recorded. Otherwise `complete` is to follow.
+    private mutating func reserve(_ content: Int) -> Bool {
         guard isRecording, !isOverfull else { return false }
-        guard more <= limit, count <= limit - more else {
+        guard content <= limit, count <= limit - content else {
             isOverfull = true
             return false
         }
+        let more = content + Self.surroundingsMax
         if count + more > capacity {
             let larger = max(capacity * 2, count + more + 16)
             let new = UnsafeMutableRawPointer.allocate(byteCount: larger, alignment: 8)
@@ -71,6 +79,9 @@ struct LogBuffer {
         }
         return true
     }
+
+    /// Ends an operation, which may have come to more than there is room for.
+    private mutating func complete() { if count > limit { isOverfull = true } }
 
     private mutating func append(_ byte: UInt8) {
         bytes.storeBytes(of: byte, toByteOffset: count, as: UInt8.self)
@@ -95,66 +106,74 @@ struct LogBuffer {
     }
 
     mutating func put(_ database: Int, _ key: KeyBytes, _ value: UnsafeRawBufferPointer) {
-        guard reserve(32 + key.count + value.count) else { return }
+        guard reserve(key.count + value.count) else { return }
         append(LogOperation.put)
         append(number: database)
         append(key)
         append(value)
+        complete()
     }
 
     mutating func delete(_ database: Int, _ key: KeyBytes) {
-        guard reserve(32 + key.count) else { return }
+        guard reserve(key.count) else { return }
         append(LogOperation.delete)
         append(number: database)
         append(key)
+        complete()
     }
 
     mutating func deletePair(_ database: Int, _ key: KeyBytes, _ value: UnsafeRawBufferPointer) {
-        guard reserve(32 + key.count + value.count) else { return }
+        guard reserve(key.count + value.count) else { return }
         append(LogOperation.deletePair)
         append(number: database)
         append(key)
         append(value)
+        complete()
     }
 
     /// Says which database a number stands for, once a record.
     mutating func name(_ database: Int, _ name: KeyBytes) {
         guard database > 0, isRecording, namedDatabases.insert(database).inserted,
-            reserve(32 + name.count)
+            reserve(name.count)
         else { return }
         append(LogOperation.name)
         append(number: database)
         append(name)
+        complete()
     }
 
     mutating func create(_ database: Int, _ flags: DatabaseFlags) {
-        guard reserve(32) else { return }
+        guard reserve(0) else { return }
         append(LogOperation.create)
         append(number: database)
         append(number: Int(flags.rawValue))
+        complete()
     }
 
     mutating func clear(_ database: Int) {
-        guard reserve(32) else { return }
+        guard reserve(0) else { return }
         append(LogOperation.clear)
         append(number: database)
+        complete()
     }
 
     mutating func drop(_ database: Int) {
-        guard reserve(32) else { return }
+        guard reserve(0) else { return }
         append(LogOperation.drop)
         append(number: database)
+        complete()
     }
 
     mutating func rename(_ database: Int, to name: KeyBytes) {
-        guard reserve(32 + name.count) else { return }
+        guard reserve(name.count) else { return }
         append(LogOperation.rename)
         append(number: database)
         append(name)
+        complete()
     }
 
     mutating func deleteRange(_ database: Int, from: KeyBytes?, to: KeyBytes?) {
-        guard reserve(48 + (from?.count ?? 0) + (to?.count ?? 0)) else { return }
+        guard reserve((from?.count ?? 0) + (to?.count ?? 0)) else { return }
         append(LogOperation.deleteRange)
         append(number: database)
         append(
@@ -162,6 +181,7 @@ struct LogBuffer {
                 | (to == nil ? 0 : LogOperation.hasTo))
         if let from { append(from) }
         if let to { append(to) }
+        complete()
     }
 
     /// Puts bytes in the place of others that are in the record already.

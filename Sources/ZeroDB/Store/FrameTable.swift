@@ -126,6 +126,8 @@ struct FrameTable {
         _ pages: UInt64
     ) throws(DatabaseError) -> UnsafeMutableRawPointer {
         let bytes = pages * UInt64(pageSize)
+        // Pages of trees are in memory whatever values take: that is counted first.
+        if slabs.isEmpty { slabs.append(try makeSlab(Self.smallSlab)) }
         guard hasMemory(bytes) else { return try spill.allocate(Int(bytes)) }
         guard let memory = malloc(Int(bytes)) else {
             throw DatabaseError(systemError: ENOMEM, "allocate \(pages) pages for a value")

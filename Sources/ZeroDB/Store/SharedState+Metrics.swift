@@ -25,7 +25,8 @@ extension SharedState {
         static let stripes = 8192
         /// The first slots have one each, all others the last together.
         static let stripesMax = 65
-        static let stripeSize = 64 + Histogram.size
+        static let stripeHistogram = 64
+        static let stripeSize = stripeHistogram + Histogram.size
         static let size = 49152
     }
 
@@ -38,12 +39,25 @@ extension SharedState {
         static let first = 8
         static let size = 512
 
+        /// The exponent of a `Double` and the first binary digit behind its point, read as one number,
+        /// count half powers of two: a bucket is one of them. This is that of the first bucket.
+        private static let bucketZero =
+            Int(truncatingIfNeeded: shortest.bitPattern >> digitsBelow) - 1
+        private static let digitsBelow: UInt64 = 51
+        private static let shortest = Double(1 << shortestBits)
+        private static let longest = Double(1 << (shortestBits + (buckets - 2) / 2))
+
+        @inline(__always)
+        static func bucket(_ nanoseconds: Double) -> Int {
+            // In this order each of the two is one instruction.
+            let longer = nanoseconds > shortest - 1 ? nanoseconds : shortest - 1
+            let bounded = longer < longest ? longer : longest
+            return Int(truncatingIfNeeded: bounded.bitPattern >> digitsBelow) &- bucketZero
+        }
+
         @inline(__always)
         static func bucket(_ nanoseconds: UInt64) -> Int {
-            guard nanoseconds >> shortestBits > 0 else { return 0 }
-            let bits = 63 - nanoseconds.leadingZeroBitCount
-            let half = Int(truncatingIfNeeded: (nanoseconds >> UInt64(bits - 1)) & 1)
-            return min((bits - shortestBits) * 2 + half + 1, buckets - 1)
+            bucket(Double(Int64(truncatingIfNeeded: nanoseconds & UInt64(Int64.max))))
         }
 
         /// The nanoseconds below which a bucket's times are; nil for the last.
@@ -61,7 +75,7 @@ extension SharedState {
         Layout.metrics + MetricsLayout.counters + counter.rawValue * 8
     }
 
-    /// Adds to a word that no other thread changes meanwhile.
+    /// Adds to a word that no other thread changes meanwhile: one instruction, and no atomic one.
     @inline(__always)
     private func addAlone(_ count: UInt64, at offset: Int) {
         let word = word(offset)
@@ -71,6 +85,12 @@ extension SharedState {
     @inline(__always)
     private func addShared(_ count: UInt64, at offset: Int) {
         word(offset).pointee.wrappingAdd(count, ordering: .relaxed)
+    }
+
+    /// The same for a count that is often zero.
+    @inline(__always)
+    private func addSharedIfAny(_ count: UInt64, at offset: Int) {
+        if count > 0 { addShared(count, at: offset) }
     }
 
     /// Counts something that any thread may count.
@@ -95,13 +115,15 @@ extension SharedState {
         code < 0 && code > -Int32(MetricsLayout.errorsMax) ? Int(-code) : 0
     }
 
+    @inline(__always)
     func note(_ timing: Timing, nanoseconds: UInt64) {
         let start = Layout.metrics + MetricsLayout.timings + timing.rawValue * Histogram.size
-        addShared(nanoseconds, at: start + Histogram.sum)
+        addSharedIfAny(nanoseconds, at: start + Histogram.sum)
         addShared(1, at: start + Histogram.first + Histogram.bucket(nanoseconds) * 8)
     }
 
     /// The same by the holder of the writer's lock.
+    @inline(__always)
     func noteAlone(_ timing: Timing, nanoseconds: UInt64) {
         let start = Layout.metrics + MetricsLayout.timings + timing.rawValue * Histogram.size
         addAlone(nanoseconds, at: start + Histogram.sum)
@@ -125,42 +147,44 @@ extension SharedState {
         Layout.metrics + MetricsLayout.stripes + index * MetricsLayout.stripeSize
     }
 
-    /// Counts what a reader did with the snapshot that it is about to let go of.
+    /// Counts what a reader did with the snapshot that it is about to let go of, if that takes few
+    /// instructions.
+    ///
+    /// - Returns: false if it does not, and then nothing is counted: `noteReadSlowly` does it.
     @inline(__always)
-    func noteRead(slot: Int, _ counts: inout ReadCounts) {
-        let began = word(Layout.readerSlots + slot * Layout.readerSlotSize + Layout.slotBegan)
+    func noteRead(slot: Int, _ counts: inout ReadCounts) -> Bool {
+        guard slot < MetricsLayout.stripesMax &- 1 else { return false }
+        let began = word(Layout.readerSlots &+ slot &* Layout.readerSlotSize &+ Layout.slotBegan)
             .pointee.load(ordering: .relaxed)
-        let nanoseconds = zp_nanoseconds_spent(began)
-        guard slot < MetricsLayout.stripesMax - 1 else {
-            return noteReadShared(nanoseconds, &counts)
-        }
-        let stripe = stripe(slot)
-        addAlone(nanoseconds, at: stripe + 64 + Histogram.sum)
-        addAlone(1, at: stripe + 64 + Histogram.first + Histogram.bucket(nanoseconds) * 8)
-        if counts.gets > 0 { addAlone(counts.gets, at: stripe + ReadCounter.gets.rawValue * 8) }
-        guard counts.absentGets | counts.cursorMoves > 0 else {
-            counts.gets = 0
-            return
-        }
-        addAlone(counts.absentGets, at: stripe + ReadCounter.absentGets.rawValue * 8)
-        addAlone(counts.cursorMoves, at: stripe + ReadCounter.cursorMoves.rawValue * 8)
+        let nanoseconds = zp_nanoseconds_spent_known(began)
+        let stripe =
+            Layout.metrics &+ MetricsLayout.stripes &+ slot &* MetricsLayout.stripeSize
+        let histogram = stripe &+ MetricsLayout.stripeHistogram
+        addAlone(zp_whole(nanoseconds), at: histogram &+ Histogram.sum)
+        addAlone(1, at: histogram &+ Histogram.first &+ Histogram.bucket(nanoseconds) &* 8)
+        addAlone(counts.gets, at: stripe &+ ReadCounter.gets.rawValue &* 8)
+        counts.gets = 0
+        guard counts.absentGets | counts.cursorMoves > 0 else { return true }
+        addAlone(counts.absentGets, at: stripe &+ ReadCounter.absentGets.rawValue &* 8)
+        addAlone(counts.cursorMoves, at: stripe &+ ReadCounter.cursorMoves.rawValue &* 8)
         counts = ReadCounts()
+        return true
     }
 
-    @inline(never)
-    private func noteReadShared(_ nanoseconds: UInt64, _ counts: inout ReadCounts) {
-        let stripe = stripe(MetricsLayout.stripesMax - 1)
-        addShared(nanoseconds, at: stripe + 64 + Histogram.sum)
-        addShared(1, at: stripe + 64 + Histogram.first + Histogram.bucket(nanoseconds) * 8)
+    /// The same for any slot, and while the rate of the machine's clock is not known.
+    func noteReadSlowly(nanoseconds: UInt64, _ counts: inout ReadCounts) {
+        let histogram = stripe(MetricsLayout.stripesMax - 1) + MetricsLayout.stripeHistogram
+        addShared(nanoseconds, at: histogram + Histogram.sum)
+        addShared(1, at: histogram + Histogram.first + Histogram.bucket(nanoseconds) * 8)
         noteReads(&counts)
     }
 
     /// Counts reads of a write transaction.
     func noteReads(_ counts: inout ReadCounts) {
         let stripe = stripe(MetricsLayout.stripesMax - 1)
-        addShared(counts.gets, at: stripe + ReadCounter.gets.rawValue * 8)
-        addShared(counts.absentGets, at: stripe + ReadCounter.absentGets.rawValue * 8)
-        addShared(counts.cursorMoves, at: stripe + ReadCounter.cursorMoves.rawValue * 8)
+        addSharedIfAny(counts.gets, at: stripe + ReadCounter.gets.rawValue * 8)
+        addSharedIfAny(counts.absentGets, at: stripe + ReadCounter.absentGets.rawValue * 8)
+        addSharedIfAny(counts.cursorMoves, at: stripe + ReadCounter.cursorMoves.rawValue * 8)
         counts = ReadCounts()
     }
 
@@ -187,7 +211,11 @@ extension SharedState {
 
     func timed(_ timing: Timing) -> (sum: UInt64, buckets: [UInt64]) {
         var starts = [Layout.metrics + MetricsLayout.timings + timing.rawValue * Histogram.size]
-        if timing == .read { starts = (0..<MetricsLayout.stripesMax).map { stripe($0) + 64 } }
+        if timing == .read {
+            starts = (0..<MetricsLayout.stripesMax).map {
+                stripe($0) + MetricsLayout.stripeHistogram
+            }
+        }
         var result = (sum: UInt64(0), buckets: [UInt64](repeating: 0, count: Histogram.buckets))
         for start in starts {
             result.sum &+= value(at: start + Histogram.sum)

@@ -49,7 +49,8 @@ extension SharedState {
 
     @inline(__always)
     private func slotOffset(_ slot: Int) -> Int {
-        Layout.readerSlots + slot * Layout.readerSlotSize
+        // There are no more than `readersMax`.
+        Layout.readerSlots &+ slot &* Layout.readerSlotSize
     }
 
     private var slotsUsed: UnsafeMutablePointer<Atomic<UInt64>> { word(Layout.slotsUsed) }

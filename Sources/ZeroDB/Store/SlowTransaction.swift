@@ -15,7 +15,7 @@ public struct SlowTransaction: Sendable, Equatable {
     public var transaction: UInt64
     /// Its process.
     public var processID: Int32
-    /// A number of the thread that ended it.
+    /// The system's id of the thread that ended it.
     public var thread: UInt64
     /// Nanoseconds until it had the writer's lock.
     public var waitNanoseconds: UInt64 = 0

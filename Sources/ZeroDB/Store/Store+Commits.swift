@@ -62,10 +62,12 @@ extension Store {
     /// The tip has moved: the commit cannot be taken back any more. So an error that says that it has not
     /// happened cannot be thrown from here.
     ///
+    /// - Returns: whether that has taken the time of anything but a few instructions.
     /// - Throws: `panic`.
-    func finish(_ wait: CommitWait, _ meta: Meta) throws(DatabaseError) {
+    func finish(_ wait: CommitWait, _ meta: Meta) throws(DatabaseError) -> Bool {
+        var hasWaited = true
         switch wait {
-        case .nothing: break
+        case .nothing: hasWaited = false
         case .flush(let position):
             try surely { () throws(DatabaseError) in
                 try waitFlushed(to: position, holding: meta.transaction)
@@ -87,14 +89,15 @@ extension Store {
         }
         if let backgroundTasks, log.wantsSpare(meta) { backgroundTasks.prepareSegment() }
         if isTooFree(meta), compactInBackground != nil { compactIfDue() }
-        guard needsCheckpoint(meta) else { return }
+        guard needsCheckpoint(meta) else { return hasWaited }
         if let backgroundTasks {
             backgroundTasks.checkpointSoon()
             // A writer much faster than the disk waits for it.
-            guard needsCheckpoint(meta, factor: 2) else { return }
+            guard needsCheckpoint(meta, factor: 2) else { return hasWaited }
         }
         try? makeCheckpointIfNeeded(factor: backgroundTasks == nil ? 1 : 2)
         if backgroundTasks == nil { cutOffTail() }
+        return true
     }
 
     /// Makes a commit durable. What cannot be made durable now cannot be taken back: its outcome is

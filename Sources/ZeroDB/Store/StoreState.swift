@@ -189,6 +189,7 @@ extension StoreState {
         let state = place.state
         let slowMilliseconds = store.options.slowTransactionMilliseconds
         let slow = slowMilliseconds == 0 ? UInt64.max : UInt64(slowMilliseconds) * 1_000_000
+        place.pending.begin(asksForSlow: slow != UInt64.max)
         guard place.isUsed else {
             state.initialize(
                 to: StoreState(
@@ -199,7 +200,6 @@ extension StoreState {
         }
         state.pointee.slowNanoseconds = slow
         state.pointee.store = store
-        state.pointee.pending.clear()
         state.pointee.source = source
         state.pointee.shared = shared
         state.pointee.process = process

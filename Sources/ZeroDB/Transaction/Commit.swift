@@ -68,38 +68,8 @@ struct Commit {
         try storeRecords(databases)
         try takeNumbers()
         try assignNumbers(databases)
-        let sealed = seal()
-        try writePages(sealed)
-        let (pagesBefore, logBefore) = (
-            transaction.pointee.source.pageCount, transaction.pointee.meta.logEnd
-        )
-        let wait = try publish()
-        count(sealed, pagesBefore, logBefore)
-        return wait
-    }
-
-    /// - Parameters:
-    ///   - pagesBefore: pages of the file before.
-    ///   - logBefore: where the log ended.
-    private func count(_ sealed: [Sealed], _ pagesBefore: UInt64, _ logBefore: UInt64) {
-        let shared = store.shared
-        let (logEnd, pageCount) = (
-            transaction.pointee.meta.logEnd, transaction.pointee.meta.pageCount
-        )
-        var written: UInt64 = 0
-        for run in sealed { written &+= run.pages }
-        var freed: UInt64 = 0
-        for run in write.pointee.workspace.pointee.freed { freed &+= run.pages.count }
-        shared.countAlone(.pagesWritten, written)
-        shared.countAlone(.dataBytes, written &* UInt64(pageSize))
-        let grown = pageCount > pagesBefore ? pageCount - pagesBefore : 0
-        shared.countAlone(.pagesFromFile, grown)
-        shared.countAlone(.pagesFromFree, written > grown ? written - grown : 0)
-        shared.countAlone(.pagesFreed, freed)
-        if logEnd > logBefore {
-            shared.countAlone(.logRecords)
-            shared.countAlone(.logBytes, logEnd - logBefore)
-        }
+        try writePages(seal())
+        return try publish()
     }
 
     private func noteLargeRecord() {
@@ -407,6 +377,9 @@ struct Commit {
         store.state.pointee.notePages(meta.pointee.pageCount)
         if durability != .full { store.newestUnawaited = id }
         shared.publishTip(meta.pointee, freeList)
+        write.pointee.isPublished = true
+        write.pointee.loggedBytes =
+            isLogged ? UInt64(truncatingIfNeeded: write.pointee.log.count) : 0
         switch (durability, isLogged) {
         case (.full, true): return .flush(meta.pointee.logEnd)
         case (.full, false): return .checkpoint(id)

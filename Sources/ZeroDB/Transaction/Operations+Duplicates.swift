@@ -76,7 +76,7 @@ extension Operations {
         let limit = Format.keySizeMax(pageSize: state.pointee.source.pageSize)
         guard value.count <= limit else {
             throw DatabaseError(
-                .badValueSize, limit: .valueSize,
+                .badValueSize, limit: .keySize,
                 "the value has \(value.count) bytes; with ZDB_DUPSORT and pages of "
                     + "\(state.pointee.source.pageSize) bytes the largest has \(limit)")
         }

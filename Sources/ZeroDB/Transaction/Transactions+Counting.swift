@@ -7,11 +7,19 @@ extension Transactions {
     static func noteRead(
         _ state: UnsafeMutablePointer<TransactionState>, _ shared: SharedState
     ) {
+        guard state.pointee.storeState.pointee.pending.areIdle,
+            shared.noteRead(slot: state.pointee.readerSlot, &state.pointee.reads)
+        else { return noteReadSlowly(state) }
+    }
+
+    @inline(never)
+    private static func noteReadSlowly(_ state: UnsafeMutablePointer<TransactionState>) {
         let storeState = state.pointee.storeState
+        let shared = storeState.pointee.shared
         if storeState.pointee.slowNanoseconds != UInt64.max { reportIfSlow(state, shared) }
-        shared.noteRead(slot: state.pointee.readerSlot, &state.pointee.reads)
-        let pending = storeState.pointee.pending
-        if !pending.isEmpty { pending.move(to: shared) }
+        let nanoseconds = shared.nanosecondsOpen(slot: state.pointee.readerSlot)
+        shared.noteReadSlowly(nanoseconds: nanoseconds, &state.pointee.reads)
+        storeState.pointee.pending.moveIfAny(to: shared)
     }
 
     @inline(never)
@@ -23,7 +31,7 @@ extension Transactions {
         guard nanoseconds >= store.state.pointee.slowNanoseconds else { return }
         var done = SlowTransaction(
             outcome: .read, transaction: state.pointee.id,
-            processID: store.process.processID, thread: zp_thread_id())
+            processID: store.process.processID, thread: UInt64(zp_system_thread_id()))
         done.workNanoseconds = nanoseconds
         done.gets = state.pointee.reads.gets
         done.cursorMoves = state.pointee.reads.cursorMoves
@@ -32,15 +40,19 @@ extension Transactions {
 
     /// Counts what a write transaction did. With the writer's lock.
     ///
+    /// - Parameters:
+    ///   - ended: when, in ticks of the machine.
+    ///   - append: nanoseconds of its commit until then.
     /// - Returns: what it did, if slow transactions are to be told of.
     static func noteWrite(
-        _ state: UnsafeMutablePointer<TransactionState>, _ outcome: Counter
+        _ state: UnsafeMutablePointer<TransactionState>, _ outcome: Counter, ended: UInt64,
+        append: UInt64
     ) -> Watched? {
         guard let write = state.pointee.write else { return nil }
         let shared = state.pointee.storeState.pointee.shared
         let isOwn = write.pointee.shrinking != nil
         let isCounted = !write.pointee.isReplay && !isOwn
-        let nanoseconds = zp_nanoseconds_spent(state.pointee.began)
+        let nanoseconds = zp_nanoseconds_between(state.pointee.began, ended)
         let isWatched = state.pointee.storeState.pointee.slowNanoseconds != UInt64.max
         let done = isCounted && isWatched ? watched(state, write, outcome, nanoseconds) : nil
         if isCounted {
@@ -51,6 +63,9 @@ extension Transactions {
             if !state.pointee.reads.isEmpty { shared.noteReads(&state.pointee.reads) }
             shared.noteAlone(.write, nanoseconds: nanoseconds)
             shared.noteAlone(.commitWait, nanoseconds: state.pointee.waited)
+            if write.pointee.isPublished {
+                shared.noteAlone(.commitAppend, nanoseconds: append)
+            }
         } else if isOwn {
             shared.countAlone(.ownTransactions)
         }
@@ -61,13 +76,37 @@ extension Transactions {
         let workspace = write.pointee.workspace
         shared.countAlone(.pagesSplit, workspace.pointee.splits)
         shared.countAlone(.pagesMerged, workspace.pointee.merges)
+        if write.pointee.isPublished { notePages(state, write, shared) }
         workspace.pointee.splits = 0
         workspace.pointee.merges = 0
         let spilled = workspace.pointee.frames.pointee.spilledBytes
         if spilled > 0 { countSpilled(spilled, shared) }
-        let pending = state.pointee.storeState.pointee.pending
-        if !pending.isEmpty { pending.move(to: shared) }
+        state.pointee.storeState.pointee.pending.moveIfAny(to: shared)
         return done
+    }
+
+    /// Counts what a commit has written.
+    @inline(__always)
+    private static func notePages(
+        _ state: UnsafeMutablePointer<TransactionState>, _ write: UnsafeMutablePointer<WriteState>,
+        _ shared: SharedState
+    ) {
+        let workspace = write.pointee.workspace
+        let written = workspace.pointee.frames.pointee.dirtyPages
+        var freed: UInt64 = 0
+        for run in workspace.pointee.freed { freed &+= run.pages.count }
+        shared.countAlone(.pagesWritten, written)
+        shared.countAlone(
+            .dataBytes, written &<< UInt64(truncatingIfNeeded: state.pointee.source.pageShift))
+        let (before, after) = (state.pointee.source.pageCount, state.pointee.meta.pageCount)
+        let grown = after > before ? after &- before : 0
+        shared.countAlone(.pagesFromFile, grown)
+        shared.countAlone(.pagesFromFree, written > grown ? written &- grown : 0)
+        shared.countAlone(.pagesFreed, freed)
+        if write.pointee.loggedBytes > 0 {
+            shared.countAlone(.logRecords)
+            shared.countAlone(.logBytes, write.pointee.loggedBytes)
+        }
     }
 
     @inline(never)
@@ -93,7 +132,7 @@ extension Transactions {
         var done = SlowTransaction(
             outcome: outcome == .writesAborted ? .aborted : .committed,
             transaction: state.pointee.id, processID: store.process.processID,
-            thread: zp_thread_id())
+            thread: UInt64(zp_system_thread_id()))
         done.waitNanoseconds = state.pointee.waited
         done.workNanoseconds = nanoseconds
         done.gets = state.pointee.reads.gets

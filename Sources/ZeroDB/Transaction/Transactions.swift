@@ -142,12 +142,16 @@ package enum Transactions {
         do throws(DatabaseError) {
             try claim.state.pointee.checkSnapshot()
         } catch {
-            end(claim)
+            endUnread(claim)
             throw error
         }
         claim.state.pointee.leave()
         return claim
     }
+
+    /// Ends a transaction whose snapshot cannot be read.
+    @inline(never)
+    private static func endUnread(_ claim: TransactionClaim) { end(claim) }
 
     @inline(never)
     private static func claimReaderSlowly(
@@ -205,8 +209,9 @@ package enum Transactions {
             giveBack(claim, index)
             throw error
         }
-        claim.state.pointee.waited = zp_nanoseconds_spent(asked)
         let state = claim.state
+        state.pointee.began = zp_ticks()
+        state.pointee.waited = zp_nanoseconds_between(asked, state.pointee.began)
         let chosen = durability ?? store.options.durability
         state.pointee.durability = chosen
         do throws(DatabaseError) {
@@ -229,7 +234,6 @@ package enum Transactions {
             state.pointee.meta, store: store,
             logLimit: store.logRecordLimit(chosen))
         state.pointee.write = write
-        state.pointee.began = zp_ticks()
         state.pointee.source.frames = write.pointee.workspace.pointee.frames
         state.pointee.status = .active
         state.pointee.leave()
@@ -275,7 +279,7 @@ package enum Transactions {
         if state.pointee.write != nil {
             if state.pointee.parent != nil {
                 takeBack(state)
-            } else if let done = releaseWriter(state, .writesAborted) {
+            } else if let done = releaseWriter(state, .writesAborted, ended: zp_ticks()) {
                 state.pointee.store.report(done.done)
             }
         } else if state.pointee.readerSlot >= 0 {
@@ -298,13 +302,16 @@ package enum Transactions {
 
     /// Lets the next writer begin.
     ///
-    /// - Parameter outcome: what the transaction counts as.
+    /// - Parameters:
+    ///   - outcome: what the transaction counts as.
+    ///   - ended, append: as for `noteWrite`.
     /// - Returns: what it did, if slow transactions are to be told of.
     private static func releaseWriter(
-        _ state: UnsafeMutablePointer<TransactionState>, _ outcome: Counter
+        _ state: UnsafeMutablePointer<TransactionState>, _ outcome: Counter, ended: UInt64,
+        append: UInt64 = 0
     ) -> Watched? {
         let store = state.pointee.store
-        let done = noteWrite(state, outcome)
+        let done = noteWrite(state, outcome, ended: ended, append: append)
         state.pointee.write?.pointee.workspace.pointee.frames.pointee.reset()
         state.pointee.write = nil
         store.unlockWriter()
@@ -348,16 +355,18 @@ package enum Transactions {
         if isMaintenance, case .show = wait { wait = .flushSoon }
         let meta = state.pointee.meta
         state.pointee.status = .ended
-        let append = zp_nanoseconds_spent(began)
-        let done = releaseWriter(state, isChanged ? .commits(durability) : .commitsEmpty)
-        let released = zp_ticks()
+        let appended = zp_ticks()
+        let append = zp_nanoseconds_between(began, appended)
+        let done = releaseWriter(
+            state, isChanged ? .commits(durability) : .commitsEmpty, ended: appended,
+            append: append)
         defer {
-            if let done { report(done, append, flush: zp_nanoseconds_spent(released), store) }
+            if let done { report(done, append, flush: zp_nanoseconds_spent(appended), store) }
         }
-        try store.finish(wait, meta)
+        let hasWaited = try store.finish(wait, meta)
         guard isChanged, !isMaintenance else { return }
-        store.shared.note(.commitAppend, nanoseconds: append)
-        store.shared.note(.commitFlush, nanoseconds: zp_nanoseconds_spent(released))
+        store.shared.note(
+            .commitFlush, nanoseconds: hasWaited ? zp_nanoseconds_spent(appended) : 0)
     }
 
     /// Leaves a transaction that cannot be ended.

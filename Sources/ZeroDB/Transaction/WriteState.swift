@@ -21,6 +21,10 @@ struct WriteState {
     var puts: UInt64 = 0
     var deletes: UInt64 = 0
     var rangesDeleted: UInt64 = 0
+    /// Whether it has been committed and has changed something.
+    var isPublished = false
+    /// Bytes of its record in the log; 0 if it has none.
+    var loggedBytes: UInt64 = 0
     /// Whether it replays what was counted when it was committed first.
     var isReplay = false
     /// What the transactions that are nested return to when they are taken back, outermost first.
@@ -65,6 +69,7 @@ struct WriteState {
         failure = nil
         shrinking = nil
         isReplay = false
+        isPublished = false
         savepoints.removeAll()
     }
 }

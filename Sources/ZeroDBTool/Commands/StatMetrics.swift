@@ -30,7 +30,8 @@ struct StatMetrics {
     /// - Returns: `damaged` if damage kept gauges from being shown.
     func run() -> ExitStatus {
         do throws(DatabaseError) {
-            let (metrics, failure) = try arguments.inspect { environment throws(DatabaseError) in
+            let (metrics, failure) = try arguments.inspect(withoutRights: true) {
+                environment throws(DatabaseError) in
                 try environment.metrics()
             } closed: { path throws(DatabaseError) in
                 try Environment.metrics(path: path)

@@ -19,9 +19,11 @@ struct EnvironmentArguments: ParsableArguments {
 
     /// Looks at an environment as a reader does or, if it does not open, at its files.
     ///
+    /// - Parameter withoutRights: whether the files are also enough where the user may not write to
+    ///   `lock.zdb`, as a reader has to.
     /// - Returns: what was found, and why only the files were looked at.
     func inspect<Found>(
-        _ opened: (Environment) throws(DatabaseError) -> Found,
+        withoutRights: Bool = false, _ opened: (Environment) throws(DatabaseError) -> Found,
         closed: (String) throws(DatabaseError) -> Found
     ) throws(DatabaseError) -> (Found, DatabaseError?) {
         let opening: DatabaseError
@@ -31,7 +33,10 @@ struct EnvironmentArguments: ParsableArguments {
             try environment.close()
             return (found, nil)
         } catch {
-            guard [.corrupted, .recoveryNeeded].contains(error.code) else { throw error }
+            let isRefused = error.code == .system && [EACCES, EPERM].contains(error.systemError)
+            guard
+                [.corrupted, .recoveryNeeded].contains(error.code) || withoutRights && isRefused
+            else { throw error }
             opening = error
         }
         return (try closed(environment), opening)

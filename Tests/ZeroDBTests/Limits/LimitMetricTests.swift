@@ -1,4 +1,5 @@
 import Glibc
+import Synchronization
 import Testing
 
 @testable import Simulator
@@ -7,47 +8,6 @@ import Testing
 /// Each limit at, below and above it: what goes, what is refused and how, and that it is counted.
 @Suite("Limits and their metrics")
 struct LimitMetricTests {
-    private func error(_ body: () throws -> Void) throws -> DatabaseError? {
-        do {
-            try body()
-            return nil
-        } catch let error as DatabaseError {
-            return error
-        }
-    }
-
-    /// The body is refused for a limit, which the environment counts once.
-    private func expectHit(
-        _ limit: Limit, _ code: DatabaseError.Code, in environment: Environment,
-        sourceLocation: SourceLocation = #_sourceLocation, _ body: () throws -> Void
-    ) throws {
-        let before = try MetricReading(environment)
-        let found = try error(body)
-        #expect(found?.code == code, sourceLocation: sourceLocation)
-        #expect(found?.limit == limit, sourceLocation: sourceLocation)
-        let after = try MetricReading(environment)
-        #expect(
-            after.hits(limit) == (before.hits(limit) ?? 0) + 1, sourceLocation: sourceLocation)
-        #expect(
-            after.errors("\(code)") == (before.errors("\(code)") ?? 0) + 1,
-            sourceLocation: sourceLocation)
-    }
-
-    /// The body is not refused, and no limit is counted.
-    private func expectNoHit(
-        in environment: Environment, sourceLocation: SourceLocation = #_sourceLocation,
-        _ body: () throws -> Void
-    ) throws {
-        let before = try hits(environment)
-        #expect(try error(body) == nil, sourceLocation: sourceLocation)
-        #expect(try hits(environment) == before, sourceLocation: sourceLocation)
-    }
-
-    private func hits(_ environment: Environment) throws -> [UInt64?] {
-        let reading = try MetricReading(environment)
-        return Limit.allCases.map { reading.hits($0) }
-    }
-
     @Test("The limits are those of the options and of the format")
     func tells() throws {
         let environment = try Environment.inMemory {
@@ -68,50 +28,65 @@ struct LimitMetricTests {
 
     @Test("The size of the data file")
     func maxSize() throws {
+        func put(pages: Int, in environment: Environment) throws {
+            let size = pages * 4096 - Page.headerSize
+            try environment.write { try $0.put("key", [UInt8](repeating: 1, count: size)) }
+        }
+        // Two meta pages and a leaf, of the 256 pages in all.
+        for pages in [252, 253] {
+            let environment = try Environment.inMemory { $0.maxSize = 1 << 20 }
+            try expectNoHit(in: environment) { try put(pages: pages, in: environment) }
+            #expect(try environment.info().pageCount == UInt64(pages) + 3)
+        }
         let environment = try Environment.inMemory { $0.maxSize = 1 << 20 }
-        // Pages for the meta pages and the tree remain.
-        try expectNoHit(in: environment) {
-            try environment.write { try $0.put("key", [UInt8](repeating: 1, count: 240 * 4096)) }
-        }
-        try expectHit(.maxSize, .full, in: environment) {
-            try environment.write { try $0.put("more", [UInt8](repeating: 1, count: 40 * 4096)) }
-        }
+        try expectHit(.maxSize, .full, in: environment) { try put(pages: 254, in: environment) }
+        #expect(try environment.read { try $0.statistics().entries } == 0)
     }
 
     @Test("Pages of a transaction")
     func transactionPages() throws {
-        // A leaf has three such entries.
-        func put(_ environment: Environment, _ count: Int) throws {
+        // A leaf has three such entries; a branch is above the leaves.
+        func put(leaves: Int, in environment: Environment) throws {
             try environment.write { transaction throws in
-                for number in 0..<count {
+                for number in 0..<leaves * 3 {
                     let key = "key " + String(1000 + number)
                     try transaction.append(key, [UInt8](repeating: 1, count: 1300))
                 }
             }
         }
-        let counts = try [10, 11, 12].map { leaves in
+        for leaves in [10, 11] {
             let environment = try Environment.inMemory { $0.maxTransactionPages = 12 }
-            try expectNoHit(in: environment) { try put(environment, leaves * 3 - 3) }
-            return leaves
+            try expectNoHit(in: environment) { try put(leaves: leaves, in: environment) }
+            #expect(try MetricReading(environment)["pages_written_total"] == UInt64(leaves) + 1)
         }
-        #expect(counts.count == 3)
         let environment = try Environment.inMemory { $0.maxTransactionPages = 12 }
         try expectHit(.transactionPages, .transactionFull, in: environment) {
-            try put(environment, 12 * 3)
+            try put(leaves: 12, in: environment)
         }
+        #expect(try MetricReading(environment)["pages_written_total"] == 0)
     }
 
     @Test("Memory of a transaction, beyond which it goes on, and what is spilled is counted")
     func transactionMemory() throws {
+        // Pages of trees have 256 KiB to begin with.
+        let pagesMax = (1 << 20 - 256 << 10) / 4096
         let environment = try Environment.inMemory { $0.maxTransactionMemory = 1 << 20 }
-        try expectNoHit(in: environment) {
-            try environment.write { try $0.put("key", [UInt8](repeating: 1, count: 500 << 10)) }
+        func put(pages: Int) throws {
+            let size = pages * 4096 - Page.headerSize
+            try environment.write { try $0.put("key", [UInt8](repeating: 1, count: size)) }
+        }
+        for pages in [pagesMax - 1, pagesMax] {
+            try expectNoHit(in: environment) { try put(pages: pages) }
         }
         #expect(try MetricReading(environment)["spilled_bytes_total"] == 0)
-        try environment.write { try $0.put("key", [UInt8](repeating: 2, count: 2 << 20)) }
+        try put(pages: pagesMax + 1)
         let reading = try MetricReading(environment)
         #expect(reading.hits(.transactionMemory) == 1)
-        #expect(try #require(reading["spilled_bytes_total"]) >= 2 << 20)
+        #expect(reading["spilled_bytes_total"] == UInt64(pagesMax + 1) * 4096)
+        let count = try environment.read { try $0.value(for: "key")?.byteCount }
+        #expect(count == (pagesMax + 1) * 4096 - Page.headerSize)
+        // The next one is not held to what this one had.
+        try expectNoHit(in: environment) { try put(pages: pagesMax) }
     }
 
     @Test("Readers")
@@ -167,12 +142,12 @@ struct LimitMetricTests {
         try expectHit(.keySize, .badValueSize, in: environment) {
             try transaction.put(bytes, "value")
         }
-        try expectHit(.valueSize, .badValueSize, in: environment) {
+        try expectHit(.keySize, .badValueSize, in: environment) {
             try transaction.put("key", bytes, in: list)
         }
         // No key at all is an error of another kind.
         try expectNoHit(in: environment) {
-            let refused = try error { try transaction.put("", "value") }
+            let refused = try databaseError { try transaction.put("", "value") }
             #expect(refused?.code == .badValueSize)
         }
         for size in [510, 511] {
@@ -214,45 +189,69 @@ struct LimitMetricTests {
 
     @Test("Values")
     func values() throws {
-        let environment = try Environment.inMemory { $0.maxSize = 16 << 30 }
-        let size = Format.valueSizeMax + 1
+        // Files in memory cannot become as large. Nothing is written to this one.
+        let directory = try TemporaryDirectory()
+        var options = EnvironmentOptions()
+        options.usesThread = false
+        options.maxTransactionMemory = 0
+        let environment = try Environment(path: directory.path, options: options)
+        let largest = Format.valueSizeMax
         let memory = try #require(
             mmap(
-                nil, size, PROT_READ, MAP_PRIVATE | Int32(MAP_ANONYMOUS) | Int32(MAP_NORESERVE), -1,
-                0))
-        defer { munmap(memory, size) }
-        let value = UnsafeRawBufferPointer(start: memory, count: size)
-        try expectHit(.valueSize, .badValueSize, in: environment) {
-            try environment.write { try $0.put("key", value) }
+                nil, largest + 1, PROT_READ,
+                MAP_PRIVATE | Int32(MAP_ANONYMOUS) | Int32(MAP_NORESERVE), -1, 0))
+        defer { munmap(memory, largest + 1) }
+        func put(_ size: Int) throws {
+            var transaction = try environment.beginWrite()
+            try transaction.put("key", UnsafeRawBufferPointer(start: memory, count: size))
+            #expect(try transaction.value(for: "key")?.byteCount == size)
+            transaction.abort()
         }
+        for size in [largest - 1, largest] {
+            try expectNoHit(in: environment) { try put(size) }
+        }
+        try expectHit(.valueSize, .badValueSize, in: environment) { try put(largest + 1) }
+    }
+
+    /// An environment with one commit, which puts a value of so many bytes.
+    private func committed(
+        _ size: Int, _ change: (inout EnvironmentOptions) -> Void = { _ in }
+    ) throws -> (MetricReading, logBytes: UInt64) {
+        let environment = try Environment.inMemory(MemoryFileSystem(), change)
+        try environment.write { try $0.put("key", [UInt8](repeating: 1, count: size)) }
+        return (try MetricReading(environment), try environment.info().logBytes)
     }
 
     @Test("The log: a checkpoint is made beyond its size")
     func logSize() throws {
-        let environment = try Environment.inMemory { $0.logSize = 1 << 20 }
-        for number in 0..<3 {
-            try expectNoHit(in: environment) {
-                try environment.write {
-                    try $0.put("key \(number)", [UInt8](repeating: 1, count: 300 << 10))
-                }
-            }
+        let around = try committed(1 << 20 - 4096).logBytes - (1 << 20 - 4096)
+        let atLimit = 1 << 20 - Int(around)
+        for size in [atLimit - 8, atLimit] {
+            let (reading, logBytes) = try committed(size) { $0.logSize = 1 << 20 }
+            #expect(logBytes == UInt64(1 << 20 - atLimit + size))
+            #expect(reading.hits(.logSize) == 0)
+            #expect(reading["checkpoint_seconds"] == 0)
         }
-        try environment.write { try $0.put("last", [UInt8](repeating: 1, count: 300 << 10)) }
-        let reading = try MetricReading(environment)
+        let (reading, logBytes) = try committed(atLimit + 8) { $0.logSize = 1 << 20 }
+        #expect(logBytes == 0)
         #expect(reading.hits(.logSize) == 1)
         #expect(reading["checkpoint_seconds"] == 1)
     }
 
     @Test("A record of the log: the commit becomes a checkpoint beyond it")
     func logRecord() throws {
-        let environment = try Environment.inMemory { $0.logRecordMax = 100_000 }
-        func commit(_ size: Int) throws {
-            try environment.write { try $0.put("key", [UInt8](repeating: 1, count: size)) }
+        func recordBytes(_ reading: MetricReading) throws -> Int {
+            Int(try #require(reading["written_bytes_total{file=\"log\"}"]))
         }
-        try expectNoHit(in: environment) { try commit(99_000) }
-        #expect(try MetricReading(environment)["checkpoint_seconds"] == 0)
-        try commit(100_000)
-        let reading = try MetricReading(environment)
+        let atLimit = 100_000 - (try recordBytes(try committed(60_000).0) - 60_000)
+        for size in [atLimit - 8, atLimit] {
+            let (reading, _) = try committed(size) { $0.logRecordMax = 100_000 }
+            #expect(try recordBytes(reading) == 100_000 - atLimit + size)
+            #expect(reading.hits(.logRecord) == 0)
+            #expect(reading["checkpoint_seconds"] == 0)
+        }
+        let (reading, _) = try committed(atLimit + 8) { $0.logRecordMax = 100_000 }
+        #expect(try recordBytes(reading) == 0)
         #expect(reading.hits(.logRecord) == 1)
         #expect(reading["checkpoint_seconds"] == 1)
     }
@@ -262,10 +261,10 @@ struct LimitMetricTests {
         let environment = try Environment.inMemory { $0.writerWaitMilliseconds = 30 }
         let writer = try environment.beginWrite()
         onThreads(1) { _ in
-            let error = try self.error { _ = try environment.beginWrite().id }
+            let error = try databaseError { _ = try environment.beginWrite().id }
             try check(error?.code == .busy && error?.limit == .writerWait, "waiting")
             // One that does not want to wait has met no limit.
-            let impatient = try self.error {
+            let impatient = try databaseError {
                 Transactions.end(
                     try Transactions.beginWrite(environment.store.state, wait: .never))
             }
@@ -275,10 +274,34 @@ struct LimitMetricTests {
         writer.abort()
     }
 
+    @Test("A wait for a writer that ends in time")
+    func writerWaitInTime() throws {
+        for milliseconds in [0, 600_000] as [UInt32] {
+            let environment = try Environment.inMemory { $0.writerWaitMilliseconds = milliseconds }
+            try expectNoHit(in: environment) {
+                let hasBegun = Atomic(false)
+                let waits = Atomic(false)
+                onThreads(2) { thread in
+                    if thread == 0 {
+                        let writer = try environment.beginWrite()
+                        hasBegun.store(true, ordering: .releasing)
+                        while !waits.load(ordering: .acquiring) { sched_yield() }
+                        writer.abort()
+                    } else {
+                        while !hasBegun.load(ordering: .acquiring) { sched_yield() }
+                        waits.store(true, ordering: .releasing)
+                        try environment.beginWrite().abort()
+                    }
+                }
+            }
+        }
+    }
+
     @Test("Depth of a tree")
     func depth() throws {
         let environment = try Environment.inMemory()
         let keySize = environment.maxKeySize
+        // A tree of 32 levels has billions of pages: the limit is lowered.
         func put(depthMax: Int) throws {
             var transaction = try environment.beginWrite()
             guard let write = transaction.access.claim.state.pointee.write else {
@@ -292,9 +315,10 @@ struct LimitMetricTests {
                 try transaction.put(
                     key + [UInt8](repeating: 0x6d, count: keySize - 8), "value")
             }
+            #expect(try transaction.statistics().depth == 2)
             transaction.abort()
         }
-        try expectNoHit(in: environment) { try put(depthMax: 2) }
+        for depthMax in [3, 2] { try expectNoHit(in: environment) { try put(depthMax: depthMax) } }
         try expectHit(.depth, .full, in: environment) { try put(depthMax: 1) }
     }
 }

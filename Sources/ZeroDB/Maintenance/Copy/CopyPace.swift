@@ -10,7 +10,7 @@ struct CopyPace {
     private(set) var isBeside = false
 
     /// How much longer a rest is than the part before it.
-    private static let restShare: UInt64 = 4
+    private static let restShare: UInt64 = 2
     /// Nanoseconds of a rest at most.
     private static let restMax: UInt64 = 100_000_000
     /// Nanoseconds of work after which it rests.
