@@ -1,6 +1,7 @@
 extension Environment {
     /// The transactions of which the log of the environment in a directory tells, the oldest first: also
-    /// those that a checkpoint includes, as long as their segments have not been taken for new ones.
+    /// those that a checkpoint includes, as long as their segments have not been taken for new ones. Of an
+    /// archive, all transactions that its files of the log have.
     ///
     /// Opens no environment, takes no lock and writes nothing. Programs may use the environment meanwhile,
     /// and it need not open. Damage is part of the answer: what cannot be read is a gap, and the summary says

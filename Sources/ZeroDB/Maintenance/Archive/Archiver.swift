@@ -98,7 +98,14 @@ package final class Archiver {
     package func follow() throws(DatabaseError) {
         try withArchive { () throws(DatabaseError) in
             index.keptMax = options.logKeptMax
-            try store.keepArchiveMark(index)
+            var mark = index
+            if !isContinued {
+                // The mark proves that the environment goes on from the archive: not before it does.
+                mark = ArchiveState()
+                mark.environmentID = index.environmentID
+                mark.keptMax = options.logKeptMax
+            }
+            try store.keepArchiveMark(mark)
             isFollowing = true
             // What is not logged is in no log.
             if store.shared.unlogged > store.shared.checkpoint {
@@ -196,7 +203,13 @@ package final class Archiver {
         if store.shared.unlogged > index.logTransaction {
             return "transaction \(store.shared.unlogged) is not in the log"
         }
-        return try tail(bytesMax: 1).gap
+        if let gap = try tail(bytesMax: 1).gap { return gap }
+        // What was committed without a record before the environment was opened.
+        let tip = try store.tipMeta()
+        guard tip.transaction > index.logTransaction, tip.logEnd <= index.log.position else {
+            return nil
+        }
+        return "transaction \(tip.transaction) is not in the log"
     }
 
     /// Archives all to which the log leads from where the archive is.

@@ -18,6 +18,9 @@ enum HistoryReading {
     static func run(
         _ path: PathBytes, _ fileSystem: any FileSystem, _ onItem: (LogHistoryItem) -> Bool
     ) throws(DatabaseError) -> LogHistorySummary {
+        if try ArchiveHistory.isArchive(path, fileSystem) {
+            return try ArchiveHistory.run(path, fileSystem, onItem)
+        }
         var subject = try open(path, fileSystem)
         defer { subject.close() }
         var isEnded = false
@@ -36,6 +39,9 @@ enum HistoryReading {
         of transaction: UInt64, _ path: PathBytes, _ fileSystem: any FileSystem,
         _ onOperation: (LoggedOperation) -> Bool
     ) throws(DatabaseError) -> LoggedTransaction {
+        if try ArchiveHistory.isArchive(path, fileSystem) {
+            return try ArchiveHistory.operations(of: transaction, path, fileSystem, onOperation)
+        }
         var subject = try open(path, fileSystem)
         defer { subject.close() }
         var found: LoggedTransaction?

@@ -11,6 +11,8 @@ public struct LoggedTransaction: Sendable, Equatable {
         case flushed
         /// Its record is in the file. Nothing tells whether that has reached the disk.
         case written
+        /// Its record is in an archive.
+        case archived
     }
 
     /// Its id.
