@@ -272,12 +272,12 @@ lmdb-test: ## damaged files of LMDB, ten thousand; LMDB_CASES=N for more
 
 LMDB_CASES = 10000
 
-archive-test: ## damaged archives, a thousand; ARCHIVE_CASES=N for more
+archive-test: ## archives of thousands of transactions, and ten thousand damaged ones; ARCHIVE_CASES=N for more
 	@scripts/deps.sh build
-	ZERODB_ARCHIVE_CASES=$(ARCHIVE_CASES) $(SWIFT) test $(SWIFTFLAGS) -c release \
-		-Xswiftc -enable-testing --scratch-path .build-test --filter ArchiveDamageTests
+	ZERODB_ARCHIVE_CASES=$(ARCHIVE_CASES) ZERODB_ARCHIVE_TRANSACTIONS=3000 $(SWIFT) test $(SWIFTFLAGS) \
+		-c release -Xswiftc -enable-testing --scratch-path .build-test --filter 'Archive(Damage)?Tests'
 
-ARCHIVE_CASES = 1000
+ARCHIVE_CASES = 10000
 
 differential: stage ## five million operations compared with LMDB; OPERATIONS=N for more
 	@scripts/deps.sh differential

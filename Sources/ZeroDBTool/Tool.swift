@@ -12,7 +12,8 @@ struct Tool: ParsableCommand {
         discussion: "Each command is a program of its own too: zerodb-check is zerodb check.",
         version: "zerodb \(ZDB_VERSION_STRING)",
         subcommands: [
-            BackupCommand.self, CheckCommand.self, CopyCommand.self, DumpCommand.self, LoadCommand.self,
+            BackupCommand.self, CheckCommand.self, CopyCommand.self, DumpCommand.self,
+            LoadCommand.self,
             StatCommand.self,
         ])
 

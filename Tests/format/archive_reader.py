@@ -15,7 +15,7 @@ FIRST_SEED = int.from_bytes(b"\x89zdbarch", "little")
 INDEX_MAGIC = int.from_bytes(b"\x89zdbindx", "little")
 SEGMENT_MAGIC = int.from_bytes(b"\x89zdblseg", "little")
 HEADER, PAGES, META, RECORDS, END = range(1, 6)
-KINDS = {1: "full", 2: "incr", 3: "log"}
+CONTENTS = {1: "full", 2: "incr", 3: "log"}
 NAME = re.compile(r"(\d{10,})-(full|incr|log)-(\d{16,})-(\d{16,})\.zdba")
 
 
@@ -44,7 +44,7 @@ class File:
         require(kind == HEADER and len(header) == 256, f"{self.name}: no header")
         require(self.blocks[-1][0] == END, f"{self.name}: no end")
         require(u32(header, 0) == 1, f"{self.name}: another version")
-        self.kind = KINDS[u32(header, 4)]
+        self.kind = CONTENTS[u32(header, 4)]
         self.page_size = u32(header, 8)
         self.environment_id = header[16:32]
         self.archive_id = header[32:48]

@@ -47,8 +47,7 @@ def test_every_state_can_be_had_by_the_document(tmp_path: Path, page_size: int) 
                 env.checkpoint()
         (tmp_path / "kept").rename(tmp_path / "env" / "archive.zdb")
     found = Archive(archive)
-    kinds = {file.kind for file in found.files}
-    assert kinds == {"full", "incr", "log"}
+    assert {file.kind for file in found.files} == {"full", "incr", "log"}
     pages = [file.last for file in found.files if file.kind != "log"]
     checked = 0
     for transaction in sorted(states)[::9] + [max(states)]:

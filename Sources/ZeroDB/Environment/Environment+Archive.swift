@@ -7,7 +7,8 @@ extension Environment {
     ///     copied if there is none, or if it is not known that the environment goes on from it.
     ///   - onProgress: called several times a second on this thread; false ends the copy.
     /// - Throws: `corrupted` for damage in the environment or the archive; `incompatible` if the archive is
-    ///   another environment's; `busy` if another program writes to it; `readOnly`; ECANCELED, a system error.
+    ///   another environment's; `busy` if another program writes to it; `readOnly`; ECANCELED; a
+    ///   system error.
     /// - Complexity: reads all pages in use, or those that have changed.
     @discardableResult
     public func archive(

@@ -309,8 +309,8 @@ package final class Restore {
         guard next.transaction > plan.transaction else {
             throw DatabaseError(
                 .corrupted,
-                "the archive \(listing.directory.path) ends with transaction \(next.transaction - 1), and not "
-                    + "with \(plan.transaction)")
+                "the archive \(listing.directory.path) ends with transaction \(next.transaction - 1), and "
+                    + "not with \(plan.transaction)")
         }
     }
 
@@ -369,7 +369,8 @@ package final class Restore {
         guard verified.problems == 0 else {
             throw DatabaseError(
                 .corrupted, page: problem?.page,
-                "what was restored is damaged: \(problem?.message ?? "\(verified.problems) problems")")
+                "what was restored is damaged: \(problem?.message ?? "\(verified.problems) problems")"
+            )
         }
         report.transaction = tip.transaction
         report.wallClock = tip.wallClock

@@ -25,6 +25,15 @@ struct ArchiveFileHeader {
         /// Records of the log.
         case log = 3
 
+        init?(name: Substring) {
+            switch name {
+            case "full": self = .full
+            case "incr": self = .incremental
+            case "log": self = .log
+            default: return nil
+            }
+        }
+
         var name: String {
             switch self {
             case .full: "full"
@@ -152,7 +161,7 @@ struct ArchiveFileName: Equatable, CustomStringConvertible {
         let parts = text.dropLast(Self.suffix.count).split(
             separator: "-", omittingEmptySubsequences: false)
         guard parts.count == 4, let number = UInt64(parts[0]),
-            let kind = ArchiveFileHeader.Kind.allCases.first(where: { $0.name == parts[1] }),
+            let kind = ArchiveFileHeader.Kind(name: parts[1]),
             let from = UInt64(parts[2]), let to = UInt64(parts[3])
         else { return nil }
         self.init(number: number, kind: kind, from: from, to: to)

@@ -15,7 +15,8 @@ import Glibc
 /// 184  bytes of the log that are kept for the archive u64; 0 if it is not archived
 /// 192  all that was committed before this time is archived: wall clock u64
 /// 200  XXH3-64 of the command that is given the files u64; 0 if they go to a directory
-/// 208  zeros
+/// 208  in an environment, device and inode of `data.zdb` u64 each; in an archive zeros
+/// 224  zeros
 /// ```
 struct ArchiveState: Equatable {
     static let size = 256
@@ -55,6 +56,9 @@ struct ArchiveState: Equatable {
     var seen: UInt64 = 0
     /// Which program is given the files; 0 if they go to a directory.
     var command: UInt64 = 0
+    /// Of the data file that goes on from the archive.
+    var device: UInt64 = 0
+    var inode: UInt64 = 0
 
     init() {}
 
@@ -88,6 +92,8 @@ struct ArchiveState: Equatable {
         keptMax = bytes.littleEndian(184)
         seen = bytes.littleEndian(192)
         command = bytes.littleEndian(200)
+        device = bytes.littleEndian(208)
+        inode = bytes.littleEndian(216)
         guard first <= last, last < Format.idLimit, transaction < Format.idLimit,
             log.position < Format.idLimit, logTransaction <= transaction
         else { throw .damaged }
@@ -118,6 +124,8 @@ struct ArchiveState: Equatable {
         bytes.storeLittleEndian(keptMax, at: 184)
         bytes.storeLittleEndian(seen, at: 192)
         bytes.storeLittleEndian(command, at: 200)
+        bytes.storeLittleEndian(device, at: 208)
+        bytes.storeLittleEndian(inode, at: 216)
         bytes.storeLittleEndian(Self.checksum(bytes), at: 0)
     }
 

@@ -1,6 +1,7 @@
 /// The library's own threads, so that no commit waits for what they do. One flushes relaxed commits
 /// when their time is up. Another makes checkpoints and segments of the log, either of which may
-/// take longer than that time. A third moves pages so that the file can be cut off, a fourth archives the log.
+/// take longer than that time. A third moves pages so that the file can be cut off, a fourth archives
+/// the log.
 final class BackgroundTasks: Sendable {
     /// Nanoseconds that a relaxed commit may stay off the disk before its flush begins.
     static let relaxedDelay: UInt64 = 100_000_000

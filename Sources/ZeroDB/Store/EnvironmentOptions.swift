@@ -47,8 +47,8 @@ public struct EnvironmentOptions: Sendable {
     /// its pages first, then its log as it grows, by a thread of the library's; see
     /// ``Environment/restore(_:to:_:history:onProgress:)``. nil for none. Needs `usesThread`, and is nothing
     /// to an environment that is opened for reading only. From then on every transaction is logged, those of
-    /// the durability ``Durability/none`` too, and the log is kept until it is archived; ``Environment/stopArchiving()``
-    /// ends that.
+    /// the durability ``Durability/none`` too, and the log is kept until it is archived;
+    /// ``Environment/stopArchiving()`` ends that.
     public var archive: String?
     /// The same as bytes, which need not be text.
     package var archiveBytes: [UInt8]?
@@ -134,7 +134,8 @@ public struct EnvironmentOptions: Sendable {
         guard archivePath?.bytes.isEmpty != true, archiveLogKept >= Limits.archiveLogMin else {
             throw DatabaseError(
                 .badArgument,
-                "archive is an empty path, or archive_log_kept is below \(Limits.archiveLogMin) bytes")
+                "archive is an empty path, or archive_log_kept is below \(Limits.archiveLogMin) bytes"
+            )
         }
         guard archivePath == nil || usesThread || isReadOnly else {
             throw DatabaseError(

@@ -39,7 +39,10 @@ extension Store {
     }
 
     /// Notes how far the log is archived.
-    func keepArchiveMark(_ mark: ArchiveState) throws(DatabaseError) {
+    func keepArchiveMark(_ state: ArchiveState) throws(DatabaseError) {
+        var mark = state
+        let identity = try dataFile.identity()
+        (mark.device, mark.inode) = (identity.device, identity.inode)
         try mark.write(
             ArchiveState.markName, in: logDirectory.environment, like: dataFile)
         note(mark)
@@ -116,7 +119,9 @@ extension ArchiveState {
         let path = "\(directory.path)/\(name)"
         guard let start = bytes.baseAddress, try file.read(into: bytes, at: 0) == size,
             try file.size() == UInt64(size)
-        else { throw DatabaseError(.corrupted, "\(path) is damaged: it does not have \(size) bytes") }
+        else {
+            throw DatabaseError(.corrupted, "\(path) is damaged: it does not have \(size) bytes")
+        }
         do throws(Problem) {
             return try ArchiveState(at: start)
         } catch {

@@ -61,7 +61,8 @@ struct ArchivedFileResult: Encodable {
         switch file.content {
         case .full: return "\(file.name)  all pages of transaction \(file.to), \(time), \(size)"
         case .incremental:
-            return "\(file.name)  what changed from transaction \(file.from) to \(file.to), \(time), "
+            return
+                "\(file.name)  what changed from transaction \(file.from) to \(file.to), \(time), "
                 + size
         case .log:
             return "\(file.name)  transactions \(file.from + 1) to \(file.to), \(time), \(size)"
@@ -97,7 +98,8 @@ struct BackupCreate: ParsableCommand {
 
     @OptionGroup var arguments: EnvironmentArguments
 
-    @Argument(help: "The directory of the archive; made if it is not there.", completion: .directory)
+    @Argument(
+        help: "The directory of the archive; made if it is not there.", completion: .directory)
     var archive: String
 
     @Flag(
@@ -184,7 +186,8 @@ struct BackupRestore: ParsableCommand {
 
     @Option(
         help: ArgumentHelp(
-            "Of an older history, as list shows them; the newest if not given.", valueName: "number"))
+            "Of an older history, as list shows them; the newest if not given.", valueName: "number"
+        ))
     var history: UInt64?
 
     @Flag(help: "Print what would be restored from which files, and do nothing.")
@@ -258,9 +261,11 @@ struct BackupRestore: ParsableCommand {
         let time = result.wallClock.map { ", of \(Output.preciseTime($0))" } ?? ""
         guard dryRun else {
             return Output.write(
-                "\(target): transaction \(result.transaction)\(time), digest \(result.digest ?? "")")
+                "\(target): transaction \(result.transaction)\(time), digest \(result.digest ?? "")"
+            )
         }
-        Output.write("transaction \(result.transaction)\(time), from \(Output.bytes(result.bytes)):")
+        Output.write(
+            "transaction \(result.transaction)\(time), from \(Output.bytes(result.bytes)):")
         for file in result.files { Output.write("  \(file)") }
     }
 }

@@ -13,9 +13,9 @@ struct BackupFollow: ParsableCommand {
             committed before is archived. From the first time on the environment logs every transaction and \
             keeps its log until that is archived, also while this does not run; stop ends that.
 
-            While the archive cannot be written, this tries again and again, and says so. Programs that write \
-            are never held up. If the log that is kept becomes longer than --log-kept, what is beyond is \
-            lost to the archive, which then has a gap and goes on with a copy of what has changed.
+            While the archive cannot be written, this tries again and again, and says so. Programs that \
+            write are never held up. If the log that is kept becomes longer than --log-kept, what is \
+            beyond is lost to the archive, which then has a gap and goes on with a copy of what has changed.
             """)
 
     @OptionGroup var arguments: EnvironmentArguments
@@ -124,7 +124,8 @@ struct BackupFollow: ParsableCommand {
                 let seconds = min(
                     Self.retryMax, max(interval, 0.1) * Double(1 << min(failures, 10)))
                 Output.write(
-                    "zerodb backup follow: \(error.message); the next try is in \(Int(seconds.rounded(.up))) s",
+                    "zerodb backup follow: \(error.message); the next try is in "
+                        + "\(Int(seconds.rounded(.up))) s",
                     to: stderr)
                 pause(seconds)
             }

@@ -100,7 +100,7 @@ struct DurationArgument: ExpressibleByArgument {
         let digits = argument.prefix { $0.isASCII && $0.isNumber }
         let factors: [Substring: UInt64] = ["": 1, "s": 1, "m": 60, "h": 3600, "d": 86400]
         guard let number = UInt64(digits), let factor = factors[argument.dropFirst(digits.count)],
-            case let (product, isTooMuch) = number.multipliedReportingOverflow(by: factor),
+            case (let product, let isTooMuch) = number.multipliedReportingOverflow(by: factor),
             !isTooMuch, product <= 1 << 32
         else { return nil }
         seconds = product

@@ -104,7 +104,7 @@ struct ArchiveDamageTests {
     }
 
     @Test func everyDamageIsFound() throws {
-        let cases = getenv("ZERODB_ARCHIVE_CASES").flatMap { Int(String(cString: $0)) } ?? 200
+        let cases = getenv("ZERODB_ARCHIVE_CASES").flatMap { Int(String(cString: $0)) } ?? 1000
         var random = SeededGenerator(seed: 77)
         let fixture = try Fixture(seed: 7)
         let whole = try Environment.listing(fixture.archive)
@@ -150,7 +150,8 @@ struct ArchiveDamageTests {
         // As if the writer had been killed in between.
         TestFile.write(index, to: fixture.path(ArchiveState.indexName))
         #expect(
-            try Environment.restore(fixture.archive, to: fixture.place.path + ".1").digest == digest)
+            try Environment.restore(fixture.archive, to: fixture.place.path + ".1").digest == digest
+        )
         try environment.write { try $0.put([1], [3]) }
         try archiver.finish({ _ in }, { _ in true })
         #expect(

@@ -53,7 +53,9 @@ struct ArchiveTests {
     @Test(arguments: [1, 2, 3] as [UInt64])
     func everyTransactionComesBack(seed: UInt64) throws {
         let place = try TemporaryDirectory()
-        let workload = try Self.run(place, seed: seed, transactions: 400)
+        let transactions =
+            getenv("ZERODB_ARCHIVE_TRANSACTIONS").flatMap { Int(String(cString: $0)) } ?? 400
+        let workload = try Self.run(place, seed: seed, transactions: transactions)
         let archive = place.path + ".archive"
         let listing = try Environment.listing(archive)
         var verification = ArchiveVerification(listing)

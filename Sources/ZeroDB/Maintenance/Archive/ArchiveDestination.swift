@@ -89,8 +89,8 @@ final class ArchiveDirectory: ArchiveDestination {
     func missingIndex() -> DatabaseError {
         DatabaseError(
             .corrupted,
-            "the archive \(path) has no \(ArchiveState.indexName), which says what its newest file is; put it "
-                + "back, or begin a new archive elsewhere")
+            "the archive \(path) has no \(ArchiveState.indexName), which says what its newest file is; put "
+                + "it back, or begin a new archive elsewhere")
     }
 
     func keep(_ index: inout ArchiveState) throws(DatabaseError) {

@@ -20,7 +20,8 @@ package struct ArchiveListing {
         guard let index = try directory.loadIndex() else {
             guard try directory.files().isEmpty else { throw directory.missingIndex() }
             throw DatabaseError(
-                systemError: ENOENT, "find an archive in \(directory.path), which has no files of one")
+                systemError: ENOENT,
+                "find an archive in \(directory.path), which has no files of one")
         }
         self.index = index
         // Those in front of the first were on their way out when a prune was ended.

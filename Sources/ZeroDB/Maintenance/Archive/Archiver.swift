@@ -66,6 +66,7 @@ package final class Archiver {
         // What this archiver has added itself is known to be of the environment.
         let isKnown = found.archiveID == index.archiveID && isContinued && found.last >= index.last
         index = found
+        (index.device, index.inode) = (0, 0)
         if !isKnown { isContinued = try continues(mark) }
     }
 
@@ -76,7 +77,9 @@ package final class Archiver {
         if let mark, mark.archiveID == index.archiveID, mark.history == index.history,
             mark.last <= index.last
         {
-            return true
+            // Not that of a file that was put in its place.
+            let identity = try store.dataFile.identity()
+            if mark.device == identity.device, mark.inode == identity.inode { return true }
         }
         if tip.transaction == index.logTransaction, LogPlace(after: tip) == index.log {
             return true
@@ -160,7 +163,7 @@ package final class Archiver {
         try store.sync()
         while true {
             let added = try step(onProgress)
-            added.forEach(onFile)
+            for file in added { onFile(file) }
             if index.logTransaction >= target { return }
             guard !added.isEmpty else {
                 throw DatabaseError(

@@ -67,8 +67,8 @@ enum Archiving {
         } catch {
             store.report(
                 .warning,
-                "\(error.message); the log of \(store.path) that is not archived is kept for the next program "
-                    + "that archives it")
+                "\(error.message); the log of \(store.path) that is not archived is kept for the next "
+                    + "program that archives it")
         }
     }
 

@@ -55,7 +55,8 @@ struct LogTail {
             guard let (record, bytes) = try records.record(at: end.position),
                 record.previous == end.previous, record.transaction == self.transaction + 1
             else {
-                gap = "the record of transaction \(self.transaction + 1) is not at position "
+                gap =
+                    "the record of transaction \(self.transaction + 1) is not at position "
                     + "\(end.position) of the log"
                 return
             }
@@ -69,7 +70,7 @@ struct LogTail {
                 end = next
                 guard try go(to: records.end, in: directory, identity, &records) else {
                     end = before
-                    removeLast(bytes.count)
+                    takeBack(bytes.count)
                     noteMissing(records.end, flushed)
                     return
                 }
@@ -139,7 +140,7 @@ struct LogTail {
         }
     }
 
-    private mutating func removeLast(_ count: Int) {
+    private mutating func takeBack(_ count: Int) {
         byteCount -= count
         guard let last = pieces.indices.last else { return }
         pieces[last].bytes.removeLast(count)

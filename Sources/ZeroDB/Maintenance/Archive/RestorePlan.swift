@@ -65,8 +65,8 @@ package struct RestorePlan {
         if let above { near.append("\(above.first) after it") }
         return DatabaseError(
             .notFound,
-            "the archive \(listing.directory.path) cannot restore transaction \(transaction); the nearest that it "
-                + "can are \(near.joined(separator: " and "))")
+            "the archive \(listing.directory.path) cannot restore transaction \(transaction); the "
+                + "nearest that it can are \(near.joined(separator: " and "))")
     }
 
     private static func transaction(
@@ -121,9 +121,10 @@ enum ArchivedRecords {
             let (segment, capacity): (UInt64, UInt64) = (
                 start.littleEndian(0), start.littleEndian(8)
             )
-            guard LogSegmentHeader(
-                environmentID: (0, 0), base: segment, capacity: capacity
-            ).isPlausible, block.place >= segment,
+            guard
+                LogSegmentHeader(
+                    environmentID: (0, 0), base: segment, capacity: capacity
+                ).isPlausible, block.place >= segment,
                 block.place - segment <= capacity
             else { throw reader.damaged("its records belong to no segment that can be") }
             var position = block.place
