@@ -61,7 +61,10 @@ class File:
         require(match is not None, f"{self.name}: a strange name")
         assert match is not None
         said = (int(match[1]), match[2], int(match[3]), int(match[4]))
-        require(said == (self.number, self.kind, self.first, self.last), f"{self.name}: another name")
+        require(
+            said == (self.number, self.kind, self.first, self.last),
+            f"{self.name}: another name",
+        )
 
     def read_blocks(self) -> Iterator[tuple[int, int, bytes]]:
         """Kind, place and content of each block."""
@@ -73,7 +76,9 @@ class File:
             content = block[BLOCK_HEADER : BLOCK_HEADER + length]
             require(len(content) == length, f"{self.name}, byte {position}: cut off")
             checksum = xxhash.xxh3_64_intdigest(block[8 : BLOCK_HEADER + length], seed)
-            require(u64(block, 0) == checksum, f"{self.name}, byte {position}: a wrong checksum")
+            require(
+                u64(block, 0) == checksum, f"{self.name}, byte {position}: a wrong checksum"
+            )
             if u32(block, 12) == END:
                 told = (u64(content, 0), u64(content, 8))
                 require(told == (count, position), f"{self.name}: the end counts {told}")

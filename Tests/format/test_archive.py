@@ -50,7 +50,7 @@ def test_every_state_can_be_had_by_the_document(tmp_path: Path, page_size: int) 
     assert {file.kind for file in found.files} == {"full", "incr", "log"}
     pages = [file.last for file in found.files if file.kind != "log"]
     checked = 0
-    for transaction in sorted(states)[::9] + [max(states)]:
+    for transaction in [*sorted(states)[::9], max(states)]:
         if transaction < min(pages):
             continue
         data, log = found.restore(transaction)

@@ -96,7 +96,9 @@ def test_create_adds_copies_and_restore_gives_them_back(run: Run, path: Path) ->
     for transaction, digest in digests.items():
         report = restored(run, f"to{transaction}", "--to-txn", str(transaction))
         assert int(report["digest"], 16) == digest
-    result = run("zerodb-backup", "restore", "archive", "none", "--to-txn", str(min(digests) + 1))
+    result = run(
+        "zerodb-backup", "restore", "archive", "none", "--to-txn", str(min(digests) + 1)
+    )
     assert result.returncode == 2
     assert f"{min(digests)} before it and" in result.stderr
     assert run("zerodb-backup", "verify", "archive").returncode == 0
@@ -132,13 +134,15 @@ def test_kills_lose_nothing_that_was_committed(run: Run, path: Path) -> None:
         "    durability = numbers.choice(['full', 'relaxed', 'none'])\n"
         "    with environment.begin(write=True, durability=durability) as transaction:\n"
         "        for _ in range(5):\n"
-        "            transaction.put(b'key%d' % numbers.randrange(500), numbers.randbytes(200))\n"
+        "            key = b'key%d' % numbers.randrange(500)\n"
+        "            transaction.put(key, numbers.randbytes(200))\n"
         "    info = environment.info()\n"
         "    print(info.last_txn_id, info.digest, flush=True)\n"
     )
     digests: dict[int, set[int]] = {}
     numbers = random.Random(3)
-    follow = [STAGE / "bin" / "zerodb-backup", "follow", "env", "archive", "--interval", "0.01"]
+    program_path = str(STAGE / "bin" / "zerodb-backup")
+    follow = [program_path, "follow", "env", "archive", "--interval", "0.01"]
     for round_ in range(8):
         archiver = subprocess.Popen(follow, cwd=path.parent, stdout=subprocess.PIPE, text=True)
         writer = subprocess.Popen(
@@ -155,9 +159,9 @@ def test_kills_lose_nothing_that_was_committed(run: Run, path: Path) -> None:
         archiver.communicate(timeout=60)
         # The last line may be cut off.
         for line in output.split("\n")[:-1]:
-            transaction, digest = line.split()
+            number, left = (int(word) for word in line.split())
             # What a commit did not wait for can be lost; its number is then another's.
-            digests.setdefault(int(transaction), set()).add(int(digest))
+            digests.setdefault(number, set()).add(left)
     with following_end(path):
         pass
     assert run("zerodb-backup", "verify", "archive").returncode == 0
@@ -205,16 +209,26 @@ def test_a_command_keeps_the_archive(run: Run, path: Path) -> None:
 
 def test_a_command_that_fails_is_tried_again(path: Path, run: Run) -> None:
     (path.parent / "archive").mkdir()
-    command = 'test -e go || { cat > "archive/$ZERODB_FILE"; exit 7; }; cat > "archive/$ZERODB_FILE"'
+    command = (
+        'test -e go || { cat > "archive/$ZERODB_FILE"; exit 7; }; cat > "archive/$ZERODB_FILE"'
+    )
     process = subprocess.Popen(
-        [STAGE / "bin" / "zerodb-backup", "follow", "env", "--command", command]
-        + ["--interval", "0.01"],
+        [
+            STAGE / "bin" / "zerodb-backup",
+            "follow",
+            "env",
+            "--command",
+            command,
+            "--interval",
+            "0.01",
+        ],
         cwd=path.parent,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
     )
-    assert process.stdout is not None and process.stderr is not None
+    assert process.stdout is not None
+    assert process.stderr is not None
     assert "status 7" in process.stderr.readline()
     (path.parent / "go").touch()
     assert "all pages" in process.stdout.readline()
@@ -300,8 +314,9 @@ def test_a_restore_that_is_killed_goes_on(run: Run, path: Path) -> None:
     numbers = random.Random(6)
     with following(path.parent, "archive"), zerodb.open(path) as environment:
         for _ in range(100):
-            transaction, digest = change(environment, numbers)
-    command = [STAGE / "bin" / "zerodb-backup", "restore", "archive", "target", "--latest", "-q"]
+            _transaction, digest = change(environment, numbers)
+    program = str(STAGE / "bin" / "zerodb-backup")
+    command = [program, "restore", "archive", "target", "--latest", "-q"]
     for number in range(12):
         process = subprocess.Popen(command, cwd=path.parent)
         time.sleep(numbers.uniform(0, 0.03))

@@ -40,10 +40,13 @@ def storage(tmp_path: Path) -> Iterator[dict[str, str]]:
                 urllib.request.urlopen(f"{address}/moto-api/", timeout=5).close()
                 break
             except OSError:
-                assert server.poll() is None and time.monotonic() < deadline
+                assert server.poll() is None
+                assert time.monotonic() < deadline
                 time.sleep(0.1)
         # The machine's own settings of the cloud are none of this.
-        inherited = {k: v for k, v in os.environ.items() if not k.startswith(("AWS_", "RCLONE_"))}
+        inherited = {
+            k: v for k, v in os.environ.items() if not k.startswith(("AWS_", "RCLONE_"))
+        }
         yield inherited | {
             # The server does not take what rclone sends of a file in several parts.
             "RCLONE_STREAMING_UPLOAD_CUTOFF": "64Mi",
@@ -66,8 +69,15 @@ def storage(tmp_path: Path) -> Iterator[dict[str, str]]:
 def test_an_archive_in_object_storage(run: Run, path: Path, storage: dict[str, str]) -> None:
     subprocess.run(["rclone", "mkdir", "s3:backup"], env=storage, check=True, timeout=60)
     follow = subprocess.Popen(
-        [STAGE / "bin" / "zerodb-backup", "follow", "env", "--interval", "0.2"]
-        + ["--command", 'rclone rcat "s3:backup/app/$ZERODB_FILE"'],
+        [
+            STAGE / "bin" / "zerodb-backup",
+            "follow",
+            "env",
+            "--interval",
+            "0.2",
+            "--command",
+            'rclone rcat "s3:backup/app/$ZERODB_FILE"',
+        ],
         cwd=path.parent,
         env=storage,
         stdout=subprocess.PIPE,
@@ -95,11 +105,11 @@ def test_an_archive_in_object_storage(run: Run, path: Path, storage: dict[str, s
         timeout=60,
     )
     assert run("zerodb-backup", "verify", "archive").returncode == 0
-    for transaction in (max(digests), sorted(digests)[7]):
-        target = f"to{transaction}"
+    for number in (max(digests), sorted(digests)[7]):
+        target = f"to{number}"
         result = run(
-            "zerodb-backup", "restore", "archive", target, "--to-txn", str(transaction), "-q"
+            "zerodb-backup", "restore", "archive", target, "--to-txn", str(number), "-q"
         )
         assert (result.returncode, result.stderr) == (0, "")
         with zerodb.open(path.parent / target) as restored:
-            assert int(restored.info().digest) == digests[transaction]
+            assert int(restored.info().digest) == digests[number]

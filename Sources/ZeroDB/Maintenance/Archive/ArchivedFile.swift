@@ -26,9 +26,11 @@ public struct ArchivedFile: Sendable {
 
     /// Its name in the archive.
     public var name: String
+    /// What it holds.
     public var content: Content
-    /// The transaction that it goes on from, and the newest in it.
+    /// The transaction that it goes on from.
     public var from: UInt64
+    /// The newest transaction in it.
     public var to: UInt64
     /// When the newest was committed: nanoseconds since 1970.
     public var wallClock: UInt64

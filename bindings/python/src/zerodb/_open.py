@@ -151,7 +151,8 @@ def open_environment(
     if archive is not None:
         options.archive = os.fsencode(archive)
         if b"\0" in os.fsencode(archive):
-            raise BadArgumentError(f"a path holds no zero bytes: {archive!r}", _ffi.BAD_ARGUMENT)
+            message = f"a path holds no zero bytes: {archive!r}"
+            raise BadArgumentError(message, _ffi.BAD_ARGUMENT)
     if archive_log_kept is not None:
         options.archive_log_kept = unsigned("archive_log_kept", archive_log_kept, 64)
     tell: Any = None
