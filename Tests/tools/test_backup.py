@@ -129,13 +129,13 @@ def test_kills_lose_nothing_that_was_committed(run: Run, path: Path) -> None:
     program = (
         "import random, sys, zerodb\n"
         "numbers = random.Random(int(sys.argv[2]))\n"
-        "environment = zerodb.open(sys.argv[1])\n"
+        "environment = zerodb.open(sys.argv[1], log_size=1 << 20)\n"
         "while True:\n"
         "    durability = numbers.choice(['full', 'relaxed', 'none'])\n"
         "    with environment.begin(write=True, durability=durability) as transaction:\n"
         "        for _ in range(5):\n"
         "            key = b'key%d' % numbers.randrange(500)\n"
-        "            transaction.put(key, numbers.randbytes(200))\n"
+        "            transaction.put(key, numbers.randbytes(2000))\n"
         "    info = environment.info()\n"
         "    print(info.last_txn_id, info.digest, flush=True)\n"
     )
@@ -337,6 +337,67 @@ def test_a_restore_that_is_killed_goes_on(run: Run, path: Path) -> None:
     result = run("zerodb-backup", "restore", "archive", "target", "--latest")
     assert result.returncode == 2
     assert "data.zdb" in result.stderr
+
+
+def test_restores_into_one_target_do_not_mix(run: Run, path: Path) -> None:
+    digests: dict[str, int] = {}
+    numbers = random.Random(7)
+    with following(path.parent, "archive"), zerodb.open(path) as environment:
+        for _ in range(20):
+            transaction, digests[str(transaction)] = change(environment, numbers)
+    program = str(STAGE / "bin" / "zerodb-backup")
+    for round_ in range(6):
+        target = f"target{round_}"
+        restores = []
+        for number in numbers.sample(sorted(digests), 4):
+            command = [program, "restore", "archive", target, "--to-txn", number, "--json"]
+            restores.append(
+                subprocess.Popen(
+                    command,
+                    cwd=path.parent,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.DEVNULL,
+                    text=True,
+                )
+            )
+            time.sleep(numbers.uniform(0, 0.02))
+        outputs = [process.communicate(timeout=60)[0] for process in restores]
+        codes = [process.returncode for process in restores]
+        assert codes.count(0) == 1
+        assert codes.count(2) == 3
+        report = json.loads(outputs[codes.index(0)])
+        with zerodb.open(path.parent / target) as environment:
+            info_ = environment.info()
+        assert info_.last_txn_id == report["transaction"]
+        assert int(info_.digest) == digests[str(report["transaction"])]
+
+
+def test_the_environment_opens_whatever_is_wrong_with_its_archive(run: Run, path: Path) -> None:
+    archive = path.parent / "archive"
+    archive.write_text("in the way")
+    events: list[str] = []
+    with zerodb.open(
+        path, archive=archive, on_event=lambda _, message: events.append(message)
+    ) as environment:
+        with environment.begin(write=True, durability="none") as transaction:
+            transaction.put(b"key", b"value")
+        deadline = time.monotonic() + 20
+        while not any("not archived" in message for message in events):
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+    archive.unlink()
+    (path / "archive.zdb").write_bytes(b"damage" * 30)
+    with zerodb.open(path, archive=archive) as environment:
+        deadline = time.monotonic() + 20
+        while not list(archive.glob("*-full-*")):
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        digest = int(environment.info().digest)
+    assert int(restored(run, "newest", "--latest")["digest"], 16) == digest
+    with zerodb.open(path.with_name("other")) as environment:
+        fill(environment)
+    with pytest.raises(zerodb.IncompatibleError):
+        zerodb.open(path.with_name("other"), archive=archive)
 
 
 def test_a_copy_is_made_of_what_needs_recovery(run: Run, tmp_path: Path) -> None:

@@ -39,7 +39,7 @@ extension Environment {
     package func archiver(
         command: String, _ options: ArchiveOptions
     ) throws(DatabaseError) -> Archiver {
-        try Archiver(store, owner: self, to: ArchiveCommand(command), options)
+        try Archiver(store, owner: self, to: ArchiveCommand(command, store.lockFile), options)
     }
 
     /// Has the log not be kept for an archive any more. The archive stays as it is.

@@ -52,23 +52,19 @@ package final class Restore {
     func run() throws(DatabaseError) -> RestoreReport {
         let target = try fileSystem.openDirectory(targetPath, create: 0o700)
         defer { target.close() }
-        let names = try target.list()
-        guard names.allSatisfy({ $0 == RestoreMark.directory }) else {
-            let isTaken = names.contains(Self.dataName)
-            let found = isTaken ? Self.dataName : names.first { $0 != RestoreMark.directory }
-            throw DatabaseError(
-                systemError: isTaken ? EEXIST : ENOTEMPTY,
-                "restore into \(targetPath), which has \(found ?? "something") in it")
-        }
+        try checkFree(target)
         let place = try target.openDirectory(RestoreMark.directory, create: 0o700)
         defer { place.close() }
         let claim = try claim(place)
         defer { claim.close() }
+        // Another restore may have come to its end in between.
+        try checkFree(target)
         let mark = try begin(in: place)
         let meta = try applyPages(mark, in: place)
         try writeLog(behind: meta, in: place)
         try finishState(meta, in: place)
-        try Self.clear(place, keeps: [Self.dataName])
+        // The claim is given up last: whoever comes then finds an environment in the target.
+        try Self.clear(place, keeps: [Self.dataName, Self.claimName])
         try place.sync()
         try place.move(Self.dataName, to: target)
         try target.sync()
@@ -79,6 +75,16 @@ package final class Restore {
         return report
     }
 
+    /// - Throws: EEXIST, ENOTEMPTY.
+    private func checkFree(_ target: any StorageDirectory) throws(DatabaseError) {
+        let names = try target.list().filter { $0 != RestoreMark.directory }
+        guard let first = names.first else { return }
+        let isTaken = names.contains(Self.dataName)
+        throw DatabaseError(
+            systemError: isTaken ? EEXIST : ENOTEMPTY,
+            "restore into \(targetPath), which has \(isTaken ? Self.dataName : first) in it")
+    }
+
     private static let claimName = "restore.lock"
 
     /// Keeps others from restoring into the same directory.
@@ -87,10 +93,22 @@ package final class Restore {
             Self.claimName, access: .readWrite, create: true, mode: 0o600)
         guard try file.lock(byte: 0, .exclusive, wait: false) else {
             file.close()
-            throw DatabaseError(
-                .busy, "an environment is being restored into \(targetPath) at this moment")
+            throw busy()
+        }
+        // Whoever held it may have removed it, with the directory, before it was locked.
+        let named = try? place.open(
+            Self.claimName, access: .readOnly, create: false, mode: 0)
+        defer { named?.close() }
+        guard let named, try named.identity() == file.identity() else {
+            file.close()
+            throw busy()
         }
         return file
+    }
+
+    private func busy() -> DatabaseError {
+        DatabaseError(
+            .busy, "an environment is being restored into \(targetPath) at this moment")
     }
 
     // MARK: Going on
@@ -217,10 +235,7 @@ package final class Restore {
             guard pages == nil else { throw reader.damaged("pages follow the meta pages") }
             switch block.kind {
             case .pages:
-                guard block.place >= Format.metaPageCount,
-                    block.place < PageReference.numberLimit,
-                    UInt64(block.content.count) % pageSize == 0
-                else { throw reader.damaged("it has a page \(block.place)") }
+                try reader.checkPages(block)
                 try file.write(block.content, at: block.place * pageSize)
             case .meta:
                 pages = try applyMeta(block.content, reader, to: file)
@@ -250,7 +265,7 @@ package final class Restore {
             let start = content.baseAddress, let meta = try? Meta(at: start, page: 0),
             meta.transaction == header.to, meta.digest == header.digest,
             meta.environmentID == header.environmentID, meta.pageSize == header.pageSize,
-            meta.pageCount < PageReference.numberLimit
+            meta.pageCount < UInt64(Int64.max) / UInt64(meta.pageSize)
         else { throw reader.damaged("its meta pages are of another state") }
         try file.write(content, at: 0)
         try file.truncate(to: meta.pageCount * UInt64(meta.pageSize))

@@ -191,6 +191,8 @@ struct ArchiveFileName: Equatable, CustomStringConvertible {
 enum ArchiveBlock {
     static let headerSize = 32
     static let magic: UInt32 = 0x6b6c_627a  // "zblk"
+    /// No block has more content: the largest record is smaller.
+    static let contentMax = 1 << 31
     /// The seed of a file's first block.
     static let seed: UInt64 = 0x6863_7261_6264_7a89  // "\x89zdbarch"
 

@@ -16,6 +16,8 @@ enum LockByte {
     static let writable: UInt64 = 5
     /// Exclusive while the reader table grows.
     static let readers: UInt64 = 6
+    /// Exclusive while files are given to a program that archives them.
+    static let archiver: UInt64 = 8
     /// Of `data.zdb`: shared by all processes that have it open; exclusive while the first of them prepares
     /// the environment.
     static let data: UInt64 = 0

@@ -66,6 +66,13 @@ final class Log: @unchecked Sendable {
         segmentsMutex.unlock()
     }
 
+    /// Runs a body while no file of the log is made, renamed or removed.
+    func whileFilesStay(_ body: () throws(DatabaseError) -> Void) throws(DatabaseError) {
+        try lockSegments()
+        defer { unlockSegments() }
+        try body()
+    }
+
     /// Whether the segment at the log's end is more than half full and no one has been asked yet
     /// to prepare the next.
     func wantsSpare(_ meta: Meta) -> Bool {

@@ -38,8 +38,41 @@ extension Store {
         return mark
     }
 
+    /// The same, without one that is damaged.
+    func soundArchiveMark() throws(DatabaseError) -> ArchiveState? {
+        do throws(DatabaseError) {
+            return try loadArchiveMark()
+        } catch {
+            guard error.code == .corrupted else { throw error }
+            report(.warning, "\(error.message); the archive goes on with a copy of all pages")
+            return nil
+        }
+    }
+
     /// Notes how far the log is archived.
     func keepArchiveMark(_ state: ArchiveState) throws(DatabaseError) {
+        try log.whileFilesStay { () throws(DatabaseError) in try write(state) }
+    }
+
+    /// Has the log be kept for an archive, if it is not kept already.
+    ///
+    /// - Parameter keptMax: how much of it, in bytes.
+    func keepLogForArchive(_ keptMax: UInt64) throws(DatabaseError) {
+        try log.whileFilesStay { () throws(DatabaseError) in
+            var mark = try soundArchiveMark() ?? ArchiveState()
+            guard mark.keptMax != keptMax else { return }
+            // That of a file in whose place this one was put says nothing of this one.
+            let identity = try dataFile.identity()
+            if mark.device != identity.device || mark.inode != identity.inode {
+                mark = ArchiveState()
+            }
+            mark.environmentID = try tipMeta().environmentID
+            mark.keptMax = keptMax
+            try write(mark)
+        }
+    }
+
+    private func write(_ state: ArchiveState) throws(DatabaseError) {
         var mark = state
         let identity = try dataFile.identity()
         (mark.device, mark.inode) = (identity.device, identity.inode)
@@ -74,7 +107,9 @@ extension Store {
 
     /// Bytes of the largest record that a transaction may have in the log; 0 if it is not logged.
     func logRecordLimit(_ durability: Durability) -> Int {
-        guard !shared.isArchiving || options.isReadOnly else {
+        let isArchived =
+            shared.isArchiving && !options.isReadOnly && hasStarted.load(ordering: .relaxed)
+        guard !isArchived else {
             return max(options.logRecordMax, Limits.archivedRecordMax)
         }
         return durability == .none ? 0 : options.logRecordMax
@@ -147,7 +182,8 @@ extension ArchiveState {
         let file = try directory.open(unfinished, access: .readWrite, create: true, mode: 0o600)
         defer { file.close() }
         try file.truncate(to: 0)
-        if let dataFile { try file.takeAccess(of: dataFile) }
+        // As far as this process may.
+        if let dataFile { try? file.takeAccess(of: dataFile) }
         var failure: DatabaseError?
         bytes.withUnsafeBytes { bytes in
             do throws(DatabaseError) {

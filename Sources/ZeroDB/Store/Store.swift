@@ -71,6 +71,8 @@ package final class Store: @unchecked Sendable {
     /// Does a step of making the file shorter; nil if that is not wanted. Returns the nanoseconds until the
     /// next step, nil after the last. Set before the store is handed out.
     var compactInBackground: (@Sendable () -> UInt64?)?
+    /// Whether the environment has been recovered: what a recovery replays is not logged again.
+    let hasStarted = Atomic<Bool>(false)
     /// Archives what is in the log; nil if the environment is not archived by this process. Returns the
     /// nanoseconds until that is to be done again. Set when the store has started.
     var archiveInBackground: (@Sendable () -> UInt64?)?
@@ -148,7 +150,11 @@ package final class Store: @unchecked Sendable {
         guard !options.isReadOnly, options.root == nil else { return }
         do throws(DatabaseError) {
             try confirmRoot()
-            if isFirst { try log.removeLeftovers(parts.meta) }
+            if isFirst {
+                try log.removeLeftovers(parts.meta)
+                // Before a recovery, whose checkpoint removes log.
+                adoptArchiveMark()
+            }
         } catch {
             release()
             throw error
@@ -158,12 +164,12 @@ package final class Store: @unchecked Sendable {
 
     /// Lets other processes in, and the library's threads begin.
     func start() throws(DatabaseError) {
+        hasStarted.store(true, ordering: .relaxed)
         if let lockFile {
             _ = try lockFile.lock(byte: LockByte.live, .shared, wait: true)
             // A process that closes as the last one writes first.
             if !options.isReadOnly { try locks.share(.closing) }
             if isFirst {
-                adoptArchiveMark()
                 shared.markReady()
                 _ = try lockFile.lock(byte: LockByte.open, .shared, wait: true)
             }

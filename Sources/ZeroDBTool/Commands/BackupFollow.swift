@@ -34,7 +34,7 @@ struct BackupFollow: ParsableCommand {
     var command: String?
 
     @Option(help: ArgumentHelp("Seconds between two files of the log.", valueName: "seconds"))
-    var interval = 1.0
+    var interval = 5.0
 
     @Option(
         help: ArgumentHelp(
@@ -73,8 +73,9 @@ struct BackupFollow: ParsableCommand {
     }
 
     func run() throws {
-        // Not restarted: a signal ends a pause.
+        // Not restarted: a signal ends a pause. The second ends the program, whatever it waits for.
         var action = sigaction()
+        action.sa_flags = Int32(bitPattern: UInt32(SA_RESETHAND))
         action.__sigaction_handler.sa_handler = { _ in
             BackupFollow.isInterrupted.store(true, ordering: .relaxed)
         }
@@ -99,7 +100,7 @@ struct BackupFollow: ParsableCommand {
         } else {
             archiver = try environment.archiver(to: archive ?? "", options)
         }
-        try archiver.follow()
+        try patiently { () throws(DatabaseError) in try archiver.follow() }
         var copied = Self.now()
         var failures = 0
         while !Self.isInterrupted.load(ordering: .relaxed) {
@@ -116,6 +117,11 @@ struct BackupFollow: ParsableCommand {
                 pause(interval)
             } catch {
                 guard Self.goesOn else { break }
+                // Another program is at it.
+                guard error.code != .busy else {
+                    pause(interval)
+                    continue
+                }
                 // What does not become better by waiting.
                 guard ![.corrupted, .incompatible, .badHandle, .panic].contains(error.code) else {
                     throw error
@@ -130,8 +136,23 @@ struct BackupFollow: ParsableCommand {
                 pause(seconds)
             }
         }
-        try archiver.finish(tell) { _ in true }
+        try patiently { () throws(DatabaseError) in try archiver.finish(tell) { _ in true } }
         try environment.close()
+    }
+
+    /// Waits while another program writes to the archive.
+    private func patiently(_ body: () throws(DatabaseError) -> Void) throws(DatabaseError) {
+        var hasSaid = false
+        while true {
+            do throws(DatabaseError) {
+                return try body()
+            } catch {
+                guard error.code == .busy else { throw error }
+                if !hasSaid { Output.write("zerodb backup follow: \(error.message)", to: stderr) }
+                hasSaid = true
+                usleep(100_000)
+            }
+        }
     }
 
     private static var goesOn: Bool { !isInterrupted.load(ordering: .relaxed) }

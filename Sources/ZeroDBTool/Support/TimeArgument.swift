@@ -74,7 +74,10 @@ struct TimeArgument: ExpressibleByArgument {
         }
         guard let offset = zone(rest) else { return nil }
         let seconds = timegm(&parts) - offset
-        guard seconds >= 0 else { return nil }
+        // No 30th of February.
+        guard seconds >= 0, parts.tm_mday == Int32(numbers[2]) || numbers[5] == 60 else {
+            return nil
+        }
         return sum(UInt64(seconds), nanoseconds)
     }
 

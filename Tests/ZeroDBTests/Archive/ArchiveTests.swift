@@ -255,4 +255,127 @@ struct ArchiveTests {
         #expect(error?.message.contains("status 3") == true)
         try environment.close()
     }
+
+    @Test func anEnvironmentThatWasRestoredToTheNewestGoesOnInTheArchive() throws {
+        let place = try TemporaryDirectory()
+        let workload = try Self.run(place, seed: 61, transactions: 60)
+        let archive = place.path + ".archive"
+        let other = place.path + ".other"
+        try Environment.restore(archive, to: other)
+        let environment = try Environment(path: other)
+        var second = ArchiveWorkload(seed: 62)
+        let archiver = try environment.archiver(to: archive, ArchiveOptions())
+        try archiver.follow()
+        for _ in 0..<30 {
+            try second.run(environment)
+            if second.random.chance(20) { _ = try archiver.step() }
+        }
+        try archiver.finish({ _ in }, { _ in true })
+        try environment.close()
+        for transaction in try Environment.listing(archive).summary.spans.flatMap({
+            [$0.first, $0.last]
+        }) {
+            let report = try Environment.restore(
+                archive, to: place.path + ".to\(transaction).\(second.random.next())",
+                .transaction(transaction),
+                history: transaction > (workload.states.keys.max() ?? 0) ? 1 : nil)
+            let known = second.states[transaction] ?? workload.states[transaction]
+            #expect(report.digest == known?.digest, "transaction \(transaction)")
+        }
+        let newest = try Environment.restore(archive, to: place.path + ".newest")
+        Self.expectRestored(newest, second.states.keys.max() ?? 0, second)
+    }
+
+    /// All files of an environment are put back as they were, with what it knows of its archive, into the
+    /// same files.
+    @Test(arguments: [false, true])
+    func filesThatWerePutBackBeginANewHistory(isIncremental: Bool) throws {
+        let place = try TemporaryDirectory()
+        let archive = place.path + ".archive"
+        var workload = ArchiveWorkload(seed: 71, isSmall: true)
+        var environment = try Environment(path: place.path)
+        var archiver = try environment.archiver(to: archive, ArchiveOptions())
+        try archiver.follow()
+        for _ in 0..<20 { try workload.run(environment) }
+        try archiver.finish({ _ in }, { _ in true })
+        try environment.close()
+        let names =
+            try ["data.zdb", "archive.zdb"]
+            + PosixFileSystem().list(place.path + "/log").map { "log/" + $0 }
+        let saved = try names.map { ($0, try #require(TestFile.read("\(place.path)/\($0)"))) }
+        environment = try Environment(path: place.path)
+        archiver = try environment.archiver(to: archive, ArchiveOptions())
+        try archiver.follow()
+        for _ in 0..<20 { try workload.run(environment) }
+        try archiver.finish({ _ in }, { _ in true })
+        if isIncremental { try environment.archive(to: archive, onlyChanges: true) }
+        try environment.close()
+        for (name, bytes) in saved { TestFile.write(bytes, to: "\(place.path)/\(name)") }
+        environment = try Environment(path: place.path)
+        var second = ArchiveWorkload(seed: 72, isSmall: true)
+        for _ in 0..<60 { try second.run(environment) }
+        archiver = try environment.archiver(to: archive, ArchiveOptions())
+        try archiver.follow()
+        let added = try archiver.step()
+        #expect(added.first?.content == .full)
+        for _ in 0..<10 { try second.run(environment) }
+        try archiver.finish({ _ in }, { _ in true })
+        try environment.close()
+        let report = try Environment.restore(archive, to: place.path + ".newest")
+        Self.expectRestored(report, second.states.keys.max() ?? 0, second)
+        let old = try Environment.restore(archive, to: place.path + ".old", history: 0)
+        Self.expectRestored(old, workload.states.keys.max() ?? 0, workload)
+    }
+
+    @Test func twoEnvironmentsThatCameOfOneDoNotMix() throws {
+        let place = try TemporaryDirectory()
+        let archive = place.path + ".archive"
+        _ = try Self.run(place, seed: 81, transactions: 30, isSmall: true)
+        let other = place.path + ".other"
+        try Environment.restore(archive, to: other)
+        let environments = try [place.path, other].map { try Environment(path: $0) }
+        let archivers = try environments.map { try $0.archiver(to: archive, ArchiveOptions()) }
+        for archiver in archivers { try archiver.follow() }
+        var workloads = [ArchiveWorkload(seed: 82), ArchiveWorkload(seed: 83)]
+        for round in 0..<20 {
+            let index = workloads[0].random.below(2)
+            try workloads[index].run(environments[index])
+            if round % 3 == 0 { _ = try archivers[index].step() }
+        }
+        for index in 0..<2 {
+            try archivers[index].finish({ _ in }, { _ in true })
+            let report = try Environment.restore(archive, to: place.path + ".newest\(index)")
+            #expect(report.digest == (try environments[index].store.tipMeta().digest))
+        }
+        for environment in environments { try environment.close() }
+    }
+
+    @Test func aTimeOfWhichNothingIsKnownIsAnError() throws {
+        let place = try TemporaryDirectory()
+        let archive = place.path + ".archive"
+        let environment = try Environment(path: place.path)
+        func clock() throws -> UInt64 { try environment.store.tipMeta().wallClock }
+        var times: [UInt64] = []
+        for number in 0..<4 {
+            try environment.write { try $0.put([UInt8(number)], [1]) }
+            times.append(try clock())
+            if number % 2 == 0 {
+                try environment.archive(to: archive, onlyChanges: true)
+            }
+        }
+        // Copies of the first and the third.
+        for (index, time) in [times[0] - 1, times[0] + 1, times[1], times[2] + 1, times[3]]
+            .enumerated()
+        {
+            let error = #expect(throws: DatabaseError.self) {
+                try Environment.restore(archive, to: place.path + ".none\(index)", .time(time))
+            }
+            #expect(error?.code == .notFound)
+        }
+        for (index, time) in [times[0], times[2]].enumerated() {
+            let report = try Environment.restore(archive, to: place.path + ".\(index)", .time(time))
+            #expect(report.wallClock == time)
+        }
+        try environment.close()
+    }
 }

@@ -6,10 +6,14 @@ import Glibc
 final class ArchiveCommand: ArchiveDestination {
     private let command: String
     private let id: UInt64
+    private let lockFile: (any StorageFile)?
 
-    /// - Parameter command: for `/bin/sh`.
-    init(_ command: String) {
+    /// - Parameters:
+    ///   - command: for `/bin/sh`.
+    ///   - lockFile: of the environment.
+    init(_ command: String, _ lockFile: (any StorageFile)?) {
         self.command = command
+        self.lockFile = lockFile
         var command = command
         id = command.withUTF8 { Checksum.compute(UnsafeRawBufferPointer($0), seed: 1) | 1 }
     }
@@ -17,9 +21,16 @@ final class ArchiveCommand: ArchiveDestination {
     var path: String { "of the command '\(command)'" }
 
     /// The environment has one archive, and one program that writes it.
-    func lock() throws(DatabaseError) {}
+    func lock() throws(DatabaseError) {
+        guard try lockFile?.lock(byte: LockByte.archiver, .exclusive, wait: false) != false else {
+            throw DatabaseError(
+                .busy, "another program gives the archive to a command at this moment")
+        }
+    }
 
-    func unlock() {}
+    func unlock() { _ = try? lockFile?.lock(byte: LockByte.archiver, .unlocked, wait: false) }
+
+    func checkPlace(beside environment: any StorageDirectory) {}
 
     func loadIndex(_ mark: ArchiveState?) throws(DatabaseError) -> ArchiveState? {
         guard let mark, mark.command == id, mark.last > 0 else { return nil }

@@ -5,6 +5,9 @@ protocol ArchiveDestination: AnyObject {
     /// For messages.
     var path: String { get }
 
+    /// - Throws: `badArgument` if the archive is not to be there.
+    func checkPlace(beside environment: any StorageDirectory) throws(DatabaseError)
+
     /// Keeps others from adding files.
     ///
     /// - Throws: `busy` if another program does.
@@ -26,8 +29,12 @@ protocol ArchiveDestination: AnyObject {
 
 /// An archive in a directory. Files are written once, under another name until they are whole.
 final class ArchiveDirectory: ArchiveDestination {
-    let directory: any StorageDirectory
+    private(set) var directory: any StorageDirectory
+    private let pathBytes: PathBytes
+    private let fileSystem: any FileSystem
     private var lockFile: (any StorageFile)?
+    /// The index that was last read or written: while it is that, nobody else has added anything.
+    private var known: ArchiveState?
 
     private static let lockName = "lock"
     private static let unfinished = "unfinished"
@@ -38,6 +45,24 @@ final class ArchiveDirectory: ArchiveDestination {
         _ path: PathBytes, creates: Bool, _ fileSystem: any FileSystem
     ) throws(DatabaseError) {
         directory = try fileSystem.openDirectory(path, create: creates ? 0o700 : nil)
+        pathBytes = path
+        self.fileSystem = fileSystem
+    }
+
+    func checkPlace(beside environment: any StorageDirectory) throws(DatabaseError) {
+        guard try directory.identity() != environment.identity() else {
+            throw DatabaseError(
+                .badArgument, "the archive \(path) would be the directory of the environment itself"
+            )
+        }
+    }
+
+    /// Another directory may have come to the place, by a mount or a rename.
+    private func reopen() throws(DatabaseError) {
+        let now = try fileSystem.openDirectory(pathBytes, create: nil)
+        guard try now.identity() != directory.identity() else { return }
+        directory = now
+        known = nil
     }
 
     deinit { unlock() }
@@ -45,6 +70,7 @@ final class ArchiveDirectory: ArchiveDestination {
     var path: String { directory.path }
 
     func lock() throws(DatabaseError) {
+        try reopen()
         let file = try directory.open(
             Self.lockName, access: .readWrite, create: true, mode: 0o600)
         guard try file.lock(byte: 0, .exclusive, wait: false) else {
@@ -75,14 +101,14 @@ final class ArchiveDirectory: ArchiveDestination {
             guard try files().isEmpty else { throw missingIndex() }
             return nil
         }
+        if index == known { return index }
         // Whoever added a file may have died before it could say so.
-        for name in try files() where name.number > index.last {
-            guard try ArchiveReader.isComplete(name, in: directory) else { continue }
-            let reader = try ArchiveReader(name, in: directory)
-            try reader.check(follows: index)
+        let names = try files()
+        while let reader = try ArchiveReader.next(behind: index, names, in: directory) {
             while try reader.next() != nil {}
             index.add(reader.header, checksum: reader.checksum)
         }
+        known = index
         return index
     }
 
@@ -95,11 +121,12 @@ final class ArchiveDirectory: ArchiveDestination {
 
     func keep(_ index: inout ArchiveState) throws(DatabaseError) {
         index.command = 0
-        try index.write(ArchiveState.indexName, in: directory, like: nil)
+        try index.write(ArchiveState.indexName, in: directory, like: lockFile)
+        known = index
     }
 
     func begin(_ name: ArchiveFileName) throws(DatabaseError) -> any ArchiveOutput {
-        try ArchiveFileOutput(name.description, Self.unfinished, in: directory)
+        try ArchiveFileOutput(name.description, Self.unfinished, in: directory, like: lockFile)
     }
 }
 
@@ -116,7 +143,8 @@ private final class ArchiveFileOutput: ArchiveOutput {
     private static let toldMin: UInt64 = 4 << 20
 
     init(
-        _ name: String, _ unfinished: String, in directory: any StorageDirectory
+        _ name: String, _ unfinished: String, in directory: any StorageDirectory,
+        like lockFile: (any StorageFile)?
     ) throws(DatabaseError) {
         self.directory = directory
         self.name = name
@@ -124,6 +152,8 @@ private final class ArchiveFileOutput: ArchiveOutput {
         let file = try directory.open(
             unfinished, access: .readWrite, create: true, mode: 0o600)
         try file.truncate(to: 0)
+        // Whoever made the archive, as far as this process may.
+        if let lockFile { try? file.takeAccess(of: lockFile) }
         self.file = file
     }
 
@@ -155,6 +185,35 @@ private final class ArchiveFileOutput: ArchiveOutput {
 }
 
 extension ArchiveReader {
+    /// The file behind the last that an index names. Of several with its number, all but one of which were
+    /// on their way when their writer was killed, the one with most transactions.
+    ///
+    /// - Returns: nil if there is none that has come to its end.
+    /// - Throws: `corrupted` if none of those follows.
+    static func next(
+        behind index: ArchiveState, _ names: [ArchiveFileName], in directory: any StorageDirectory
+    ) throws(DatabaseError) -> ArchiveReader? {
+        var problem: DatabaseError?
+        for name in names.reversed() where name.number == index.last + 1 {
+            guard try isComplete(name, in: directory) else { continue }
+            do throws(DatabaseError) {
+                let reader = try ArchiveReader(name, in: directory)
+                try reader.check(follows: index)
+                return reader
+            } catch {
+                problem = error
+            }
+        }
+        if let problem { throw problem }
+        guard let later = names.last, later.number > index.last + 1,
+            try isComplete(later, in: directory)
+        else { return nil }
+        throw DatabaseError(
+            .corrupted,
+            "the archive \(directory.path) has \(later), but no file \(index.last + 1); put it back"
+        )
+    }
+
     /// Makes sure that the file is the one behind the last of an archive.
     func check(follows index: ArchiveState) throws(DatabaseError) {
         guard header.archiveID == index.archiveID, header.environmentID == index.environmentID

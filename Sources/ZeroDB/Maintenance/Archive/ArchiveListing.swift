@@ -34,19 +34,11 @@ package struct ArchiveListing {
             wanted = (wanted.number - 1, entry.header.previousFile)
         }
         entries.reverse()
-        for name in names where name.number > index.last {
-            let last = entries.last?.header.number ?? index.last
-            let reader: ArchiveReader
-            // What was on its way into the archive ends early.
-            guard try ArchiveReader.isComplete(name, in: directory.directory) else { continue }
-            reader = try ArchiveReader(name, in: directory.directory)
-            guard name.number == last + 1 else {
-                throw Self.missing(last + 1, upTo: name.number - 1, in: directory)
-            }
-            guard reader.header.archiveID == index.archiveID,
-                reader.header.previousFile == entries.last?.checksum ?? index.checksum
-            else { throw reader.damaged("it does not follow file \(last)") }
-            entries.append(try Self.entry(of: reader))
+        var reached = index
+        while let reader = try ArchiveReader.next(behind: reached, names, in: directory.directory) {
+            let entry = try Self.entry(of: reader)
+            entries.append(entry)
+            reached.add(entry.header, checksum: entry.checksum)
         }
         self.entries = entries
     }

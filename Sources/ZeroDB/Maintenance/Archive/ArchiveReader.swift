@@ -125,6 +125,16 @@ final class ArchiveReader {
         return nil
     }
 
+    /// Makes sure that a block of pages has whole ones, with numbers that can be.
+    func checkPages(_ block: Block) throws(DatabaseError) {
+        let pageSize = UInt64(header.pageSize)
+        let count = UInt64(block.content.count) / pageSize
+        guard count * pageSize == UInt64(block.content.count),
+            block.place >= Format.metaPageCount,
+            block.place <= UInt64(Int64.max) / pageSize - count - 1
+        else { throw damaged("it has a page \(block.place)") }
+    }
+
     /// - Returns: nil at the end of the file.
     private func readBlock() throws(DatabaseError) -> Block? {
         guard position < size else { return nil }
@@ -135,7 +145,8 @@ final class ArchiveReader {
         guard let start = buffer.baseAddress, start.littleEndian(8) == ArchiveBlock.magic,
             let kind = ArchiveBlock.Kind(rawValue: start.littleEndian(12)),
             let length = Int(exactly: start.littleEndian(16) as UInt64),
-            UInt64(length) <= size - position - UInt64(headerSize)
+            UInt64(length) <= size - position - UInt64(headerSize),
+            length <= ArchiveBlock.contentMax
         else { throw damaged("no block of it begins there") }
         let place: UInt64 = start.littleEndian(24)
         try reserve(headerSize + length)

@@ -60,9 +60,7 @@ package struct ArchiveVerification {
         while let block = try reader.next() {
             switch block.kind {
             case .pages where !hasMeta:
-                guard block.content.count % pageSize == 0, block.place >= Format.metaPageCount,
-                    block.place < PageReference.numberLimit
-                else { throw reader.damaged("it has a page \(block.place)") }
+                try reader.checkPages(block)
             case .meta where !hasMeta:
                 hasMeta = true
                 guard block.content.count == pageSize * Int(Format.metaPageCount),

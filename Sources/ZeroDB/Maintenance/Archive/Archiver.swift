@@ -25,6 +25,7 @@ package final class Archiver {
         self.destination = destination
         self.options = options
         identity = LogIdentity(environmentID: try store.tipMeta().environmentID)
+        try destination.checkPlace(beside: store.logDirectory.environment)
         guard !store.options.isReadOnly else {
             throw DatabaseError(
                 .readOnly, "the environment at \(store.path) is archived by who may write to it")
@@ -45,7 +46,7 @@ package final class Archiver {
 
     /// Finds out how far the archive goes, and whether the environment goes on from there.
     private func look() throws(DatabaseError) {
-        let mark = try store.loadArchiveMark()
+        let mark = try store.soundArchiveMark()
         guard let found = try destination.loadIndex(mark) else {
             guard index.archiveID == (0, 0) || index.last == 0 else {
                 throw DatabaseError(
@@ -64,7 +65,9 @@ package final class Archiver {
                     + "archive of its own")
         }
         // What this archiver has added itself is known to be of the environment.
-        let isKnown = found.archiveID == index.archiveID && isContinued && found.last >= index.last
+        let isKnown =
+            isContinued && found.archiveID == index.archiveID && found.last == index.last
+            && found.checksum == index.checksum
         index = found
         (index.device, index.inode) = (0, 0)
         if !isKnown { isContinued = try continues(mark) }
@@ -72,20 +75,25 @@ package final class Archiver {
 
     /// Whether the environment is known to go on from the state that the archive's newest file has.
     private func continues(_ mark: ArchiveState?) throws(DatabaseError) -> Bool {
-        let tip = try store.tipMeta()
-        guard tip.transaction >= index.transaction else { return false }
-        if let mark, mark.archiveID == index.archiveID, mark.history == index.history,
-            mark.last <= index.last
-        {
-            // Not that of a file that was put in its place.
-            let identity = try store.dataFile.identity()
-            if mark.device == identity.device, mark.inode == identity.inode { return true }
+        guard let mark, mark.archiveID == index.archiveID, mark.history == index.history,
+            mark.last <= index.last, mark.pages == index.pages,
+            try store.tipMeta().transaction >= index.transaction
+        else { return false }
+        // Not a file that was put in its place.
+        let identity = try store.dataFile.identity()
+        guard mark.device == identity.device, mark.inode == identity.inode else { return false }
+        if mark.last == index.last { return mark.checksum == index.checksum }
+        // Whoever added files of the log may have died before it could say so. If it was another
+        // environment, or an older state of this one was put back, the log leads elsewhere.
+        var (place, transaction) = (mark.log, mark.logTransaction)
+        while transaction < index.logTransaction {
+            let tail = try LogTail(
+                behind: place, transaction, flushed: store.shared.flushed, in: store.logDirectory,
+                self.identity, bytesMax: options.fileBytesMax, upTo: index.logTransaction)
+            guard tail.transactions > 0 else { return false }
+            (place, transaction) = (tail.end, tail.transaction)
         }
-        if tip.transaction == index.logTransaction, LogPlace(after: tip) == index.log {
-            return true
-        }
-        let tail = try tail(bytesMax: 1)
-        return tail.transactions > 0
+        return transaction == index.logTransaction && place == index.log
     }
 
     /// The log behind what is archived.
@@ -164,7 +172,8 @@ package final class Archiver {
         while true {
             let added = try step(onProgress)
             for file in added { onFile(file) }
-            if index.logTransaction >= target { return }
+            // Of this environment, whatever others have added.
+            if isContinued, index.logTransaction >= target { return }
             guard !added.isEmpty else {
                 throw DatabaseError(
                     .corrupted,
@@ -203,10 +212,10 @@ package final class Archiver {
         guard isContinued else {
             return "the environment is not known to go on from there"
         }
+        if let gap = try tail(bytesMax: 1).gap { return gap }
         if store.shared.unlogged > index.logTransaction {
             return "transaction \(store.shared.unlogged) is not in the log"
         }
-        if let gap = try tail(bytesMax: 1).gap { return gap }
         // What was committed without a record before the environment was opened.
         let tip = try store.tipMeta()
         guard tip.transaction > index.logTransaction, tip.logEnd <= index.log.position else {
@@ -269,16 +278,19 @@ package final class Archiver {
         onlyChanges: Bool, _ onProgress: @escaping (CopyProgress) -> Bool
     ) throws(DatabaseError) -> ArchivedFile {
         try withArchive { () throws(DatabaseError) in
-            let mark = try store.loadArchiveMark()
+            let mark = try store.soundArchiveMark()
             let isOwn = mark.map { $0.archiveID == index.archiveID } == true
             let isArchived = isOwn && isContinued && mark.map { $0.keptMax > 0 } == true
             if isArchived { try archiveLog { _ in } }
             let keepsLog = isArchived ? try reasonForPages() == nil : false
             let file = try copyPages(
                 onlyChanges: onlyChanges && isContinued, keepsLog: keepsLog, onProgress)
-            // For the next to be known to go on from here. The log of an environment goes to one archive.
-            if isOwn || mark.map({ $0.keptMax > 0 }) != true {
-                index.keptMax = isOwn ? mark?.keptMax ?? 0 : 0
+            // For the next to be known to go on from here. The log of an environment goes to one archive;
+            // another may have begun meanwhile.
+            let now = try store.soundArchiveMark()
+            let isStillOwn = now.map { $0.archiveID == index.archiveID } == true
+            if isStillOwn || now.map({ $0.keptMax > 0 }) != true {
+                index.keptMax = isStillOwn ? now?.keptMax ?? 0 : 0
                 try store.keepArchiveMark(index)
             }
             return file

@@ -6,28 +6,29 @@ import Glibc
 /// find it done.
 enum Archiving {
     /// Nanoseconds between two looks at the log.
-    private static let pause: UInt64 = 1_000_000_000
+    private static let pause: UInt64 = 5_000_000_000
     /// The same after failures, at most.
     private static let pauseMax: UInt64 = 60_000_000_000
-    /// Nanoseconds that an opening waits for another program that writes to the archive.
-    private static let waitMax: UInt64 = 10_000_000_000
+    /// Nanoseconds that a closing waits for another program that writes to the archive.
+    private static let waitMax: UInt64 = 1_000_000_000
 
     private struct State {
-        var archiver: Archiver
+        /// nil until the archive could be opened.
+        var archiver: Archiver?
         var failures: UInt64 = 0
     }
 
-    /// Begins to archive an environment whose store has started, if its options name an archive.
+    /// Begins to archive an environment whose store has started, if its options name an archive. What keeps
+    /// the archive from being written does not keep the environment from being used: it is told of as an
+    /// event, and tried again.
     ///
-    /// - Throws: what keeps the archive from being written now; `busy`, `incompatible`, a system error.
+    /// - Throws: `incompatible` if the archive is another environment's; a system error of this one's files.
     static func begin(_ store: Store) throws(DatabaseError) {
         guard let path = store.options.archivePath, !store.options.isReadOnly else { return }
-        let directory = try ArchiveDirectory(path, creates: true, store.fileSystem)
-        var options = ArchiveOptions()
-        options.logKeptMax = store.options.archiveLogKept
-        let archiver = try Archiver(store, owner: nil, to: directory, options)
-        try patiently { () throws(DatabaseError) in try archiver.follow() }
-        let state = Locked(State(archiver: archiver))
+        // The log is kept from now on, whether the archive can be written or not.
+        try store.keepLogForArchive(store.options.archiveLogKept)
+        try refuseOthers(path, store)
+        let state = Locked(State())
         store.archiveInBackground = { [weak store] in
             guard let store else { return nil }
             store.archiveLock.lock()
@@ -36,9 +37,36 @@ enum Archiving {
         }
         store.archiveLast = { [weak store] in
             guard let store else { return }
-            state.withLock { state in archiveLast(state.archiver, store) }
+            state.withLock { state in archiveLast(&state, store) }
         }
         store.backgroundTasks?.archiveSoon()
+    }
+
+    private static func refuseOthers(_ path: PathBytes, _ store: Store) throws(DatabaseError) {
+        guard let directory = try? ArchiveDirectory(path, creates: false, store.fileSystem),
+            let index = try? directory.loadIndex(),
+            index.environmentID != (try store.tipMeta()).environmentID
+        else { return }
+        throw DatabaseError(
+            .incompatible,
+            "the archive \(path) is of another environment than \(store.path); give each an archive of its "
+                + "own")
+    }
+
+    private static func archiver(
+        _ state: inout State, _ store: Store
+    ) throws(DatabaseError) -> Archiver {
+        if let archiver = state.archiver { return archiver }
+        guard let path = store.options.archivePath else {
+            throw DatabaseError(.badArgument, "the options name no archive")
+        }
+        let directory = try ArchiveDirectory(path, creates: true, store.fileSystem)
+        var options = ArchiveOptions()
+        options.logKeptMax = store.options.archiveLogKept
+        let archiver = try Archiver(store, owner: nil, to: directory, options)
+        try archiver.follow()
+        state.archiver = archiver
+        return archiver
     }
 
     /// - Returns: the nanoseconds until the next.
@@ -46,12 +74,12 @@ enum Archiving {
         // The closing may fail, as a transaction is open.
         guard store.archives else { return pause }
         do throws(DatabaseError) {
-            _ = try state.archiver.step { _ in store.archives }
+            _ = try archiver(&state, store).step { _ in store.archives }
             state.failures = 0
             return pause
         } catch {
             // Another process is at it.
-            if error.code == .busy { return pause }
+            if error.code == .busy { return pause / 5 }
             guard store.archives else { return pause }
             state.failures += 1
             store.report(
@@ -61,9 +89,11 @@ enum Archiving {
         }
     }
 
-    private static func archiveLast(_ archiver: Archiver, _ store: Store) {
+    private static func archiveLast(_ state: inout State, _ store: Store) {
         do throws(DatabaseError) {
-            try patiently { () throws(DatabaseError) in try archiver.archiveLast() }
+            try patiently { () throws(DatabaseError) in
+                try archiver(&state, store).archiveLast()
+            }
         } catch {
             store.report(
                 .warning,

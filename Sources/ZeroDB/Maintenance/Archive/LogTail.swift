@@ -30,9 +30,10 @@ struct LogTail {
     ///   - place: behind the record of `transaction`.
     ///   - flushed: the position up to which the log is on stable storage.
     ///   - bytesMax: reading ends behind the record that exceeds it.
+    ///   - last: the transaction behind which it ends at the latest.
     init(
         behind place: LogPlace, _ transaction: UInt64, flushed: UInt64,
-        in log: LogDirectory, _ identity: LogIdentity, bytesMax: Int
+        in log: LogDirectory, _ identity: LogIdentity, bytesMax: Int, upTo last: UInt64 = .max
     ) throws(DatabaseError) {
         start = place
         end = place
@@ -44,7 +45,7 @@ struct LogTail {
             gap = "the log from position \(place.position) on has been removed"
             return
         }
-        while byteCount < bytesMax, end.position < flushed {
+        while byteCount < bytesMax, end.position < flushed, self.transaction < last {
             if records.end - end.position < UInt64(LogRecord.headerSize) {
                 guard try go(to: records.end, in: directory, identity, &records) else {
                     noteMissing(records.end, flushed)
@@ -97,14 +98,14 @@ struct LogTail {
         {
             return found
         }
-        // Where the log was never begun, or a copy of the data file alone goes on.
-        let base =
-            place.position == 0 ? LogSegment.firstBase : (place.position + 4095) & ~4095
-        guard let found = try SegmentRecords.open(base: base, in: directory, identity),
-            let (record, _) = try found.record(at: base), record.previous == place.previous
+        // Where the log goes on behind a copy of the data file alone, it is another: a restore could not
+        // lead from one to the other.
+        guard place.position == 0,
+            let found = try SegmentRecords.open(
+                base: LogSegment.firstBase, in: directory, identity)
         else { return nil }
-        place.position = base
-        place.segment = base
+        place.position = LogSegment.firstBase
+        place.segment = LogSegment.firstBase
         return found
     }
 

@@ -75,23 +75,47 @@ package struct RestorePlan {
         switch moment {
         case .transaction(let transaction): return transaction
         case .latest: return entries.map(\.header.to).max() ?? 0
-        case .time(let time):
-            var found: UInt64?
-            for entry in entries where entry.header.wallClockFirst <= time {
-                let newest =
-                    entry.header.wallClock <= time
-                    ? entry.header.to
-                    : try ArchivedRecords.newest(
-                        before: time, in: entry, listing.directory.directory)
-                if let newest { found = max(found ?? 0, newest) }
-            }
-            guard let found else {
+        case .time(let time): return try transaction(at: time, entries, listing)
+        }
+    }
+
+    /// The newest transaction that had been committed at a time, if it is certain that none followed it.
+    private static func transaction(
+        at time: UInt64, _ entries: [ArchiveListing.Entry], _ listing: ArchiveListing
+    ) throws(DatabaseError) -> UInt64 {
+        let path = listing.directory.path
+        let history = entries.first?.header.history
+        let spans = try listing.spans().filter { $0.history == history }
+        guard let span = spans.last(where: { $0.wallClockFirst <= time }) else {
+            throw DatabaseError(
+                .notFound, "the archive \(path) has nothing that was committed so early")
+        }
+        if time >= span.wallClockLast {
+            let next = spans.first { $0.first > span.last }
+            let isNewest = next == nil && history == listing.history
+            guard time == span.wallClockLast || isNewest && time <= listing.index.seen else {
                 throw DatabaseError(
                     .notFound,
-                    "the archive \(listing.directory.path) has nothing that was committed so early")
+                    "the archive \(path) does not know the state at that time: transaction \(span.last) was "
+                        + "committed before it, and "
+                        + (next.map { "the next that it has is \($0.first)" }
+                            ?? "it does not know what followed")
+                        + "; ask for a transaction, or for the latest")
             }
-            return found
+            return span.last
         }
+        var found = span.first
+        for entry in entries
+        where entry.header.wallClockFirst <= time && entry.header.to > found
+            && entry.header.to <= span.last
+        {
+            let newest =
+                entry.header.wallClock <= time
+                ? entry.header.to
+                : try ArchivedRecords.newest(before: time, in: entry, listing.directory.directory)
+            found = max(found, newest ?? found)
+        }
+        return found
     }
 }
 
