@@ -93,7 +93,7 @@ struct BackupInfo: ParsableCommand {
     }
 
     private static func hex(_ id: (UInt64, UInt64)) -> String {
-        Output.hex(id.0) + Output.hex(id.1)
+        [id.0, id.1].map { String(Output.hex($0).dropFirst(2)) }.joined()
     }
 
     private func write(_ result: Result) {
