@@ -439,6 +439,7 @@ typedef struct zdb_limits {
                                   checkpoint */
     uint64_t writer_wait_ms; /**< milliseconds of a wait for another program; 0: no limit */
     uint64_t depth;          /**< levels of a tree, the leaves' included */
+    uint64_t archive_log;    /**< bytes of log that are kept until they are archived */
 } zdb_limits;
 
 /** Fills *limits. Set limits->struct_size first. How often each was met is the metric

@@ -85,7 +85,8 @@ public func zdb_env_limits(_ env: OpaquePointer?, _ limits: UnsafeMutablePointer
             cursors: known.cursors, nesting: known.nesting, key_size: known.keySize,
             value_size: known.valueSize, name_size: known.nameSize, databases: known.databases,
             log_size: known.logSize, log_record: known.logRecord,
-            writer_wait_ms: known.writerWaitMilliseconds, depth: known.depth)
+            writer_wait_ms: known.writerWaitMilliseconds, depth: known.depth,
+            archive_log: known.archiveLog)
         return ZDB_OK
     }
 }

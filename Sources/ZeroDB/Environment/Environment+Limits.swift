@@ -15,7 +15,7 @@ extension Environment {
                 nameSize: UInt64(Format.databaseNameSizeMax), logSize: options.logSize,
                 logRecord: UInt64(options.logRecordMax),
                 writerWaitMilliseconds: UInt64(options.writerWaitMilliseconds),
-                depth: UInt64(Format.depthMax))
+                depth: UInt64(Format.depthMax), archiveLog: options.archiveLogKept)
         }
     }
 }

@@ -35,6 +35,8 @@ public struct Limits: Sendable, Equatable {
     public var writerWaitMilliseconds: UInt64
     /// Levels of a tree, the leaves' included.
     public var depth: UInt64
+    /// Bytes of log that are kept until they are archived (`archive_log_kept`).
+    public var archiveLog: UInt64
 
     /// Entries in the table of processes in `lock.zdb`.
     package static let processesMax = 1024

@@ -269,6 +269,7 @@ class Limits(Structure):
         ("log_record", c_uint64),
         ("writer_wait_ms", c_uint64),
         ("depth", c_uint64),
+        ("archive_log", c_uint64),
     ]
 
 

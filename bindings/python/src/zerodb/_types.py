@@ -258,6 +258,8 @@ class Limits:
     """Milliseconds of a wait for another program."""
     depth: int
     """Levels of a tree, the leaves' included."""
+    archive_log: int
+    """Bytes of log that are kept until they are archived (``archive_log_kept``)."""
 
 
 VerifyLevel = Literal["headers", "trees", "everything"]
