@@ -156,6 +156,35 @@ struct ArchiveTests {
         try environment.close()
     }
 
+    @Test func theLogIsKeptUpToItsLimitAndNoFurther() throws {
+        let place = try TemporaryDirectory()
+        let environment = try Environment(path: place.path)
+        let archiver = try environment.archiver(to: place.path + ".archive", ArchiveOptions())
+        try archiver.follow()
+        for number in 0..<30 {
+            try environment.write {
+                try $0.put([UInt8(number)], [UInt8](repeating: 7, count: 200_000))
+            }
+        }
+        try environment.checkpoint()
+        let store = environment.store
+        let meta = try store.tipMeta()
+        let bases = try store.logDirectory.bases()
+        try #require(bases.count > 2)
+        // What is behind the oldest segment.
+        let behind = meta.logEnd - bases[1]
+        for keptMax in [UInt64.max, behind + 1] {
+            store.shared.note(archived: 1, keptMax: keptMax)
+            #expect(try !store.log.recycle(meta, store.shared))
+            #expect(try store.logDirectory.bases() == bases)
+        }
+        store.shared.note(archived: 1, keptMax: behind)
+        #expect(try store.log.recycle(meta, store.shared))
+        #expect(try store.logDirectory.bases() == Array(bases.dropFirst()))
+        #expect(try environment.limits().archiveLog == EnvironmentOptions().archiveLogKept)
+        try environment.close()
+    }
+
     @Test func anEnvironmentThatWasPutBackBeginsANewHistory() throws {
         let place = try TemporaryDirectory()
         let archive = place.path + ".archive"
