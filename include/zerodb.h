@@ -661,7 +661,9 @@ typedef struct zdb_copy_result {
 /** Copies the newest snapshot into a new environment, while readers and writers go on, as for any read
  *  transaction. All that is read is judged, as by zdb_env_verify(): damage ends the copy and leaves
  *  nothing that could be taken for one. When this returns ZDB_OK the copy is on disk. It begins with the
- *  transaction that it was made of, and without a log. Reads all pages in use and writes them once. The
+ *  transaction that it was made of, and without a log. Reads all pages in use and writes them once. If it
+ *  ends early, what was written stays in the directory as data.zdb.new, unless the pages are damaged, the
+ *  disk is full or the copy is compact, and another call with that directory goes on from there. The
  *  function that it calls may read and write the environment in transactions of its own, but not close it.
  *  @param path     a directory that is not there, or is empty. The copy gets owner, group and mode
  *                  of the environment's data file, as far as this process may give them.

@@ -331,7 +331,8 @@ class Environment:
 
         Other transactions go on at the same time. All that is read is checked: damage ends the
         copy, and leaves nothing that could be taken for one. When this returns the copy is on
-        disk.
+        disk. One that ends early goes on when it is made again in the same directory, unless it is
+        compact.
 
         :param path: a directory that is not there, or is empty.
         :param compact: without free pages, and with the pages in the order of their keys. Such
