@@ -349,6 +349,14 @@ int zp_write_out(int fd, off_t start, off_t length, int wait) {
     return 0;
 }
 
+int zp_punch_hole(int fd, off_t start, off_t length) {
+    while (fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, start, length) != 0) {
+        if (errno == ENOSYS) return EOPNOTSUPP;
+        if (errno != EINTR) return errno;
+    }
+    return 0;
+}
+
 int zp_range_is_locked(int fd, off_t start, off_t length) {
     struct flock lock = {0};
     lock.l_type = F_WRLCK;

@@ -112,6 +112,11 @@ static void a_size_of_what_a_compaction_is_told_or_tells_that_is_not_known_is_re
         CHECK_ERROR(zdb_env_compact(env, NULL, &result), ZDB_BAD_ARGUMENT);
         CHECK(is_untouched(&result, sizeof(result)));
     }
+    zdb_compact_options options;
+    memset(&options, 0, sizeof(options));
+    options.struct_size = sizeof(options);
+    options.flags = 0x2u;
+    CHECK_ERROR(zdb_env_compact(env, &options, NULL), ZDB_BAD_ARGUMENT);
     close_env(env);
 }
 

@@ -204,6 +204,10 @@ int zp_range_is_locked(int fd, off_t start, off_t length);
  *  a flush would have reported; 0 too where the file system or kernel cannot do it. */
 int zp_write_out(int fd, off_t start, off_t length, int wait);
 
+/** Gives back the room on the disk of a part of a file, which is zeros afterwards.
+ *  @return 0 or an errno; EOPNOTSUPP where that cannot be done. */
+int zp_punch_hole(int fd, off_t start, off_t length);
+
 /** A flush of a file that is made when the process exits, by exit() or by returning from main(). */
 typedef struct zp_exit_flush zp_exit_flush;
 

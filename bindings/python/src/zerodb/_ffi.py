@@ -77,6 +77,8 @@ DURABILITY_NONE = 0x400
 THREADS_DEFAULT = 0
 THREADS_NONE = 1
 
+COMPACT_PUNCH_HOLES = 0x1
+
 COPY_COMPACT = 0x1
 
 VERIFY_HEADERS = 1
@@ -190,6 +192,8 @@ class CompactOptions(Structure):
         ("max_pages", c_uint64),
         ("bytes_per_second", c_uint64),
         ("target_size", c_uint64),
+        ("flags", c_uint32),
+        ("reserved", c_uint32),
     ]
 
 
@@ -204,6 +208,7 @@ class CompactResult(Structure):
         ("waiting_pages", c_uint64),
         ("is_finished", c_uint32),
         ("reserved", c_uint32),
+        ("bytes_punched", c_uint64),
     ]
 
 
