@@ -114,8 +114,8 @@ const char *zdb_version(int *major, int *minor, int *patch);
  *  @return a static string, never NULL. */
 const char *zdb_strerror(int code);
 
-/** The message of the last call that failed on this thread, with its details. Empty if none has
- *  failed. Calls that succeed do not change it.
+/** The message of the last call that failed on this thread, with its details; also of one that returned
+ *  ZDB_NOT_FOUND or ZDB_KEYEXIST. Empty if none has failed. Calls that succeed do not change it.
  *  @return a string of this thread, valid until the next failing call on it. Never NULL. */
 const char *zdb_last_error(void);
 

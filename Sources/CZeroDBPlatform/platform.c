@@ -18,7 +18,7 @@
 
 #include "zdb_platform.h"
 
-static _Thread_local zp_error thread_error = {0, UINT64_MAX, ""};
+static _Thread_local zp_error thread_error = {0, UINT64_MAX, NULL, ""};
 _Thread_local zp_slot_hints zp_thread_hints;
 
 zp_error *zp_thread_error(void) { return &thread_error; }

@@ -169,11 +169,11 @@ static void wrong_calls_leave_a_transaction_usable(void) {
     CHECK_ERROR(zdb_put(txn, 77, &key, &value, 0), ZDB_BAD_DB);
     CHECK_ERROR(zdb_db_open(txn, "n", 0x80000000u, &db), ZDB_BAD_ARGUMENT);
     CHECK_ERROR(zdb_txn_reset(txn), ZDB_INCOMPATIBLE);
-    CHECK_CODE(zdb_put(txn, ZDB_MAIN_DB, &key, &value, ZDB_NOOVERWRITE), ZDB_KEYEXIST);
+    CHECK_ERROR(zdb_put(txn, ZDB_MAIN_DB, &key, &value, ZDB_NOOVERWRITE), ZDB_KEYEXIST);
     key = text("a");
     value = text("v");
     CHECK_ERROR(zdb_put(txn, ZDB_MAIN_DB, &key, &value, ZDB_APPEND), ZDB_NOT_SORTED);
-    CHECK_CODE(zdb_del(txn, ZDB_MAIN_DB, &key, NULL), ZDB_NOT_FOUND);
+    CHECK_ERROR(zdb_del(txn, ZDB_MAIN_DB, &key, NULL), ZDB_NOT_FOUND);
     put_text(txn, ZDB_MAIN_DB, "l", "w");
     commit(txn);
     txn = begin_read(env);

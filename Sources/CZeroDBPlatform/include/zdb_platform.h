@@ -35,10 +35,20 @@ zp_hash128 zp_pair_hash(const void *key, size_t key_size, int reversed, const vo
 typedef struct zp_error {
     int code;
     uint64_t page;
+    const char *text; /**< valid forever; NULL: `message` */
     char message[ZP_ERROR_MESSAGE_SIZE];
 } zp_error;
 
 zp_error *zp_thread_error(void);
+
+/** Notes an error that is frequent, and so may cost no more than some stores.
+ *  @param text valid forever. */
+static inline void zp_note_error(int code, const char *text) {
+    zp_error *error = zp_thread_error();
+    error->code = code;
+    error->page = UINT64_MAX;
+    error->text = text;
+}
 
 /** Where this thread last found a free slot of each kind. Only a hint: a slot is taken by
  *  compare-and-swap, so a thread that ends leaks nothing. And its zp_thread_id(), 0 before that has

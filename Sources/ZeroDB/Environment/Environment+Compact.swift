@@ -53,9 +53,8 @@ extension Environment {
     /// in the middle can still give back their room (`CompactionOptions.punchesHoles`).
     ///
     /// - Throws: `readOnly`; `busy` if this thread has a write transaction open, or the wait for a writer
-    ///   comes to its end; `panic`, `corrupted`, `badHandle`, `forked`, a system error (EOPNOTSUPP if the file
-    ///   system makes no holes). What it has moved
-    ///   before stays moved.
+    ///   comes to its end; `panic`, `corrupted`, `badHandle`, `forked`, a system error (EOPNOTSUPP where the
+    ///   file system makes no holes). What it has moved before stays moved.
     @discardableResult
     public func compact(
         _ options: CompactionOptions = CompactionOptions()
