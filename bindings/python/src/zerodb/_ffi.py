@@ -1,7 +1,7 @@
 """The C ABI of zerodb.h, mirrored: finding the library, constants, structures, functions.
 
-All use of ctypes is in this module. The library is loaded with CDLL, so each call lets other
-Python threads run until it returns.
+All use of ctypes is in this module. A call lets other Python threads run until it returns,
+except those of `keeping`.
 """
 
 from __future__ import annotations
@@ -115,17 +115,44 @@ METRIC_HISTOGRAM = 3
 MAIN_DB = 0
 CREATE = 0x40000
 
+REVERSEKEY = 0x02
+DUPSORT = 0x04
+INTEGERKEY = 0x08
+DUPFIXED = 0x10
+INTEGERDUP = 0x20
+REVERSEDUP = 0x40
+COUNTED = 0x80
+
 NOOVERWRITE = 0x10
+NODUPDATA = 0x20
 CURRENT = 0x40
 APPEND = 0x20000
+APPENDDUP = 0x40000
+MULTIPLE = 0x80000
+
+NOWAIT = 0x4
+CLOSE_ABORT = 0x1
+WAIT_FOREVER = 0xFFFFFFFF
 
 CURSOR_FIRST = 0
+CURSOR_FIRST_DUP = 1
+CURSOR_GET_BOTH = 2
+CURSOR_GET_BOTH_RANGE = 3
 CURSOR_GET_CURRENT = 4
+CURSOR_GET_MULTIPLE = 5
 CURSOR_LAST = 6
+CURSOR_LAST_DUP = 7
 CURSOR_NEXT = 8
+CURSOR_NEXT_DUP = 9
+CURSOR_NEXT_MULTIPLE = 10
+CURSOR_NEXT_NODUP = 11
 CURSOR_PREV = 12
+CURSOR_PREV_DUP = 13
+CURSOR_PREV_NODUP = 14
+CURSOR_SET = 15
 CURSOR_SET_KEY = 16
 CURSOR_SET_RANGE = 17
+CURSOR_PREV_MULTIPLE = 18
 
 NO_PAGE = 2**64 - 1
 NO_TXN = 2**64 - 1
@@ -431,6 +458,12 @@ MetricFunction = CFUNCTYPE(None, c_void_p, POINTER(Metric))
 TxnFunction = CFUNCTYPE(None, c_void_p, POINTER(TxnInfo))
 """zdb_txn_fn."""
 
+DbListFunction = CFUNCTYPE(c_int, c_void_p, c_char_p, POINTER(DbStat))
+"""zdb_db_list_fn."""
+
+SplitFunction = CFUNCTYPE(c_int, c_void_p, POINTER(Val))
+"""zdb_split_fn."""
+
 # -------------------------------------------------------------------- library
 
 _LIBRARY_VARIABLE = "ZERODB_LIBRARY"
@@ -475,10 +508,19 @@ def _load_library() -> tuple[ctypes.CDLL, str]:
 _library, library_path = _load_library()
 
 
-def _function(name: str, result: Any, *arguments: Any) -> Callable[..., Any]:
-    """A function of the library, with its C types declared."""
+_keeping_library = ctypes.PyDLL(library_path, handle=_library._handle)
+"""The same library; calls through this keep the lock of the interpreter."""
+
+
+def _function(
+    name: str, result: Any, *arguments: Any, keeps: bool = False
+) -> Callable[..., Any]:
+    """A function of the library, with its C types declared.
+
+    :param keeps: other Python threads do not run during the call.
+    """
     try:
-        function = getattr(_library, name)
+        function = getattr(_keeping_library if keeps else _library, name)
     except AttributeError:
         raise ImportError(
             f"{library_path} is no ZeroDB library that this package can use: it has no "
@@ -524,6 +566,7 @@ _env_options_init_size = _function(
 )
 env_open = _function("zdb_env_open", c_int, c_char_p, POINTER(EnvOptions), _handle_out)
 env_close = _function("zdb_env_close", c_int, _handle)
+env_close_wait = _function("zdb_env_close_wait", c_int, _handle, c_uint32, c_uint32)
 env_sync = _function("zdb_env_sync", c_int, _handle)
 env_checkpoint = _function("zdb_env_checkpoint", c_int, _handle)
 env_compact = _function(
@@ -555,17 +598,57 @@ txn_renew = _function("zdb_txn_renew", c_int, _handle)
 txn_id = _function("zdb_txn_id", c_uint64, _handle)
 
 db_open = _function("zdb_db_open", c_int, _handle, c_char_p, c_uint32, POINTER(c_uint32))
+db_flags = _function("zdb_db_flags", c_int, _handle, c_uint32, POINTER(c_uint32))
+db_clear = _function("zdb_db_clear", c_int, _handle, c_uint32)
+db_drop = _function("zdb_db_drop", c_int, _handle, c_uint32)
+db_rename = _function("zdb_db_rename", c_int, _handle, c_uint32, c_char_p, POINTER(c_uint32))
+db_list = _function("zdb_db_list", c_int, _handle, DbListFunction, c_void_p)
 stat = _function("zdb_stat", c_int, _handle, c_uint32, POINTER(DbStat))
 
-get = _function("zdb_get", c_int, _handle, c_uint32, _val, _val)
-put = _function("zdb_put", c_int, _handle, c_uint32, _val, _val, c_uint32)
-delete = _function("zdb_del", c_int, _handle, c_uint32, _val, _val)
+compare_keys = _function("zdb_cmp", c_int, _handle, c_uint32, _val, _val, POINTER(c_int))
+compare_values = _function("zdb_dcmp", c_int, _handle, c_uint32, _val, _val, POINTER(c_int))
+delete_range = _function(
+    "zdb_del_range", c_int, _handle, c_uint32, _val, _val, POINTER(c_uint64)
+)
+count_range = _function(
+    "zdb_count_range", c_int, _handle, c_uint32, _val, _val, POINTER(c_uint64)
+)
+rank = _function("zdb_rank", c_int, _handle, c_uint32, _val, POINTER(c_uint64))
+split_range = _function(
+    "zdb_split_range", c_int, _handle, c_uint32, _val, _val, c_uint32, SplitFunction, c_void_p
+)
+cursor_rank = _function("zdb_cursor_rank", c_int, _handle, POINTER(c_uint64))
+cursor_set_rank = _function("zdb_cursor_set_rank", c_int, _handle, c_uint64, _val, _val)
 
-cursor_open = _function("zdb_cursor_open", c_int, _handle, c_uint32, _handle_out)
-cursor_close = _function("zdb_cursor_close", c_int, _handle)
-cursor_get = _function("zdb_cursor_get", c_int, _handle, _val, _val, c_int)
-cursor_put = _function("zdb_cursor_put", c_int, _handle, _val, _val, c_uint32)
-cursor_delete = _function("zdb_cursor_del", c_int, _handle, c_uint32)
+
+class Calls:
+    """The functions that do not wait for anything but the pages that they read."""
+
+    def __init__(self, keeps: bool) -> None:
+        def function(name: str, *arguments: Any) -> Callable[..., Any]:
+            return _function(name, c_int, *arguments, keeps=keeps)
+
+        self.txn_begin = function("zdb_txn_begin", _handle, _handle, c_uint32, _handle_out)
+        self.txn_abort = function("zdb_txn_abort", _handle)
+        self.get = function("zdb_get", _handle, c_uint32, _val, _val)
+        self.get_many = function(
+            "zdb_get_many", _handle, c_uint32, _val, _val, c_size_t, c_void_p
+        )
+        self.put = function("zdb_put", _handle, c_uint32, _val, _val, c_uint32)
+        self.delete = function("zdb_del", _handle, c_uint32, _val, _val)
+        self.cursor_open = function("zdb_cursor_open", _handle, c_uint32, _handle_out)
+        self.cursor_close = function("zdb_cursor_close", _handle)
+        self.cursor_get = function("zdb_cursor_get", _handle, _val, _val, c_int)
+        self.cursor_put = function("zdb_cursor_put", _handle, _val, _val, c_uint32)
+        self.cursor_delete = function("zdb_cursor_del", _handle, c_uint32)
+        self.cursor_count = function("zdb_cursor_count", _handle, POINTER(c_uint64))
+
+
+keeping = Calls(keeps=True)
+"""They keep the lock of the interpreter, which to give up costs more than they do."""
+releasing = Calls(keeps=False)
+"""For environments whose events call Python: a thread of the library may wait for the lock of
+the interpreter while it has one that these functions wait for."""
 
 # -------------------------------------------------------------------- helpers
 
@@ -603,6 +686,16 @@ def new_count() -> Any:
     return c_uint32()
 
 
+def new_long_count() -> Any:
+    """A place for a number of 64 bits that the library returns."""
+    return c_uint64()
+
+
+def new_order() -> Any:
+    """A place for the result of a comparison."""
+    return c_int()
+
+
 def env_options_init(options: EnvOptions) -> int:
     """Fills in the defaults, as the function of this name in zerodb.h does."""
     code: int = _env_options_init_size(byref(options), sizeof(EnvOptions))
@@ -629,13 +722,34 @@ def input_view(val: Val) -> InputVal:
 reference = byref
 """The argument to pass where the library takes a pointer to a structure."""
 
+
+def referenced(pointer: Any) -> Any:
+    """What `reference` was given."""
+    return pointer._obj
+
+
+_pages_types: dict[int, Any] = {}
+
+
+def pages_at(address: int, size: int, keeper: object) -> Any:
+    """An object that offers the memory at an address as a buffer and keeps `keeper` alive."""
+    kind: Any = _pages_types.get(size)
+    if kind is None:
+        if len(_pages_types) >= 1024:
+            _pages_types.clear()
+        kind = _pages_types[size] = type("Pages", (c_char * size,), {})
+    pages = kind.from_address(address)
+    pages.keeper = keeper
+    return pages
+
+
 copy_bytes: Callable[[int, int], bytes] = PYFUNCTYPE(py_object, c_void_p, c_ssize_t)(
     ("PyBytes_FromStringAndSize", pythonapi)
 )
 """The bytes at an address. (ctypes.string_at() takes no size of 2 GiB.)"""
 
 
-def point_at(val: InputVal, data: Buffer, role: str) -> object:
+def point_at(val: Any, data: Buffer, role: str) -> object:
     """Makes `val` describe the bytes of `data`, without a copy where Python lets us.
 
     Returns an object that the caller must hold until the library has returned. `role` names the
@@ -664,9 +778,20 @@ def point_at(val: InputVal, data: Buffer, role: str) -> object:
     return first_byte
 
 
+def size_of(data: Buffer, role: str) -> int:
+    """How many bytes there are in `data`."""
+    return len(data) if isinstance(data, bytes) else _contiguous_view(data, role).nbytes
+
+
 def to_bytes(data: Buffer, role: str) -> bytes:
     """The bytes of `data`, which never change."""
     return data if isinstance(data, bytes) else bytes(_contiguous_view(data, role))
+
+
+def input_val(data: Buffer, role: str) -> tuple[Any, object]:
+    """A zdb_val for `data`, and an object to hold until the library has returned."""
+    val = InputVal()
+    return val, point_at(val, data, role)
 
 
 def _contiguous_view(data: Buffer, role: str) -> memoryview:
