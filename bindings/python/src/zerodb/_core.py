@@ -13,6 +13,8 @@ import os
 import sys
 from typing import TYPE_CHECKING, Literal
 
+from zerodb import _ffi
+
 _VARIABLE = "ZERODB_IMPLEMENTATION"
 
 implementation: Literal["native", "ctypes"]
@@ -34,7 +36,7 @@ def _choose() -> Literal["native", "ctypes"]:
     if asked != "native" and sys.implementation.name != "cpython":
         return "ctypes"
     try:
-        import zerodb._native  # noqa: F401
+        from zerodb import _native
     except ImportError as error:
         if asked == "native":
             raise ImportError(
@@ -42,6 +44,7 @@ def _choose() -> Literal["native", "ctypes"]:
                 f"{error}"
             ) from error
         return "ctypes"
+    _native._bind(_ffi.addresses(_native._functions))
     return "native"
 
 

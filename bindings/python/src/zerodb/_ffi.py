@@ -806,3 +806,13 @@ def _contiguous_view(data: Buffer, role: str) -> memoryview:
     if not view.c_contiguous:
         raise TypeError(f"{role} must be contiguous; pass a copy, as with bytes()")
     return view
+
+
+def addresses(names: list[str]) -> dict[str, int]:
+    """The addresses of functions of the library."""
+    found: dict[str, int] = {}
+    for name in names:
+        address = ctypes.cast(_library[name], c_void_p).value
+        assert address is not None
+        found[name] = address
+    return found

@@ -6,6 +6,10 @@ from typing import Any, ClassVar
 
 from typing_extensions import Buffer, Self
 
+_functions: list[str]
+
+def _bind(addresses: dict[str, int], /) -> None: ...
+
 class DatabaseCore:
     environment: Any
     name: str | None
