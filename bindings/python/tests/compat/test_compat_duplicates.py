@@ -289,14 +289,6 @@ def test_keys_and_their_counts(cursor: Any) -> None:
     assert found == {b"a": 3, b"b": 1, b"c": 2}
 
 
-def test_iterating_over_values_ends_the_iteration_over_keys(cursor: Any) -> None:
-    """Both move the same cursor, which the inner iteration leaves on no entry."""
-    found = {}
-    for key in cursor.iternext_nodup():
-        found[key] = list(cursor.iternext_dup())
-    assert found == {b"a": [b"1", b"2", b"3"]}
-
-
 # ------------------------------------------------------------------- writing
 
 
