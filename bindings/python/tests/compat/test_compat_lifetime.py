@@ -208,8 +208,7 @@ class Dataset:
     def __init__(self, module: str, path: str) -> None:
         import importlib
 
-        self.lmdb: Any = importlib.import_module(module)
-        self.env = self.lmdb.open(
+        self.env: Any = importlib.import_module(module).open(
             path, readonly=True, lock=False, readahead=False, meminit=False, max_readers=32
         )
         with self.env.begin() as txn:
@@ -247,6 +246,23 @@ def test_dataset_that_is_opened_before_fork(lmdb: Any, path: str) -> None:
         assert process.exitcode == 0
     assert found == [[b"value of 10", b"value of 11"], [b"value of 20", b"value of 21"]]
     assert dataset[5] == b"value of 5"
+    dataset.env.close()
+
+
+@pytest.mark.parametrize("method", ["spawn", "forkserver"])
+def test_dataset_that_is_pickled(lmdb: Any, path: str, is_zerodb: bool, method: str) -> None:
+    if not is_zerodb:
+        pytest.skip("py-lmdb does not pickle environments")
+    with lmdb.open(path) as env:
+        fill(env)
+    dataset = Dataset(lmdb.__name__, path)
+    context: Any = multiprocessing.get_context(method)
+    results = context.Queue()
+    process = context.Process(target=read_items, args=(dataset, [10, 11], results))
+    process.start()
+    assert results.get(timeout=60) == [b"value of 10", b"value of 11"]
+    process.join()
+    assert process.exitcode == 0
     dataset.env.close()
 
 

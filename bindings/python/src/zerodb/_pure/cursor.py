@@ -454,7 +454,7 @@ class CursorCore:
         )
 
     def _walk(self, step: int, keys: bool, values: bool) -> Iterator[Any]:
-        want = ITEMS if keys and values else KEYS if keys else VALUES
+        want = ITEMS if keys and values else VALUES if values else KEYS
         return chain.from_iterable(self._batches(step, want, None, None))
 
     def _batches(

@@ -60,7 +60,8 @@ class Environment(EnvironmentCore):
     :param map_async: with ``writemap``: the same.
     :param mode: permissions of the directory; the files get the same without x.
     :param create: whether to make the directory.
-    :param max_readers: transactions that may read at the same time, in all processes.
+    :param max_readers: transactions that may read at the same time, in all processes; with
+        ``lock=False`` any number.
     :param max_dbs: named databases that may be opened.
 
     The others are accepted: ``readahead``, ``writemap``, ``meminit`` and ``max_spare_txns`` are
@@ -364,7 +365,8 @@ class Environment(EnvironmentCore):
             "read_only": arguments["readonly"],
             "max_size": size,
             "max_txn_pages": 0,
-            "max_readers": arguments["max_readers"] or None,
+            # Without locks LMDB counts no readers: programs that say 1 then have many.
+            "max_readers": (arguments["lock"] and arguments["max_readers"]) or None,
             "file_mode": arguments["mode"] & 0o666,
             "durability": "relaxed" if loses else "full",
         }
