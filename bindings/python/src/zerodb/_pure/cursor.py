@@ -51,6 +51,9 @@ class CursorCore:
 
     def __init__(self, db: Any, txn: Any) -> None:
         self._handle: int | None = None
+        if not hasattr(txn, "_state"):
+            raise TypeError(f"txn must be a transaction, not {type(txn).__name__}")
+        database = txn._database(db)
         self.transaction = txn
         self.database = db
         self._state: TransactionState = txn._state
@@ -64,7 +67,7 @@ class CursorCore:
         self._value = _ffi.Val()
         self._value_input = _ffi.input_view(self._value)
         self._value_reference: Any = _ffi.reference(self._value)
-        self._open(txn._database(db))
+        self._open(database)
 
     def _open(self, database: int) -> None:
         state = self._state
@@ -129,7 +132,7 @@ class CursorCore:
         """Moves to the last value of the key before."""
         return self._move(_ffi.CURSOR_PREV_NODUP)
 
-    def set_key(self, key: Buffer) -> Any:
+    def set_key(self, key: Buffer, /) -> Any:
         """Moves to the entry with exactly this key, and to the first of its values."""
         return self._move(_ffi.CURSOR_SET_KEY, key)
 
@@ -137,10 +140,17 @@ class CursorCore:
         """Moves to the entry with exactly this key and value."""
         return self._move(_ffi.CURSOR_GET_BOTH, key, value)
 
-    def set_range(self, key: Buffer) -> Any:
+    def set_range(self, key: Buffer, /) -> Any:
         """Moves to the first entry whose key is at or after `key`."""
-        if not _ffi.size_of(key, "key"):
+        size = _ffi.size_of(key, "key")
+        if not size:
             return self._move(_ffi.CURSOR_FIRST)
+        longest = self.transaction.environment._max_key_size
+        if self._lmdb_style and size > longest:
+            wanted = bytes(key)[:longest]
+            found = self._move(_ffi.CURSOR_SET_RANGE, wanted)
+            # No other key is between its longest prefix and it.
+            return self.next() if found and self.key() == wanted else found
         return self._move(_ffi.CURSOR_SET_RANGE, key)
 
     def set_range_dup(self, key: Buffer, value: Buffer) -> Any:
@@ -216,6 +226,8 @@ class CursorCore:
     ) -> bool:
         """Puts an entry and moves to it."""
         flags = self._put_flags(dupdata, overwrite, append)
+        if self._lmdb_style and not _ffi.size_of(value, "value"):
+            self.transaction._check_empty(self.database)
         code = self._call(self._put, key, value, flags, write=True)
         return self._was_put(code, dupdata, overwrite)
 
@@ -227,7 +239,7 @@ class CursorCore:
 
     def delete(self, dupdata: bool = False) -> Any:
         """Deletes the entry that the cursor is on, with `dupdata` all values of its key."""
-        if self._lmdb_style and self._unset:
+        if self._lmdb_style and not self._is_somewhere():
             return False
         flags = _ffi.NODUPDATA if dupdata and self._duplicates() else 0
         code = self._call(self._state.calls.cursor_delete, flags, write=True)
@@ -370,9 +382,22 @@ class CursorCore:
         if code == _ffi.NOT_FOUND:
             self._unset = True
             return False if self._lmdb_style else None
-        if code == _ffi.BAD_CURSOR and self._lmdb_style:
-            return False
+        if self._lmdb_style:
+            if code == _ffi.BAD_CURSOR and operation not in _NEED_ENTRY:
+                return False
+            if has_key and self.transaction._is_too_long(code, key):
+                self._unset = True
+                return False
         raise state.error(code)
+
+    def _is_somewhere(self) -> bool:
+        """Whether the cursor is on an entry, as LMDB sees it: on the one after it if its entry
+        has been deleted."""
+        if self._unset:
+            self._call(lambda handle: _ffi.OK)  # raises if the cursor has ended
+            return False
+        code = self._call(self._state.calls.cursor_get, None, None, _ffi.CURSOR_GET_CURRENT)
+        return code == _ffi.OK or bool(self._move(_ffi.CURSOR_NEXT))
 
     def _read(self, want: int) -> Any:
         """What the library has returned in the cursor's structures."""
@@ -408,12 +433,18 @@ class CursorCore:
                     None if want == KEYS else self._value_reference,
                     _ffi.CURSOR_GET_CURRENT,
                 )
+                if code in _NOWHERE and self._lmdb_style:
+                    # Its entry has been deleted: LMDB's cursor is on the one after that.
+                    code = state.calls.cursor_get(
+                        handle, self._key_reference, self._value_reference, _ffi.CURSOR_NEXT
+                    )
+                    self._unset = code != _ffi.OK
             if code == _ffi.OK:
                 return self._read(want)
         finally:
             if entered:
                 state.lock.release()
-        if code not in (_ffi.NOT_FOUND, _ffi.BAD_CURSOR):
+        if code not in _NOWHERE:
             raise state.error(code)
         if self._lmdb_style:
             empty: Any = memoryview(b"") if self._buffers else b""
@@ -423,7 +454,7 @@ class CursorCore:
         )
 
     def _walk(self, step: int, keys: bool, values: bool) -> Iterator[Any]:
-        want = ITEMS if keys and values else KEYS if keys else VALUES
+        want = ITEMS if keys and values else VALUES if values else KEYS
         return chain.from_iterable(self._batches(step, want, None, None))
 
     def _batches(
@@ -518,7 +549,9 @@ class CursorCore:
         code = _ffi.BAD_CURSOR
         if not (self._lmdb_style and self._unset):
             code = get(*arguments, _ffi.CURSOR_GET_CURRENT)
-        if code in (_ffi.BAD_CURSOR, _ffi.NOT_FOUND):
+            if code in _NOWHERE and self._lmdb_style:
+                code = get(*arguments, _ffi.CURSOR_NEXT)
+        if code in _NOWHERE:
             # On no entry: before any move, or because the entry has been deleted.
             if self._lmdb_style:
                 if step not in _START:
@@ -607,6 +640,8 @@ _SEEKS = frozenset(
         _ffi.CURSOR_GET_BOTH_RANGE,
     )
 )
+_NEED_ENTRY = frozenset((_ffi.CURSOR_FIRST_DUP, _ffi.CURSOR_LAST_DUP))
+_NOWHERE = frozenset((_ffi.BAD_CURSOR, _ffi.NOT_FOUND))
 _PAIR_SEEKS = frozenset((_ffi.CURSOR_GET_BOTH, _ffi.CURSOR_GET_BOTH_RANGE))
 
 

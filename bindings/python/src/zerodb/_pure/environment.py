@@ -28,11 +28,11 @@ class EnvironmentCore:
         "_handle",
         "_inside",
         "_lock",
+        "_max_key_size",
+        "_path",
         "_process",
         "_transactions",
         "_wait",
-        "max_key_size",
-        "path",
     )
 
     _transaction_type: ClassVar[Any]
@@ -45,7 +45,7 @@ class EnvironmentCore:
         self, handle: int, path: str, wait_ms: int = 0, has_events: bool = False
     ) -> None:
         """Takes an environment that has been opened."""
-        self.path = path
+        self._path = path
         self._process = os.getpid()
         # Guards _handle and _inside. Reentrant for signal handlers.
         self._lock = threading.RLock()
@@ -55,8 +55,18 @@ class EnvironmentCore:
         self._closing = False
         self._wait = wait_ms / 1000 if wait_ms else None
         self._calls = _ffi.releasing if has_events else _ffi.keeping
-        self.max_key_size: int = _ffi.env_max_key_size(handle)
+        self._max_key_size: int = _ffi.env_max_key_size(handle)
         self._handle: int | None = handle
+
+    @property
+    def path(self) -> str:
+        """The directory, as it was given."""
+        return self._path
+
+    @property
+    def max_key_size(self) -> int:
+        """The length of the longest key, in bytes."""
+        return self._max_key_size
 
     @property
     def closed(self) -> bool:
@@ -99,7 +109,7 @@ class EnvironmentCore:
         self._close()
         if self._warns:
             warnings.warn(
-                f"the environment at {self.path} was dropped without close(), and has been "
+                f"the environment at {self._path} was dropped without close(), and has been "
                 "closed",
                 ResourceWarning,
                 stacklevel=2,
@@ -141,7 +151,7 @@ class EnvironmentCore:
         )
 
     def _was_closed(self) -> BaseException:
-        path = getattr(self, "path", None)
+        path = getattr(self, "_path", None)
         return self._make_error(
             _ffi.BAD_HANDLE, f"the environment at {path} is closed; open it again"
         )
@@ -160,11 +170,15 @@ class EnvironmentCore:
                 )
             flags |= choice("durability", durability, DURABILITIES)
         if parent is not None:
+            if self._lmdb_style and not (write and parent.write):
+                raise self._make_error(
+                    _ffi.BAD_ARGUMENT, "only write transactions are nested in one another"
+                )
             if parent.environment is not self:
                 raise self._make_error(
                     _ffi.BAD_ARGUMENT,
-                    f"the parent belongs to the environment at {parent.environment.path}, not "
-                    f"to the one at {self.path}",
+                    f"the parent belongs to the environment at {parent.environment._path}, not "
+                    f"to the one at {self._path}",
                 )
             self._begin_nested(txn, parent._state)
         elif write:
@@ -264,8 +278,8 @@ class EnvironmentCore:
         if self._busy_here():
             raise self._make_error(
                 _ffi.BUSY,
-                f"a call of this thread is under way in the environment at {self.path}; let it "
-                "return before closing",
+                f"a call of this thread is under way in the environment at {self._path}; let "
+                "it return before closing",
             )
         self._closing = True
         try:

@@ -204,11 +204,13 @@ class TransactionState:
 
     # ------------------------------------------------------------------ ending
 
-    def commit(self, handle: int) -> int:
+    def commit(self, handle: int, ends_child: bool) -> int:
         """Commits and ends the transaction; the caller is inside. Returns the result code."""
         if self.child is not None and self.child.handle is not None:
-            # The library refuses, and nothing happens.
-            return int(_ffi.txn_commit(handle))
+            if not ends_child:
+                # The library refuses, and nothing happens.
+                return int(_ffi.txn_commit(handle))
+            self.child.abort("was aborted by the end of its parent")
         self._let_go()
         try:
             code: int = _ffi.txn_commit(handle)

@@ -13,6 +13,7 @@ from zerodb import _ffi
 from zerodb._pure.cursor import ITEMS, KEYS, VALUES, CursorCore
 from zerodb._pure.database import DatabaseCore
 from zerodb._pure.ending import UninterruptedExit
+from zerodb._pure.environment import EnvironmentCore
 from zerodb._pure.state import TransactionState
 from zerodb._pure.values import read_value
 from zerodb._ranges import KeyRange
@@ -48,6 +49,10 @@ class TransactionCore:
         durability: Any = None,
         wait: float | None = None,
     ) -> None:
+        if not isinstance(env, EnvironmentCore):
+            raise TypeError(f"env must be an environment, not {type(env).__name__}")
+        if parent is not None and not isinstance(parent, TransactionCore):
+            raise TypeError(f"parent must be a transaction, not {type(parent).__name__}")
         self.environment = env
         self._buffers = bool(buffers)
         self._parent = parent
@@ -92,7 +97,7 @@ class TransactionCore:
         finally:
             if entered:
                 state.lock.release()
-        if code == _ffi.NOT_FOUND:
+        if code == _ffi.NOT_FOUND or self._is_too_long(code, key):
             return default
         raise state.error(code)
 
@@ -169,6 +174,8 @@ class TransactionCore:
         flags = 0
         if not (dupdata and overwrite) or append:
             flags = self._put_flags(dupdata, overwrite, append, db)
+        if self.environment._lmdb_style and not _ffi.size_of(value, "value"):
+            self._check_empty(db)
         entered = True
         try:
             if not state.lock.acquire(False):
@@ -213,10 +220,10 @@ class TransactionCore:
             count += 1
         return count, added
 
-    def delete(self, key: Buffer, value: Buffer = b"", db: Any = None) -> bool:
+    def delete(self, key: Buffer, value: Buffer | None = b"", db: Any = None) -> bool:
         """Deletes a key, or with `value` only that value of it."""
         code = self._delete(key, value, db)
-        if code == _ffi.NOT_FOUND:
+        if code == _ffi.NOT_FOUND or self._is_too_long(code, key):
             return False
         if code != _ffi.OK:
             raise self._state.error(code)
@@ -255,9 +262,12 @@ class TransactionCore:
     def commit(self) -> None:
         """Commits and ends the transaction."""
         state = self._state
-        code = state.call(state.commit)
+        child = state.child
+        code = state.call(state.commit, self.environment._lmdb_style)
         if state.handle is None:
             self.environment._forget(state)
+            if child is not None:
+                self.environment._forget(child)
         if code != _ffi.OK:
             raise state.error(code)
 
@@ -279,6 +289,8 @@ class TransactionCore:
             raise self._state.error(code)
 
     def __enter__(self) -> Any:
+        if self.environment._lmdb_style and self._state.handle is None:
+            raise self._state.ended()
         return self
 
     __exit__ = UninterruptedExit()
@@ -307,7 +319,7 @@ class TransactionCore:
         self.environment._forget(state)
         if self.environment._warns:
             warnings.warn(
-                f"a transaction of the environment at {self.environment.path} was dropped "
+                f"a transaction of the environment at {self.environment._path} was dropped "
                 "without commit() or abort(), and has been aborted",
                 ResourceWarning,
                 stacklevel=2,
@@ -343,10 +355,25 @@ class TransactionCore:
         if db.environment is not self.environment:
             raise self._state.make_error(
                 _ffi.BAD_DB,
-                f"database {db.name!r} belongs to the environment at {db.environment.path}, "
-                f"not to the one at {self.environment.path}; open it there with open_db()",
+                f"database {db.name!r} belongs to the environment at {db.environment._path}, "
+                f"not to the one at {self.environment._path}; open it there with open_db()",
             )
         return db._handle
+
+    def _is_too_long(self, code: int, key: Buffer) -> bool:
+        """Whether a key is longer than any can be, so that for LMDB it is not there."""
+        return (
+            code == _ffi.BAD_VALSIZE
+            and self.environment._lmdb_style
+            and _ffi.size_of(key, "key") > 0
+        )
+
+    def _check_empty(self, db: Any) -> None:
+        """Refuses an empty value where keys have several, as LMDB does."""
+        if self._database_flags(db or self._default) & _ffi.DUPSORT:
+            raise self._state.make_error(
+                _ffi.BAD_VALSIZE, "a value of a database with dupsort has at least one byte"
+            )
 
     def _database_flags(self, db: Any) -> int:
         database = self._database(db)
@@ -377,10 +404,10 @@ class TransactionCore:
             if entered:
                 state.lock.release()
 
-    def _delete(self, key: Buffer, value: Buffer, db: Any) -> int:
+    def _delete(self, key: Buffer, value: Buffer | None, db: Any) -> int:
         state = self._state
         only = held = None
-        if _ffi.size_of(value, "value"):
+        if value is not None and _ffi.size_of(value, "value"):
             only, held = _ffi.input_val(value, "value")
             only = _ffi.reference(only)
 
@@ -420,7 +447,7 @@ class TransactionCore:
         if order.is_empty:
             return iter(())
         start = partial(
-            order.start_reverse if reverse else order.start, self.environment.max_key_size
+            order.start_reverse if reverse else order.start, self.environment._max_key_size
         )
         beyond: Callable[[bytes], bool] | None = None
         if reverse and keys.lower:
