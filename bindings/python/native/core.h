@@ -184,6 +184,10 @@ int database_flags(Transaction *transaction, PyObject *database, unsigned int *f
 /** Before each write: brings cursors back to where the program thinks they are.
  *  @return -1 with an exception. */
 int before_write(Transaction *transaction);
+/** In LMDB's style, a key that is longer than any can be is not there. */
+int absent_if_too_long(Environment *environment, int code, const zdb_val *key);
+/** In LMDB's style, refuses an empty value where keys have several. @return -1 with an exception. */
+int check_empty(Transaction *transaction, PyObject *database, const zdb_val *value);
 /** A value as the program wants it. */
 PyObject *value_object(Transaction *transaction, const zdb_val *value);
 PyObject *key_object(Transaction *transaction, const zdb_val *key);
@@ -207,6 +211,8 @@ void close_cursor(Cursor *cursor);
 /** Brings a cursor that has read in advance back. @return -1 with an exception. */
 int bring_back(Cursor *cursor);
 void forget_ahead(Cursor *cursor);
+/** The entry that the cursor is on. @return the library's result. */
+int read_current(Cursor *cursor, zdb_val *key, zdb_val *value);
 int is_cursor_usable(Cursor *cursor);
 PyObject *raise_cursor_unusable(Cursor *cursor);
 PyObject *cursor_replace_value(Cursor *cursor, PyObject *key, PyObject *value);

@@ -5,6 +5,7 @@
 #include "core.h"
 
 #include <stddef.h>
+#include <string.h>
 #include <unistd.h>
 
 PyTypeObject *CursorType;
@@ -173,7 +174,9 @@ static PyObject *move_to(Cursor *self, zdb_cursor_op op, zdb_val *key, zdb_val *
         if (environment->is_lmdb_style) Py_RETURN_FALSE;
         Py_RETURN_NONE;
     }
-    if (code == ZDB_BAD_CURSOR && environment->is_lmdb_style) Py_RETURN_FALSE;
+    if (environment->is_lmdb_style && code == ZDB_BAD_CURSOR && op != ZDB_FIRST_DUP &&
+        op != ZDB_LAST_DUP)
+        Py_RETURN_FALSE;
     return raise_code(environment, code);
 }
 
@@ -200,6 +203,26 @@ MOVE(prev_dup, ZDB_PREV_DUP)
 MOVE(next_nodup, ZDB_NEXT_NODUP)
 MOVE(prev_nodup, ZDB_PREV_NODUP)
 
+/** Moves to a key that is longer than any can be, as LMDB does. */
+static PyObject *seek_too_long(Cursor *self, zdb_cursor_op op, zdb_val *key, zdb_val *value) {
+    zdb_val wanted = {key->data, (size_t)self->transaction->environment->max_key_size};
+    int code;
+    if (op != ZDB_SET_RANGE) {
+        self->is_unset = 1;
+        Py_RETURN_FALSE;
+    }
+    *key = wanted;
+    CALL(self->transaction, code, library.zdb_cursor_get(self->handle, key, value, op));
+    /* No other key is between its longest prefix and it. */
+    int is_prefix = code == ZDB_OK && key->size == wanted.size &&
+                    memcmp(key->data, wanted.data, wanted.size) == 0;
+    if (code == ZDB_OK && is_prefix) return move_to(self, ZDB_NEXT, key, value);
+    if (code == ZDB_OK) return move_to(self, ZDB_GET_CURRENT, key, value);
+    if (code != ZDB_NOT_FOUND) return raise_code(self->transaction->environment, code);
+    self->is_unset = 1;
+    Py_RETURN_FALSE;
+}
+
 static PyObject *seek(Cursor *self, PyObject *key, PyObject *value, zdb_cursor_op op) {
     struct bytes key_bytes, value_bytes;
     value_bytes.has_view = 0;
@@ -209,7 +232,13 @@ static PyObject *seek(Cursor *self, PyObject *key, PyObject *value, zdb_cursor_o
         zdb_val found = key_bytes.val, found_value = {NULL, 0};
         if (value != NULL) found_value = value_bytes.val;
         if (op == ZDB_SET_RANGE && found.size == 0) op = ZDB_FIRST;
-        if (begin_call(self, 0) == 0) result = move_to(self, op, &found, &found_value);
+        if (begin_call(self, 0) == 0) {
+            Environment *environment = self->transaction->environment;
+            if (environment->is_lmdb_style && found.size > (size_t)environment->max_key_size)
+                result = seek_too_long(self, op, &found, &found_value);
+            else
+                result = move_to(self, op, &found, &found_value);
+        }
     }
     release_bytes(&key_bytes);
     release_bytes(&value_bytes);
@@ -242,6 +271,19 @@ static PyObject *set_range_dup(PyObject *self, PyObject *const *args, Py_ssize_t
 
 /* --------------------------------------------------------------------- reading */
 
+int read_current(Cursor *self, zdb_val *key, zdb_val *value) {
+    int code;
+    CALL(self->transaction, code,
+         library.zdb_cursor_get(self->handle, key, value, ZDB_GET_CURRENT));
+    if (code == ZDB_OK || !self->transaction->environment->is_lmdb_style ||
+        (code != ZDB_BAD_CURSOR && code != ZDB_NOT_FOUND))
+        return code;
+    /* Its entry has been deleted: LMDB's cursor is on the one after that. */
+    CALL(self->transaction, code, library.zdb_cursor_get(self->handle, key, value, ZDB_NEXT));
+    self->is_unset = code != ZDB_OK;
+    return code;
+}
+
 static PyObject *current(Cursor *self, enum want want) {
     Environment *environment;
     zdb_val key, value;
@@ -249,8 +291,7 @@ static PyObject *current(Cursor *self, enum want want) {
     if (begin_call(self, 0) < 0) return NULL;
     environment = self->transaction->environment;
     if (!(environment->is_lmdb_style && self->is_unset))
-        CALL(self->transaction, code,
-             library.zdb_cursor_get(self->handle, &key, &value, ZDB_GET_CURRENT));
+        code = read_current(self, &key, &value);
     if (code == ZDB_OK) return entry_object(self->transaction, &key, &value, want);
     if (code != ZDB_BAD_CURSOR && code != ZDB_NOT_FOUND) return raise_code(environment, code);
     if (!environment->is_lmdb_style)
@@ -284,6 +325,7 @@ static int find(Cursor *self, PyObject *key, zdb_val *value) {
         zdb_val stored = bytes.val;
         CALL(self->transaction, code,
              library.zdb_cursor_get(self->handle, &stored, value, ZDB_SET_KEY));
+        code = absent_if_too_long(self->transaction->environment, code, &bytes.val);
         if (code == ZDB_OK || code == ZDB_NOT_FOUND)
             found = code == ZDB_OK;
         else
@@ -328,7 +370,7 @@ static PyObject *walk(PyObject *self, PyObject *const *args, Py_ssize_t count, P
     keys = truth(given[0], keys);
     values = truth(given[1], values);
     if (keys < 0 || values < 0) return NULL;
-    return iterate((Cursor *)self, step, keys && values ? ITEMS : keys ? KEYS : VALUES);
+    return iterate((Cursor *)self, step, keys && values ? ITEMS : values ? VALUES : KEYS);
 }
 
 #define WALK(name, step, keys, values)                                                              \
@@ -356,6 +398,12 @@ static int put(Cursor *self, PyObject *key, PyObject *value, unsigned int flags)
         return RAISED;
     }
     int code = RAISED;
+    if (is_cursor_usable(self) &&
+        check_empty(self->transaction, self->database, &value_bytes.val) < 0) {
+        release_bytes(&key_bytes);
+        release_bytes(&value_bytes);
+        return RAISED;
+    }
     if (begin_call(self, 1) == 0) {
         CALL(self->transaction, code,
              library.zdb_cursor_put(self->handle, &key_bytes.val, &value_bytes.val, flags));
@@ -416,7 +464,12 @@ static PyObject *delete_method(PyObject *object, PyObject *const *args, Py_ssize
     if (all_values < 0) return NULL;
     if (!is_cursor_usable(self)) return raise_cursor_unusable(self);
     int is_lmdb_style = self->transaction->environment->is_lmdb_style;
-    if (is_lmdb_style && self->is_unset) Py_RETURN_FALSE;
+    if (is_lmdb_style) {
+        zdb_val key, value;
+        if (self->is_unset) Py_RETURN_FALSE;
+        if (begin_call(self, 0) < 0) return NULL;
+        if (read_current(self, &key, &value) != ZDB_OK) Py_RETURN_FALSE;
+    }
     if (delete_current(self, all_values) < 0) return NULL;
     if (is_lmdb_style) {
         PyObject *moved = move(object, ZDB_NEXT);
@@ -472,8 +525,12 @@ static PyObject *replace_method(PyObject *object, PyObject *const *args, Py_ssiz
     return cursor_replace_value((Cursor *)object, given[0], given[1]);
 }
 
-static PyObject *pop_method(PyObject *object, PyObject *key) {
-    return cursor_pop_value((Cursor *)object, key);
+static PyObject *pop_method(PyObject *object, PyObject *const *args, Py_ssize_t count,
+                            PyObject *keywords) {
+    static const char *const names[] = {"key", NULL};
+    PyObject *given[1] = {NULL};
+    if (parse("pop", args, count, keywords, names, 1, given) < 0) return NULL;
+    return cursor_pop_value((Cursor *)object, given[0]);
 }
 
 /* ---------------------------------------------------------------- many at once */
@@ -587,7 +644,7 @@ static PyObject *cursor_new(PyTypeObject *type, PyObject *args, PyObject *keywor
     PyObject *given[2] = {NULL};
     if (parse_tuple("Cursor", args, keywords, names, 2, given) < 0) return NULL;
     if (!PyObject_TypeCheck(given[1], TransactionType)) {
-        PyErr_SetString(PyExc_TypeError, "txn must be a zerodb.Transaction");
+        PyErr_SetString(PyExc_TypeError, "txn must be a transaction");
         return NULL;
     }
     return open_cursor(type, (Transaction *)given[1], given[0]);
@@ -666,7 +723,7 @@ static PyMethodDef methods[] = {
      "Deletes the entry that the cursor is on, with `dupdata` all values of its key."},
     {"replace", FAST(replace_method), FAST_KEYWORDS,
      "Puts an entry, moves to it and returns the value that it replaces, or None."},
-    {"pop", pop_method, METH_O,
+    {"pop", FAST(pop_method), FAST_KEYWORDS,
      "Deletes a key and returns its value, or None if the key is not there."},
     {"getmulti", FAST(getmulti), FAST_KEYWORDS,
      "A list of the keys that are there, each with its first value, or with `dupdata` with each of "

@@ -243,9 +243,12 @@ PyObject *begin(Environment *self, PyTypeObject *type, PyObject **arguments) {
     if (parent == Py_None) parent = NULL;
     if (parent != NULL) {
         if (!PyObject_TypeCheck(parent, TransactionType)) {
-            PyErr_SetString(PyExc_TypeError, "parent must be a zerodb.Transaction");
+            PyErr_SetString(PyExc_TypeError, "parent must be a transaction");
             return NULL;
         }
+        if (self->is_lmdb_style && !(is_write && ((Transaction *)parent)->is_write))
+            return raise_message(self, ZDB_BAD_ARGUMENT,
+                                 "only write transactions are nested in one another");
         if (((Transaction *)parent)->environment != self)
             return raise_message(self, ZDB_BAD_ARGUMENT,
                                  "the parent belongs to another environment than the one at %U",
@@ -431,6 +434,19 @@ static PyObject *get_handle(PyObject *object, void *unused) {
     return PyLong_FromVoidPtr(handle);
 }
 
+static PyObject *get_path(PyObject *object, void *unused) {
+    PyObject *path = ((Environment *)object)->path;
+    (void)unused;
+    if (path == NULL) path = Py_None;
+    Py_INCREF(path);
+    return path;
+}
+
+static PyObject *get_max_key_size(PyObject *object, void *unused) {
+    (void)unused;
+    return PyLong_FromSsize_t(((Environment *)object)->max_key_size);
+}
+
 static PyObject *get_closed(PyObject *object, void *unused) {
     (void)unused;
     return PyBool_FromLong(((Environment *)object)->handle == NULL);
@@ -510,6 +526,10 @@ static PyMethodDef methods[] = {
 
 static PyGetSetDef properties[] = {
     {"closed", get_closed, NULL, "Whether it is closed.", NULL},
+    {"path", get_path, NULL, "The directory, as it was given.", NULL},
+    {"max_key_size", get_max_key_size, NULL, "The length of the longest key, in bytes.", NULL},
+    {"_path", get_path, NULL, NULL, NULL},
+    {"_max_key_size", get_max_key_size, NULL, NULL, NULL},
     {"_handle", get_handle, NULL, NULL, NULL},
     {"_open_transactions", get_open_transactions, NULL, NULL, NULL},
     {NULL, NULL, NULL, NULL, NULL},
@@ -517,9 +537,6 @@ static PyGetSetDef properties[] = {
 
 static PyMemberDef attributes[] = {
     {"__weaklistoffset__", T_PYSSIZET, offsetof(Environment, weak_references), READONLY, NULL},
-    {"path", T_OBJECT, offsetof(Environment, path), READONLY, "The directory, as it was given."},
-    {"max_key_size", T_PYSSIZET, offsetof(Environment, max_key_size), READONLY,
-     "The length of the longest key, in bytes."},
     {NULL, 0, 0, 0, NULL},
 };
 

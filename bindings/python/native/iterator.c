@@ -93,9 +93,7 @@ static int begin_here(Iterator *self, zdb_val *key, zdb_val *value) {
     Cursor *cursor = self->cursor;
     int is_lmdb_style = cursor->transaction->environment->is_lmdb_style;
     int code = ZDB_BAD_CURSOR;
-    if (!(is_lmdb_style && cursor->is_unset))
-        CALL(cursor->transaction, code,
-             library.zdb_cursor_get(cursor->handle, key, value, ZDB_GET_CURRENT));
+    if (!(is_lmdb_style && cursor->is_unset)) code = read_current(cursor, key, value);
     if (code != ZDB_BAD_CURSOR && code != ZDB_NOT_FOUND) return code;
     /* On no entry: before any move, or because the entry has been deleted. */
     zdb_cursor_op op = self->step;

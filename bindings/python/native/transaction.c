@@ -119,8 +119,11 @@ static int commit(Transaction *self) {
         return -1;
     }
     if (self->child != NULL) {
-        raise_nested(self);
-        return -1;
+        if (!self->environment->is_lmdb_style) {
+            raise_nested(self);
+            return -1;
+        }
+        end_transaction(self->child, "was aborted by the end of its parent");
     }
     if (!self->is_write && self->process == getpid()) {
         end_transaction(self, "was committed");
@@ -170,10 +173,12 @@ static PyObject *renew_method(PyObject *object, PyObject *unused) {
     Py_RETURN_NONE;
 }
 
-static PyObject *enter_method(PyObject *self, PyObject *unused) {
+static PyObject *enter_method(PyObject *object, PyObject *unused) {
+    Transaction *self = (Transaction *)object;
     (void)unused;
-    Py_INCREF(self);
-    return self;
+    if (self->handle == NULL && self->environment->is_lmdb_style) return raise_unusable(self);
+    Py_INCREF(object);
+    return object;
 }
 
 static PyObject *exit_method(PyObject *object, PyObject *const *args, Py_ssize_t count) {
@@ -211,7 +216,7 @@ int database_number(Transaction *self, PyObject *object, unsigned int *number) {
     if (database->environment != (PyObject *)self->environment) {
         PyObject *path = database->environment == NULL
                              ? NULL
-                             : PyObject_GetAttrString(database->environment, "path");
+                             : PyObject_GetAttrString(database->environment, "_path");
         PyErr_Clear();
         raise_message(self->environment, ZDB_BAD_DB,
                       "database %R belongs to the environment at %V, not to the one at %U; open it "
@@ -252,6 +257,11 @@ static PyObject *database_method(PyObject *object, PyObject *database) {
 
 /* --------------------------------------------------------------------- reading */
 
+int absent_if_too_long(Environment *environment, int code, const zdb_val *key) {
+    return code == ZDB_BAD_VALSIZE && environment->is_lmdb_style && key->size > 0 ? ZDB_NOT_FOUND
+                                                                                  : code;
+}
+
 /** Looks a key up. @return the library's result; RAISED with an exception. */
 static int look_up(Transaction *self, PyObject *key, PyObject *database, zdb_val *value) {
     unsigned int number = ZDB_MAIN_DB;
@@ -267,6 +277,7 @@ static int look_up(Transaction *self, PyObject *key, PyObject *database, zdb_val
     }
     int code;
     CALL(self, code, library.zdb_get(self->handle, number, &bytes.val, value));
+    code = absent_if_too_long(self->environment, code, &bytes.val);
     release_bytes(&bytes);
     if (code != ZDB_OK && code != ZDB_NOT_FOUND) {
         raise_code(self->environment, code);
@@ -327,6 +338,16 @@ static int get_group(Transaction *self, unsigned int number, PyObject *keys, Py_
     int code;
     CALL(self, code,
          library.zdb_get_many(self->handle, number, vals, values, (size_t)count, NULL));
+    if (code == ZDB_BAD_VALSIZE && self->environment->is_lmdb_style) {
+        code = ZDB_OK;
+        for (Py_ssize_t i = 0; i < count && code == ZDB_OK; i++) {
+            CALL(self, code, library.zdb_get(self->handle, number, &vals[i], &values[i]));
+            code = absent_if_too_long(self->environment, code, &vals[i]);
+            if (code != ZDB_NOT_FOUND) continue;
+            values[i].data = NULL;
+            code = ZDB_OK;
+        }
+    }
     if (code != ZDB_OK) {
         raise_code(self->environment, code);
         goto done;
@@ -463,9 +484,19 @@ PyObject *put_result(Environment *environment, int code, int dupdata, int overwr
     return raise_code(environment, code);
 }
 
+int check_empty(Transaction *self, PyObject *database, const zdb_val *value) {
+    unsigned int kind;
+    if (!self->environment->is_lmdb_style || value->size > 0) return 0;
+    if (database_flags(self, database, &kind) < 0) return -1;
+    if (!(kind & ZDB_DUPSORT)) return 0;
+    raise_message(self->environment, ZDB_BAD_VALSIZE,
+                  "a value of a database with dupsort has at least one byte");
+    return -1;
+}
+
 /** Puts one entry. @return the library's result; RAISED with an exception. */
-static int put(Transaction *self, unsigned int number, PyObject *key, PyObject *value,
-               unsigned int flags) {
+static int put(Transaction *self, PyObject *database, unsigned int number, PyObject *key,
+               PyObject *value, unsigned int flags) {
     struct bytes key_bytes, value_bytes;
     if (take_bytes(key, "key", &key_bytes) < 0) return RAISED;
     if (take_bytes(value, "value", &value_bytes) < 0) {
@@ -475,7 +506,7 @@ static int put(Transaction *self, unsigned int number, PyObject *key, PyObject *
     int code = RAISED;
     if (!is_usable(self)) {
         raise_unusable(self);
-    } else if (before_write(self) == 0) {
+    } else if (check_empty(self, database, &value_bytes.val) == 0 && before_write(self) == 0) {
         CALL(self, code,
              library.zdb_put(self->handle, number, &key_bytes.val, &value_bytes.val, flags));
     }
@@ -501,7 +532,7 @@ static PyObject *put_method(PyObject *object, PyObject *const *args, Py_ssize_t 
     if (database_number(self, given[5], &number) < 0 ||
         put_flags(self, given[5], dupdata, overwrite, append, &flags) < 0)
         return NULL;
-    int code = put(self, number, given[0], given[1], flags);
+    int code = put(self, given[5], number, given[0], given[1], flags);
     if (code == RAISED) return NULL;
     return put_result(self->environment, code, dupdata, overwrite);
 }
@@ -525,13 +556,15 @@ static PyObject *put_many_method(PyObject *object, PyObject *const *args, Py_ssi
     while ((item = PyIter_Next(iterator)) != NULL) {
         int code = RAISED;
         if (PyTuple_Check(item) && PyTuple_Size(item) == 2) {
-            code = put(self, number, PyTuple_GetItem(item, 0), PyTuple_GetItem(item, 1), flags);
+            code = put(self, given[4], number, PyTuple_GetItem(item, 0), PyTuple_GetItem(item, 1),
+                       flags);
         } else {
             PyObject *pair = PySequence_List(item);
             if (pair != NULL && PyList_Size(pair) != 2)
                 PyErr_SetString(PyExc_TypeError, "an item must be a pair of a key and a value");
             else if (pair != NULL)
-                code = put(self, number, PyList_GetItem(pair, 0), PyList_GetItem(pair, 1), flags);
+                code = put(self, given[4], number, PyList_GetItem(pair, 0), PyList_GetItem(pair, 1),
+                           flags);
             Py_XDECREF(pair);
         }
         Py_DECREF(item);
@@ -555,7 +588,7 @@ static int delete(Transaction *self, PyObject *key, PyObject *value, PyObject *d
     value_bytes.has_view = 0;
     value_bytes.val.size = 0;
     if (take_bytes(key, "key", &key_bytes) < 0) return RAISED;
-    if (value != NULL && take_bytes(value, "value", &value_bytes) < 0) {
+    if (value != NULL && value != Py_None && take_bytes(value, "value", &value_bytes) < 0) {
         release_bytes(&key_bytes);
         return RAISED;
     }
@@ -565,6 +598,7 @@ static int delete(Transaction *self, PyObject *key, PyObject *value, PyObject *d
     } else if (before_write(self) == 0) {
         const zdb_val *only = value_bytes.val.size > 0 ? &value_bytes.val : NULL;
         CALL(self, code, library.zdb_del(self->handle, number, &key_bytes.val, only));
+        code = absent_if_too_long(self->environment, code, &key_bytes.val);
     }
     release_bytes(&key_bytes);
     release_bytes(&value_bytes);
@@ -588,7 +622,7 @@ static int set_item(PyObject *object, PyObject *key, PyObject *value) {
     Transaction *self = (Transaction *)object;
     unsigned int number;
     if (database_number(self, NULL, &number) < 0) return -1;
-    int code = value == NULL ? delete (self, key, NULL, NULL) : put(self, number, key, value, 0);
+    int code = value == NULL ? delete (self, key, NULL, NULL) : put(self, NULL, number, key, value, 0);
     if (code == ZDB_OK) return 0;
     if (code != RAISED) raise_code(self->environment, code);
     return -1;
@@ -637,7 +671,7 @@ static PyObject *transaction_new(PyTypeObject *type, PyObject *args, PyObject *k
     PyObject *given[7] = {NULL};
     if (parse_tuple("Transaction", args, keywords, names, 1, given) < 0) return NULL;
     if (!PyObject_TypeCheck(given[0], EnvironmentType)) {
-        PyErr_SetString(PyExc_TypeError, "env must be a zerodb.Environment");
+        PyErr_SetString(PyExc_TypeError, "env must be an environment");
         return NULL;
     }
     return begin((Environment *)given[0], type, given + 1);
@@ -693,6 +727,11 @@ static void transaction_dealloc(PyObject *object) {
 static PyObject *get_write(PyObject *object, void *unused) {
     (void)unused;
     return PyBool_FromLong(((Transaction *)object)->is_write);
+}
+
+static PyObject *get_buffers(PyObject *object, void *unused) {
+    (void)unused;
+    return PyBool_FromLong(((Transaction *)object)->has_buffers);
 }
 
 static PyObject *get_active(PyObject *object, void *unused) {
@@ -758,6 +797,7 @@ static PyGetSetDef properties[] = {
     {"write", get_write, NULL, "Whether it is a write transaction.", NULL},
     {"active", get_active, NULL, "Whether it has not ended.", NULL},
     {"_handle", get_handle, NULL, NULL, NULL},
+    {"_buffers", get_buffers, NULL, NULL, NULL},
     {"_open_cursors", get_open_cursors, NULL, NULL, NULL},
     {NULL, NULL, NULL, NULL, NULL},
 };

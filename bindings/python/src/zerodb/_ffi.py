@@ -512,6 +512,17 @@ _keeping_library = ctypes.PyDLL(library_path, handle=_library._handle)
 """The same library; calls through this keep the lock of the interpreter."""
 
 
+def _symbol(library: ctypes.CDLL, name: str) -> Any:
+    """A function of the library, which nothing else shares."""
+    try:
+        return library[name]
+    except AttributeError:
+        raise ImportError(
+            f"{library_path} is no ZeroDB library that this package can use: it has no "
+            f"{name}(); install one of version {ABI_MAJOR}"
+        ) from None
+
+
 def _function(
     name: str, result: Any, *arguments: Any, keeps: bool = False
 ) -> Callable[..., Any]:
@@ -519,13 +530,7 @@ def _function(
 
     :param keeps: other Python threads do not run during the call.
     """
-    try:
-        function = getattr(_keeping_library if keeps else _library, name)
-    except AttributeError:
-        raise ImportError(
-            f"{library_path} is no ZeroDB library that this package can use: it has no "
-            f"{name}(); install one of version {ABI_MAJOR}"
-        ) from None
+    function = _symbol(_keeping_library if keeps else _library, name)
     function.restype = result
     function.argtypes = arguments
     return function  # type: ignore[no-any-return]
@@ -812,7 +817,7 @@ def addresses(names: list[str]) -> dict[str, int]:
     """The addresses of functions of the library."""
     found: dict[str, int] = {}
     for name in names:
-        address = ctypes.cast(_library[name], c_void_p).value
+        address = ctypes.cast(_symbol(_library, name), c_void_p).value
         assert address is not None
         found[name] = address
     return found
