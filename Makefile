@@ -211,8 +211,9 @@ test-differential: stage ## the same random operations on LMDB, compared
 	@scripts/deps.sh differential
 	$(MAKE) -C Tests/differential run STAGE='$(CURDIR)/$(STAGE)'
 
-test-python: $(VENV)/.zerodb $(VENV)/.test ## the tests of the Python package
-	$(PYTHON) -m pytest bindings/python/tests
+test-python: $(VENV)/.zerodb $(VENV)/.test ## the tests of the Python package, on both its cores
+	ZERODB_IMPLEMENTATION=native $(PYTHON) -m pytest bindings/python/tests
+	ZERODB_IMPLEMENTATION=ctypes $(PYTHON) -m pytest bindings/python/tests
 
 test-format: $(VENV)/.zerodb $(VENV)/.test $(VENV)/.test-format ## an independent reader of the files
 	$(PYTHON) -m pytest Tests/format

@@ -3,6 +3,7 @@
 
 import CZeroDB
 import CZeroDBPlatform
+import Glibc
 import ZeroDB
 
 @_cdecl("zdb_txn_begin") @implementation
@@ -50,6 +51,40 @@ public func zdb_txn_begin(
             countError(error, in: store)
             throw error
         }
+        txn.pointee = Handles.pointer(claim.handle)
+        return ZDB_OK
+    }
+}
+
+@_cdecl("zdb_txn_begin_wait") @implementation
+public func zdb_txn_begin_wait(
+    _ env: OpaquePointer?, _ flags: UInt32, _ wait_ms: UInt32,
+    _ txn: UnsafeMutablePointer<OpaquePointer?>?
+) -> Int32 {
+    txn?.pointee = nil
+    return Results.catchingUncancelled { () throws(DatabaseError) in
+        let store = try Handles.storeState(env)
+        guard let txn else { throw Results.null("txn", "zdb_txn_begin_wait") }
+        let durability = engineDurability(flags)
+        guard flags == 0 || durability != nil else {
+            throw DatabaseError(
+                .badArgument,
+                "zdb_txn_begin_wait: flags 0x\(String(flags, radix: 16)) are not one durability")
+        }
+        let claim: TransactionClaim
+        do throws(DatabaseError) {
+            claim = try Transactions.beginWrite(
+                store, of: Handles.number(env), durability: durability,
+                wait: wait_ms == 0 ? .never : .milliseconds(wait_ms))
+        } catch {
+            // A slice of a wait that is over is no refusal.
+            if error.code == .busy, wait_ms > 0, error.limit == .writerWait {
+                return ETIMEDOUT
+            }
+            countError(error, in: store)
+            throw error
+        }
+        claim.state.pointee.noteUser()
         txn.pointee = Handles.pointer(claim.handle)
         return ZDB_OK
     }

@@ -132,7 +132,8 @@ def library_reads(path: Path, data: bytearray) -> bytes | None:
     (path / "data.zdb").write_bytes(data)
     try:
         with zerodb.open(path) as env, env.begin() as txn:
-            return txn.get(b"key")
+            found: bytes | None = txn.get(b"key")
+        return found
     except zerodb.CorruptedError:
         return None
 

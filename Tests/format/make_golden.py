@@ -23,7 +23,7 @@ LOG_NAME = "0000000000001000.log"
 def writing(env: zerodb.Environment) -> Iterator[Transaction]:
     """A write transaction with the calls that the package does not have."""
     with env.begin(write=True) as txn:
-        yield Transaction(ctypes.c_void_p(txn._state.handle))
+        yield Transaction(ctypes.c_void_p(txn._handle))
 
 
 def fill(path: Path) -> None:

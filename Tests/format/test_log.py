@@ -53,7 +53,7 @@ class Calls:
 
     def __init__(self, txn: zerodb.Transaction) -> None:
         self._library = ctypes.CDLL(_ffi.library_path)
-        self._txn = ctypes.c_void_p(txn._state.handle)
+        self._txn = ctypes.c_void_p(txn._handle)
 
     def __call__(self, name: str, *arguments: object) -> None:
         code = getattr(self._library, f"zdb_{name}")(self._txn, *arguments)

@@ -1,40 +1,88 @@
-"""Puts the ZeroDB library into the wheel.
+"""Puts the ZeroDB library into the wheel, and builds the extension.
 
-The environment variable ZERODB_LIBRARY_FILE says which file; without it the one that `make`
-stages at the top of the repository is taken. Where there is neither, the wheel is one for all
-platforms and the package finds the library of the system.
+The environment variable ZERODB_LIBRARY_FILE says which library; without it the one that `make`
+stages at the top of the repository is taken. Where there is neither, the wheel carries none,
+and the package finds the library of the system.
+
+The extension is built where there are a C compiler and the headers of Python, unless
+ZERODB_EXTENSION is 0. Without it the package does the same on ctypes. A wheel with neither is
+one for all platforms.
 """
 
 from __future__ import annotations
 
 import os
 import shutil
+import sys
+import sysconfig
 from pathlib import Path
 from typing import Any
 
-from setuptools import Distribution, setup
+from setuptools import Distribution, Extension, setup
 from setuptools.command.bdist_wheel import bdist_wheel
 from setuptools.command.build_py import build_py
+from setuptools.command.sdist import sdist
 
-VARIABLE = "ZERODB_LIBRARY_FILE"
-STAGED_LIBRARY = Path(__file__).resolve().parents[2] / "build/stage/lib/libzerodb.so.1"
+HERE = Path(__file__).resolve().parent
+LIBRARY_VARIABLE = "ZERODB_LIBRARY_FILE"
+EXTENSION_VARIABLE = "ZERODB_EXTENSION"
+STAGED_LIBRARY = HERE.parents[1] / "build/stage/lib/libzerodb.so.1"
+# The header is in the repository, or in a source distribution beside the sources.
+HEADERS = [HERE.parents[1] / "include", HERE / "native"]
 
 
 def library_file() -> Path | None:
     """The library to put into the wheel; None if there is none."""
-    named = os.environ.get(VARIABLE)
+    named = os.environ.get(LIBRARY_VARIABLE)
     if named:
         path = Path(named)
         if not path.is_file():
-            raise SystemExit(f"{VARIABLE} names {path.absolute()}, which is no file")
+            raise SystemExit(f"{LIBRARY_VARIABLE} names {path.absolute()}, which is no file")
         return path
     return STAGED_LIBRARY if STAGED_LIBRARY.is_file() else None
+
+
+def missing_for_extension() -> str | None:
+    """What is missing to build the extension; None if nothing is."""
+    if os.environ.get(EXTENSION_VARIABLE) == "0":
+        return f"{EXTENSION_VARIABLE} is 0"
+    if sys.implementation.name != "cpython":
+        return f"{sys.implementation.name} does not load extensions for CPython"
+    if sysconfig.get_config_var("Py_GIL_DISABLED"):
+        return "this Python has no lock of the interpreter"
+    compiler = (os.environ.get("CC") or sysconfig.get_config_var("CC") or "cc").split()[0]
+    if shutil.which(compiler) is None:
+        return f"there is no C compiler ({compiler})"
+    header = Path(sysconfig.get_path("include"), "Python.h")
+    if not header.exists():
+        return f"there is no {header} (Debian: python3-dev)"
+    if not any((folder / "zerodb.h").exists() for folder in HEADERS):
+        return "there is no zerodb.h"
+    return None
+
+
+MISSING = missing_for_extension()
+EXTENSIONS = (
+    []
+    if MISSING
+    else [
+        Extension(
+            "zerodb._native",
+            sorted(str(path.relative_to(HERE)) for path in HERE.glob("native/*.c")),
+            include_dirs=[str(folder) for folder in HEADERS],
+            extra_compile_args=["-std=c11", "-fvisibility=hidden", "-O2"],
+            py_limited_api=True,
+        )
+    ]
+)
 
 
 class BuildWithLibrary(build_py):
     """Copies the library into the package."""
 
     def run(self) -> None:
+        if MISSING:
+            print(f"zerodb: without the extension, as {MISSING}; the package does without")
         super().run()
         if self.editable_mode:
             return
@@ -50,16 +98,35 @@ class PlatformDistribution(Distribution):
     """Belongs to one platform if it carries the library, as if that were an extension."""
 
     def has_ext_modules(self) -> bool:
-        return library_file() is not None
+        return bool(EXTENSIONS) or library_file() is not None
 
 
 class PlatformWheel(bdist_wheel):
-    """Is for any Python 3: ctypes needs no ABI of Python's."""
+    """Is for any CPython from 3.9 on, or without the extension for any Python 3."""
+
+    def finalize_options(self) -> None:
+        if EXTENSIONS:
+            self.py_limited_api = "cp39"
+        super().finalize_options()
 
     def get_tag(self) -> tuple[str, str, str]:
         tag: tuple[str, str, str] = super().get_tag()
-        return tag if self.root_is_pure else ("py3", "none", tag[2])
+        return tag if self.root_is_pure or EXTENSIONS else ("py3", "none", tag[2])
 
 
-commands: dict[str, Any] = {"build_py": BuildWithLibrary, "bdist_wheel": PlatformWheel}
-setup(distclass=PlatformDistribution, cmdclass=commands)
+class SourceWithHeader(sdist):
+    """Has the header of the library beside the sources."""
+
+    def make_release_tree(self, base_dir: str, files: Any) -> None:
+        super().make_release_tree(base_dir, files)
+        header = HEADERS[0] / "zerodb.h"
+        if header.exists():
+            shutil.copyfile(header, Path(base_dir, "native", "zerodb.h"))
+
+
+commands: dict[str, Any] = {
+    "build_py": BuildWithLibrary,
+    "bdist_wheel": PlatformWheel,
+    "sdist": SourceWithHeader,
+}
+setup(distclass=PlatformDistribution, cmdclass=commands, ext_modules=EXTENSIONS)

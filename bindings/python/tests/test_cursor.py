@@ -68,7 +68,7 @@ def test_a_cursor_that_is_nowhere_has_no_item(fruit: zerodb.Environment) -> None
         with pytest.raises(zerodb.BadCursorError):
             cursor.delete()
         with pytest.raises(zerodb.BadCursorError):
-            cursor.replace(b"value")
+            cursor.set_value(b"value")
 
 
 def test_a_cursor_on_an_empty_database_finds_nothing(env: zerodb.Environment) -> None:
@@ -111,13 +111,13 @@ def test_put_leaves_the_cursor_on_its_entry(fruit: zerodb.Environment) -> None:
             cursor.put(b"c", b"value", append=True)
 
 
-def test_replace_changes_the_value_under_the_cursor(fruit: zerodb.Environment) -> None:
+def test_set_value_changes_the_value_under_the_cursor(fruit: zerodb.Environment) -> None:
     with fruit.begin(write=True) as txn, txn.cursor() as cursor:
         cursor.seek(b"banana")
-        cursor.replace(b"green, then yellow")
+        cursor.set_value(b"green, then yellow")
         assert cursor.item() == (b"banana", b"green, then yellow")
         assert txn[b"banana"] == b"green, then yellow"
-        cursor.replace(bytearray(b"y" * 100_000))
+        cursor.set_value(bytearray(b"y" * 100_000))
         assert txn[b"banana"] == b"y" * 100_000
 
 

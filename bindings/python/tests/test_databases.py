@@ -21,8 +21,8 @@ def test_named_databases_are_apart_from_one_another(env: zerodb.Environment) -> 
         assert txn.get(b"key", db=posts) == b"post"
         assert txn[b"key"] == b"main"
     with env.begin(write=True) as txn:
-        assert txn.delete(b"key", users)
-        assert not txn.delete(b"key", users)
+        assert txn.delete(b"key", db=users)
+        assert not txn.delete(b"key", db=users)
         assert txn.get(b"key", db=posts) == b"post"
     assert env.info().databases == 2
 
@@ -128,7 +128,7 @@ def test_a_database_of_another_environment_is_refused(
 
 def test_a_name_in_place_of_a_database_is_a_type_error(env: zerodb.Environment) -> None:
     with env.begin() as txn, pytest.raises(TypeError, match="open_db"):
-        txn.get(b"key", db="users")  # type: ignore[call-overload]
+        txn.get(b"key", db="users")
 
 
 def test_a_database_says_what_it_is(env: zerodb.Environment) -> None:

@@ -83,8 +83,7 @@ def test_a_child_of_a_thread_that_was_inside_does_not_hang(fruit: zerodb.Environ
                 reader.get(b"apple")
 
         # As if another thread had been in the middle of a call when the process was forked.
-        with reader._state.lock:
-            in_child(work)
+        reader._call(lambda _: in_child(work))
 
 
 def test_a_child_that_drops_inherited_objects_does_not_affect_the_parent(

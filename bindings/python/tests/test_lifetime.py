@@ -38,7 +38,8 @@ CURSOR_CALLS: dict[str, Callable[[zerodb.Cursor], Any]] = {
     "iter": lambda cursor: list(cursor),
     "iter_reverse": lambda cursor: list(cursor.iter_reverse()),
     "put": lambda cursor: cursor.put(b"apple", b"green"),
-    "replace": lambda cursor: cursor.replace(b"green"),
+    "replace": lambda cursor: cursor.replace(b"apple", b"green"),
+    "set_value": lambda cursor: cursor.set_value(b"green"),
     "delete": lambda cursor: cursor.delete(),
 }
 
@@ -190,10 +191,10 @@ def test_a_cycle_of_environment_transactions_and_cursors_is_collected(path: Path
 def test_a_dropped_cursor_is_closed(fruit: zerodb.Environment) -> None:
     with fruit.begin() as txn:
         cursor = txn.cursor()
-        assert len(txn._state.cursors) == 1
+        assert txn._open_cursors == 1
         del cursor
         gc.collect()
-        assert not txn._state.cursors
+        assert not txn._open_cursors
 
 
 def test_an_environment_forgets_the_transactions_that_have_ended(
@@ -203,8 +204,8 @@ def test_an_environment_forgets_the_transactions_that_have_ended(
     env.begin().commit()
     env.begin(write=True).commit()
     with env.begin():
-        assert len(env._transactions) == 1
-    assert not env._transactions
+        assert env._open_transactions == 1
+    assert not env._open_transactions
 
 
 @pytest.mark.parametrize(

@@ -64,20 +64,46 @@ def test_the_wheel_carries_the_library_and_the_types() -> None:
     files = {str(file) for file in metadata.files("zerodb") or []}
     assert "zerodb/libzerodb.so" in files
     assert "zerodb/py.typed" in files
+    assert "zerodb/_native.abi3.so" in files
     assert not [file for file in files if "test" in file]
 
 
-def test_the_wheel_is_for_one_platform_and_any_python_3() -> None:
+def test_the_wheel_is_for_one_platform_and_any_cpython_from_3_9_on() -> None:
     wheel = metadata.distribution("zerodb").read_text("WHEEL") or ""
     tags = [line.partition(": ")[2] for line in wheel.splitlines() if line.startswith("Tag:")]
     assert len(tags) == 1
-    assert tags[0].startswith("py3-none-linux_")
+    assert tags[0].startswith("cp39-abi3-linux_")
     assert "Root-Is-Purelib: false" in wheel
 
 
 def test_the_wheel_requires_nothing() -> None:
     needed = metadata.requires("zerodb") or []
     assert all("extra ==" in requirement for requirement in needed)
+
+
+@pytest.mark.parametrize("implementation", ["native", "ctypes"])
+def test_the_implementation_can_be_chosen(implementation: str) -> None:
+    assert zerodb.implementation == os.environ.get("ZERODB_IMPLEMENTATION", "native")
+    result = subprocess.run(
+        [sys.executable, "-c", "import zerodb; print(zerodb.implementation)"],
+        env={**os.environ, "ZERODB_IMPLEMENTATION": implementation},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert result.stdout.strip() == implementation
+
+
+def test_an_implementation_that_there_is_not_is_an_import_error(tmp_path: Path) -> None:
+    result = import_in_another_process(ZERODB_IMPLEMENTATION="rust")
+    assert "ImportError" in result.stderr
+    assert "'rust'" in result.stderr
+    libraries = {"ZERODB_LIBRARY": str(PACKAGE / "libzerodb.so")}
+    package = package_without_library(tmp_path)
+    result = import_in_another_process(package, ZERODB_IMPLEMENTATION="native", **libraries)
+    assert "no extension for this Python" in result.stderr
+    result = import_in_another_process(package, ZERODB_IMPLEMENTATION="", **libraries)
+    assert result.returncode == 0, result.stderr
 
 
 def test_all_that_is_exported_is_there() -> None:

@@ -151,7 +151,7 @@ class Model(RuleBasedStateMachine):
     def delete(self, name: str | None, data: st.DataObject) -> None:
         model = self._changed(name)
         key = data.draw(_key_near(model))
-        assert self._writer.delete(key, self._database(name)) == (key in model)
+        assert self._writer.delete(key, db=self._database(name)) == (key in model)
         model.pop(key, None)
 
     @precondition(lambda self: self.writer is not None)
@@ -179,7 +179,7 @@ class Model(RuleBasedStateMachine):
         with self._writer.cursor(self._database(name)) as cursor:
             item = cursor.seek(data.draw(_key_near(model)))
             if item is not None:
-                cursor.replace(value)
+                cursor.set_value(value)
                 assert cursor.item() == (item[0], value)
                 model[item[0]] = value
 

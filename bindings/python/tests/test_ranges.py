@@ -116,7 +116,7 @@ def test_a_walk_given_up_leaves_nothing_behind(fruit: zerodb.Environment) -> Non
         walk = txn.items()
         assert next(walk) == FRUIT[0]
         del walk
-        assert not txn._state.cursors
+        assert not txn._open_cursors
 
 
 short_keys = st.binary(min_size=1, max_size=3)

@@ -18,8 +18,9 @@ def test_a_second_thread_in_a_transaction_gets_a_busy_error(
     for write in (False, True):
         with fruit.begin(write=write) as txn:
             cursor = txn.cursor()
+
             # As if another thread were in the middle of a call.
-            with txn._state.lock:
+            def within(_: int, txn: zerodb.Transaction = txn) -> None:
                 for call in (
                     lambda: txn.get(b"apple"),
                     lambda: txn.put(b"apple", b"green"),
@@ -33,6 +34,8 @@ def test_a_second_thread_in_a_transaction_gets_a_busy_error(
                 ):
                     with pytest.raises(zerodb.BusyError):
                         call()
+
+            txn._call(within)
             assert txn[b"apple"] == b"red"
 
 
@@ -41,10 +44,9 @@ def test_a_cursor_closed_while_its_transaction_is_busy_ends_with_that(
 ) -> None:
     with fruit.begin() as txn:
         cursor = txn.cursor()
-        with txn._state.lock:
-            cursor.close()
-        assert txn._state.cursors
-    assert not txn._state.cursors
+        txn._call(lambda _: cursor.close())
+        assert txn._open_cursors
+    assert not txn._open_cursors
 
 
 def test_threads_that_fight_over_a_write_transaction_do_no_harm(
@@ -113,7 +115,7 @@ def test_an_interrupted_wait_for_the_writer_before_leaves_no_transaction_behind(
         thread.join()
     finally:
         signal.signal(signal.SIGINT, before)
-    assert not env._transactions
+    assert not env._open_transactions
     env.begin(write=True).abort()
 
 

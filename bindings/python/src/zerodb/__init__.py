@@ -12,6 +12,7 @@
                 print(key, value)
 """
 
+from zerodb._core import implementation
 from zerodb._cursor import Cursor
 from zerodb._database import Database
 from zerodb._environment import Environment
@@ -45,11 +46,12 @@ from zerodb._errors import (
     VersionMismatchError,
 )
 from zerodb._ffi import library_path, library_version
-from zerodb._open import open_environment as open  # noqa: A004
+from zerodb._opening import open  # noqa: A004
 from zerodb._transaction import Transaction
 from zerodb._types import (
     CompactResult,
     CopyResult,
+    DatabaseFlags,
     DatabaseStat,
     Durability,
     EnvironmentInfo,
@@ -82,6 +84,7 @@ __all__ = [
     "CorruptedError",
     "Cursor",
     "Database",
+    "DatabaseFlags",
     "DatabaseStat",
     "Durability",
     "Environment",
@@ -118,6 +121,7 @@ __all__ = [
     "VerifyLevel",
     "VerifyReport",
     "VersionMismatchError",
+    "implementation",
     "library_path",
     "library_version",
     "open",

@@ -2,88 +2,217 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from zerodb import _ffi
-from zerodb._errors import BadArgumentError, BadDatabaseError, error_from_code
+from zerodb._core import DatabaseCore
+from zerodb._errors import BadArgumentError, error_from_code
+from zerodb._types import Buffer, DatabaseFlags, DatabaseStat, Item
 
 if TYPE_CHECKING:
     from zerodb._environment import Environment
 
 
-class Database:
+_BITS = {
+    "reverse_key": _ffi.REVERSEKEY,
+    "integer_key": _ffi.INTEGERKEY,
+    "dupsort": _ffi.DUPSORT,
+    "dupfixed": _ffi.DUPFIXED,
+    "integer_dup": _ffi.INTEGERDUP,
+    "reverse_dup": _ffi.REVERSEDUP,
+    "counted": _ffi.COUNTED,
+}
+
+
+def flag_bits(flags: Mapping[str, bool]) -> int:
+    """The library's flags for those that are set."""
+    bits = 0
+    for name, is_set in flags.items():
+        if is_set:
+            bits |= _BITS[name]
+    return bits
+
+
+def flag_names(bits: int) -> DatabaseFlags:
+    """The flags that the library's bits stand for."""
+    return DatabaseFlags(**{name: bool(bits & bit) for name, bit in _BITS.items()})
+
+
+class Database(DatabaseCore):
     """A database of an environment, from :meth:`Environment.open_db` or :meth:`Transaction.db`.
 
     It serves all transactions of its environment, on any thread.
+
+    As a mapping, ``db[key]``, ``db[key] = value``, ``del db[key]``, ``key in db``, ``len(db)``,
+    it begins and ends a transaction for each operation: a write is on disk when it returns. For
+    more than a few use one transaction.
     """
 
-    __slots__ = ("_environment", "_handle", "_name")
+    __slots__ = ()
 
-    def __init__(self, environment: Environment, handle: int, name: str | None) -> None:
-        self._environment = environment
-        self._handle = handle
-        self._name = name
-
-    @property
-    def environment(self) -> Environment:
-        """The environment that the database belongs to."""
-        return self._environment
+    if TYPE_CHECKING:
+        environment: Environment
+        name: str | None
 
     @property
-    def name(self) -> str | None:
-        """The database's name; None for the main database."""
-        return self._name
+    def flags(self) -> DatabaseFlags:
+        """What the database is."""
+        return flag_names(self._flags)
+
+    # ------------------------------------------------------------------ mapping
+
+    def __getitem__(self, key: Buffer) -> bytes:
+        with self.environment.begin(self) as txn:
+            value: bytes = txn[key]
+            return value
+
+    def __setitem__(self, key: Buffer, value: Buffer) -> None:
+        with self.environment.begin(self, write=True) as txn:
+            txn[key] = value
+
+    def __delitem__(self, key: Buffer) -> None:
+        with self.environment.begin(self, write=True) as txn:
+            del txn[key]
+
+    def __contains__(self, key: Buffer) -> bool:
+        with self.environment.begin(self) as txn:
+            return key in txn
+
+    def __len__(self) -> int:
+        return self.stat().entries
+
+    def __bool__(self) -> bool:
+        return True
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self.keys()
+
+    def get(self, key: Buffer, default: Any = None) -> Any:
+        """The value of a key, its first one; or `default` if the key is not there."""
+        with self.environment.begin(self) as txn:
+            return txn.get(key, default)
+
+    def pop(self, key: Buffer, *default: Any) -> Any:
+        """Deletes a key and returns its value; or `default`, if that is given, for a key that
+        is not there.
+
+        :raises NotFoundError: the key is not there and there is no default.
+        """
+        with self.environment.begin(self, write=True) as txn:
+            value = txn.pop(key)
+            if value is not None:
+                return value
+            if not default:
+                return txn[key]
+            return default[0]
+
+    def setdefault(self, key: Buffer, default: Buffer) -> bytes:
+        """The value of a key, which is put if the key is not there."""
+        with self.environment.begin(self, write=True) as txn:
+            txn.put(key, default, overwrite=False)
+            value: bytes = txn[key]
+            return value
+
+    def update(self, items: Mapping[Any, Any] | Iterable[tuple[Any, Any]]) -> None:
+        """Puts many entries in one transaction: all of them or none."""
+        with self.environment.begin(self, write=True) as txn:
+            txn.put_many(items.items() if isinstance(items, Mapping) else items)
+
+    def clear(self) -> None:
+        """Deletes all entries."""
+        with self.environment.begin(self, write=True) as txn:
+            txn.clear(self)
+
+    def items(
+        self,
+        start: Buffer | None = None,
+        stop: Buffer | None = None,
+        prefix: Buffer | None = None,
+        reverse: bool = False,
+    ) -> Iterator[Item]:
+        """The entries of the database, or of a range of its keys, as :meth:`Transaction.items`.
+
+        The iterator has a read transaction, which ends with it.
+        """
+        with self.environment.begin(self) as txn:
+            yield from txn.items(self, start, stop, prefix, reverse)
+
+    def keys(
+        self,
+        start: Buffer | None = None,
+        stop: Buffer | None = None,
+        prefix: Buffer | None = None,
+        reverse: bool = False,
+    ) -> Iterator[bytes]:
+        """The keys of the database, or of a range of it, as :meth:`items`."""
+        with self.environment.begin(self) as txn:
+            yield from txn.keys(self, start, stop, prefix, reverse)
+
+    def values(
+        self,
+        start: Buffer | None = None,
+        stop: Buffer | None = None,
+        prefix: Buffer | None = None,
+        reverse: bool = False,
+    ) -> Iterator[bytes]:
+        """The values of the database, or of a range of its keys, as :meth:`items`."""
+        with self.environment.begin(self) as txn:
+            yield from txn.values(self, start, stop, prefix, reverse)
+
+    def stat(self) -> DatabaseStat:
+        """Statistics of the database as of the newest commit."""
+        return self.environment.stat(self)
+
+    # ------------------------------------------------------------------ identity
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Database):
             return NotImplemented
-        return self._environment is other._environment and self._handle == other._handle
+        return self.environment is other.environment and self._handle == other._handle
 
     def __hash__(self) -> int:
-        return hash((id(self._environment), self._handle))
+        return hash((id(self.environment), self._handle))
 
     def __repr__(self) -> str:
-        name = "the main database" if self._name is None else repr(self._name)
-        return f"<zerodb.Database {name} of {self._environment.path!r}>"
+        name = "the main database" if self.name is None else repr(self.name)
+        return f"<zerodb.Database {name} of {self.environment.path!r}>"
+
+    def __reduce__(self) -> Any:
+        return _reopen, (self.environment, self.name)
+
+
+def _reopen(environment: Environment, name: str | None) -> Database:
+    """What a pickle of a database is read as."""
+    return environment.open_db(name)
 
 
 def open_database(
-    transaction: int, environment: Environment, name: str | bytes | None, create: bool
-) -> Database:
-    """Opens a database through a transaction's handle, whose caller is inside."""
-    encoded = _encoded_name(name)
+    transaction: int,
+    environment: Any,
+    kind: Any,
+    name: str | bytes | None,
+    flags: int,
+) -> Any:
+    """Opens a database through a transaction's handle, whose caller is inside.
+
+    :param kind: the class of what is returned.
+    :param flags: the library's.
+    """
+    encoded = encoded_name(name)
     handle: Any = _ffi.new_database_handle()
-    flags = _ffi.CREATE if create else 0
     code = _ffi.db_open(transaction, encoded, flags, _ffi.reference(handle))
+    if code == _ffi.OK:
+        bits = _ffi.new_count()
+        code = _ffi.db_flags(transaction, handle.value, _ffi.reference(bits))
     if code != _ffi.OK:
         raise error_from_code(code)
     text = None if encoded is None else encoded.decode("utf-8", "backslashreplace")
-    return Database(environment, handle.value, text)
+    return kind(environment, handle.value, text, bits.value)
 
 
-def handle_of(database: Database | None, environment: Environment) -> int:
-    """The handle to pass to the library; None is the main database.
-
-    Handles are small numbers, so the library cannot tell those of two environments apart.
-    """
-    if database is None:
-        return _ffi.MAIN_DB
-    if not isinstance(database, Database):
-        raise TypeError(
-            f"db must be a zerodb.Database, not {type(database).__name__}; "
-            "open_db() gives one for a name"
-        )
-    if database._environment is not environment:
-        raise BadDatabaseError(
-            f"database {database.name!r} belongs to the environment at "
-            f"{database.environment.path}, not to the one at {environment.path}; "
-            "open it there with open_db()",
-            _ffi.BAD_DB,
-        )
-    return database._handle
-
-
-def _encoded_name(name: str | bytes | None) -> bytes | None:
+def encoded_name(name: str | bytes | None) -> bytes | None:
+    """A database's name as the library takes it."""
     if name is None:
         return None
     if isinstance(name, str):

@@ -3,27 +3,19 @@
 from __future__ import annotations
 
 import os
-import threading
-import warnings
-from collections.abc import Callable
+import weakref
+from collections.abc import Callable, Iterator
 from dataclasses import fields
-from types import TracebackType
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from zerodb import _ffi
-from zerodb._arguments import CHECKSUMS, DURABILITIES, choice, unsigned
+from zerodb._arguments import CHECKSUMS, unsigned
 from zerodb._copy import Target, copy
+from zerodb._core import EnvironmentCore
+from zerodb._cursor import Cursor
 from zerodb._database import Database
-from zerodb._errors import (
-    BadArgumentError,
-    BadHandleError,
-    BusyError,
-    NotFoundError,
-    check,
-    error_from_code,
-    forked,
-)
-from zerodb._state import TransactionState
+from zerodb._errors import BadArgumentError, NotFoundError, check, make_error
+from zerodb._open import OpenedEnvironment
 from zerodb._transaction import Transaction
 from zerodb._types import (
     CompactResult,
@@ -49,108 +41,146 @@ _METRIC_KINDS: dict[int, MetricKind] = {
     _ffi.METRIC_GAUGE: "gauge",
     _ffi.METRIC_HISTOGRAM: "histogram",
 }
-Result = TypeVar("Result")
 
 
-class Environment:
+class Environment(EnvironmentCore):
     """An environment, from :func:`zerodb.open`: a directory that holds databases.
 
     All threads may use it at once. As a context manager it closes at the end of the block.
+
+    ``env[name]`` is a named database, which is made if it is not there, ``env[None]`` the main
+    one; ``name in env``, ``for name in env`` and ``len(env)`` are about the named ones.
+
+    It pickles as its path and options: who reads the pickle opens the environment, or gets the
+    one that is open in the process. A child made by ``fork()`` that uses it gets ForkedError,
+    or with ``reopen_after_fork`` opens it anew.
     """
 
-    __slots__ = (
-        "__weakref__",
-        "_handle",
-        "_inside",
-        "_lock",
-        "_max_key_size",
-        "_path",
-        "_process",
-        "_tell",
-        "_transactions",
-    )
+    __slots__ = ("_options", "_tell")
 
-    def __init__(self, handle: int, path: str, tell: object = None) -> None:
-        self._handle: int | None = handle
-        # The library calls this for events: it must live as long as the environment is open.
-        self._tell = tell
-        self._path = path
-        self._process = os.getpid()
-        # Guards _handle and _inside. Reentrant for signal handlers.
-        self._lock = threading.RLock()
-        # Calls of the library that are under way with _handle, except those of transactions.
-        self._inside = 0
-        self._transactions: set[TransactionState] = set()
-        self._max_key_size: int = _ffi.env_max_key_size(handle)
+    _transaction_type = Transaction
+    _cursor_type = Cursor
+    _database_type: Any = Database
+    _make_error = staticmethod(make_error)
 
-    @property
-    def path(self) -> str:
-        """The directory, as it was given."""
-        return self._path
+    def __init__(self, path: str, options: dict[str, Any]) -> None:
+        self._options = options
+        self._open(path)
 
-    @property
-    def max_key_size(self) -> int:
-        """The length of the longest key, in bytes."""
-        return self._max_key_size
-
-    @property
-    def closed(self) -> bool:
-        """Whether it is closed."""
-        return self._handle is None
+    def _open(self, path: str) -> None:
+        """Opens the environment, with the options that it has."""
+        opened = OpenedEnvironment(path, **self._options)
+        try:
+            # The library calls this for events: it must live as long as the environment is
+            # open.
+            self._tell = opened.tell
+            has_events = opened.tell is not None
+            self._attach(
+                opened.handle, path, self._options.get("writer_wait_ms", 0), has_events
+            )
+        except BaseException:
+            if self.closed:
+                opened.close()
+            raise
+        _open_environments[os.path.realpath(path)] = self
 
     # ------------------------------------------------------------ transactions
 
-    def begin(self, write: bool = False, durability: Durability | None = None) -> Transaction:
-        """Begins a transaction.
+    if TYPE_CHECKING:
 
-        A read transaction never waits. A write transaction waits for the one before it, in
-        this or another process.
+        def begin(
+            self,
+            db: Database | None = None,
+            parent: Transaction | None = None,
+            write: bool = False,
+            buffers: bool = False,
+            durability: Durability | None = None,
+            wait: float | None = None,
+        ) -> Transaction:
+            """Begins a transaction.
 
-        :param durability: what the commit of this write transaction waits for, in place of the
-            environment's.
-        :raises BusyError: this thread has a write transaction already.
-        :raises ReadOnlyError: a write transaction of an environment opened read-only.
-        :raises ReadersFullError: every slot of the reader table is taken.
-        """
-        flags = 0 if write else _ffi.RDONLY
-        if durability is not None:
-            if not write:
-                raise BadArgumentError(
-                    "durability is for write transactions; a read transaction commits nothing",
-                    _ffi.BAD_ARGUMENT,
-                )
-            flags |= choice("durability", durability, DURABILITIES)
-        return self._call(self._begin, write, flags)
+            A read transaction never waits. A write transaction waits for the one before it, in
+            this or another process.
+
+            :param db: the default for those methods of the transaction that take a database, in
+                place of the main database.
+            :param parent: a write transaction, in which the new one is nested: its commit gives
+                its changes to the parent, its abort takes them back. Until then the parent
+                cannot be used.
+            :param buffers: values are read as memoryviews, not copied. They are released when
+                the transaction ends; what was made of them and cannot be released, such as a
+                slice or an array, keeps the snapshot until it is gone. In a write transaction
+                they are views of copies.
+            :param durability: what the commit of this write transaction waits for, in place of
+                the environment's.
+            :param wait: seconds that a write transaction waits for another at most, in place of
+                the environment's `writer_wait_ms`; 0: not at all.
+            :raises BusyError: another write transaction is open after that time, or this thread
+                has one already.
+            :raises ReadOnlyError: a write transaction of an environment opened read-only.
+            :raises ReadersFullError: every slot of the reader table is taken.
+            """
 
     def open_db(
         self,
         name: str | bytes | None,
         create: bool = False,
         txn: Transaction | None = None,
+        **flags: bool,
     ) -> Database:
         """Opens a named database; None is the main database.
 
         :param create: make it if it is not there.
         :param txn: the transaction to open it in; without it, the call takes a transaction of
             its own and commits a database that it has made.
+        :param flags: what the database is, see :class:`DatabaseFlags`. Without them one that
+            exists is opened as it is.
         :raises NotFoundError: no database has this name.
+        :raises IncompatibleError: the database has other flags, or they do not go together.
         """
         if txn is not None:
             if txn.environment is not self:
                 raise BadArgumentError(
                     f"the transaction belongs to the environment at {txn.environment.path}, "
-                    f"not to the one at {self._path}",
+                    f"not to the one at {self.path}",
                     _ffi.BAD_ARGUMENT,
                 )
-            return txn.db(name, create)
+            return txn.db(name, create, **flags)
+        if name is None and any(flags.values()):
+            with self.begin(write=create) as txn:
+                return txn.db(name, create, **flags)
         try:
             with self.begin() as reader:
-                return reader.db(name)
+                return reader.db(name, **flags)
         except NotFoundError:
             if not create:
                 raise
         with self.begin(write=True) as writer:
-            return writer.db(name, create=True)
+            return writer.db(name, create=True, **flags)
+
+    def databases(self) -> dict[str, DatabaseStat]:
+        """The named databases with their statistics, in the order of their names."""
+        with self.begin() as reader:
+            return reader.databases()
+
+    def __getitem__(self, name: str | bytes | None) -> Database:
+        return self.open_db(name, create=not self._options.get("read_only", False))
+
+    def __contains__(self, name: str | bytes | None) -> bool:
+        try:
+            self.open_db(name)
+        except NotFoundError:
+            return False
+        return True
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.databases())
+
+    def __len__(self) -> int:
+        return self.info().databases
+
+    def __bool__(self) -> bool:
+        return True
 
     # ------------------------------------------------------------------- facts
 
@@ -425,121 +455,61 @@ class Environment:
 
     # ---------------------------------------------------------------- lifetime
 
-    def close(self) -> None:
-        """Closes the environment; aborts its transactions. Closing it again does nothing.
+    if TYPE_CHECKING:
 
-        A child of the process that opened it only forgets it.
+        def close(self) -> None:
+            """Closes the environment; aborts its transactions. Closing it again does nothing.
 
-        :raises BusyError: another call is under way in it or in one of its transactions; then
-            it is not closed.
-        :raises PanicError: the last flush or checkpoint failed; it is closed all the same.
-        """
-        if self._handle is None:
-            return
-        if self._process != os.getpid():
-            self._handle = None
-            return
-        with self._lock:
-            if self._handle is None:
-                return
-            self._end_transactions()
-            handle, self._handle = self._handle, None
-            code = _ffi.env_close(handle)
-            if code == _ffi.BUSY:
-                self._handle = handle
-            if code != _ffi.OK:
-                raise error_from_code(code)
+            It waits for the calls that other threads have under way. What they call later
+            raises.
 
-    def __enter__(self) -> Environment:
-        return self
+            A child of the process that opened it only forgets it.
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    def __del__(self) -> None:
-        if self._handle is None or self._process != os.getpid():
-            return
-        self.close()
-        warnings.warn(
-            f"the environment at {self._path} was dropped without close(), and has been closed",
-            ResourceWarning,
-            stacklevel=2,
-            source=self,
-        )
+            :raises BusyError: a call of this thread is under way; then it is not closed.
+            :raises PanicError: the last flush or checkpoint failed; it is closed all the same.
+            """
 
     def __repr__(self) -> str:
-        return f"<zerodb.Environment {self._path!r} {'closed' if self.closed else 'open'}>"
+        return f"<zerodb.Environment {self.path!r} {'closed' if self.closed else 'open'}>"
+
+    def __reduce__(self) -> Any:
+        return _opened_again, (type(self), self.path, self._options)
+
+    def __copy__(self) -> Any:
+        raise TypeError("an environment cannot be copied; its threads share it")
+
+    def __deepcopy__(self, memo: object) -> Any:
+        raise TypeError("an environment cannot be copied; its threads share it")
 
     # ----------------------------------------------------------------- private
 
-    def _call(self, function: Callable[..., Result], *arguments: Any) -> Result:
-        """Calls a function with the environment's handle and `arguments`; meanwhile no thread
-        can close the environment."""
-        # Before the lock, which another thread may have held when this process was forked.
-        if self._process != os.getpid():
-            raise forked("environment")
-        counted = False
-        try:
-            with self._lock:
-                handle = self._handle
-                if handle is None:
-                    raise BadHandleError(
-                        f"the environment at {self._path} is closed; open it again",
-                        _ffi.BAD_HANDLE,
-                    )
-                self._inside += 1
-                counted = True
-            return function(handle, *arguments)
-        finally:
-            if counted:
-                with self._lock:
-                    self._inside -= 1
+    def _after_fork(self) -> None:
+        """Called in a child of the process that opened the environment."""
+        reopens = self._options.get("reopen_after_fork")
+        if reopens is None:
+            reopens = self._options.get("read_only", False)
+        if not reopens:
+            raise make_error(
+                _ffi.FORKED,
+                "the environment was opened by the process that this one was forked from; open "
+                "the environment anew in this process, or with reopen_after_fork=True",
+            )
+        self._open(self.path)
 
-    def _begin(self, handle: int, write: bool, flags: int) -> Transaction:
-        begun = _ffi.new_handle()
-        state: TransactionState | None = None
-        try:
-            check(_ffi.txn_begin(handle, None, flags, _ffi.reference(begun)))
-            state = TransactionState(begun.value, write)
-            self._transactions.add(state)
-            return Transaction(self, state)
-        except BaseException:
-            # A signal handler may raise when the wait for the writer before is just over.
-            if state is not None:
-                state.abort("was aborted")
-                self._forget(state)
-            elif begun.value is not None:
-                _ffi.txn_abort(begun.value)
-            raise
 
-    def _forget(self, state: TransactionState) -> None:
-        """Forgets a transaction that has ended."""
-        self._transactions.discard(state)
+_open_environments: weakref.WeakValueDictionary[str, Environment] = (
+    weakref.WeakValueDictionary()
+)
+"""Those that this process has opened, by their paths."""
 
-    def _end_transactions(self) -> None:
-        """Aborts all transactions, or raises and aborts none; the caller holds the lock."""
-        entered: list[TransactionState] = []
-        try:
-            busy = self._inside > 0
-            for state in [] if busy else list(self._transactions):
-                if not state.lock.acquire(False):
-                    busy = True
-                    break
-                entered.append(state)
-            if busy:
-                raise BusyError(
-                    f"a call is under way in the environment at {self._path}; let it return "
-                    "before closing",
-                    _ffi.BUSY,
-                )
-            for state in entered:
-                state.abort("was aborted by the closing of its environment")
-                self._forget(state)
-        finally:
-            for state in entered:
-                state.lock.release()
+
+def _opened_again(kind: Any, path: str, options: dict[str, Any]) -> Environment:
+    """What a pickle of an environment is read as."""
+    known = _open_environments.get(os.path.realpath(path))
+    if known is not None and type(known) is kind and not known.closed:
+        return known
+    environment = kind.__new__(kind)
+    environment._options = options
+    environment._open(path)
+    opened: Environment = environment
+    return opened

@@ -192,16 +192,15 @@ def error_from_code(code: int, filename: str | None = None) -> Error:
     return _CLASS_OF_CODE.get(code, Error)(message, code, page)
 
 
+def make_error(code: int, message: str | None = None) -> Error:
+    """The exception for a result code: that of a call on this thread that has just returned it,
+    unless there is a message, which this package has made."""
+    if message is None:
+        return error_from_code(code)
+    return _CLASS_OF_CODE.get(code, Error)(message, code)
+
+
 def check(code: int) -> None:
     """Raises the exception for a result code, unless it is success."""
     if code != _ffi.OK:
         raise error_from_code(code)
-
-
-def forked(what: str) -> ForkedError:
-    """The exception for using an object that a parent process opened."""
-    return ForkedError(
-        f"the {what} was opened by the process that this one was forked from; "
-        "open the environment anew in this process",
-        _ffi.FORKED,
-    )

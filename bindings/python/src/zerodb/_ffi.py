@@ -1,7 +1,7 @@
 """The C ABI of zerodb.h, mirrored: finding the library, constants, structures, functions.
 
-All use of ctypes is in this module. The library is loaded with CDLL, so each call lets other
-Python threads run until it returns.
+All use of ctypes is in this module. A call lets other Python threads run until it returns,
+except those of `keeping`.
 """
 
 from __future__ import annotations
@@ -117,17 +117,48 @@ METRIC_HISTOGRAM = 3
 MAIN_DB = 0
 CREATE = 0x40000
 
+REVERSEKEY = 0x02
+DUPSORT = 0x04
+INTEGERKEY = 0x08
+DUPFIXED = 0x10
+INTEGERDUP = 0x20
+REVERSEDUP = 0x40
+COUNTED = 0x80
+
+PACK_KEYS = 0x1
+PACK_VALUES = 0x2
+PACK_CURRENT = 0x4
+
 NOOVERWRITE = 0x10
+NODUPDATA = 0x20
 CURRENT = 0x40
 APPEND = 0x20000
+APPENDDUP = 0x40000
+MULTIPLE = 0x80000
+
+NOWAIT = 0x4
+CLOSE_ABORT = 0x1
+WAIT_FOREVER = 0xFFFFFFFF
 
 CURSOR_FIRST = 0
+CURSOR_FIRST_DUP = 1
+CURSOR_GET_BOTH = 2
+CURSOR_GET_BOTH_RANGE = 3
 CURSOR_GET_CURRENT = 4
+CURSOR_GET_MULTIPLE = 5
 CURSOR_LAST = 6
+CURSOR_LAST_DUP = 7
 CURSOR_NEXT = 8
+CURSOR_NEXT_DUP = 9
+CURSOR_NEXT_MULTIPLE = 10
+CURSOR_NEXT_NODUP = 11
 CURSOR_PREV = 12
+CURSOR_PREV_DUP = 13
+CURSOR_PREV_NODUP = 14
+CURSOR_SET = 15
 CURSOR_SET_KEY = 16
 CURSOR_SET_RANGE = 17
+CURSOR_PREV_MULTIPLE = 18
 
 NO_PAGE = 2**64 - 1
 NO_TXN = 2**64 - 1
@@ -436,6 +467,12 @@ MetricFunction = CFUNCTYPE(None, c_void_p, POINTER(Metric))
 TxnFunction = CFUNCTYPE(None, c_void_p, POINTER(TxnInfo))
 """zdb_txn_fn."""
 
+DbListFunction = CFUNCTYPE(c_int, c_void_p, c_char_p, POINTER(DbStat))
+"""zdb_db_list_fn."""
+
+SplitFunction = CFUNCTYPE(c_int, c_void_p, POINTER(Val))
+"""zdb_split_fn."""
+
 # -------------------------------------------------------------------- library
 
 _LIBRARY_VARIABLE = "ZERODB_LIBRARY"
@@ -480,15 +517,29 @@ def _load_library() -> tuple[ctypes.CDLL, str]:
 _library, library_path = _load_library()
 
 
-def _function(name: str, result: Any, *arguments: Any) -> Callable[..., Any]:
-    """A function of the library, with its C types declared."""
+_keeping_library = ctypes.PyDLL(library_path, handle=_library._handle)
+"""The same library; calls through this keep the lock of the interpreter."""
+
+
+def _symbol(library: ctypes.CDLL, name: str) -> Any:
+    """A function of the library, which nothing else shares."""
     try:
-        function = getattr(_library, name)
+        return library[name]
     except AttributeError:
         raise ImportError(
             f"{library_path} is no ZeroDB library that this package can use: it has no "
             f"{name}(); install one of version {ABI_MAJOR}"
         ) from None
+
+
+def _function(
+    name: str, result: Any, *arguments: Any, keeps: bool = False
+) -> Callable[..., Any]:
+    """A function of the library, with its C types declared.
+
+    :param keeps: other Python threads do not run during the call.
+    """
+    function = _symbol(_keeping_library if keeps else _library, name)
     function.restype = result
     function.argtypes = arguments
     return function  # type: ignore[no-any-return]
@@ -529,6 +580,7 @@ _env_options_init_size = _function(
 )
 env_open = _function("zdb_env_open", c_int, c_char_p, POINTER(EnvOptions), _handle_out)
 env_close = _function("zdb_env_close", c_int, _handle)
+env_close_wait = _function("zdb_env_close_wait", c_int, _handle, c_uint32, c_uint32)
 env_sync = _function("zdb_env_sync", c_int, _handle)
 env_checkpoint = _function("zdb_env_checkpoint", c_int, _handle)
 env_compact = _function(
@@ -560,17 +612,188 @@ txn_renew = _function("zdb_txn_renew", c_int, _handle)
 txn_id = _function("zdb_txn_id", c_uint64, _handle)
 
 db_open = _function("zdb_db_open", c_int, _handle, c_char_p, c_uint32, POINTER(c_uint32))
+db_flags = _function("zdb_db_flags", c_int, _handle, c_uint32, POINTER(c_uint32))
+db_clear = _function("zdb_db_clear", c_int, _handle, c_uint32)
+db_drop = _function("zdb_db_drop", c_int, _handle, c_uint32)
+db_rename = _function("zdb_db_rename", c_int, _handle, c_uint32, c_char_p, POINTER(c_uint32))
+db_list = _function("zdb_db_list", c_int, _handle, DbListFunction, c_void_p)
 stat = _function("zdb_stat", c_int, _handle, c_uint32, POINTER(DbStat))
 
-get = _function("zdb_get", c_int, _handle, c_uint32, _val, _val)
-put = _function("zdb_put", c_int, _handle, c_uint32, _val, _val, c_uint32)
-delete = _function("zdb_del", c_int, _handle, c_uint32, _val, _val)
+compare_keys = _function("zdb_cmp", c_int, _handle, c_uint32, _val, _val, POINTER(c_int))
+compare_values = _function("zdb_dcmp", c_int, _handle, c_uint32, _val, _val, POINTER(c_int))
+delete_range = _function(
+    "zdb_del_range", c_int, _handle, c_uint32, _val, _val, POINTER(c_uint64)
+)
+count_range = _function(
+    "zdb_count_range", c_int, _handle, c_uint32, _val, _val, POINTER(c_uint64)
+)
+rank = _function("zdb_rank", c_int, _handle, c_uint32, _val, POINTER(c_uint64))
+split_range = _function(
+    "zdb_split_range", c_int, _handle, c_uint32, _val, _val, c_uint32, SplitFunction, c_void_p
+)
+cursor_rank = _function("zdb_cursor_rank", c_int, _handle, POINTER(c_uint64))
+cursor_set_rank = _function("zdb_cursor_set_rank", c_int, _handle, c_uint64, _val, _val)
 
-cursor_open = _function("zdb_cursor_open", c_int, _handle, c_uint32, _handle_out)
-cursor_close = _function("zdb_cursor_close", c_int, _handle)
-cursor_get = _function("zdb_cursor_get", c_int, _handle, _val, _val, c_int)
-cursor_put = _function("zdb_cursor_put", c_int, _handle, _val, _val, c_uint32)
-cursor_delete = _function("zdb_cursor_del", c_int, _handle, c_uint32)
+
+def _quick(name: str) -> Callable[..., Any]:
+    """A function of the library for the calls that are made most often, which keep the lock of
+    the interpreter. Its C types are not declared, as converting arguments takes most of such a
+    call: pointers must be c_void_p, references or bytes, and numbers below 2**31. A size_t that
+    does not go in a register, as the seventh argument, must be a c_size_t."""
+    function = _symbol(_keeping_library, name)
+    function.restype = c_int
+    return function  # type: ignore[no-any-return]
+
+
+quick_size_max = 2**31 - 1
+"""The largest number to pass to these."""
+scratch_size = 4096
+"""Bytes of a value that `quick_get` can return."""
+quick_get = _quick("zdb_get_bytes")
+quick_put = _quick("zdb_put_bytes")
+quick_begin = _quick("zdb_txn_begin")
+quick_abort = _quick("zdb_txn_abort")
+cursor_read = _quick("zdb_cursor_read")
+get_packed = _quick("zdb_get_packed")
+put_packed = _quick("zdb_put_packed")
+txn_begin_wait = _function(
+    "zdb_txn_begin_wait", c_int, _handle, c_uint32, c_uint32, _handle_out
+)
+
+
+process_number = [0]
+"""Another number in each process that was forked."""
+
+
+def _count_process() -> None:
+    process_number[0] += 1
+
+
+os.register_at_fork(after_in_child=_count_process)
+
+
+class Handle:
+    """A place for a handle that the library returns."""
+
+    __slots__ = ("_place", "reference")
+
+    def __init__(self) -> None:
+        self._place: Any = c_void_p()
+        self.reference: Any = byref(self._place)
+
+    def take(self) -> int | None:
+        """What the library has put there, and makes the place free for another call."""
+        handle: int | None = self._place.value
+        self._place.value = None
+        handles.append(self)
+        return handle
+
+
+handles: list[Handle] = []
+"""Those that no call uses. Taking one and giving it back is safe in all threads."""
+
+
+class Scratch:
+    """Memory for a value and its size."""
+
+    __slots__ = ("bytes", "bytes_pointer", "size", "size_pointer")
+
+    def __init__(self) -> None:
+        self.bytes: Any = ctypes.create_string_buffer(scratch_size)
+        self.bytes_pointer = c_void_p(addressof(self.bytes))
+        self.size: Any = c_size_t()
+        self.size_pointer = byref(self.size)
+
+
+scratches: list[Scratch] = []
+"""Those that no call uses."""
+
+
+class Entry:
+    """A key and a value for the library to read or to fill."""
+
+    __slots__ = (
+        "key",
+        "key_input",
+        "key_reference",
+        "value",
+        "value_input",
+        "value_reference",
+    )
+
+    def __init__(self) -> None:
+        self.key = Val()
+        self.key_input = input_view(self.key)
+        self.key_reference: Any = byref(self.key)
+        self.value = Val()
+        self.value_input = input_view(self.value)
+        self.value_reference: Any = byref(self.value)
+
+
+entries: list[Entry] = []
+"""Those that no cursor uses."""
+
+
+class Packed:
+    """Memory for a packed list, which `marshal` reads."""
+
+    __slots__ = (
+        "_held",
+        "bytes",
+        "count",
+        "count_reference",
+        "pointer",
+        "size",
+        "size_argument",
+        "used",
+        "used_reference",
+    )
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self.size_argument = c_size_t(size)
+        self.bytes = bytearray(size)
+        self._held: Any = (c_char * size).from_buffer(self.bytes)
+        self.pointer = c_void_p(addressof(self._held))
+        self.count: Any = c_size_t()
+        self.count_reference = byref(self.count)
+        self.used: Any = c_size_t()
+        self.used_reference = byref(self.used)
+
+
+def pointer_to(handle: int) -> Any:
+    """A handle as the quick functions take it."""
+    return c_void_p(handle)
+
+
+class Calls:
+    """The functions that do not wait for anything but the pages that they read."""
+
+    def __init__(self, keeps: bool) -> None:
+        def function(name: str, *arguments: Any) -> Callable[..., Any]:
+            return _function(name, c_int, *arguments, keeps=keeps)
+
+        self.txn_begin = function("zdb_txn_begin", _handle, _handle, c_uint32, _handle_out)
+        self.txn_abort = function("zdb_txn_abort", _handle)
+        self.get = function("zdb_get", _handle, c_uint32, _val, _val)
+        self.get_many = function(
+            "zdb_get_many", _handle, c_uint32, _val, _val, c_size_t, c_void_p
+        )
+        self.put = function("zdb_put", _handle, c_uint32, _val, _val, c_uint32)
+        self.delete = function("zdb_del", _handle, c_uint32, _val, _val)
+        self.cursor_open = function("zdb_cursor_open", _handle, c_uint32, _handle_out)
+        self.cursor_close = function("zdb_cursor_close", _handle)
+        self.cursor_get = function("zdb_cursor_get", _handle, _val, _val, c_int)
+        self.cursor_put = function("zdb_cursor_put", _handle, _val, _val, c_uint32)
+        self.cursor_delete = function("zdb_cursor_del", _handle, c_uint32)
+        self.cursor_count = function("zdb_cursor_count", _handle, POINTER(c_uint64))
+
+
+keeping = Calls(keeps=True)
+"""They keep the lock of the interpreter, which to give up costs more than they do."""
+releasing = Calls(keeps=False)
+"""For environments whose events call Python: a thread of the library may wait for the lock of
+the interpreter while it has one that these functions wait for."""
 
 # -------------------------------------------------------------------- helpers
 
@@ -608,6 +831,16 @@ def new_count() -> Any:
     return c_uint32()
 
 
+def new_long_count() -> Any:
+    """A place for a number of 64 bits that the library returns."""
+    return c_uint64()
+
+
+def new_order() -> Any:
+    """A place for the result of a comparison."""
+    return c_int()
+
+
 def env_options_init(options: EnvOptions) -> int:
     """Fills in the defaults, as the function of this name in zerodb.h does."""
     code: int = _env_options_init_size(byref(options), sizeof(EnvOptions))
@@ -634,13 +867,34 @@ def input_view(val: Val) -> InputVal:
 reference = byref
 """The argument to pass where the library takes a pointer to a structure."""
 
+
+def referenced(pointer: Any) -> Any:
+    """What `reference` was given."""
+    return pointer._obj
+
+
+_pages_types: dict[int, Any] = {}
+
+
+def pages_at(address: int, size: int, keeper: object) -> Any:
+    """An object that offers the memory at an address as a buffer and keeps `keeper` alive."""
+    kind: Any = _pages_types.get(size)
+    if kind is None:
+        if len(_pages_types) >= 1024:
+            _pages_types.clear()
+        kind = _pages_types[size] = type("Pages", (c_char * size,), {})
+    pages = kind.from_address(address)
+    pages.keeper = keeper
+    return pages
+
+
 copy_bytes: Callable[[int, int], bytes] = PYFUNCTYPE(py_object, c_void_p, c_ssize_t)(
     ("PyBytes_FromStringAndSize", pythonapi)
 )
 """The bytes at an address. (ctypes.string_at() takes no size of 2 GiB.)"""
 
 
-def point_at(val: InputVal, data: Buffer, role: str) -> object:
+def point_at(val: Any, data: Buffer, role: str) -> object:
     """Makes `val` describe the bytes of `data`, without a copy where Python lets us.
 
     Returns an object that the caller must hold until the library has returned. `role` names the
@@ -669,9 +923,20 @@ def point_at(val: InputVal, data: Buffer, role: str) -> object:
     return first_byte
 
 
+def size_of(data: Buffer, role: str) -> int:
+    """How many bytes there are in `data`."""
+    return len(data) if isinstance(data, bytes) else _contiguous_view(data, role).nbytes
+
+
 def to_bytes(data: Buffer, role: str) -> bytes:
     """The bytes of `data`, which never change."""
     return data if isinstance(data, bytes) else bytes(_contiguous_view(data, role))
+
+
+def input_val(data: Buffer, role: str) -> tuple[Any, object]:
+    """A zdb_val for `data`, and an object to hold until the library has returned."""
+    val = InputVal()
+    return val, point_at(val, data, role)
 
 
 def _contiguous_view(data: Buffer, role: str) -> memoryview:
@@ -686,3 +951,13 @@ def _contiguous_view(data: Buffer, role: str) -> memoryview:
     if not view.c_contiguous:
         raise TypeError(f"{role} must be contiguous; pass a copy, as with bytes()")
     return view
+
+
+def addresses(names: list[str]) -> dict[str, int]:
+    """The addresses of functions of the library."""
+    found: dict[str, int] = {}
+    for name in names:
+        address = ctypes.cast(_symbol(_library, name), c_void_p).value
+        assert address is not None
+        found[name] = address
+    return found

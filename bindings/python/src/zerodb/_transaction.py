@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Iterator
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, TypeVar, overload
+from typing import TYPE_CHECKING, Any
 
 from zerodb import _ffi
-from zerodb._cursor import Cursor, KeyRange, put_flags, walk_range
-from zerodb._database import Database, handle_of, open_database
-from zerodb._errors import check, error_from_code
-from zerodb._state import TransactionState
-from zerodb._types import Buffer, DatabaseStat, Item
+from zerodb._core import TransactionCore
+from zerodb._database import Database, encoded_name, flag_bits, flag_names, open_database
+from zerodb._errors import check
+from zerodb._types import Buffer, DatabaseFlags, DatabaseStat
 
 if TYPE_CHECKING:
     from zerodb._environment import Environment
 
-Default = TypeVar("Default")
 
-
-class Transaction:
+class Transaction(TransactionCore):
     """A transaction, from :meth:`Environment.begin`.
 
     A read transaction sees the newest commit, unchanged for as long as it lives. A write
@@ -28,351 +22,257 @@ class Transaction:
     it was begun with less durability.
 
     As a context manager it commits at the end of the block and aborts if that raises. As a
-    mapping it is the main database: ``txn[key]``, ``txn[key] = value``, ``del txn[key]``,
-    ``key in txn``, ``for key in txn``.
+    mapping it is its default database: ``txn[key]``, ``txn[key] = value``, ``del txn[key]``,
+    ``key in txn``, ``for key in txn``. That is the main one unless :meth:`Environment.begin`
+    was given another.
 
-    Keys and values are any contiguous bytes-like objects; those returned are bytes, copied.
-    One thread at a time may use a transaction and its cursors; a second gets BusyError.
+    Keys and values are any contiguous bytes-like objects; those returned are bytes, copied, or
+    memoryviews if it was begun with ``buffers=True``. One thread at a time may use a
+    transaction and its cursors; a second gets BusyError.
     """
 
-    __slots__ = (
-        "__weakref__",
-        "_environment",
-        "_key_input",
-        "_key_reference",
-        "_state",
-        "_value",
-        "_value_input",
-        "_value_reference",
-    )
+    __slots__ = ()
 
-    def __init__(self, environment: Environment, state: TransactionState) -> None:
-        self._environment = environment
-        self._state = state
-        # Made once, since making them for every call would take as long as a short call does.
-        key = _ffi.Val()
-        self._key_input = _ffi.input_view(key)
-        self._key_reference: Any = _ffi.reference(key)
-        self._value = _ffi.Val()
-        self._value_input = _ffi.input_view(self._value)
-        self._value_reference: Any = _ffi.reference(self._value)
+    if TYPE_CHECKING:
+        environment: Environment
 
-    # ----------------------------------------------------------------- reading
+    # ---------------------------------------------------------------- databases
 
-    @overload
-    def get(
-        self, key: Buffer, default: None = None, db: Database | None = None
-    ) -> bytes | None: ...
-
-    @overload
-    def get(
-        self, key: Buffer, default: Default, db: Database | None = None
-    ) -> bytes | Default: ...
-
-    def get(self, key: Buffer, default: Any = None, db: Database | None = None) -> Any:
-        """The value of a key, or `default` if the key is not there."""
-        value = self._lookup(key, db)
-        return default if value is None else value
-
-    def __getitem__(self, key: Buffer) -> bytes:
-        value = self._lookup(key, None)
-        if value is None:
-            raise error_from_code(_ffi.NOT_FOUND)
-        return value
-
-    def __contains__(self, key: Buffer) -> bool:
-        return self._lookup(key, None, want_value=False) is not None
-
-    def __iter__(self) -> Iterator[bytes]:
-        return self.keys()
-
-    def cursor(self, db: Database | None = None) -> Cursor:
-        """Opens a cursor, on no entry yet."""
-        return Cursor(self, handle_of(db, self._environment))
-
-    def items(
+    def db(
         self,
-        db: Database | None = None,
-        start: Buffer | None = None,
-        stop: Buffer | None = None,
-        prefix: Buffer | None = None,
-        reverse: bool = False,
-    ) -> Iterator[Item]:
-        """The entries of a database, or of a range of its keys, in the order of the keys.
-
-        In a write transaction the database may change during the iteration.
-
-        :param start: the first key of the range.
-        :param stop: the first key after the range.
-        :param prefix: what the keys begin with.
-        :param reverse: from the last key to the first.
-        """
-        return self._walk(db, KeyRange(start, stop, prefix), reverse, True)
-
-    def keys(
-        self,
-        db: Database | None = None,
-        start: Buffer | None = None,
-        stop: Buffer | None = None,
-        prefix: Buffer | None = None,
-        reverse: bool = False,
-    ) -> Iterator[bytes]:
-        """The keys of a database, or of a range of it, as :meth:`items`."""
-        walk = self._walk(db, KeyRange(start, stop, prefix), reverse, False)
-        return (key for key, _ in walk)
-
-    def values(
-        self,
-        db: Database | None = None,
-        start: Buffer | None = None,
-        stop: Buffer | None = None,
-        prefix: Buffer | None = None,
-        reverse: bool = False,
-    ) -> Iterator[bytes]:
-        """The values of a database, or of a range of its keys, as :meth:`items`."""
-        walk = self._walk(db, KeyRange(start, stop, prefix), reverse, True)
-        return (value for _, value in walk)
-
-    def stat(self, db: Database | None = None) -> DatabaseStat:
-        """Statistics of a database, at the cost of a lookup."""
-        database = handle_of(db, self._environment)
-        raw = _ffi.sized(_ffi.DbStat)
-        check(self._state.call(_ffi.stat, database, _ffi.reference(raw)))
-        return DatabaseStat(
-            page_size=raw.page_size,
-            depth=raw.depth,
-            entries=raw.entries,
-            branch_pages=raw.branch_pages,
-            leaf_pages=raw.leaf_pages,
-            overflow_pages=raw.overflow_pages,
-            digest=int(raw.digest),
-        )
-
-    # ----------------------------------------------------------------- writing
-
-    def put(
-        self,
-        key: Buffer,
-        value: Buffer,
+        name: str | bytes | None,
+        create: bool = False,
         *,
-        overwrite: bool = True,
-        append: bool = False,
-        db: Database | None = None,
-    ) -> bool:
-        """Puts a key and its value.
-
-        :param overwrite: whether to replace the value of a key that is there.
-        :param append: the key is after all others, which spares the search.
-        :returns: False if the key is there and `overwrite` is False.
-        :raises NotSortedError: `append` was given and the key is not after the last one.
-        """
-        database = _ffi.MAIN_DB if db is None else handle_of(db, self._environment)
-        flags = put_flags(overwrite, append)
-        state = self._state
-        entered = True
-        try:
-            if not state.lock.acquire(False):
-                entered = False
-                raise state.busy()
-            if state.handle is None:
-                raise state.ended()
-            # Held through the call: the library reads through the addresses of these.
-            held = (
-                _ffi.point_at(self._key_input, key, "key"),
-                _ffi.point_at(self._value_input, value, "value"),
-            )
-            code = _ffi.put(
-                state.handle, database, self._key_reference, self._value_reference, flags
-            )
-            self._value_input.data = None
-            del held
-        finally:
-            if entered:
-                state.lock.release()
-        if code == _ffi.OK:
-            return True
-        if code == _ffi.KEYEXIST and not overwrite:
-            return False
-        raise error_from_code(code)
-
-    def delete(self, key: Buffer, db: Database | None = None) -> bool:
-        """Deletes a key.
-
-        :returns: False if the key is not there.
-        """
-        code = self._delete(key, db)
-        if code == _ffi.NOT_FOUND:
-            return False
-        check(code)
-        return True
-
-    def __setitem__(self, key: Buffer, value: Buffer) -> None:
-        self.put(key, value)
-
-    def __delitem__(self, key: Buffer) -> None:
-        check(self._delete(key, None))
-
-    def db(self, name: str | bytes | None, create: bool = False) -> Database:
+        reverse_key: bool = False,
+        integer_key: bool = False,
+        dupsort: bool = False,
+        dupfixed: bool = False,
+        integer_dup: bool = False,
+        reverse_dup: bool = False,
+        counted: bool = False,
+    ) -> Database:
         """Opens a named database; None is the main database.
 
         :param create: make it if it is not there, which takes a write transaction. If that
             aborts, the database is gone again.
+
+        The other parameters say what the database is, see :class:`DatabaseFlags`. Without them
+        one that exists is opened as it is.
+
         :raises NotFoundError: no database has this name.
+        :raises IncompatibleError: the database has other flags, or they do not go together.
         """
-        database: Database = self._state.call(open_database, self._environment, name, create)
+        flags = flag_bits(
+            {
+                "reverse_key": reverse_key,
+                "integer_key": integer_key,
+                "dupsort": dupsort,
+                "dupfixed": dupfixed,
+                "integer_dup": integer_dup,
+                "reverse_dup": reverse_dup,
+                "counted": counted,
+            }
+        )
+        bits = flags | (_ffi.CREATE if create else 0)
+        database: Database = self._open_db(name, bits, Database)
         return database
 
-    # ---------------------------------------------------------------- lifetime
+    def _open_db(self, name: str | bytes | None, flags: int, kind: Any) -> Any:
+        return self._call(open_database, self.environment, kind, name, flags)
 
-    @property
-    def environment(self) -> Environment:
-        """The environment that the transaction belongs to."""
-        return self._environment
+    def databases(self) -> dict[str, DatabaseStat]:
+        """The named databases with their statistics, in the order of their names."""
+        found: dict[str, DatabaseStat] = {}
 
-    @property
-    def write(self) -> bool:
-        """Whether it is a write transaction."""
-        return self._state.write
+        def add(_: object, name: bytes, raw: Any) -> int:
+            found[name.decode("utf-8", "backslashreplace")] = stat_of(raw.contents)
+            return 0
 
-    @property
-    def active(self) -> bool:
-        """Whether it has not ended."""
-        return self._state.handle is not None
+        check(self._call(_ffi.db_list, _ffi.DbListFunction(add), None))
+        return found
+
+    def stat(self, db: Database | None = None) -> DatabaseStat:
+        """Statistics of a database, at the cost of a lookup."""
+        database = self._database(db)
+        raw = _ffi.sized(_ffi.DbStat)
+        check(self._call(_ffi.stat, database, _ffi.reference(raw)))
+        return stat_of(raw)
+
+    def clear(self, db: Database | None = None) -> None:
+        """Deletes all entries of a database."""
+        check(self._call(_ffi.db_clear, self._database(db)))
+
+    def drop(self, db: Database, delete: bool = True) -> None:
+        """Deletes a named database with all its entries, or with ``delete=False`` only these.
+
+        :raises IncompatibleError: it is the main database, which can only be emptied.
+        """
+        function = _ffi.db_drop if delete else _ffi.db_clear
+        check(self._call(function, self._database(db)))
+
+    def rename(self, db: Database, name: str | bytes) -> Database:
+        """Gives a named database another name, and returns it under that. `db` is no database
+        any more.
+
+        :raises KeyExistsError: there is a database of that name.
+        """
+        renamed = _ffi.new_database_handle()
+        encoded = encoded_name(name)
+        if encoded is None:
+            raise TypeError("a database's new name must be str or bytes, not None")
+        code = self._call(_ffi.db_rename, self._database(db), encoded, _ffi.reference(renamed))
+        check(code)
+        text = encoded.decode("utf-8", "backslashreplace")
+        return type(db)(self.environment, renamed.value, text, db._flags)
+
+    def flags(self, db: Database | None = None) -> DatabaseFlags:
+        """What a database is."""
+        bits = _ffi.new_count()
+        check(self._call(_ffi.db_flags, self._database(db), _ffi.reference(bits)))
+        return flag_names(bits.value)
+
+    # ------------------------------------------------------------------- ranges
+
+    def delete_range(
+        self,
+        start: Buffer | None = None,
+        stop: Buffer | None = None,
+        db: Database | None = None,
+    ) -> int:
+        """Deletes the entries from the key `start` up to but not including `stop`, and returns
+        how many there were. None is the beginning or the end of the database."""
+        return self._on_range(_ffi.delete_range, start, stop, db)
+
+    def count_range(
+        self,
+        start: Buffer | None = None,
+        stop: Buffer | None = None,
+        db: Database | None = None,
+    ) -> int:
+        """How many entries are from the key `start` up to but not including `stop`: at the cost
+        of two lookups in a database made with ``counted``, otherwise in a pass over them."""
+        return self._on_range(_ffi.count_range, start, stop, db)
+
+    def rank(self, key: Buffer, db: Database | None = None) -> tuple[int, bool]:
+        """How many entries come before a key, and whether the key is there.
+
+        :raises IncompatibleError: the database was made without ``counted``.
+        """
+        number = _ffi.new_long_count()
+        value, held = _ffi.input_val(key, "key")
+        code = self._call(
+            _ffi.rank, self._database(db), _ffi.reference(value), _ffi.reference(number)
+        )
+        del held
+        if code != _ffi.NOT_FOUND:
+            check(code)
+        return number.value, code == _ffi.OK
+
+    def split(
+        self,
+        parts: int,
+        start: Buffer | None = None,
+        stop: Buffer | None = None,
+        db: Database | None = None,
+    ) -> list[tuple[bytes | None, bytes | None]]:
+        """Divides a range of keys into parts with equal numbers of entries, for parallel work.
+
+        :returns: `start` and `stop` of each part, for :meth:`items`. Fewer than `parts` if
+            there are fewer keys.
+        :raises IncompatibleError: the database was made without ``counted``.
+        """
+        bounds: list[bytes | None] = [None if start is None else _ffi.to_bytes(start, "start")]
+
+        def add(_: object, key: Any) -> int:
+            bounds.append(_ffi.val_bytes(key.contents) or b"")
+            return 0
+
+        first, held = (None, None) if start is None else _ffi.input_val(start, "start")
+        last, held_too = (None, None) if stop is None else _ffi.input_val(stop, "stop")
+        code = self._call(
+            _ffi.split_range,
+            self._database(db),
+            None if first is None else _ffi.reference(first),
+            None if last is None else _ffi.reference(last),
+            parts,
+            _ffi.SplitFunction(add),
+            None,
+        )
+        del held, held_too
+        check(code)
+        bounds.append(None if stop is None else _ffi.to_bytes(stop, "stop"))
+        return list(zip(bounds, bounds[1:]))
+
+    def compare(self, left: Buffer, right: Buffer, db: Database | None = None) -> int:
+        """Orders two keys as a database does: a number below, equal to or above 0."""
+        return self._compare(_ffi.compare_keys, left, right, db)
+
+    def compare_values(self, left: Buffer, right: Buffer, db: Database | None = None) -> int:
+        """Orders two values of one key as a database with ``dupsort`` does."""
+        return self._compare(_ffi.compare_values, left, right, db)
+
+    # ----------------------------------------------------------------- lifetime
 
     @property
     def id(self) -> int:
         """For a reader the newest commit it sees, for a writer the id its commit will have."""
-        transaction_id: int = self._state.call(_ffi.txn_id)
+        transaction_id: int = self._call(_ffi.txn_id)
         return transaction_id
-
-    def commit(self) -> None:
-        """Commits and ends the transaction. When it returns, its changes are on disk, unless
-        its durability is less than "full".
-
-        If it raises, they have not happened. After PanicError that is
-        unknown until the environment is opened again.
-        """
-        state = self._state
-        code = state.call(state.commit)
-        self._environment._forget(state)
-        check(code)
-
-    def abort(self) -> None:
-        """Ends the transaction and forgets its changes. Does nothing if it has ended."""
-        self._end("was aborted")
-
-    def reset(self) -> None:
-        """Gives up a read transaction's snapshot; :meth:`renew` gives it a new one."""
-        check(self._state.call(_ffi.txn_reset))
-
-    def renew(self) -> None:
-        """Gives a read transaction that was reset the newest snapshot."""
-        check(self._state.call(_ffi.txn_renew))
-
-    def __enter__(self) -> Transaction:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        if not self.active:
-            return
-        if kind is not None:
-            self.abort()
-        elif self.write:
-            self.commit()
-        else:
-            self._end("has ended")
-
-    def __del__(self) -> None:
-        state = self._state
-        if state.handle is None or state.inherited:
-            return
-        if not state.attempt(lambda: state.abort("was dropped")):
-            return  # the environment is closing and ends it
-        self._environment._forget(state)
-        warnings.warn(
-            f"a transaction of the environment at {self._environment.path} was dropped without "
-            "commit() or abort(), and has been aborted",
-            ResourceWarning,
-            stacklevel=2,
-            source=self,
-        )
 
     def __repr__(self) -> str:
         kind = "write" if self.write else "read"
         return f"<zerodb.Transaction {kind} {'active' if self.active else 'ended'}>"
 
+    def __reduce__(self) -> Any:
+        raise TypeError("a transaction cannot be copied or pickled; begin another one")
+
     # ----------------------------------------------------------------- private
 
-    def _lookup(
-        self, key: Buffer, db: Database | None, want_value: bool = True
-    ) -> bytes | None:
-        """The value of a key, empty if it is not wanted; None if the key is not there."""
-        database = _ffi.MAIN_DB if db is None else handle_of(db, self._environment)
-        state = self._state
-        entered = True
-        try:
-            if not state.lock.acquire(False):
-                entered = False
-                raise state.busy()
-            if state.handle is None:
-                raise state.ended()
-            held = _ffi.point_at(self._key_input, key, "key")
-            code = _ffi.get(
-                state.handle,
-                database,
-                self._key_reference,
-                self._value_reference if want_value else None,
-            )
-            del held
-            if code == _ffi.OK:
-                if not want_value:
-                    return b""
-                value = self._value
-                return _ffi.copy_bytes(value.data, value.size)
-        finally:
-            if entered:
-                state.lock.release()
-        if code == _ffi.NOT_FOUND:
-            return None
-        raise error_from_code(code)
-
-    def _delete(self, key: Buffer, db: Database | None) -> int:
-        database = _ffi.MAIN_DB if db is None else handle_of(db, self._environment)
-        state = self._state
-        entered = True
-        try:
-            if not state.lock.acquire(False):
-                entered = False
-                raise state.busy()
-            if state.handle is None:
-                raise state.ended()
-            held = _ffi.point_at(self._key_input, key, "key")
-            code: int = _ffi.delete(state.handle, database, self._key_reference, None)
-            del held
-            return code
-        finally:
-            if entered:
-                state.lock.release()
-
-    def _walk(
-        self, db: Database | None, keys: KeyRange, reverse: bool, want_value: bool
-    ) -> Iterator[Item]:
-        return walk_range(
-            self.cursor(db), keys, self._environment.max_key_size, reverse, want_value
+    def _on_range(
+        self, function: Any, start: Buffer | None, stop: Buffer | None, db: Database | None
+    ) -> int:
+        first, held = (None, None) if start is None else _ffi.input_val(start, "start")
+        last, held_too = (None, None) if stop is None else _ffi.input_val(stop, "stop")
+        number = _ffi.new_long_count()
+        code = self._call(
+            function,
+            self._database(db),
+            None if first is None else _ffi.reference(first),
+            None if last is None else _ffi.reference(last),
+            _ffi.reference(number),
         )
+        del held, held_too
+        check(code)
+        count: int = number.value
+        return count
 
-    def _end(self, outcome: str) -> None:
-        state = self._state
-        if state.handle is None:
-            return
-        if state.inherited:
-            state.abort(outcome)
-            return
-        if not state.attempt(lambda: state.abort(outcome)):
-            raise state.busy()
-        self._environment._forget(state)
+    def _compare(self, function: Any, left: Buffer, right: Buffer, db: Any) -> int:
+        first, held = _ffi.input_val(left, "left")
+        second, held_too = _ffi.input_val(right, "right")
+        order = _ffi.new_order()
+        code = self._call(
+            function,
+            self._database(db),
+            _ffi.reference(first),
+            _ffi.reference(second),
+            _ffi.reference(order),
+        )
+        del held, held_too
+        check(code)
+        number: int = order.value
+        return number
+
+
+def stat_of(raw: Any) -> DatabaseStat:
+    """Statistics as the library returns them, for a program to keep."""
+    return DatabaseStat(
+        page_size=raw.page_size,
+        depth=raw.depth,
+        entries=raw.entries,
+        keys=raw.keys,
+        branch_pages=raw.branch_pages,
+        leaf_pages=raw.leaf_pages,
+        overflow_pages=raw.overflow_pages,
+        flags=flag_names(raw.flags),
+        digest=int(raw.digest),
+    )

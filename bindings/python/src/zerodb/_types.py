@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, Union
+from typing import TYPE_CHECKING, Literal, NamedTuple, Union
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer as Buffer
@@ -154,6 +154,25 @@ class OpenTransaction:
     """Nanoseconds since it began."""
 
 
+class DatabaseFlags(NamedTuple):
+    """What a database is, chosen when it is made."""
+
+    reverse_key: bool = False
+    """Keys are ordered by their bytes from the last to the first."""
+    integer_key: bool = False
+    """Keys are unsigned integers of 4 or of 8 bytes, little-endian, ordered as numbers."""
+    dupsort: bool = False
+    """A key may have several values, which are ordered too."""
+    dupfixed: bool = False
+    """All values have one size; with ``dupsort``."""
+    integer_dup: bool = False
+    """Values are integers, as keys with ``integer_key``; with ``dupfixed``."""
+    reverse_dup: bool = False
+    """Values are ordered by their bytes from the last to the first; with ``dupsort``."""
+    counted: bool = False
+    """The database knows the rank of every key."""
+
+
 @dataclass(frozen=True)
 class DatabaseStat:
     """Statistics of one database."""
@@ -163,11 +182,15 @@ class DatabaseStat:
     depth: int
     """Levels of the tree; 0: empty."""
     entries: int
-    """Keys."""
+    """Pairs of a key and a value."""
+    keys: int
+    """Distinct keys: fewer than entries in a database with ``dupsort`` only."""
     branch_pages: int
     leaf_pages: int
     overflow_pages: int
     """Pages that hold values too large for a leaf."""
+    flags: DatabaseFlags
+    """What the database is."""
     digest: int
     """128 bits for all keys and values: the same in every database with the same content; 0 if
     it is empty."""

@@ -1,0 +1,265 @@
+/* The core in C: what its files share.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * Only CPython's limited API of 3.9 is used, with the exceptions named in compat.h, so that one build
+ * serves 3.9 and later. All state is guarded by the lock of the interpreter (GIL). Calls of the library
+ * that do not wait keep it. Those that may wait give it up, and mark the transaction as busy meanwhile,
+ * which other threads then cannot enter.
+ *
+ * Ownership: a cursor keeps its transaction alive, and that its environment. The other way round there
+ * are lists of plain pointers, which an object leaves when it ends: an environment ends its
+ * transactions, and a transaction its cursors, in whatever order Python collects them.
+ */
+#ifndef ZERODB_CORE_H
+#define ZERODB_CORE_H
+
+#include "compat.h"
+
+#include <limits.h>
+#include <zerodb.h>
+
+/* The functions of the library, found by zerodb._ffi: the package loads the library once. */
+#define LIBRARY_FUNCTIONS(X)                                                                        \
+    X(zdb_env_close_wait) X(zdb_env_max_key_size) X(zdb_txn_begin) X(zdb_txn_begin_wait)              \
+    X(zdb_txn_commit) X(zdb_txn_abort) X(zdb_txn_reset) X(zdb_txn_renew) X(zdb_txn_list)              \
+    X(zdb_db_flags) X(zdb_cmp) X(zdb_get) X(zdb_get_many) X(zdb_put) X(zdb_del)                       \
+    X(zdb_cursor_open) X(zdb_cursor_close) X(zdb_cursor_get) X(zdb_cursor_next_many)                  \
+    X(zdb_cursor_put) X(zdb_cursor_del) X(zdb_cursor_count)
+
+struct library {
+#define X(name) __typeof__(name) *name;
+    LIBRARY_FUNCTIONS(X)
+#undef X
+};
+extern struct library library;
+
+/** A call of an environment that is under way, in a list on the stacks of its threads. */
+struct call {
+    unsigned long thread;
+    struct call *next;
+};
+
+typedef struct Transaction Transaction;
+typedef struct Cursor Cursor;
+
+typedef struct Environment {
+    PyObject_HEAD
+    PyObject *weak_references;
+    PyObject *path;
+    zdb_env *handle; /**< NULL: closed */
+    PyObject *transaction_type;
+    PyObject *cursor_type;
+    PyObject *make_error;
+    Transaction *transactions;
+    struct call *calls;
+    Py_ssize_t max_key_size;
+    double wait; /**< seconds that a write transaction waits at most; below 0: no bound */
+    long process;
+    char is_lmdb_style;
+    char warns;
+    char has_events; /**< the library calls Python: no call may keep the GIL */
+    char is_closing;
+} Environment;
+
+typedef struct Database {
+    PyObject_HEAD
+    PyObject *weak_references;
+    PyObject *environment;
+    PyObject *name;
+    unsigned int handle;
+    unsigned int flags;
+} Database;
+
+/** What memoryviews of pages look through. While one is there its transaction is not ended, so that its
+ *  pages stay what they are. */
+typedef struct Pages {
+    PyObject_HEAD
+    zdb_txn *held; /**< to be ended with the last view, once its Transaction has ended */
+    Py_ssize_t views;
+    void *data; /**< of the next view */
+    Py_ssize_t size;
+} Pages;
+
+struct Transaction {
+    PyObject_HEAD
+    PyObject *weak_references;
+    Environment *environment;
+    zdb_txn *handle; /**< NULL: ended */
+    Transaction *previous, *next; /**< in its environment's list */
+    Transaction *parent;
+    Transaction *child;
+    Cursor *cursors;
+    Py_ssize_t cursor_count;
+    PyObject *database; /**< the default; NULL: the main one */
+    Pages *pages;
+    PyObject *views; /**< weak references to memoryviews that are released at the end */
+    unsigned long busy_thread;
+    unsigned long long changes; /**< grows with each write */
+    Py_ssize_t ahead; /**< cursors that have read in advance */
+    const char *outcome;
+    long process;
+    char is_write;
+    char has_buffers;
+    char is_busy;
+};
+
+struct Cursor {
+    PyObject_HEAD
+    PyObject *weak_references;
+    Transaction *transaction;
+    PyObject *database; /**< or NULL */
+    zdb_cursor *handle; /**< NULL: closed */
+    Cursor *previous, *next; /**< in its transaction's list */
+    unsigned int db;
+    unsigned int flags;
+    char has_flags;
+    char is_closed;
+    char is_unset; /**< in LMDB's style: on no entry */
+    /* Entries read in advance: `taken` of `count` have been given to the program; those from `end` on
+     * are past the range that is read. */
+    zdb_val *keys, *values;
+    unsigned int capacity, taken, end, count;
+    unsigned int batch; /**< how many are to be read next */
+};
+
+extern PyTypeObject *EnvironmentType, *DatabaseType, *TransactionType, *CursorType, *IteratorType,
+    *PagesType;
+int add_environment_type(PyObject *module);
+int add_database_type(PyObject *module);
+int add_transaction_type(PyObject *module);
+int add_cursor_type(PyObject *module);
+int add_iterator_type(PyObject *module);
+int add_pages_type(PyObject *module);
+PyTypeObject *add_type(PyObject *module, PyType_Spec *spec, const char *name);
+
+/** In place of a result of the library: there is an exception. */
+#define RAISED INT_MAX
+
+/* ------------------------------------------------------------------- arguments */
+
+/** Puts the arguments of a vectorcall in their places.
+ *  @param names  of the parameters, ended by NULL.
+ *  @param out    receives as many borrowed references; what is not given stays as it is. */
+int parse(const char *function, PyObject *const *args, Py_ssize_t given, PyObject *keywords,
+          const char *const *names, Py_ssize_t needed, PyObject **out);
+/** The same of a tuple and a dictionary. */
+int parse_tuple(const char *function, PyObject *args, PyObject *keywords, const char *const *names,
+                Py_ssize_t needed, PyObject **out);
+/** Whether an argument is true; -1 with an exception. NULL is `otherwise`. */
+int truth(PyObject *argument, int otherwise);
+
+/** Bytes of a Python object, kept where they are. */
+struct bytes {
+    zdb_val val;
+    Py_buffer view;
+    int has_view;
+};
+/** @return -1 with an exception. */
+int take_bytes(PyObject *object, const char *role, struct bytes *out);
+void release_bytes(struct bytes *bytes);
+
+/* ---------------------------------------------------------------------- errors */
+
+/** Raises the environment's exception for a result of the library. @return NULL. */
+PyObject *raise_code(Environment *environment, int code);
+/** Raises it with a message of ours. @return NULL. */
+PyObject *raise_message(Environment *environment, int code, const char *format, ...);
+
+/* ---------------------------------------------------------------- transactions */
+
+/** Begins one. @return a new reference; NULL with an exception. */
+PyObject *begin(Environment *environment, PyTypeObject *type, PyObject **arguments);
+/** Whether this thread may call the library with it; otherwise raises. */
+int is_usable(Transaction *transaction);
+/** Raises for one that is busy or has ended. @return NULL. */
+PyObject *raise_unusable(Transaction *transaction);
+/** Ends it without its changes, if it has not ended.
+ *  @return the library's result. */
+int end_transaction(Transaction *transaction, const char *outcome);
+/** The library's number of a database; None and NULL are the default.
+ *  @return -1 with an exception. */
+int database_number(Transaction *transaction, PyObject *database, unsigned int *number);
+int database_flags(Transaction *transaction, PyObject *database, unsigned int *flags);
+/** Before each write: brings cursors back to where the program thinks they are.
+ *  @return -1 with an exception. */
+int before_write(Transaction *transaction);
+/** In LMDB's style, a key that is longer than any can be is not there. */
+int absent_if_too_long(Environment *environment, int code, const zdb_val *key);
+/** In LMDB's style, refuses an empty value where keys have several. @return -1 with an exception. */
+int check_empty(Transaction *transaction, PyObject *database, const zdb_val *value);
+/** A value as the program wants it. */
+PyObject *value_object(Transaction *transaction, const zdb_val *value);
+PyObject *key_object(Transaction *transaction, const zdb_val *key);
+/** The flags of a put. @return -1 with an exception. */
+int put_flags(Transaction *transaction, PyObject *database, int dupdata, int overwrite, int append,
+              unsigned int *flags);
+/** True, False or an exception for the result of a put. */
+PyObject *put_result(Environment *environment, int code, int dupdata, int overwrite);
+/** Calls a Python function with a handle and arguments. */
+PyObject *call_with_handle(const void *handle, PyObject *args);
+
+/* --------------------------------------------------------------------- cursors */
+
+enum want { ITEMS, KEYS, VALUES };
+
+PyObject *entry_object(Transaction *transaction, const zdb_val *key, const zdb_val *value,
+                       enum want want);
+
+PyObject *open_cursor(PyTypeObject *type, Transaction *transaction, PyObject *database);
+void close_cursor(Cursor *cursor);
+/** Brings a cursor that has read in advance back. @return -1 with an exception. */
+int bring_back(Cursor *cursor);
+void forget_ahead(Cursor *cursor);
+/** The entry that the cursor is on. @return the library's result. */
+int read_current(Cursor *cursor, zdb_val *key, zdb_val *value);
+int is_cursor_usable(Cursor *cursor);
+PyObject *raise_cursor_unusable(Cursor *cursor);
+PyObject *cursor_replace_value(Cursor *cursor, PyObject *key, PyObject *value);
+PyObject *cursor_pop_value(Cursor *cursor, PyObject *key);
+
+/* ------------------------------------------------------------------- iterators */
+
+/** From where a cursor is. */
+PyObject *iterate(Cursor *cursor, zdb_cursor_op step, enum want want);
+/** Over a range of keys, with a cursor of its own. */
+PyObject *iterate_range(Transaction *transaction, PyObject *database, PyObject *start, PyObject *stop,
+                        PyObject *prefix, int is_reverse, enum want want);
+
+/* ----------------------------------------------------------------------- calls */
+
+/** Calls the library in a transaction: with the GIL, unless the library may call Python. */
+#define CALL(transaction, code, expression)                                                         \
+    do {                                                                                            \
+        if (!(transaction)->environment->has_events) {                                              \
+            (code) = (expression);                                                                  \
+        } else {                                                                                    \
+            enter(transaction);                                                                     \
+            PyThreadState *state_ = PyEval_SaveThread();                                            \
+            (code) = (expression);                                                                  \
+            PyEval_RestoreThread(state_);                                                           \
+            leave(transaction);                                                                     \
+        }                                                                                           \
+    } while (0)
+
+/** Calls the library in a transaction without the GIL. */
+#define WAIT(transaction, code, expression)                                                         \
+    do {                                                                                            \
+        enter(transaction);                                                                         \
+        PyThreadState *state_ = PyEval_SaveThread();                                                \
+        (code) = (expression);                                                                      \
+        PyEval_RestoreThread(state_);                                                               \
+        leave(transaction);                                                                         \
+    } while (0)
+
+static inline void enter(Transaction *transaction) {
+    transaction->is_busy = 1;
+    transaction->busy_thread = PyThread_get_thread_ident();
+}
+
+static inline void leave(Transaction *transaction) {
+    transaction->is_busy = 0;
+    transaction->busy_thread = 0;
+}
+
+#endif /* ZERODB_CORE_H */

@@ -1,0 +1,375 @@
+/* Iterators over entries, keys or values.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * Going forward, a cursor reads entries in advance, the more the longer that goes on undisturbed. When
+ * the program uses the cursor in another way, or writes in its transaction, it is first brought back to
+ * the entry that the program has been given last (bring_back).
+ */
+#include "core.h"
+
+#include <stddef.h>
+#include <string.h>
+
+PyTypeObject *IteratorType;
+
+enum { BATCH_MAX = 256 };
+
+typedef struct Iterator {
+    PyObject_HEAD
+    Cursor *cursor;
+    PyObject *lower, *upper; /**< bytes that bound a range, or NULL */
+    unsigned long long changes; /**< of the transaction when entries were read last */
+    zdb_cursor_op step;
+    enum want want;
+    char has_begun;
+    char is_range; /**< has the cursor for itself */
+    char is_bytewise; /**< keys are ordered as bytes */
+    char is_at_end;
+    char is_last_batch;
+} Iterator;
+
+static size_t size_of(PyObject *bytes) { return (size_t)PyBytes_Size(bytes); }
+
+static int compare_bytes(const void *left, size_t left_size, const void *right, size_t right_size) {
+    size_t size = left_size < right_size ? left_size : right_size;
+    int order = size == 0 ? 0 : memcmp(left, right, size);
+    if (order != 0) return order;
+    return left_size < right_size ? -1 : left_size > right_size;
+}
+
+/** Orders a key and a bound as the database does. */
+static int compare(Iterator *self, const zdb_val *key, PyObject *bound) {
+    zdb_val val = {PyBytes_AsString(bound), size_of(bound)};
+    if (self->is_bytewise) return compare_bytes(key->data, key->size, val.data, val.size);
+    int order = 0;
+    library.zdb_cmp(self->cursor->transaction->handle, self->cursor->db, key, &val, &order);
+    return order;
+}
+
+/** Whether a key is past the end of the range, in the direction of the iteration. */
+static int is_beyond(Iterator *self, const zdb_val *key) {
+    if (self->step == ZDB_PREV) return self->lower != NULL && compare(self, key, self->lower) < 0;
+    return self->upper != NULL && compare(self, key, self->upper) >= 0;
+}
+
+/* ---------------------------------------------------------------------- begins */
+
+/** Moves to the first entry of a range, or to the last. @return the library's result. */
+static int begin_range(Iterator *self, zdb_val *key, zdb_val *value) {
+    Cursor *cursor = self->cursor;
+    int is_reverse = self->step == ZDB_PREV;
+    PyObject *bound = is_reverse ? self->upper : self->lower;
+    size_t size_max = (size_t)cursor->transaction->environment->max_key_size;
+    int code;
+    if (bound == NULL) {
+        CALL(cursor->transaction, code,
+             library.zdb_cursor_get(cursor->handle, key, value, is_reverse ? ZDB_LAST : ZDB_FIRST));
+        return code;
+    }
+    if (size_of(bound) == 0) return ZDB_NOT_FOUND; /* before the first */
+    key->data = PyBytes_AsString(bound);
+    /* A bound may be longer than any key, which the library refuses to look for. */
+    key->size = size_of(bound) < size_max ? size_of(bound) : size_max;
+    CALL(cursor->transaction, code,
+         library.zdb_cursor_get(cursor->handle, key, value, ZDB_SET_RANGE));
+    if (!is_reverse) {
+        while (code == ZDB_OK && size_of(bound) > size_max && compare(self, key, bound) < 0)
+            CALL(cursor->transaction, code,
+                 library.zdb_cursor_get(cursor->handle, key, value, ZDB_NEXT));
+        return code;
+    }
+    if (code == ZDB_NOT_FOUND)
+        CALL(cursor->transaction, code,
+             library.zdb_cursor_get(cursor->handle, key, value, ZDB_LAST));
+    while (code == ZDB_OK && compare(self, key, bound) >= 0)
+        CALL(cursor->transaction, code,
+             library.zdb_cursor_get(cursor->handle, key, value, ZDB_PREV));
+    return code;
+}
+
+/** Reads the entry that the cursor is on, or moves it to one. */
+static int begin_here(Iterator *self, zdb_val *key, zdb_val *value) {
+    Cursor *cursor = self->cursor;
+    int is_lmdb_style = cursor->transaction->environment->is_lmdb_style;
+    int code = ZDB_BAD_CURSOR;
+    if (!(is_lmdb_style && cursor->is_unset)) code = read_current(cursor, key, value);
+    if (code != ZDB_BAD_CURSOR && code != ZDB_NOT_FOUND) return code;
+    /* On no entry: before any move, or because the entry has been deleted. */
+    zdb_cursor_op op = self->step;
+    if (is_lmdb_style) {
+        if (op == ZDB_NEXT || op == ZDB_NEXT_NODUP)
+            op = ZDB_FIRST;
+        else if (op == ZDB_PREV || op == ZDB_PREV_NODUP)
+            op = ZDB_LAST;
+        else
+            return ZDB_NOT_FOUND;
+    }
+    CALL(cursor->transaction, code, library.zdb_cursor_get(cursor->handle, key, value, op));
+    return code;
+}
+
+/* --------------------------------------------------------------- reading ahead */
+
+static int make_room(Cursor *cursor, unsigned int capacity) {
+    if (cursor->capacity >= capacity) return 0;
+    zdb_val *room = PyMem_Malloc(2 * (size_t)capacity * sizeof *room);
+    if (room == NULL) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    PyMem_Free(cursor->keys);
+    cursor->keys = room;
+    cursor->values = room + capacity;
+    cursor->capacity = capacity;
+    return 0;
+}
+
+/** How many of the entries that were read are in the range. */
+static unsigned int count_inside(Iterator *self, unsigned int count) {
+    const zdb_val *keys = self->cursor->keys;
+    if (self->upper == NULL || !is_beyond(self, &keys[count - 1])) return count;
+    unsigned int low = 0, high = count - 1;
+    while (low < high) {
+        unsigned int middle = (low + high) / 2;
+        if (is_beyond(self, &keys[middle]))
+            high = middle;
+        else
+            low = middle + 1;
+    }
+    return low;
+}
+
+/** Reads entries in advance. @return the library's result; RAISED with an exception. */
+static int read_ahead(Iterator *self) {
+    Cursor *cursor = self->cursor;
+    Transaction *transaction = cursor->transaction;
+    unsigned int size = cursor->batch;
+    if (make_room(cursor, size < 16 ? 16 : size) < 0) return RAISED;
+    size_t count = 0;
+    int code;
+    CALL(transaction, code,
+         library.zdb_cursor_next_many(
+             cursor->handle, self->want != VALUES || self->upper != NULL ? cursor->keys : NULL,
+             self->want != KEYS ? cursor->values : NULL, size, &count));
+    if (code != ZDB_OK) return code;
+    cursor->taken = 0;
+    cursor->count = (unsigned int)count;
+    cursor->end = count_inside(self, cursor->count);
+    self->is_last_batch = cursor->end < cursor->count;
+    transaction->ahead++;
+    cursor->batch = size * 4 < BATCH_MAX ? size * 4 : BATCH_MAX;
+    return cursor->end > 0 ? ZDB_OK : ZDB_NOT_FOUND;
+}
+
+static PyObject *take(Iterator *self) {
+    Cursor *cursor = self->cursor;
+    unsigned int index = cursor->taken++;
+    if (cursor->taken == cursor->count) cursor->transaction->ahead--;
+    return entry_object(cursor->transaction, &cursor->keys[index], &cursor->values[index],
+                        self->want);
+}
+
+/* ------------------------------------------------------------------------ next */
+
+static PyObject *end(Iterator *self, int code) {
+    Cursor *cursor = self->cursor;
+    self->is_at_end = 1;
+    if (code == ZDB_NOT_FOUND) {
+        cursor->is_unset = 1;
+        if (self->is_range && !cursor->transaction->is_busy) close_cursor(cursor);
+        return NULL;
+    }
+    if (code != RAISED) raise_code(cursor->transaction->environment, code);
+    return NULL;
+}
+
+static PyObject *next_slowly(Iterator *self) {
+    Cursor *cursor = self->cursor;
+    Transaction *transaction = cursor->transaction;
+    zdb_val key, value;
+    int code;
+    if (self->is_at_end) return NULL;
+    if (!is_cursor_usable(cursor)) return raise_cursor_unusable(cursor);
+    if (self->is_last_batch && self->changes == transaction->changes)
+        return end(self, ZDB_NOT_FOUND);
+    if (bring_back(cursor) < 0) return NULL;
+    int is_disturbed = self->changes != transaction->changes;
+    self->changes = transaction->changes;
+    if (!self->has_begun) {
+        code = self->is_range ? begin_range(self, &key, &value) : begin_here(self, &key, &value);
+        self->has_begun = 1;
+        cursor->batch = transaction->is_write ? 1 : 16;
+    } else if (self->step == ZDB_NEXT && !is_disturbed && cursor->batch > 1) {
+        code = read_ahead(self);
+        if (code == ZDB_OK) return take(self);
+        return end(self, code);
+    } else {
+        CALL(transaction, code,
+             library.zdb_cursor_get(cursor->handle, &key, &value, self->step));
+        if (self->step == ZDB_NEXT) cursor->batch = is_disturbed ? 1 : 2;
+    }
+    if (code != ZDB_OK) return end(self, code);
+    if ((self->lower != NULL || self->upper != NULL) && is_beyond(self, &key))
+        return end(self, ZDB_NOT_FOUND);
+    cursor->is_unset = 0;
+    return entry_object(transaction, &key, &value, self->want);
+}
+
+static PyObject *iterator_next(PyObject *object) {
+    Iterator *self = (Iterator *)object;
+    Cursor *cursor = self->cursor;
+    if (cursor->taken < cursor->end && self->step == ZDB_NEXT && self->has_begun &&
+        !cursor->transaction->is_busy)
+        return take(self);
+    return next_slowly(self);
+}
+
+/* ---------------------------------------------------------------------- making */
+
+static Iterator *make_iterator(Cursor *cursor, zdb_cursor_op step, enum want want) {
+    Iterator *self = (Iterator *)PyType_GenericAlloc(IteratorType, 0);
+    if (self == NULL) return NULL;
+    Py_INCREF(cursor);
+    self->cursor = cursor;
+    self->step = step;
+    self->want = want;
+    self->is_bytewise = 1;
+    self->changes = cursor->transaction->changes;
+    return self;
+}
+
+PyObject *iterate(Cursor *cursor, zdb_cursor_op step, enum want want) {
+    if (cursor->transaction == NULL) return raise_cursor_unusable(cursor);
+    return (PyObject *)make_iterator(cursor, step, want);
+}
+
+/** A copy of a bound, as bytes. */
+static PyObject *bound_of(PyObject *object, const char *role) {
+    struct bytes bytes;
+    if (PyBytes_Check(object)) {
+        Py_INCREF(object);
+        return object;
+    }
+    if (take_bytes(object, role, &bytes) < 0) return NULL;
+    PyObject *copy = PyBytes_FromStringAndSize(bytes.val.data, (Py_ssize_t)bytes.val.size);
+    release_bytes(&bytes);
+    return copy;
+}
+
+static int compare_bounds(PyObject *left, PyObject *right) {
+    return compare_bytes(PyBytes_AsString(left), size_of(left), PyBytes_AsString(right),
+                         size_of(right));
+}
+
+/** Narrows a range to the keys that begin with `prefix`. Takes over the reference. */
+static int narrow(PyObject **lower, PyObject **upper, PyObject *prefix) {
+    size_t length = size_of(prefix);
+    const char *bytes = PyBytes_AsString(prefix);
+    while (length > 0 && (unsigned char)bytes[length - 1] == 0xff) length--;
+    if (length > 0) {
+        PyObject *after = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)length);
+        if (after == NULL) {
+            Py_DECREF(prefix);
+            return -1;
+        }
+        memcpy(PyBytes_AsString(after), bytes, length);
+        PyBytes_AsString(after)[length - 1]++;
+        if (*upper == NULL || compare_bounds(after, *upper) < 0) {
+            Py_XDECREF(*upper);
+            *upper = after;
+        } else {
+            Py_DECREF(after);
+        }
+    }
+    if (*lower == NULL || compare_bounds(prefix, *lower) > 0) {
+        Py_XDECREF(*lower);
+        *lower = prefix;
+    } else {
+        Py_DECREF(prefix);
+    }
+    return 0;
+}
+
+/** The bounds of a range; NULL for those that bound nothing. @return -1 with an exception. */
+static int take_bounds(PyObject *start, PyObject *stop, PyObject *prefix, PyObject **lower,
+                       PyObject **upper) {
+    if (start != NULL && start != Py_None && (*lower = bound_of(start, "start")) == NULL) return -1;
+    if (stop != NULL && stop != Py_None && (*upper = bound_of(stop, "stop")) == NULL) return -1;
+    if (prefix != NULL && prefix != Py_None) {
+        PyObject *bound = bound_of(prefix, "prefix");
+        if (bound == NULL || narrow(lower, upper, bound) < 0) return -1;
+    }
+    if (*lower != NULL && size_of(*lower) == 0) Py_CLEAR(*lower);
+    return 0;
+}
+
+PyObject *iterate_range(Transaction *transaction, PyObject *database, PyObject *start, PyObject *stop,
+                        PyObject *prefix, int is_reverse, enum want want) {
+    PyObject *lower = NULL, *upper = NULL, *cursor = NULL;
+    unsigned int flags = 0;
+    if (take_bounds(start, stop, prefix, &lower, &upper) < 0) goto failed;
+    if ((lower != NULL || upper != NULL) && database_flags(transaction, database, &flags) < 0)
+        goto failed;
+    if (flags & (ZDB_REVERSEKEY | ZDB_INTEGERKEY) && prefix != NULL && prefix != Py_None) {
+        raise_message(transaction->environment, ZDB_INCOMPATIBLE,
+                      "a prefix is for databases whose keys are ordered as bytes");
+        goto failed;
+    }
+    cursor = open_cursor(CursorType, transaction, database);
+    if (cursor == NULL) goto failed;
+    Iterator *self = make_iterator((Cursor *)cursor, is_reverse ? ZDB_PREV : ZDB_NEXT, want);
+    Py_DECREF(cursor);
+    if (self == NULL) goto failed;
+    self->lower = lower;
+    self->upper = upper;
+    self->is_range = 1;
+    self->is_bytewise = !(flags & (ZDB_REVERSEKEY | ZDB_INTEGERKEY));
+    self->is_at_end = self->is_bytewise && lower != NULL && upper != NULL &&
+                      compare_bounds(upper, lower) <= 0;
+    return (PyObject *)self;
+failed:
+    Py_XDECREF(lower);
+    Py_XDECREF(upper);
+    return NULL;
+}
+
+/* ------------------------------------------------------------------------ type */
+
+static int iterator_traverse(PyObject *object, visitproc visit, void *arg) {
+    Py_VISIT(Py_TYPE(object));
+    Py_VISIT((PyObject *)((Iterator *)object)->cursor);
+    return 0;
+}
+
+static void iterator_dealloc(PyObject *object) {
+    Iterator *self = (Iterator *)object;
+    PyTypeObject *type = Py_TYPE(object);
+    PyObject_GC_UnTrack(object);
+    Py_CLEAR(self->lower);
+    Py_CLEAR(self->upper);
+    Py_CLEAR(self->cursor);
+    PyObject_GC_Del(object);
+    Py_DECREF(type);
+}
+
+static PyType_Slot slots[] = {
+    {Py_tp_doc, "An iteration over entries, keys or values."},
+    {Py_tp_dealloc, iterator_dealloc},
+    {Py_tp_traverse, iterator_traverse},
+    {Py_tp_iter, PyObject_SelfIter},
+    {Py_tp_iternext, iterator_next},
+    {0, NULL},
+};
+
+static PyType_Spec spec = {
+    .name = "zerodb._native.Iterator",
+    .basicsize = sizeof(Iterator),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC,
+    .slots = slots,
+};
+
+int add_iterator_type(PyObject *module) {
+    IteratorType = add_type(module, &spec, "_Iterator");
+    return IteratorType == NULL ? -1 : 0;
+}

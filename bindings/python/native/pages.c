@@ -1,0 +1,120 @@
+/* Memoryviews of values, without a copy.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * The views are released when their transaction ends: they refuse use then. What has been made of one
+ * and cannot be released, such as a slice or an array, keeps the snapshot, and with it the pages, until
+ * it is gone. Closing the environment ends the snapshot all the same, and leaves zeros in its place.
+ */
+#include "core.h"
+
+#include <stddef.h>
+
+PyTypeObject *PagesType;
+
+static int get_buffer(PyObject *self, Py_buffer *view, int flags) {
+    Pages *pages = (Pages *)self;
+    if (pages->data == NULL) {
+        view->obj = NULL;
+        PyErr_SetString(PyExc_BufferError, "the transaction that these pages belong to has ended");
+        return -1;
+    }
+    if (PyBuffer_FillInfo(view, self, pages->data, pages->size, 1, flags) < 0) return -1;
+    pages->views++;
+    return 0;
+}
+
+static void release_buffer(PyObject *self, Py_buffer *view) {
+    Pages *pages = (Pages *)self;
+    (void)view;
+    if (--pages->views == 0 && pages->held != NULL) {
+        zdb_txn *held = pages->held;
+        pages->held = NULL;
+        library.zdb_txn_abort(held); /* fails if the environment was closed, which has ended it */
+    }
+}
+
+static void pages_dealloc(PyObject *self) {
+    PyTypeObject *type = Py_TYPE(self);
+    PyObject_Free(self);
+    Py_DECREF(type);
+}
+
+static PyType_Slot slots[] = {
+    {Py_tp_doc, "What memoryviews of values look through."},
+    {Py_tp_dealloc, pages_dealloc},
+    {Py_bf_getbuffer, get_buffer},
+    {Py_bf_releasebuffer, release_buffer},
+    {0, NULL},
+};
+
+static PyType_Spec spec = {
+    .name = "zerodb._native.Pages",
+    .basicsize = sizeof(Pages),
+    .flags = Py_TPFLAGS_DEFAULT,
+    .slots = slots,
+};
+
+int add_pages_type(PyObject *module) {
+    PagesType = add_type(module, &spec, "_Pages");
+    return PagesType == NULL ? -1 : 0;
+}
+
+/** Has a view released at the end of its transaction. */
+static int remember_view(Transaction *transaction, PyObject *view) {
+    if (transaction->views == NULL && (transaction->views = PyList_New(0)) == NULL) return -1;
+    PyObject *views = transaction->views;
+    PyObject *reference = PyWeakref_NewRef(view, NULL);
+    if (reference == NULL) return -1;
+    int code = PyList_Append(views, reference);
+    Py_DECREF(reference);
+    Py_ssize_t count = PyList_Size(views);
+    if (code < 0 || count < 64 || (count & (count - 1)) != 0) return code;
+    /* Those that are gone are dropped each time that their number may have doubled. */
+    PyObject *kept = PyList_New(0);
+    if (kept == NULL) return -1;
+    for (Py_ssize_t i = 0; i < count; i++) {
+        PyObject *known = PyList_GetItem(views, i);
+        if (PyWeakref_GetObject(known) != Py_None && PyList_Append(kept, known) < 0) {
+            Py_DECREF(kept);
+            return -1;
+        }
+    }
+    transaction->views = kept;
+    Py_DECREF(views);
+    return 0;
+}
+
+static PyObject *view_of_copy(Transaction *transaction, const zdb_val *value) {
+    PyObject *bytes = PyBytes_FromStringAndSize(value->data, (Py_ssize_t)value->size);
+    if (bytes == NULL) return NULL;
+    PyObject *view = PyMemoryView_FromObject(bytes);
+    Py_DECREF(bytes);
+    if (view != NULL && remember_view(transaction, view) < 0) Py_CLEAR(view);
+    return view;
+}
+
+PyObject *value_object(Transaction *transaction, const zdb_val *value) {
+    if (!transaction->has_buffers)
+        return PyBytes_FromStringAndSize(value->data, (Py_ssize_t)value->size);
+    if (transaction->is_write || value->size == 0) return view_of_copy(transaction, value);
+    if (transaction->pages == NULL) {
+        transaction->pages = (Pages *)PyType_GenericAlloc(PagesType, 0);
+        if (transaction->pages == NULL) return NULL;
+    }
+    Pages *pages = transaction->pages;
+    pages->data = (void *)value->data;
+    pages->size = (Py_ssize_t)value->size;
+    /* The garbage collector may run here, and what it calls must not end the transaction. */
+    enter(transaction);
+    PyObject *view = PyMemoryView_FromObject((PyObject *)pages);
+    if (view != NULL && remember_view(transaction, view) < 0) Py_CLEAR(view);
+    leave(transaction);
+    pages->data = NULL;
+    return view;
+}
+
+PyObject *key_object(Transaction *transaction, const zdb_val *key) {
+    if (transaction->has_buffers) return view_of_copy(transaction, key);
+    return PyBytes_FromStringAndSize(key->data, (Py_ssize_t)key->size);
+}

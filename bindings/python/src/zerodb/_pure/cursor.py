@@ -1,0 +1,652 @@
+"""Cursors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from itertools import chain
+from typing import Any, Callable
+
+from zerodb import _ffi
+from zerodb._pure.packed import ITEMS, KEYS, VALUES, read_packed
+from zerodb._pure.state import Ahead, TransactionState
+from zerodb._pure.values import read_value
+from zerodb._ranges import compare
+from zerodb._types import Buffer
+
+_BACK = {
+    _ffi.CURSOR_NEXT: _ffi.CURSOR_PREV,
+    _ffi.CURSOR_PREV: _ffi.CURSOR_NEXT,
+    _ffi.CURSOR_NEXT_DUP: _ffi.CURSOR_PREV_DUP,
+    _ffi.CURSOR_PREV_DUP: _ffi.CURSOR_NEXT_DUP,
+}
+"""The operation that undoes another. What has none is not read in advance."""
+_START = {
+    _ffi.CURSOR_NEXT: _ffi.CURSOR_FIRST,
+    _ffi.CURSOR_NEXT_NODUP: _ffi.CURSOR_FIRST,
+    _ffi.CURSOR_PREV: _ffi.CURSOR_LAST,
+    _ffi.CURSOR_PREV_NODUP: _ffi.CURSOR_LAST,
+}
+_BATCH_MAX = 1024
+
+
+class CursorCore:
+    """A position in one database of one transaction."""
+
+    __slots__ = (
+        "__weakref__",
+        "_buffers",
+        "_entry",
+        "_flags",
+        "_handle",
+        "_lmdb_style",
+        "_state",
+        "_unset",
+        "database",
+        "transaction",
+    )
+
+    def __init__(self, db: Any, txn: Any) -> None:
+        self._handle: int | None = None
+        if not hasattr(txn, "_state"):
+            raise TypeError(f"txn must be a transaction, not {type(txn).__name__}")
+        database = txn._database(db)
+        self.transaction = txn
+        self.database = db
+        self._state: TransactionState = txn._state
+        self._buffers: bool = txn._buffers
+        self._lmdb_style: bool = txn.environment._lmdb_style
+        self._unset = True
+        self._flags: int | None = None if db is None else db._flags
+        try:
+            self._entry = _ffi.entries.pop()
+        except IndexError:
+            self._entry = _ffi.Entry()
+        self._open(database)
+
+    def _open(self, database: int) -> None:
+        state = self._state
+        entered = True
+        try:
+            opened = _ffi.handles.pop()
+        except IndexError:
+            opened = _ffi.Handle()
+        try:
+            if not state.lock.acquire(False):
+                entered = False
+                raise state.busy()
+            if state.handle is None:
+                raise state.ended()
+            code = state.calls.cursor_open(state.handle, database, opened.reference)
+            if code != _ffi.OK:
+                raise state.error(code)
+        finally:
+            # Also if a signal handler raises when the cursor has just been opened.
+            handle = opened.take()
+            if handle is not None:
+                state.add_cursor(handle)
+                self._handle = handle
+            if entered:
+                state.lock.release()
+
+    # ------------------------------------------------------------------ moving
+
+    def first(self) -> Any:
+        """Moves to the first entry."""
+        return self._move(_ffi.CURSOR_FIRST)
+
+    def last(self) -> Any:
+        """Moves to the last entry."""
+        return self._move(_ffi.CURSOR_LAST)
+
+    def next(self) -> Any:
+        """Moves to the next entry, or to the first if the cursor is on none yet."""
+        return self._move(_ffi.CURSOR_NEXT)
+
+    def prev(self) -> Any:
+        """Moves to the entry before, or to the last if the cursor is on none yet."""
+        return self._move(_ffi.CURSOR_PREV)
+
+    def first_dup(self) -> Any:
+        """Moves to the first value of the key."""
+        return self._move(_ffi.CURSOR_FIRST_DUP)
+
+    def last_dup(self) -> Any:
+        """Moves to the last value of the key."""
+        return self._move(_ffi.CURSOR_LAST_DUP)
+
+    def next_dup(self) -> Any:
+        """Moves to the next value of the key."""
+        return self._move(_ffi.CURSOR_NEXT_DUP)
+
+    def prev_dup(self) -> Any:
+        """Moves to the value of the key before this one."""
+        return self._move(_ffi.CURSOR_PREV_DUP)
+
+    def next_nodup(self) -> Any:
+        """Moves to the first value of the next key."""
+        return self._move(_ffi.CURSOR_NEXT_NODUP)
+
+    def prev_nodup(self) -> Any:
+        """Moves to the last value of the key before."""
+        return self._move(_ffi.CURSOR_PREV_NODUP)
+
+    def set_key(self, key: Buffer, /) -> Any:
+        """Moves to the entry with exactly this key, and to the first of its values."""
+        return self._move(_ffi.CURSOR_SET_KEY, key)
+
+    def set_key_dup(self, key: Buffer, value: Buffer) -> Any:
+        """Moves to the entry with exactly this key and value."""
+        return self._move(_ffi.CURSOR_GET_BOTH, key, value)
+
+    def set_range(self, key: Buffer, /) -> Any:
+        """Moves to the first entry whose key is at or after `key`."""
+        size = _ffi.size_of(key, "key")
+        if not size:
+            return self._move(_ffi.CURSOR_FIRST)
+        longest = self.transaction.environment._max_key_size
+        if self._lmdb_style and size > longest:
+            wanted = bytes(key)[:longest]
+            found = self._move(_ffi.CURSOR_SET_RANGE, wanted)
+            # No other key is between its longest prefix and it.
+            return self.next() if found and self.key() == wanted else found
+        return self._move(_ffi.CURSOR_SET_RANGE, key)
+
+    def set_range_dup(self, key: Buffer, value: Buffer) -> Any:
+        """Moves to the first value of exactly this key that is at or after `value`."""
+        return self._move(_ffi.CURSOR_GET_BOTH_RANGE, key, value)
+
+    # ----------------------------------------------------------------- reading
+
+    def item(self) -> Any:
+        """The key and the value that the cursor is on."""
+        return self._current(ITEMS)
+
+    def key(self) -> Any:
+        """The key that the cursor is on."""
+        return self._current(KEYS)
+
+    def value(self) -> Any:
+        """The value that the cursor is on."""
+        return self._current(VALUES)
+
+    def get(self, key: Buffer, default: Any = None) -> Any:
+        """Moves to a key and returns its first value, or `default` if the key is not there."""
+        found = self._move(_ffi.CURSOR_SET_KEY, key)
+        return self.value() if found else default
+
+    def count(self) -> int:
+        """The number of values of the key that the cursor is on."""
+        number = _ffi.new_long_count()
+        code = self._call(self._state.calls.cursor_count, _ffi.reference(number))
+        if code != _ffi.OK:
+            raise self._state.error(code)
+        counted: int = number.value
+        return counted
+
+    # --------------------------------------------------------------- iterating
+
+    def __iter__(self) -> Iterator[Any]:
+        return self._walk(_ffi.CURSOR_NEXT, True, True)
+
+    def iternext(self, keys: bool = True, values: bool = True) -> Iterator[Any]:
+        """The entries from the one that the cursor is on, or from the first, to the last."""
+        return self._walk(_ffi.CURSOR_NEXT, keys, values)
+
+    def iterprev(self, keys: bool = True, values: bool = True) -> Iterator[Any]:
+        """The entries from the one that the cursor is on, or from the last, to the first."""
+        return self._walk(_ffi.CURSOR_PREV, keys, values)
+
+    def iternext_dup(self, keys: bool = False, values: bool = True) -> Iterator[Any]:
+        """The values of the key from the one that the cursor is on to the last."""
+        return self._walk(_ffi.CURSOR_NEXT_DUP, keys, values)
+
+    def iterprev_dup(self, keys: bool = False, values: bool = True) -> Iterator[Any]:
+        """The values of the key from the one that the cursor is on to the first."""
+        return self._walk(_ffi.CURSOR_PREV_DUP, keys, values)
+
+    def iternext_nodup(self, keys: bool = True, values: bool = False) -> Iterator[Any]:
+        """Each key once, from the one that the cursor is on, or the first, to the last."""
+        return self._walk(_ffi.CURSOR_NEXT_NODUP, keys, values)
+
+    def iterprev_nodup(self, keys: bool = True, values: bool = False) -> Iterator[Any]:
+        """Each key once, from the one that the cursor is on, or the last, to the first."""
+        return self._walk(_ffi.CURSOR_PREV_NODUP, keys, values)
+
+    # ----------------------------------------------------------------- writing
+
+    def put(
+        self,
+        key: Buffer,
+        value: Buffer,
+        dupdata: bool = True,
+        overwrite: bool = True,
+        append: bool = False,
+    ) -> bool:
+        """Puts an entry and moves to it."""
+        flags = self._put_flags(dupdata, overwrite, append)
+        if self._lmdb_style and not _ffi.size_of(value, "value"):
+            self.transaction._check_empty(self.database)
+        code = self._call(self._put, key, value, flags, write=True)
+        return self._was_put(code, dupdata, overwrite)
+
+    def set_value(self, value: Buffer) -> None:
+        """Replaces the value that the cursor is on."""
+        code = self._call(self._put, b"", value, _ffi.CURRENT, write=True)
+        if code != _ffi.OK:
+            raise self._state.error(code)
+
+    def delete(self, dupdata: bool = False) -> Any:
+        """Deletes the entry that the cursor is on, with `dupdata` all values of its key."""
+        if self._lmdb_style and not self._is_somewhere():
+            return False
+        flags = _ffi.NODUPDATA if dupdata and self._duplicates() else 0
+        code = self._call(self._state.calls.cursor_delete, flags, write=True)
+        if code != _ffi.OK:
+            raise self._state.error(code)
+        if self._lmdb_style:
+            self._move(_ffi.CURSOR_NEXT)
+        return True
+
+    def replace(self, key: Buffer, value: Buffer) -> Any:
+        """Puts an entry, moves to it and returns the value that it replaces, or None."""
+        old = self.get(key)
+        if old is not None and self._buffers:
+            old = memoryview(bytes(old))
+        if old is not None and self._duplicates():
+            self.delete(True)
+        self.put(key, value)
+        return old
+
+    def pop(self, key: Buffer) -> Any:
+        """Deletes a key and returns its value, or None if the key is not there."""
+        if not self._move(_ffi.CURSOR_SET_KEY, key):
+            return None
+        old = self.value()
+        if self._buffers:
+            old = memoryview(bytes(old))
+        self.delete()
+        return old
+
+    # --------------------------------------------------------------- many at once
+
+    def getmulti(
+        self,
+        keys: Iterable[Buffer],
+        dupdata: bool = False,
+        dupfixed_bytes: int | None = None,
+        keyfixed: bool = False,
+    ) -> Any:
+        """A list of the keys that are there, each with its first value, or with `dupdata` with
+        each of its values.
+
+        :param dupfixed_bytes: the size of a value, in a database with ``dupfixed``.
+        :param keyfixed: with `dupfixed_bytes`: all keys have one size, and the result is a
+            bytearray of keys and values one after the other.
+        """
+        found: list[Any] = []
+        if not dupdata and not dupfixed_bytes:
+            pairs: list[Any] = self.transaction._get_pairs(keys, self.database)
+            return pairs
+        for key in keys:
+            if not self._move(_ffi.CURSOR_SET_KEY, key):
+                continue
+            found.extend(self.iternext_dup(True, True))
+        if dupfixed_bytes and keyfixed:
+            return bytearray().join(part for item in found for part in item)
+        return found
+
+    def putmulti(
+        self,
+        items: Iterable[tuple[Buffer, Buffer]],
+        dupdata: bool = True,
+        overwrite: bool = True,
+        append: bool = False,
+    ) -> tuple[int, int]:
+        """Puts many entries; returns how many there were and how many were put."""
+        done: tuple[int, int] = self.transaction.put_many(
+            items, dupdata, overwrite, append, self.database
+        )
+        return done
+
+    # ---------------------------------------------------------------- lifetime
+
+    def close(self) -> None:
+        """Closes the cursor. Closing it again does nothing."""
+        handle, self._handle = self._handle, None
+        if handle is None:
+            return
+        state = self._state
+        if state.inherited:
+            return
+
+        def close_handle() -> None:
+            ahead = state.ahead.get(handle)
+            if ahead is not None:
+                del state.ahead[handle]
+                ahead.forget()
+            if handle in state.cursors:
+                state.cursors.remove(handle)
+                state.calls.cursor_close(handle)
+                _ffi.entries.append(self._entry)
+
+        # If another thread is inside, or this one is and the garbage collector came between,
+        # the transaction closes the cursor when it ends.
+        state.attempt(close_handle)
+
+    def __enter__(self) -> Any:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        if getattr(self, "_handle", None) is not None:
+            self.close()
+
+    # ----------------------------------------------------------------- private
+
+    def _move(self, operation: int, key: Any = None, value: Any = None) -> Any:
+        has_key = operation in _SEEKS
+        has_value = operation in _PAIR_SEEKS
+        state = self._state
+        entered = True
+        try:
+            if not state.lock.acquire(False):
+                entered = False
+                raise state.busy()
+            handle = self._handle
+            if handle is None or state.handle is None:
+                raise self._closed()
+            if state.ahead:
+                state.bring_back(handle)
+            held = _ffi.point_at(self._entry.key_input, key, "key") if has_key else None
+            held_value = None
+            if has_value:
+                held_value = _ffi.point_at(self._entry.value_input, value, "value")
+            entry = self._entry
+            code = state.calls.cursor_get(
+                handle, entry.key_reference, entry.value_reference, operation
+            )
+            del held, held_value
+            if code == _ffi.OK:
+                self._unset = False
+                if self._lmdb_style:
+                    return True
+                if has_value:
+                    # The library returns no key then.
+                    code = state.calls.cursor_get(
+                        handle, entry.key_reference, None, _ffi.CURSOR_GET_CURRENT
+                    )
+                return self._read(ITEMS)
+        finally:
+            if entered:
+                state.lock.release()
+        if code == _ffi.NOT_FOUND:
+            self._unset = True
+            return False if self._lmdb_style else None
+        if self._lmdb_style:
+            if code == _ffi.BAD_CURSOR and operation not in _NEED_ENTRY:
+                return False
+            if has_key and self.transaction._is_too_long(code, key):
+                self._unset = True
+                return False
+        raise state.error(code)
+
+    def _is_somewhere(self) -> bool:
+        """Whether the cursor is on an entry, as LMDB sees it: on the one after it if its entry
+        has been deleted."""
+        if self._unset:
+            self._call(lambda handle: _ffi.OK)  # raises if the cursor has ended
+            return False
+        code = self._call(self._state.calls.cursor_get, None, None, _ffi.CURSOR_GET_CURRENT)
+        return code == _ffi.OK or bool(self._move(_ffi.CURSOR_NEXT))
+
+    def _read(self, want: int) -> Any:
+        """What the library has returned in the cursor's structures."""
+        state = self._state
+        found = self._entry.key
+        if want == VALUES:
+            return read_value(state, self._entry.value, self._buffers)
+        key: Any = _ffi.copy_bytes(found.data, found.size)
+        if self._buffers:
+            key = memoryview(key)
+        if want == KEYS:
+            return key
+        return key, read_value(state, self._entry.value, self._buffers)
+
+    def _current(self, want: int) -> Any:
+        state = self._state
+        entered = True
+        try:
+            if not state.lock.acquire(False):
+                entered = False
+                raise state.busy()
+            handle = self._handle
+            if handle is None or state.handle is None:
+                raise self._closed()
+            if state.ahead:
+                state.bring_back(handle)
+            if self._lmdb_style and self._unset:
+                code = _ffi.BAD_CURSOR
+            else:
+                code = state.calls.cursor_get(
+                    handle,
+                    self._entry.key_reference,
+                    None if want == KEYS else self._entry.value_reference,
+                    _ffi.CURSOR_GET_CURRENT,
+                )
+                if code in _NOWHERE and self._lmdb_style:
+                    # Its entry has been deleted: LMDB's cursor is on the one after that.
+                    code = state.calls.cursor_get(
+                        handle,
+                        self._entry.key_reference,
+                        self._entry.value_reference,
+                        _ffi.CURSOR_NEXT,
+                    )
+                    self._unset = code != _ffi.OK
+            if code == _ffi.OK:
+                return self._read(want)
+        finally:
+            if entered:
+                state.lock.release()
+        if code not in _NOWHERE:
+            raise state.error(code)
+        if self._lmdb_style:
+            empty: Any = memoryview(b"") if self._buffers else b""
+            return (empty, empty) if want == ITEMS else empty
+        raise state.make_error(
+            _ffi.BAD_CURSOR, "the cursor is on no entry; move it to one first"
+        )
+
+    def _walk(self, step: int, keys: bool, values: bool) -> Iterator[Any]:
+        want = ITEMS if keys and values else VALUES if values else KEYS
+        return chain.from_iterable(self._batches(step, want, None, None))
+
+    def _batches(
+        self, step: int, want: int, start: Any, until: bytes | None
+    ) -> Iterator[Iterable[Any]]:
+        """Lists of what an iteration gives, as iterators. The cursor is on the last entry that
+        the program has been given when it looks.
+
+        :param start: what moves to the first entry of a range; None: from where the cursor is.
+        :param until: where the range ends, as zdb_cursor_read() takes it.
+        """
+        state = self._state
+        size = 1 if state.write else 16
+        changes = state.changes
+        is_first = True
+        while True:
+            entered = True
+            try:
+                if not state.lock.acquire(False):
+                    entered = False
+                    raise state.busy()
+                handle = self._handle
+                if handle is None or state.handle is None:
+                    raise self._closed()
+                if handle in state.ahead:
+                    disturbed = state.bring_back(handle)
+                    if disturbed:
+                        size = 1
+                if step not in _BACK or changes != state.changes:
+                    size = 1
+                changes = state.changes
+                items = self._read_batch(step, want, size, start, until, is_first)
+                if not items:
+                    self._unset = True
+                    return
+                self._unset = False
+                rest: Any = iter(items)
+                if len(items) > 1:
+                    state.add_ahead(handle, Ahead(rest, _BACK[step]))
+            finally:
+                if entered:
+                    state.lock.release()
+            is_first = False
+            size = min(size * 4, _BATCH_MAX)
+            yield rest
+
+    def _read_batch(
+        self,
+        step: int,
+        want: int,
+        size: int,
+        start: Any,
+        until: bytes | None,
+        is_first: bool,
+    ) -> list[Any]:
+        """Up to `size` entries, keys or values; the caller is inside."""
+        state = self._state
+        code = _ffi.OK
+        if is_first:
+            code = self._begin_walk(step, start)
+            if code == _ffi.NOT_FOUND:
+                return []
+            if code != _ffi.OK:
+                raise state.error(code)
+        if not self._buffers:
+            return read_packed(state, self._handle, step, want, until, size, is_first)
+        if not is_first:
+            code = state.calls.cursor_get(
+                self._handle, self._entry.key_reference, self._entry.value_reference, step
+            )
+        if code == _ffi.NOT_FOUND:
+            return []
+        if code != _ffi.OK:
+            raise state.error(code)
+        item = self._read(ITEMS)
+        if until is not None and self._is_past(bytes(item[0]), until, step):
+            return []
+        return [item if want == ITEMS else item[want - KEYS]]
+
+    def _is_past(self, key: bytes, until: bytes, step: int) -> bool:
+        """Whether a key is past the end of a range."""
+        order = compare(
+            self._state.handle or 0, self.transaction._database(self.database), key, until
+        )
+        return order < 0 if step == _ffi.CURSOR_PREV else order >= 0
+
+    def _begin_walk(self, step: int, start: Any) -> int:
+        """Moves to the first entry of an iteration."""
+        get = self._state.calls.cursor_get
+        arguments = self._handle, self._entry.key_reference, self._entry.value_reference
+        if start is not None:
+            code: int = start(get, *arguments)
+            return code
+        code = _ffi.BAD_CURSOR
+        if not (self._lmdb_style and self._unset):
+            code = get(*arguments, _ffi.CURSOR_GET_CURRENT)
+            if code in _NOWHERE and self._lmdb_style:
+                code = get(*arguments, _ffi.CURSOR_NEXT)
+        if code in _NOWHERE:
+            # On no entry: before any move, or because the entry has been deleted.
+            if self._lmdb_style:
+                if step not in _START:
+                    return _ffi.NOT_FOUND
+                code = get(*arguments, _START[step])
+            else:
+                code = get(*arguments, step)
+        return code
+
+    def _call(self, function: Callable[..., int], *arguments: Any, write: bool = False) -> int:
+        """Calls a function with the cursor's handle and `arguments`, from inside."""
+        state = self._state
+        entered = True
+        try:
+            if not state.lock.acquire(False):
+                entered = False
+                raise state.busy()
+            if self._handle is None or state.handle is None:
+                raise self._closed()
+            if write:
+                state.before_write()
+            elif state.ahead:
+                state.bring_back(self._handle)
+            return function(self._handle, *arguments)
+        finally:
+            if entered:
+                state.lock.release()
+
+    def _put(self, handle: int, key: Buffer, value: Buffer, flags: int) -> int:
+        # Held through the call: the library reads through the addresses of these.
+        held = (
+            _ffi.point_at(self._entry.key_input, key, "key"),
+            _ffi.point_at(self._entry.value_input, value, "value"),
+        )
+        code: int = self._state.calls.cursor_put(
+            handle, self._entry.key_reference, self._entry.value_reference, flags
+        )
+        self._entry.value_input.data = None
+        del held
+        if code in (_ffi.OK, _ffi.KEYEXIST):
+            self._unset = False
+        return code
+
+    def _put_flags(self, dupdata: bool, overwrite: bool, append: bool) -> int:
+        flags = 0 if overwrite else _ffi.NOOVERWRITE
+        if append:
+            flags |= _ffi.APPENDDUP if self._duplicates() else _ffi.APPEND
+        if not dupdata and self._duplicates():
+            flags |= _ffi.NODUPDATA
+        return flags
+
+    def _was_put(self, code: int, dupdata: bool, overwrite: bool) -> bool:
+        if code == _ffi.OK:
+            return True
+        if code == _ffi.KEYEXIST and not (overwrite and dupdata):
+            return False
+        if code == _ffi.NOT_SORTED and self._lmdb_style:
+            return False
+        raise self._state.error(code)
+
+    def _duplicates(self) -> bool:
+        if self._flags is None:
+            self._flags = self.transaction._database_flags(self.database)
+        return bool(self._flags & _ffi.DUPSORT)
+
+    def _closed(self) -> BaseException:
+        """The error for using the cursor after its end."""
+        state = self._state
+        if state.inherited:
+            return state.forked("cursor")
+        if self._handle is None:
+            return state.make_error(_ffi.BAD_HANDLE, "the cursor is closed; open another one")
+        return state.make_error(
+            _ffi.BAD_CURSOR,
+            f"the cursor's transaction {state.outcome}; begin another one and open a cursor "
+            "in it",
+        )
+
+
+_SEEKS = frozenset(
+    (
+        _ffi.CURSOR_SET,
+        _ffi.CURSOR_SET_KEY,
+        _ffi.CURSOR_SET_RANGE,
+        _ffi.CURSOR_GET_BOTH,
+        _ffi.CURSOR_GET_BOTH_RANGE,
+    )
+)
+_NEED_ENTRY = frozenset((_ffi.CURSOR_FIRST_DUP, _ffi.CURSOR_LAST_DUP))
+_NOWHERE = frozenset((_ffi.BAD_CURSOR, _ffi.NOT_FOUND))
+_PAIR_SEEKS = frozenset((_ffi.CURSOR_GET_BOTH, _ffi.CURSOR_GET_BOTH_RANGE))

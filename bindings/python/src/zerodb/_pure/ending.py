@@ -1,0 +1,51 @@
+"""The end of a with statement."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from functools import partial
+from typing import Any
+
+
+class UninterruptedExit:
+    """`__exit__` of objects with `_leave`, which ends them by the type of the exception, and
+    `_drop`, which ends them if that was interrupted.
+
+    A with statement asks for `__exit__` before it begins. A function in Python can be
+    interrupted by a signal handler before its first statement, and the object would stay open.
+    A generator that waits in a try statement cannot.
+    """
+
+    def __get__(self, instance: Any, owner: type) -> Any:
+        if instance is None:
+            return _leave
+        guard = _guard(instance)
+        next(guard)
+        # max() is a function in C that calls another with each argument: here with the None,
+        # then with type, value and traceback of the exception. It returns the None, as no
+        # result is greater than the first.
+        return partial(max, None, key=guard.send)
+
+
+def _leave(instance: Any, kind: Any, error: Any, traceback: Any) -> None:
+    """What the class has as `__exit__`, for those that call it with an instance."""
+    instance.__exit__(kind, error, traceback)
+
+
+def _guard(instance: Any) -> Generator[bool, Any, None]:
+    is_ended = False
+    try:
+        yield False
+        kind = yield False  # the None
+        instance._leave(kind)
+        is_ended = True
+        yield False  # the type
+        yield False  # the value
+        yield False  # the traceback
+    finally:
+        if not is_ended:
+            # A second time, in case that a signal handler raises in the first.
+            try:
+                instance._drop()
+            finally:
+                instance._drop()

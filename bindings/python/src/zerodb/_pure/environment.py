@@ -1,0 +1,355 @@
+"""Environments."""
+
+from __future__ import annotations
+
+import errno
+import threading
+import time
+import warnings
+from typing import Any, Callable, ClassVar, TypeVar
+
+from zerodb import _ffi
+from zerodb._arguments import DURABILITIES, choice
+from zerodb._pure.ending import UninterruptedExit
+from zerodb._pure.state import TransactionState
+
+Result = TypeVar("Result")
+_SLICE_SECONDS = 0.1
+_SHORT_SECONDS = 0.001
+_ABANDONED_MS = 1500
+
+
+class EnvironmentCore:
+    """An environment."""
+
+    __slots__ = (
+        "__weakref__",
+        "_calls",
+        "_closing",
+        "_handle",
+        "_inside",
+        "_lock",
+        "_max_key_size",
+        "_path",
+        "_process",
+        "_quick",
+        "_transactions",
+        "_wait",
+    )
+
+    _transaction_type: ClassVar[Any]
+    _cursor_type: ClassVar[Any]
+    _lmdb_style: ClassVar[bool] = False
+    _warns: ClassVar[bool] = True
+    _make_error: ClassVar[Callable[..., BaseException]]
+
+    def _attach(
+        self, handle: int, path: str, wait_ms: int = 0, has_events: bool = False
+    ) -> None:
+        """Takes an environment that has been opened."""
+        self._path = path
+        self._process = _ffi.process_number[0]
+        # Guards _handle and _inside. Reentrant for signal handlers.
+        self._lock = threading.RLock()
+        # Threads with calls of the library that are under way, except those of transactions.
+        self._inside: list[int] = []
+        self._transactions: set[TransactionState] = set()
+        self._closing = False
+        self._wait = wait_ms / 1000 if wait_ms else None
+        self._calls = _ffi.releasing if has_events else _ffi.keeping
+        self._max_key_size: int = _ffi.env_max_key_size(handle)
+        self._handle: int | None = handle
+        self._quick: Any = None if has_events else _ffi.pointer_to(handle)
+
+    @property
+    def path(self) -> str:
+        """The directory, as it was given."""
+        return self._path
+
+    @property
+    def max_key_size(self) -> int:
+        """The length of the longest key, in bytes."""
+        return self._max_key_size
+
+    @property
+    def closed(self) -> bool:
+        """Whether it is closed."""
+        return getattr(self, "_handle", None) is None
+
+    @property
+    def _open_transactions(self) -> int:
+        return len(self._transactions)
+
+    def begin(
+        self,
+        db: Any = None,
+        parent: Any = None,
+        write: bool = False,
+        buffers: bool = False,
+        durability: Any = None,
+        wait: float | None = None,
+    ) -> Any:
+        """Begins a transaction."""
+        return self._transaction_type(self, db, parent, write, buffers, durability, wait)
+
+    def close(self) -> None:
+        """Closes the environment; aborts its transactions. Closing it again does nothing."""
+        if self.closed:
+            return
+        if self._process != _ffi.process_number[0]:
+            self._handle = None
+            return
+        self._close()
+
+    def __enter__(self) -> Any:
+        return self
+
+    __exit__ = UninterruptedExit()
+
+    def __del__(self) -> None:
+        if self.closed or self._process != _ffi.process_number[0]:
+            return
+        self._close()
+        if self._warns:
+            warnings.warn(
+                f"the environment at {self._path} was dropped without close(), and has been "
+                "closed",
+                ResourceWarning,
+                stacklevel=2,
+                source=self,
+            )
+
+    # ----------------------------------------------------------------- private
+
+    def _call(self, function: Callable[..., Result], *arguments: Any) -> Result:
+        """Calls a function with the environment's handle and `arguments`; meanwhile no thread
+        can close the environment."""
+        # Before the lock, which another thread may have held when this process was forked.
+        if self.closed:
+            raise self._was_closed()
+        if self._process != _ffi.process_number[0]:
+            self._after_fork()
+        counted = False
+        thread = threading.get_ident()
+        try:
+            with self._lock:
+                handle = self._handle
+                if handle is None or self._closing:
+                    raise self._was_closed()
+                self._inside.append(thread)
+                counted = True
+            return function(handle, *arguments)
+        finally:
+            if counted:
+                with self._lock:
+                    self._inside.remove(thread)
+
+    def _after_fork(self) -> None:
+        """Called in a child of the process that opened the environment: opens it anew, or
+        raises."""
+        raise self._make_error(
+            _ffi.FORKED,
+            "the environment was opened by the process that this one was forked from; open the "
+            "environment anew in this process",
+        )
+
+    def _was_closed(self) -> BaseException:
+        path = getattr(self, "_path", None)
+        return self._make_error(
+            _ffi.BAD_HANDLE, f"the environment at {path} is closed; open it again"
+        )
+
+    def _begin(
+        self, txn: Any, parent: Any, write: bool, durability: Any, wait: float | None
+    ) -> None:
+        """Begins a transaction and gives it its state."""
+        flags = 0 if write else _ffi.RDONLY
+        if durability is not None:
+            if not write or parent is not None:
+                raise self._make_error(
+                    _ffi.BAD_ARGUMENT,
+                    "durability is for write transactions that are not nested; others commit "
+                    "nothing to the disk",
+                )
+            flags |= choice("durability", durability, DURABILITIES)
+        if parent is not None:
+            if self._lmdb_style and not (write and parent.write):
+                raise self._make_error(
+                    _ffi.BAD_ARGUMENT, "only write transactions are nested in one another"
+                )
+            if parent.environment is not self:
+                raise self._make_error(
+                    _ffi.BAD_ARGUMENT,
+                    f"the parent belongs to the environment at {parent.environment._path}, not "
+                    f"to the one at {self._path}",
+                )
+            self._begin_nested(txn, parent._state)
+        elif write:
+            self._call(self._begin_write, txn, flags, wait)
+        else:
+            self._call(self._begin_read, txn)
+
+    def _begin_quickly(self, txn: Any) -> bool:
+        """Begins a read transaction, if that succeeds at once."""
+        try:
+            begun = _ffi.handles.pop()
+        except IndexError:
+            begun = _ffi.Handle()
+        code = _ffi.quick_begin(self._quick, None, _ffi.RDONLY, begun.reference)
+        handle = begun.take()
+        if code != _ffi.OK or handle is None:
+            return False
+        try:
+            state = TransactionState(handle, False, self._calls, self._make_error)
+            txn._state = state
+            self._transactions.add(state)
+        except BaseException:
+            # A signal handler may raise.
+            _ffi.txn_abort(handle)
+            raise
+        return True
+
+    def _begin_read(self, handle: int, txn: Any) -> None:
+        self._begin_once(handle, txn, None, _ffi.RDONLY, self._calls.txn_begin)
+
+    def _begin_nested(self, txn: Any, parent: TransactionState) -> None:
+        def begin(handle: int) -> None:
+            self._begin_once(self._handle, txn, parent, 0, self._calls.txn_begin)
+
+        parent.call(begin)
+
+    def _begin_write(self, handle: int, txn: Any, flags: int, wait: float | None) -> None:
+        if wait is None:
+            wait = self._wait
+        end = None if wait is None else time.monotonic() + wait
+        began = time.monotonic()
+        while True:
+            now = time.monotonic()
+            left = _SLICE_SECONDS if end is None else end - now
+            if left <= 0:
+                # This time the library says for whom the transaction waits.
+                flags |= _ffi.NOWAIT
+                return self._begin_once(handle, txn, None, flags, _ffi.txn_begin)
+            slice_ms = max(1, int(min(left, _SLICE_SECONDS) * 1000))
+            if now - began > 1 and self._writer_is_abandoned():
+                # The library notices only in a longer wait that its thread has ended.
+                slice_ms = _ABANDONED_MS
+            try:
+                return self._begin_once(
+                    handle,
+                    txn,
+                    None,
+                    flags,
+                    lambda handle, _, flags, begun, ms=slice_ms: _ffi.txn_begin_wait(
+                        handle, flags, ms, begun
+                    ),
+                )
+            except _Waits:
+                pass
+            if self._closing:
+                raise self._was_closed()
+
+    def _begin_once(
+        self,
+        handle: int | None,
+        txn: Any,
+        parent: TransactionState | None,
+        flags: int,
+        function: Callable[..., int],
+    ) -> None:
+        begun = _ffi.new_handle()
+        state: TransactionState | None = None
+        try:
+            code = function(
+                handle, None if parent is None else parent.handle, flags, _ffi.reference(begun)
+            )
+            if code != _ffi.OK:
+                if code == errno.ETIMEDOUT:
+                    raise _Waits
+                raise self._make_error(code)
+            write = not flags & _ffi.RDONLY
+            state = TransactionState(begun.value, write, self._calls, self._make_error)
+            state.parent = parent
+            if parent is not None:
+                parent.child = state
+            self._transactions.add(state)
+            txn._state = state
+        except BaseException:
+            # A signal handler may raise when the wait for the writer before is just over.
+            if state is not None:
+                state.abort("was aborted")
+                self._forget(state)
+            elif begun.value is not None:
+                _ffi.txn_abort(begun.value)
+            raise
+
+    def _writer_is_abandoned(self) -> bool:
+        """Whether the thread of the write transaction of this process has ended."""
+        found: list[bool] = []
+
+        def add(_: object, transaction: Any) -> None:
+            raw = transaction.contents
+            found.append(not raw.flags & _ffi.RDONLY and bool(raw.thread_ended))
+
+        _ffi.txn_list(self._handle, _ffi.TxnFunction(add), None)
+        return any(found)
+
+    def _forget(self, state: TransactionState) -> None:
+        """Forgets a transaction that has ended."""
+        self._transactions.discard(state)
+
+    def _leave(self, kind: Any) -> None:
+        self.close()
+
+    def _drop(self) -> None:
+        if not self.closed and not self._busy_here():
+            self.close()
+
+    def _busy_here(self) -> bool:
+        """Whether this thread is inside a call, so that waiting for its end is in vain."""
+        thread = threading.get_ident()
+        return thread in self._inside or any(
+            state.thread == thread for state in list(self._transactions)
+        )
+
+    def _close(self) -> None:
+        if self._busy_here():
+            raise self._make_error(
+                _ffi.BUSY,
+                f"a call of this thread is under way in the environment at {self._path}; let "
+                "it return before closing",
+            )
+        self._closing = True
+        quick, self._quick = self._quick, None
+        try:
+            pause = _SHORT_SECONDS
+            while not self._end_transactions():
+                time.sleep(pause)
+                pause = min(2 * pause, _SLICE_SECONDS)
+            with self._lock:
+                handle = self._handle
+                if handle is None:
+                    return
+                self._handle = None
+            code = _ffi.env_close_wait(handle, _ffi.WAIT_FOREVER, _ffi.CLOSE_ABORT)
+        finally:
+            self._closing = False
+            if self._handle is not None:
+                self._quick = quick
+        if code != _ffi.OK:
+            raise self._make_error(code)
+
+    def _end_transactions(self) -> bool:
+        """Aborts the transactions that no thread is inside; whether no call is under way."""
+        for state in list(self._transactions):
+            if state.attempt(
+                lambda state=state: state.abort(  # type: ignore[misc]
+                    "was aborted by the closing of its environment"
+                )
+            ):
+                self._forget(state)
+        return not self._transactions and not self._inside
+
+
+class _Waits(Exception):  # noqa: N818
+    """Another write transaction is open, and may end."""

@@ -1,0 +1,268 @@
+"""The library's side of a transaction, and the threads that may use it."""
+
+from __future__ import annotations
+
+import threading
+from contextlib import suppress
+from types import MappingProxyType
+from typing import Any, Callable
+
+from zerodb import _ffi
+
+
+class Ahead:
+    """Entries that a cursor has read in advance of what the program has seen of them."""
+
+    __slots__ = ("back", "rest")
+
+    def __init__(self, rest: Any, back: int) -> None:
+        self.rest = rest
+        """An iterator over a list. What remains of it the program has not seen."""
+        self.back = back
+        """The cursor operation that leads from one of them to the one before it."""
+
+    def forget(self) -> None:
+        """Ends the iterator."""
+        # As if it had been used up: a list_iterator that is past its list stays so.
+        for _ in self.rest:
+            pass
+
+
+class Keeper:
+    """Ends a read transaction when no object looks at its pages any more.
+
+    The objects through which memoryviews look at pages refer to it.
+    """
+
+    __slots__ = ("_abort", "handle")
+
+    def __init__(self, abort: Callable[[int], int]) -> None:
+        self._abort = abort
+        self.handle: int | None = None
+        """The transaction, once its Transaction has ended."""
+
+    def __del__(self) -> None:
+        if self.handle is not None:
+            self._abort(self.handle)
+
+
+class TransactionState:
+    """The handles of a transaction and its cursors.
+
+    Shared by the Transaction and its Environment, which must be able to end it when it closes,
+    and refers to neither, so that they can be collected in any order.
+
+    One thread at a time is inside, holding `lock`; a second gets BusyError at once. The library
+    would refuse a second thread of a write transaction in the same way. But it cannot keep that
+    thread from overwriting the structures through which a Transaction talks to the library, nor
+    from ending the transaction between a call and the copying of the value it has returned.
+
+    A thread that goes inside takes the lock in a try statement whose finally clause releases
+    it, not through a context manager of ours: a signal handler may raise at the first
+    instruction of __exit__, and would leave the lock taken.
+    """
+
+    # What most transactions never have is in the class, so that beginning one is quick.
+    outcome = "has not ended"
+    """What has become of the transaction, for messages."""
+    cursors: Any = frozenset()
+    """Handles of the open cursors."""
+    ahead: Any = MappingProxyType({})
+    """What cursors, by their handles, have read in advance."""
+    changes = 0
+    """Grows with each write."""
+    thread = 0
+    """The thread that is inside with a call that may take long."""
+    parent: TransactionState | None = None
+    child: TransactionState | None = None
+    views: Any = ()
+    """Weak references to the memoryviews of pages that were handed out."""
+    keeper: Keeper | None = None
+
+    def __init__(
+        self,
+        handle: int,
+        write: bool,
+        calls: _ffi.Calls,
+        make_error: Callable[..., BaseException],
+    ) -> None:
+        self.handle: int | None = handle
+        """None once the transaction has ended."""
+        self.fast: Any = _ffi.pointer_to(handle) if calls is _ffi.keeping else None
+        """The same for quick calls. They keep the lock of the interpreter, so that no other
+        thread comes between. None while a thread is inside with a call that may take long."""
+        self.write = write
+        self.calls = calls
+        self.make_error = make_error
+        self.lock = threading.Lock()
+        self.process = _ffi.process_number[0]
+
+    def add_cursor(self, cursor: int) -> None:
+        """Notes a cursor that has been opened; the caller is inside."""
+        if not self.cursors:
+            self.cursors = set()
+        self.cursors.add(cursor)
+
+    def add_ahead(self, cursor: int, ahead: Ahead) -> None:
+        """Notes what a cursor has read in advance; the caller is inside."""
+        if not self.ahead:
+            self.ahead = {}
+        self.ahead[cursor] = ahead
+
+    def call(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        """Calls a function with the transaction's handle and `arguments`, from inside."""
+        entered = True
+        try:
+            if not self.lock.acquire(False):
+                entered = False
+                raise self.busy()
+            if self.handle is None:
+                raise self.ended()
+            self.thread = threading.get_ident()
+            self.fast = None
+            self.before_write()
+            return function(self.handle, *arguments)
+        finally:
+            if entered:
+                self.thread = 0
+                if self.handle is not None and self.calls is _ffi.keeping:
+                    self.fast = _ffi.pointer_to(self.handle)
+                self.lock.release()
+
+    def attempt(self, function: Callable[[], object]) -> bool:
+        """Calls a function from inside, unless a thread is inside; returns whether it did."""
+        entered = True
+        try:
+            if not self.lock.acquire(False):
+                entered = False
+                return False
+            function()
+            return True
+        finally:
+            if entered:
+                self.lock.release()
+
+    @property
+    def inherited(self) -> bool:
+        """Whether this process was forked from the one that began the transaction."""
+        return self.process != _ffi.process_number[0]
+
+    # ------------------------------------------------------------------ errors
+
+    def error(self, code: int) -> BaseException:
+        """The error for a result of the library."""
+        return self.make_error(code)
+
+    def busy(self) -> BaseException:
+        """The error for finding another thread inside."""
+        if self.inherited:
+            return self.forked("transaction")
+        return self.make_error(
+            _ffi.BUSY,
+            "another thread is inside this transaction; use a transaction from one thread at a "
+            "time, or begin one for each thread",
+        )
+
+    def ended(self) -> BaseException:
+        """The error for using the transaction after its end."""
+        return self.make_error(
+            _ffi.BAD_TXN, f"the transaction {self.outcome}; begin another one"
+        )
+
+    def forked(self, what: str) -> BaseException:
+        """The error for using what the parent process opened."""
+        return self.make_error(
+            _ffi.FORKED,
+            f"the {what} was opened by the process that this one was forked from; open the "
+            "environment anew in this process",
+        )
+
+    # -------------------------------------------------------------- reading ahead
+
+    def before_write(self) -> None:
+        """Brings cursors back to where the program thinks they are; the caller is inside."""
+        self.changes += 1
+        if self.ahead:
+            for cursor in list(self.ahead):
+                self.bring_back(cursor)
+
+    def bring_back(self, cursor: int) -> int:
+        """Brings one cursor back; returns over how many entries."""
+        ahead = self.ahead.get(cursor)
+        if ahead is None or self.handle is None:
+            return 0
+        del self.ahead[cursor]
+        steps: int = ahead.rest.__length_hint__()
+        ahead.forget()
+        for _ in range(steps):
+            code = self.calls.cursor_get(cursor, None, None, ahead.back)
+            if code != _ffi.OK:
+                raise self.error(code)
+        return steps
+
+    def forget_ahead(self) -> None:
+        """Ends what has been read in advance; the caller is inside."""
+        for ahead in self.ahead.values():
+            ahead.forget()
+        self.ahead = MappingProxyType({})
+
+    # ------------------------------------------------------------------ ending
+
+    def commit(self, handle: int, ends_child: bool) -> int:
+        """Commits and ends the transaction; the caller is inside. Returns the result code."""
+        if self.child is not None and self.child.handle is not None:
+            if not ends_child:
+                # The library refuses, and nothing happens.
+                return int(_ffi.txn_commit(handle))
+            self.child.abort("was aborted by the end of its parent")
+        self._let_go()
+        try:
+            code: int = _ffi.txn_commit(handle)
+        finally:
+            self._finish("was committed")
+        if code != _ffi.OK:
+            self.outcome = "failed to commit"
+        return code
+
+    def abort(self, outcome: str) -> None:
+        """Aborts the transaction, unless it has ended; the caller is inside.
+
+        A child of the process that began it only forgets it.
+        """
+        if self.handle is None:
+            return
+        if self.child is not None:
+            self.child.abort(outcome)
+        handle = self.handle
+        if not self.inherited:
+            self._let_go()
+            try:
+                keeper, self.keeper = self.keeper, None
+                if keeper is None:
+                    # The handle is good and no other thread is inside: it succeeds.
+                    self.calls.txn_abort(handle)
+                else:
+                    keeper.handle = handle
+            finally:
+                self._finish(outcome)
+        self._finish(outcome)
+
+    def _let_go(self) -> None:
+        self.forget_ahead()
+        while self.cursors:
+            self.calls.cursor_close(self.cursors.pop())
+        views, self.views = self.views, ()
+        for reference in views:
+            view = reference()
+            if view is not None:
+                # Unless another object looks at the memory through it.
+                with suppress(BufferError):
+                    view.release()
+
+    def _finish(self, outcome: str) -> None:
+        if self.handle is None:
+            return
+        self.handle = self.fast = None
+        self.outcome = outcome
+        if self.parent is not None:
+            self.parent.child = None

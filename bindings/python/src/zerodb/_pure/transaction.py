@@ -1,0 +1,560 @@
+"""Transactions."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable, Iterator
+from functools import partial
+from itertools import chain, islice
+from typing import Any, Callable
+
+from zerodb import _ffi
+from zerodb._pure.cursor import CursorCore
+from zerodb._pure.database import DatabaseCore
+from zerodb._pure.ending import UninterruptedExit
+from zerodb._pure.environment import EnvironmentCore
+from zerodb._pure.packed import ITEMS, KEYS, PART_MAX, VALUES, get_packed, put_packed
+from zerodb._pure.state import TransactionState
+from zerodb._pure.values import read_value
+from zerodb._ranges import KeyRange
+from zerodb._types import Buffer
+
+_NO_KEY = object()
+# Looked up for each call.
+_NOT_FOUND = _ffi.NOT_FOUND
+_SCRATCH_SIZE = _ffi.scratch_size
+_quick_get = _ffi.quick_get
+_quick_put = _ffi.quick_put
+_scratches = _ffi.scratches
+
+
+def _nothing(handle: int) -> None:
+    """Called from inside for what going inside does."""
+
+
+class TransactionCore:
+    """A transaction."""
+
+    __slots__ = (
+        "__weakref__",
+        "_buffers",
+        "_default",
+        "_number",
+        "_parent",
+        "_state",
+        "environment",
+    )
+
+    def __init__(
+        self,
+        env: Any,
+        db: Any = None,
+        parent: Any = None,
+        write: bool = False,
+        buffers: bool = False,
+        durability: Any = None,
+        wait: float | None = None,
+    ) -> None:
+        if not isinstance(env, EnvironmentCore):
+            raise TypeError(f"env must be an environment, not {type(env).__name__}")
+        if parent is not None and not isinstance(parent, TransactionCore):
+            raise TypeError(f"parent must be a transaction, not {type(parent).__name__}")
+        self.environment = env
+        self._buffers = bool(buffers)
+        self._parent = parent
+        self._default: Any = None
+        self._number = _ffi.MAIN_DB
+        self._state: TransactionState
+        if (
+            write
+            or parent is not None
+            or durability is not None
+            or env._quick is None
+            or not env._begin_quickly(self)
+        ):
+            env._begin(self, parent, bool(write), durability, wait)
+        if db is not None:
+            try:
+                self._number = self._database(db)
+            except BaseException:
+                self._end("was aborted")
+                raise
+            self._default = db
+
+    # ----------------------------------------------------------------- reading
+
+    def get(self, key: Buffer, default: Any = None, db: Any = None) -> Any:
+        """The value of a key, its first one; or `default` if the key is not there."""
+        fast = self._state.fast
+        if fast is None or self._buffers or type(key) is not bytes:
+            return self._get_slowly(key, default, db)
+        database = self._number if db is None else self._database(db)
+        try:
+            scratch = _scratches.pop()
+        except IndexError:
+            scratch = _ffi.Scratch()
+        code = _quick_get(
+            fast,
+            database,
+            key,
+            len(key),
+            scratch.bytes_pointer,
+            _SCRATCH_SIZE,
+            scratch.size_pointer,
+        )
+        if code == 0:
+            size = scratch.size.value
+            if size <= _SCRATCH_SIZE:
+                value = scratch.bytes[:size]
+                _scratches.append(scratch)
+                return value
+        _scratches.append(scratch)
+        if code == _NOT_FOUND:
+            return default
+        return self._get_slowly(key, default, db)
+
+    def _get_slowly(self, key: Buffer, default: Any, db: Any) -> Any:
+        state = self._state
+        database = self._number if db is None else self._database(db)
+        entered = True
+        try:
+            if not state.lock.acquire(False):
+                entered = False
+                raise state.busy()
+            if state.handle is None:
+                raise state.ended()
+            value = _ffi.Val()
+            wanted, held = _ffi.input_val(key, "key")
+            code = state.calls.get(
+                state.handle, database, _ffi.reference(wanted), _ffi.reference(value)
+            )
+            del held
+            if code == _ffi.OK:
+                return read_value(state, value, self._buffers)
+        finally:
+            if entered:
+                state.lock.release()
+        if code == _ffi.NOT_FOUND or self._is_too_long(code, key):
+            return default
+        raise state.error(code)
+
+    def __getitem__(self, key: Buffer) -> Any:
+        value = self.get(key, _NO_KEY)
+        if value is _NO_KEY:
+            raise self._state.error(_ffi.NOT_FOUND)
+        return value
+
+    def __contains__(self, key: Buffer) -> bool:
+        code = self._on_key(self._state.calls.get, key, None, None)
+        if code not in (_ffi.OK, _ffi.NOT_FOUND):
+            raise self._state.error(code)
+        return code == _ffi.OK
+
+    def __iter__(self) -> Iterator[Any]:
+        return self.keys()
+
+    def get_many(self, keys: Iterable[Buffer], default: Any = None, db: Any = None) -> Any:
+        """The values of many keys, in their order, with `default` for those not there."""
+        wanted = list(keys)
+        values = None if self._buffers else get_packed(self, self._database(db), wanted, 0)
+        if values is None:
+            return [self.get(key, default, db) for key in wanted]
+        if default is not None:
+            return [default if value is None else value for value in values]
+        return values
+
+    def _get_pairs(self, keys: Iterable[Buffer], db: Any = None) -> Any:
+        """The keys that are there with their values."""
+        wanted = list(keys)
+        flags = _ffi.PACK_KEYS
+        pairs = None if self._buffers else get_packed(self, self._database(db), wanted, flags)
+        if pairs is not None:
+            return pairs
+        found = ((key, self.get(key, None, db)) for key in wanted)
+        return [(key, value) for key, value in found if value is not None]
+
+    def cursor(self, db: Any = None) -> Any:
+        """Opens a cursor, on no entry yet."""
+        return self.environment._cursor_type(self._default if db is None else db, self)
+
+    def items(
+        self,
+        db: Any = None,
+        start: Buffer | None = None,
+        stop: Buffer | None = None,
+        prefix: Buffer | None = None,
+        reverse: bool = False,
+    ) -> Iterator[Any]:
+        """The entries of a database, or of a range of its keys, in the order of the keys."""
+        return self._walk(db, KeyRange(start, stop, prefix), reverse, ITEMS)
+
+    def keys(
+        self,
+        db: Any = None,
+        start: Buffer | None = None,
+        stop: Buffer | None = None,
+        prefix: Buffer | None = None,
+        reverse: bool = False,
+    ) -> Iterator[Any]:
+        """The keys of a database, or of a range of it, as :meth:`items`."""
+        return self._walk(db, KeyRange(start, stop, prefix), reverse, KEYS)
+
+    def values(
+        self,
+        db: Any = None,
+        start: Buffer | None = None,
+        stop: Buffer | None = None,
+        prefix: Buffer | None = None,
+        reverse: bool = False,
+    ) -> Iterator[Any]:
+        """The values of a database, or of a range of its keys, as :meth:`items`."""
+        return self._walk(db, KeyRange(start, stop, prefix), reverse, VALUES)
+
+    # ----------------------------------------------------------------- writing
+
+    def put(
+        self,
+        key: Buffer,
+        value: Buffer,
+        dupdata: bool = True,
+        overwrite: bool = True,
+        append: bool = False,
+        db: Any = None,
+    ) -> bool:
+        """Puts a key and its value."""
+        state = self._state
+        database = self._number if db is None else self._database(db)
+        flags = 0
+        if not (dupdata and overwrite) or append:
+            flags = self._put_flags(dupdata, overwrite, append, db)
+        fast = state.fast
+        if (
+            fast is not None
+            and type(key) is bytes
+            and type(value) is bytes
+            and 0 < len(value) <= _ffi.quick_size_max
+        ):
+            if state.ahead:
+                state.call(_nothing)
+            state.changes += 1
+            code = _quick_put(fast, database, key, len(key), value, len(value), flags)
+            if code == 0:
+                return True
+            return self._was_put(code, dupdata, overwrite)
+        if self.environment._lmdb_style and not _ffi.size_of(value, "value"):
+            self._check_empty(db)
+        entered = True
+        try:
+            if not state.lock.acquire(False):
+                entered = False
+                raise state.busy()
+            if state.handle is None:
+                raise state.ended()
+            state.before_write()
+            # Held through the call: the library reads through the addresses of these.
+            key_val, held = _ffi.input_val(key, "key")
+            value_val, held_too = _ffi.input_val(value, "value")
+            code = state.calls.put(
+                state.handle,
+                database,
+                _ffi.reference(key_val),
+                _ffi.reference(value_val),
+                flags,
+            )
+            del held, held_too
+        finally:
+            if entered:
+                state.lock.release()
+        return self._was_put(code, dupdata, overwrite)
+
+    def _was_put(self, code: int, dupdata: bool, overwrite: bool) -> bool:
+        if code == _ffi.OK:
+            return True
+        if code == _ffi.KEYEXIST and not (overwrite and dupdata):
+            return False
+        if code == _ffi.NOT_SORTED and self.environment._lmdb_style:
+            return False
+        raise self._state.error(code)
+
+    def put_many(
+        self,
+        items: Any,
+        dupdata: bool = True,
+        overwrite: bool = True,
+        append: bool = False,
+        db: Any = None,
+    ) -> tuple[int, int]:
+        """Puts many entries; returns how many there were and how many were put."""
+        database = self._database(db)
+        flags = self._put_flags(dupdata, overwrite, append, db)
+        source = iter(items.items() if isinstance(items, dict) else items)
+        count = added = 0
+        while True:
+            part = list(islice(source, PART_MAX))
+            if not part:
+                return count, added
+            put = put_packed(self, database, part, flags)
+            if put is None:
+                # One after the other, which says what is wrong with one.
+                put = 0
+                for key, value in part:
+                    put += self.put(key, value, dupdata, overwrite, append, db)
+            added += put
+            count += len(part)
+
+    def delete(self, key: Buffer, value: Buffer | None = b"", db: Any = None) -> bool:
+        """Deletes a key, or with `value` only that value of it."""
+        code = self._delete(key, value, db)
+        if code == _ffi.NOT_FOUND or self._is_too_long(code, key):
+            return False
+        if code != _ffi.OK:
+            raise self._state.error(code)
+        return True
+
+    def replace(self, key: Buffer, value: Buffer, db: Any = None) -> Any:
+        """Puts a key and its value and returns the value that it replaces, or None."""
+        with CursorCore(self._default if db is None else db, self) as cursor:
+            return cursor.replace(key, value)
+
+    def pop(self, key: Buffer, db: Any = None) -> Any:
+        """Deletes a key and returns its value, or None if the key is not there."""
+        with CursorCore(self._default if db is None else db, self) as cursor:
+            return cursor.pop(key)
+
+    def __setitem__(self, key: Buffer, value: Buffer) -> None:
+        self.put(key, value)
+
+    def __delitem__(self, key: Buffer) -> None:
+        code = self._delete(key, b"", None)
+        if code != _ffi.OK:
+            raise self._state.error(code)
+
+    # ---------------------------------------------------------------- lifetime
+
+    @property
+    def write(self) -> bool:
+        """Whether it is a write transaction."""
+        return self._state.write
+
+    @property
+    def active(self) -> bool:
+        """Whether it has not ended."""
+        return self._state.handle is not None
+
+    def commit(self) -> None:
+        """Commits and ends the transaction."""
+        state = self._state
+        child = state.child
+        code = state.call(state.commit, self.environment._lmdb_style)
+        if state.handle is None:
+            self.environment._forget(state)
+            if child is not None:
+                self.environment._forget(child)
+        if code != _ffi.OK:
+            raise state.error(code)
+
+    def abort(self) -> None:
+        """Ends the transaction and forgets its changes. Does nothing if it has ended."""
+        self._end("was aborted")
+
+    def reset(self) -> None:
+        """Gives up a read transaction's snapshot; :meth:`renew` gives it a new one."""
+        state = self._state
+        code = state.call(self._reset)
+        if code != _ffi.OK:
+            raise state.error(code)
+
+    def renew(self) -> None:
+        """Gives a read transaction that was reset the newest snapshot."""
+        code = self._state.call(_ffi.txn_renew)
+        if code != _ffi.OK:
+            raise self._state.error(code)
+
+    def __enter__(self) -> Any:
+        if self.environment._lmdb_style and self._state.handle is None:
+            raise self._state.ended()
+        return self
+
+    __exit__ = UninterruptedExit()
+
+    def _leave(self, kind: Any) -> None:
+        state = self._state
+        if state.handle is None:
+            return
+        if state.fast is not None and not (state.write or state.cursors or state.views):
+            # Nothing else has to be ended.
+            _ffi.quick_abort(state.fast)
+            state.handle = state.fast = None
+            state.outcome = "has ended" if kind is None else "was aborted"
+            self.environment._transactions.discard(state)
+            return
+        if kind is not None:
+            self.abort()
+        elif self.write:
+            self.commit()
+        else:
+            self._end("has ended")
+
+    def _drop(self) -> None:
+        if self.active:
+            self._state.attempt(lambda: self._state.abort("was aborted"))
+            self.environment._forget(self._state)
+
+    def __del__(self) -> None:
+        try:
+            state = self._state
+        except AttributeError:
+            return  # it has not begun
+        if state.handle is None or state.inherited:
+            return
+        if not state.attempt(lambda: state.abort("was dropped")):
+            return  # the environment is closing and ends it
+        self.environment._forget(state)
+        if self.environment._warns:
+            warnings.warn(
+                f"a transaction of the environment at {self.environment._path} was dropped "
+                "without commit() or abort(), and has been aborted",
+                ResourceWarning,
+                stacklevel=2,
+                source=self,
+            )
+
+    # ----------------------------------------------------------------- private
+
+    @property
+    def _handle(self) -> int | None:
+        return self._state.handle
+
+    @property
+    def _open_cursors(self) -> int:
+        return len(self._state.cursors)
+
+    def _call(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        """Calls a function with the transaction's handle and `arguments`; meanwhile another
+        thread, or the function, that uses the transaction gets BusyError."""
+        return self._state.call(function, *arguments)
+
+    def _database(self, db: Any) -> int:
+        """The library's handle of a database; None is the transaction's default."""
+        if db is None:
+            db = self._default
+            if db is None:
+                return _ffi.MAIN_DB
+        if not isinstance(db, DatabaseCore):
+            raise TypeError(
+                f"db must be a zerodb.Database, not {type(db).__name__}; "
+                "open_db() gives one for a name"
+            )
+        if db.environment is not self.environment:
+            raise self._state.make_error(
+                _ffi.BAD_DB,
+                f"database {db.name!r} belongs to the environment at {db.environment._path}, "
+                f"not to the one at {self.environment._path}; open it there with open_db()",
+            )
+        return db._handle
+
+    def _is_too_long(self, code: int, key: Buffer) -> bool:
+        """Whether a key is longer than any can be, so that for LMDB it is not there."""
+        return (
+            code == _ffi.BAD_VALSIZE
+            and self.environment._lmdb_style
+            and _ffi.size_of(key, "key") > 0
+        )
+
+    def _check_empty(self, db: Any) -> None:
+        """Refuses an empty value where keys have several, as LMDB does."""
+        if self._database_flags(db or self._default) & _ffi.DUPSORT:
+            raise self._state.make_error(
+                _ffi.BAD_VALSIZE, "a value of a database with dupsort has at least one byte"
+            )
+
+    def _database_flags(self, db: Any) -> int:
+        database = self._database(db)
+        if db is not None:
+            return int(db._flags)
+        flags = _ffi.new_count()
+        code = self._state.call(_ffi.db_flags, database, _ffi.reference(flags))
+        if code != _ffi.OK:
+            raise self._state.error(code)
+        return int(flags.value)
+
+    def _on_key(self, function: Callable[..., int], key: Buffer, db: Any, last: Any) -> int:
+        """Calls a function with the handle, the database, a key and one more argument."""
+        database = self._database(db)
+        state = self._state
+        entered = True
+        try:
+            if not state.lock.acquire(False):
+                entered = False
+                raise state.busy()
+            if state.handle is None:
+                raise state.ended()
+            wanted, held = _ffi.input_val(key, "key")
+            code = function(state.handle, database, _ffi.reference(wanted), last)
+            del held
+            return code
+        finally:
+            if entered:
+                state.lock.release()
+
+    def _delete(self, key: Buffer, value: Buffer | None, db: Any) -> int:
+        state = self._state
+        only = held = None
+        if value is not None and _ffi.size_of(value, "value"):
+            only, held = _ffi.input_val(value, "value")
+            only = _ffi.reference(only)
+
+        def delete(*arguments: Any) -> int:
+            state.before_write()
+            code: int = state.calls.delete(*arguments)
+            return code
+
+        code = self._on_key(delete, key, db, only)
+        del held
+        return code
+
+    def _put_flags(self, dupdata: bool, overwrite: bool, append: bool, db: Any) -> int:
+        flags = 0 if overwrite else _ffi.NOOVERWRITE
+        if append or not dupdata:
+            duplicates = self._database_flags(db or self._default) & _ffi.DUPSORT
+            if append:
+                flags |= _ffi.APPENDDUP if duplicates else _ffi.APPEND
+            if not dupdata and duplicates:
+                flags |= _ffi.NODUPDATA
+        return flags
+
+    def _walk(self, db: Any, keys: KeyRange, reverse: bool, want: int) -> Iterator[Any]:
+        cursor = CursorCore(self._default if db is None else db, self)
+        step = _ffi.CURSOR_PREV if reverse else _ffi.CURSOR_NEXT
+        if not keys.lower and keys.upper is None:
+            return chain.from_iterable(cursor._batches(step, want, None, None))
+        order = keys.order(self, cursor.database, self._database_flags(cursor.database))
+        if order.is_empty:
+            return iter(())
+        start = partial(
+            order.start_reverse if reverse else order.start, self.environment._max_key_size
+        )
+        until = (keys.lower or None) if reverse else keys.upper
+        return chain.from_iterable(cursor._batches(step, want, start, until))
+
+    def _reset(self, handle: int) -> int:
+        self._state.forget_ahead()
+        code: int = _ffi.txn_reset(handle)
+        return code
+
+    def _end(self, outcome: str) -> None:
+        state = self._state
+        if state.handle is None:
+            return
+        if state.inherited:
+            state.abort(outcome)
+            return
+        child = state.child
+        if child is not None and child.handle is not None and not self.environment._lmdb_style:
+            raise state.make_error(
+                _ffi.BAD_TXN,
+                "a transaction that is nested in this one is open; end that one first",
+            )
+        if not state.attempt(lambda: state.abort(outcome)):
+            raise state.busy()
+        self.environment._forget(state)

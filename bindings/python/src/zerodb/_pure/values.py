@@ -1,0 +1,49 @@
+"""Values that are read, as bytes or as memoryviews."""
+
+from __future__ import annotations
+
+import weakref
+from typing import Any
+
+from zerodb import _ffi
+from zerodb._pure.state import Keeper, TransactionState
+
+COPIED_MAX = 2048
+"""Bytes of a value that copying takes no longer than making a view of its page."""
+
+
+def view_of(state: TransactionState, data: int | None, size: int) -> memoryview:
+    """A memoryview of a value, read-only.
+
+    In a write transaction, whose pages change, and of a short value it is one of a copy. When
+    the transaction ends, the view is released. What has been made of it and cannot be released,
+    such as an array, keeps the snapshot.
+    """
+    if data is None or size == 0:
+        return memoryview(b"")
+    if state.write or size <= COPIED_MAX:
+        view = memoryview(_ffi.copy_bytes(data, size))
+    else:
+        if state.keeper is None:
+            state.keeper = Keeper(state.calls.txn_abort)
+        view = memoryview(_ffi.pages_at(data, size, state.keeper)).cast("B").toreadonly()
+    add_view(state, view)
+    return view
+
+
+def add_view(state: TransactionState, view: memoryview) -> None:
+    """Has a view released when the transaction ends."""
+    if not state.views:
+        state.views = []
+    views = state.views
+    views.append(weakref.ref(view))
+    # Those that are gone are dropped each time that their number may have doubled.
+    if len(views) & (len(views) - 1) == 0 and len(views) >= 64:
+        views[:] = [reference for reference in views if reference() is not None]
+
+
+def read_value(state: TransactionState, value: Any, buffers: bool) -> Any:
+    """What the library has returned in a zdb_val."""
+    if buffers:
+        return view_of(state, value.data, value.size)
+    return _ffi.copy_bytes(value.data, value.size)

@@ -1,0 +1,71 @@
+"""Where environments are: what py-lmdb's programs pass as a path."""
+
+from __future__ import annotations
+
+import errno
+import os
+import tempfile
+
+from zerodb.lmdb._errors import Error
+
+_DATA = "data.zdb"
+_MAGIC = b"\x89ZERODB\n"
+_MAGIC_AT = 8
+"""Where in a data file the magic number is."""
+
+
+def text_of(path: object) -> str:
+    """A path as text."""
+    if not isinstance(path, (str, bytes, os.PathLike)):
+        raise TypeError(f"path must be str, bytes or a path, not {type(path).__name__}")
+    return os.fsdecode(path)
+
+
+def prepare(path: str, subdir: bool, readonly: bool, create: bool, mode: int) -> None:
+    """Makes the directory of an environment, and moves a file that
+    :meth:`Environment.copyfd` has written to its place in it.
+
+    Without `subdir` the directory has the place of LMDB's single file.
+    """
+    if os.path.isfile(path) and not subdir and _is_copy(path):
+        _make_directory_of(path)
+    copied = os.path.join(path, "data.mdb")
+    if _is_copy(copied) and not os.path.exists(os.path.join(path, _DATA)):
+        os.rename(copied, os.path.join(path, _DATA))
+    if readonly or os.path.exists(path):
+        return
+    if not create and subdir:
+        raise Error(f"there is no directory {path}, and create is False", errno.ENOENT)
+    os.mkdir(path, mode | (mode & 0o444) >> 2)
+
+
+def size_of_data(path: str) -> int:
+    """Bytes of the data file of an environment; 0 if there is none."""
+    try:
+        return os.stat(os.path.join(path, _DATA)).st_size
+    except OSError:
+        return 0
+
+
+def check_target(path: str, subdir: bool) -> None:
+    """Refuses a target of a copy that LMDB would refuse."""
+    if subdir and not os.path.isdir(path):
+        raise Error(f"there is no directory {path} to copy into", errno.ENOENT)
+
+
+def _is_copy(path: str) -> bool:
+    """Whether a file is the data file of an environment of ZeroDB."""
+    try:
+        with open(path, "rb") as file:
+            file.seek(_MAGIC_AT)
+            return file.read(len(_MAGIC)) == _MAGIC
+    except OSError:
+        return False
+
+
+def _make_directory_of(path: str) -> None:
+    """Makes a data file a directory that holds it."""
+    parent, name = os.path.split(os.path.abspath(path))
+    directory = tempfile.mkdtemp(prefix=f".{name}-", dir=parent)
+    os.rename(path, os.path.join(directory, _DATA))
+    os.rename(directory, path)

@@ -1,0 +1,232 @@
+"""The same from coroutines: py-lmdb's ``lmdb.aio``.
+
+    aenv = zerodb.lmdb.aio.wrap(env)
+    async with aenv.begin(write=True) as txn:
+        await txn.put(b"key", b"value")
+
+A call that may wait runs in an executor, so that the event loop goes on. The calls of a
+transaction and its cursors are made one after the other. A write transaction has a thread of
+its own, in which it begins, works and ends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+from collections.abc import Generator
+from functools import partial
+from typing import Any, Callable
+
+from zerodb.lmdb._environment import Environment
+from zerodb.lmdb._transaction import Cursor, Transaction
+
+_Executor = concurrent.futures.Executor
+_AT_ONCE = {
+    Environment: {"path", "lib_version", "max_key_size", "max_readers", "flags"},
+    Transaction: {"id"},
+    Cursor: {"key", "value", "item"},
+}
+"""Methods that never wait, and are called at once."""
+
+
+class _Wrapper:
+    """An object whose methods become coroutines."""
+
+    def __init__(
+        self, wrapped: Any, executor: _Executor | None, lock: asyncio.Lock | None
+    ) -> None:
+        self._wrapped = wrapped
+        self._executor = executor
+        self._lock = lock
+
+    def __getattr__(self, name: str) -> Any:
+        # _wrapped itself is missing in an object that was not made by __init__.
+        if name.startswith("_"):
+            raise AttributeError(name)
+        method = getattr(self._wrapped, name)
+        if not callable(method) or name in _AT_ONCE[type(self._wrapped)]:
+            return method
+        return partial(self._run, name, method)
+
+    async def _run(
+        self, name: str, method: Callable[..., Any], /, *given: Any, **named: Any
+    ) -> Any:
+        """Calls a method in the executor; an iterator that it returns is used up there."""
+        if name.startswith("iter"):
+            iterate = method
+
+            def method(*given: Any, **named: Any) -> Any:
+                return list(iterate(*given, **named))
+
+        call = partial(method, *given, **named)
+        if self._lock is None:
+            return await self._in_executor(call)
+        async with self._lock:
+            return await self._in_executor(call)
+
+    async def _in_executor(self, call: Callable[[], Any]) -> Any:
+        return await asyncio.get_running_loop().run_in_executor(self._executor, call)
+
+
+class AsyncCursor(_Wrapper):
+    """A cursor whose methods are coroutines, except ``key``, ``value`` and ``item``.
+
+    Iterators are used up at once, and returned as lists. At the end of an ``async with`` block
+    the cursor is closed.
+    """
+
+    def __init__(
+        self, cursor: Any, executor: _Executor | None = None, lock: asyncio.Lock | None = None
+    ) -> None:
+        super().__init__(cursor, executor, lock)
+
+    async def __aenter__(self) -> AsyncCursor:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+
+class AsyncTransaction(_Wrapper):
+    """A transaction whose methods are coroutines, except ``id``.
+
+    At the end of an ``async with`` block it commits, and after an exception it aborts.
+    """
+
+    def __init__(
+        self, txn: Any, executor: _Executor | None = None, owns_executor: bool = False
+    ) -> None:
+        super().__init__(txn, executor, asyncio.Lock())
+        self._owns_executor = owns_executor
+
+    def cursor(self, *given: Any, **named: Any) -> _Beginning:
+        """Opens a cursor: to be awaited, or for ``async with``."""
+
+        async def opened() -> AsyncCursor:
+            cursor = await self._run("cursor", self._wrapped.cursor, *given, **named)
+            return AsyncCursor(cursor, self._executor, self._lock)
+
+        return _Beginning(opened)
+
+    async def commit(self) -> None:
+        """Commits."""
+        await self._end("commit", self._wrapped.commit)
+
+    async def abort(self) -> None:
+        """Aborts."""
+        await self._end("abort", self._wrapped.abort)
+
+    async def _end(self, name: str, method: Callable[[], None]) -> None:
+        try:
+            await self._run(name, method)
+        finally:
+            if self._owns_executor and self._executor is not None:
+                self._executor.shutdown(wait=False)
+                # What is called after the end raises, in any thread.
+                self._executor, self._owns_executor = None, False
+
+    async def __aenter__(self) -> AsyncTransaction:
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if not self._wrapped.active:
+            return
+        if kind is None:
+            await self.commit()
+        else:
+            await self.abort()
+
+
+class AsyncEnvironment(_Wrapper):
+    """An environment whose methods are coroutines, except those that never wait.
+
+    At the end of an ``async with`` block it is closed.
+    """
+
+    def __init__(self, env: Environment, executor: _Executor | None = None) -> None:
+        super().__init__(env, executor, None)
+
+    def begin(self, *given: Any, **named: Any) -> _Beginning:
+        """Begins a transaction: to be awaited, or for ``async with``.
+
+        Takes the arguments of :meth:`zerodb.lmdb.Environment.begin`, except `parent`.
+        """
+        write = given[2] if len(given) > 2 else named.get("write", False)
+
+        async def begun() -> AsyncTransaction:
+            executor = self._executor
+            if write:
+                executor = concurrent.futures.ThreadPoolExecutor(1, "zerodb-write")
+            loop = asyncio.get_running_loop()
+            begin = loop.run_in_executor(
+                executor, partial(self._wrapped.begin, *given, **named)
+            )
+            try:
+                # If the coroutine is cancelled while it waits for the writer before, the
+                # transaction may begin all the same.
+                txn = await asyncio.shield(begin)
+            except BaseException:
+                begin.add_done_callback(_abandon)
+                if write and executor is not None:
+                    executor.shutdown(wait=False)
+                raise
+            return AsyncTransaction(txn, executor, owns_executor=bool(write))
+
+        return _Beginning(begun)
+
+    async def open_db(self, *given: Any, **named: Any) -> Any:
+        """Opens a database."""
+        txn = given[1] if len(given) > 1 else named.get("txn")
+        if not isinstance(txn, AsyncTransaction):
+            return await self._run("open_db", self._wrapped.open_db, *given, **named)
+        inner = txn._wrapped
+        if len(given) > 1:
+            given = (given[0], inner, *given[2:])
+        else:
+            named = {**named, "txn": inner}
+        return await txn._run("open_db", self._wrapped.open_db, *given, **named)
+
+    async def dbs(self, txn: Any = None) -> Any:
+        """The names of the databases."""
+        if isinstance(txn, AsyncTransaction):
+            return await txn._run("dbs", self._wrapped.dbs, txn._wrapped)
+        return await self._run("dbs", self._wrapped.dbs, txn)
+
+    async def __aenter__(self) -> AsyncEnvironment:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._run("close", self._wrapped.close)
+
+
+class _Beginning:
+    """What begins when it is awaited, or at the beginning of an ``async with`` block."""
+
+    def __init__(self, begin: Callable[[], Any]) -> None:
+        self._begin = begin
+        self._begun: Any = None
+
+    def __await__(self) -> Generator[Any, None, Any]:
+        result: Generator[Any, None, Any] = self._begin().__await__()
+        return result
+
+    async def __aenter__(self) -> Any:
+        self._begun = await self._begin()
+        return await self._begun.__aenter__()
+
+    async def __aexit__(self, *raised: Any) -> Any:
+        return await self._begun.__aexit__(*raised)
+
+
+def _abandon(begin: asyncio.Future[Any]) -> None:
+    """Aborts a transaction that nobody waits for any more."""
+    if not begin.cancelled() and begin.exception() is None:
+        begin.result().abort()
+
+
+def wrap(env: Environment, executor: _Executor | None = None) -> AsyncEnvironment:
+    """An environment for coroutines.
+
+    :param executor: where calls run; None: the default one of the event loop.
+    """
+    return AsyncEnvironment(env, executor)

@@ -1,0 +1,1 @@
+"""py-lmdb's interface, tested on py-lmdb and on zerodb.lmdb."""
