@@ -42,14 +42,19 @@ class Transaction(TransactionCore):
     def stat(self, db: _Database | None = None) -> dict[str, int]:
         """Statistics of a database; None is the transaction's default."""
         raw = _ffi.sized(_ffi.DbStat)
-        check(self._call(_ffi.stat, self._database(db), _ffi.reference(raw)))
+        database = self._database(db)
+        check(self._call(_ffi.stat, database, _ffi.reference(raw)))
+        entries = raw.entries
+        if database == _ffi.MAIN_DB and self.environment._arguments["max_dbs"]:
+            # As those of LMDB's main database, which the records of the others are.
+            entries += len(self.environment.dbs(self))
         return {
             "psize": raw.page_size,
             "depth": raw.depth,
             "branch_pages": raw.branch_pages,
             "leaf_pages": raw.leaf_pages,
             "overflow_pages": raw.overflow_pages,
-            "entries": raw.entries,
+            "entries": entries,
         }
 
     def drop(self, db: _Database, delete: bool = True) -> None:
