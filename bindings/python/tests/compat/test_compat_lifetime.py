@@ -343,9 +343,7 @@ with lmdb.open({path!r}) as env:
             assert txn.get(b"count") == b"40"
 
 
-def test_another_process_makes_the_map_larger(
-    lmdb: Any, path: str, is_zerodb: bool
-) -> None:
+def test_another_process_makes_the_map_larger(lmdb: Any, path: str, is_zerodb: bool) -> None:
     program = f"""
 import importlib
 lmdb = importlib.import_module({lmdb.__name__!r})

@@ -22,6 +22,7 @@ too. What is different:
   size differs from the others with ``dupfixed``.
 """
 
+from zerodb.lmdb._cursor import Cursor
 from zerodb.lmdb._database import _Database
 from zerodb.lmdb._environment import LMDB_VERSION, Environment
 from zerodb.lmdb._errors import (
@@ -56,7 +57,7 @@ from zerodb.lmdb._errors import (
     TxnFullError,
     VersionMismatchError,
 )
-from zerodb.lmdb._transaction import Cursor, Transaction
+from zerodb.lmdb._transaction import Transaction
 
 __version__ = "3.0.0"
 """The version of py-lmdb whose interface this is. That of ZeroDB is ``zerodb.__version__``."""

@@ -16,6 +16,7 @@ from zerodb._copy import copy
 from zerodb._core import EnvironmentCore
 from zerodb._open import OpenedEnvironment
 from zerodb.lmdb import _paths
+from zerodb.lmdb._cursor import Cursor
 from zerodb.lmdb._database import FLAGS, _Database
 from zerodb.lmdb._errors import (
     BadTxnError,
@@ -25,11 +26,12 @@ from zerodb.lmdb._errors import (
     InvalidParameterError,
     NotFoundError,
     ReadonlyError,
+    check,
     converted,
     make_error,
 )
-from zerodb.lmdb._names import names_of, open_cursor
-from zerodb.lmdb._transaction import Cursor, Transaction, check
+from zerodb.lmdb._names import names_of
+from zerodb.lmdb._transaction import Transaction
 
 _SIZE_MIN = 1 << 20
 _LOG_MIN, _LOG_MAX = 1 << 20, 64 << 20
@@ -75,8 +77,8 @@ class Environment(EnvironmentCore):
 
     __slots__ = (
         "_arguments",
-        "_cursor_type",
         "_databases",
+        "_has_databases",
         "_map_size",
         "_opener",
         "_place",
@@ -85,6 +87,7 @@ class Environment(EnvironmentCore):
     _lmdb_style = True
     _warns = False
     _transaction_type = Transaction
+    _cursor_type = Cursor
     _make_error = staticmethod(make_error)
 
     def __init__(
@@ -135,7 +138,7 @@ class Environment(EnvironmentCore):
         self._map_size = map_size
         self._databases: dict[bytes, _Database] = {}
         # Without named databases no cursor has to look for names.
-        self._cursor_type = open_cursor if max_dbs else Cursor  # type: ignore[misc]
+        self._has_databases = max_dbs > 0
         _paths.prepare(text, bool(subdir), bool(readonly), bool(create), mode)
         self._open()
 

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from zerodb import _ffi
-from zerodb.lmdb._errors import IncompatibleError
-from zerodb.lmdb._transaction import Cursor, Transaction, check
+from zerodb.lmdb._cursor import Cursor
+from zerodb.lmdb._errors import IncompatibleError, check
+
+if TYPE_CHECKING:
+    from zerodb.lmdb._transaction import Transaction
 
 RECORD = bytes(48)
 """What stands for the record of a database."""
@@ -32,13 +35,21 @@ def names_of(txn: Transaction) -> list[bytes]:
     return names
 
 
-def open_cursor(db: Any, txn: Transaction) -> Cursor:
-    """Opens a cursor; of the main database one that shows names, if there are any."""
-    if db is None or (getattr(db, "_handle", None) == _ffi.MAIN_DB and not db._flags):
-        names = names_of(txn)
-        if names:
-            return NamesCursor(db, txn, names)
-    return Cursor(db, txn)
+def with_names(cursor: Cursor) -> Cursor:
+    """The cursor, or in its place one that shows names: if it is one of the main database, and
+    there are any."""
+    database = cursor.database
+    if database is not None and (database._handle != _ffi.MAIN_DB or database._flags):
+        return cursor
+    txn = cursor.transaction
+    names = names_of(txn)
+    if not names:
+        return cursor
+    cursor.close()
+    shows_names = NamesCursor(database, txn)
+    shows_names._names = names
+    shows_names._fail(b"")
+    return shows_names
 
 
 class NamesCursor(Cursor):
@@ -49,15 +60,13 @@ class NamesCursor(Cursor):
 
     __slots__ = ("_is_on", "_name", "_names", "_place")
 
-    def __init__(self, db: Any, txn: Transaction, names: list[bytes]) -> None:
-        super().__init__(db, txn)
-        self._names = names
-        self._is_on = False
-        """Whether the cursor is on a name or an entry."""
-        self._name: bytes | None = None
-        """The name that it is on; None if it is on an entry."""
-        self._place: bytes | None = b""
-        """From where it goes on: its key, even if the move after that has failed."""
+    _names: list[bytes]
+    _is_on: bool
+    """Whether the cursor is on a name or an entry."""
+    _name: bytes | None
+    """The name that it is on; None if it is on an entry."""
+    _place: bytes | None
+    """From where it goes on if it is not on an entry: the last key that it was on."""
 
     # ------------------------------------------------------------------ moving
 
@@ -68,7 +77,7 @@ class NamesCursor(Cursor):
         return self._to_larger(super().last(), len(self._names) - 1, _END)
 
     def next(self) -> bool:
-        place = self._place
+        place = self._where()
         if place is _END:
             return self._fail(_END)
         found = super().set_range(place)
@@ -77,7 +86,7 @@ class NamesCursor(Cursor):
         return self._to_smaller(found, bisect_right(self._names, place), place)
 
     def prev(self) -> bool:
-        place = self._place
+        place = self._where()
         if not place:
             return self.last() if place is _END or not self._is_on else self._fail(place)
         found = super().prev() if super().set_range(place) else super().last()
@@ -125,10 +134,10 @@ class NamesCursor(Cursor):
         return self.iternext()
 
     def iternext(self, keys: bool = True, values: bool = True) -> Iterator[Any]:
-        return self._steps(self.first, self.next, keys, values)
+        return self._merged(True, keys, values)
 
     def iterprev(self, keys: bool = True, values: bool = True) -> Iterator[Any]:
-        return self._steps(self.last, self.prev, keys, values)
+        return self._merged(False, keys, values)
 
     def iternext_nodup(self, keys: bool = True, values: bool = False) -> Iterator[Any]:
         return self.iternext(keys, values)
@@ -203,11 +212,41 @@ class NamesCursor(Cursor):
         self._place = name if by_name else key
         return True
 
-    def _steps(self, start: Any, step: Any, keys: bool, values: bool) -> Iterator[Any]:
-        there = self._is_on or start()
-        while there:
-            yield self.item() if keys and values else self.value() if values else self.key()
-            there = self._is_on and step()
+    def _where(self) -> bytes | None:
+        """From where the cursor goes on."""
+        if self._is_on and self._name is None:
+            return bytes(super().key())
+        return self._place
+
+    def _merged(self, forward: bool, keys: bool, values: bool) -> Iterator[Any]:
+        """The entries and the names from the one that the cursor is on."""
+        if not self._is_on and not (self.first() if forward else self.last()):
+            return
+        place = self._where() or b""
+        found = self._name is None or super().set_range(place)
+        if forward:
+            names = self._names[bisect_left(self._names, place) :]
+            entries = super().iternext() if found else iter(())
+        else:
+            names = self._names[: bisect_right(self._names, place)][::-1]
+            if self._name is not None:
+                found = super().prev() if found else super().last()
+            entries = super().iterprev() if found else iter(())
+        names.reverse()
+        for key, value in entries:
+            while names and (names[-1] < bytes(key)) is forward:
+                yield self._on_name(names.pop(), keys, values)
+            self._is_on, self._name = True, None
+            yield (key, value) if keys and values else value if values else key
+            place = key
+        while names:
+            place = names[-1]
+            yield self._on_name(names.pop(), keys, values)
+        self._fail(bytes(place))
+
+    def _on_name(self, name: bytes, keys: bool, values: bool) -> Any:
+        self._is_on, self._name, self._place = True, name, name
+        return self.item() if keys and values else self.value() if values else self.key()
 
     def _refuse(self, key: Any) -> None:
         if bytes(key) in self._names:
