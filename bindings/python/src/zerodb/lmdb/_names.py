@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator
+from itertools import chain
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from zerodb import _ffi
@@ -221,28 +223,50 @@ class NamesCursor(Cursor):
     def _merged(self, forward: bool, keys: bool, values: bool) -> Iterator[Any]:
         """The entries and the names from the one that the cursor is on."""
         if not self._is_on and not (self.first() if forward else self.last()):
-            return
+            return iter(())
         place = self._where() or b""
         found = self._name is None or super().set_range(place)
+        # What is looked at last comes first.
         if forward:
-            names = self._names[bisect_left(self._names, place) :]
-            entries = super().iternext() if found else iter(())
+            names = self._names[bisect_left(self._names, place) :][::-1]
         else:
-            names = self._names[: bisect_right(self._names, place)][::-1]
+            names = self._names[: bisect_right(self._names, place)]
             if self._name is not None:
                 found = super().prev() if found else super().last()
-            entries = super().iterprev() if found else iter(())
-        names.reverse()
-        for key, value in entries:
-            while names and (names[-1] < bytes(key)) is forward:
+        walk = super().iternext if forward else super().iterprev
+        entries = walk(True, values) if found else iter(())
+        want = itemgetter(1) if values and not keys else None
+        merged = self._until_names_end(entries, names, forward, keys, values)
+        rest = map(want, entries) if want else entries
+        return chain(merged, rest, self._at_end(forward))
+
+    def _until_names_end(
+        self,
+        entries: Iterator[Any],
+        names: list[bytes],
+        forward: bool,
+        keys: bool,
+        values: bool,
+    ) -> Iterator[Any]:
+        """Entries as long as there are names, and these between them."""
+        while names:
+            entry = next(entries, None)
+            if entry is None:
+                yield self._on_name(names.pop(), keys, values)
+                continue
+            key = bytes(entry[0] if values else entry)
+            while names and (names[-1] < key) is forward:
                 yield self._on_name(names.pop(), keys, values)
             self._is_on, self._name = True, None
-            yield (key, value) if keys and values else value if values else key
-            place = key
-        while names:
-            place = names[-1]
-            yield self._on_name(names.pop(), keys, values)
-        self._fail(bytes(place))
+            yield entry if keys or not values else entry[1]
+        self._is_on, self._name = True, None
+
+    def _at_end(self, forward: bool) -> Iterator[Any]:
+        """Gives nothing, and leaves the cursor on nothing, behind what it was on last."""
+        if self.last() if forward else self.first():
+            self._fail(self._where())
+        return
+        yield
 
     def _on_name(self, name: bytes, keys: bool, values: bool) -> Any:
         self._is_on, self._name, self._place = True, name, name
