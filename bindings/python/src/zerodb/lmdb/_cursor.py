@@ -10,7 +10,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from zerodb import _ffi
-from zerodb._core import CursorCore
+from zerodb._core import CursorCore, implementation
 from zerodb.lmdb._errors import check
 
 if TYPE_CHECKING:
@@ -71,10 +71,12 @@ class Cursor(CursorCore):
             raise OverflowError("dupfixed_bytes must not be negative")
         if dupfixed_bytes:
             return self._get_fixed(keys, dupfixed_bytes, keyfixed)
-        if dupdata and self._has_duplicates():
-            return [item for key in keys if self.set_key(key) for item in self._pairs()]
         if not values:
             return [self.key() for key in keys if self.set_key(key)]
+        if implementation == "native":
+            return super().getmulti(keys, dupdata and self._has_duplicates())
+        if dupdata and self._has_duplicates():
+            return [item for key in keys if self.set_key(key) for item in self._pairs()]
         wanted = list(keys)
         found = self.transaction.get_many(wanted, None, self.database)
         view = memoryview if self.transaction._buffers else bytes
