@@ -284,22 +284,69 @@ def test_reader_keeps_what_was_dropped(env: Any) -> None:
         assert reader.get(b"a") == b"1"
 
 
-def test_names_in_the_main_database(env: Any, is_zerodb: bool) -> None:
-    """LMDB's named databases are entries of the main one; ours are apart from it."""
+def test_names_in_the_main_database(env: Any) -> None:
+    """Programs list databases by going through the main one."""
     names = [b"b", b"a", b"c"]
     for name in names:
         env.open_db(name)
     assert env.dbs() == sorted(names)
-    if is_zerodb:
-        assert env.stat()["entries"] == 0
-        return
     with env.begin() as txn:
         assert [key for key, _ in txn.cursor()] == sorted(names)
         assert list(txn.cursor().iternext(values=False)) == sorted(names)
         assert list(txn.cursor().iterprev(values=False)) == sorted(names, reverse=True)
         assert txn.stat()["entries"] == 3
-        assert txn.get(b"a") is not None
         assert txn.cursor().set_key(b"b")
+        assert len(txn.cursor().get(b"b")) == 48
+        assert env.open_db(txn.cursor().getmulti([b"b"], values=False)[0], txn=txn)
+
+
+def test_names_among_the_keys_of_the_main_database(lmdb: Any, env: Any) -> None:
+    for name in (b"b", b"d", b"f"):
+        env.open_db(name)
+    everything = [b"a", b"b", b"c", b"d", b"e", b"f", b"g"]
+    with env.begin(write=True) as txn:
+        for key in (b"a", b"c", b"e", b"g"):
+            txn.put(key, b"value of " + key)
+        cursor = txn.cursor()
+        assert list(cursor.iternext(values=False)) == everything
+        assert cursor.item() == (b"", b"")
+        assert list(cursor.iterprev(values=False)) == everything[::-1]
+        assert cursor.set_range(b"bb") is True
+        assert cursor.item() == (b"c", b"value of c")
+        assert cursor.prev() is True
+        assert cursor.key() == b"b"
+        assert cursor.prev() is True
+        assert cursor.key() == b"a"
+        assert cursor.prev() is False
+        assert cursor.next() is True
+        assert cursor.key() == b"b"
+        assert list(cursor.iternext(values=False)) == everything[1:]
+        assert cursor.set_range(b"h") is False
+        assert cursor.prev() is True
+        assert cursor.key() == b"g"
+        assert cursor.next() is False
+        assert cursor.next() is False
+        assert cursor.set_key(b"c") is True
+        assert cursor.delete() is True
+        assert cursor.key() == b"d"
+        assert cursor.put(b"cc", b"1") is True
+        assert cursor.next() is True
+        assert cursor.key() == b"d"
+        assert txn.stat()["entries"] == 7
+        assert cursor.pop(b"e") == b"value of e"
+        assert cursor.key() == b"f"
+        assert cursor.replace(b"a", b"2") == b"value of a"
+
+
+def test_a_name_cannot_be_deleted_by_a_cursor(lmdb: Any, env: Any) -> None:
+    env.open_db(b"name")
+    txn = env.begin(write=True)
+    cursor = txn.cursor()
+    cursor.first()
+    with pytest.raises(lmdb.IncompatibleError):
+        cursor.delete()
+    txn.abort()
+    assert env.dbs() == [b"name"]
 
 
 def test_name_of_a_key_in_the_main_database(lmdb: Any, env: Any, is_zerodb: bool) -> None:

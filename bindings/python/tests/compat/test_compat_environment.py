@@ -260,6 +260,15 @@ def test_many_small_transactions_in_the_default_size(lmdb: Any, path: str) -> No
         assert entries(env) == 1000
 
 
+def test_large_values_replaced_in_the_default_size(lmdb: Any, path: str) -> None:
+    with lmdb.open(path, sync=False) as env:
+        for number in range(200):
+            with env.begin(write=True) as txn:
+                for key in range(number, number + 5):
+                    txn.put(b"%d" % (key % 20), bytes(200_000))
+        assert entries(env) == 20
+
+
 # -------------------------------------------------------------------- copies
 
 

@@ -343,6 +343,28 @@ with lmdb.open({path!r}) as env:
             assert txn.get(b"count") == b"40"
 
 
+def test_another_process_makes_the_map_larger(lmdb: Any, path: str, is_zerodb: bool) -> None:
+    program = f"""
+import importlib
+lmdb = importlib.import_module({lmdb.__name__!r})
+with lmdb.open({path!r}, map_size=1 << 26) as env, env.begin(write=True) as txn:
+    for number in range(5000):
+        txn.put(b"%05d" % number, bytes(1000))
+"""
+    with lmdb.open(path, map_size=1 << 20) as env:
+        fill(env)
+        assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+        try:
+            txn = env.begin()
+        except lmdb.MapResizedError:
+            assert not is_zerodb, "its map is adopted without the program's help"
+            env.set_mapsize(0)
+            assert env.info()["map_size"] > 5_000_000
+            txn = env.begin()
+        assert len(txn.get(b"04999")) == 1000
+        txn.abort()
+
+
 def test_killed_writer(lmdb: Any, path: str) -> None:
     """What it had committed is there, also for a program that only reads."""
     program = f"""

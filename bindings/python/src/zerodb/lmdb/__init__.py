@@ -6,8 +6,10 @@ too. What is different:
 - The files are ZeroDB's. A directory or file of LMDB is an InvalidError that says how to import
   it: ``zerodb-load --lmdb OLD NEW``.
 - ``subdir=False``: a directory has the place of the single file.
-- The names of named databases are no keys of the main database: ``env.dbs()`` lists them, and a
-  key may have the name of a database.
+- The names of named databases are no keys of the main database. Its cursors show them all the
+  same, since programs list databases in this way, with 48 bytes of 0 for LMDB's record, and
+  ``stat()`` counts them. But ``txn.get()`` does not find them, and a key may have the name of a
+  database.
 - Keys may have 1984 bytes rather than 511, and so may values with ``dupsort``.
 - ``map_size`` is at least 1 MiB.
 - ``sync=False``, ``metasync=False`` and ``map_async=True`` cannot damage an environment, and
@@ -20,6 +22,7 @@ too. What is different:
   size differs from the others with ``dupfixed``.
 """
 
+from zerodb.lmdb._cursor import Cursor
 from zerodb.lmdb._database import _Database
 from zerodb.lmdb._environment import LMDB_VERSION, Environment
 from zerodb.lmdb._errors import (
@@ -54,7 +57,7 @@ from zerodb.lmdb._errors import (
     TxnFullError,
     VersionMismatchError,
 )
-from zerodb.lmdb._transaction import Cursor, Transaction
+from zerodb.lmdb._transaction import Transaction
 
 __version__ = "3.0.0"
 """The version of py-lmdb whose interface this is. That of ZeroDB is ``zerodb.__version__``."""

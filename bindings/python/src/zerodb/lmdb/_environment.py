@@ -16,6 +16,7 @@ from zerodb._copy import copy
 from zerodb._core import EnvironmentCore
 from zerodb._open import OpenedEnvironment
 from zerodb.lmdb import _paths
+from zerodb.lmdb._cursor import Cursor
 from zerodb.lmdb._database import FLAGS, _Database
 from zerodb.lmdb._errors import (
     BadTxnError,
@@ -25,12 +26,15 @@ from zerodb.lmdb._errors import (
     InvalidParameterError,
     NotFoundError,
     ReadonlyError,
+    check,
     converted,
     make_error,
 )
-from zerodb.lmdb._transaction import Cursor, Transaction, check
+from zerodb.lmdb._names import names_of
+from zerodb.lmdb._transaction import Transaction
 
 _SIZE_MIN = 1 << 20
+_LOG_MIN, _LOG_MAX = 1 << 20, 64 << 20
 _NO_HANDLE = 2**32 - 1
 _FLAG_NAMES = (
     "subdir",
@@ -71,7 +75,14 @@ class Environment(EnvironmentCore):
     uses it, and it pickles as its path and its arguments.
     """
 
-    __slots__ = ("_arguments", "_databases", "_map_size", "_opener", "_place")
+    __slots__ = (
+        "_arguments",
+        "_databases",
+        "_has_databases",
+        "_map_size",
+        "_opener",
+        "_place",
+    )
 
     _lmdb_style = True
     _warns = False
@@ -126,6 +137,8 @@ class Environment(EnvironmentCore):
         self._place = os.path.abspath(text)
         self._map_size = map_size
         self._databases: dict[bytes, _Database] = {}
+        # Without named databases no cursor has to look for names.
+        self._has_databases = max_dbs > 0
         _paths.prepare(text, bool(subdir), bool(readonly), bool(create), mode)
         self._open()
 
@@ -201,14 +214,8 @@ class Environment(EnvironmentCore):
         if txn is None:
             with self.begin() as reader:
                 return self.dbs(reader)
-        names: list[Any] = []
-
-        def add(_: object, name: bytes, stat: object) -> int:
-            names.append(memoryview(name) if txn._buffers else name)
-            return 0
-
-        check(txn._call(_ffi.db_list, _ffi.DbListFunction(add), None))
-        return names
+        names = names_of(txn)
+        return [memoryview(name) for name in names] if txn._buffers else names
 
     # ------------------------------------------------------------------- facts
 
@@ -358,13 +365,16 @@ class Environment(EnvironmentCore):
     def _open(self) -> None:
         """Opens the environment, and in it the databases that it had."""
         arguments = self._arguments
-        size = max(self._map_size, _SIZE_MIN, _paths.size_of_data(self._place))
+        self._map_size = max(self._map_size, _paths.size_of_data(self._place))
+        size = max(self._map_size, _SIZE_MIN)
         loses = not (arguments["sync"] and arguments["metasync"])
         loses = loses or (arguments["writemap"] and arguments["map_async"])
         options = {
             "read_only": arguments["readonly"],
             "max_size": size,
             "max_txn_pages": 0,
+            # Pages that only the last checkpoint needs must leave room in a small map.
+            "log_size": min(max(size // 8, _LOG_MIN), _LOG_MAX),
             # Without locks LMDB counts no readers: programs that say 1 then have many.
             "max_readers": (arguments["lock"] and arguments["max_readers"]) or None,
             "file_mode": arguments["mode"] & 0o666,

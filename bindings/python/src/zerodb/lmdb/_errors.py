@@ -299,3 +299,9 @@ def converted(error: zerodb.Error) -> Error:
         return error
     kind = _CLASS_OF_CODE.get(error.code, Error)
     return kind(error.message, error.code if error.code > 0 else None, error.page)
+
+
+def check(code: int) -> None:
+    """Raises the exception for a result code, unless it is success."""
+    if code != _ffi.OK:
+        raise make_error(code)

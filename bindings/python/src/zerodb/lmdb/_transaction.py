@@ -1,29 +1,21 @@
-"""Transactions and cursors, as py-lmdb has them.
+"""Transactions, as py-lmdb has them.
 
 What programs call most is the core's, without a frame of Python in between.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from zerodb import _ffi
-from zerodb._core import CursorCore, TransactionCore
+from zerodb._core import TransactionCore
+from zerodb.lmdb._cursor import Cursor
 from zerodb.lmdb._database import _Database
-from zerodb.lmdb._errors import make_error
+from zerodb.lmdb._errors import check
+from zerodb.lmdb._names import names_of, with_names
 
 if TYPE_CHECKING:
     from zerodb.lmdb._environment import Environment
-
-_CHUNK = 4096
-
-
-def check(code: int) -> None:
-    """Raises the exception for a result code, unless it is success."""
-    if code != _ffi.OK:
-        raise make_error(code)
 
 
 class Transaction(TransactionCore):
@@ -42,15 +34,25 @@ class Transaction(TransactionCore):
     def stat(self, db: _Database | None = None) -> dict[str, int]:
         """Statistics of a database; None is the transaction's default."""
         raw = _ffi.sized(_ffi.DbStat)
-        check(self._call(_ffi.stat, self._database(db), _ffi.reference(raw)))
+        database = self._database(db)
+        check(self._call(_ffi.stat, database, _ffi.reference(raw)))
+        entries = raw.entries
+        if database == _ffi.MAIN_DB and self.environment._has_databases:
+            # As those of LMDB's main database, which the records of the others are.
+            entries += len(names_of(self))
         return {
             "psize": raw.page_size,
             "depth": raw.depth,
             "branch_pages": raw.branch_pages,
             "leaf_pages": raw.leaf_pages,
             "overflow_pages": raw.overflow_pages,
-            "entries": raw.entries,
+            "entries": entries,
         }
+
+    def cursor(self, db: _Database | None = None) -> Cursor:
+        """Opens a cursor, on no entry yet."""
+        cursor: Cursor = super().cursor(db)
+        return with_names(cursor) if self.environment._has_databases else cursor
 
     def drop(self, db: _Database, delete: bool = True) -> None:
         """Deletes all entries of a database, and with `delete` the database too, unless it is
@@ -68,175 +70,3 @@ class Transaction(TransactionCore):
 
     def __reduce__(self) -> Any:
         raise TypeError("a transaction cannot be copied or pickled; begin another one")
-
-
-class Cursor(CursorCore):
-    """A position in a database, from :meth:`Transaction.cursor`.
-
-    It begins on no entry, and is on none after a move that returned False: then its key and its
-    value are empty.
-    """
-
-    __slots__ = ()
-
-    if TYPE_CHECKING:
-        transaction: Transaction
-
-    @property
-    def db(self) -> _Database:
-        """The database."""
-        database: _Database | None = self.database
-        if database is None:
-            database = self.transaction.environment.open_db(txn=self.transaction)
-        return database
-
-    @property
-    def txn(self) -> Transaction:
-        """The transaction."""
-        return self.transaction
-
-    def getmulti(
-        self,
-        keys: Iterable[Any],
-        dupdata: bool = False,
-        dupfixed_bytes: int | None = None,
-        keyfixed: bool = False,
-        values: bool = True,
-    ) -> Any:
-        """A list of the keys that are there, each with its value.
-
-        :param dupdata: with all its values, in a database with ``dupsort``.
-        :param dupfixed_bytes: the size of each value, in a database with ``dupfixed``.
-        :param keyfixed: all keys have one size, too: a memoryview of keys and values, one after
-            the other.
-        :param values: False for a list of the keys alone.
-        """
-        if (dupfixed_bytes or keyfixed) and not (dupdata and dupfixed_bytes):
-            raise TypeError("keyfixed needs dupfixed_bytes, and that needs dupdata")
-        if dupdata and not values:
-            raise TypeError(
-                "values=False gives keys without their duplicates: not with dupdata"
-            )
-        if dupfixed_bytes is not None and dupfixed_bytes < 0:
-            raise OverflowError("dupfixed_bytes must not be negative")
-        if dupfixed_bytes:
-            return self._get_fixed(keys, dupfixed_bytes, keyfixed)
-        if dupdata and self._has_duplicates():
-            return [item for key in keys if self.set_key(key) for item in self._pairs()]
-        if not values:
-            return [self.key() for key in keys if self.set_key(key)]
-        wanted = list(keys)
-        found = self.transaction.get_many(wanted, None, self.database)
-        view = memoryview if self.transaction._buffers else bytes
-        return [
-            (key if type(key) is view else view(bytes(key)), value)
-            for key, value in zip(wanted, found)
-            if value is not None
-        ]
-
-    def putmulti(
-        self,
-        items: Iterable[tuple[Any, Any]],
-        dupdata: bool = True,
-        overwrite: bool = True,
-        append: bool = False,
-    ) -> tuple[int, int]:
-        """Puts many entries. Returns how many there were, and how many were put."""
-        consumed = added = 0
-        last = None
-        iterator = iter(items)
-        put_many = self.transaction.put_many
-        while True:
-            chunk: list[tuple[Any, Any]] = []
-            failure: BaseException | None = None
-            try:
-                chunk.extend(islice(iterator, _CHUNK))
-            except BaseException as raised:
-                # What came before it is in the list, and is put.
-                failure = raised
-            if chunk:
-                _check_pairs(chunk)
-                counts = put_many(chunk, dupdata, overwrite, append, self.database)
-                consumed += counts[0]
-                added += counts[1]
-                last = chunk[-1]
-            if failure is not None:
-                raise failure
-            if len(chunk) < _CHUNK:
-                break
-        if last is not None:
-            if self._has_duplicates():
-                self.set_key_dup(*last)
-            else:
-                self.set_key(last[0])
-        return consumed, added
-
-    def _iter_from(self, k: Any, reverse: bool) -> Iterator[tuple[Any, Any]]:
-        """The entries from the first at or after a key, or backwards from the last at or before
-        it."""
-        found = self.set_range(k)
-        if not reverse:
-            return self.iternext() if found else iter(())
-        if found and self.key() != k and not self.prev():
-            return iter(())
-        return self.iterprev()
-
-    def __reduce__(self) -> Any:
-        raise TypeError("a cursor cannot be copied or pickled; open another one")
-
-    # ----------------------------------------------------------------- private
-
-    def _has_duplicates(self) -> bool:
-        return bool(self.db._flags & _ffi.DUPSORT)
-
-    def _pairs(self) -> Iterator[tuple[Any, Any]]:
-        return self.iternext_dup(True, True)
-
-    def _get_fixed(self, keys: Iterable[Any], size: int, joined: bool) -> Any:
-        """All values of keys where values have one size: one call for those of a page."""
-        found: list[Any] = []
-        for key in keys:
-            if not self.set_key(key):
-                continue
-            stored = bytes(self.key())
-            for block in self._blocks():
-                if joined:
-                    found.append(_interleaved(stored, block, size))
-                else:
-                    found.extend(
-                        (stored, block[at : at + size]) for at in range(0, len(block), size)
-                    )
-        if joined:
-            return memoryview(b"".join(found))
-        if self.transaction._buffers:
-            return [(memoryview(key), memoryview(value)) for key, value in found]
-        return found
-
-    def _blocks(self) -> Iterator[bytes]:
-        """The values of the key that the cursor is on, those of a page at a time."""
-        value = _ffi.Val()
-        operation = _ffi.CURSOR_GET_MULTIPLE
-        while True:
-            code = self._call(_ffi.keeping.cursor_get, None, _ffi.reference(value), operation)
-            if code == _ffi.NOT_FOUND:
-                return
-            check(code)
-            yield _ffi.val_bytes(value) or b""
-            operation = _ffi.CURSOR_NEXT_MULTIPLE
-
-
-def _check_pairs(items: list[Any]) -> None:
-    if set(map(type, items)) != {tuple} or set(map(len, items)) != {2}:
-        raise TypeError("putmulti() takes pairs: tuples of a key and a value")
-
-
-def _interleaved(key: bytes, values: bytes, size: int) -> bytes:
-    """The key before each value. Slices with a step copy at the speed of C."""
-    width = len(key) + size
-    count = len(values) // size
-    joined = bytearray(width * count)
-    for at, byte in enumerate(key):
-        joined[at::width] = bytes((byte,)) * count
-    for at in range(size):
-        joined[len(key) + at :: width] = values[at : count * size : size]
-    return bytes(joined)

@@ -18,14 +18,10 @@ from functools import partial
 from typing import Any, Callable
 
 from zerodb.lmdb._environment import Environment
-from zerodb.lmdb._transaction import Cursor, Transaction
 
 _Executor = concurrent.futures.Executor
-_AT_ONCE = {
-    Environment: {"path", "lib_version", "max_key_size", "max_readers", "flags"},
-    Transaction: {"id"},
-    Cursor: {"key", "value", "item"},
-}
+_AT_ONCE = {"path", "lib_version", "max_key_size", "max_readers", "flags", "id"}
+_AT_ONCE |= {"key", "value", "item"}
 """Methods that never wait, and are called at once."""
 
 
@@ -44,7 +40,7 @@ class _Wrapper:
         if name.startswith("_"):
             raise AttributeError(name)
         method = getattr(self._wrapped, name)
-        if not callable(method) or name in _AT_ONCE[type(self._wrapped)]:
+        if not callable(method) or name in _AT_ONCE:
             return method
         return partial(self._run, name, method)
 

@@ -187,7 +187,7 @@ def _dump(env: lmdb.Environment, options: Any) -> None:
     with env.begin(buffers=True) as txn:
         for database, path in databases:
             with open(path, "wb") as file:
-                count = _dump_to(txn.cursor(database), file)
+                count = _dump_to(lmdb.Cursor(database, txn), file)
             print(f"{path}: {count} entries", file=sys.stderr)
 
 
@@ -300,7 +300,7 @@ def _rewrite(env: lmdb.Environment, options: Any) -> None:
             flags: dict[str, Any] = {} if key is None else dict(source.flags())
             database = target.open_db(key, **flags)
             with target.begin(write=True) as writer:
-                writer.cursor(database).putmulti(txn.cursor(source), append=True)
+                writer.cursor(database).putmulti(lmdb.Cursor(source, txn), append=True)
         target.sync(True)
 
 
