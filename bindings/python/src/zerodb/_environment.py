@@ -361,8 +361,8 @@ class Environment(EnvironmentCore):
 
         Other transactions go on at the same time. All that is read is checked: damage ends the
         copy, and leaves nothing that could be taken for one. When this returns the copy is on
-        disk. One that ends early goes on when it is made again in the same directory, unless it is
-        compact.
+        disk. One that ends early goes on when it is made again in the same directory, unless it
+        is compact.
 
         :param path: a directory that is not there, or is empty.
         :param compact: without free pages, and with the pages in the order of their keys. Such
@@ -431,9 +431,9 @@ class Environment(EnvironmentCore):
         :param max_pages: pages to be moved at most, and some dozens more; 0 for no bound.
         :param bytes_per_second: to be moved or read at most; 0 for no bound.
         :param target_size: bytes of the file that are enough; 0: as short as it can be.
-        :param punch_holes: whether free pages that stay in the middle of the file give back their
-            room on the disk, in runs of 32 KiB or more. On a full disk a transaction that takes
-            them again fails (ENOSPC).
+        :param punch_holes: whether free pages that stay in the middle of the file give back
+            their room on the disk, in runs of 32 KiB or more. On a full disk a transaction that
+            takes them again fails (ENOSPC).
         :raises ReadOnlyError: the environment was opened read-only.
         :raises BusyError: this thread has a write transaction open.
         """
