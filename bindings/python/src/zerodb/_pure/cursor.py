@@ -26,7 +26,7 @@ _START = {
     _ffi.CURSOR_PREV: _ffi.CURSOR_LAST,
     _ffi.CURSOR_PREV_NODUP: _ffi.CURSOR_LAST,
 }
-_BATCH_MAX = 1024
+_BATCH_MAX = 512
 
 
 class CursorCore:
@@ -358,7 +358,10 @@ class CursorCore:
             if handle is None or state.handle is None:
                 raise self._closed()
             if state.ahead:
-                state.bring_back(handle)
+                if operation in _ABSOLUTE:
+                    state.forget_one(handle)
+                else:
+                    state.bring_back(handle)
             held = _ffi.point_at(self._entry.key_input, key, "key") if has_key else None
             held_value = None
             if has_value:
@@ -503,7 +506,7 @@ class CursorCore:
                 if entered:
                     state.lock.release()
             is_first = False
-            size = min(size * 4, _BATCH_MAX)
+            size = min(size * 3, _BATCH_MAX)
             yield rest
 
     def _read_batch(
@@ -647,6 +650,8 @@ _SEEKS = frozenset(
         _ffi.CURSOR_GET_BOTH_RANGE,
     )
 )
+_ABSOLUTE = _SEEKS | {_ffi.CURSOR_FIRST, _ffi.CURSOR_LAST}
+"""Moves that do not depend on where the cursor is."""
 _NEED_ENTRY = frozenset((_ffi.CURSOR_FIRST_DUP, _ffi.CURSOR_LAST_DUP))
 _NOWHERE = frozenset((_ffi.BAD_CURSOR, _ffi.NOT_FOUND))
 _PAIR_SEEKS = frozenset((_ffi.CURSOR_GET_BOTH, _ffi.CURSOR_GET_BOTH_RANGE))
