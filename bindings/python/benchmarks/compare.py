@@ -1,7 +1,8 @@
 """Compares this package, on each of its cores, with py-lmdb: `make bench-python`.
 
-Each library works in a process of its own, for the whole run. The rounds alternate: one measures
-a case in one library, then in the next. Printed are the medians and their ratios to py-lmdb's.
+Each library works in a process of its own, for the whole run. The rounds alternate: one
+measures a case in one library, then in the next. Printed are the medians and their ratios to
+py-lmdb's.
 
     compare.py [--entries N] [--rounds N] [--json FILE]
 """

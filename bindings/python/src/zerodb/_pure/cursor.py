@@ -9,7 +9,7 @@ from typing import Any, Callable
 from zerodb import _ffi
 from zerodb._pure.packed import ITEMS, KEYS, VALUES, read_packed
 from zerodb._pure.state import Ahead, TransactionState
-from zerodb._pure.values import read_value
+from zerodb._pure.values import add_view, read_value
 from zerodb._ranges import compare
 from zerodb._types import Buffer
 
@@ -81,12 +81,15 @@ class CursorCore:
                 raise state.error(code)
         finally:
             # Also if a signal handler raises when the cursor has just been opened.
-            handle = opened.take()
-            if handle is not None:
-                state.add_cursor(handle)
-                self._handle = handle
-            if entered:
-                state.lock.release()
+            try:
+                handle = opened.value
+                if handle is not None:
+                    state.add_cursor(handle)
+                    self._handle = handle
+                opened.free()
+            finally:
+                if entered:
+                    state.lock.release()
 
     # ------------------------------------------------------------------ moving
 
@@ -413,6 +416,7 @@ class CursorCore:
         key: Any = _ffi.copy_bytes(found.data, found.size)
         if self._buffers:
             key = memoryview(key)
+            add_view(state, key)
         if want == KEYS:
             return key
         return key, read_value(state, self._entry.value, self._buffers)

@@ -125,9 +125,11 @@ class TransactionState:
         finally:
             if entered:
                 self.thread = 0
-                if self.handle is not None and self.calls is _ffi.keeping:
-                    self.fast = _ffi.pointer_to(self.handle)
-                self.lock.release()
+                try:
+                    if self.handle is not None and self.calls is _ffi.keeping:
+                        self.fast = _ffi.pointer_to(self.handle)
+                finally:
+                    self.lock.release()
 
     def attempt(self, function: Callable[[], object]) -> bool:
         """Calls a function from inside, unless a thread is inside; returns whether it did."""
