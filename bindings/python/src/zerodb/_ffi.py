@@ -29,7 +29,6 @@ from ctypes import (
     pythonapi,
     sizeof,
 )
-from pathlib import Path
 from typing import Any, Callable
 
 from zerodb._types import Buffer
@@ -471,7 +470,7 @@ SplitFunction = CFUNCTYPE(c_int, c_void_p, POINTER(Val))
 # -------------------------------------------------------------------- library
 
 _LIBRARY_VARIABLE = "ZERODB_LIBRARY"
-_BUNDLED_LIBRARY = Path(__file__).with_name("libzerodb.so")
+_BUNDLED_LIBRARY = os.path.join(os.path.dirname(__file__), "libzerodb.so")
 _SYSTEM_LIBRARY = "libzerodb.so.1"
 
 
@@ -486,8 +485,8 @@ def _load_library() -> tuple[ctypes.CDLL, str]:
     if named:
         candidates.append((named, f"named by {_LIBRARY_VARIABLE}"))
     else:
-        if _BUNDLED_LIBRARY.exists():
-            candidates.append((str(_BUNDLED_LIBRARY), "bundled with this package"))
+        if os.path.exists(_BUNDLED_LIBRARY):
+            candidates.append((_BUNDLED_LIBRARY, "bundled with this package"))
         candidates.append((_SYSTEM_LIBRARY, "the system's"))
     failures: list[str] = []
     for name, origin in candidates:
@@ -497,7 +496,7 @@ def _load_library() -> tuple[ctypes.CDLL, str]:
             failures.append(f"{name} ({origin}): {error}")
     bundled = (
         ""
-        if named or _BUNDLED_LIBRARY.exists()
+        if named or os.path.exists(_BUNDLED_LIBRARY)
         else f"; this package carries none ({_BUNDLED_LIBRARY} does not exist)"
     )
     raise ImportError(
