@@ -119,6 +119,7 @@ class Environment(EnvironmentCore):
             :raises ReadOnlyError: a write transaction of an environment opened read-only.
             :raises ReadersFullError: every slot of the reader table is taken.
             """
+            raise NotImplementedError
 
     def open_db(
         self,
