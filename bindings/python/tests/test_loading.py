@@ -182,3 +182,22 @@ def test_some_other_library_is_an_import_error(tmp_path: Path) -> None:
     assert result.returncode != 0
     assert "ImportError" in result.stderr
     assert "zdb_version" in result.stderr
+
+
+def test_a_sub_interpreter_is_refused() -> None:
+    program = """
+import sys
+interpreters = __import__(sys.argv[1])
+number = interpreters.create()
+interpreters.run_string(number, '''
+try:
+    import zerodb
+except ImportError as error:
+    print(error)
+''')
+"""
+    module = "_interpreters" if sys.version_info >= (3, 13) else "_xxsubinterpreters"
+    result = subprocess.run(
+        [sys.executable, "-c", program, module], capture_output=True, text=True, check=False
+    )
+    assert "sub-interpreter" in result.stdout, result.stderr

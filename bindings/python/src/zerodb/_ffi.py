@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import sys
 from ctypes import (
     CFUNCTYPE,
     POINTER,
@@ -468,6 +469,23 @@ SplitFunction = CFUNCTYPE(c_int, c_void_p, POINTER(Val))
 """zdb_split_fn."""
 
 # -------------------------------------------------------------------- library
+
+
+def _refuse_sub_interpreter() -> None:
+    """The library calls Python from threads of its own, which only the main interpreter can
+    have."""
+    if sys.implementation.name != "cpython":
+        return
+    current: Any = pythonapi["PyInterpreterState_Get"]
+    current.restype = c_void_p
+    number: Any = pythonapi["PyInterpreterState_GetID"]
+    number.argtypes = [c_void_p]
+    number.restype = ctypes.c_int64
+    if number(current()) != 0:
+        raise ImportError("zerodb cannot be used in a sub-interpreter")
+
+
+_refuse_sub_interpreter()
 
 _LIBRARY_VARIABLE = "ZERODB_LIBRARY"
 _BUNDLED_LIBRARY = os.path.join(os.path.dirname(__file__), "libzerodb.so")
