@@ -293,7 +293,10 @@ class TransactionCore:
             part = list(islice(source, PART_MAX))
             if not part:
                 return count, added
-            put = put_packed(self, database, part, flags)
+            # What LMDB makes of keys out of order and of empty values is not the library's.
+            put = None
+            if not (self.environment._lmdb_style and (append or self._has_duplicates(db))):
+                put = put_packed(self, database, part, flags)
             if put is None:
                 # One after the other, which says what is wrong with one.
                 put = 0
@@ -469,6 +472,9 @@ class TransactionCore:
             raise self._state.make_error(
                 _ffi.BAD_VALSIZE, "a value of a database with dupsort has at least one byte"
             )
+
+    def _has_duplicates(self, db: Any) -> bool:
+        return bool(self._database_flags(db or self._default) & _ffi.DUPSORT)
 
     def _database_flags(self, db: Any) -> int:
         database = self._database(db)
