@@ -271,6 +271,10 @@ golden: $(VENV)/.zerodb $(VENV)/.test $(VENV)/.test-format ## write the golden f
 format-dump: $(VENV)/.zerodb $(VENV)/.test $(VENV)/.test-format ## dump the example of docs/FORMAT.md anew
 	$(PYTHON) Tests/format/make_dump.py
 
+package-test: lib $(TOOL) $(DEBUG_LIBRARY) ## install, and use it from CMake, meson, a plugin, ...; PACKAGE_CASES='test_meson ...'
+	@scripts/deps.sh package
+	@MAKE='$(MAKE)' Tests/package/run.sh $(PACKAGE_CASES)
+
 check-exports: $(LIBRARY) $(STRIPPED_LIBRARY) ## exports, dependencies and size of libzerodb.so
 	@scripts/check-exports.sh $(STRIPPED_LIBRARY) $(SONAME) include/zerodb.h
 
@@ -389,7 +393,7 @@ lint-python: $(VENV)/.test $(VENV)/.test-format $(VENV)/.test-tools $(VENV)/.lin
 
 # shellcheck is welcome, not required.
 lint-shell:
-	@if command -v shellcheck >/dev/null; then shellcheck scripts/*.sh .ci/run; fi
+	@if command -v shellcheck >/dev/null; then shellcheck scripts/*.sh Tests/package/*.sh .ci/run; fi
 
 format: $(VENV)/.lint ## format the Swift and Python sources in place
 	$(SWIFT) format --in-place --recursive $(SWIFT_FILES)

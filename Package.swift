@@ -33,7 +33,7 @@ let package = Package(
         .target(
             name: "CZeroDBPlatform",
             // glibc checks the sizes of buffers. It can do so only in code that is optimised.
-            cSettings: [.define("_FORTIFY_SOURCE", to: "3", .when(platforms: [.linux], configuration: .release))]),
+            cSettings: [.define("_FORTIFY_SOURCE", to: "3", .when(configuration: .release))]),
         .target(name: "ZeroDB", dependencies: ["CZeroDBPlatform"], swiftSettings: strict),
         .target(
             name: "CZeroDBABI", dependencies: ["ZeroDB", "CZeroDB", "CZeroDBPlatform"],
