@@ -42,10 +42,11 @@ TOOL := build/bin/zerodb
 DEBUG_TOOL := $(TOOL).debug
 TOOL_NAMES := zerodb-backup zerodb-check zerodb-copy zerodb-dump zerodb-load zerodb-stat
 
-.PHONY: all help lib stage install install-debug uninstall demo test test-swift test-assertions test-c test-differential \
-	test-python test-format test-tools test-prometheus golden format-dump differential docs \
-	crash-test damage-test lmdb-test archive-test stress check-exports test-tsan test-asan fuzz test-valgrind bench readpath lint lint-house lint-headers \
-	lint-man lint-python lint-shell lint-swift format clean deps-test deps-demo
+.PHONY: all help lib stage install install-debug uninstall demo docs dist deb deb-test abi-check abi-record \
+	test test-swift test-assertions test-c test-differential test-python test-format test-tools test-prometheus \
+	package-test golden format-dump differential crash-test damage-test lmdb-test archive-test stress \
+	check-exports test-tsan test-asan fuzz test-valgrind bench readpath lint lint-house lint-headers lint-man \
+	lint-python lint-shell lint-swift format clean deps-test deps-demo
 
 all: lib $(TOOL)
 
@@ -275,6 +276,17 @@ package-test: lib $(TOOL) $(DEBUG_LIBRARY) ## install, and use it from CMake, me
 	@scripts/deps.sh package
 	@MAKE='$(MAKE)' Tests/package/run.sh $(PACKAGE_CASES)
 
+# abi/ records the interface of the newest version that was released (until there is one, of the last that was
+# thought good enough). What may change in it is in docs/ABI.md.
+abi-check: stage $(VENV)/.test ## compare the interface with the recorded one, and run programs that know only that
+	@scripts/deps.sh abi
+	@cd scripts && $(CURDIR)/$(PYTHON) -m pytest --quiet test_abi.py
+	@$(PYTHON) scripts/abi.py check $(LIBRARY) $(STAGE)
+
+abi-record: $(LIBRARY) $(VENV)/.created ## record the interface anew in abi/
+	@scripts/deps.sh abi
+	@$(PYTHON) scripts/abi.py record $(LIBRARY)
+
 check-exports: $(LIBRARY) $(STRIPPED_LIBRARY) ## exports, dependencies and size of libzerodb.so
 	@scripts/check-exports.sh $(STRIPPED_LIBRARY) $(SONAME) include/zerodb.h
 
@@ -354,7 +366,7 @@ readpath: stage ## system calls, locks and allocations of reads
 
 SWIFT_FILES := Package.swift $(wildcard Sources Tests examples/swift)
 PYTHON_FILES := bindings/python examples/python Tests/format Tests/tools Tests/prometheus scripts/lint-man.py \
-	scripts/lint_house.py scripts/lint_layers.py scripts/test_lint.py
+	scripts/lint_house.py scripts/lint_layers.py scripts/test_lint.py scripts/abi.py scripts/test_abi.py
 RUFF = $(PYTHON) -m ruff
 
 lint: lint-house lint-headers lint-man lint-swift lint-python lint-shell ## check style, types and headers
