@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Union
 
 from zerodb import _ffi
 from zerodb._arguments import unsigned
@@ -12,7 +12,7 @@ from zerodb._errors import BadArgumentError, check
 from zerodb._progress import Progress
 from zerodb._types import CopyResult
 
-Target = str | bytes | os.PathLike[str] | os.PathLike[bytes]
+Target = Union[str, bytes, "os.PathLike[str]", "os.PathLike[bytes]"]  # Python 3.9 has no |
 
 
 def copy(
