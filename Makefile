@@ -67,7 +67,9 @@ LIBRARY_FLAGS = $(STATIC_FLAGS) --product zerodb-c \
 	-Xlinker '--version-script=$(CURDIR)/zerodb.map' \
 	-Xlinker -soname=$(SONAME) \
 	-Xlinker --gc-sections \
-	-Xlinker --no-undefined
+	-Xlinker --no-undefined \
+	-Xlinker -z -Xlinker now \
+	-Xlinker -z -Xlinker nodelete
 
 lib: $(LIBRARY) $(STRIPPED_LIBRARY) ## build libzerodb.so
 

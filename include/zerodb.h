@@ -114,8 +114,8 @@ const char *zdb_version(int *major, int *minor, int *patch);
  *  @return a static string, never NULL. */
 const char *zdb_strerror(int code);
 
-/** The message of the last call that failed on this thread, with its details. Empty if none has
- *  failed. Calls that succeed do not change it.
+/** The message of the last call that failed on this thread, with its details; also of one that returned
+ *  ZDB_NOT_FOUND or ZDB_KEYEXIST. Empty if none has failed. Calls that succeed do not change it.
  *  @return a string of this thread, valid until the next failing call on it. Never NULL. */
 const char *zdb_last_error(void);
 
@@ -346,12 +346,19 @@ typedef struct zdb_digest {
     uint64_t high; /**< the high 64 bits */
 } zdb_digest;
 
+/** zdb_env_compact(): free pages that stay in the middle of the file give back their room on the disk, in
+ *  runs of 32 KiB or more. When they are written again the file system has to find room for them: on a full
+ *  disk a transaction that takes them fails with ENOSPC, even one that only deletes. */
+#define ZDB_COMPACT_PUNCH_HOLES 0x1u
+
 /** How zdb_env_compact() is to work. Fill with zeros and set struct_size. */
 typedef struct zdb_compact_options {
     size_t struct_size;        /**< sizeof(zdb_compact_options) */
     uint64_t max_pages;        /**< pages to be moved at most, and some dozens more; 0: no limit */
     uint64_t bytes_per_second; /**< to be moved or read at most; 0: no limit */
     uint64_t target_size;      /**< bytes of data.zdb that are enough; 0: as short as can be */
+    uint32_t flags;            /**< 0 or ZDB_COMPACT_PUNCH_HOLES */
+    uint32_t reserved;         /**< 0 */
 } zdb_compact_options;
 
 /** What zdb_env_compact() has done. */
@@ -365,6 +372,7 @@ typedef struct zdb_compact_result {
                                  asks for; 0 if a reader keeps pages, other programs have written
                                  much meanwhile, or max_pages was reached: call again later */
     uint32_t reserved;      /**< 0 */
+    uint64_t bytes_punched; /**< of free pages that have given back their room on the disk */
 } zdb_compact_result;
 
 /** Makes data.zdb shorter: moves pages from its end into free pages further up, fills sparse leaves,
@@ -382,8 +390,8 @@ typedef struct zdb_compact_result {
  *  @param options  NULL for all defaults.
  *  @param result   receives what was done, if the call succeeds; may be NULL.
  *  @return ZDB_OK, also if is_finished is 0; ZDB_READ_ONLY; ZDB_BUSY if this thread has a write
- *  transaction open, or after writer_wait_ms; ZDB_CORRUPTED; ZDB_PANIC; an errno. What was moved
- *  before stays moved. */
+ *  transaction open, or after writer_wait_ms; ZDB_CORRUPTED; ZDB_PANIC; an errno (EOPNOTSUPP if the file
+ *  system makes no holes). What was moved before stays moved. */
 int zdb_env_compact(zdb_env *env, const zdb_compact_options *options, zdb_compact_result *result);
 
 /** What zdb_env_info() tells about an environment. */
@@ -661,7 +669,9 @@ typedef struct zdb_copy_result {
 /** Copies the newest snapshot into a new environment, while readers and writers go on, as for any read
  *  transaction. All that is read is judged, as by zdb_env_verify(): damage ends the copy and leaves
  *  nothing that could be taken for one. When this returns ZDB_OK the copy is on disk. It begins with the
- *  transaction that it was made of, and without a log. Reads all pages in use and writes them once. The
+ *  transaction that it was made of, and without a log. Reads all pages in use and writes them once. If it
+ *  ends early, what was written stays in the directory as data.zdb.new, unless the pages are damaged, the
+ *  disk is full or the copy is compact, and another call with that directory goes on from there. The
  *  function that it calls may read and write the environment in transactions of its own, but not close it.
  *  @param path     a directory that is not there, or is empty. The copy gets owner, group and mode
  *                  of the environment's data file, as far as this process may give them.

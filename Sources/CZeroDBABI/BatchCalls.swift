@@ -52,6 +52,7 @@ public func zdb_cursor_next_many(
         count.pointee = try cursor.pointee.nextMany(
             keys: keys.map(engineBytes), values: values.map(engineBytes),
             capacity: capacity < 0 ? Int.max : capacity)
-        return count.pointee > 0 ? ZDB_OK : ZDB_NOT_FOUND
+        return count.pointee > 0
+            ? ZDB_OK : Results.note(ZDB_NOT_FOUND, "the database has no more entries")
     }
 }

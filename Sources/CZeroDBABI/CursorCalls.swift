@@ -88,13 +88,30 @@ public func zdb_cursor_get(
             throw DatabaseError(
                 .badArgument, "zdb_cursor_get: there is no operation \(op.rawValue)")
         }
-        guard let entry else { return ZDB_NOT_FOUND }
+        guard let entry else { return noEntry(op) }
         if op != ZDB_SET, op != ZDB_GET_BOTH, op != ZDB_GET_BOTH_RANGE {
             Results.store(entry.key, in: key)
         }
         Results.store(entry.value, in: value)
         return ZDB_OK
     }
+}
+
+/// Says what is not there.
+@inline(never)
+private func noEntry(_ op: zdb_cursor_op) -> Int32 {
+    let text: StaticString =
+        switch op {
+        case ZDB_SET, ZDB_SET_KEY: "the database has no such key"
+        case ZDB_SET_RANGE: "the database has no key at or after that one"
+        case ZDB_GET_BOTH: "the database has no such pair of key and value"
+        case ZDB_GET_BOTH_RANGE: "the key is not there, or has no value at or after that one"
+        case ZDB_FIRST, ZDB_LAST: "the database is empty"
+        case ZDB_NEXT_DUP, ZDB_PREV_DUP, ZDB_NEXT_MULTIPLE, ZDB_PREV_MULTIPLE:
+            "the key has no more values in that direction"
+        default: "the database has no more entries in that direction"
+        }
+    return Results.note(ZDB_NOT_FOUND, text)
 }
 
 @_cdecl("zdb_cursor_put") @implementation
@@ -132,7 +149,7 @@ public func zdb_cursor_put(
         }
         if let existing = try cursor.pointee.put(key, bytes, mode: mode) {
             Results.store(existing, in: value)
-            return ZDB_KEYEXIST
+            return Results.exists()
         }
         return ZDB_OK
     }
@@ -163,7 +180,9 @@ private func putMultiple(
         // Demands on the key hold before the first value.
         let ofKey = mode == .noOverwrite || mode == .append
         let valueMode = ofKey && index > 0 ? .overwrite : mode
-        if try cursor.pointee.put(key, value, mode: valueMode) != nil { return ZDB_KEYEXIST }
+        if try cursor.pointee.put(key, value, mode: valueMode) != nil {
+            return Results.exists()
+        }
         values[1].size = index + 1
     }
     return ZDB_OK

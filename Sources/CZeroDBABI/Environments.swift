@@ -207,6 +207,13 @@ public func zdb_env_compact(
             chosen.maxPages = options.max_pages
             chosen.bytesPerSecond = options.bytes_per_second
             chosen.targetSize = options.target_size
+            guard options.flags & ~UInt32(ZDB_COMPACT_PUNCH_HOLES) == 0 else {
+                throw DatabaseError(
+                    .badArgument,
+                    "the flags \(options.flags) of zdb_env_compact() are none that it knows; use 0 or "
+                        + "ZDB_COMPACT_PUNCH_HOLES")
+            }
+            chosen.punchesHoles = options.flags & UInt32(ZDB_COMPACT_PUNCH_HOLES) != 0
         }
         if let result {
             try Results.checkSize(
@@ -219,6 +226,7 @@ public func zdb_env_compact(
         result?.pointee.waiting_pages = done.waitingPages
         result?.pointee.is_finished = done.isFinished ? 1 : 0
         result?.pointee.reserved = 0
+        result?.pointee.bytes_punched = done.bytesPunched
         return ZDB_OK
     }
 }

@@ -14,7 +14,7 @@ public func zdb_rank(
         let key = try Results.bytes(key, "key", "zdb_rank")
         let result = try Operations(state).rank(Int(db), key)
         rank.pointee = result.rank
-        return result.found ? ZDB_OK : ZDB_NOT_FOUND
+        return result.found ? ZDB_OK : Results.noKey()
     }
 }
 
@@ -35,7 +35,9 @@ public func zdb_cursor_set_rank(
     _ value: UnsafeMutablePointer<zdb_val>?
 ) -> Int32 {
     Handles.withCursor(cursor) { cursor throws(DatabaseError) in
-        guard let entry = try cursor.pointee.seek(rank: rank) else { return ZDB_NOT_FOUND }
+        guard let entry = try cursor.pointee.seek(rank: rank) else {
+            return Results.note(ZDB_NOT_FOUND, "the database has no more entries than that rank")
+        }
         Results.store(entry.key, in: key)
         Results.store(entry.value, in: value)
         return ZDB_OK

@@ -14,6 +14,7 @@ enum Results {
         let code = error.resultCode
         if let record = zp_thread_error() {
             record.pointee.code = code
+            record.pointee.text = nil
             record.pointee.page = error.page ?? UInt64.max
             withUnsafeMutableBytes(of: &record.pointee.message) { buffer in
                 var count = 0
@@ -32,7 +33,23 @@ enum Results {
         return code
     }
 
-    /// The same, and counts it among the errors of the transaction's environment.
+    /// The same for an error that is frequent, and none of the environment: what a call was to find is not
+    /// there, or what it was not to find is.
+    @inline(__always)
+    static func note(_ code: Int32, _ text: StaticString) -> Int32 {
+        zp_note_error(code, UnsafeRawPointer(text.utf8Start).assumingMemoryBound(to: CChar.self))
+        return code
+    }
+
+    @inline(__always)
+    static func noKey() -> Int32 { note(ZDB_NOT_FOUND, "the database has no such key") }
+
+    @inline(never)
+    static func exists() -> Int32 {
+        note(ZDB_KEYEXIST, "the database has the key already, or with ZDB_NODUPDATA the pair")
+    }
+
+    /// Keeps an error, and counts it among the errors of the transaction's environment.
     @inline(never)
     static func fail(
         _ error: DatabaseError, in transaction: UnsafeMutablePointer<TransactionState>?
@@ -182,6 +199,7 @@ private func text(_ literal: StaticString) -> UnsafePointer<CChar> {
 @_cdecl("zdb_last_error") @implementation
 public func zdb_last_error() -> UnsafePointer<CChar>? {
     guard let record = zp_thread_error() else { return text("") }
+    if let text = record.pointee.text { return text }
     return withUnsafePointer(to: &record.pointee.message) {
         UnsafeRawPointer($0).assumingMemoryBound(to: CChar.self)
     }

@@ -186,7 +186,7 @@ public func zdb_get(
 ) -> Int32 {
     Handles.withTransaction(txn) { state throws(DatabaseError) in
         let key = try Results.bytes(key, "key", "zdb_get")
-        guard let found = try ZeroDB.get(state, Int(db), key) else { return ZDB_NOT_FOUND }
+        guard let found = try ZeroDB.get(state, Int(db), key) else { return Results.noKey() }
         Results.store(found, in: value)
         return ZDB_OK
     }
@@ -240,7 +240,7 @@ func store(
         return ZDB_OK
     case .exists(let existing):
         Results.store(existing, in: value)
-        return ZDB_KEYEXIST
+        return Results.exists()
     }
 }
 
@@ -264,7 +264,7 @@ public func zdb_put(
         let bytes = try Results.bytes(value.map { UnsafePointer($0) }, "value", "zdb_put")
         if let existing = try Operations(state).put(Int(db), key, bytes, mode: mode) {
             Results.store(existing, in: value)
-            return ZDB_KEYEXIST
+            return Results.exists()
         }
         return ZDB_OK
     }
@@ -280,8 +280,9 @@ public func zdb_del(
         if let value, try Operations(state).hasDuplicates(Int(db)) {
             let bytes = try Results.bytes(value, "value", "zdb_del")
             return try Operations(state).delete(Int(db), key, value: bytes)
-                ? ZDB_OK : ZDB_NOT_FOUND
+                ? ZDB_OK
+                : Results.note(ZDB_NOT_FOUND, "the database has no such pair of key and value")
         }
-        return try Operations(state).delete(Int(db), key) ? ZDB_OK : ZDB_NOT_FOUND
+        return try Operations(state).delete(Int(db), key) ? ZDB_OK : Results.noKey()
     }
 }

@@ -18,7 +18,7 @@
 
 #include "zdb_platform.h"
 
-static _Thread_local zp_error thread_error = {0, UINT64_MAX, ""};
+static _Thread_local zp_error thread_error = {0, UINT64_MAX, NULL, ""};
 _Thread_local zp_slot_hints zp_thread_hints;
 
 zp_error *zp_thread_error(void) { return &thread_error; }
@@ -344,6 +344,14 @@ int zp_write_out(int fd, off_t start, off_t length, int wait) {
     unsigned flags = wait ? SYNC_FILE_RANGE_WAIT_BEFORE : SYNC_FILE_RANGE_WRITE;
     while (sync_file_range(fd, start, length, flags) != 0) {
         if (errno == ENOSYS || errno == EINVAL || errno == ESPIPE) return 0;
+        if (errno != EINTR) return errno;
+    }
+    return 0;
+}
+
+int zp_punch_hole(int fd, off_t start, off_t length) {
+    while (fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, start, length) != 0) {
+        if (errno == ENOSYS) return EOPNOTSUPP;
         if (errno != EINTR) return errno;
     }
     return 0;

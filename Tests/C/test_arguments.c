@@ -112,6 +112,11 @@ static void a_size_of_what_a_compaction_is_told_or_tells_that_is_not_known_is_re
         CHECK_ERROR(zdb_env_compact(env, NULL, &result), ZDB_BAD_ARGUMENT);
         CHECK(is_untouched(&result, sizeof(result)));
     }
+    zdb_compact_options options;
+    memset(&options, 0, sizeof(options));
+    options.struct_size = sizeof(options);
+    options.flags = 0x2u;
+    CHECK_ERROR(zdb_env_compact(env, &options, NULL), ZDB_BAD_ARGUMENT);
     close_env(env);
 }
 
@@ -164,11 +169,11 @@ static void wrong_calls_leave_a_transaction_usable(void) {
     CHECK_ERROR(zdb_put(txn, 77, &key, &value, 0), ZDB_BAD_DB);
     CHECK_ERROR(zdb_db_open(txn, "n", 0x80000000u, &db), ZDB_BAD_ARGUMENT);
     CHECK_ERROR(zdb_txn_reset(txn), ZDB_INCOMPATIBLE);
-    CHECK_CODE(zdb_put(txn, ZDB_MAIN_DB, &key, &value, ZDB_NOOVERWRITE), ZDB_KEYEXIST);
+    CHECK_ERROR(zdb_put(txn, ZDB_MAIN_DB, &key, &value, ZDB_NOOVERWRITE), ZDB_KEYEXIST);
     key = text("a");
     value = text("v");
     CHECK_ERROR(zdb_put(txn, ZDB_MAIN_DB, &key, &value, ZDB_APPEND), ZDB_NOT_SORTED);
-    CHECK_CODE(zdb_del(txn, ZDB_MAIN_DB, &key, NULL), ZDB_NOT_FOUND);
+    CHECK_ERROR(zdb_del(txn, ZDB_MAIN_DB, &key, NULL), ZDB_NOT_FOUND);
     put_text(txn, ZDB_MAIN_DB, "l", "w");
     commit(txn);
     txn = begin_read(env);

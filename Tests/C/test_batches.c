@@ -134,7 +134,7 @@ static void a_cursor_returns_runs_of_entries(void) {
                 CHECK_BYTES(values[j], value.data, value.size);
             }
         }
-        CHECK_CODE(code, ZDB_NOT_FOUND);
+        CHECK_ERROR(code, ZDB_NOT_FOUND);
         CHECK_NUMBER(count, 0);
         CHECK_NUMBER(number, COUNT);
         expect_entry(cursor, ZDB_GET_CURRENT, "key00003999");
@@ -208,7 +208,7 @@ static void wrong_runs_are_refused(void) {
     zdb_env *env = open_env("env");
     zdb_txn *txn = begin_write(env);
     zdb_cursor *cursor = open_cursor(txn, ZDB_MAIN_DB);
-    CHECK_CODE(zdb_cursor_next_many(cursor, keys, values, 2, &count), ZDB_NOT_FOUND);
+    CHECK_ERROR(zdb_cursor_next_many(cursor, keys, values, 2, &count), ZDB_NOT_FOUND);
     CHECK_NUMBER(count, 0);
     put_text(txn, ZDB_MAIN_DB, "k", "v");
     CHECK_ERROR(zdb_cursor_next_many(cursor, keys, values, 0, &count), ZDB_BAD_ARGUMENT);

@@ -184,7 +184,7 @@ static void an_empty_database_has_no_entries_to_move_to(void) {
         for (size_t i = 0; i < sizeof(ops) / sizeof(ops[0]); i++) {
             zdb_cursor *cursor = open_cursor(txn, ZDB_MAIN_DB);
             zdb_val key = text("k"), value = nothing();
-            CHECK_CODE(zdb_cursor_get(cursor, &key, &value, ops[i]), ZDB_NOT_FOUND);
+            CHECK_ERROR(zdb_cursor_get(cursor, &key, &value, ops[i]), ZDB_NOT_FOUND);
             CHECK_ERROR(zdb_cursor_get(cursor, &key, &value, ZDB_GET_CURRENT), ZDB_BAD_CURSOR);
             close_cursor(cursor);
         }
@@ -376,7 +376,7 @@ static void a_range_starts_at_or_after_any_key(void) {
         CHECK_VALUE(key, key_text);
         if (i % 10 != 0) {
             key = numbered(key_text, "key", i);
-            CHECK_CODE(zdb_cursor_get(cursor, &key, NULL, ZDB_SET), ZDB_NOT_FOUND);
+            CHECK_ERROR(zdb_cursor_get(cursor, &key, NULL, ZDB_SET), ZDB_NOT_FOUND);
         }
     }
     close_cursor(cursor);

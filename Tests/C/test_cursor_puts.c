@@ -62,7 +62,7 @@ static void a_put_through_a_cursor_obeys_its_flags(void) {
     zdb_val key = text("k"), value = text("first");
     CHECK_CODE(zdb_cursor_put(cursor, &key, &value, ZDB_NOOVERWRITE), ZDB_OK);
     value = text("second");
-    CHECK_CODE(zdb_cursor_put(cursor, &key, &value, ZDB_NOOVERWRITE), ZDB_KEYEXIST);
+    CHECK_ERROR(zdb_cursor_put(cursor, &key, &value, ZDB_NOOVERWRITE), ZDB_KEYEXIST);
     CHECK_VALUE(value, "first");
     key = text("l");
     value = text("v");

@@ -66,7 +66,7 @@ static void flags_that_do_not_go_together_are_refused(void) {
         CHECK_ERROR(zdb_db_open(txn, NULL, ZDB_CREATE | wrong[i], &db), ZDB_INCOMPATIBLE);
     }
     CHECK_ERROR(zdb_db_open(txn, "n", ZDB_CREATE | 0x100u, &db), ZDB_BAD_ARGUMENT);
-    CHECK_CODE(zdb_db_open(txn, "n", 0, &db), ZDB_NOT_FOUND);
+    CHECK_ERROR(zdb_db_open(txn, "n", 0, &db), ZDB_NOT_FOUND);
     put_text(txn, create_db(txn, "n"), "k", "v");
     commit(txn);
     close_env(env);
@@ -180,14 +180,14 @@ static void a_dropped_database_is_gone_for_later_snapshots_only(void) {
     zdb_db again;
     CHECK_ERROR(zdb_get(txn, db, &key, &value), ZDB_BAD_DB);
     CHECK_ERROR(zdb_db_drop(txn, db), ZDB_BAD_DB);
-    CHECK_CODE(zdb_db_open(txn, "n", 0, &again), ZDB_NOT_FOUND);
+    CHECK_ERROR(zdb_db_open(txn, "n", 0, &again), ZDB_NOT_FOUND);
     commit(txn);
 
     expect_filled(reader, db);
     abort_txn(reader);
     txn = begin_read(env);
     CHECK_ERROR(zdb_get(txn, db, &key, &value), ZDB_BAD_DB);
-    CHECK_CODE(zdb_db_open(txn, "n", 0, &again), ZDB_NOT_FOUND);
+    CHECK_ERROR(zdb_db_open(txn, "n", 0, &again), ZDB_NOT_FOUND);
     abort_txn(txn);
     expect_sound(env);
 
@@ -226,8 +226,8 @@ static void an_abort_takes_back_what_was_done_to_databases(void) {
     expect_filled(txn, two);
     expect_filled(txn, three);
     zdb_db db;
-    CHECK_CODE(zdb_db_open(txn, "four", 0, &db), ZDB_NOT_FOUND);
-    CHECK_CODE(zdb_db_open(txn, "five", 0, &db), ZDB_NOT_FOUND);
+    CHECK_ERROR(zdb_db_open(txn, "four", 0, &db), ZDB_NOT_FOUND);
+    CHECK_ERROR(zdb_db_open(txn, "five", 0, &db), ZDB_NOT_FOUND);
     abort_txn(txn);
     expect_sound(env);
     close_env(env);
@@ -283,7 +283,7 @@ static void a_renamed_database_is_found_under_its_new_name(void) {
     expect_text(txn, old, "k", "other");
     commit(txn);
     expect_filled(reader, old);
-    CHECK_CODE(zdb_db_open(reader, "new", 0, &new_db), ZDB_NOT_FOUND);
+    CHECK_ERROR(zdb_db_open(reader, "new", 0, &new_db), ZDB_NOT_FOUND);
     abort_txn(reader);
     close_env(env);
 
@@ -293,7 +293,7 @@ static void a_renamed_database_is_found_under_its_new_name(void) {
     CHECK_NUMBER(flags_of(txn, new_db), ZDB_COUNTED);
     expect_filled(txn, new_db);
     expect_text(txn, open_db(txn, "old"), "k", "other");
-    CHECK_CODE(zdb_db_open(txn, "other", 0, &old), ZDB_NOT_FOUND);
+    CHECK_ERROR(zdb_db_open(txn, "other", 0, &old), ZDB_NOT_FOUND);
     abort_txn(txn);
     expect_sound(env);
     close_env(env);

@@ -8,7 +8,7 @@ static void a_named_database_is_made_once_and_found_again(void) {
     zdb_env *env = open_env("env");
     zdb_txn *txn = begin_write(env);
     zdb_db db = ZDB_MAIN_DB;
-    CHECK_CODE(zdb_db_open(txn, "users", 0, &db), ZDB_NOT_FOUND);
+    CHECK_ERROR(zdb_db_open(txn, "users", 0, &db), ZDB_NOT_FOUND);
     db = create_db(txn, "users");
     CHECK(db != ZDB_MAIN_DB);
     put_text(txn, db, "k", "v");
@@ -43,7 +43,7 @@ static void making_a_database_needs_a_write_transaction(void) {
     zdb_txn *txn = begin_read(env);
     zdb_db db;
     CHECK_ERROR(zdb_db_open(txn, "new", ZDB_CREATE, &db), ZDB_READ_ONLY);
-    CHECK_CODE(zdb_db_open(txn, "new", 0, &db), ZDB_NOT_FOUND);
+    CHECK_ERROR(zdb_db_open(txn, "new", 0, &db), ZDB_NOT_FOUND);
     CHECK_NUMBER(entries(txn, ZDB_MAIN_DB), 0);
     abort_txn(txn);
     close_env(env);
@@ -75,7 +75,7 @@ static void names_have_1_to_511_bytes(void) {
     name[1] = 'n';
     expect_text(txn, open_db(txn, name), "k", "longest");
     name[510] = '\0';
-    CHECK_CODE(zdb_db_open(txn, name, 0, &db), ZDB_NOT_FOUND);
+    CHECK_ERROR(zdb_db_open(txn, name, 0, &db), ZDB_NOT_FOUND);
     expect_text(txn, open_db(txn, "na\xc3\xafve name/with\n\xff all sorts"), "k", "spaced");
     abort_txn(txn);
     expect_sound(env);
@@ -89,7 +89,7 @@ static void wrong_arguments_of_db_open_are_refused(void) {
     CHECK_ERROR(zdb_db_open(txn, "n", 0x1, &db), ZDB_BAD_ARGUMENT);
     CHECK_ERROR(zdb_db_open(txn, "n", ZDB_CREATE | 0x80000000u, &db), ZDB_BAD_ARGUMENT);
     CHECK_ERROR(zdb_db_open(txn, "n", ZDB_CREATE, NULL), ZDB_BAD_ARGUMENT);
-    CHECK_CODE(zdb_db_open(txn, "n", 0, &db), ZDB_NOT_FOUND);
+    CHECK_ERROR(zdb_db_open(txn, "n", 0, &db), ZDB_NOT_FOUND);
     abort_txn(txn);
     close_env(env);
 }
@@ -233,7 +233,7 @@ static void a_database_whose_creation_was_aborted_is_gone(void) {
     txn = begin_read(env);
     CHECK_ERROR(zdb_get(txn, db, &key, &value), ZDB_BAD_DB);
     zdb_db again;
-    CHECK_CODE(zdb_db_open(txn, "n", 0, &again), ZDB_NOT_FOUND);
+    CHECK_ERROR(zdb_db_open(txn, "n", 0, &again), ZDB_NOT_FOUND);
     abort_txn(txn);
 
     txn = begin_write(env);
@@ -261,7 +261,7 @@ static void an_older_snapshot_does_not_have_a_newer_database(void) {
     commit(writer);
     CHECK_ERROR(zdb_get(reader, db, &key, &value), ZDB_BAD_DB);
     zdb_db found;
-    CHECK_CODE(zdb_db_open(reader, "n", 0, &found), ZDB_NOT_FOUND);
+    CHECK_ERROR(zdb_db_open(reader, "n", 0, &found), ZDB_NOT_FOUND);
     REQUIRE_OK(zdb_txn_reset(reader));
     REQUIRE_OK(zdb_txn_renew(reader));
     expect_text(reader, db, "k", "v");

@@ -84,9 +84,9 @@ static void pairs_are_sorted_and_kept_once(void) {
     static const char *const sorted[][2] = {{"a", "5"}, {"b", "1"}, {"b", "2"},
                                             {"b", "3"}, {"c", "8"}, {"c", "9"}};
     for (unsigned i = 0; i < 6; i++) expect_texts(cursor, ZDB_NEXT, sorted[i][0], sorted[i][1]);
-    CHECK_CODE(zdb_cursor_get(cursor, NULL, NULL, ZDB_NEXT), ZDB_NOT_FOUND);
+    CHECK_ERROR(zdb_cursor_get(cursor, NULL, NULL, ZDB_NEXT), ZDB_NOT_FOUND);
     for (unsigned i = 5; i-- > 0;) expect_texts(cursor, ZDB_PREV, sorted[i][0], sorted[i][1]);
-    CHECK_CODE(zdb_cursor_get(cursor, NULL, NULL, ZDB_PREV), ZDB_NOT_FOUND);
+    CHECK_ERROR(zdb_cursor_get(cursor, NULL, NULL, ZDB_PREV), ZDB_NOT_FOUND);
     expect_text(txn, db, "b", "1");
     end_pairs(pairs);
 }
@@ -97,17 +97,17 @@ static void moves_among_the_values_of_a_key_stay_in_it(void) {
     CHECK_CODE(seek_texts(cursor, ZDB_GET_BOTH, "b", "2"), ZDB_OK);
     CHECK_NUMBER(count_of(cursor), 3);
     expect_texts(cursor, ZDB_LAST_DUP, "b", "3");
-    CHECK_CODE(zdb_cursor_get(cursor, NULL, NULL, ZDB_NEXT_DUP), ZDB_NOT_FOUND);
+    CHECK_ERROR(zdb_cursor_get(cursor, NULL, NULL, ZDB_NEXT_DUP), ZDB_NOT_FOUND);
     expect_texts(cursor, ZDB_GET_CURRENT, "b", "3");
     expect_texts(cursor, ZDB_FIRST_DUP, "b", "1");
-    CHECK_CODE(zdb_cursor_get(cursor, NULL, NULL, ZDB_PREV_DUP), ZDB_NOT_FOUND);
+    CHECK_ERROR(zdb_cursor_get(cursor, NULL, NULL, ZDB_PREV_DUP), ZDB_NOT_FOUND);
     expect_texts(cursor, ZDB_NEXT_DUP, "b", "2");
     expect_texts(cursor, ZDB_NEXT_NODUP, "c", "8");
-    CHECK_CODE(zdb_cursor_get(cursor, NULL, NULL, ZDB_NEXT_NODUP), ZDB_NOT_FOUND);
+    CHECK_ERROR(zdb_cursor_get(cursor, NULL, NULL, ZDB_NEXT_NODUP), ZDB_NOT_FOUND);
     expect_texts(cursor, ZDB_PREV_NODUP, "b", "3");
     expect_texts(cursor, ZDB_PREV_NODUP, "a", "5");
     CHECK_NUMBER(count_of(cursor), 1);
-    CHECK_CODE(zdb_cursor_get(cursor, NULL, NULL, ZDB_NEXT_DUP), ZDB_NOT_FOUND);
+    CHECK_ERROR(zdb_cursor_get(cursor, NULL, NULL, ZDB_NEXT_DUP), ZDB_NOT_FOUND);
     end_pairs(pairs);
 }
 
@@ -116,18 +116,18 @@ static void a_pair_is_found_exactly_or_from_a_value_on(void) {
     zdb_cursor *cursor = pairs.cursor;
     CHECK_CODE(seek_texts(cursor, ZDB_GET_BOTH, "c", "9"), ZDB_OK);
     expect_texts(cursor, ZDB_GET_CURRENT, "c", "9");
-    CHECK_CODE(seek_texts(cursor, ZDB_GET_BOTH, "c", "85"), ZDB_NOT_FOUND);
+    CHECK_ERROR(seek_texts(cursor, ZDB_GET_BOTH, "c", "85"), ZDB_NOT_FOUND);
     CHECK_ERROR(zdb_cursor_get(cursor, NULL, NULL, ZDB_GET_CURRENT), ZDB_BAD_CURSOR);
-    CHECK_CODE(seek_texts(cursor, ZDB_GET_BOTH, "bb", "2"), ZDB_NOT_FOUND);
+    CHECK_ERROR(seek_texts(cursor, ZDB_GET_BOTH, "bb", "2"), ZDB_NOT_FOUND);
 
     const char sought[] = "c";
     zdb_val key = bytes(sought, 1), value = text("85");
     REQUIRE_OK(zdb_cursor_get(cursor, &key, &value, ZDB_GET_BOTH_RANGE));
     CHECK_VALUE(value, "9");
     CHECK(key.data == sought);
-    CHECK_CODE(seek_texts(cursor, ZDB_GET_BOTH_RANGE, "c", "91"), ZDB_NOT_FOUND);
+    CHECK_ERROR(seek_texts(cursor, ZDB_GET_BOTH_RANGE, "c", "91"), ZDB_NOT_FOUND);
     CHECK_ERROR(zdb_cursor_get(cursor, NULL, NULL, ZDB_GET_CURRENT), ZDB_BAD_CURSOR);
-    CHECK_CODE(seek_texts(cursor, ZDB_GET_BOTH_RANGE, "b2", ""), ZDB_NOT_FOUND);
+    CHECK_ERROR(seek_texts(cursor, ZDB_GET_BOTH_RANGE, "b2", ""), ZDB_NOT_FOUND);
     CHECK_CODE(seek_texts(cursor, ZDB_GET_BOTH_RANGE, "b", ""), ZDB_OK);
     expect_texts(cursor, ZDB_GET_CURRENT, "b", "1");
 
@@ -146,9 +146,9 @@ static void put_flags_look_at_key_and_value(void) {
     zdb_txn *txn = pairs.txn;
     zdb_db db = pairs.db;
     zdb_val key = text("b"), value = text("7");
-    CHECK_CODE(zdb_put(txn, db, &key, &value, ZDB_NOOVERWRITE), ZDB_KEYEXIST);
+    CHECK_ERROR(zdb_put(txn, db, &key, &value, ZDB_NOOVERWRITE), ZDB_KEYEXIST);
     CHECK_VALUE(value, "1");
-    CHECK_CODE(put_texts(txn, db, "b", "2", ZDB_NODUPDATA), ZDB_KEYEXIST);
+    CHECK_ERROR(put_texts(txn, db, "b", "2", ZDB_NODUPDATA), ZDB_KEYEXIST);
     CHECK_CODE(put_texts(txn, db, "b", "4", ZDB_NODUPDATA), ZDB_OK);
     CHECK_ERROR(put_texts(txn, db, "b", "4", ZDB_APPENDDUP), ZDB_NOT_SORTED);
     CHECK_ERROR(put_texts(txn, db, "b", "0", ZDB_APPENDDUP), ZDB_NOT_SORTED);
@@ -166,12 +166,12 @@ static void deletions_take_one_value_or_all(void) {
     zdb_txn *txn = pairs.txn;
     zdb_db db = pairs.db;
     zdb_val key = text("b"), value = text("2"), absent = text("25");
-    CHECK_CODE(zdb_del(txn, db, &key, &absent), ZDB_NOT_FOUND);
+    CHECK_ERROR(zdb_del(txn, db, &key, &absent), ZDB_NOT_FOUND);
     CHECK_CODE(zdb_del(txn, db, &key, &value), ZDB_OK);
-    CHECK_CODE(zdb_del(txn, db, &key, &value), ZDB_NOT_FOUND);
+    CHECK_ERROR(zdb_del(txn, db, &key, &value), ZDB_NOT_FOUND);
     CHECK_NUMBER(entries(txn, db), 5);
     CHECK_CODE(zdb_del(txn, db, &key, NULL), ZDB_OK);
-    CHECK_CODE(zdb_del(txn, db, &key, NULL), ZDB_NOT_FOUND);
+    CHECK_ERROR(zdb_del(txn, db, &key, NULL), ZDB_NOT_FOUND);
     expect_absent(txn, db, "b");
     CHECK_NUMBER(entries(txn, db), 3);
 
@@ -181,7 +181,7 @@ static void deletions_take_one_value_or_all(void) {
     CHECK_ERROR(zdb_cursor_del(cursor, 0), ZDB_BAD_CURSOR);
     expect_texts(cursor, ZDB_NEXT, "c", "9");
     CHECK_CODE(zdb_cursor_del(cursor, ZDB_NODUPDATA), ZDB_OK);
-    CHECK_CODE(zdb_cursor_get(cursor, NULL, NULL, ZDB_NEXT), ZDB_NOT_FOUND);
+    CHECK_ERROR(zdb_cursor_get(cursor, NULL, NULL, ZDB_NEXT), ZDB_NOT_FOUND);
     expect_texts(cursor, ZDB_PREV, "a", "5");
     zdb_db_stat stat;
     get_stat(txn, db, &stat);
@@ -234,7 +234,7 @@ static void put_values(zdb_txn *txn, zdb_db db, uint32_t flags, uint32_t count) 
 static void expect_values(zdb_txn *txn, zdb_db db, uint32_t flags, uint32_t count, uint32_t step) {
     zdb_cursor *cursor = open_cursor(txn, db);
     for (uint32_t i = 0; i < count; i++) expect_pair(cursor, ZDB_NEXT, flags, 1, i * step);
-    CHECK_CODE(zdb_cursor_get(cursor, NULL, NULL, ZDB_NEXT), ZDB_NOT_FOUND);
+    CHECK_ERROR(zdb_cursor_get(cursor, NULL, NULL, ZDB_NEXT), ZDB_NOT_FOUND);
     CHECK_NUMBER(count_of(cursor), count);
     close_cursor(cursor);
     CHECK_NUMBER(entries(txn, db), count);
@@ -275,7 +275,7 @@ static void grow_and_shrink(uint32_t flags) {
     }
     expect_pair(kept, ZDB_GET_CURRENT, flags, 1, 5000);
     CHECK_NUMBER(count_of(kept), 1);
-    CHECK_CODE(zdb_cursor_get(kept, NULL, NULL, ZDB_NEXT), ZDB_NOT_FOUND);
+    CHECK_ERROR(zdb_cursor_get(kept, NULL, NULL, ZDB_NEXT), ZDB_NOT_FOUND);
     zdb_db_stat stat;
     get_stat(txn, db, &stat);
     CHECK_NUMBER(stat.entries, 1);
@@ -376,7 +376,7 @@ static void a_cursor_stays_while_its_values_move_to_a_tree_and_back_inline(void)
         CHECK_NUMBER(stat.leaf_pages, 1);
         REQUIRE_OK(zdb_cursor_del(cursor, 0));
         CHECK_ERROR(zdb_cursor_get(cursor, NULL, NULL, ZDB_GET_CURRENT), ZDB_BAD_CURSOR);
-        CHECK_CODE(zdb_cursor_get(cursor, NULL, NULL, ZDB_NEXT), ZDB_NOT_FOUND);
+        CHECK_ERROR(zdb_cursor_get(cursor, NULL, NULL, ZDB_NEXT), ZDB_NOT_FOUND);
         close_cursor(cursor);
         close_cursor(writer);
         commit(txn);
@@ -453,7 +453,7 @@ static void arrays_hold_all_values_of_a_key_in_order(void) {
     REQUIRE_OK(zdb_cursor_get(cursor, NULL, NULL, ZDB_FIRST));
     REQUIRE_OK(zdb_cursor_get(cursor, &key, &array, ZDB_GET_MULTIPLE));
     CHECK_NUMBER(array.size, 8);
-    CHECK_CODE(zdb_cursor_get(cursor, &key, &array, ZDB_NEXT_MULTIPLE), ZDB_NOT_FOUND);
+    CHECK_ERROR(zdb_cursor_get(cursor, &key, &array, ZDB_NEXT_MULTIPLE), ZDB_NOT_FOUND);
     REQUIRE_OK(zdb_cursor_get(cursor, NULL, NULL, ZDB_NEXT_NODUP));
     uint32_t number = 0, arrays = 0, last = 0, read_back = 0;
     zdb_cursor_op op = ZDB_GET_MULTIPLE;

@@ -96,6 +96,60 @@ static void a_newer_error_takes_the_place_of_the_last(void) {
     close_env(env);
 }
 
+/* Puts another error in front, so that none of it can be taken for that of the call. */
+static void expect_told(int code, int expected, const char *part) {
+    CHECK(code == expected);
+    CHECK(zdb_last_error_code() == expected);
+    CHECK_NUMBER(zdb_last_error_page(), UINT64_MAX);
+    CHECK_CONTAINS(zdb_last_error(), part);
+    CHECK_ERROR(zdb_env_sync(NULL), ZDB_BAD_HANDLE);
+}
+
+static void frequent_errors_are_told_too(void) {
+    zdb_env *env = open_env("env");
+    zdb_txn *txn = begin_write(env);
+    CHECK_ERROR(zdb_env_sync(NULL), ZDB_BAD_HANDLE);
+    zdb_val key = text("k"), value = text("v"), other = text("other"), found = nothing();
+    zdb_cursor *cursor = open_cursor(txn, ZDB_MAIN_DB);
+    expect_told(zdb_cursor_get(cursor, &found, NULL, ZDB_FIRST), ZDB_NOT_FOUND, "empty");
+    put_text(txn, ZDB_MAIN_DB, "k", "v");
+    expect_told(zdb_get(txn, ZDB_MAIN_DB, &other, &found), ZDB_NOT_FOUND, "no such key");
+    expect_told(zdb_del(txn, ZDB_MAIN_DB, &other, NULL), ZDB_NOT_FOUND, "no such key");
+    expect_told(zdb_put(txn, ZDB_MAIN_DB, &key, &value, ZDB_NOOVERWRITE), ZDB_KEYEXIST, "already");
+    value = text("v");
+    expect_told(zdb_put(txn, ZDB_MAIN_DB, &key, &value, ZDB_NOOVERWRITE | ZDB_RESERVE),
+                ZDB_KEYEXIST, "already");
+    value = text("v");
+    expect_told(zdb_cursor_put(cursor, &key, &value, ZDB_NOOVERWRITE), ZDB_KEYEXIST, "already");
+    REQUIRE_OK(zdb_cursor_get(cursor, &found, NULL, ZDB_LAST));
+    expect_told(zdb_cursor_get(cursor, &found, NULL, ZDB_NEXT), ZDB_NOT_FOUND, "no more entries");
+    expect_told(zdb_cursor_get(cursor, &other, NULL, ZDB_SET), ZDB_NOT_FOUND, "no such key");
+    expect_told(zdb_cursor_get(cursor, &other, NULL, ZDB_SET_RANGE), ZDB_NOT_FOUND, "at or after");
+    size_t count = 0;
+    zdb_val keys[2], values[2];
+    REQUIRE_OK(zdb_cursor_get(cursor, &found, NULL, ZDB_LAST));
+    expect_told(zdb_cursor_next_many(cursor, keys, values, 2, &count), ZDB_NOT_FOUND, "no more");
+    close_cursor(cursor);
+    zdb_db db;
+    expect_told(zdb_db_open(txn, "none", 0, &db), ZDB_NOT_FOUND, "none");
+    REQUIRE_OK(zdb_db_open(txn, "pairs", ZDB_CREATE | ZDB_DUPSORT | ZDB_COUNTED, &db));
+    put_text(txn, db, "k", "v");
+    value = text("v");
+    expect_told(zdb_put(txn, db, &key, &value, ZDB_NODUPDATA), ZDB_KEYEXIST, "pair");
+    expect_told(zdb_del(txn, db, &key, &other), ZDB_NOT_FOUND, "pair");
+    cursor = open_cursor(txn, db);
+    zdb_val wanted = text("k");
+    expect_told(zdb_cursor_get(cursor, &wanted, &other, ZDB_GET_BOTH), ZDB_NOT_FOUND, "pair");
+    REQUIRE_OK(zdb_cursor_get(cursor, &found, NULL, ZDB_FIRST));
+    expect_told(zdb_cursor_get(cursor, &found, NULL, ZDB_NEXT_DUP), ZDB_NOT_FOUND, "more values");
+    expect_told(zdb_cursor_set_rank(cursor, 7, &found, NULL), ZDB_NOT_FOUND, "rank");
+    uint64_t rank;
+    expect_told(zdb_rank(txn, db, &other, &rank), ZDB_NOT_FOUND, "no such key");
+    close_cursor(cursor);
+    commit(txn);
+    close_env(env);
+}
+
 static void *fail_in_another_thread(void *argument) {
     (void)argument;
     CHECK_TEXT(zdb_last_error(), "");
@@ -150,6 +204,7 @@ static const struct test tests[] = {
     TEST(there_is_no_error_before_the_first),
     TEST(a_success_leaves_the_last_error_alone),
     TEST(a_newer_error_takes_the_place_of_the_last),
+    TEST(frequent_errors_are_told_too),
     TEST(each_thread_has_a_last_error_of_its_own),
     TEST(messages_name_their_subject),
 };

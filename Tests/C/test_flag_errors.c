@@ -303,7 +303,7 @@ static void several_values_are_put_at_once_or_up_to_one_that_is_refused(void) {
     CHECK_NUMBER(entries(txn, db), 3);
 
     zdb_val some[2] = {bytes("ddccee", 2), bytes(NULL, 3)};
-    CHECK_CODE(zdb_cursor_put(cursor, &key, some, ZDB_MULTIPLE | ZDB_NODUPDATA), ZDB_KEYEXIST);
+    CHECK_ERROR(zdb_cursor_put(cursor, &key, some, ZDB_MULTIPLE | ZDB_NODUPDATA), ZDB_KEYEXIST);
     CHECK_NUMBER(some[1].size, 1);
     CHECK_NUMBER(entries(txn, db), 4);
     close_cursor(cursor);

@@ -197,7 +197,7 @@ static void errors_are_counted_by_kind(void) {
         CHECK_ERROR(zdb_put(txn, ZDB_MAIN_DB, &empty, &value, 0), ZDB_BAD_VALSIZE);
     }
     CHECK_ERROR(zdb_put(txn, 99, &key, &value, 0), ZDB_BAD_DB);
-    CHECK_CODE(zdb_get(txn, ZDB_MAIN_DB, &key, &value), ZDB_NOT_FOUND);
+    CHECK_ERROR(zdb_get(txn, ZDB_MAIN_DB, &key, &value), ZDB_NOT_FOUND);
     value = text("value");
     abort_txn(txn);
     zdb_txn *first = begin_read(env), *second = begin_read(env), *third = NULL;

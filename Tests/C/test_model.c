@@ -42,7 +42,7 @@ static void compare(zdb_txn *txn, const zdb_db *dbs, const struct model *model) 
         for (unsigned i = 0; i < KEYS; i++) {
             zdb_val expected = model_key(buffer, i), key = nothing(), value = nothing();
             if (model->seeds[d][i] == ABSENT) {
-                CHECK_CODE(zdb_get(txn, dbs[d], &expected, NULL), ZDB_NOT_FOUND);
+                CHECK_ERROR(zdb_get(txn, dbs[d], &expected, NULL), ZDB_NOT_FOUND);
                 continue;
             }
             expected_entries++;

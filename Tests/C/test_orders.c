@@ -38,7 +38,7 @@ static void expect_order(uint32_t flags, const zdb_val *keys, size_t count, bool
             CHECK(sign(order) == (i > j) - (i < j));
         }
     }
-    CHECK_CODE(zdb_cursor_get(cursor, NULL, NULL, ZDB_NEXT), ZDB_NOT_FOUND);
+    CHECK_ERROR(zdb_cursor_get(cursor, NULL, NULL, ZDB_NEXT), ZDB_NOT_FOUND);
     for (size_t i = 0; i < count; i++) {
         for (size_t j = 0; j < count; j++) {
             uint64_t entries_between = 99;

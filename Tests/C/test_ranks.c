@@ -57,9 +57,9 @@ static void check_ranks(zdb_txn *txn, zdb_db db, uint32_t flags, uint32_t count)
         }
         CHECK_NUMBER(range_of(txn, db, flags, i, i * 3), i - (i + 2) / 3);
     }
-    CHECK_CODE(zdb_cursor_set_rank(cursor, count, NULL, NULL), ZDB_NOT_FOUND);
+    CHECK_ERROR(zdb_cursor_set_rank(cursor, count, NULL, NULL), ZDB_NOT_FOUND);
     CHECK_ERROR(zdb_cursor_get(cursor, NULL, NULL, ZDB_GET_CURRENT), ZDB_BAD_CURSOR);
-    CHECK_CODE(zdb_cursor_set_rank(cursor, UINT64_MAX, NULL, NULL), ZDB_NOT_FOUND);
+    CHECK_ERROR(zdb_cursor_set_rank(cursor, UINT64_MAX, NULL, NULL), ZDB_NOT_FOUND);
     uint64_t all = 0;
     REQUIRE_OK(zdb_count_range(txn, db, NULL, NULL, &all));
     CHECK_NUMBER(all, count);
@@ -321,7 +321,7 @@ static void ranks_need_a_counted_database_and_their_arguments(void) {
     CHECK_NUMBER(parts.count, 0);
     delete_text(txn, counted, "k");
     CHECK_ERROR(zdb_cursor_rank(cursor, &number), ZDB_BAD_CURSOR);
-    CHECK_CODE(zdb_cursor_set_rank(cursor, 0, NULL, NULL), ZDB_NOT_FOUND);
+    CHECK_ERROR(zdb_cursor_set_rank(cursor, 0, NULL, NULL), ZDB_NOT_FOUND);
     put_text(txn, counted, "k", "w");
     close_cursor(in_plain);
     close_cursor(cursor);

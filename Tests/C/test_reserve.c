@@ -213,7 +213,7 @@ static void a_cursor_reserves_too(void) {
     fill_pattern((void *)(uintptr_t)value.data, 4000, 8);
     expect_pattern(txn, "k", 4000, 8);
     expect_entry(cursor, ZDB_GET_CURRENT, "k");
-    CHECK_CODE(zdb_cursor_put(cursor, &key, &value, ZDB_RESERVE | ZDB_NOOVERWRITE), ZDB_KEYEXIST);
+    CHECK_ERROR(zdb_cursor_put(cursor, &key, &value, ZDB_RESERVE | ZDB_NOOVERWRITE), ZDB_KEYEXIST);
     CHECK_NUMBER(value.size, 4000);
     CHECK_ERROR(zdb_cursor_put(cursor, &key, &value, ZDB_CURRENT | ZDB_APPEND | ZDB_RESERVE),
                 ZDB_INCOMPATIBLE);

@@ -94,7 +94,7 @@ static void stat_counts_entries_as_they_come_and_go(void) {
         char key_text[KEY_BYTES];
         zdb_val key = numbered(key_text, "key", i);
         REQUIRE_OK(zdb_del(txn, ZDB_MAIN_DB, &key, NULL));
-        CHECK_CODE(zdb_del(txn, ZDB_MAIN_DB, &key, NULL), ZDB_NOT_FOUND);
+        CHECK_ERROR(zdb_del(txn, ZDB_MAIN_DB, &key, NULL), ZDB_NOT_FOUND);
         CHECK_NUMBER(entries(txn, ZDB_MAIN_DB), 499 - i);
     }
     abort_txn(txn);

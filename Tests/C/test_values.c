@@ -47,7 +47,7 @@ static void a_get_without_a_value_tells_whether_the_key_is_there(void) {
     put_text(txn, ZDB_MAIN_DB, "k", "v");
     zdb_val there = text("k"), missing = text("l");
     CHECK_CODE(zdb_get(txn, ZDB_MAIN_DB, &there, NULL), ZDB_OK);
-    CHECK_CODE(zdb_get(txn, ZDB_MAIN_DB, &missing, NULL), ZDB_NOT_FOUND);
+    CHECK_ERROR(zdb_get(txn, ZDB_MAIN_DB, &missing, NULL), ZDB_NOT_FOUND);
     abort_txn(txn);
     close_env(env);
 }
@@ -62,7 +62,7 @@ static void a_deleted_key_is_gone(void) {
     delete_text(txn, ZDB_MAIN_DB, "a");
     expect_absent(txn, ZDB_MAIN_DB, "a");
     zdb_val key = text("a");
-    CHECK_CODE(zdb_del(txn, ZDB_MAIN_DB, &key, NULL), ZDB_NOT_FOUND);
+    CHECK_ERROR(zdb_del(txn, ZDB_MAIN_DB, &key, NULL), ZDB_NOT_FOUND);
     commit(txn);
     txn = begin_read(env);
     expect_absent(txn, ZDB_MAIN_DB, "a");
@@ -79,7 +79,7 @@ static void a_value_given_to_a_deletion_means_nothing_without_duplicates(void) {
     zdb_val key = text("k"), value = text("another");
     CHECK_CODE(zdb_del(txn, ZDB_MAIN_DB, &key, &value), ZDB_OK);
     expect_absent(txn, ZDB_MAIN_DB, "k");
-    CHECK_CODE(zdb_del(txn, ZDB_MAIN_DB, &key, &value), ZDB_NOT_FOUND);
+    CHECK_ERROR(zdb_del(txn, ZDB_MAIN_DB, &key, &value), ZDB_NOT_FOUND);
     abort_txn(txn);
     close_env(env);
 }
@@ -321,7 +321,7 @@ static void nooverwrite_leaves_the_existing_value_and_returns_it(void) {
     zdb_val key = text("k"), value = text("first");
     CHECK_CODE(zdb_put(txn, ZDB_MAIN_DB, &key, &value, ZDB_NOOVERWRITE), ZDB_OK);
     value = text("second");
-    CHECK_CODE(zdb_put(txn, ZDB_MAIN_DB, &key, &value, ZDB_NOOVERWRITE), ZDB_KEYEXIST);
+    CHECK_ERROR(zdb_put(txn, ZDB_MAIN_DB, &key, &value, ZDB_NOOVERWRITE), ZDB_KEYEXIST);
     CHECK_VALUE(value, "first");
     expect_text(txn, ZDB_MAIN_DB, "k", "first");
     CHECK_NUMBER(entries(txn, ZDB_MAIN_DB), 1);
@@ -331,7 +331,7 @@ static void nooverwrite_leaves_the_existing_value_and_returns_it(void) {
     value = bytes(memory, 100000);
     CHECK_CODE(zdb_put(txn, ZDB_MAIN_DB, &key, &value, ZDB_NOOVERWRITE), ZDB_OK);
     value = text("small");
-    CHECK_CODE(zdb_put(txn, ZDB_MAIN_DB, &key, &value, ZDB_NOOVERWRITE), ZDB_KEYEXIST);
+    CHECK_ERROR(zdb_put(txn, ZDB_MAIN_DB, &key, &value, ZDB_NOOVERWRITE), ZDB_KEYEXIST);
     CHECK_BYTES(value, memory, 100000);
     free(memory);
     commit(txn);

@@ -339,6 +339,33 @@ def test_a_restore_that_is_killed_goes_on(run: Run, path: Path) -> None:
     assert "data.zdb" in result.stderr
 
 
+def test_a_full_copy_that_is_killed_goes_on(run: Run, path: Path) -> None:
+    numbers = random.Random(8)
+    archive = path.parent / "archive"
+    program = str(STAGE / "bin" / "zerodb-backup")
+    command = [program, "create", "env", "archive", "-q"]
+    slow = [*command, "--rate", "8MiB"]
+    with zerodb.open(path, max_txn_pages=0) as environment:
+        with environment.begin(write=True) as transaction:
+            for number in range(2000):
+                transaction.put(b"large %d" % number, numbers.randbytes(1500))
+        digest = int(environment.info().digest)
+        left = []
+        for _ in range(12):
+            process = subprocess.Popen(slow, cwd=path.parent)
+            time.sleep(numbers.uniform(0.1, 0.4))
+            process.send_signal(numbers.choice([signal.SIGKILL, signal.SIGTERM]))
+            process.wait()
+            left.append((archive / "unfinished-copy").exists())
+            _transaction, digest = change(environment, numbers)
+        assert any(left)
+        subprocess.run(command, cwd=path.parent, check=True)
+        assert not (archive / "unfinished-copy").exists()
+    assert run("zerodb-backup", "verify", "archive").returncode == 0
+    assert int(restored(run, "target", "--latest")["digest"], 16) == digest
+    assert run("zerodb-check", "target").returncode == 0
+
+
 def test_restores_into_one_target_do_not_mix(run: Run, path: Path) -> None:
     digests: dict[str, int] = {}
     numbers = random.Random(7)

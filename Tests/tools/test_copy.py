@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import resource
 import signal
 import subprocess
@@ -132,6 +133,38 @@ def test_only_one_copy_is_made_in_a_directory(run: Run, path: Path) -> None:
         folder.rmdir()
     assert run("zerodb-copy", "env", "copy").returncode == 0
     assert run("zerodb-check", "copy").returncode == 0
+
+
+def test_a_copy_that_is_killed_goes_on(run: Run, path: Path) -> None:
+    numbers = random.Random(3)
+    program = str(STAGE / "bin" / "zerodb-copy")
+    with zerodb.open(path, max_txn_pages=0) as environment:
+        with environment.begin(write=True) as transaction:
+            for number in range(2000):
+                transaction.put(b"large %d" % number, numbers.randbytes(1500))
+        for _ in range(12):
+            process = subprocess.Popen(
+                [program, "--rate", "8MiB", "-q", path, "copy"], cwd=path.parent
+            )
+            time.sleep(numbers.uniform(0.1, 0.4))
+            process.send_signal(numbers.choice([signal.SIGKILL, signal.SIGTERM, signal.SIGINT]))
+            assert process.wait() != 0
+            assert os.listdir(path.with_name("copy")) == ["data.zdb.new"]
+            with environment.begin(write=True) as transaction:
+                for _ in range(20):
+                    transaction.put(
+                        b"large %d" % numbers.randrange(2000), numbers.randbytes(1500)
+                    )
+                transaction.delete(b"large %d" % numbers.randrange(2000))
+        digest = environment.info().digest
+        assert run("zerodb-copy", "env", "copy").returncode == 0
+        assert run("zerodb-copy", "env", "fresh").returncode == 0
+    assert os.listdir(path.with_name("copy")) == ["data.zdb"]
+    copied = [path.with_name(name) / "data.zdb" for name in ("copy", "fresh")]
+    assert copied[0].read_bytes() == copied[1].read_bytes()
+    assert run("zerodb-check", "copy").returncode == 0
+    with zerodb.open(path.with_name("copy")) as environment:
+        assert environment.info().digest == digest
 
 
 def test_a_stream_into_a_file_that_may_not_grow_ends_with_an_error(path: Path) -> None:

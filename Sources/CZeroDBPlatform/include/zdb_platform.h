@@ -35,10 +35,20 @@ zp_hash128 zp_pair_hash(const void *key, size_t key_size, int reversed, const vo
 typedef struct zp_error {
     int code;
     uint64_t page;
+    const char *text; /**< valid forever; NULL: `message` */
     char message[ZP_ERROR_MESSAGE_SIZE];
 } zp_error;
 
 zp_error *zp_thread_error(void);
+
+/** Notes an error that is frequent, and so may cost no more than some stores.
+ *  @param text valid forever. */
+static inline void zp_note_error(int code, const char *text) {
+    zp_error *error = zp_thread_error();
+    error->code = code;
+    error->page = UINT64_MAX;
+    error->text = text;
+}
 
 /** Where this thread last found a free slot of each kind. Only a hint: a slot is taken by
  *  compare-and-swap, so a thread that ends leaks nothing. And its zp_thread_id(), 0 before that has
@@ -203,6 +213,10 @@ int zp_range_is_locked(int fd, off_t start, off_t length);
  *  waits instead until what it has begun there is done. Flushes nothing. Returns 0 or the errno that
  *  a flush would have reported; 0 too where the file system or kernel cannot do it. */
 int zp_write_out(int fd, off_t start, off_t length, int wait);
+
+/** Gives back the room on the disk of a part of a file, which is zeros afterwards.
+ *  @return 0 or an errno; EOPNOTSUPP where that cannot be done. */
+int zp_punch_hole(int fd, off_t start, off_t length);
 
 /** A flush of a file that is made when the process exits, by exit() or by returning from main(). */
 typedef struct zp_exit_flush zp_exit_flush;

@@ -299,6 +299,44 @@ extension Environment {
         try WriteTransaction(self, durability)
     }
 
+    /// Runs a body in a read transaction that throws errors of the library only, as a closure says that
+    /// begins with `transaction throws(DatabaseError) in`. So does this then.
+    ///
+    /// - Throws: what the body throws; as `beginRead()`.
+    public func read<Result: ~Copyable>(
+        _ body: (borrowing ReadTransaction) throws(DatabaseError) -> Result
+    ) throws(DatabaseError) -> Result {
+        let transaction = try beginRead()
+        do throws(DatabaseError) {
+            return try body(transaction)
+        } catch {
+            count(error)
+            throw error
+        }
+    }
+
+    /// Says that what points into a transaction cannot leave it. A body that returns such a value could
+    /// otherwise be taken for one that returns nothing.
+    @available(
+        *, deprecated,
+        message: """
+            what points into a transaction cannot leave it; return a copy, as get() and copies of keys and \
+            values are
+            """
+    )
+    public func read<Result: ~Copyable & ~Escapable>(
+        _ body: (borrowing ReadTransaction) throws -> Result
+    ) throws -> ResultThatCannotLeaveItsTransaction {
+        let transaction = try beginRead()
+        do {
+            _ = try body(transaction)
+        } catch {
+            count(error)
+            throw error
+        }
+        return ResultThatCannotLeaveItsTransaction()
+    }
+
     /// Runs a body in a read transaction.
     ///
     /// - Throws: what the body throws; as `beginRead()`.
@@ -312,6 +350,28 @@ extension Environment {
             count(error)
             throw error
         }
+    }
+
+    /// Runs a body in a write transaction that throws errors of the library only, as a closure says that
+    /// begins with `transaction throws(DatabaseError) in`. So does this then. Commits if the body returns; if
+    /// it throws, nothing has changed.
+    ///
+    /// - Throws: what the body throws; as `beginWrite(durability:)` and
+    ///   ``WriteTransaction/commit()``.
+    @discardableResult
+    public func write<Result: ~Copyable>(
+        _ body: (inout WriteTransaction) throws(DatabaseError) -> Result
+    ) throws(DatabaseError) -> Result {
+        var transaction = try beginWrite()
+        let result: Result
+        do throws(DatabaseError) {
+            result = try body(&transaction)
+        } catch {
+            count(error)
+            throw error
+        }
+        try transaction.commit()
+        return result
     }
 
     /// Runs a body in a write transaction, and commits if it returns; if it throws, nothing has
@@ -335,8 +395,39 @@ extension Environment {
         return result
     }
 
+    /// Says that what points into a transaction cannot leave it.
+    @available(
+        *, deprecated,
+        message: """
+            what points into a transaction cannot leave it; return a copy, as get() and copies of keys and \
+            values are
+            """
+    )
+    @discardableResult
+    public func write<Result: ~Copyable & ~Escapable>(
+        _ body: (inout WriteTransaction) throws -> Result
+    ) throws -> ResultThatCannotLeaveItsTransaction {
+        var transaction = try beginWrite()
+        do {
+            _ = try body(&transaction)
+        } catch {
+            count(error)
+            throw error
+        }
+        try transaction.commit()
+        return ResultThatCannotLeaveItsTransaction()
+    }
+
+    /// Counts an error that a body has thrown, unless it has been counted.
+    private func count(_ error: DatabaseError) { countError(error, in: store.state) }
+
     /// Counts an error of the library's that a body has thrown, unless it has been counted.
     private func count(_ error: any Error) {
         if let error = error as? DatabaseError { countError(error, in: store.state) }
     }
+}
+
+/// What a body returned that points into its transaction, and so cannot be had outside of it.
+public struct ResultThatCannotLeaveItsTransaction: Sendable {
+    init() {}
 }

@@ -8,6 +8,10 @@ public struct CompactionOptions: Sendable {
     public var bytesPerSecond: UInt64 = 0
     /// Bytes of the file that are enough.
     public var targetSize: UInt64 = 0
+    /// Whether free pages that stay in the middle of the file give back their room on the disk, in runs of
+    /// 32 KiB or more. The file system then has to find room for them when they are written again: on a full
+    /// disk a transaction that takes them fails with ENOSPC, even one that only deletes.
+    public var punchesHoles = false
 
     /// As short as the file can be, as fast as it goes.
     public init() {}
@@ -23,6 +27,8 @@ public struct CompactionResult: Sendable {
     public var bytesAfter: UInt64
     /// Free pages that readers or the next checkpoint need.
     public var waitingPages: UInt64
+    /// Bytes of free pages that have given back their room on the disk.
+    public var bytesPunched: UInt64
     /// Whether the file is about as short as it can be, or as asked for. If not, a reader keeps pages, or
     /// other programs have written much meanwhile, or a bound was reached; call again later.
     public var isFinished: Bool
@@ -43,9 +49,12 @@ extension Environment {
     /// Reads all branches, and all leaves of databases that have large values, duplicates or sparse leaves;
     /// writes each page that is moved once, with the branches above it; makes some checkpoints.
     ///
+    /// Where the file cannot become shorter, because a reader keeps pages or none are to be moved, free pages
+    /// in the middle can still give back their room (`CompactionOptions.punchesHoles`).
+    ///
     /// - Throws: `readOnly`; `busy` if this thread has a write transaction open, or the wait for a writer
-    ///   comes to its end; `panic`, `corrupted`, `badHandle`, `forked`, a system error. What it has moved
-    ///   before stays moved.
+    ///   comes to its end; `panic`, `corrupted`, `badHandle`, `forked`, a system error (EOPNOTSUPP where the
+    ///   file system makes no holes). What it has moved before stays moved.
     @discardableResult
     public func compact(
         _ options: CompactionOptions = CompactionOptions()
@@ -53,6 +62,7 @@ extension Environment {
         var chosen = Compaction.Options()
         if options.maxPages > 0 { chosen.pagesMax = options.maxPages }
         chosen.pageCountMin = options.targetSize / UInt64(store.pageSize)
+        chosen.punchesHoles = options.punchesHoles
         return try compact(chosen, rate: options.bytesPerSecond)
     }
 
@@ -83,6 +93,7 @@ extension Environment {
                 pagesMoved: compaction.pagesMoved, bytesBefore: before,
                 bytesAfter: try store.dataFile.size(),
                 waitingPages: meta.freePages - meta.takablePages,
+                bytesPunched: compaction.bytesPunched,
                 isFinished: compaction.isFinished)
         }
     }

@@ -4,7 +4,8 @@ extension Environment {
     /// one.
     ///
     /// The copy is on disk when this returns. It begins with the transaction that it was made of,
-    /// and without a log.
+    /// and without a log. If it ends early, and is not compact, another call with the same path goes on
+    /// from what has been written.
     ///
     /// - Parameters:
     ///   - path: a directory that is not there, or is empty.
@@ -28,7 +29,8 @@ extension Environment {
         onProgress: @escaping (CopyProgress) -> Bool = { _ in true }
     ) throws(DatabaseError) -> CopyReport {
         try whileOpen { () throws(DatabaseError) in
-            let target = try CopyTarget(PathBytes(path), like: store, store.fileSystem)
+            let target = try CopyTarget(
+                PathBytes(path), like: store, store.fileSystem, goesOn: !options.compacts)
             return try target.fill { file throws(DatabaseError) in
                 try copy(to: FileSink(file), options, CopyMonitor(onProgress))
             }
@@ -79,8 +81,12 @@ extension Environment {
             meta = try compact(claim, freeList, writer, monitor)
         } else {
             let source = claim.state.pointee.source
+            let earlier = EarlierPages(store.dataFile, meta)
+            let goesOn = try writer.compare(with: earlier)
+            if goesOn { earlier.report(to: store) }
             try PlainCopy(
-                source: source, meta: meta, freeList: freeList, writer: writer, monitor: monitor
+                source: source, meta: meta, freeList: freeList, writer: writer, monitor: monitor,
+                earlier: goesOn ? earlier : nil
             ).run()
         }
         var report = CopyReport()
@@ -102,7 +108,8 @@ extension Environment {
         let meta = claim.state.pointee.meta
         var source = claim.state.pointee.source
         source.pageCount = meta.pageCount
-        let judge = CopyJudge(source, meta, freeList, knowsFreeSpace: knowsFreeSpace)
+        let judge = CopyJudge(
+            source, meta, freeList, knowsFreeSpace: knowsFreeSpace, store.shared)
         let thread = store.options.usesThread ? JoinedThread { judge.run() } : nil
         if thread == nil { judge.run() }
         var isJoined = false

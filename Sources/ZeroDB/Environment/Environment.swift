@@ -185,3 +185,12 @@ public final class Environment: Sendable {
         }
     }
 }
+
+extension Environment: CustomStringConvertible {
+    /// The path, and whether the environment is closed or only read.
+    public var description: String {
+        let isOpen = store.state.pointee.isOpen
+        let state = !isOpen ? ", closed" : store.options.isReadOnly ? ", for reading only" : ""
+        return "Environment(\(path)\(state))"
+    }
+}

@@ -108,6 +108,12 @@ struct ArchiveFileHeader {
         else { throw .damaged }
     }
 
+    /// Whether both are of copies of one environment's pages, in one archive.
+    func isSameCopy(as other: Self) -> Bool {
+        kind == other.kind && pageSize == other.pageSize && archiveID == other.archiveID
+            && environmentID == other.environmentID
+    }
+
     /// - Parameter bytes: room for `size` of them.
     func store(to bytes: UnsafeMutableRawPointer) {
         memset(bytes, 0, Self.size)

@@ -33,6 +33,10 @@ final class Compaction {
         var wait = WriterWait.forever
         /// Whether a wait that comes to its end is no failure.
         var isPatient = false
+        /// Whether the room of free pages that stay in the middle of the file is given back.
+        var punchesHoles = false
+        /// Bytes of a run that does: file systems keep account of each hole.
+        var holeMin: UInt64 = 32 << 10
     }
 
     enum Step {
@@ -50,6 +54,7 @@ final class Compaction {
         case maturing
         case sweeping
         case finishing
+        case punching
         case done
     }
 
@@ -64,6 +69,7 @@ final class Compaction {
     let store: Store
     let options: Options
     private(set) var pagesMoved: UInt64 = 0
+    private(set) var bytesPunched: UInt64 = 0
     /// Whether all that could be moved has been.
     private(set) var isFinished = false
     private var phase = Phase.preparing
@@ -98,6 +104,7 @@ final class Compaction {
             case .maturing: return try mature()
             case .sweeping: return try sweep()
             case .finishing: return try finish()
+            case .punching: return try punch()
             case .done: return .done
             }
         } catch {
@@ -191,8 +198,77 @@ final class Compaction {
         let gainMin = max(options.gainMin, enough / options.gainShare)
         isFinished = try store.dataFile.size() <= (enough + gainMin) * pageSize
         end()
-        phase = .done
-        return .done
+        guard options.punchesHoles else {
+            phase = .done
+            return .done
+        }
+        phase = .punching
+        return .worked(bytes: 0)
+    }
+
+    // MARK: Holes
+
+    /// The region in which it goes on.
+    private var region: UInt64 = 0
+    /// Bytes that lose their room in one step: other writers wait that long.
+    private static let punchedMax: UInt64 = 8 << 20
+
+    /// Gives back the room of some free pages. Nothing needs what is in them, and no transaction takes them
+    /// as long as this one has the writer's lock: it is as if one had written zeros to them and had then
+    /// failed. Those in the free list, which are taken next, keep theirs.
+    private func punch() throws(DatabaseError) -> Step {
+        store.beginMaintenance()
+        defer { store.endMaintenance() }
+        let claim = try Transactions.beginWrite(
+            store.state, durability: .relaxed, wait: options.wait)
+        defer { Transactions.end(claim) }
+        guard let write = claim.state.pointee.write else { return .done }
+        let free = FreeTree(
+            writer: TreeWriter(
+                source: claim.state.pointee.source, workspace: write.pointee.workspace,
+                tree: withUnsafeMutablePointer(to: &write.pointee.free) { $0 },
+                transaction: claim.state.pointee.id),
+            meta: withUnsafeMutablePointer(to: &claim.state.pointee.meta) { $0 }, store: store)
+        defer { free.deallocate() }
+        let before = bytesPunched
+        var looks = Self.looksMax
+        var failure: DatabaseError?
+        var next: UInt64?
+        try free.forEachRegion(from: region) { region in
+            guard looks > 0, bytesPunched - before < Self.punchedMax else {
+                next = region.number
+                return false
+            }
+            looks -= 1
+            do throws(DatabaseError) {
+                for run in region.runs { try punch(run) }
+            } catch {
+                failure = error
+            }
+            return failure == nil
+        }
+        if let failure { throw failure }
+        guard let next else {
+            phase = .done
+            return .done
+        }
+        region = next
+        return .worked(bytes: bytesPunched - before)
+    }
+
+    private func punch(_ run: PageRun) throws(DatabaseError) {
+        let part = run.start * pageSize..<run.end * pageSize
+        guard part.upperBound - part.lowerBound >= options.holeMin else { return }
+        // What is a hole already is passed by.
+        var start = part.lowerBound
+        while start < part.upperBound, let data = try store.dataFile.dataRange(from: start),
+            data.lowerBound < part.upperBound
+        {
+            let hole = max(start, data.lowerBound)..<min(part.upperBound, data.upperBound)
+            try store.dataFile.punchHole(hole)
+            bytesPunched += hole.upperBound - hole.lowerBound
+            start = hole.upperBound
+        }
     }
 
     // MARK: Transactions

@@ -147,6 +147,11 @@ protocol StorageFile: AnyObject, Sendable {
 
     func truncate(to size: UInt64) throws(DatabaseError)
 
+    /// Gives back the room on the disk of a part of the file, which is zeros afterwards.
+    ///
+    /// - Throws: a system error; EOPNOTSUPP if the file system cannot.
+    func punchHole(_ part: Range<UInt64>) throws(DatabaseError)
+
     /// Makes the file at least this long and has the disk keep room for a part of it, so that
     /// neither a write there nor a store through a map can fail for want of room.
     ///
@@ -253,6 +258,17 @@ extension StorageFile {
     func writeOut(afterPart: (UInt64) -> Void) throws(DatabaseError) {}
 
     func writeOut(from start: UInt64, count: Int) throws(DatabaseError) {}
+
+    func punchHole(_ part: Range<UInt64>) throws(DatabaseError) {
+        var start = part.lowerBound
+        while start < part.upperBound {
+            let count = Int(min(part.upperBound - start, 1 << 16))
+            try ZeroBytes.withBytes(count) { zeros throws(DatabaseError) in
+                try write(zeros, at: start)
+            }
+            start += UInt64(count)
+        }
+    }
 
     func dataRange(from offset: UInt64) throws(DatabaseError) -> Range<UInt64>? {
         let size = try size()

@@ -426,6 +426,15 @@ final class PosixFile: StorageFile {
         }
     }
 
+    func punchHole(_ part: Range<UInt64>) throws(DatabaseError) {
+        guard !part.isEmpty else { return }
+        let error = zp_punch_hole(descriptor, off_t(part.lowerBound), off_t(part.count))
+        guard error == 0 else {
+            throw DatabaseError(
+                systemError: error, "give back the room on the disk of a part of \(name)")
+        }
+    }
+
     func allocate(from start: UInt64, to size: UInt64) throws(DatabaseError) {
         guard size > start else { return }
         // A file that is as long already may keep its room.

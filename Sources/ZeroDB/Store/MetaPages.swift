@@ -389,11 +389,22 @@ enum MetaPages {
     static func removeUnfinished(
         _ name: String, in directory: any StorageDirectory
     ) throws(DatabaseError) {
+        if try checkUnfinished(name, in: directory) { try directory.remove(name) }
+    }
+
+    /// Makes sure that a file, if it is there, is what a process has left that made an environment.
+    ///
+    /// - Returns: whether it is there.
+    /// - Throws: `invalidFile` if it is something else; `busy`.
+    @discardableResult
+    static func checkUnfinished(
+        _ name: String, in directory: any StorageDirectory
+    ) throws(DatabaseError) -> Bool {
         let file: any StorageFile
         do throws(DatabaseError) {
             file = try directory.open(name, access: .readOnly, create: false, mode: 0)
         } catch {
-            if error.systemError == ENOENT { return }
+            if error.systemError == ENOENT { return false }
             throw error
         }
         defer { file.close() }
@@ -410,6 +421,6 @@ enum MetaPages {
                 .invalidFile,
                 "\(directory.path)/\(name) is in the way and not of ZeroDB; move it away")
         }
-        try directory.remove(name)
+        return true
     }
 }

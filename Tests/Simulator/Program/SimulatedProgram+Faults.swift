@@ -103,6 +103,8 @@ extension SimulatedProgram {
             options.gainMin = 1
             options.gainShare = 1 << 20
             options.slackMin = 0
+            options.punchesHoles = true
+            options.holeMin = 1
             _ = try environment.compact(options)
         case .sync:
             let before = lastCommitted

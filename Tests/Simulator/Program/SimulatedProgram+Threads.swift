@@ -89,6 +89,8 @@ extension SimulatedProgram {
                 options.gainMin = 1
                 options.gainShare = 1 << 20
                 options.slackMin = 8
+                options.punchesHoles = random.chance(50)
+                options.holeMin = 1
                 _ = try environment.compact(options)
             default:
                 let number = try tryOnce(

@@ -236,6 +236,8 @@ final class SimulatedProgram: @unchecked Sendable {
         options.gainShare = 1 << 20
         options.slackMin = random.pick([0, 8])
         options.pagesMax = random.pick([.max, .max, 20])
+        options.punchesHoles = random.chance(50)
+        options.holeMin = 1
         let before = newest
         let triesBefore = triesOfInterlude
         let result = try environment.compact(options)

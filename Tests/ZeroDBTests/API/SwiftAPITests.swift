@@ -206,6 +206,50 @@ struct SwiftAPITests {
         #expect(report.entries == 1001 && report.databases == 1 && report.problems == 0)
     }
 
+    private func count(_ key: String) throws(DatabaseError) -> Int {
+        try environment.read { reader throws(DatabaseError) in
+            try reader.get(key)?.count ?? 0
+        }
+    }
+
+    private func store(_ key: String, _ values: [String]) throws(DatabaseError) -> Int {
+        try environment.write { transaction throws(DatabaseError) in
+            for value in values { try transaction.put(key, value) }
+            return values.count
+        }
+    }
+
+    @Test("Bodies that throw the library's errors only make calls that do")
+    func passesTypedErrorsOn() throws {
+        do throws(DatabaseError) {
+            #expect(try store("key", ["a", "bc"]) == 2)
+            #expect(try count("key") == 2)
+            _ = try store("", ["a"])
+            Issue.record("an empty key was taken")
+        } catch {
+            // No cast is needed.
+            #expect(error.code == .badValueSize)
+        }
+        #expect(try count("key") == 2)
+        let errors = try environment.metrics().filter { $0.name == "zerodb_errors_total" }
+            .reduce(0) { $0 + $1.value }
+        #expect(errors == 1)
+    }
+
+    @Test("An environment describes itself")
+    func describesItself() throws {
+        let directory = try TemporaryDirectory()
+        let environment = try directory.open()
+        #expect("\(environment)" == "Environment(\(directory.path))")
+        try environment.close()
+        #expect("\(environment)" == "Environment(\(directory.path), closed)")
+        var options = EnvironmentOptions()
+        options.isReadOnly = true
+        let reader = try Environment(path: directory.path, options: options)
+        #expect("\(reader)" == "Environment(\(directory.path), for reading only)")
+        try reader.close()
+    }
+
     @Test("A transaction keeps its environment in memory")
     func keepsEnvironment() throws {
         let directory = try TemporaryDirectory()

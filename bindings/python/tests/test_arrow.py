@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import threading
 from pathlib import Path
 
 import pytest
@@ -92,3 +93,57 @@ def test_a_failed_write_leaves_no_file(env: zerodb.Environment, tmp_path: Path) 
         with pytest.raises(zerodb.Error):
             arrow.write_parquet(txn, tmp_path / "file")
     assert not (tmp_path / "file").exists()
+
+
+def test_parts_of_a_counted_database(env: zerodb.Environment, tmp_path: Path) -> None:
+    entries = {
+        b"%08d" % (number * 7919 % 100_000): b"v" * (number % 50) for number in range(5000)
+    }
+    numbers = env.open_db("numbers", create=True, counted=True)
+    with env.begin(write=True) as txn:
+        for key, value in entries.items():
+            txn.put(key, value, db=numbers)
+    expected = sorted(entries.items())
+    for parts in (1, 3, 16, None):
+        table = arrow.read_parts(env, numbers, parts=parts, batch_bytes=5000)
+        assert rows(table) == expected
+        folder = tmp_path / f"parts{parts}"
+        assert arrow.write_parquet_parts(env, folder, numbers, parts=parts) == len(expected)
+        files = sorted(folder.iterdir())
+        assert parts is None or len(files) == parts
+        assert rows(pyarrow.concat_tables(map(parquet.read_table, files))) == expected
+    middle = arrow.read_parts(env, numbers, parts=4, start=b"00020000", stop=b"00030000")
+    assert rows(middle) == [item for item in expected if b"00020000" <= item[0] < b"00030000"]
+    empty = env.open_db("empty", create=True, counted=True)
+    assert rows(arrow.read_parts(env, empty)) == []
+
+
+def test_parts_are_of_one_snapshot_beside_a_writer(env: zerodb.Environment) -> None:
+    numbers = env.open_db("numbers", create=True, counted=True)
+    done = threading.Event()
+
+    def write() -> None:
+        count = 0
+        while not done.is_set():
+            with env.begin(write=True, durability="none") as txn:
+                for key in range(100):
+                    txn.put(b"%04d" % key, b"%d" % count, db=numbers)
+            count += 1
+
+    thread = threading.Thread(target=write)
+    thread.start()
+    try:
+        for _ in range(30):
+            values = arrow.read_parts(env, numbers, parts=4).column("value").to_pylist()
+            assert len(set(values)) <= 1
+    finally:
+        done.set()
+        thread.join()
+
+
+def test_a_part_that_fails_leaves_no_files(env: zerodb.Environment, tmp_path: Path) -> None:
+    fill(env)
+    with pytest.raises(zerodb.IncompatibleError):
+        arrow.write_parquet_parts(env, tmp_path / "parts", parts=3)
+    assert list((tmp_path / "parts").iterdir()) == []
+    assert env.readers() == []

@@ -75,7 +75,12 @@ def test_progress_may_end_a_copy_or_raise(full: zerodb.Environment, tmp_path: Pa
 
     with pytest.raises(KeyError):
         full.copy(tmp_path / "other", on_progress=fail)
-    assert list((tmp_path / "other").iterdir()) == []
+    # It goes on from what is there, and that opens as no environment.
+    assert [file.name for file in (tmp_path / "other").iterdir()] == ["data.zdb.new"]
+    with pytest.raises(zerodb.PathNotFoundError):
+        zerodb.open(tmp_path / "other", create=False)
+    assert full.copy(tmp_path / "other").digest == full.info().digest
+    assert [file.name for file in (tmp_path / "other").iterdir()] == ["data.zdb"]
 
 
 def test_a_path_with_a_zero_is_refused(full: zerodb.Environment) -> None:

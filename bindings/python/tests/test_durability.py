@@ -414,6 +414,24 @@ def test_a_writer_waits_no_longer_than_it_was_told(tmp_path: Path) -> None:
 # ------------------------------------------------------------------- compaction
 
 
+def test_free_pages_give_back_their_room(tmp_path: Path) -> None:
+    with zerodb.open(tmp_path / "env", max_txn_pages=0, auto_compact_percent=0) as env:
+        with env.begin(write=True) as txn:
+            for number in range(4000):
+                txn.put(b"%08d" % number, bytes(1000))
+        with env.begin(write=True) as txn:
+            for number in range(500, 3500):
+                txn.delete(b"%08d" % number)
+        env.checkpoint()
+        file = tmp_path / "env" / "data.zdb"
+        before = file.stat().st_blocks
+        result = env.compact(max_pages=1, punch_holes=True)
+        assert result.bytes_punched > 1 << 20
+        assert file.stat().st_blocks * 512 < before * 512 - result.bytes_punched // 2
+        assert env.verify().sound
+        assert env.compact(max_pages=1).bytes_punched == 0
+
+
 def test_a_compaction_makes_the_file_shorter(env: zerodb.Environment) -> None:
     for first in range(0, 20_000, 2000):
         with env.begin(write=True) as txn:

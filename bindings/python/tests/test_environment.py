@@ -85,7 +85,7 @@ def test_info_repeats_the_defaults(env: zerodb.Environment) -> None:
     assert info.format_version == 1
     assert info.page_size == 4096
     assert info.max_size == 1 << 40
-    assert info.max_txn_pages == 10000
+    assert info.max_txn_pages == 0
     assert info.max_readers == 65536
     assert info.checksum == "fast"
     assert info.databases == 0

@@ -30,6 +30,8 @@ final class ArchiveCommand: ArchiveDestination {
 
     func unlock() { _ = try? lockFile?.lock(byte: LockByte.archiver, .unlocked, wait: false) }
 
+    var unfinishedCopy: ArchiveFileHeader? { nil }
+
     func checkPlace(beside environment: any StorageDirectory) {}
 
     func loadIndex(_ mark: ArchiveState?) throws(DatabaseError) -> ArchiveState? {
@@ -37,8 +39,10 @@ final class ArchiveCommand: ArchiveDestination {
         return mark
     }
 
-    func begin(_ name: ArchiveFileName) throws(DatabaseError) -> any ArchiveOutput {
-        try ArchiveCommandOutput(command, file: name.description)
+    func begin(
+        _ header: ArchiveFileHeader, earlierMax: UInt64
+    ) throws(DatabaseError) -> any ArchiveOutput {
+        try ArchiveCommandOutput(command, file: header.name.description)
     }
 
     func keep(_ index: inout ArchiveState) throws(DatabaseError) {
@@ -51,7 +55,7 @@ final class ArchiveCommand: ArchiveDestination {
                 try output.finish()
             } catch {
                 failure = error
-                output.abandon()
+                output.abandon(keeps: false)
             }
         }
         if let failure { throw failure }
@@ -76,7 +80,7 @@ private final class ArchiveCommandOutput: ArchiveOutput {
         }
     }
 
-    deinit { abandon() }
+    deinit { abandon(keeps: false) }
 
     func write(_ bytes: UnsafeRawBufferPointer) throws(DatabaseError) {
         try withoutWriteSignals { () throws(DatabaseError) in
@@ -124,7 +128,7 @@ private final class ArchiveCommandOutput: ArchiveOutput {
     }
 
     /// A program that reads the end of a file would take it for whole: it is killed first.
-    func abandon() {
+    func abandon(keeps: Bool) {
         guard process > 0 || descriptor >= 0 else { return }
         if process > 0 { kill(-process, SIGKILL) }
         if descriptor >= 0 { close(descriptor) }

@@ -21,7 +21,16 @@ protocol ArchiveDestination: AnyObject {
     /// - Returns: nil if there is none yet.
     func loadIndex(_ mark: ArchiveState?) throws(DatabaseError) -> ArchiveState?
 
-    func begin(_ name: ArchiveFileName) throws(DatabaseError) -> any ArchiveOutput
+    /// Begins a file.
+    ///
+    /// - Parameter earlierMax: bytes of what a writer of the same file may have left for this one to go on
+    ///   with.
+    func begin(
+        _ header: ArchiveFileHeader, earlierMax: UInt64
+    ) throws(DatabaseError) -> any ArchiveOutput
+
+    /// What a full copy begins with that ended early; nil if there is none.
+    var unfinishedCopy: ArchiveFileHeader? { get }
 
     /// Notes how far the archive goes, which names itself in it.
     func keep(_ index: inout ArchiveState) throws(DatabaseError)
@@ -38,6 +47,8 @@ final class ArchiveDirectory: ArchiveDestination {
 
     private static let lockName = "lock"
     private static let unfinished = "unfinished"
+    /// Of a full copy, which goes on when it is made again.
+    private static let unfinishedCopyName = "unfinished-copy"
 
     /// - Parameter creates: whether to make the directory if it is not there.
     /// - Throws: ENOENT, a system error.
@@ -125,8 +136,21 @@ final class ArchiveDirectory: ArchiveDestination {
         known = index
     }
 
-    func begin(_ name: ArchiveFileName) throws(DatabaseError) -> any ArchiveOutput {
-        try ArchiveFileOutput(name.description, Self.unfinished, in: directory, like: lockFile)
+    func begin(
+        _ header: ArchiveFileHeader, earlierMax: UInt64
+    ) throws(DatabaseError) -> any ArchiveOutput {
+        try ArchiveFileOutput(
+            header, header.kind == .full ? Self.unfinishedCopyName : Self.unfinished,
+            earlierMax: earlierMax, in: directory, like: lockFile)
+    }
+
+    var unfinishedCopy: ArchiveFileHeader? {
+        (try? ArchiveReader(named: Self.unfinishedCopyName, in: directory))?.header
+    }
+
+    /// Removes what there is of a copy that ended early.
+    func removeUnfinishedCopy() throws(DatabaseError) {
+        try directory.remove(Self.unfinishedCopyName)
     }
 }
 
@@ -135,7 +159,9 @@ private final class ArchiveFileOutput: ArchiveOutput {
     private let directory: any StorageDirectory
     private let name: String
     private let unfinished: String
+    private let isCopy: Bool
     private var file: (any StorageFile)?
+    let earlier: ArchiveReader?
     private var position: UInt64 = 0
     /// Bytes for which the disk has been told.
     private var toldEnd: UInt64 = 0
@@ -143,21 +169,29 @@ private final class ArchiveFileOutput: ArchiveOutput {
     private static let toldMin: UInt64 = 4 << 20
 
     init(
-        _ name: String, _ unfinished: String, in directory: any StorageDirectory,
-        like lockFile: (any StorageFile)?
+        _ header: ArchiveFileHeader, _ unfinished: String, earlierMax: UInt64,
+        in directory: any StorageDirectory, like lockFile: (any StorageFile)?
     ) throws(DatabaseError) {
         self.directory = directory
-        self.name = name
+        name = header.name.description
         self.unfinished = unfinished
+        isCopy = header.kind == .full
         let file = try directory.open(
             unfinished, access: .readWrite, create: true, mode: 0o600)
-        try file.truncate(to: 0)
+        if header.kind == .full, let reader = try? ArchiveReader(named: unfinished, in: directory),
+            reader.header.isSameCopy(as: header), reader.size <= earlierMax
+        {
+            earlier = reader
+        } else {
+            earlier = nil
+            try file.truncate(to: 0)
+        }
         // Whoever made the archive, as far as this process may.
         if let lockFile { try? file.takeAccess(of: lockFile) }
         self.file = file
     }
 
-    deinit { abandon() }
+    deinit { abandon(keeps: true) }
 
     func write(_ bytes: UnsafeRawBufferPointer) throws(DatabaseError) {
         try file?.write(bytes, at: position)
@@ -168,6 +202,23 @@ private final class ArchiveFileOutput: ArchiveOutput {
         toldEnd = position
     }
 
+    func keep(_ checksum: UInt64, count: Int) throws(DatabaseError) {
+        var checksum = checksum.littleEndian
+        var failure: DatabaseError?
+        withUnsafeBytes(of: &checksum) { bytes in
+            do throws(DatabaseError) {
+                try file?.write(bytes, at: position)
+            } catch {
+                failure = error
+            }
+        }
+        if let failure { throw failure }
+        position += UInt64(count)
+        toldEnd = position
+    }
+
+    func cutOff() throws(DatabaseError) { try file?.truncate(to: position) }
+
     func finish() throws(DatabaseError) {
         try file?.sync()
         try directory.renameToNew(unfinished, to: name)
@@ -176,10 +227,11 @@ private final class ArchiveFileOutput: ArchiveOutput {
         try directory.sync()
     }
 
-    func abandon() {
+    func abandon(keeps: Bool) {
         guard let file else { return }
         file.close()
         self.file = nil
+        guard !keeps || !isCopy else { return }
         try? directory.remove(unfinished)
     }
 }

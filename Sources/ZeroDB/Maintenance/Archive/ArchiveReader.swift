@@ -25,18 +25,27 @@ final class ArchiveReader {
         var place: UInt64
         /// Valid until the next is read.
         var content: UnsafeRawBufferPointer
+        /// All of the block behind its checksum, just as long.
+        var checked: UnsafeRawBufferPointer
     }
 
     /// Opens a file and reads its header.
     ///
     /// - Throws: `corrupted`, `versionMismatch`; ENOENT; a system error.
-    init(
+    convenience init(
         _ name: ArchiveFileName, in directory: any StorageDirectory
     ) throws(DatabaseError) {
-        path = directory.path + "/" + name.description
-        file = try directory.open(
-            name.description, access: .readOnly, create: false, mode: 0)
-        header = ArchiveFileHeader(name.kind)
+        try self.init(named: name.description, in: directory)
+        guard header.name == name else {
+            throw damaged("it is the file \(header.name) under another name")
+        }
+    }
+
+    /// Opens a file whatever its name.
+    init(named name: String, in directory: any StorageDirectory) throws(DatabaseError) {
+        path = directory.path + "/" + name
+        file = try directory.open(name, access: .readOnly, create: false, mode: 0)
+        header = ArchiveFileHeader(.full)
         do throws(DatabaseError) {
             size = try file.size()
         } catch {
@@ -57,9 +66,6 @@ final class ArchiveReader {
                     "\(path) is of version \(version) of archives, this library reads "
                         + "\(ArchiveFileHeader.version); use the library that wrote it")
             }
-        }
-        guard header.name == name else {
-            throw damaged("it is the file \(header.name) under another name")
         }
     }
 
@@ -125,6 +131,17 @@ final class ArchiveReader {
         return nil
     }
 
+    /// The next block, if it is one of pages and whole.
+    func nextWholePages() -> Block? {
+        guard !hasEnded, let block = try? readBlock(), block.kind == .pages,
+            (try? checkPages(block)) != nil
+        else {
+            hasEnded = true
+            return nil
+        }
+        return block
+    }
+
     /// Makes sure that a block of pages has whole ones, with numbers that can be.
     func checkPages(_ block: Block) throws(DatabaseError) {
         let pageSize = UInt64(header.pageSize)
@@ -161,7 +178,8 @@ final class ArchiveReader {
         blocks += 1
         return Block(
             kind: kind, place: place,
-            content: UnsafeRawBufferPointer(start: start + headerSize, count: length))
+            content: UnsafeRawBufferPointer(start: start + headerSize, count: length),
+            checked: bytes)
     }
 
     private func reserve(_ count: Int) throws(DatabaseError) {

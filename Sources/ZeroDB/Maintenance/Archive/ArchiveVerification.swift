@@ -144,6 +144,7 @@ package enum ArchivePrune {
             index.first = oldest.header.number
             try directory.keep(&index)
         }
+        try directory.removeUnfinishedCopy()
         for name in try directory.files() where name.number < oldest.header.number {
             try directory.directory.remove(name.description)
         }

@@ -4,11 +4,32 @@ import Glibc
 protocol ArchiveOutput: AnyObject {
     func write(_ bytes: UnsafeRawBufferPointer) throws(DatabaseError)
 
+    /// What there is of the same file from a writer that ended early, to be read before anything is written.
+    var earlier: ArchiveReader? { get }
+
+    /// Leaves bytes as that writer left them, but for the checksum with which they begin.
+    func keep(_ checksum: UInt64, count: Int) throws(DatabaseError)
+
+    /// Removes what is behind the last byte that was written or kept.
+    func cutOff() throws(DatabaseError)
+
     /// Has the file appear, whole and on stable storage, if that is the destination's to say.
     func finish() throws(DatabaseError)
 
     /// Leaves nothing that could be taken for the file. After `finish()` does nothing.
-    func abandon()
+    ///
+    /// - Parameter keeps: whether to leave what another writer can go on with.
+    func abandon(keeps: Bool)
+}
+
+extension ArchiveOutput {
+    var earlier: ArchiveReader? { nil }
+
+    func keep(_ checksum: UInt64, count: Int) throws(DatabaseError) {
+        throw DatabaseError(.unsupported, "a file of the archive cannot be changed")
+    }
+
+    func cutOff() throws(DatabaseError) {}
 }
 
 /// Writes a file of an archive, block by block. Each block's checksum is the seed of the next one's, so that
@@ -122,6 +143,25 @@ final class ArchiveWriter {
         bytesWritten += UInt64(total)
     }
 
+    /// Takes the blocks of pages of a writer that ended early into this file, up to the first that is not
+    /// whole. They get new checksums, each from the one before.
+    ///
+    /// - Parameter onPages: called with each block.
+    func adopt(
+        _ reader: ArchiveReader, _ onPages: (ArchiveReader.Block) -> Void
+    ) throws(DatabaseError) {
+        while let block = reader.nextWholePages() {
+            let checksum = Checksum.compute(block.checked, seed: seed)
+            let total = block.checked.count + 8
+            try output.keep(checksum, count: total)
+            seed = checksum
+            blocks += 1
+            bytesWritten += UInt64(total)
+            onPages(block)
+        }
+        try output.cutOff()
+    }
+
     /// Writes the last block.
     ///
     /// - Returns: the file's checksum.
@@ -147,11 +187,24 @@ final class ArchiveWriter {
 final class ArchiveCopySink: CopySink {
     private let writer: ArchiveWriter
     private let pageSize: Int
+    private let earlier: ArchiveReader?
     let isStream = false
 
-    init(_ writer: ArchiveWriter, pageSize: Int) {
+    /// - Parameter earlier: what there is of the same file.
+    init(_ writer: ArchiveWriter, pageSize: Int, earlier: ArchiveReader?) {
         self.writer = writer
         self.pageSize = pageSize
+        self.earlier = earlier
+    }
+
+    func compare(with pages: EarlierPages) throws(DatabaseError) -> Bool {
+        guard let earlier else { return false }
+        var hasAny = false
+        try writer.adopt(earlier) { block in
+            hasAny = true
+            pages.compare(block.content, from: block.place)
+        }
+        return hasAny
     }
 
     func write(_ bytes: UnsafeRawBufferPointer, at offset: UInt64) throws(DatabaseError) {

@@ -54,7 +54,7 @@ package final class Archiver {
                     "the archive \(destination.path) is gone: it had \(index.last) files")
             }
             index.environmentID = identity.environmentID
-            if index.archiveID == (0, 0) { index.archiveID = try MetaPages.newEnvironmentID() }
+            if index.archiveID == (0, 0) { index.archiveID = try newArchiveID() }
             isContinued = false
             return
         }
@@ -71,6 +71,14 @@ package final class Archiver {
         index = found
         (index.device, index.inode) = (0, 0)
         if !isKnown { isContinued = try continues(mark) }
+    }
+
+    /// The id of an archive that begins, or has begun with a copy that ended early.
+    private func newArchiveID() throws(DatabaseError) -> (UInt64, UInt64) {
+        if let header = destination.unfinishedCopy, header.environmentID == index.environmentID {
+            return header.archiveID
+        }
+        return try MetaPages.newEnvironmentID()
     }
 
     /// Whether the environment is known to go on from the state that the archive's newest file has.
@@ -242,7 +250,7 @@ package final class Archiver {
         header.digest = tail.digest
         header.log = tail.start
         header.logEnd = tail.end
-        let file = try add(header) { writer throws(DatabaseError) in
+        let file = try add(header) { writer, _ throws(DatabaseError) in
             for piece in tail.pieces { try Self.write(piece, to: writer) }
         }
         store.shared.count(Counter.transactionsArchived, tail.transactions)
@@ -328,10 +336,12 @@ package final class Archiver {
         header.logEnd = keepsLog ? index.log : header.log
         header.logTransaction = keepsLog ? index.logTransaction : meta.transaction
         let monitor = CopyMonitor(onProgress)
-        return try add(header) { writer throws(DatabaseError) in
+        // A copy that ends early again and again, while much changes, begins anew at some time.
+        let earlierMax = 2 * meta.pageCount * UInt64(meta.pageSize) + 1 << 20
+        return try add(header, earlierMax: earlierMax) { writer, earlier throws(DatabaseError) in
             let copy = CopyWriter(
-                ArchiveCopySink(writer, pageSize: Int(meta.pageSize)), store.shared,
-                bytesPerSecond: options.bytesPerSecond)
+                ArchiveCopySink(writer, pageSize: Int(meta.pageSize), earlier: earlier),
+                store.shared, bytesPerSecond: options.bytesPerSecond)
             if let since {
                 try ChangedPages(
                     source: source, meta: meta, freeList: freeList, since: since.transaction,
@@ -339,8 +349,12 @@ package final class Archiver {
                 ).run()
                 try copy.flush()
             } else {
+                let pages = EarlierPages(store.dataFile, meta)
+                let goesOn = try copy.compare(with: pages)
+                if goesOn { pages.report(to: store) }
                 try PlainCopy(
-                    source: source, meta: meta, freeList: freeList, writer: copy, monitor: monitor
+                    source: source, meta: meta, freeList: freeList, writer: copy, monitor: monitor,
+                    earlier: goesOn ? pages : nil
                 ).run()
             }
             // After a crash the log would be replayed from an older state, and pages of transactions that
@@ -352,7 +366,8 @@ package final class Archiver {
     // MARK: Files
 
     private func add(
-        _ header: ArchiveFileHeader, _ body: (ArchiveWriter) throws(DatabaseError) -> Void
+        _ header: ArchiveFileHeader, earlierMax: UInt64 = 0,
+        _ body: (ArchiveWriter, ArchiveReader?) throws(DatabaseError) -> Void
     ) throws(DatabaseError) -> ArchivedFile {
         var header = header
         header.environmentID = index.environmentID
@@ -360,16 +375,16 @@ package final class Archiver {
         header.number = index.last + 1
         header.previousFile = index.checksum
         header.history = index.history
-        let output = try destination.begin(header.name)
+        let output = try destination.begin(header, earlierMax: earlierMax)
         let writer: ArchiveWriter
         var next = index
         do throws(DatabaseError) {
             writer = try ArchiveWriter(output, header, pageSize: store.pageSize)
-            try body(writer)
+            try body(writer, output.earlier)
             next.add(header, checksum: try writer.end())
             try output.finish()
         } catch {
-            output.abandon()
+            output.abandon(keeps: error.code != .corrupted && !error.isOutOfSpace)
             throw error
         }
         index = next

@@ -7,13 +7,22 @@ final class CopyJudge: @unchecked Sendable {
     private let freeList: FreeList
     private let knowsFreeSpace: Bool
     private let isCancelled = Atomic<Bool>(false)
+    private var pace: CopyPace
+    private var pagesUntilRest = CopyJudge.pagesBetweenRests
     /// For whoever has waited for the thread.
     private var failure: DatabaseError?
 
-    /// - Parameter freeList: as long as `run()` takes.
+    /// Pages after which it asks whether others commit.
+    private static let pagesBetweenRests = 64
+
+    /// - Parameters:
+    ///   - freeList: as long as `run()` takes.
+    ///   - shared: of the environment that is copied.
     init(
-        _ source: PageSource, _ meta: Meta, _ freeList: FreeList, knowsFreeSpace: Bool
+        _ source: PageSource, _ meta: Meta, _ freeList: FreeList, knowsFreeSpace: Bool,
+        _ shared: SharedState
     ) {
+        pace = CopyPace(shared)
         self.knowsFreeSpace = knowsFreeSpace
         self.source = source
         self.meta = meta
@@ -31,13 +40,21 @@ final class CopyJudge: @unchecked Sendable {
                 cancel()
             } onProgress: { [self] _ in
                 !isCancelled.load(ordering: .relaxed)
-            }, knowsFreeSpace: knowsFreeSpace)
+            }, knowsFreeSpace: knowsFreeSpace, onPages: { [self] _ in rest() })
         do throws(DatabaseError) {
             try verification.run()
         } catch {
             failure = error
         }
         failure = problem ?? failure
+    }
+
+    /// Leaves the processor to others while they commit.
+    private func rest() {
+        pagesUntilRest -= 1
+        guard pagesUntilRest <= 0 else { return }
+        pagesUntilRest = Self.pagesBetweenRests
+        pace.rest()
     }
 
     func cancel() { isCancelled.store(true, ordering: .relaxed) }

@@ -10,18 +10,33 @@ protocol CopySink: AnyObject {
     /// Has the disk begin to write what was written, so that the flush at the end does not hold up others'.
     func writeOut(from offset: UInt64, count: Int) throws(DatabaseError)
 
+    /// Finds out what there is of a copy that ended early.
+    ///
+    /// - Returns: whether there is anything.
+    func compare(with earlier: EarlierPages) throws(DatabaseError) -> Bool
+
+    /// Has a part be zeros.
+    func clear(from start: UInt64, to end: UInt64) throws(DatabaseError)
+
     /// Has the copy be so long.
     func end(at offset: UInt64) throws(DatabaseError)
 }
 
 extension CopySink {
     func writeOut(from offset: UInt64, count: Int) throws(DatabaseError) {}
+
+    func compare(with earlier: EarlierPages) throws(DatabaseError) -> Bool { false }
+
+    func clear(from start: UInt64, to end: UInt64) throws(DatabaseError) {}
 }
 
 /// A file, which gets holes where nothing is written.
 final class FileSink: CopySink {
     private let file: any StorageFile
     let isStream = false
+
+    /// Zeros written at once.
+    private static let clearedMax: UInt64 = 1 << 16
 
     init(_ file: any StorageFile) { self.file = file }
 
@@ -33,7 +48,41 @@ final class FileSink: CopySink {
         try file.writeOut(from: offset, count: count)
     }
 
+    func compare(with earlier: EarlierPages) throws(DatabaseError) -> Bool {
+        guard try file.size() > 0 else { return false }
+        let buffer = UnsafeMutableRawBufferPointer.allocate(
+            byteCount: EarlierPages.partMax, alignment: 4096)
+        defer { buffer.deallocate() }
+        let step = UInt64(buffer.count)
+        var start: UInt64 = 0
+        while let range = try file.dataRange(from: start) {
+            start = range.lowerBound / step * step
+            while start < range.upperBound {
+                let read = try file.read(into: buffer, at: start)
+                earlier.compare(UnsafeRawBufferPointer(rebasing: buffer[..<read]), from: start)
+                start += step
+            }
+        }
+        return true
+    }
+
+    func clear(from start: UInt64, to end: UInt64) throws(DatabaseError) {
+        var start = start
+        while start < end, let range = try file.dataRange(from: start), range.lowerBound < end {
+            start = max(start, range.lowerBound)
+            while start < min(end, range.upperBound) {
+                let part = min(Self.clearedMax, min(end, range.upperBound) - start)
+                try ZeroBytes.withBytes(Int(part)) { zeros throws(DatabaseError) in
+                    try file.write(zeros, at: start)
+                }
+                start += part
+            }
+        }
+    }
+
+    /// Nothing of a copy that ended early is left behind it.
     func end(at offset: UInt64) throws(DatabaseError) {
+        if try file.size() > offset { try file.truncate(to: offset) }
         try file.allocate(from: 0, to: offset)
     }
 }

@@ -7,10 +7,15 @@ struct CopyTarget {
     private static let dataName = StoreOpening.dataName
     private static let unfinished = dataName + ".new"
 
-    /// - Parameter store: what is copied; the copy gets owner, group and mode of its data file.
+    private let goesOn: Bool
+
+    /// - Parameters:
+    ///   - store: what is copied; the copy gets owner, group and mode of its data file.
+    ///   - goesOn: whether what a copy that ended early has left is used, and left in turn.
     init(
-        _ path: PathBytes, like store: Store, _ fileSystem: any FileSystem
+        _ path: PathBytes, like store: Store, _ fileSystem: any FileSystem, goesOn: Bool
     ) throws(DatabaseError) {
+        self.goesOn = goesOn
         var isNew = false
         do throws(DatabaseError) {
             directory = try fileSystem.openDirectory(path, create: nil)
@@ -25,10 +30,15 @@ struct CopyTarget {
                 systemError: others.contains(Self.dataName) ? EEXIST : ENOTEMPTY,
                 "copy to \(path), which has \(others.min() ?? "something") in it")
         }
-        try MetaPages.removeUnfinished(Self.unfinished, in: directory)
+        if goesOn {
+            try MetaPages.checkUnfinished(Self.unfinished, in: directory)
+        } else {
+            try MetaPages.removeUnfinished(Self.unfinished, in: directory)
+        }
         file = try directory.open(
             Self.unfinished, access: .readWrite, create: true, mode: 0o600)
         try Self.claim(file, in: directory)
+        if !goesOn { try file.truncate(to: 0) }
         // As far as this process may.
         if isNew { try? directory.takeAccess(of: store.dataFile) }
         try? file.takeAccess(of: store.dataFile)
@@ -47,11 +57,11 @@ struct CopyTarget {
         guard try named.identity() == file.identity() else {
             throw MetaPages.unfinishedIsBusy(in: directory)
         }
-        try file.truncate(to: 0)
     }
 
     /// Has a body write the data file, which appears when all of it is on disk, and not at all if
-    /// that fails.
+    /// that fails. What was written of it is kept for the next copy, unless the pages are damaged or there
+    /// is no room for it.
     func fill<Result>(
         _ body: (any StorageFile) throws(DatabaseError) -> Result
     ) throws(DatabaseError) -> Result {
@@ -64,7 +74,9 @@ struct CopyTarget {
             try directory.syncParent()
             return result
         } catch {
-            try? directory.remove(Self.unfinished)
+            if !goesOn || error.code == .corrupted || error.isOutOfSpace {
+                try? directory.remove(Self.unfinished)
+            }
             throw error
         }
     }

@@ -82,6 +82,19 @@ final class CopyWriter {
 
     private var spent: Double { Double(SystemCall.monotonicNanoseconds() - began) / 1e9 }
 
+    /// Has a part of the copy be zeros.
+    func clear(from start: UInt64, to end: UInt64) throws(DatabaseError) {
+        try flush()
+        try sink.clear(from: start, to: end)
+    }
+
+    /// Finds out what there is of a copy that ended early.
+    ///
+    /// - Returns: whether there is anything.
+    func compare(with earlier: EarlierPages) throws(DatabaseError) -> Bool {
+        try sink.compare(with: earlier)
+    }
+
     /// Has the copy end at a place.
     func end(at offset: UInt64) throws(DatabaseError) {
         try flush()

@@ -1,7 +1,8 @@
 /// Copies a snapshot page by page, each to the same place. Free pages are not copied.
 ///
 /// A verification reads all of the snapshot: checksums, structure, order, counts and digests. A
-/// file gets each page as soon as it has been judged. A stream takes pages in the order of their
+/// file gets each page as soon as it has been judged, unless a copy that ended early has left it there. A
+/// stream takes pages in the order of their
 /// numbers only, and so gets them when all have been judged; their checksums are compared once
 /// more.
 struct PlainCopy {
@@ -10,6 +11,8 @@ struct PlainCopy {
     let freeList: FreeList
     let writer: CopyWriter
     let monitor: CopyMonitor
+    /// What need not be written once more; nil if there is no copy that ended early.
+    let earlier: EarlierPages?
 
     /// Pages that are in use.
     private final class UsedPages {
@@ -24,6 +27,17 @@ struct PlainCopy {
             try verify { used.set.insert($0) }
             try writer.writeMeta(meta, freeList)
             try stream(used.set)
+        } else if earlier != nil {
+            // Until it is whole it is not to look like one.
+            let used = UsedPages(count: meta.pageCount)
+            try writer.clear(from: 0, to: Format.metaPageCount << UInt64(source.pageShift))
+            try verify { [self] in
+                used.set.insert($0)
+                write($0)
+            }
+            try clearOthers(used.set)
+            try writer.writeMeta(meta, freeList)
+            try writer.end(at: meta.pageCount << UInt64(source.pageShift))
         } else {
             try verify { [self] in write($0) }
             try writer.writeMeta(meta, freeList)
@@ -60,11 +74,26 @@ struct PlainCopy {
     }
 
     private func write(_ run: PageRun) {
-        guard !monitor.hasFailed else { return }
+        guard !monitor.hasFailed, earlier?.contains(run) != true else { return }
         do throws(DatabaseError) {
             try writer.write(lasting: bytes(run), at: run.start << UInt64(source.pageShift))
         } catch {
             monitor.fail(error)
+        }
+    }
+
+    /// Leaves nothing of the earlier copy where this one has no pages.
+    private func clearOthers(_ used: PageSet) throws(DatabaseError) {
+        var number = Format.metaPageCount
+        while number < meta.pageCount {
+            let start = number
+            while number < meta.pageCount, !used.contains(number) { number += 1 }
+            if number > start {
+                try writer.clear(
+                    from: start << UInt64(source.pageShift),
+                    to: number << UInt64(source.pageShift))
+            }
+            number += 1
         }
     }
 

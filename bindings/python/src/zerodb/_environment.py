@@ -361,7 +361,8 @@ class Environment(EnvironmentCore):
 
         Other transactions go on at the same time. All that is read is checked: damage ends the
         copy, and leaves nothing that could be taken for one. When this returns the copy is on
-        disk.
+        disk. One that ends early goes on when it is made again in the same directory, unless it
+        is compact.
 
         :param path: a directory that is not there, or is empty.
         :param compact: without free pages, and with the pages in the order of their keys. Such
@@ -413,7 +414,12 @@ class Environment(EnvironmentCore):
         check(self._call(_ffi.env_checkpoint))
 
     def compact(
-        self, *, max_pages: int = 0, bytes_per_second: int = 0, target_size: int = 0
+        self,
+        *,
+        max_pages: int = 0,
+        bytes_per_second: int = 0,
+        target_size: int = 0,
+        punch_holes: bool = False,
     ) -> CompactResult:
         """Makes the data file shorter: moves pages from its end into free pages further up,
         fills sparse leaves, and gives the end back to the file system. Other transactions go
@@ -425,6 +431,9 @@ class Environment(EnvironmentCore):
         :param max_pages: pages to be moved at most, and some dozens more; 0 for no bound.
         :param bytes_per_second: to be moved or read at most; 0 for no bound.
         :param target_size: bytes of the file that are enough; 0: as short as it can be.
+        :param punch_holes: whether free pages that stay in the middle of the file give back
+            their room on the disk, in runs of 32 KiB or more. On a full disk a transaction that
+            takes them again fails (ENOSPC).
         :raises ReadOnlyError: the environment was opened read-only.
         :raises BusyError: this thread has a write transaction open.
         """
@@ -432,6 +441,7 @@ class Environment(EnvironmentCore):
         options.max_pages = unsigned("max_pages", max_pages, 64)
         options.bytes_per_second = unsigned("bytes_per_second", bytes_per_second, 64)
         options.target_size = unsigned("target_size", target_size, 64)
+        options.flags = _ffi.COMPACT_PUNCH_HOLES if punch_holes else 0
         raw = _ffi.sized(_ffi.CompactResult)
         check(self._call(_ffi.env_compact, _ffi.reference(options), _ffi.reference(raw)))
         return CompactResult(
@@ -439,6 +449,7 @@ class Environment(EnvironmentCore):
             bytes_before=raw.bytes_before,
             bytes_after=raw.bytes_after,
             waiting_pages=raw.waiting_pages,
+            bytes_punched=raw.bytes_punched,
             finished=bool(raw.is_finished),
         )
 

@@ -77,6 +77,8 @@ DURABILITY_NONE = 0x400
 THREADS_DEFAULT = 0
 THREADS_NONE = 1
 
+COMPACT_PUNCH_HOLES = 0x1
+
 COPY_COMPACT = 0x1
 
 VERIFY_HEADERS = 1
@@ -122,6 +124,10 @@ DUPFIXED = 0x10
 INTEGERDUP = 0x20
 REVERSEDUP = 0x40
 COUNTED = 0x80
+
+PACK_KEYS = 0x1
+PACK_VALUES = 0x2
+PACK_CURRENT = 0x4
 
 NOOVERWRITE = 0x10
 NODUPDATA = 0x20
@@ -217,6 +223,8 @@ class CompactOptions(Structure):
         ("max_pages", c_uint64),
         ("bytes_per_second", c_uint64),
         ("target_size", c_uint64),
+        ("flags", c_uint32),
+        ("reserved", c_uint32),
     ]
 
 
@@ -231,6 +239,7 @@ class CompactResult(Structure):
         ("waiting_pages", c_uint64),
         ("is_finished", c_uint32),
         ("reserved", c_uint32),
+        ("bytes_punched", c_uint64),
     ]
 
 
@@ -624,6 +633,137 @@ split_range = _function(
 )
 cursor_rank = _function("zdb_cursor_rank", c_int, _handle, POINTER(c_uint64))
 cursor_set_rank = _function("zdb_cursor_set_rank", c_int, _handle, c_uint64, _val, _val)
+
+
+def _quick(name: str) -> Callable[..., Any]:
+    """A function of the library for the calls that are made most often, which keep the lock of
+    the interpreter. Its C types are not declared, as converting arguments takes most of such a
+    call: pointers must be c_void_p, references or bytes, and numbers below 2**31. A size_t that
+    does not go in a register, as the seventh argument, must be a c_size_t."""
+    function = _symbol(_keeping_library, name)
+    function.restype = c_int
+    return function  # type: ignore[no-any-return]
+
+
+quick_size_max = 2**31 - 1
+"""The largest number to pass to these."""
+scratch_size = 4096
+"""Bytes of a value that `quick_get` can return."""
+quick_get = _quick("zdb_get_bytes")
+quick_put = _quick("zdb_put_bytes")
+quick_begin = _quick("zdb_txn_begin")
+quick_abort = _quick("zdb_txn_abort")
+cursor_read = _quick("zdb_cursor_read")
+get_packed = _quick("zdb_get_packed")
+put_packed = _quick("zdb_put_packed")
+txn_begin_wait = _function(
+    "zdb_txn_begin_wait", c_int, _handle, c_uint32, c_uint32, _handle_out
+)
+
+
+process_number = [0]
+"""Another number in each process that was forked."""
+
+
+def _count_process() -> None:
+    process_number[0] += 1
+
+
+os.register_at_fork(after_in_child=_count_process)
+
+
+class Handle:
+    """A place for a handle that the library returns."""
+
+    __slots__ = ("_place", "reference")
+
+    def __init__(self) -> None:
+        self._place: Any = c_void_p()
+        self.reference: Any = byref(self._place)
+
+    def take(self) -> int | None:
+        """What the library has put there, and makes the place free for another call."""
+        handle: int | None = self._place.value
+        self._place.value = None
+        handles.append(self)
+        return handle
+
+
+handles: list[Handle] = []
+"""Those that no call uses. Taking one and giving it back is safe in all threads."""
+
+
+class Scratch:
+    """Memory for a value and its size."""
+
+    __slots__ = ("bytes", "bytes_pointer", "size", "size_pointer")
+
+    def __init__(self) -> None:
+        self.bytes: Any = ctypes.create_string_buffer(scratch_size)
+        self.bytes_pointer = c_void_p(addressof(self.bytes))
+        self.size: Any = c_size_t()
+        self.size_pointer = byref(self.size)
+
+
+scratches: list[Scratch] = []
+"""Those that no call uses."""
+
+
+class Entry:
+    """A key and a value for the library to read or to fill."""
+
+    __slots__ = (
+        "key",
+        "key_input",
+        "key_reference",
+        "value",
+        "value_input",
+        "value_reference",
+    )
+
+    def __init__(self) -> None:
+        self.key = Val()
+        self.key_input = input_view(self.key)
+        self.key_reference: Any = byref(self.key)
+        self.value = Val()
+        self.value_input = input_view(self.value)
+        self.value_reference: Any = byref(self.value)
+
+
+entries: list[Entry] = []
+"""Those that no cursor uses."""
+
+
+class Packed:
+    """Memory for a packed list, which `marshal` reads."""
+
+    __slots__ = (
+        "_held",
+        "bytes",
+        "count",
+        "count_reference",
+        "pointer",
+        "size",
+        "size_argument",
+        "used",
+        "used_reference",
+    )
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self.size_argument = c_size_t(size)
+        self.bytes = bytearray(size)
+        self._held: Any = (c_char * size).from_buffer(self.bytes)
+        self.pointer = c_void_p(addressof(self._held))
+        self.count: Any = c_size_t()
+        self.count_reference = byref(self.count)
+        self.used: Any = c_size_t()
+        self.used_reference = byref(self.used)
+
+
+def pointer_to(handle: int) -> Any:
+    """A handle as the quick functions take it."""
+    return c_void_p(handle)
 
 
 class Calls:

@@ -18,7 +18,7 @@ def open(  # noqa: A001
     create: bool = True,
     page_size: int = 0,
     max_size: int | None = None,
-    max_txn_pages: int | None = None,
+    max_txn_pages: int | None = 0,
     max_txn_memory: int | None = None,
     checksum: Literal["none", "fast", "full"] = "fast",
     max_readers: int | None = None,
@@ -49,8 +49,9 @@ def open(  # noqa: A001
     :param page_size: bytes, a power of two from 4096 to 65536; has an effect only at creation.
         0: the default of 4096.
     :param max_size: bytes that the data file may ever reach. Default: 1 TiB.
-    :param max_txn_pages: pages of trees that one transaction may dirty, 0 for no bound. Pages
-        of large values do not count. Default: 10000.
+    :param max_txn_pages: pages of trees that one transaction may dirty, 0, the default, for no
+        bound: `max_txn_memory` bounds the memory. Pages of large values do not count. None: the
+        library's default of 10000.
     :param max_txn_memory: bytes of pages and large values that one transaction keeps in memory
         until it commits, at least 1 MiB, 0 for no bound. What is beyond, it writes to a file
         without a name in the directory. Default: 256 MiB.

@@ -98,6 +98,8 @@ class CompactResult:
     """Bytes of the data file now."""
     waiting_pages: int
     """Free pages that readers or the next checkpoint need."""
+    bytes_punched: int
+    """Bytes of free pages that have given back their room on the disk."""
     finished: bool
     """Whether the file is about as short as it can be, or as asked for. If not, a reader keeps
     pages, other programs have written much meanwhile, or ``max_pages`` was reached."""

@@ -8,16 +8,21 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow  # type: ignore[import-untyped]
 import pyarrow.parquet  # type: ignore[import-untyped]
 
-from zerodb._errors import NotSortedError
+from zerodb import _ffi
+from zerodb._errors import BusyError, NotSortedError
 from zerodb._types import Buffer, Item
 
 if TYPE_CHECKING:
     from zerodb._database import Database
+    from zerodb._environment import Environment
     from zerodb._transaction import Transaction
 
 SCHEMA = pyarrow.schema(
@@ -30,6 +35,7 @@ SCHEMA = pyarrow.schema(
 
 _BATCH_BYTES = 16 << 20
 _ROWS_MAX = 10_000
+_TRIES_MAX = 100
 
 
 def read(
@@ -82,6 +88,113 @@ def write_parquet(
             os.remove(path)
         raise
     return count
+
+
+def write_parquet_parts(
+    environment: Environment,
+    directory: str | os.PathLike[str],
+    db: Database | None = None,
+    *,
+    parts: int | None = None,
+    start: Buffer | None = None,
+    stop: Buffer | None = None,
+    batch_bytes: int = _BATCH_BYTES,
+) -> int:
+    """Writes the entries of a database, or of a range of its keys, to Parquet files in
+    parallel.
+
+    The range is divided into parts with equal numbers of entries, each of which a thread writes
+    to a file: ``part-00000.parquet`` and so on, in the order of the keys. All of them are of
+    one snapshot. Reading holds the lock of the interpreter, encoding and compressing do not.
+    `pyarrow.dataset.dataset(directory)` reads the files as one.
+
+    :param directory: is made if it is not there. If one part fails, all files are removed.
+    :param db: a database that was made with ``counted``.
+    :param parts: how many; as many as there are processors without it.
+    :returns: how many entries were written.
+    :raises IncompatibleError: the database was made without ``counted``.
+    """
+    folder = Path(directory)
+    folder.mkdir(parents=True, exist_ok=True)
+    written: list[Path] = []
+
+    def write(number: int, transaction: Transaction, keys: Any) -> int:
+        path = folder / f"part-{number:05}.parquet"
+        written.append(path)
+        first, last = keys
+        return write_parquet(
+            transaction, path, db, start=first, stop=last, batch_bytes=batch_bytes
+        )
+
+    try:
+        with _parts(environment, parts, start, stop, db) as ranges:
+            return sum(_in_threads(write, ranges))
+    except BaseException:
+        for path in written:
+            path.unlink(missing_ok=True)
+        raise
+
+
+def read_parts(
+    environment: Environment,
+    db: Database | None = None,
+    *,
+    parts: int | None = None,
+    start: Buffer | None = None,
+    stop: Buffer | None = None,
+    batch_bytes: int = _BATCH_BYTES,
+) -> Any:
+    """The entries of a database, or of a range of its keys, as a table that threads have read,
+    each a part with an equal number of entries of one snapshot.
+
+    Parameters and exceptions are those of :func:`write_parquet_parts`.
+
+    :returns: a `pyarrow.Table`, in the order of the keys.
+    """
+
+    def read_part(number: int, transaction: Transaction, keys: Any) -> Any:
+        first, last = keys
+        return read(transaction, db, start=first, stop=last, batch_bytes=batch_bytes).read_all()
+
+    with _parts(environment, parts, start, stop, db) as ranges:
+        return pyarrow.concat_tables(_in_threads(read_part, ranges))
+
+
+@contextmanager
+def _parts(
+    environment: Environment,
+    parts: int | None,
+    start: Buffer | None,
+    stop: Buffer | None,
+    db: Database | None,
+) -> Iterator[list[tuple[Transaction, Any]]]:
+    """Parts of a range, each with a transaction of its own; all see the same snapshot."""
+    if parts is None:
+        parts = os.cpu_count() or 1
+    for _ in range(_TRIES_MAX):
+        with ExitStack() as stack:
+            first = stack.enter_context(environment.begin())
+            keys = first.split(parts, start, stop, db)
+            others = [stack.enter_context(environment.begin()) for _ in keys[1:]]
+            # A commit may have come in between.
+            if all(other.id == first.id for other in others):
+                yield list(zip([first, *others], keys))
+                return
+    raise BusyError(
+        "transactions were committed too fast to begin several readers of one snapshot; try "
+        "again, or with fewer parts",
+        _ffi.BUSY,
+    )
+
+
+def _in_threads(work: Any, ranges: list[tuple[Transaction, Any]]) -> list[Any]:
+    """What work gives for each range, in their order."""
+    with ThreadPoolExecutor(max_workers=max(1, len(ranges))) as pool:
+        futures = [
+            pool.submit(work, number, transaction, keys)
+            for number, (transaction, keys) in enumerate(ranges)
+        ]
+        return [future.result() for future in futures]
 
 
 def load(transaction: Transaction, source: Any, db: Database | None = None) -> int:

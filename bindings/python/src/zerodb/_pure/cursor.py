@@ -7,8 +7,10 @@ from itertools import chain
 from typing import Any, Callable
 
 from zerodb import _ffi
+from zerodb._pure.packed import ITEMS, KEYS, VALUES, read_packed
 from zerodb._pure.state import Ahead, TransactionState
 from zerodb._pure.values import read_value
+from zerodb._ranges import compare
 from zerodb._types import Buffer
 
 _BACK = {
@@ -24,8 +26,7 @@ _START = {
     _ffi.CURSOR_PREV: _ffi.CURSOR_LAST,
     _ffi.CURSOR_PREV_NODUP: _ffi.CURSOR_LAST,
 }
-_BATCH_MAX = 512
-ITEMS, KEYS, VALUES = 0, 1, 2
+_BATCH_MAX = 1024
 
 
 class CursorCore:
@@ -34,17 +35,12 @@ class CursorCore:
     __slots__ = (
         "__weakref__",
         "_buffers",
+        "_entry",
         "_flags",
         "_handle",
-        "_key",
-        "_key_input",
-        "_key_reference",
         "_lmdb_style",
         "_state",
         "_unset",
-        "_value",
-        "_value_input",
-        "_value_reference",
         "database",
         "transaction",
     )
@@ -61,32 +57,34 @@ class CursorCore:
         self._lmdb_style: bool = txn.environment._lmdb_style
         self._unset = True
         self._flags: int | None = None if db is None else db._flags
-        self._key = _ffi.Val()
-        self._key_input = _ffi.input_view(self._key)
-        self._key_reference: Any = _ffi.reference(self._key)
-        self._value = _ffi.Val()
-        self._value_input = _ffi.input_view(self._value)
-        self._value_reference: Any = _ffi.reference(self._value)
+        try:
+            self._entry = _ffi.entries.pop()
+        except IndexError:
+            self._entry = _ffi.Entry()
         self._open(database)
 
     def _open(self, database: int) -> None:
         state = self._state
         entered = True
-        opened = _ffi.new_handle()
+        try:
+            opened = _ffi.handles.pop()
+        except IndexError:
+            opened = _ffi.Handle()
         try:
             if not state.lock.acquire(False):
                 entered = False
                 raise state.busy()
             if state.handle is None:
                 raise state.ended()
-            code = state.calls.cursor_open(state.handle, database, _ffi.reference(opened))
+            code = state.calls.cursor_open(state.handle, database, opened.reference)
             if code != _ffi.OK:
                 raise state.error(code)
         finally:
             # Also if a signal handler raises when the cursor has just been opened.
-            if opened.value is not None:
-                state.cursors.add(opened.value)
-                self._handle = opened.value
+            handle = opened.take()
+            if handle is not None:
+                state.add_cursor(handle)
+                self._handle = handle
             if entered:
                 state.lock.release()
 
@@ -286,13 +284,13 @@ class CursorCore:
             bytearray of keys and values one after the other.
         """
         found: list[Any] = []
+        if not dupdata and not dupfixed_bytes:
+            pairs: list[Any] = self.transaction._get_pairs(keys, self.database)
+            return pairs
         for key in keys:
             if not self._move(_ffi.CURSOR_SET_KEY, key):
                 continue
-            if dupdata or dupfixed_bytes:
-                found.extend(self.iternext_dup(True, True))
-            else:
-                found.append(self.item())
+            found.extend(self.iternext_dup(True, True))
         if dupfixed_bytes and keyfixed:
             return bytearray().join(part for item in found for part in item)
         return found
@@ -305,11 +303,10 @@ class CursorCore:
         append: bool = False,
     ) -> tuple[int, int]:
         """Puts many entries; returns how many there were and how many were put."""
-        count = added = 0
-        for key, value in items:
-            added += self.put(key, value, dupdata, overwrite, append)
-            count += 1
-        return count, added
+        done: tuple[int, int] = self.transaction.put_many(
+            items, dupdata, overwrite, append, self.database
+        )
+        return done
 
     # ---------------------------------------------------------------- lifetime
 
@@ -323,12 +320,14 @@ class CursorCore:
             return
 
         def close_handle() -> None:
-            ahead = state.ahead.pop(handle, None)
+            ahead = state.ahead.get(handle)
             if ahead is not None:
+                del state.ahead[handle]
                 ahead.forget()
             if handle in state.cursors:
                 state.cursors.remove(handle)
                 state.calls.cursor_close(handle)
+                _ffi.entries.append(self._entry)
 
         # If another thread is inside, or this one is and the garbage collector came between,
         # the transaction closes the cursor when it ends.
@@ -360,10 +359,13 @@ class CursorCore:
                 raise self._closed()
             if state.ahead:
                 state.bring_back(handle)
-            held = _ffi.point_at(self._key_input, key, "key") if has_key else None
-            held_value = _ffi.point_at(self._value_input, value, "value") if has_value else None
+            held = _ffi.point_at(self._entry.key_input, key, "key") if has_key else None
+            held_value = None
+            if has_value:
+                held_value = _ffi.point_at(self._entry.value_input, value, "value")
+            entry = self._entry
             code = state.calls.cursor_get(
-                handle, self._key_reference, self._value_reference, operation
+                handle, entry.key_reference, entry.value_reference, operation
             )
             del held, held_value
             if code == _ffi.OK:
@@ -373,7 +375,7 @@ class CursorCore:
                 if has_value:
                     # The library returns no key then.
                     code = state.calls.cursor_get(
-                        handle, self._key_reference, None, _ffi.CURSOR_GET_CURRENT
+                        handle, entry.key_reference, None, _ffi.CURSOR_GET_CURRENT
                     )
                 return self._read(ITEMS)
         finally:
@@ -402,15 +404,15 @@ class CursorCore:
     def _read(self, want: int) -> Any:
         """What the library has returned in the cursor's structures."""
         state = self._state
-        found = self._key
+        found = self._entry.key
         if want == VALUES:
-            return read_value(state, self._value, self._buffers)
+            return read_value(state, self._entry.value, self._buffers)
         key: Any = _ffi.copy_bytes(found.data, found.size)
         if self._buffers:
             key = memoryview(key)
         if want == KEYS:
             return key
-        return key, read_value(state, self._value, self._buffers)
+        return key, read_value(state, self._entry.value, self._buffers)
 
     def _current(self, want: int) -> Any:
         state = self._state
@@ -429,14 +431,17 @@ class CursorCore:
             else:
                 code = state.calls.cursor_get(
                     handle,
-                    self._key_reference,
-                    None if want == KEYS else self._value_reference,
+                    self._entry.key_reference,
+                    None if want == KEYS else self._entry.value_reference,
                     _ffi.CURSOR_GET_CURRENT,
                 )
                 if code in _NOWHERE and self._lmdb_style:
                     # Its entry has been deleted: LMDB's cursor is on the one after that.
                     code = state.calls.cursor_get(
-                        handle, self._key_reference, self._value_reference, _ffi.CURSOR_NEXT
+                        handle,
+                        self._entry.key_reference,
+                        self._entry.value_reference,
+                        _ffi.CURSOR_NEXT,
                     )
                     self._unset = code != _ffi.OK
             if code == _ffi.OK:
@@ -458,19 +463,18 @@ class CursorCore:
         return chain.from_iterable(self._batches(step, want, None, None))
 
     def _batches(
-        self, step: int, want: int, start: Any, is_beyond: Callable[[bytes], bool] | None
+        self, step: int, want: int, start: Any, until: bytes | None
     ) -> Iterator[Iterable[Any]]:
         """Lists of what an iteration gives, as iterators. The cursor is on the last entry that
         the program has been given when it looks.
 
-        :param start: None: from where the cursor is; otherwise its first entry, read by this.
-        :param is_beyond: whether a key is past the end of the range.
+        :param start: what moves to the first entry of a range; None: from where the cursor is.
+        :param until: where the range ends, as zdb_cursor_read() takes it.
         """
         state = self._state
         size = 1 if state.write else 16
-        changes = -1
-        first = True
-        ended = False
+        changes = state.changes
+        is_first = True
         while True:
             entered = True
             try:
@@ -480,69 +484,72 @@ class CursorCore:
                 handle = self._handle
                 if handle is None or state.handle is None:
                     raise self._closed()
-                if state.ahead:
-                    state.bring_back(handle)
+                if handle in state.ahead:
+                    disturbed = state.bring_back(handle)
+                    if disturbed:
+                        size = 1
                 if step not in _BACK or changes != state.changes:
-                    size = 1 if state.write or step not in _BACK else size
-                if ended and changes == state.changes:
-                    return
+                    size = 1
                 changes = state.changes
-                items, failure = self._read_batch(
-                    step, want, size, start if first else None, first
-                )
-                beyond = 0
-                if is_beyond is not None and items:
-                    beyond = len(items)
-                    items = _cut(items, want, is_beyond)
-                    beyond -= len(items)
-                ended = beyond > 0
+                items = self._read_batch(step, want, size, start, until, is_first)
                 if not items:
                     self._unset = True
                     return
                 self._unset = False
                 rest: Any = iter(items)
-                if len(items) + beyond > 1:
-                    state.ahead[handle] = Ahead(rest, beyond, _BACK[step])
+                if len(items) > 1:
+                    state.add_ahead(handle, Ahead(rest, _BACK[step]))
             finally:
                 if entered:
                     state.lock.release()
-            first = False
-            size = min(size * 2, _BATCH_MAX)
+            is_first = False
+            size = min(size * 4, _BATCH_MAX)
             yield rest
-            if failure is not None:
-                raise failure
 
     def _read_batch(
-        self, step: int, want: int, size: int, start: Any, first: bool
-    ) -> tuple[list[Any], BaseException | None]:
-        """Up to `size` entries, keys or values, and what has kept it from reading more; the
-        caller is inside."""
+        self,
+        step: int,
+        want: int,
+        size: int,
+        start: Any,
+        until: bytes | None,
+        is_first: bool,
+    ) -> list[Any]:
+        """Up to `size` entries, keys or values; the caller is inside."""
         state = self._state
-        items: list[Any] = []
-        if first:
+        code = _ffi.OK
+        if is_first:
             code = self._begin_walk(step, start)
             if code == _ffi.NOT_FOUND:
-                return items, None
+                return []
             if code != _ffi.OK:
                 raise state.error(code)
-            items.append(self._read(want))
-        get = state.calls.cursor_get
-        handle = self._handle
-        while len(items) < size:
-            code = get(handle, self._key_reference, self._value_reference, step)
-            if code == _ffi.NOT_FOUND:
-                break
-            if code != _ffi.OK:
-                if not items:
-                    raise state.error(code)
-                return items, state.error(code)
-            items.append(self._read(want))
-        return items, None
+        if not self._buffers:
+            return read_packed(state, self._handle, step, want, until, size, is_first)
+        if not is_first:
+            code = state.calls.cursor_get(
+                self._handle, self._entry.key_reference, self._entry.value_reference, step
+            )
+        if code == _ffi.NOT_FOUND:
+            return []
+        if code != _ffi.OK:
+            raise state.error(code)
+        item = self._read(ITEMS)
+        if until is not None and self._is_past(bytes(item[0]), until, step):
+            return []
+        return [item if want == ITEMS else item[want - KEYS]]
+
+    def _is_past(self, key: bytes, until: bytes, step: int) -> bool:
+        """Whether a key is past the end of a range."""
+        order = compare(
+            self._state.handle or 0, self.transaction._database(self.database), key, until
+        )
+        return order < 0 if step == _ffi.CURSOR_PREV else order >= 0
 
     def _begin_walk(self, step: int, start: Any) -> int:
         """Moves to the first entry of an iteration."""
         get = self._state.calls.cursor_get
-        arguments = self._handle, self._key_reference, self._value_reference
+        arguments = self._handle, self._entry.key_reference, self._entry.value_reference
         if start is not None:
             code: int = start(get, *arguments)
             return code
@@ -583,13 +590,13 @@ class CursorCore:
     def _put(self, handle: int, key: Buffer, value: Buffer, flags: int) -> int:
         # Held through the call: the library reads through the addresses of these.
         held = (
-            _ffi.point_at(self._key_input, key, "key"),
-            _ffi.point_at(self._value_input, value, "value"),
+            _ffi.point_at(self._entry.key_input, key, "key"),
+            _ffi.point_at(self._entry.value_input, value, "value"),
         )
         code: int = self._state.calls.cursor_put(
-            handle, self._key_reference, self._value_reference, flags
+            handle, self._entry.key_reference, self._entry.value_reference, flags
         )
-        self._value_input.data = None
+        self._entry.value_input.data = None
         del held
         if code in (_ffi.OK, _ffi.KEYEXIST):
             self._unset = False
@@ -643,18 +650,3 @@ _SEEKS = frozenset(
 _NEED_ENTRY = frozenset((_ffi.CURSOR_FIRST_DUP, _ffi.CURSOR_LAST_DUP))
 _NOWHERE = frozenset((_ffi.BAD_CURSOR, _ffi.NOT_FOUND))
 _PAIR_SEEKS = frozenset((_ffi.CURSOR_GET_BOTH, _ffi.CURSOR_GET_BOTH_RANGE))
-
-
-def _cut(items: list[Any], want: int, is_beyond: Callable[[bytes], bool]) -> list[Any]:
-    """The items before the end of the range."""
-    keys = items if want == KEYS else [item[0] for item in items]
-    if not is_beyond(keys[-1]):
-        return items
-    low, high = 0, len(keys) - 1
-    while low < high:
-        middle = (low + high) // 2
-        if is_beyond(keys[middle]):
-            high = middle
-        else:
-            low = middle + 1
-    return items[:low]

@@ -33,16 +33,19 @@ def _leave(instance: Any, kind: Any, error: Any, traceback: Any) -> None:
 
 
 def _guard(instance: Any) -> Generator[bool, Any, None]:
+    is_ended = False
     try:
         yield False
         kind = yield False  # the None
         instance._leave(kind)
+        is_ended = True
         yield False  # the type
         yield False  # the value
         yield False  # the traceback
     finally:
-        # A second time, in case that a signal handler raises in the first.
-        try:
-            instance._drop()
-        finally:
-            instance._drop()
+        if not is_ended:
+            # A second time, in case that a signal handler raises in the first.
+            try:
+                instance._drop()
+            finally:
+                instance._drop()

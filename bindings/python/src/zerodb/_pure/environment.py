@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import errno
 import threading
 import time
 import warnings
@@ -16,6 +16,7 @@ from zerodb._pure.state import TransactionState
 Result = TypeVar("Result")
 _SLICE_SECONDS = 0.1
 _SHORT_SECONDS = 0.001
+_ABANDONED_MS = 1500
 
 
 class EnvironmentCore:
@@ -31,6 +32,7 @@ class EnvironmentCore:
         "_max_key_size",
         "_path",
         "_process",
+        "_quick",
         "_transactions",
         "_wait",
     )
@@ -46,7 +48,7 @@ class EnvironmentCore:
     ) -> None:
         """Takes an environment that has been opened."""
         self._path = path
-        self._process = os.getpid()
+        self._process = _ffi.process_number[0]
         # Guards _handle and _inside. Reentrant for signal handlers.
         self._lock = threading.RLock()
         # Threads with calls of the library that are under way, except those of transactions.
@@ -57,6 +59,7 @@ class EnvironmentCore:
         self._calls = _ffi.releasing if has_events else _ffi.keeping
         self._max_key_size: int = _ffi.env_max_key_size(handle)
         self._handle: int | None = handle
+        self._quick: Any = None if has_events else _ffi.pointer_to(handle)
 
     @property
     def path(self) -> str:
@@ -93,7 +96,7 @@ class EnvironmentCore:
         """Closes the environment; aborts its transactions. Closing it again does nothing."""
         if self.closed:
             return
-        if self._process != os.getpid():
+        if self._process != _ffi.process_number[0]:
             self._handle = None
             return
         self._close()
@@ -104,7 +107,7 @@ class EnvironmentCore:
     __exit__ = UninterruptedExit()
 
     def __del__(self) -> None:
-        if self.closed or self._process != os.getpid():
+        if self.closed or self._process != _ffi.process_number[0]:
             return
         self._close()
         if self._warns:
@@ -124,7 +127,7 @@ class EnvironmentCore:
         # Before the lock, which another thread may have held when this process was forked.
         if self.closed:
             raise self._was_closed()
-        if self._process != os.getpid():
+        if self._process != _ffi.process_number[0]:
             self._after_fork()
         counted = False
         thread = threading.get_ident()
@@ -186,6 +189,26 @@ class EnvironmentCore:
         else:
             self._call(self._begin_read, txn)
 
+    def _begin_quickly(self, txn: Any) -> bool:
+        """Begins a read transaction, if that succeeds at once."""
+        try:
+            begun = _ffi.handles.pop()
+        except IndexError:
+            begun = _ffi.Handle()
+        code = _ffi.quick_begin(self._quick, None, _ffi.RDONLY, begun.reference)
+        handle = begun.take()
+        if code != _ffi.OK or handle is None:
+            return False
+        try:
+            state = TransactionState(handle, False, self._calls, self._make_error)
+            txn._state = state
+            self._transactions.add(state)
+        except BaseException:
+            # A signal handler may raise.
+            _ffi.txn_abort(handle)
+            raise
+        return True
+
     def _begin_read(self, handle: int, txn: Any) -> None:
         self._begin_once(handle, txn, None, _ffi.RDONLY, self._calls.txn_begin)
 
@@ -196,23 +219,35 @@ class EnvironmentCore:
         parent.call(begin)
 
     def _begin_write(self, handle: int, txn: Any, flags: int, wait: float | None) -> None:
-        self._drop_orphans()
         if wait is None:
             wait = self._wait
         end = None if wait is None else time.monotonic() + wait
-        pause = _SHORT_SECONDS
+        began = time.monotonic()
         while True:
+            now = time.monotonic()
+            left = _SLICE_SECONDS if end is None else end - now
+            if left <= 0:
+                # This time the library says for whom the transaction waits.
+                flags |= _ffi.NOWAIT
+                return self._begin_once(handle, txn, None, flags, _ffi.txn_begin)
+            slice_ms = max(1, int(min(left, _SLICE_SECONDS) * 1000))
+            if now - began > 1 and self._writer_is_abandoned():
+                # The library notices only in a longer wait that its thread has ended.
+                slice_ms = _ABANDONED_MS
             try:
-                return self._begin_once(handle, txn, None, flags | _ffi.NOWAIT, _ffi.txn_begin)
+                return self._begin_once(
+                    handle,
+                    txn,
+                    None,
+                    flags,
+                    lambda handle, _, flags, begun, ms=slice_ms: _ffi.txn_begin_wait(
+                        handle, flags, ms, begun
+                    ),
+                )
             except _Waits:
                 pass
             if self._closing:
                 raise self._was_closed()
-            left = _SLICE_SECONDS if end is None else end - time.monotonic()
-            if left <= 0:
-                raise self._make_error(_ffi.BUSY)
-            time.sleep(min(pause, left))
-            pause = min(2 * pause, _SLICE_SECONDS)
 
     def _begin_once(
         self,
@@ -229,11 +264,12 @@ class EnvironmentCore:
                 handle, None if parent is None else parent.handle, flags, _ffi.reference(begun)
             )
             if code != _ffi.OK:
-                if code == _ffi.BUSY and flags & _ffi.NOWAIT and self._can_wait():
+                if code == errno.ETIMEDOUT:
                     raise _Waits
                 raise self._make_error(code)
             write = not flags & _ffi.RDONLY
-            state = TransactionState(begun.value, write, self._calls, self._make_error, parent)
+            state = TransactionState(begun.value, write, self._calls, self._make_error)
+            state.parent = parent
             if parent is not None:
                 parent.child = state
             self._transactions.add(state)
@@ -247,14 +283,16 @@ class EnvironmentCore:
                 _ffi.txn_abort(begun.value)
             raise
 
-    def _can_wait(self) -> bool:
-        """Whether the write transaction that is open may end while this thread waits."""
-        thread = threading.get_ident()
-        return not any(state.write and state.user == thread for state in self._transactions)
+    def _writer_is_abandoned(self) -> bool:
+        """Whether the thread of the write transaction of this process has ended."""
+        found: list[bool] = []
 
-    def _drop_orphans(self) -> None:
-        """Ends transactions whose objects are gone, if a signal handler has kept that from
-        happening."""
+        def add(_: object, transaction: Any) -> None:
+            raw = transaction.contents
+            found.append(not raw.flags & _ffi.RDONLY and bool(raw.thread_ended))
+
+        _ffi.txn_list(self._handle, _ffi.TxnFunction(add), None)
+        return any(found)
 
     def _forget(self, state: TransactionState) -> None:
         """Forgets a transaction that has ended."""
@@ -282,6 +320,7 @@ class EnvironmentCore:
                 "it return before closing",
             )
         self._closing = True
+        quick, self._quick = self._quick, None
         try:
             pause = _SHORT_SECONDS
             while not self._end_transactions():
@@ -295,6 +334,8 @@ class EnvironmentCore:
             code = _ffi.env_close_wait(handle, _ffi.WAIT_FOREVER, _ffi.CLOSE_ABORT)
         finally:
             self._closing = False
+            if self._handle is not None:
+                self._quick = quick
         if code != _ffi.OK:
             raise self._make_error(code)
 

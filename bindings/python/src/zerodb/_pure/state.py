@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from contextlib import suppress
+from types import MappingProxyType
 from typing import Any, Callable
 
 from zerodb import _ffi
@@ -13,13 +13,11 @@ from zerodb import _ffi
 class Ahead:
     """Entries that a cursor has read in advance of what the program has seen of them."""
 
-    __slots__ = ("back", "beyond", "rest")
+    __slots__ = ("back", "rest")
 
-    def __init__(self, rest: Any, beyond: int, back: int) -> None:
+    def __init__(self, rest: Any, back: int) -> None:
         self.rest = rest
         """An iterator over a list. What remains of it the program has not seen."""
-        self.beyond = beyond
-        """How many more there were, which the program does not want."""
         self.back = back
         """The cursor operation that leads from one of them to the one before it."""
 
@@ -64,25 +62,22 @@ class TransactionState:
     instruction of __exit__, and would leave the lock taken.
     """
 
-    __slots__ = (
-        "__weakref__",
-        "ahead",
-        "calls",
-        "changes",
-        "child",
-        "cursors",
-        "handle",
-        "keeper",
-        "lock",
-        "make_error",
-        "outcome",
-        "parent",
-        "process",
-        "thread",
-        "user",
-        "views",
-        "write",
-    )
+    # What most transactions never have is in the class, so that beginning one is quick.
+    outcome = "has not ended"
+    """What has become of the transaction, for messages."""
+    cursors: Any = frozenset()
+    """Handles of the open cursors."""
+    ahead: Any = MappingProxyType({})
+    """What cursors, by their handles, have read in advance."""
+    changes = 0
+    """Grows with each write."""
+    thread = 0
+    """The thread that is inside with a call that may take long."""
+    parent: TransactionState | None = None
+    child: TransactionState | None = None
+    views: Any = ()
+    """Weak references to the memoryviews of pages that were handed out."""
+    keeper: Keeper | None = None
 
     def __init__(
         self,
@@ -90,31 +85,29 @@ class TransactionState:
         write: bool,
         calls: _ffi.Calls,
         make_error: Callable[..., BaseException],
-        parent: TransactionState | None,
     ) -> None:
         self.handle: int | None = handle
         """None once the transaction has ended."""
+        self.fast: Any = _ffi.pointer_to(handle) if calls is _ffi.keeping else None
+        """The same for quick calls. They keep the lock of the interpreter, so that no other
+        thread comes between. None while a thread is inside with a call that may take long."""
         self.write = write
         self.calls = calls
         self.make_error = make_error
-        self.cursors: set[int] = set()
-        """Handles of the open cursors."""
-        self.ahead: dict[int, Ahead] = {}
-        """What cursors, by their handles, have read in advance."""
-        self.changes = 0
-        """Grows with each write."""
         self.lock = threading.Lock()
-        self.thread = 0
-        """The thread that is inside with a call that may take long."""
-        self.user = threading.get_ident()
-        self.outcome = "has not ended"
-        """What has become of the transaction, for messages."""
-        self.process = os.getpid()
-        self.parent = parent
-        self.child: TransactionState | None = None
-        self.views: list[Any] = []
-        """Weak references to the memoryviews of pages that were handed out."""
-        self.keeper: Keeper | None = None
+        self.process = _ffi.process_number[0]
+
+    def add_cursor(self, cursor: int) -> None:
+        """Notes a cursor that has been opened; the caller is inside."""
+        if not self.cursors:
+            self.cursors = set()
+        self.cursors.add(cursor)
+
+    def add_ahead(self, cursor: int, ahead: Ahead) -> None:
+        """Notes what a cursor has read in advance; the caller is inside."""
+        if not self.ahead:
+            self.ahead = {}
+        self.ahead[cursor] = ahead
 
     def call(self, function: Callable[..., Any], *arguments: Any) -> Any:
         """Calls a function with the transaction's handle and `arguments`, from inside."""
@@ -126,11 +119,14 @@ class TransactionState:
             if self.handle is None:
                 raise self.ended()
             self.thread = threading.get_ident()
+            self.fast = None
             self.before_write()
             return function(self.handle, *arguments)
         finally:
             if entered:
                 self.thread = 0
+                if self.handle is not None and self.calls is _ffi.keeping:
+                    self.fast = _ffi.pointer_to(self.handle)
                 self.lock.release()
 
     def attempt(self, function: Callable[[], object]) -> bool:
@@ -149,7 +145,7 @@ class TransactionState:
     @property
     def inherited(self) -> bool:
         """Whether this process was forked from the one that began the transaction."""
-        return self.process != os.getpid()
+        return self.process != _ffi.process_number[0]
 
     # ------------------------------------------------------------------ errors
 
@@ -190,17 +186,25 @@ class TransactionState:
             for cursor in list(self.ahead):
                 self.bring_back(cursor)
 
-    def bring_back(self, cursor: int) -> None:
-        """Brings one cursor back."""
-        ahead = self.ahead.pop(cursor, None)
+    def bring_back(self, cursor: int) -> int:
+        """Brings one cursor back; returns over how many entries."""
+        ahead = self.ahead.get(cursor)
         if ahead is None or self.handle is None:
-            return
-        steps = ahead.rest.__length_hint__() + ahead.beyond
+            return 0
+        del self.ahead[cursor]
+        steps: int = ahead.rest.__length_hint__()
         ahead.forget()
         for _ in range(steps):
             code = self.calls.cursor_get(cursor, None, None, ahead.back)
             if code != _ffi.OK:
                 raise self.error(code)
+        return steps
+
+    def forget_ahead(self) -> None:
+        """Ends what has been read in advance; the caller is inside."""
+        for ahead in self.ahead.values():
+            ahead.forget()
+        self.ahead = MappingProxyType({})
 
     # ------------------------------------------------------------------ ending
 
@@ -244,12 +248,10 @@ class TransactionState:
         self._finish(outcome)
 
     def _let_go(self) -> None:
-        for ahead in self.ahead.values():
-            ahead.forget()
-        self.ahead.clear()
+        self.forget_ahead()
         while self.cursors:
             self.calls.cursor_close(self.cursors.pop())
-        views, self.views = self.views, []
+        views, self.views = self.views, ()
         for reference in views:
             view = reference()
             if view is not None:
@@ -260,7 +262,7 @@ class TransactionState:
     def _finish(self, outcome: str) -> None:
         if self.handle is None:
             return
-        self.handle = None
+        self.handle = self.fast = None
         self.outcome = outcome
         if self.parent is not None:
             self.parent.child = None

@@ -5,21 +5,31 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterable, Iterator
 from functools import partial
-from itertools import chain
-from operator import itemgetter
+from itertools import chain, islice
 from typing import Any, Callable
 
 from zerodb import _ffi
-from zerodb._pure.cursor import ITEMS, KEYS, VALUES, CursorCore
+from zerodb._pure.cursor import CursorCore
 from zerodb._pure.database import DatabaseCore
 from zerodb._pure.ending import UninterruptedExit
 from zerodb._pure.environment import EnvironmentCore
+from zerodb._pure.packed import ITEMS, KEYS, PART_MAX, VALUES, get_packed, put_packed
 from zerodb._pure.state import TransactionState
 from zerodb._pure.values import read_value
 from zerodb._ranges import KeyRange
 from zerodb._types import Buffer
 
 _NO_KEY = object()
+# Looked up for each call.
+_NOT_FOUND = _ffi.NOT_FOUND
+_SCRATCH_SIZE = _ffi.scratch_size
+_quick_get = _ffi.quick_get
+_quick_put = _ffi.quick_put
+_scratches = _ffi.scratches
+
+
+def _nothing(handle: int) -> None:
+    """Called from inside for what going inside does."""
 
 
 class TransactionCore:
@@ -29,13 +39,9 @@ class TransactionCore:
         "__weakref__",
         "_buffers",
         "_default",
-        "_key_input",
-        "_key_reference",
+        "_number",
         "_parent",
         "_state",
-        "_value",
-        "_value_input",
-        "_value_reference",
         "environment",
     )
 
@@ -57,18 +63,19 @@ class TransactionCore:
         self._buffers = bool(buffers)
         self._parent = parent
         self._default: Any = None
-        # Made once, since making them for every call would take as long as a short call does.
-        key = _ffi.Val()
-        self._key_input = _ffi.input_view(key)
-        self._key_reference: Any = _ffi.reference(key)
-        self._value = _ffi.Val()
-        self._value_input = _ffi.input_view(self._value)
-        self._value_reference: Any = _ffi.reference(self._value)
+        self._number = _ffi.MAIN_DB
         self._state: TransactionState
-        env._begin(self, parent, bool(write), durability, wait)
+        if (
+            write
+            or parent is not None
+            or durability is not None
+            or env._quick is None
+            or not env._begin_quickly(self)
+        ):
+            env._begin(self, parent, bool(write), durability, wait)
         if db is not None:
             try:
-                self._database(db)
+                self._number = self._database(db)
             except BaseException:
                 self._end("was aborted")
                 raise
@@ -78,8 +85,37 @@ class TransactionCore:
 
     def get(self, key: Buffer, default: Any = None, db: Any = None) -> Any:
         """The value of a key, its first one; or `default` if the key is not there."""
+        fast = self._state.fast
+        if fast is None or self._buffers or type(key) is not bytes:
+            return self._get_slowly(key, default, db)
+        database = self._number if db is None else self._database(db)
+        try:
+            scratch = _scratches.pop()
+        except IndexError:
+            scratch = _ffi.Scratch()
+        code = _quick_get(
+            fast,
+            database,
+            key,
+            len(key),
+            scratch.bytes_pointer,
+            _SCRATCH_SIZE,
+            scratch.size_pointer,
+        )
+        if code == 0:
+            size = scratch.size.value
+            if size <= _SCRATCH_SIZE:
+                value = scratch.bytes[:size]
+                _scratches.append(scratch)
+                return value
+        _scratches.append(scratch)
+        if code == _NOT_FOUND:
+            return default
+        return self._get_slowly(key, default, db)
+
+    def _get_slowly(self, key: Buffer, default: Any, db: Any) -> Any:
         state = self._state
-        database = 0 if db is None and self._default is None else self._database(db)
+        database = self._number if db is None else self._database(db)
         entered = True
         try:
             if not state.lock.acquire(False):
@@ -87,13 +123,14 @@ class TransactionCore:
                 raise state.busy()
             if state.handle is None:
                 raise state.ended()
-            held = _ffi.point_at(self._key_input, key, "key")
+            value = _ffi.Val()
+            wanted, held = _ffi.input_val(key, "key")
             code = state.calls.get(
-                state.handle, database, self._key_reference, self._value_reference
+                state.handle, database, _ffi.reference(wanted), _ffi.reference(value)
             )
             del held
             if code == _ffi.OK:
-                return read_value(state, self._value, self._buffers)
+                return read_value(state, value, self._buffers)
         finally:
             if entered:
                 state.lock.release()
@@ -118,7 +155,23 @@ class TransactionCore:
 
     def get_many(self, keys: Iterable[Buffer], default: Any = None, db: Any = None) -> Any:
         """The values of many keys, in their order, with `default` for those not there."""
-        return [self.get(key, default, db) for key in keys]
+        wanted = list(keys)
+        values = None if self._buffers else get_packed(self, self._database(db), wanted, 0)
+        if values is None:
+            return [self.get(key, default, db) for key in wanted]
+        if default is not None:
+            return [default if value is None else value for value in values]
+        return values
+
+    def _get_pairs(self, keys: Iterable[Buffer], db: Any = None) -> Any:
+        """The keys that are there with their values."""
+        wanted = list(keys)
+        flags = _ffi.PACK_KEYS
+        pairs = None if self._buffers else get_packed(self, self._database(db), wanted, flags)
+        if pairs is not None:
+            return pairs
+        found = ((key, self.get(key, None, db)) for key in wanted)
+        return [(key, value) for key, value in found if value is not None]
 
     def cursor(self, db: Any = None) -> Any:
         """Opens a cursor, on no entry yet."""
@@ -170,10 +223,24 @@ class TransactionCore:
     ) -> bool:
         """Puts a key and its value."""
         state = self._state
-        database = 0 if db is None and self._default is None else self._database(db)
+        database = self._number if db is None else self._database(db)
         flags = 0
         if not (dupdata and overwrite) or append:
             flags = self._put_flags(dupdata, overwrite, append, db)
+        fast = state.fast
+        if (
+            fast is not None
+            and type(key) is bytes
+            and type(value) is bytes
+            and 0 < len(value) <= _ffi.quick_size_max
+        ):
+            if state.ahead:
+                state.call(_nothing)
+            state.changes += 1
+            code = _quick_put(fast, database, key, len(key), value, len(value), flags)
+            if code == 0:
+                return True
+            return self._was_put(code, dupdata, overwrite)
         if self.environment._lmdb_style and not _ffi.size_of(value, "value"):
             self._check_empty(db)
         entered = True
@@ -185,25 +252,29 @@ class TransactionCore:
                 raise state.ended()
             state.before_write()
             # Held through the call: the library reads through the addresses of these.
-            held = (
-                _ffi.point_at(self._key_input, key, "key"),
-                _ffi.point_at(self._value_input, value, "value"),
-            )
+            key_val, held = _ffi.input_val(key, "key")
+            value_val, held_too = _ffi.input_val(value, "value")
             code = state.calls.put(
-                state.handle, database, self._key_reference, self._value_reference, flags
+                state.handle,
+                database,
+                _ffi.reference(key_val),
+                _ffi.reference(value_val),
+                flags,
             )
-            self._value_input.data = None
-            del held
+            del held, held_too
         finally:
             if entered:
                 state.lock.release()
+        return self._was_put(code, dupdata, overwrite)
+
+    def _was_put(self, code: int, dupdata: bool, overwrite: bool) -> bool:
         if code == _ffi.OK:
             return True
         if code == _ffi.KEYEXIST and not (overwrite and dupdata):
             return False
         if code == _ffi.NOT_SORTED and self.environment._lmdb_style:
             return False
-        raise state.error(code)
+        raise self._state.error(code)
 
     def put_many(
         self,
@@ -214,11 +285,22 @@ class TransactionCore:
         db: Any = None,
     ) -> tuple[int, int]:
         """Puts many entries; returns how many there were and how many were put."""
+        database = self._database(db)
+        flags = self._put_flags(dupdata, overwrite, append, db)
+        source = iter(items.items() if isinstance(items, dict) else items)
         count = added = 0
-        for key, value in items:
-            added += self.put(key, value, dupdata, overwrite, append, db)
-            count += 1
-        return count, added
+        while True:
+            part = list(islice(source, PART_MAX))
+            if not part:
+                return count, added
+            put = put_packed(self, database, part, flags)
+            if put is None:
+                # One after the other, which says what is wrong with one.
+                put = 0
+                for key, value in part:
+                    put += self.put(key, value, dupdata, overwrite, append, db)
+            added += put
+            count += len(part)
 
     def delete(self, key: Buffer, value: Buffer | None = b"", db: Any = None) -> bool:
         """Deletes a key, or with `value` only that value of it."""
@@ -296,7 +378,15 @@ class TransactionCore:
     __exit__ = UninterruptedExit()
 
     def _leave(self, kind: Any) -> None:
-        if not self.active:
+        state = self._state
+        if state.handle is None:
+            return
+        if state.fast is not None and not (state.write or state.cursors or state.views):
+            # Nothing else has to be ended.
+            _ffi.quick_abort(state.fast)
+            state.handle = state.fast = None
+            state.outcome = "has ended" if kind is None else "was aborted"
+            self.environment._transactions.discard(state)
             return
         if kind is not None:
             self.abort()
@@ -311,8 +401,11 @@ class TransactionCore:
             self.environment._forget(self._state)
 
     def __del__(self) -> None:
-        state = getattr(self, "_state", None)
-        if state is None or state.handle is None or state.inherited:
+        try:
+            state = self._state
+        except AttributeError:
+            return  # it has not begun
+        if state.handle is None or state.inherited:
             return
         if not state.attempt(lambda: state.abort("was dropped")):
             return  # the environment is closing and ends it
@@ -396,8 +489,8 @@ class TransactionCore:
                 raise state.busy()
             if state.handle is None:
                 raise state.ended()
-            held = _ffi.point_at(self._key_input, key, "key")
-            code = function(state.handle, database, self._key_reference, last)
+            wanted, held = _ffi.input_val(key, "key")
+            code = function(state.handle, database, _ffi.reference(wanted), last)
             del held
             return code
         finally:
@@ -431,37 +524,21 @@ class TransactionCore:
         return flags
 
     def _walk(self, db: Any, keys: KeyRange, reverse: bool, want: int) -> Iterator[Any]:
-        db = self._default if db is None else db
-        cursor = CursorCore(db, self)
-        if keys.lower or keys.upper is not None:
-            if want == VALUES:
-                return map(itemgetter(1), self._range(cursor, keys, reverse, ITEMS))
-            return self._range(cursor, keys, reverse, want)
+        cursor = CursorCore(self._default if db is None else db, self)
         step = _ffi.CURSOR_PREV if reverse else _ffi.CURSOR_NEXT
-        return chain.from_iterable(cursor._batches(step, want, None, None))
-
-    def _range(
-        self, cursor: CursorCore, keys: KeyRange, reverse: bool, want: int
-    ) -> Iterator[Any]:
+        if not keys.lower and keys.upper is None:
+            return chain.from_iterable(cursor._batches(step, want, None, None))
         order = keys.order(self, cursor.database, self._database_flags(cursor.database))
         if order.is_empty:
             return iter(())
         start = partial(
             order.start_reverse if reverse else order.start, self.environment._max_key_size
         )
-        beyond: Callable[[bytes], bool] | None = None
-        if reverse and keys.lower:
-            beyond = order.is_below
-        elif not reverse and keys.upper is not None:
-            beyond = order.is_past
-        step = _ffi.CURSOR_PREV if reverse else _ffi.CURSOR_NEXT
-        return chain.from_iterable(cursor._batches(step, want, start, beyond))
+        until = (keys.lower or None) if reverse else keys.upper
+        return chain.from_iterable(cursor._batches(step, want, start, until))
 
     def _reset(self, handle: int) -> int:
-        state = self._state
-        for ahead in state.ahead.values():
-            ahead.forget()
-        state.ahead.clear()
+        self._state.forget_ahead()
         code: int = _ffi.txn_reset(handle)
         return code
 

@@ -33,6 +33,8 @@ def view_of(state: TransactionState, data: int | None, size: int) -> memoryview:
 
 def add_view(state: TransactionState, view: memoryview) -> None:
     """Has a view released when the transaction ends."""
+    if not state.views:
+        state.views = []
     views = state.views
     views.append(weakref.ref(view))
     # Those that are gone are dropped each time that their number may have doubled.

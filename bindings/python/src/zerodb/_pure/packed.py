@@ -1,0 +1,154 @@
+"""Many entries in one call of the library, packed into one buffer.
+
+A packed list of the library is what `marshal` writes for a list of bytes or of pairs of bytes,
+so that it is made and read at the speed of C.
+"""
+
+from __future__ import annotations
+
+import errno
+import marshal
+from typing import Any
+
+from zerodb import _ffi
+from zerodb._pure.state import TransactionState
+
+ITEMS, KEYS, VALUES = 0, 1, 2
+PART_MAX = 4096
+"""Entries that are put in one call."""
+_FORMAT = 2
+"""The version of `marshal` that writes bytes without references to earlier ones."""
+_WANTED = (_ffi.PACK_KEYS | _ffi.PACK_VALUES, _ffi.PACK_KEYS, _ffi.PACK_VALUES)
+_BUFFER_SIZE = 256 << 10
+
+_buffers: list[_ffi.Packed] = []
+"""Those that no call uses."""
+
+
+def _take_buffer(size: int = _BUFFER_SIZE) -> _ffi.Packed:
+    try:
+        buffer = _buffers.pop()
+    except IndexError:
+        return _ffi.Packed(max(size, _BUFFER_SIZE))
+    return buffer if buffer.size >= size else _ffi.Packed(size)
+
+
+def _give_back(buffer: _ffi.Packed) -> None:
+    # Others were made for one large list.
+    if buffer.size <= 4 * _BUFFER_SIZE:
+        _buffers.append(buffer)
+
+
+def read_packed(
+    state: TransactionState,
+    cursor: int | None,
+    step: int,
+    want: int,
+    until: bytes | None,
+    limit: int,
+    with_current: bool,
+) -> list[Any]:
+    """Up to `limit` entries that a cursor comes to; the caller is inside."""
+    buffer = _take_buffer()
+    flags = _WANTED[want] | (_ffi.PACK_CURRENT if with_current else 0)
+    end = held = None
+    if until is not None:
+        end, held = _ffi.input_val(until, "until")
+        end = _ffi.reference(end)
+    while True:
+        code = _ffi.cursor_read(
+            _ffi.pointer_to(cursor or 0),
+            step,
+            flags,
+            end,
+            limit,
+            buffer.pointer,
+            buffer.size_argument,
+            buffer.count_reference,
+            buffer.used_reference,
+        )
+        if code != errno.ENOBUFS:
+            break
+        # The cursor is on the entry that has no room.
+        flags |= _ffi.PACK_CURRENT
+        buffer = _take_buffer(buffer.used.value)
+    del held
+    items: list[Any] = []
+    if code == _ffi.OK:
+        items = marshal.loads(buffer.bytes)
+    _give_back(buffer)
+    if code not in (_ffi.OK, _ffi.NOT_FOUND):
+        raise state.error(code)
+    return items
+
+
+def get_packed(txn: Any, database: int, keys: list[Any], flags: int) -> list[Any] | None:
+    """The values of many keys, or the pairs of both; None if that must be done one by one."""
+    state: TransactionState = txn._state
+    packed = _packed(keys)
+    if packed is None or state.calls is not _ffi.keeping:
+        return None
+    size = max(_BUFFER_SIZE, 256 * len(keys))
+
+    def get(handle: int) -> tuple[int, _ffi.Packed]:
+        nonlocal size
+        while True:
+            buffer = _take_buffer(size)
+            code = _ffi.get_packed(
+                _ffi.pointer_to(handle),
+                database,
+                flags,
+                packed,
+                len(packed),
+                buffer.pointer,
+                buffer.size_argument,
+                buffer.used_reference,
+            )
+            if code != errno.ENOBUFS:
+                return code, buffer
+            size = buffer.used.value
+            if size > _ffi.quick_size_max:
+                return code, buffer
+
+    code, buffer = state.call(get)
+    if code != _ffi.OK:
+        # One by one, the key that is wrong is found.
+        return None
+    found: list[Any] = marshal.loads(buffer.bytes)
+    _give_back(buffer)
+    return found
+
+
+def put_packed(txn: Any, database: int, items: list[Any], flags: int) -> int | None:
+    """Puts entries and returns how many were put; None if that must be done one by one."""
+    state: TransactionState = txn._state
+    packed = _packed(items)
+    if packed is None or state.calls is not _ffi.keeping:
+        return None
+    buffer = _take_buffer()
+    code = state.call(
+        lambda handle: _ffi.put_packed(
+            _ffi.pointer_to(handle),
+            database,
+            packed,
+            len(packed),
+            flags,
+            buffer.count_reference,
+        )
+    )
+    added: int = buffer.count.value
+    _give_back(buffer)
+    if code == _ffi.OK:
+        return added
+    if added == 0:
+        return None
+    raise state.error(code)
+
+
+def _packed(objects: list[Any]) -> bytes | None:
+    """A list of bytes, or of pairs of bytes, as the library takes it."""
+    try:
+        packed = marshal.dumps(objects, _FORMAT)
+    except ValueError:
+        return None
+    return packed if len(packed) <= _ffi.quick_size_max else None
