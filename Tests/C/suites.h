@@ -33,6 +33,7 @@ extern const struct suite processes_suite;
 extern const struct suite readers_suite;
 extern const struct suite database_changes_suite;
 extern const struct suite batches_suite;
+extern const struct suite packed_lists_suite;
 extern const struct suite ranges_suite;
 extern const struct suite reserve_suite;
 extern const struct suite cursor_renewal_suite;

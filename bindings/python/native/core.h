@@ -25,7 +25,7 @@
     X(zdb_txn_commit) X(zdb_txn_abort) X(zdb_txn_reset) X(zdb_txn_renew) X(zdb_txn_list)              \
     X(zdb_db_flags) X(zdb_cmp) X(zdb_get) X(zdb_get_many) X(zdb_put) X(zdb_del)                       \
     X(zdb_cursor_open) X(zdb_cursor_close) X(zdb_cursor_get) X(zdb_cursor_next_many)                  \
-    X(zdb_cursor_put) X(zdb_cursor_del) X(zdb_cursor_count)
+    X(zdb_cursor_read) X(zdb_cursor_put) X(zdb_cursor_del) X(zdb_cursor_count)
 
 struct library {
 #define X(name) __typeof__(name) *name;
@@ -121,6 +121,8 @@ struct Cursor {
     zdb_val *keys, *values;
     unsigned int capacity, taken, end, count;
     unsigned int batch; /**< how many are to be read next */
+    zdb_cursor_op step; /**< by which they were read: ZDB_NEXT or ZDB_PREV */
+    unsigned char *packed; /**< a packed list, which keys and values point into */
 };
 
 extern PyTypeObject *EnvironmentType, *DatabaseType, *TransactionType, *CursorType, *IteratorType,

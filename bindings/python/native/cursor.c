@@ -97,12 +97,13 @@ PyObject *raise_cursor_unusable(Cursor *self) {
 
 int bring_back(Cursor *self) {
     unsigned int steps = self->count - self->taken;
+    zdb_cursor_op back = self->step == ZDB_NEXT ? ZDB_PREV : ZDB_NEXT;
     if (steps == 0) return 0;
     forget_ahead(self);
     self->batch = 1;
     for (; steps > 0; steps--) {
         int code;
-        CALL(self->transaction, code, library.zdb_cursor_get(self->handle, NULL, NULL, ZDB_PREV));
+        CALL(self->transaction, code, library.zdb_cursor_get(self->handle, NULL, NULL, back));
         if (code != ZDB_OK) {
             raise_code(self->transaction->environment, code);
             return -1;
@@ -118,6 +119,16 @@ static int begin_call(Cursor *self, int writes) {
         return -1;
     }
     return writes ? before_write(self->transaction) : bring_back(self);
+}
+
+/** The same for a move that does not depend on where the cursor is. */
+static int begin_move(Cursor *self) {
+    if (!is_cursor_usable(self)) {
+        raise_cursor_unusable(self);
+        return -1;
+    }
+    forget_ahead(self);
+    return 0;
 }
 
 static int has_duplicates(Cursor *self) {
@@ -183,7 +194,8 @@ static PyObject *move_to(Cursor *self, zdb_cursor_op op, zdb_val *key, zdb_val *
 static PyObject *move(PyObject *object, zdb_cursor_op op) {
     Cursor *self = (Cursor *)object;
     zdb_val key, value;
-    if (begin_call(self, 0) < 0) return NULL;
+    int is_absolute = op == ZDB_FIRST || op == ZDB_LAST;
+    if ((is_absolute ? begin_move(self) : begin_call(self, 0)) < 0) return NULL;
     return move_to(self, op, &key, &value);
 }
 
@@ -232,7 +244,7 @@ static PyObject *seek(Cursor *self, PyObject *key, PyObject *value, zdb_cursor_o
         zdb_val found = key_bytes.val, found_value = {NULL, 0};
         if (value != NULL) found_value = value_bytes.val;
         if (op == ZDB_SET_RANGE && found.size == 0) op = ZDB_FIRST;
-        if (begin_call(self, 0) == 0) {
+        if (begin_move(self) == 0) {
             Environment *environment = self->transaction->environment;
             if (environment->is_lmdb_style && found.size > (size_t)environment->max_key_size)
                 result = seek_too_long(self, op, &found, &found_value);
@@ -321,7 +333,7 @@ static int find(Cursor *self, PyObject *key, zdb_val *value) {
     struct bytes bytes;
     if (take_bytes(key, "key", &bytes) < 0) return -1;
     int code = ZDB_BAD_CURSOR, found = -1;
-    if (begin_call(self, 0) == 0) {
+    if (begin_move(self) == 0) {
         zdb_val stored = bytes.val;
         CALL(self->transaction, code,
              library.zdb_cursor_get(self->handle, &stored, value, ZDB_SET_KEY));
@@ -670,6 +682,7 @@ static void cursor_dealloc(PyObject *object) {
     if (self->weak_references != NULL) PyObject_ClearWeakRefs(object);
     if (self->handle != NULL) close_cursor(self);
     PyMem_Free(self->keys);
+    PyMem_Free(self->packed);
     Py_CLEAR(self->database);
     Py_CLEAR(self->transaction);
     PyObject_GC_Del(object);

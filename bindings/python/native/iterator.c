@@ -8,12 +8,13 @@
  */
 #include "core.h"
 
+#include <errno.h>
 #include <stddef.h>
 #include <string.h>
 
 PyTypeObject *IteratorType;
 
-enum { BATCH_MAX = 256 };
+enum { BATCH_MAX = 256, PACKED_SIZE = 64 << 10 };
 
 typedef struct Iterator {
     PyObject_HEAD
@@ -128,7 +129,8 @@ static int make_room(Cursor *cursor, unsigned int capacity) {
 /** How many of the entries that were read are in the range. */
 static unsigned int count_inside(Iterator *self, unsigned int count) {
     const zdb_val *keys = self->cursor->keys;
-    if (self->upper == NULL || !is_beyond(self, &keys[count - 1])) return count;
+    PyObject *bound = self->step == ZDB_PREV ? self->lower : self->upper;
+    if (bound == NULL || !is_beyond(self, &keys[count - 1])) return count;
     unsigned int low = 0, high = count - 1;
     while (low < high) {
         unsigned int middle = (low + high) / 2;
@@ -140,6 +142,43 @@ static unsigned int count_inside(Iterator *self, unsigned int count) {
     return low;
 }
 
+static size_t packed_size(const unsigned char *head) {
+    return head[0] | head[1] << 8 | head[2] << 16 | (size_t)head[3] << 24;
+}
+
+/** Reads entries going back, packed. @return as read_ahead(). */
+static int read_back(Iterator *self, size_t size, size_t *count) {
+    Cursor *cursor = self->cursor;
+    size_t used;
+    int code;
+    if (cursor->packed == NULL && (cursor->packed = PyMem_Malloc(PACKED_SIZE)) == NULL) {
+        PyErr_NoMemory();
+        return RAISED;
+    }
+    CALL(cursor->transaction, code,
+         library.zdb_cursor_read(cursor->handle, ZDB_PREV, ZDB_PACK_KEYS | ZDB_PACK_VALUES, NULL,
+                                 size, cursor->packed, PACKED_SIZE, count, &used));
+    if (code == ENOBUFS) {
+        /* The cursor is on an entry that is too large for this. */
+        *count = 1;
+        CALL(cursor->transaction, code,
+             library.zdb_cursor_get(cursor->handle, &cursor->keys[0], &cursor->values[0],
+                                    ZDB_GET_CURRENT));
+        return code;
+    }
+    const unsigned char *next = cursor->packed + 5;
+    for (size_t i = 0; i < *count; i++) {
+        next += 3; /* an entry of two, and a string */
+        cursor->keys[i].size = packed_size(next);
+        cursor->keys[i].data = next + 4;
+        next += 4 + cursor->keys[i].size + 1;
+        cursor->values[i].size = packed_size(next);
+        cursor->values[i].data = next + 4;
+        next += 4 + cursor->values[i].size;
+    }
+    return code;
+}
+
 /** Reads entries in advance. @return the library's result; RAISED with an exception. */
 static int read_ahead(Iterator *self) {
     Cursor *cursor = self->cursor;
@@ -148,17 +187,21 @@ static int read_ahead(Iterator *self) {
     if (make_room(cursor, size < 16 ? 16 : size) < 0) return RAISED;
     size_t count = 0;
     int code;
-    CALL(transaction, code,
-         library.zdb_cursor_next_many(
-             cursor->handle, self->want != VALUES || self->upper != NULL ? cursor->keys : NULL,
-             self->want != KEYS ? cursor->values : NULL, size, &count));
+    if (self->step == ZDB_PREV)
+        code = read_back(self, size, &count);
+    else
+        CALL(transaction, code,
+             library.zdb_cursor_next_many(
+                 cursor->handle, self->want != VALUES || self->upper != NULL ? cursor->keys : NULL,
+                 self->want != KEYS ? cursor->values : NULL, size, &count));
     if (code != ZDB_OK) return code;
+    cursor->step = self->step;
     cursor->taken = 0;
     cursor->count = (unsigned int)count;
     cursor->end = count_inside(self, cursor->count);
     self->is_last_batch = cursor->end < cursor->count;
     transaction->ahead++;
-    cursor->batch = size * 4 < BATCH_MAX ? size * 4 : BATCH_MAX;
+    cursor->batch = size * 2 < BATCH_MAX ? size * 2 : BATCH_MAX;
     return cursor->end > 0 ? ZDB_OK : ZDB_NOT_FOUND;
 }
 
@@ -184,6 +227,12 @@ static PyObject *end(Iterator *self, int code) {
     return NULL;
 }
 
+/** Values that are read going back are copies, of which there are no views. */
+static int reads_ahead(Iterator *self) {
+    return self->step == ZDB_NEXT ||
+           (self->step == ZDB_PREV && !self->cursor->transaction->has_buffers);
+}
+
 static PyObject *next_slowly(Iterator *self) {
     Cursor *cursor = self->cursor;
     Transaction *transaction = cursor->transaction;
@@ -200,14 +249,14 @@ static PyObject *next_slowly(Iterator *self) {
         code = self->is_range ? begin_range(self, &key, &value) : begin_here(self, &key, &value);
         self->has_begun = 1;
         cursor->batch = transaction->is_write ? 1 : 16;
-    } else if (self->step == ZDB_NEXT && !is_disturbed && cursor->batch > 1) {
+    } else if (reads_ahead(self) && !is_disturbed && cursor->batch > 1) {
         code = read_ahead(self);
         if (code == ZDB_OK) return take(self);
         return end(self, code);
     } else {
         CALL(transaction, code,
              library.zdb_cursor_get(cursor->handle, &key, &value, self->step));
-        if (self->step == ZDB_NEXT) cursor->batch = is_disturbed ? 1 : 2;
+        if (reads_ahead(self)) cursor->batch = is_disturbed ? 1 : 2;
     }
     if (code != ZDB_OK) return end(self, code);
     if ((self->lower != NULL || self->upper != NULL) && is_beyond(self, &key))
@@ -219,7 +268,7 @@ static PyObject *next_slowly(Iterator *self) {
 static PyObject *iterator_next(PyObject *object) {
     Iterator *self = (Iterator *)object;
     Cursor *cursor = self->cursor;
-    if (cursor->taken < cursor->end && self->step == ZDB_NEXT && self->has_begun &&
+    if (cursor->taken < cursor->end && self->step == cursor->step && self->has_begun &&
         !cursor->transaction->is_busy)
         return take(self);
     return next_slowly(self);

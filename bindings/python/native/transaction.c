@@ -185,6 +185,8 @@ static PyObject *exit_method(PyObject *object, PyObject *const *args, Py_ssize_t
     Transaction *self = (Transaction *)object;
     int failed = count > 0 && args[0] != Py_None;
     if (self->handle == NULL) Py_RETURN_NONE;
+    /* After an exception with one that is nested in it, to which the traceback may still refer. */
+    if (failed && self->child != NULL && !self->is_busy) end_transaction(self->child, "was aborted");
     if (failed) return abort_method(object, NULL);
     if (self->is_write && self->process == getpid()) {
         if (commit(self) < 0) return NULL;

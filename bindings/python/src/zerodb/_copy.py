@@ -12,7 +12,7 @@ from zerodb._errors import BadArgumentError, check
 from zerodb._progress import Progress
 from zerodb._types import CopyResult
 
-Target = Union[str, bytes, "os.PathLike[str]", "os.PathLike[bytes]"]  # Python 3.9 has no |
+Target = Union[str, bytes, "os.PathLike[str]", "os.PathLike[bytes]"]  # evaluated in 3.9 too
 
 
 def copy(

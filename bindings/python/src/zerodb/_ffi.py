@@ -681,12 +681,15 @@ class Handle:
         self._place: Any = c_void_p()
         self.reference: Any = byref(self._place)
 
-    def take(self) -> int | None:
-        """What the library has put there, and makes the place free for another call."""
-        handle: int | None = self._place.value
+    @property
+    def value(self) -> Any:
+        """What the library has put there; None if nothing."""
+        return self._place.value
+
+    def free(self) -> None:
+        """Makes the place free for another call."""
         self._place.value = None
         handles.append(self)
-        return handle
 
 
 handles: list[Handle] = []

@@ -9,7 +9,7 @@ from typing import Any, Callable
 from zerodb import _ffi
 from zerodb._pure.packed import ITEMS, KEYS, VALUES, read_packed
 from zerodb._pure.state import Ahead, TransactionState
-from zerodb._pure.values import read_value
+from zerodb._pure.values import add_view, read_value
 from zerodb._ranges import compare
 from zerodb._types import Buffer
 
@@ -26,7 +26,7 @@ _START = {
     _ffi.CURSOR_PREV: _ffi.CURSOR_LAST,
     _ffi.CURSOR_PREV_NODUP: _ffi.CURSOR_LAST,
 }
-_BATCH_MAX = 1024
+_BATCH_MAX = 512
 
 
 class CursorCore:
@@ -81,12 +81,15 @@ class CursorCore:
                 raise state.error(code)
         finally:
             # Also if a signal handler raises when the cursor has just been opened.
-            handle = opened.take()
-            if handle is not None:
-                state.add_cursor(handle)
-                self._handle = handle
-            if entered:
-                state.lock.release()
+            try:
+                handle = opened.value
+                if handle is not None:
+                    state.add_cursor(handle)
+                    self._handle = handle
+                opened.free()
+            finally:
+                if entered:
+                    state.lock.release()
 
     # ------------------------------------------------------------------ moving
 
@@ -358,7 +361,10 @@ class CursorCore:
             if handle is None or state.handle is None:
                 raise self._closed()
             if state.ahead:
-                state.bring_back(handle)
+                if operation in _ABSOLUTE:
+                    state.forget_one(handle)
+                else:
+                    state.bring_back(handle)
             held = _ffi.point_at(self._entry.key_input, key, "key") if has_key else None
             held_value = None
             if has_value:
@@ -410,6 +416,7 @@ class CursorCore:
         key: Any = _ffi.copy_bytes(found.data, found.size)
         if self._buffers:
             key = memoryview(key)
+            add_view(state, key)
         if want == KEYS:
             return key
         return key, read_value(state, self._entry.value, self._buffers)
@@ -503,7 +510,7 @@ class CursorCore:
                 if entered:
                     state.lock.release()
             is_first = False
-            size = min(size * 4, _BATCH_MAX)
+            size = min(size * 3, _BATCH_MAX)
             yield rest
 
     def _read_batch(
@@ -647,6 +654,8 @@ _SEEKS = frozenset(
         _ffi.CURSOR_GET_BOTH_RANGE,
     )
 )
+_ABSOLUTE = _SEEKS | {_ffi.CURSOR_FIRST, _ffi.CURSOR_LAST}
+"""Moves that do not depend on where the cursor is."""
 _NEED_ENTRY = frozenset((_ffi.CURSOR_FIRST_DUP, _ffi.CURSOR_LAST_DUP))
 _NOWHERE = frozenset((_ffi.BAD_CURSOR, _ffi.NOT_FOUND))
 _PAIR_SEEKS = frozenset((_ffi.CURSOR_GET_BOTH, _ffi.CURSOR_GET_BOTH_RANGE))

@@ -78,7 +78,8 @@ class EnvironmentCore:
 
     @property
     def _open_transactions(self) -> int:
-        return len(self._transactions)
+        # A signal handler may keep one that has ended from being forgotten.
+        return sum(state.handle is not None for state in list(self._transactions))
 
     def begin(
         self,
@@ -195,19 +196,19 @@ class EnvironmentCore:
             begun = _ffi.handles.pop()
         except IndexError:
             begun = _ffi.Handle()
-        code = _ffi.quick_begin(self._quick, None, _ffi.RDONLY, begun.reference)
-        handle = begun.take()
-        if code != _ffi.OK or handle is None:
-            return False
         try:
-            state = TransactionState(handle, False, self._calls, self._make_error)
-            txn._state = state
-            self._transactions.add(state)
+            code = _ffi.quick_begin(self._quick, None, _ffi.RDONLY, begun.reference)
+            if code == _ffi.OK:
+                state = TransactionState(begun.value, False, self._calls, self._make_error)
+                txn._state = state
+                self._transactions.add(state)
+            begun.free()
         except BaseException:
-            # A signal handler may raise.
-            _ffi.txn_abort(handle)
+            # A signal handler may raise when the transaction has just begun.
+            if begun.value is not None:
+                _ffi.txn_abort(begun.value)
             raise
-        return True
+        return bool(code == _ffi.OK)
 
     def _begin_read(self, handle: int, txn: Any) -> None:
         self._begin_once(handle, txn, None, _ffi.RDONLY, self._calls.txn_begin)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import deque
 from contextlib import suppress
 from types import MappingProxyType
 from typing import Any, Callable
@@ -24,8 +25,7 @@ class Ahead:
     def forget(self) -> None:
         """Ends the iterator."""
         # As if it had been used up: a list_iterator that is past its list stays so.
-        for _ in self.rest:
-            pass
+        deque(self.rest, maxlen=0)
 
 
 class Keeper:
@@ -125,9 +125,11 @@ class TransactionState:
         finally:
             if entered:
                 self.thread = 0
-                if self.handle is not None and self.calls is _ffi.keeping:
-                    self.fast = _ffi.pointer_to(self.handle)
-                self.lock.release()
+                try:
+                    if self.handle is not None and self.calls is _ffi.keeping:
+                        self.fast = _ffi.pointer_to(self.handle)
+                finally:
+                    self.lock.release()
 
     def attempt(self, function: Callable[[], object]) -> bool:
         """Calls a function from inside, unless a thread is inside; returns whether it did."""
@@ -199,6 +201,13 @@ class TransactionState:
             if code != _ffi.OK:
                 raise self.error(code)
         return steps
+
+    def forget_one(self, cursor: int) -> None:
+        """Ends what one cursor has read in advance; the caller is inside."""
+        ahead = self.ahead.get(cursor)
+        if ahead is not None:
+            del self.ahead[cursor]
+            ahead.forget()
 
     def forget_ahead(self) -> None:
         """Ends what has been read in advance; the caller is inside."""

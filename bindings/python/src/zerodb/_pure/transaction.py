@@ -389,16 +389,18 @@ class TransactionCore:
             self.environment._transactions.discard(state)
             return
         if kind is not None:
-            self.abort()
+            # With one that is nested in it, to which the traceback may still refer.
+            self._end("was aborted", ends_child=True)
         elif self.write:
             self.commit()
         else:
             self._end("has ended")
 
     def _drop(self) -> None:
-        if self.active:
-            self._state.attempt(lambda: self._state.abort("was aborted"))
-            self.environment._forget(self._state)
+        state = self._state
+        if state.handle is not None:
+            state.attempt(lambda: state.abort("was aborted"))
+        self.environment._forget(state)
 
     def __del__(self) -> None:
         try:
@@ -542,7 +544,7 @@ class TransactionCore:
         code: int = _ffi.txn_reset(handle)
         return code
 
-    def _end(self, outcome: str) -> None:
+    def _end(self, outcome: str, ends_child: bool = False) -> None:
         state = self._state
         if state.handle is None:
             return
@@ -550,7 +552,8 @@ class TransactionCore:
             state.abort(outcome)
             return
         child = state.child
-        if child is not None and child.handle is not None and not self.environment._lmdb_style:
+        ends_child = ends_child or self.environment._lmdb_style
+        if child is not None and child.handle is not None and not ends_child:
             raise state.make_error(
                 _ffi.BAD_TXN,
                 "a transaction that is nested in this one is open; end that one first",
