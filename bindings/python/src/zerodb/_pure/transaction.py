@@ -293,13 +293,11 @@ class TransactionCore:
             part = list(islice(source, PART_MAX))
             if not part:
                 return count, added
-            put = put_packed(self, database, part, flags)
-            if put is None:
-                # One after the other, which says what is wrong with one.
-                put = 0
-                for key, value in part:
-                    put += self.put(key, value, dupdata, overwrite, append, db)
+            put, done = put_packed(self, database, part, flags)
             added += put
+            # One after the other, which says what is wrong with one.
+            for key, value in part[done:]:
+                added += self.put(key, value, dupdata, overwrite, append, db)
             count += len(part)
 
     def delete(self, key: Buffer, value: Buffer | None = b"", db: Any = None) -> bool:
