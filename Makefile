@@ -38,7 +38,7 @@ TOOL := build/bin/zerodb
 TOOL_NAMES := zerodb-backup zerodb-check zerodb-copy zerodb-dump zerodb-load zerodb-stat
 
 .PHONY: all help lib stage install uninstall demo test test-swift test-assertions test-c test-differential \
-	test-python test-format test-tools test-prometheus golden format-dump differential docs \
+	test-python bench-python test-format test-tools test-prometheus golden format-dump differential docs \
 	crash-test damage-test lmdb-test archive-test stress check-exports test-tsan test-asan fuzz test-valgrind bench readpath lint lint-house lint-headers \
 	lint-man lint-python lint-shell lint-swift format clean deps-test deps-demo
 
@@ -214,6 +214,9 @@ test-differential: stage ## the same random operations on LMDB, compared
 test-python: $(VENV)/.zerodb $(VENV)/.test ## the tests of the Python package, on both its cores
 	ZERODB_IMPLEMENTATION=native $(PYTHON) -m pytest bindings/python/tests
 	ZERODB_IMPLEMENTATION=ctypes $(PYTHON) -m pytest bindings/python/tests
+
+bench-python: $(VENV)/.zerodb $(VENV)/.test ## compare the Python package with py-lmdb
+	$(PYTHON) bindings/python/benchmarks/compare.py
 
 test-format: $(VENV)/.zerodb $(VENV)/.test $(VENV)/.test-format ## an independent reader of the files
 	$(PYTHON) -m pytest Tests/format

@@ -12,6 +12,7 @@ one for all platforms.
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import sys
 import sysconfig
@@ -77,6 +78,15 @@ EXTENSIONS = (
 )
 
 
+def manylinux_tag(library: Path, platform: str) -> str:
+    """The tag for all systems whose C library is as new as the library needs, as `auditwheel`
+    gives it; the platform itself where that is not glibc."""
+    needed = re.findall(rb"\0GLIBC_2\.(\d+)", library.read_bytes())
+    if not platform.startswith("linux_") or not needed:
+        return platform
+    return f"manylinux_2_{max(map(int, needed))}_{platform[len('linux_') :]}"
+
+
 class BuildWithLibrary(build_py):
     """Copies the library into the package."""
 
@@ -110,8 +120,12 @@ class PlatformWheel(bdist_wheel):
         super().finalize_options()
 
     def get_tag(self) -> tuple[str, str, str]:
-        tag: tuple[str, str, str] = super().get_tag()
-        return tag if self.root_is_pure or EXTENSIONS else ("py3", "none", tag[2])
+        python, abi, platform = super().get_tag()
+        library = library_file()
+        if self.root_is_pure or library is None:
+            return python, abi, platform
+        platform = manylinux_tag(library, platform)
+        return (python, abi, platform) if EXTENSIONS else ("py3", "none", platform)
 
 
 class SourceWithHeader(sdist):

@@ -193,7 +193,12 @@ def test_views_refuse_use_after_their_transaction(env: zerodb.Environment) -> No
         txn[b"large"] = large
         txn[b"small"] = b"small"
     with env.begin(buffers=True) as txn:
-        views = [txn[b"large"], txn[b"small"], next(txn.items())[1], next(txn.keys())]
+        views: list[Any] = [
+            txn[b"large"],
+            txn[b"small"],
+            next(txn.items())[1],
+            next(txn.keys()),
+        ]
         part = views[0][256:512]
         assert views[0] == large
         assert views[0].readonly

@@ -72,7 +72,7 @@ def test_the_wheel_is_for_one_platform_and_any_cpython_from_3_9_on() -> None:
     wheel = metadata.distribution("zerodb").read_text("WHEEL") or ""
     tags = [line.partition(": ")[2] for line in wheel.splitlines() if line.startswith("Tag:")]
     assert len(tags) == 1
-    assert tags[0].startswith("cp39-abi3-linux_")
+    assert tags[0].startswith("cp39-abi3-manylinux_2_")
     assert "Root-Is-Purelib: false" in wheel
 
 
@@ -182,3 +182,23 @@ def test_some_other_library_is_an_import_error(tmp_path: Path) -> None:
     assert result.returncode != 0
     assert "ImportError" in result.stderr
     assert "zdb_version" in result.stderr
+
+
+def test_a_sub_interpreter_is_refused() -> None:
+    program = """
+import sys
+interpreters = __import__(sys.argv[1])
+number = interpreters.create()
+interpreters.run_string(number, '''
+try:
+    import zerodb
+except ImportError as error:
+    print(error)
+''')
+"""
+    module = "_interpreters" if sys.version_info >= (3, 13) else "_xxsubinterpreters"
+    result = subprocess.run(
+        [sys.executable, "-c", program, module], capture_output=True, text=True, check=False
+    )
+    # Or "subinterpreter", where ctypes refuses it first.
+    assert "interpreter" in result.stdout, result.stderr

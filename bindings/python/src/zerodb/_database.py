@@ -202,8 +202,8 @@ def open_database(
     encoded = encoded_name(name)
     handle: Any = _ffi.new_database_handle()
     code = _ffi.db_open(transaction, encoded, flags, _ffi.reference(handle))
+    bits = _ffi.new_count()
     if code == _ffi.OK:
-        bits = _ffi.new_count()
         code = _ffi.db_flags(transaction, handle.value, _ffi.reference(bits))
     if code != _ffi.OK:
         raise error_from_code(code)

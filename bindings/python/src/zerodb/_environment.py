@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import weakref
 from collections.abc import Callable, Iterator
-from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 from zerodb import _ffi
@@ -120,6 +119,7 @@ class Environment(EnvironmentCore):
             :raises ReadOnlyError: a write transaction of an environment opened read-only.
             :raises ReadersFullError: every slot of the reader table is taken.
             """
+            raise NotImplementedError
 
     def open_db(
         self,
@@ -224,7 +224,7 @@ class Environment(EnvironmentCore):
         ``zerodb_limits_hit_total``."""
         raw = _ffi.sized(_ffi.Limits)
         check(self._call(_ffi.env_limits, _ffi.reference(raw)))
-        return Limits(**{field.name: getattr(raw, field.name) for field in fields(Limits)})
+        return Limits._make(getattr(raw, name) for name in Limits._fields)
 
     def metrics(self) -> list[Metric]:
         """Counts and times of all processes that use the environment or have used it, since

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import sys
 from ctypes import (
     CFUNCTYPE,
     POINTER,
@@ -29,7 +30,6 @@ from ctypes import (
     pythonapi,
     sizeof,
 )
-from pathlib import Path
 from typing import Any, Callable
 
 from zerodb._types import Buffer
@@ -475,8 +475,25 @@ SplitFunction = CFUNCTYPE(c_int, c_void_p, POINTER(Val))
 
 # -------------------------------------------------------------------- library
 
+
+def _refuse_sub_interpreter() -> None:
+    """The library calls Python from threads of its own, which only the main interpreter can
+    have."""
+    if sys.implementation.name != "cpython":
+        return
+    current: Any = pythonapi["PyInterpreterState_Get"]
+    current.restype = c_void_p
+    number: Any = pythonapi["PyInterpreterState_GetID"]
+    number.argtypes = [c_void_p]
+    number.restype = ctypes.c_int64
+    if number(current()) != 0:
+        raise ImportError("zerodb cannot be used in a sub-interpreter")
+
+
+_refuse_sub_interpreter()
+
 _LIBRARY_VARIABLE = "ZERODB_LIBRARY"
-_BUNDLED_LIBRARY = Path(__file__).with_name("libzerodb.so")
+_BUNDLED_LIBRARY = os.path.join(os.path.dirname(__file__), "libzerodb.so")
 _SYSTEM_LIBRARY = "libzerodb.so.1"
 
 
@@ -491,8 +508,8 @@ def _load_library() -> tuple[ctypes.CDLL, str]:
     if named:
         candidates.append((named, f"named by {_LIBRARY_VARIABLE}"))
     else:
-        if _BUNDLED_LIBRARY.exists():
-            candidates.append((str(_BUNDLED_LIBRARY), "bundled with this package"))
+        if os.path.exists(_BUNDLED_LIBRARY):
+            candidates.append((_BUNDLED_LIBRARY, "bundled with this package"))
         candidates.append((_SYSTEM_LIBRARY, "the system's"))
     failures: list[str] = []
     for name, origin in candidates:
@@ -502,7 +519,7 @@ def _load_library() -> tuple[ctypes.CDLL, str]:
             failures.append(f"{name} ({origin}): {error}")
     bundled = (
         ""
-        if named or _BUNDLED_LIBRARY.exists()
+        if named or os.path.exists(_BUNDLED_LIBRARY)
         else f"; this package carries none ({_BUNDLED_LIBRARY} does not exist)"
     )
     raise ImportError(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, NamedTuple, Union
 
 if TYPE_CHECKING:
@@ -32,8 +31,7 @@ EventLevel = Literal["debug", "information", "warning", "error"]
 """The importance of an event."""
 
 
-@dataclass(frozen=True)
-class EnvironmentInfo:
+class EnvironmentInfo(NamedTuple):
     """Properties and counts of an environment."""
 
     format_version: int
@@ -86,8 +84,7 @@ class EnvironmentInfo:
     guards against faults, not against attackers."""
 
 
-@dataclass(frozen=True)
-class CompactResult:
+class CompactResult(NamedTuple):
     """What :meth:`zerodb.Environment.compact` has done."""
 
     pages_moved: int
@@ -105,8 +102,7 @@ class CompactResult:
     pages, other programs have written much meanwhile, or ``max_pages`` was reached."""
 
 
-@dataclass(frozen=True)
-class CopyResult:
+class CopyResult(NamedTuple):
     """What :meth:`zerodb.Environment.copy` has made."""
 
     txn_id: int
@@ -121,8 +117,7 @@ class CopyResult:
     """The digest of all that the copy has."""
 
 
-@dataclass(frozen=True)
-class Reader:
+class Reader(NamedTuple):
     """A read transaction of this process or another."""
 
     slot: int
@@ -137,8 +132,7 @@ class Reader:
     """Nanoseconds since it began to see that state."""
 
 
-@dataclass(frozen=True)
-class OpenTransaction:
+class OpenTransaction(NamedTuple):
     """A transaction that this process has open: :meth:`zerodb.Environment.transactions`."""
 
     write: bool
@@ -173,8 +167,7 @@ class DatabaseFlags(NamedTuple):
     """The database knows the rank of every key."""
 
 
-@dataclass(frozen=True)
-class DatabaseStat:
+class DatabaseStat(NamedTuple):
     """Statistics of one database."""
 
     page_size: int
@@ -202,19 +195,17 @@ anew; a ``"gauge"`` goes up and down; a ``"histogram"`` says how often something
 or had which size."""
 
 
-@dataclass(frozen=True)
-class MetricBucket:
+class MetricBucket(NamedTuple):
     """A bucket of a histogram."""
 
     bound: float
     """What no number in it exceeds, in seconds unless the metric's name has another unit;
     infinite in the last bucket."""
-    count: int
+    count: int  # type: ignore[assignment]
     """Numbers up to ``bound``, those of the buckets before included."""
 
 
-@dataclass(frozen=True)
-class Metric:
+class Metric(NamedTuple):
     """A number that describes how an environment is used, by all processes together."""
 
     name: str
@@ -231,7 +222,7 @@ class Metric:
     """Of a histogram, from the smallest numbers to the largest; otherwise none."""
 
     @property
-    def count(self) -> int:
+    def count(self) -> int:  # type: ignore[override]
         """How many numbers a histogram has."""
         return self.buckets[-1].count if self.buckets else 0
 
@@ -244,8 +235,7 @@ class Metric:
         return f'{self.name}{{{name}="{value}"}}'
 
 
-@dataclass(frozen=True)
-class Limits:
+class Limits(NamedTuple):
     """All limits of an environment, as this process has them. 0 stands for no limit where an
     option has that."""
 
@@ -328,8 +318,7 @@ ProblemPlace = Literal[
 single part; ``"catalog"`` is the tree of the databases' names."""
 
 
-@dataclass(frozen=True)
-class Problem:
+class Problem(NamedTuple):
     """Something wrong that :meth:`zerodb.Environment.verify` found."""
 
     kind: ProblemKind
@@ -354,8 +343,7 @@ class Problem:
     """In words: what, where, and what to do."""
 
 
-@dataclass(frozen=True)
-class VerifyReport:
+class VerifyReport(NamedTuple):
     """The result of :meth:`zerodb.Environment.verify`."""
 
     txn_id: int

@@ -627,9 +627,10 @@ class CursorCore:
         raise self._state.error(code)
 
     def _duplicates(self) -> bool:
-        if self._flags is None:
-            self._flags = self.transaction._database_flags(self.database)
-        return bool(self._flags & _ffi.DUPSORT)
+        flags = self._flags
+        if flags is None:
+            self._flags = flags = int(self.transaction._database_flags(self.database))
+        return bool(flags & _ffi.DUPSORT)
 
     def _closed(self) -> BaseException:
         """The error for using the cursor after its end."""
