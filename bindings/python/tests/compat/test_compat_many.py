@@ -192,6 +192,17 @@ def test_putmulti_of_a_bad_key(lmdb: Any, txn: Any) -> None:
         txn.cursor().putmulti([(b"a", b"1"), (b"", b"2"), (b"b", b"3")])
 
 
+def test_putmulti_of_empty_values_with_duplicates(lmdb: Any, dcursor: Any) -> None:
+    with pytest.raises(lmdb.BadValsizeError):
+        dcursor.putmulti([(b"x", b"")])
+
+
+def test_putmulti_of_much_that_is_out_of_order(txn: Any) -> None:
+    items = [(b"%05d" % (number ^ 1), b"") for number in range(2000)]
+    assert txn.cursor().putmulti(items, append=True) == (2000, 1000)
+    assert txn.stat()["entries"] == 1000
+
+
 def test_putmulti_whose_iterator_fails(txn: Any) -> None:
     def items() -> Any:
         yield b"a", b"1"

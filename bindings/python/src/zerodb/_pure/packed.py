@@ -119,12 +119,13 @@ def get_packed(txn: Any, database: int, keys: list[Any], flags: int) -> list[Any
     return found
 
 
-def put_packed(txn: Any, database: int, items: list[Any], flags: int) -> int | None:
-    """Puts entries and returns how many were put; None if that must be done one by one."""
+def put_packed(txn: Any, database: int, items: list[Any], flags: int) -> tuple[int, int]:
+    """Puts entries; returns how many were put, and the index from which on that must be done
+    one by one, if at all."""
     state: TransactionState = txn._state
     packed = _packed(items)
     if packed is None or state.calls is not _ffi.keeping:
-        return None
+        return 0, 0
     buffer = _take_buffer()
     code = state.call(
         lambda handle: _ffi.put_packed(
@@ -139,9 +140,12 @@ def put_packed(txn: Any, database: int, items: list[Any], flags: int) -> int | N
     added: int = buffer.count.value
     _give_back(buffer)
     if code == _ffi.OK:
-        return added
+        return added, len(items)
+    passes_over = flags & (_ffi.NOOVERWRITE | _ffi.NODUPDATA)
+    if code == _ffi.NOT_SORTED and txn.environment._lmdb_style and not passes_over:
+        return added, added
     if added == 0:
-        return None
+        return 0, 0
     raise state.error(code)
 
 

@@ -293,16 +293,11 @@ class TransactionCore:
             part = list(islice(source, PART_MAX))
             if not part:
                 return count, added
-            # What LMDB makes of keys out of order and of empty values is not the library's.
-            put = None
-            if not (self.environment._lmdb_style and (append or self._has_duplicates(db))):
-                put = put_packed(self, database, part, flags)
-            if put is None:
-                # One after the other, which says what is wrong with one.
-                put = 0
-                for key, value in part:
-                    put += self.put(key, value, dupdata, overwrite, append, db)
+            put, done = put_packed(self, database, part, flags)
             added += put
+            # One after the other, which says what is wrong with one.
+            for key, value in part[done:]:
+                added += self.put(key, value, dupdata, overwrite, append, db)
             count += len(part)
 
     def delete(self, key: Buffer, value: Buffer | None = b"", db: Any = None) -> bool:
@@ -472,9 +467,6 @@ class TransactionCore:
             raise self._state.make_error(
                 _ffi.BAD_VALSIZE, "a value of a database with dupsort has at least one byte"
             )
-
-    def _has_duplicates(self, db: Any) -> bool:
-        return bool(self._database_flags(db or self._default) & _ffi.DUPSORT)
 
     def _database_flags(self, db: Any) -> int:
         database = self._database(db)

@@ -22,6 +22,8 @@ too. What is different:
   size differs from the others with ``dupfixed``.
 """
 
+from __future__ import annotations
+
 from zerodb.lmdb._cursor import Cursor
 from zerodb.lmdb._database import _Database
 from zerodb.lmdb._environment import LMDB_VERSION, Environment

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from itertools import islice
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from zerodb import _ffi
 from zerodb._core import CursorCore, implementation
-from zerodb.lmdb._errors import check
+from zerodb.lmdb._errors import BadValsizeError, check
 
 if TYPE_CHECKING:
     from zerodb.lmdb._database import _Database
@@ -96,6 +97,7 @@ class Cursor(CursorCore):
         """Puts many entries. Returns how many there were, and how many were put."""
         consumed = added = 0
         last = None
+        duplicates = self._has_duplicates()
         iterator = iter(items)
         put_many = self.transaction.put_many
         while True:
@@ -108,6 +110,8 @@ class Cursor(CursorCore):
                 failure = raised
             if chunk:
                 _check_pairs(chunk)
+                if duplicates and 0 in map(len, map(itemgetter(1), chunk)):
+                    raise BadValsizeError("a value of a database with dupsort is not empty")
                 counts = put_many(chunk, dupdata, overwrite, append, self.database)
                 consumed += counts[0]
                 added += counts[1]
@@ -117,7 +121,7 @@ class Cursor(CursorCore):
             if len(chunk) < _CHUNK:
                 break
         if last is not None:
-            if self._has_duplicates():
+            if duplicates:
                 self.set_key_dup(*last)
             else:
                 self.set_key(last[0])

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import shutil
-import tempfile
 import threading
 import weakref
 from typing import TYPE_CHECKING, Any
@@ -163,6 +161,7 @@ class Environment(EnvironmentCore):
 
             `durability` and `wait` are as for :meth:`zerodb.Environment.begin`.
             """
+            raise NotImplementedError
 
     # --------------------------------------------------------------- databases
 
@@ -335,6 +334,9 @@ class Environment(EnvironmentCore):
         if txn is None:
             self._copy(fd, compact)
             return
+        import shutil
+        import tempfile
+
         with tempfile.TemporaryDirectory(dir=os.path.dirname(self._place)) as folder:
             target = os.path.join(folder, "copy")
             self._copy_state(target, compact, txn)

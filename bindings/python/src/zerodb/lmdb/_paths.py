@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
-import tempfile
+import stat
 
 from zerodb.lmdb._errors import Error
 
@@ -66,6 +66,7 @@ def _is_copy(path: str) -> bool:
 def _make_directory_of(path: str) -> None:
     """Makes a data file a directory that holds it."""
     parent, name = os.path.split(os.path.abspath(path))
-    directory = tempfile.mkdtemp(prefix=f".{name}-", dir=parent)
+    directory = os.path.join(parent, f".{name}-{os.getpid()}")
+    os.mkdir(directory, stat.S_IMODE(os.stat(path).st_mode) | 0o700)
     os.rename(path, os.path.join(directory, _DATA))
     os.rename(directory, path)

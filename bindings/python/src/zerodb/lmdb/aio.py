@@ -48,13 +48,9 @@ class _Wrapper:
         self, name: str, method: Callable[..., Any], /, *given: Any, **named: Any
     ) -> Any:
         """Calls a method in the executor; an iterator that it returns is used up there."""
-        if name.startswith("iter"):
-            iterate = method
-
-            def method(*given: Any, **named: Any) -> Any:
-                return list(iterate(*given, **named))
-
         call = partial(method, *given, **named)
+        if name.startswith("iter"):
+            call = partial(_listed, call)
         if self._lock is None:
             return await self._in_executor(call)
         async with self._lock:
@@ -62,6 +58,10 @@ class _Wrapper:
 
     async def _in_executor(self, call: Callable[[], Any]) -> Any:
         return await asyncio.get_running_loop().run_in_executor(self._executor, call)
+
+
+def _listed(iterate: Callable[[], Any]) -> list[Any]:
+    return list(iterate())
 
 
 class AsyncCursor(_Wrapper):

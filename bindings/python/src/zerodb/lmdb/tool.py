@@ -218,11 +218,8 @@ def _parsed(path: str, file: IO[bytes]) -> Iterator[tuple[bytes, bytes]]:
         start = file.read(1)
         if start in (b"\n", b""):
             return
-        try:
-            key_size, value_size = int(_until(file, b",")), int(_until(file, b":"))
-        except ValueError:
-            start = b""
-        key = file.read(key_size) if start == b"+" else b""
+        key_size, value_size = _number(file, b","), _number(file, b":")
+        key = file.read(key_size)
         arrow = file.read(2)
         value = file.read(value_size) if arrow == b"->" else b""
         if start != b"+" or arrow != b"->" or file.read(1) != b"\n":
@@ -230,13 +227,12 @@ def _parsed(path: str, file: IO[bytes]) -> Iterator[tuple[bytes, bytes]]:
         yield key, value
 
 
-def _until(file: IO[bytes], end: bytes) -> bytes:
+def _number(file: IO[bytes], end: bytes) -> int:
+    """A number and what ends it; 0 where there is none."""
     digits = b""
-    while True:
-        byte = file.read(1)
-        if byte == end or not byte.isdigit():
-            return digits if byte == end else b"?"
+    while (byte := file.read(1)).isdigit() and len(digits) < 20:
         digits += byte
+    return int(digits) if digits and byte == end else 0
 
 
 def _edit(env: lmdb.Environment, options: Any) -> None:
