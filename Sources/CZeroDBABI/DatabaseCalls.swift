@@ -120,7 +120,7 @@ public func zdb_db_list(
         let answer = (name + [0]).withUnsafeBytes { bytes in
             on_database(context, bytes.baseAddress?.assumingMemoryBound(to: CChar.self), &stat)
         }
-        guard answer == 0 else { return answer }
+        guard answer == 0 else { return Results.note(answer, "on_database has ended the call") }
     }
     return ZDB_OK
 }

@@ -21,6 +21,10 @@ private func packStep(_ op: zdb_cursor_op) throws(DatabaseError) -> CursorState.
     }
 }
 
+private func noRoom() -> Int32 {
+    Results.note(ENOBUFS, "the buffer has no room for that; `used` says how much it takes")
+}
+
 @_cdecl("zdb_cursor_read") @implementation
 public func zdb_cursor_read(
     _ cursor: OpaquePointer?, _ op: zdb_cursor_op, _ flags: UInt32,
@@ -49,12 +53,13 @@ public func zdb_cursor_read(
         let needed = try cursor.pointee.pack(packing, &writer)
         guard needed == 0 else {
             used?.pointee = PackedList.headSize + needed
-            return ENOBUFS
+            return noRoom()
         }
         writer.finish()
         count.pointee = writer.count
         used?.pointee = writer.used
-        return writer.count > 0 ? ZDB_OK : ZDB_NOT_FOUND
+        return writer.count > 0
+            ? ZDB_OK : Results.note(ZDB_NOT_FOUND, "the database has no more entries")
     }
 }
 
@@ -74,7 +79,7 @@ public func zdb_get_packed(
         let needed = try getPacked(
             state, Int(db), &reader, hasKeys: flags & ZDB_PACK_KEYS != 0, buffer, size)
         used.pointee = needed
-        return needed <= size ? ZDB_OK : ENOBUFS
+        return needed <= size ? ZDB_OK : noRoom()
     }
 }
 
@@ -175,7 +180,7 @@ public func zdb_get_bytes(
             throw Results.null("key", "zdb_get_bytes")
         }
         let key = UnsafeRawBufferPointer(start: key, count: key_size)
-        guard let found = try ZeroDB.get(state, Int(db), key) else { return ZDB_NOT_FOUND }
+        guard let found = try ZeroDB.get(state, Int(db), key) else { return Results.noKey() }
         used.pointee = found.count
         if let start = found.baseAddress, found.count <= size, let buffer {
             memcpy(buffer, start, found.count)

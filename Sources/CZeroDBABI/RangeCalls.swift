@@ -65,6 +65,6 @@ public func zdb_split_range(
             result = onPart(context, &value)
             return result == ZDB_OK
         }
-        return result
+        return result == ZDB_OK ? ZDB_OK : Results.note(result, "on_part has ended the call")
     }
 }

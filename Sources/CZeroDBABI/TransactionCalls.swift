@@ -79,7 +79,8 @@ public func zdb_txn_begin_wait(
         } catch {
             // A slice of a wait that is over is no refusal.
             if error.code == .busy, wait_ms > 0, error.limit == .writerWait {
-                return ETIMEDOUT
+                return Results.note(
+                    ETIMEDOUT, "another write transaction is open; call again to wait on")
             }
             countError(error, in: store)
             throw error

@@ -1,3 +1,6 @@
+// Bodies that throw the library's errors only, and others.
+// swift-format-ignore-file: AmbiguousTrailingClosureOverload
+
 /// A database of an environment: the main one or a named one. Valid for all transactions of the
 /// environment it was opened in.
 public struct Database: Sendable, Hashable {

@@ -108,6 +108,9 @@ protocol StorageFile: AnyObject, Sendable {
 
     func identity() throws(DatabaseError) -> FileIdentity
 
+    /// How many names the file has.
+    func linkCount() throws(DatabaseError) -> UInt64
+
     /// Writes all of `buffers`, one after the other, at a byte offset. Extends the file.
     func write(_ buffers: UnsafeBufferPointer<UnsafeRawBufferPointer>, at offset: UInt64)
         throws(DatabaseError)
@@ -248,6 +251,8 @@ extension FileSystem {
 }
 
 extension StorageFile {
+    func linkCount() throws(DatabaseError) -> UInt64 { 1 }
+
     func networkFileSystem() throws(DatabaseError) -> String? { nil }
 
     func flushAtExit(

@@ -263,6 +263,8 @@ final class PosixFile: StorageFile {
         return FileIdentity(device: UInt64(status.st_dev), inode: UInt64(status.st_ino))
     }
 
+    func linkCount() throws(DatabaseError) -> UInt64 { UInt64(try status().st_nlink) }
+
     func write(_ buffers: UnsafeBufferPointer<UnsafeRawBufferPointer>, at offset: UInt64)
         throws(DatabaseError)
     {

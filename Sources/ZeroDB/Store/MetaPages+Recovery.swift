@@ -63,7 +63,8 @@ extension MetaPages {
             }
         }
         guard meta.pageCount <= fileSize / UInt64(pageSize) else {
-            return "the file has been cut off: it has \(meta.pageCount) pages"
+            return "the file has been made shorter, or was cut off: it has "
+                + "\(fileSize / UInt64(pageSize)) pages"
         }
         return nil
     }

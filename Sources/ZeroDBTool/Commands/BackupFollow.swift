@@ -101,16 +101,18 @@ struct BackupFollow: ParsableCommand {
             archiver = try environment.archiver(to: archive ?? "", options)
         }
         try patiently { () throws(DatabaseError) in try archiver.follow() }
-        var copied = Self.now()
+        var copied = (time: Self.now(), transaction: UInt64.max)
         var failures = 0
         while !Self.isInterrupted.load(ordering: .relaxed) {
             do throws(DatabaseError) {
                 let isDue =
-                    copyEvery.seconds > 0 && Self.now() - copied >= Double(copyEvery.seconds)
+                    copyEvery.seconds > 0 && Self.now() - copied.time >= Double(copyEvery.seconds)
                 if isDue {
                     try archiver.step { _ in Self.goesOn }.forEach(tell)
-                    tell(try archiver.copy(onlyChanges: true) { _ in Self.goesOn })
-                    copied = Self.now()
+                    if archiver.transaction != copied.transaction {
+                        tell(try archiver.copy(onlyChanges: true) { _ in Self.goesOn })
+                    }
+                    copied = (Self.now(), archiver.transaction)
                 }
                 try archiver.step { _ in Self.goesOn }.forEach(tell)
                 failures = 0

@@ -33,7 +33,11 @@ struct LoadRun<Source: LoadSource & ~Copyable>: ~Copyable {
     mutating func run(from progress: LoadTarget.Progress?) throws {
         if let progress {
             loaded = progress.entries
-            try load(progress.database, isResumed: true)
+            if progress.isAtEnd == true {
+                try end(progress.database)
+            } else {
+                try load(progress.database, isResumed: true)
+            }
         }
         while let database = try source.nextDatabase() {
             try load(database, isResumed: false)
@@ -58,10 +62,23 @@ struct LoadRun<Source: LoadSource & ~Copyable>: ~Copyable {
         return "\(entries) loaded" + (isResumable ? "; the same command goes on there" : "")
     }
 
+    /// Ends a database that an earlier load has read to its end.
+    private mutating func end(_ database: LoadedDatabase) throws {
+        let target = try LoadTarget(options, pageSize: nil)
+        self.target = target
+        databases += 1
+        if !options.keepsExisting { try target.verify(database) }
+    }
+
     private mutating func load(_ database: LoadedDatabase, isResumed: Bool) throws {
         let target = try self.target ?? LoadTarget(options, pageSize: database.pageSize)
         self.target = target
         databases += 1
+        if isResumable, database.name == Array(LoadTarget.progressName.utf8) {
+            throw TransferError.refused(
+                "the input has a database \"\(LoadTarget.progressName)\", in which --continue records how far "
+                    + "it is; load it without --continue")
+        }
         var batch = LoadBatch(target: target, database: database, bytesMax: batchBytes)
         repeat {
             var transaction = try target.environment.beginWrite(durability: Durability.none)
@@ -71,7 +88,8 @@ struct LoadRun<Source: LoadSource & ~Copyable>: ~Copyable {
             if let failure, batch.count == 0 || isResumable { throw failure }
             if isResumable, let position = source.position {
                 let progress = LoadTarget.Progress(
-                    position: position, database: batch.database, entries: loaded + batch.count)
+                    position: position, database: batch.database, entries: loaded + batch.count,
+                    isAtEnd: batch.isLast)
                 try target.record(progress, in: &transaction)
             }
             try transaction.commit()

@@ -19,7 +19,7 @@ struct LoadTarget {
     private let options: Options
 
     /// Where the position of a load that can be continued is recorded.
-    private static let progressName = "zerodb.load"
+    static let progressName = "zerodb.load"
     private static let progressKey = "position"
 
     /// How far a load was when its last transaction committed.
@@ -29,6 +29,8 @@ struct LoadTarget {
         var database: LoadedDatabase
         /// All entries that it had loaded.
         var entries: UInt64
+        /// Whether that database had ended.
+        var isAtEnd: Bool?
     }
 
     /// - Parameter pageSize: of the pages, if the environment is made.

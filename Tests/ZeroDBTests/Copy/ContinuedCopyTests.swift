@@ -68,6 +68,12 @@ struct ContinuedCopyTests {
             let report = try environment.copy(to: path)
             let goesOn = events.withLock { $0.contains { $0.contains("goes on from one") } }
             #expect(goesOn == !part.isEmpty)
+            // What is there is written no more: all of it, if nothing has changed since.
+            let again = directory.path + "-again\(round)"
+            try #require(mkdir(again, 0o700) == 0)
+            TestFile.write(
+                try #require(TestFile.read(path + "/data.zdb")), to: again + "/data.zdb.new")
+            #expect(try environment.copy(to: again).bytesWritten == 2 * 4096)
             let fresh = directory.path + "-fresh\(round)"
             let full = try environment.copy(to: fresh)
             #expect(report.transaction == full.transaction)
@@ -104,6 +110,31 @@ struct ContinuedCopyTests {
         let copy = try Environment(path: path)
         #expect(try copy.verify().problems == 0)
         #expect(try copy.info().digest == environment.info().digest)
+        try copy.close()
+        try environment.close()
+    }
+
+    /// By its other name the file is something else: the original, for example.
+    @Test func aFileWithAnotherNameIsLeftAlone() throws {
+        let directory = try TemporaryDirectory()
+        let environment = try directory.open()
+        try CopyTests.fill(environment)
+        try environment.checkpoint()
+        let path = directory.path + "-copy"
+        try #require(mkdir(path, 0o700) == 0)
+        try #require(link(directory.dataPath, path + "/data.zdb.new") == 0)
+        let before = TestFile.read(directory.dataPath)
+        var options = CopyOptions()
+        options.bytesPerSecond = 1 << 20
+        let ended = #expect(throws: DatabaseError.self) {
+            try environment.copy(to: path, options: options) { $0.pagesDone < $0.pagesTotal / 3 }
+        }
+        #expect(ended?.systemError == ECANCELED)
+        #expect(TestFile.read(directory.dataPath) == before)
+        try environment.copy(to: path)
+        #expect(TestFile.read(directory.dataPath) == before)
+        let copy = try Environment(path: path)
+        #expect(try copy.verify().problems == 0)
         try copy.close()
         try environment.close()
     }
@@ -190,6 +221,20 @@ struct ContinuedArchiveTests {
         #expect(events.withLock { $0.contains { $0.contains("goes on from one") } })
         let report = try Environment.restore(archive, to: place.path + ".target")
         #expect(report.digest == (try environment.info().digest))
+        try environment.close()
+    }
+
+    @Test func aFileWithAnotherNameIsLeftAlone() throws {
+        let place = try TemporaryDirectory()
+        let archive = place.path + ".archive"
+        let environment = try Environment(path: place.path)
+        try CopyTests.fill(environment)
+        let file = try environment.archive(to: archive)
+        let path = archive + "/" + file.name
+        let before = TestFile.read(path)
+        try #require(link(path, archive + "/unfinished-copy") == 0)
+        try environment.archive(to: archive)
+        #expect(TestFile.read(path) == before)
         try environment.close()
     }
 

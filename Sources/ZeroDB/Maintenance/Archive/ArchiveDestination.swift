@@ -93,6 +93,8 @@ final class ArchiveDirectory: ArchiveDestination {
     }
 
     func unlock() {
+        // A child that the process has just forked has the file open until it executes its program.
+        _ = try? lockFile?.lock(byte: 0, .unlocked, wait: false)
         lockFile?.close()
         lockFile = nil
     }
@@ -176,8 +178,15 @@ private final class ArchiveFileOutput: ArchiveOutput {
         name = header.name.description
         self.unfinished = unfinished
         isCopy = header.kind == .full
-        let file = try directory.open(
+        var file = try directory.open(
             unfinished, access: .readWrite, create: true, mode: 0o600)
+        if try file.linkCount() > 1 {
+            // By its other name it is something else.
+            file.close()
+            try directory.remove(unfinished)
+            file = try directory.open(
+                unfinished, access: .readWrite, create: true, mode: 0o600)
+        }
         if header.kind == .full, let reader = try? ArchiveReader(named: unfinished, in: directory),
             reader.header.isSameCopy(as: header), reader.size <= earlierMax
         {

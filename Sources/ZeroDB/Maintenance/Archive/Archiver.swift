@@ -299,9 +299,20 @@ package final class Archiver {
             let isStillOwn = now.map { $0.archiveID == index.archiveID } == true
             if isStillOwn || now.map({ $0.keptMax > 0 }) != true {
                 index.keptMax = isStillOwn ? now?.keptMax ?? 0 : 0
-                try store.keepArchiveMark(index)
+                try keepMark(behind: file)
             }
             return file
+        }
+    }
+
+    /// Notes in the environment what the archive has.
+    private func keepMark(behind file: ArchivedFile) throws(DatabaseError) {
+        do throws(DatabaseError) {
+            try store.keepArchiveMark(index)
+        } catch {
+            throw error.adding(
+                "the archive \(destination.path) has \(file.name) all the same, but the next copy will be one "
+                    + "of all pages")
         }
     }
 
@@ -384,7 +395,8 @@ package final class Archiver {
             next.add(header, checksum: try writer.end())
             try output.finish()
         } catch {
-            output.abandon(keeps: error.code != .corrupted && !error.isOutOfSpace)
+            // After a write that has failed it is unknown what the disk has of it.
+            output.abandon(keeps: error.systemError == ECANCELED)
             throw error
         }
         index = next

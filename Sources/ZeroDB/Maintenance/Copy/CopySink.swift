@@ -59,7 +59,9 @@ final class FileSink: CopySink {
             start = range.lowerBound / step * step
             while start < range.upperBound {
                 let read = try file.read(into: buffer, at: start)
-                earlier.compare(UnsafeRawBufferPointer(rebasing: buffer[..<read]), from: start)
+                earlier.compare(
+                    UnsafeRawBufferPointer(rebasing: buffer[..<read]),
+                    from: start / UInt64(earlier.pageSize))
                 start += step
             }
         }

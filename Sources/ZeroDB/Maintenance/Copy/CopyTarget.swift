@@ -8,6 +8,8 @@ struct CopyTarget {
     private static let unfinished = dataName + ".new"
 
     private let goesOn: Bool
+    private let store: Store
+    private var isNew: Bool
 
     /// - Parameters:
     ///   - store: what is copied; the copy gets owner, group and mode of its data file.
@@ -16,7 +18,8 @@ struct CopyTarget {
         _ path: PathBytes, like store: Store, _ fileSystem: any FileSystem, goesOn: Bool
     ) throws(DatabaseError) {
         self.goesOn = goesOn
-        var isNew = false
+        self.store = store
+        isNew = false
         do throws(DatabaseError) {
             directory = try fileSystem.openDirectory(path, create: nil)
         } catch {
@@ -30,18 +33,22 @@ struct CopyTarget {
                 systemError: others.contains(Self.dataName) ? EEXIST : ENOTEMPTY,
                 "copy to \(path), which has \(others.min() ?? "something") in it")
         }
-        if goesOn {
-            try MetaPages.checkUnfinished(Self.unfinished, in: directory)
-        } else {
-            try MetaPages.removeUnfinished(Self.unfinished, in: directory)
+        var isUsable = false
+        if goesOn, try MetaPages.checkUnfinished(Self.unfinished, in: directory) {
+            isUsable = try Self.isAlone(in: directory)
         }
+        if !isUsable { try MetaPages.removeUnfinished(Self.unfinished, in: directory) }
         file = try directory.open(
             Self.unfinished, access: .readWrite, create: true, mode: 0o600)
         try Self.claim(file, in: directory)
-        if !goesOn { try file.truncate(to: 0) }
-        // As far as this process may.
-        if isNew { try? directory.takeAccess(of: store.dataFile) }
-        try? file.takeAccess(of: store.dataFile)
+        if !isUsable { try file.truncate(to: 0) }
+    }
+
+    /// Whether the file has no other name, by which it is something else.
+    private static func isAlone(in directory: any StorageDirectory) throws(DatabaseError) -> Bool {
+        let file = try directory.open(unfinished, access: .readOnly, create: false, mode: 0)
+        defer { file.close() }
+        return try file.linkCount() == 1
     }
 
     /// Makes sure that nobody else makes a copy, or an environment, in the directory.
@@ -60,21 +67,24 @@ struct CopyTarget {
     }
 
     /// Has a body write the data file, which appears when all of it is on disk, and not at all if
-    /// that fails. What was written of it is kept for the next copy, unless the pages are damaged or there
-    /// is no room for it.
+    /// that fails. What was written of it is kept for the next copy if the caller ended this one.
     func fill<Result>(
         _ body: (any StorageFile) throws(DatabaseError) -> Result
     ) throws(DatabaseError) -> Result {
         defer { file.close() }
         do throws(DatabaseError) {
             let result = try body(file)
+            // Before that another user could not go on with it. As far as this process may.
+            try? file.takeAccess(of: store.dataFile)
             try file.sync()
             try directory.renameToNew(Self.unfinished, to: Self.dataName)
+            if isNew { try? directory.takeAccess(of: store.dataFile) }
             try directory.sync()
             try directory.syncParent()
             return result
         } catch {
-            if !goesOn || error.code == .corrupted || error.isOutOfSpace {
+            // After a write that has failed it is unknown what the disk has of it.
+            if !goesOn || error.systemError != ECANCELED {
                 try? directory.remove(Self.unfinished)
             }
             throw error

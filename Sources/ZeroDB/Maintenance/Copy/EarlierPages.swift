@@ -7,7 +7,7 @@ import Glibc
 final class EarlierPages {
     private var set: PageSet
     private let dataFile: any StorageFile
-    private let pageSize: Int
+    let pageSize: Int
     private let buffer: UnsafeMutableRawBufferPointer
     /// How many they are.
     private(set) var count: UInt64 = 0
