@@ -20,10 +20,14 @@ LIBDIR = $(PREFIX)/lib
 INCLUDEDIR = $(PREFIX)/include
 BINDIR = $(PREFIX)/bin
 MANDIR = $(PREFIX)/share/man
+DEBUGDIR = $(PREFIX)/lib/debug
 DESTDIR =
+# Where the project is found, as packages and zerodb.pc say it.
+PROJECT_URL = https://zerodb.example
 
 export SWIFT = swift
 STRIP = strip
+OBJCOPY = objcopy
 # More flags for every `swift build` and `swift test`.
 SWIFTFLAGS =
 
@@ -35,19 +39,22 @@ DEMO_ENVIRONMENT := build/demo.zdb
 
 # The command-line program, and the names that it is installed under besides.
 TOOL := build/bin/zerodb
+DEBUG_TOOL := $(TOOL).debug
 TOOL_NAMES := zerodb-backup zerodb-check zerodb-copy zerodb-dump zerodb-load zerodb-stat
 
-.PHONY: all help lib stage install uninstall demo test test-swift test-assertions test-c test-differential \
-	test-python bench-python test-format test-tools test-prometheus golden format-dump differential docs \
-	crash-test damage-test lmdb-test archive-test stress check-exports test-tsan test-asan fuzz test-valgrind bench readpath lint lint-house lint-headers \
-	lint-man lint-python lint-shell lint-swift format clean deps-test deps-demo
+.PHONY: all help lib stage install install-debug uninstall demo docs dist deb deb-test abi-check abi-record \
+	test test-swift test-assertions test-c test-differential test-python bench-python test-format test-tools test-prometheus \
+	package-test golden format-dump differential crash-test damage-test lmdb-test archive-test stress \
+	check-exports test-tsan test-asan fuzz test-valgrind bench readpath lint lint-house lint-headers lint-man \
+	lint-python lint-shell lint-swift format clean deps-test deps-demo
 
 all: lib $(TOOL)
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 18
 	@echo
-	@echo 'make install takes PREFIX ($(PREFIX)), DESTDIR, LIBDIR, INCLUDEDIR, BINDIR, MANDIR.'
+	@echo 'make install takes PREFIX ($(PREFIX)), DESTDIR, LIBDIR, INCLUDEDIR, BINDIR, MANDIR, DEBUGDIR;'
+	@echo 'CFLAGS, CPPFLAGS and LDFLAGS are for the clang of the Swift toolchain.'
 
 # ------------------------------------------------------------------- library
 
@@ -55,6 +62,8 @@ help: ## this list
 # the same stripped, which is installed and which the Python wheel carries.
 LIBRARY := build/lib/libzerodb.so.$(VERSION)
 STRIPPED_LIBRARY := build/lib/stripped/libzerodb.so.$(VERSION)
+DEBUG_LIBRARY := build/lib/debug/libzerodb.so.$(VERSION).debug
+STATIC_LIBRARY := build/lib/libzerodb.a
 # Directories are listed too: a file that was removed changes only its directory.
 LIBRARY_SOURCES := Makefile Package.swift zerodb.map $(shell find include Sources)
 
@@ -62,7 +71,20 @@ LIBRARY_SOURCES := Makefile Package.swift zerodb.map $(shell find include Source
 # of the library need no Swift. These flags are here and not in Package.swift because SwiftPM
 # refuses unsafe flags in a package that others depend on.
 STATIC_FLAGS = --configuration release --disable-local-rpath -Xswiftc -static-stdlib \
-	-Xswiftc -use-ld=lld
+	-Xswiftc -use-ld=lld -Xlinker --build-id=sha1 $(CALLER_FLAGS)
+
+# The flags of the caller: of CFLAGS and CPPFLAGS for the C sources (Package.swift says how far buffers are
+# checked), of LDFLAGS for the linker.
+CFLAGS ?=
+CPPFLAGS ?=
+LDFLAGS ?=
+comma := ,
+FORTIFY := %_FORTIFY_SOURCE %_FORTIFY_SOURCE=0 %_FORTIFY_SOURCE=1 %_FORTIFY_SOURCE=2 %_FORTIFY_SOURCE=3
+LINKER_FLAGS = $(subst $(comma), ,$(patsubst -Wl$(comma)%,%,$(filter -Wl$(comma)%,$(LDFLAGS)))) \
+	$(filter -L% -l%,$(LDFLAGS))
+CALLER_FLAGS = $(addprefix -Xcc ,$(filter-out $(FORTIFY),$(CPPFLAGS) $(CFLAGS))) \
+	$(addprefix -Xlinker ,$(LINKER_FLAGS)) \
+	$(foreach flag,$(filter-out -Wl$(comma)% -L% -l%,$(LDFLAGS)),-Xswiftc -Xclang-linker -Xswiftc $(flag))
 LIBRARY_FLAGS = $(STATIC_FLAGS) --product zerodb-c \
 	-Xlinker '--version-script=$(CURDIR)/zerodb.map' \
 	-Xlinker -soname=$(SONAME) \
@@ -71,17 +93,26 @@ LIBRARY_FLAGS = $(STATIC_FLAGS) --product zerodb-c \
 	-Xlinker -z -Xlinker now \
 	-Xlinker -z -Xlinker nodelete
 
-lib: $(LIBRARY) $(STRIPPED_LIBRARY) ## build libzerodb.so
+lib: $(LIBRARY) $(STRIPPED_LIBRARY) $(STATIC_LIBRARY) ## build libzerodb.so and libzerodb.a
 
 $(LIBRARY): $(LIBRARY_SOURCES)
 	@scripts/deps.sh build
 	$(SWIFT) build $(SWIFTFLAGS) $(LIBRARY_FLAGS)
 	@mkdir -p $(@D)
-	@install -m 755 .build/release/libzerodb-c.so $@
+	@install -m 644 .build/release/libzerodb-c.so $@
 
 $(STRIPPED_LIBRARY): $(LIBRARY)
 	@mkdir -p $(@D)
 	@$(STRIP) --strip-unneeded -o $@ $<
+
+# What a debugger finds by the build-id, which the stripped library has too.
+$(DEBUG_LIBRARY): $(LIBRARY)
+	@mkdir -p $(@D)
+	@$(OBJCOPY) --only-keep-debug --compress-debug-sections $< $@
+
+# From the objects of the shared one.
+$(STATIC_LIBRARY): $(LIBRARY) scripts/static-library.sh
+	@scripts/static-library.sh .build/release $@
 
 # ---------------------------------------------------------------------- tool
 
@@ -91,32 +122,39 @@ $(TOOL): $(LIBRARY_SOURCES)
 	$(SWIFT) build $(SWIFTFLAGS) $(STATIC_FLAGS) --product zerodb -Xlinker --gc-sections
 	@mkdir -p $(@D)
 	@$(STRIP) -o $@ .build/release/zerodb
+	@$(OBJCOPY) --only-keep-debug --compress-debug-sections .build/release/zerodb $(DEBUG_TOOL)
 	@for shell in bash zsh fish; do \
 		$@ --generate-completion-script $$shell >$@.$$shell || exit 1; done
 
 # ------------------------------------------------------------------- install
 
-INSTALL_VARIABLES = VERSION='$(VERSION)' SONAME='$(SONAME)' TOOL='$(TOOL)' TOOL_NAMES='$(TOOL_NAMES)'
+INSTALL_VARIABLES = VERSION='$(VERSION)' SONAME='$(SONAME)' URL='$(PROJECT_URL)' \
+	TOOL='$(TOOL)' TOOL_NAMES='$(TOOL_NAMES)'
+INSTALL_DIRECTORIES = DESTDIR='$(DESTDIR)' PREFIX='$(PREFIX)' LIBDIR='$(LIBDIR)' \
+	INCLUDEDIR='$(INCLUDEDIR)' BINDIR='$(BINDIR)' MANDIR='$(MANDIR)' DEBUGDIR='$(DEBUGDIR)'
 
 stage: $(STAGE)/.done ## install into build/stage, for the tests and the demo
 
 # The staged library keeps its symbols, and its zerodb.pc names directories relative to its own, so
 # that the tree can be moved and its path may contain spaces.
-$(STAGE)/.done: $(LIBRARY) $(TOOL) pkgconfig/zerodb.pc.in scripts/install.sh $(wildcard man/* share/*/*)
+$(STAGE)/.done: $(LIBRARY) $(STATIC_LIBRARY) $(TOOL) $(wildcard pkgconfig/* cmake/* man/* share/*/*) \
+		scripts/install.sh scripts/functions.sh
 	@rm -rf $(STAGE)
-	@$(INSTALL_VARIABLES) LIBRARY='$(LIBRARY)' DESTDIR='$(CURDIR)' PREFIX='/$(STAGE)' \
-		PC_PREFIX='$${pcfiledir}/../..' scripts/install.sh >/dev/null
+	@$(INSTALL_VARIABLES) LIBRARY='$(LIBRARY)' STATIC_LIBRARY='$(STATIC_LIBRARY)' DESTDIR='$(CURDIR)' \
+		PREFIX='/$(STAGE)' PC_PREFIX='$${pcfiledir}/../..' scripts/install.sh >/dev/null
 	@touch $@
 
-install: lib $(TOOL) ## install library, header, zerodb.pc, tools, man pages, dashboard and alerts
-	@$(INSTALL_VARIABLES) LIBRARY='$(STRIPPED_LIBRARY)' DESTDIR='$(DESTDIR)' \
-		PREFIX='$(PREFIX)' LIBDIR='$(LIBDIR)' INCLUDEDIR='$(INCLUDEDIR)' \
-		BINDIR='$(BINDIR)' MANDIR='$(MANDIR)' scripts/install.sh
+install: lib $(TOOL) ## install libraries, header, tools, man pages, dashboard and alerts
+	@$(INSTALL_VARIABLES) LIBRARY='$(STRIPPED_LIBRARY)' STATIC_LIBRARY='$(STATIC_LIBRARY)' \
+		$(INSTALL_DIRECTORIES) scripts/install.sh
+
+# A target of its own, because the symbols are larger than all the rest.
+install-debug: $(DEBUG_LIBRARY) $(TOOL) ## install debugging symbols, which debuggers find by build-id
+	@$(INSTALL_VARIABLES) DEBUG_FILES='$(DEBUG_LIBRARY) $(DEBUG_TOOL)' $(INSTALL_DIRECTORIES) \
+		scripts/install.sh --debug
 
 uninstall: ## remove what `make install` with the same variables installed
-	@$(INSTALL_VARIABLES) DESTDIR='$(DESTDIR)' \
-		PREFIX='$(PREFIX)' LIBDIR='$(LIBDIR)' INCLUDEDIR='$(INCLUDEDIR)' \
-		BINDIR='$(BINDIR)' MANDIR='$(MANDIR)' scripts/install.sh --uninstall
+	@$(INSTALL_VARIABLES) $(INSTALL_DIRECTORIES) scripts/install.sh --uninstall
 
 # -------------------------------------------------------------------- Python
 
@@ -238,6 +276,21 @@ golden: $(VENV)/.zerodb $(VENV)/.test $(VENV)/.test-format ## write the golden f
 format-dump: $(VENV)/.zerodb $(VENV)/.test $(VENV)/.test-format ## dump the example of docs/FORMAT.md anew
 	$(PYTHON) Tests/format/make_dump.py
 
+package-test: lib $(TOOL) $(DEBUG_LIBRARY) ## install, and use it from CMake, meson, a plugin, ...; PACKAGE_CASES='test_meson ...'
+	@scripts/deps.sh package
+	@MAKE='$(MAKE)' Tests/package/run.sh $(PACKAGE_CASES)
+
+# abi/ records the interface of the newest version that was released (until there is one, of the last that was
+# thought good enough). What may change in it is in docs/ABI.md.
+abi-check: stage $(VENV)/.test ## compare the interface with the recorded one, and run programs that know only that
+	@scripts/deps.sh abi
+	@cd scripts && $(CURDIR)/$(PYTHON) -m pytest --quiet test_abi.py
+	@$(PYTHON) scripts/abi.py check $(LIBRARY) $(STAGE)
+
+abi-record: $(LIBRARY) $(VENV)/.created ## record the interface anew in abi/
+	@scripts/deps.sh abi
+	@$(PYTHON) scripts/abi.py record $(LIBRARY)
+
 check-exports: $(LIBRARY) $(STRIPPED_LIBRARY) ## exports, dependencies and size of libzerodb.so
 	@scripts/check-exports.sh $(STRIPPED_LIBRARY) $(SONAME) include/zerodb.h
 
@@ -317,7 +370,7 @@ readpath: stage ## system calls, locks and allocations of reads
 
 SWIFT_FILES := Package.swift $(wildcard Sources Tests examples/swift)
 PYTHON_FILES := bindings/python examples/python Tests/format Tests/tools Tests/prometheus scripts/lint-man.py \
-	scripts/lint_house.py scripts/lint_layers.py scripts/test_lint.py
+	scripts/lint_house.py scripts/lint_layers.py scripts/test_lint.py scripts/abi.py scripts/test_abi.py
 RUFF = $(PYTHON) -m ruff
 
 lint: lint-house lint-headers lint-man lint-swift lint-python lint-shell ## check style, types and headers
@@ -356,7 +409,7 @@ lint-python: $(VENV)/.test $(VENV)/.test-format $(VENV)/.test-tools $(VENV)/.lin
 
 # shellcheck is welcome, not required.
 lint-shell:
-	@if command -v shellcheck >/dev/null; then shellcheck scripts/*.sh .ci/run; fi
+	@if command -v shellcheck >/dev/null; then shellcheck scripts/*.sh Tests/package/*.sh .ci/run; fi
 
 format: $(VENV)/.lint ## format the Swift and Python sources in place
 	$(SWIFT) format --in-place --recursive $(SWIFT_FILES)

@@ -1,9 +1,18 @@
 // swift-tools-version: 6.2
+import Glibc
 import PackageDescription
 
 let strict: [SwiftSetting] = [
     .enableExperimentalFeature("Lifetimes"), .treatAllWarnings(as: .error),
 ]
+
+// For the program only: a package that depends on the library does not get it. A source tarball (`make
+// dist`) carries it, so that it can be built without git and without a network.
+let vendored = "\(Context.packageDirectory)/vendor/swift-argument-parser"
+let argumentParser: Package.Dependency =
+    access(vendored, R_OK) == 0
+    ? .package(path: vendored)
+    : .package(url: "https://github.com/apple/swift-argument-parser", from: "1.5.0")
 
 let package = Package(
     name: "zerodb",
@@ -15,16 +24,16 @@ let package = Package(
         // The command-line program, installed as zerodb, zerodb-check and so on.
         .executable(name: "zerodb", targets: ["ZeroDBTool"]),
     ],
-    dependencies: [
-        // For the program only: who depends on the library does not get it.
-        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.5.0")
-    ],
+    dependencies: [argumentParser],
     targets: [
         // include/zerodb.h, the truth about the C ABI.
         .systemLibrary(name: "CZeroDB", path: "include"),
         // The few things Swift cannot say itself: thread-local storage, variadic system calls,
         // and libxxhash compiled for each instruction set.
-        .target(name: "CZeroDBPlatform"),
+        .target(
+            name: "CZeroDBPlatform",
+            // glibc checks the sizes of buffers. It can do so only in code that is optimised.
+            cSettings: [.define("_FORTIFY_SOURCE", to: "3", .when(configuration: .release))]),
         .target(name: "ZeroDB", dependencies: ["CZeroDBPlatform"], swiftSettings: strict),
         .target(
             name: "CZeroDBABI", dependencies: ["ZeroDB", "CZeroDB", "CZeroDBPlatform"],

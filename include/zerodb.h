@@ -22,6 +22,8 @@
  * in a call ends after the call. Functions that the library calls must return: no longjmp(), no end
  * of the thread.
  *
+ * Compilers. C99 and C++11 or later, on machines of 64 bits.
+ *
  * Memory. The library never frees or keeps the caller's memory: keys and values passed in are
  * copied before the call returns. Each function says what it returns and how long that is valid.
  */
@@ -43,7 +45,9 @@ extern "C" {
 #define ZDB_VERSION_STRING "1.0.0"
 
 /** The version of the library that is running, as "1.0.0".
- *  @param major,minor,patch  receive the parts; each may be NULL.
+ *  @param major  receives the first part; may be NULL.
+ *  @param minor  the second; may be NULL.
+ *  @param patch  the third; may be NULL.
  *  @return a static string. Never fails. */
 const char *zdb_version(int *major, int *minor, int *patch);
 
@@ -1060,7 +1064,8 @@ int zdb_cursor_count(zdb_cursor *cursor, uint64_t *count);
 int zdb_cursor_rank(zdb_cursor *cursor, uint64_t *rank);
 
 /** Moves the cursor to the entry before which there are `rank` others, in O(log n).
- *  @param key,value  out, as in zdb_cursor_get().
+ *  @param key    out, as in zdb_cursor_get().
+ *  @param value  out, as there.
  *  @return ZDB_OK; ZDB_NOT_FOUND if there are not that many; ZDB_INCOMPATIBLE without
  *  ZDB_COUNTED. */
 int zdb_cursor_set_rank(zdb_cursor *cursor, uint64_t rank, zdb_val *key, zdb_val *value);

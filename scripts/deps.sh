@@ -2,7 +2,7 @@
 # Makes sure that the machine has the software that a make target needs.
 #
 #   scripts/deps.sh GROUP...      groups: build c differential python tools demo lint bench
-#                                 valgrind prometheus
+#                                 valgrind prometheus package abi deb deb-test
 #
 # The script looks for the files that a dependency provides, so that software that did not come
 # from a Debian package counts too. It installs only missing packages, with apt-get, after saying
@@ -31,6 +31,13 @@ packages_of() {
     bench) echo gcc pkg-config liblmdb-dev librocksdb-dev libsqlite3-dev strace valgrind ;;
     prometheus) echo prometheus prometheus-node-exporter ;;
     valgrind) echo gcc pkg-config valgrind ;;
+    package) echo gcc g++ pkg-config cmake meson ninja-build file gdb man-db ;;
+    abi) echo gcc abigail-tools ;;
+    deb)
+        echo gcc g++ libxxhash-dev dpkg-dev fakeroot debhelper dh-python python3-all python3-setuptools \
+            pybuild-plugin-pyproject lintian
+        ;;
+    deb-test) echo debootstrap ;;
     *) fail "'$1' is no group of dependencies; see the head of scripts/deps.sh." ;;
     esac
 }
@@ -59,6 +66,16 @@ sys.exit(not os.path.exists(sysconfig.get_path("include") + "/Python.h"))' 2>/de
     python3-venv) python3 -c 'import ensurepip, venv' 2>/dev/null ;;
     unicode-data) [ -r /usr/share/unicode/UnicodeData.txt ] ;;
     wamerican-huge) [ -r /usr/share/dict/american-english-huge ] ;;
+    ninja-build) command -v ninja >/dev/null ;;
+    man-db) command -v man >/dev/null ;;
+    abigail-tools) command -v abidw >/dev/null && command -v abidiff >/dev/null ;;
+    dpkg-dev) command -v dpkg-buildpackage >/dev/null ;;
+    debhelper) command -v dh >/dev/null ;;
+    dh-python) command -v dh_python3 >/dev/null ;;
+    python3-all) dpkg-query -W python3-all >/dev/null 2>&1 ;;
+    python3-setuptools) /usr/bin/python3 -c 'import setuptools' 2>/dev/null ;;
+    pybuild-plugin-pyproject) /usr/bin/python3 -c 'import build, installer' 2>/dev/null ;;
+    cmake | debootstrap | fakeroot | file | gdb | lintian | meson) command -v "$1" >/dev/null ;;
     strace | valgrind | prometheus | prometheus-node-exporter) command -v "$1" >/dev/null ;;
     esac
 }

@@ -15,7 +15,7 @@ targets=("${@:-}")
 build=build/fuzz
 mkdir -p "$build" "$build/findings"
 
-flags=(-O -swift-version 6 -enable-experimental-feature Lifetimes -sanitize=address,fuzzer
+flags=(-O -swift-version 6 -enable-experimental-feature Lifetimes '-sanitize=address,fuzzer'
 	-use-ld=lld -package-name zerodb -parse-as-library -I "$build" -I include
 	-Xcc -ISources/CZeroDBPlatform/include)
 

@@ -315,29 +315,11 @@ extension Environment {
         }
     }
 
-    /// Says that what points into a transaction cannot leave it. A body that returns such a value could
-    /// otherwise be taken for one that returns nothing.
-    @available(
-        *, deprecated,
-        message: """
-            what points into a transaction cannot leave it; return a copy, as get() and copies of keys and \
-            values are
-            """
-    )
-    public func read<Result: ~Copyable & ~Escapable>(
-        _ body: (borrowing ReadTransaction) throws -> Result
-    ) throws -> ResultThatCannotLeaveItsTransaction {
-        let transaction = try beginRead()
-        do {
-            _ = try body(transaction)
-        } catch {
-            count(error)
-            throw error
-        }
-        return ResultThatCannotLeaveItsTransaction()
-    }
-
     /// Runs a body in a read transaction.
+    ///
+    /// What points into the transaction cannot be its result. A body of one expression that has such a value
+    /// is taken for one that returns nothing, and the compiler says that the constant is "inferred to have
+    /// type '()'": return a copy, as `get` makes one.
     ///
     /// - Throws: what the body throws; as `beginRead()`.
     public func read<Result: ~Copyable>(
@@ -395,29 +377,6 @@ extension Environment {
         return result
     }
 
-    /// Says that what points into a transaction cannot leave it.
-    @available(
-        *, deprecated,
-        message: """
-            what points into a transaction cannot leave it; return a copy, as get() and copies of keys and \
-            values are
-            """
-    )
-    @discardableResult
-    public func write<Result: ~Copyable & ~Escapable>(
-        _ body: (inout WriteTransaction) throws -> Result
-    ) throws -> ResultThatCannotLeaveItsTransaction {
-        var transaction = try beginWrite()
-        do {
-            _ = try body(&transaction)
-        } catch {
-            count(error)
-            throw error
-        }
-        try transaction.commit()
-        return ResultThatCannotLeaveItsTransaction()
-    }
-
     /// Counts an error that a body has thrown, unless it has been counted.
     private func count(_ error: DatabaseError) { countError(error, in: store.state) }
 
@@ -425,9 +384,4 @@ extension Environment {
     private func count(_ error: any Error) {
         if let error = error as? DatabaseError { countError(error, in: store.state) }
     }
-}
-
-/// What a body returned that points into its transaction, and so cannot be had outside of it.
-public struct ResultThatCannotLeaveItsTransaction: Sendable {
-    init() {}
 }
