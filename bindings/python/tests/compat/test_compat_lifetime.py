@@ -83,7 +83,7 @@ def test_a_read_transaction_goes_to_another_thread(env: Any) -> None:
 
 def test_collected_in_any_order(lmdb: Any, tmp_path: Path) -> None:
     generator = random.Random(1)
-    for round_number in range(20):
+    for round_number in range(6):
         env = lmdb.open(str(tmp_path / str(round_number)), max_dbs=1)
         fill(env, 10)
         db = env.open_db(b"name")

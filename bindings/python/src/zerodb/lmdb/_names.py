@@ -82,6 +82,8 @@ class NamesCursor(Cursor):
         place = self._where()
         if place is _END:
             return self._fail(_END)
+        if self._is_on and self._name is None:
+            return self._to_smaller(super().next(), bisect_right(self._names, place), place)
         found = super().set_range(place)
         if found and bytes(super().key()) == place:
             found = super().next()
@@ -91,7 +93,10 @@ class NamesCursor(Cursor):
         place = self._where()
         if not place:
             return self.last() if place is _END or not self._is_on else self._fail(place)
-        found = super().prev() if super().set_range(place) else super().last()
+        if self._is_on and self._name is None:
+            found = super().prev()
+        else:
+            found = super().prev() if super().set_range(place) else super().last()
         return self._to_larger(found, bisect_left(self._names, place) - 1, place)
 
     def next_nodup(self) -> bool:
@@ -127,6 +132,8 @@ class NamesCursor(Cursor):
         return super().value() if self._is_on else self._given(b"")
 
     def item(self) -> Any:
+        if self._is_on and self._name is None:
+            return super().item()
         return self.key(), self.value()
 
     def get(self, key: Any, default: Any = None) -> Any:
@@ -224,21 +231,26 @@ class NamesCursor(Cursor):
         """The entries and the names from the one that the cursor is on."""
         if not self._is_on and not (self.first() if forward else self.last()):
             return iter(())
-        place = self._where() or b""
-        found = self._name is None or super().set_range(place)
-        # What is looked at last comes first.
+        place, on_name = self._where() or b"", self._name is not None
+        edge: bytes | None
         if forward:
-            names = self._names[bisect_left(self._names, place) :][::-1]
+            names = self._names[bisect_left(self._names, place) :]
+            edge = bytes(super().key()) if super().last() else b""
         else:
-            names = self._names[: bisect_right(self._names, place)]
-            if self._name is not None:
-                found = super().prev() if found else super().last()
+            names = self._names[: bisect_right(self._names, place)][::-1]
+            edge = bytes(super().key()) if super().first() else None
+        # Those behind all entries need not be compared with each of these.
+        between = [name for name in names if edge is not None and (name < edge) is forward]
+        behind = names[len(between) :]
+        found = super().set_range(place)
+        if on_name and not forward:
+            found = super().prev() if found else super().last()
         walk = super().iternext if forward else super().iterprev
         entries = walk(True, values) if found else iter(())
-        want = itemgetter(1) if values and not keys else None
-        merged = self._until_names_end(entries, names, forward, keys, values)
-        rest = map(want, entries) if want else entries
-        return chain(merged, rest, self._at_end(forward))
+        merged = self._until_names_end(entries, between[::-1], forward, keys, values)
+        rest = map(itemgetter(1), entries) if values and not keys else entries
+        last = (self._on_name(name, keys, values) for name in behind)
+        return chain(merged, rest, last, self._at_end(forward))
 
     def _until_names_end(
         self,
