@@ -4,7 +4,7 @@
 #
 #   scripts/dist.sh NAME TARBALL      NAME is the folder in it; the name of TARBALL says the compression
 #
-# The same sources give the same bytes.
+# The same sources give the same bytes. The folder debian is not among them, as distributions like it.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -17,7 +17,7 @@ if [ ! -e "$checkout/Package.swift" ]; then "$swift" package resolve; fi
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 mkdir -p "$work/$name/vendor"
-git ls-files -z | tar --null --files-from=- --create | tar --extract --directory "$work/$name"
+git ls-files -z -- ':!debian' | tar --null --files-from=- --create | tar --extract --directory "$work/$name"
 cp -R "$checkout" "$work/$name/vendor/"
 # Its build needs none of these. Its manifest says which folders it has, so these stay as they are.
 rm -rf "$work/$name/vendor/swift-argument-parser/"{.git,.github,.swiftpm}
