@@ -156,6 +156,26 @@ install-debug: $(DEBUG_LIBRARY) $(TOOL) ## install debugging symbols, which debu
 uninstall: ## remove what `make install` with the same variables installed
 	@$(INSTALL_VARIABLES) $(INSTALL_DIRECTORIES) scripts/install.sh --uninstall
 
+# ------------------------------------------------------------------ packages
+
+DIST := build/dist/zerodb-$(VERSION).tar.xz
+DEB := $(CURDIR)/build/deb
+DEB_ROOT := $(CURDIR)/build/deb-root
+
+dist: ## a source tarball, in build/dist, that builds without git and without a network
+	@scripts/deps.sh build
+	@scripts/dist.sh zerodb-$(VERSION) $(DIST)
+
+# Builds from that tarball, so that nothing of this folder is used.
+deb: dist ## Debian packages, in build/deb, with the Swift of PATH
+	@scripts/deps.sh build deb
+	@scripts/deb.sh $(VERSION) $(DIST) $(DEB)
+
+deb-test: ## install the packages of `make deb` into a Debian in build/deb-root, and try them there
+	@scripts/deps.sh deb-test
+	@test -e $(DEB)/build.log || $(MAKE) deb
+	@scripts/deb-test.sh $(DEB) $(DEB_ROOT)
+
 # -------------------------------------------------------------------- Python
 
 # Each stamp in the virtual environment stands for one thing installed into it.
@@ -409,7 +429,7 @@ lint-python: $(VENV)/.test $(VENV)/.test-format $(VENV)/.test-tools $(VENV)/.lin
 
 # shellcheck is welcome, not required.
 lint-shell:
-	@if command -v shellcheck >/dev/null; then shellcheck scripts/*.sh Tests/package/*.sh .ci/run; fi
+	@if command -v shellcheck >/dev/null; then shellcheck scripts/*.sh Tests/package/*.sh debian/tests/{library,tools,python} .ci/run; fi
 
 format: $(VENV)/.lint ## format the Swift and Python sources in place
 	$(SWIFT) format --in-place --recursive $(SWIFT_FILES)

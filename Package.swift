@@ -1,5 +1,5 @@
 // swift-tools-version: 6.2
-import Glibc
+import Foundation
 import PackageDescription
 
 let strict: [SwiftSetting] = [
@@ -10,7 +10,7 @@ let strict: [SwiftSetting] = [
 // dist`) carries it, so that it can be built without git and without a network.
 let vendored = "\(Context.packageDirectory)/vendor/swift-argument-parser"
 let argumentParser: Package.Dependency =
-    access(vendored, R_OK) == 0
+    FileManager.default.fileExists(atPath: vendored)
     ? .package(path: vendored)
     : .package(url: "https://github.com/apple/swift-argument-parser", from: "1.5.0")
 

@@ -46,11 +46,9 @@ for name in "${imported[@]}" swiftCore; do
 done
 
 # Groups of sections must not stay groups: a linker that finds one of the same name in the program would
-# drop ours, and with it symbols that only ours has. What nothing needs is left out.
-roots=()
-while read -r name; do roots+=(--undefined="$name"); done < <("$(dirname "$0")"/functions.sh include/zerodb.h)
-"$ld" --relocatable --force-group-allocation -o "$work/whole.o" "${roots[@]}" "${registrations[@]}" \
-    "${objects[@]}" --start-group "${archives[@]}" --end-group
+# drop ours, and with it symbols that only ours has.
+"$ld" --relocatable --force-group-allocation -o "$work/whole.o" "${registrations[@]}" "${objects[@]}" \
+    --start-group "${archives[@]}" --end-group
 
 # Sections with C names are those that code finds by __start_ and __stop_.
 renames=()
