@@ -76,8 +76,8 @@ struct LoadRun<Source: LoadSource & ~Copyable>: ~Copyable {
         databases += 1
         if isResumable, database.name == Array(LoadTarget.progressName.utf8) {
             throw TransferError.refused(
-                "the input has a database \"\(LoadTarget.progressName)\", in which --continue records how far "
-                    + "it is; load it without --continue")
+                "the input has a database \"\(LoadTarget.progressName)\", in which --continue records how "
+                    + "far it is; load it without --continue")
         }
         var batch = LoadBatch(target: target, database: database, bytesMax: batchBytes)
         repeat {

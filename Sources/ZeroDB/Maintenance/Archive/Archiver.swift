@@ -311,8 +311,8 @@ package final class Archiver {
             try store.keepArchiveMark(index)
         } catch {
             throw error.adding(
-                "the archive \(destination.path) has \(file.name) all the same, but the next copy will be one "
-                    + "of all pages")
+                "the archive \(destination.path) has \(file.name) all the same, but the next copy will be "
+                    + "one of all pages")
         }
     }
 
