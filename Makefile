@@ -304,7 +304,7 @@ package-test: lib $(TOOL) $(DEBUG_LIBRARY) ## install, and use it from CMake, me
 # thought good enough). What may change in it is in docs/ABI.md.
 abi-check: stage $(VENV)/.test ## compare the interface with the recorded one, and run programs that know only that
 	@scripts/deps.sh abi
-	@cd scripts && $(CURDIR)/$(PYTHON) -m pytest --quiet test_abi.py
+	@cd scripts && $(CURDIR)/$(PYTHON) -m pytest --quiet check_abi.py
 	@$(PYTHON) scripts/abi.py check $(LIBRARY) $(STAGE)
 
 abi-record: $(LIBRARY) $(VENV)/.created ## record the interface anew in abi/
@@ -390,7 +390,7 @@ readpath: stage ## system calls, locks and allocations of reads
 
 SWIFT_FILES := Package.swift $(wildcard Sources Tests examples/swift)
 PYTHON_FILES := bindings/python examples/python Tests/format Tests/tools Tests/prometheus scripts/lint-man.py \
-	scripts/lint_house.py scripts/lint_layers.py scripts/test_lint.py scripts/abi.py scripts/test_abi.py
+	scripts/lint_house.py scripts/lint_layers.py scripts/test_lint.py scripts/abi.py scripts/check_abi.py
 RUFF = $(PYTHON) -m ruff
 
 lint: lint-house lint-headers lint-man lint-swift lint-python lint-shell ## check style, types and headers

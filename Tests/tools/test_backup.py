@@ -344,10 +344,10 @@ def test_a_full_copy_that_is_killed_goes_on(run: Run, path: Path) -> None:
     archive = path.parent / "archive"
     program = str(STAGE / "bin" / "zerodb-backup")
     command = [program, "create", "env", "archive", "-q"]
-    slow = [*command, "--rate", "8MiB"]
+    slow = [*command, "--rate", "1MiB"]
     with zerodb.open(path, max_txn_pages=0) as environment:
         with environment.begin(write=True) as transaction:
-            for number in range(2000):
+            for number in range(4000):
                 transaction.put(b"large %d" % number, numbers.randbytes(1500))
         digest = int(environment.info().digest)
         left = []

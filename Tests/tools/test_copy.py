@@ -140,11 +140,11 @@ def test_a_copy_that_is_killed_goes_on(run: Run, path: Path) -> None:
     program = str(STAGE / "bin" / "zerodb-copy")
     with zerodb.open(path, max_txn_pages=0) as environment:
         with environment.begin(write=True) as transaction:
-            for number in range(2000):
+            for number in range(4000):
                 transaction.put(b"large %d" % number, numbers.randbytes(1500))
-        for _ in range(12):
+        for _ in range(10):
             process = subprocess.Popen(
-                [program, "--rate", "8MiB", "-q", path, "copy"], cwd=path.parent
+                [program, "--rate", "1MiB", "-q", path, "copy"], cwd=path.parent
             )
             time.sleep(numbers.uniform(0.1, 0.4))
             process.send_signal(numbers.choice([signal.SIGKILL, signal.SIGTERM, signal.SIGINT]))
