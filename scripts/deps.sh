@@ -33,10 +33,7 @@ packages_of() {
     valgrind) echo gcc pkg-config valgrind ;;
     package) echo gcc g++ pkg-config cmake meson ninja-build file gdb man-db ;;
     abi) echo gcc abigail-tools ;;
-    deb)
-        echo gcc g++ libxxhash-dev dpkg-dev fakeroot debhelper dh-python python3-all python3-setuptools \
-            pybuild-plugin-pyproject lintian
-        ;;
+    deb) echo gcc g++ libxxhash-dev pkg-config dpkg-dev debhelper dh-python lintian ;;
     deb-test) echo debootstrap ;;
     *) fail "'$1' is no group of dependencies; see the head of scripts/deps.sh." ;;
     esac
@@ -72,10 +69,7 @@ sys.exit(not os.path.exists(sysconfig.get_path("include") + "/Python.h"))' 2>/de
     dpkg-dev) command -v dpkg-buildpackage >/dev/null ;;
     debhelper) command -v dh >/dev/null ;;
     dh-python) command -v dh_python3 >/dev/null ;;
-    python3-all) dpkg-query -W python3-all >/dev/null 2>&1 ;;
-    python3-setuptools) /usr/bin/python3 -c 'import setuptools' 2>/dev/null ;;
-    pybuild-plugin-pyproject) /usr/bin/python3 -c 'import build, installer' 2>/dev/null ;;
-    cmake | debootstrap | fakeroot | file | gdb | lintian | meson) command -v "$1" >/dev/null ;;
+    cmake | debootstrap | file | gdb | lintian | meson) command -v "$1" >/dev/null ;;
     strace | valgrind | prometheus | prometheus-node-exporter) command -v "$1" >/dev/null ;;
     esac
 }
