@@ -732,6 +732,13 @@ int zdb_env_copy_fd(zdb_env *env, int fd, const zdb_copy_options *options, zdb_c
  *  ZDB_FULL beyond ZDB_MAX_NESTING levels. */
 int zdb_txn_begin(zdb_env *env, zdb_txn *parent, uint32_t flags, zdb_txn **txn);
 
+/** Begins a write transaction as zdb_txn_begin() does, but waits for others only so long. For callers
+ *  that wait in slices, between which they look for an interruption.
+ *  @param flags    0 or one of ZDB_DURABILITY_.
+ *  @param wait_ms  milliseconds; 0: not at all. Replaces writer_wait_ms for this call.
+ *  @return as zdb_txn_begin(); ETIMEDOUT if the wait is over, where that returns ZDB_BUSY. */
+int zdb_txn_begin_wait(zdb_env *env, uint32_t flags, uint32_t wait_ms, zdb_txn **txn);
+
 /** Commits and ends the transaction. The handle is dead whatever the result, except when an open
  *  child causes ZDB_BAD_TXN: then nothing has happened. A write transaction with full durability
  *  is on disk when this returns ZDB_OK: one flush of the log, shared with the other threads that
@@ -1073,6 +1080,69 @@ zdb_txn *zdb_cursor_txn(zdb_cursor *cursor);
 
 /** The database of a cursor; UINT32_MAX if `cursor` is not a cursor. */
 zdb_db zdb_cursor_db(zdb_cursor *cursor);
+
+/* ------------------------------------------------------------- packed lists */
+/* For bindings to languages in which a call of C, or a look at what it returns, costs more than what
+ * these functions do. A packed list is a string of bytes: 0x5b, the number of its elements, and the
+ * elements. An element is a string (0x73, its size, its bytes), an entry (0x29 0x02, its key and its
+ * value as strings) or nothing (0x4e). Numbers have 4 bytes, little-endian. In lists that are passed in,
+ * an entry may also begin with 0x28 and 2 as a number. (Python's marshal module reads and writes lists
+ * of bytes and of pairs of bytes like this.) */
+
+/** zdb_cursor_read(), zdb_get_packed(): pack keys. */
+#define ZDB_PACK_KEYS 0x1u
+/** zdb_cursor_read(): pack values. With keys too, entries. */
+#define ZDB_PACK_VALUES 0x2u
+/** zdb_cursor_read(): begin with the entry under the cursor. */
+#define ZDB_PACK_CURRENT 0x4u
+
+/** Moves the cursor on and packs the entries that it comes to, copied. The cursor is then on the last of
+ *  them (with ZDB_PREV_NODUP and ZDB_NEXT_NODUP, on a value of its key).
+ *  @param op      how it goes on: ZDB_NEXT, ZDB_PREV, ZDB_NEXT_DUP, ZDB_PREV_DUP, ZDB_NEXT_NODUP or
+ *                 ZDB_PREV_NODUP.
+ *  @param flags   ZDB_PACK_.
+ *  @param until   where a range ends: going forward the first key after it, going back its first key.
+ *                 NULL: at the end of the database.
+ *  @param limit   entries at most, at least 1.
+ *  @param buffer  receives a packed list.
+ *  @param size    its bytes.
+ *  @param count   receives how many entries; fewer than `limit` also where there is no room for more.
+ *  @param used    receives the bytes of the list; may be NULL.
+ *  @return ZDB_OK; ZDB_NOT_FOUND if there is nothing more, and *count is 0; ENOBUFS if there is no room
+ *  for the first entry: the cursor is on it, and *used is what the list would need (call again with
+ *  that and ZDB_PACK_CURRENT); otherwise as zdb_cursor_get(). */
+int zdb_cursor_read(zdb_cursor *cursor, zdb_cursor_op op, uint32_t flags, const zdb_val *until,
+                    size_t limit, void *buffer, size_t size, size_t *count, size_t *used);
+
+/** zdb_get_many() of a packed list of keys.
+ *  @param flags   0: receive a list of values, with nothing for a key that does not exist; ZDB_PACK_KEYS:
+ *                 a list of entries, of the keys that exist.
+ *  @param buffer  receives a packed list.
+ *  @param used    receives its bytes.
+ *  @return as zdb_get_many(); ZDB_BAD_ARGUMENT if `keys` is no packed list of strings; ENOBUFS if there
+ *  is no room: *used is what the list would need. */
+int zdb_get_packed(zdb_txn *txn, zdb_db db, uint32_t flags, const void *keys, size_t keys_size,
+                   void *buffer, size_t size, size_t *used);
+
+/** Puts the entries of a packed list, one after the other.
+ *  @param flags  as zdb_put(), without ZDB_RESERVE. An entry for which that would return ZDB_KEYEXIST is
+ *                passed over.
+ *  @param added  receives how many were put, also when the call fails; may be NULL.
+ *  @return as zdb_put(), for the first that fails: those before it are put; ZDB_BAD_ARGUMENT if `entries`
+ *  is no packed list of entries: then none is. */
+int zdb_put_packed(zdb_txn *txn, zdb_db db, const void *entries, size_t size, uint32_t flags,
+                   size_t *added);
+
+/** zdb_get() with a copy of the value.
+ *  @param buffer  receives the value if there is room.
+ *  @param used    receives its size, which may be more than `size`; then nothing is copied.
+ *  @return as zdb_get(). */
+int zdb_get_bytes(zdb_txn *txn, zdb_db db, const void *key, size_t key_size, void *buffer, size_t size,
+                  size_t *used);
+
+/** zdb_put() without structures. */
+int zdb_put_bytes(zdb_txn *txn, zdb_db db, const void *key, size_t key_size, const void *value,
+                  size_t value_size, uint32_t flags);
 
 #ifdef __cplusplus
 }
