@@ -46,7 +46,7 @@ struct ArchiveTests {
     ) {
         #expect(report.transaction == transaction, sourceLocation: sourceLocation)
         #expect(
-            report.digest == workload.states[transaction]?.digest, "transaction \(transaction)",
+            report.digest == workload.digest(after: transaction), "transaction \(transaction)",
             sourceLocation: sourceLocation)
     }
 

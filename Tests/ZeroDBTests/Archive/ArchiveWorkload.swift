@@ -47,6 +47,11 @@ struct ArchiveWorkload {
         try note(environment)
     }
 
+    /// What a transaction has left. Those of a compaction change nothing, and only the last is noted.
+    func digest(after transaction: UInt64) -> ContentDigest? {
+        states.keys.filter { $0 <= transaction }.max().flatMap { states[$0]?.digest }
+    }
+
     /// Notes the state that the newest transaction has left.
     mutating func note(_ environment: Environment) throws {
         let meta = try environment.store.tipMeta()
