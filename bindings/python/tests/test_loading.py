@@ -26,7 +26,7 @@ def import_in_another_process(
     inherited = {
         name: value
         for name, value in os.environ.items()
-        if name not in ("ZERODB_LIBRARY", "LD_LIBRARY_PATH")
+        if name not in ("ZERODB_LIBRARY", "ZERODB_IMPLEMENTATION", "LD_LIBRARY_PATH")
     }
     return subprocess.run(
         [sys.executable, "-c", "import zerodb; print(zerodb.library_path)"],
