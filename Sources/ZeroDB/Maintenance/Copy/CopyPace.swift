@@ -21,14 +21,20 @@ struct CopyPace {
         tip = shared.tip
     }
 
+    /// Nanoseconds of a rest at least for each byte written: the disk has more to do than the writing shows.
+    private static let restPerByte: UInt64 = 12
+
     /// Rests after a part, if others have committed meanwhile.
-    mutating func rest() {
+    ///
+    /// - Parameter bytes: that were written in it.
+    mutating func rest(bytes: UInt64 = 0) {
         let spent = SystemCall.monotonicNanoseconds() - began
-        guard spent >= Self.partMin else { return }
+        guard spent >= Self.partMin || bytes * Self.restPerByte >= Self.partMin else { return }
         let now = shared.tip
         isBeside = now != tip
         if isBeside {
-            usleep(UInt32(clamping: min(spent * Self.restShare, Self.restMax) / 1000))
+            let rest = max(spent * Self.restShare, bytes * Self.restPerByte)
+            usleep(UInt32(clamping: min(rest, Self.restMax) / 1000))
             // What was committed during the rest says nothing of the next part.
         }
         tip = shared.tip

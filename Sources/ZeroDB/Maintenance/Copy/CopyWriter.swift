@@ -67,7 +67,7 @@ final class CopyWriter {
             done += count
             bytesWritten += UInt64(count)
             rest()
-            pace.rest()
+            pace.rest(bytes: UInt64(count))
         }
     }
 
