@@ -258,7 +258,7 @@ typedef struct zdb_env_options {
                                   `zerodb-backup stop`. Copied. Default NULL: none */
     uint64_t archive_log_kept; /**< bytes of log that are kept at most while the archive cannot be
                                   written; what is beyond is removed, and the archive gets a gap,
-                                  behind which it goes on with a copy of what has changed. Default
+                                  behind which it goes on with a copy of the changed pages. Default
                                   4 GiB, at least 1 MiB */
 } zdb_env_options;
 
@@ -674,8 +674,8 @@ typedef struct zdb_copy_result {
  *  transaction. All that is read is judged, as by zdb_env_verify(): damage ends the copy and leaves
  *  nothing that could be taken for one. When this returns ZDB_OK the copy is on disk. It begins with the
  *  transaction that it was made of, and without a log. Reads all pages in use and writes them once. If it
- *  ends early, what was written stays in the directory as data.zdb.new, unless the pages are damaged, the
- *  disk is full or the copy is compact, and another call with that directory goes on from there. The
+ *  is killed, or on_progress ends it, what was written stays in the directory as data.zdb.new, and another
+ *  call with that directory goes on from there, unless the copy is compact. The
  *  function that it calls may read and write the environment in transactions of its own, but not close it.
  *  @param path     a directory that is not there, or is empty. The copy gets owner, group and mode
  *                  of the environment's data file, as far as this process may give them.

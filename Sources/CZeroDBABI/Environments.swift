@@ -207,13 +207,9 @@ public func zdb_env_compact(
             chosen.maxPages = options.max_pages
             chosen.bytesPerSecond = options.bytes_per_second
             chosen.targetSize = options.target_size
-            guard options.flags & ~UInt32(ZDB_COMPACT_PUNCH_HOLES) == 0 else {
-                throw DatabaseError(
-                    .badArgument,
-                    "the flags \(options.flags) of zdb_env_compact() are none that it knows; use 0 or "
-                        + "ZDB_COMPACT_PUNCH_HOLES")
-            }
-            chosen.punchesHoles = options.flags & UInt32(ZDB_COMPACT_PUNCH_HOLES) != 0
+            try Results.checkFlags(
+                options.flags, allowed: ZDB_COMPACT_PUNCH_HOLES, "zdb_env_compact")
+            chosen.punchesHoles = options.flags & ZDB_COMPACT_PUNCH_HOLES != 0
         }
         if let result {
             try Results.checkSize(

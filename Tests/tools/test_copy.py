@@ -167,6 +167,22 @@ def test_a_copy_that_is_killed_goes_on(run: Run, path: Path) -> None:
         assert environment.info().digest == digest
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="another user's file takes root to make")
+def test_what_another_user_has_left_is_not_gone_on_with(run: Run, path: Path) -> None:
+    # That user could have the file open, and write to it when the copy is finished.
+    assert run("zerodb-copy", "env", "first").returncode == 0
+    (path.parent / "copy").mkdir()
+    left = path.parent / "copy" / "data.zdb.new"
+    left.write_bytes((path.parent / "first" / "data.zdb").read_bytes())
+    os.chown(left, 65534, 65534)
+    with left.open("r+b") as others:
+        assert run("zerodb-copy", "env", "copy").returncode == 0
+        finished = path.parent / "copy" / "data.zdb"
+        assert finished.stat().st_ino != os.fstat(others.fileno()).st_ino
+        assert finished.stat().st_uid == (path / "data.zdb").stat().st_uid
+    assert run("zerodb-check", "copy").returncode == 0
+
+
 def test_a_stream_into_a_file_that_may_not_grow_ends_with_an_error(path: Path) -> None:
     with zerodb.open(path) as environment, environment.begin(write=True) as transaction:
         transaction.put(b"large", bytes(1_000_000))

@@ -81,12 +81,9 @@ extension Environment {
             meta = try compact(claim, freeList, writer, monitor)
         } else {
             let source = claim.state.pointee.source
-            let earlier = EarlierPages(store.dataFile, meta)
-            let goesOn = try writer.compare(with: earlier)
-            if goesOn { earlier.report(to: store) }
             try PlainCopy(
                 source: source, meta: meta, freeList: freeList, writer: writer, monitor: monitor,
-                earlier: goesOn ? earlier : nil
+                earlier: try EarlierPages.find(store, meta, in: writer)
             ).run()
         }
         var report = CopyReport()

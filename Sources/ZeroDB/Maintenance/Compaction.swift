@@ -212,6 +212,8 @@ final class Compaction {
     private var region: UInt64 = 0
     /// Bytes that lose their room in one step: other writers wait that long.
     private static let punchedMax: UInt64 = 8 << 20
+    /// Regions that it looks at in one: each of their runs takes a system call, also where it is a hole.
+    private static let punchLooksMax = 64
 
     /// Gives back the room of some free pages. Nothing needs what is in them, and no transaction takes them
     /// as long as this one has the writer's lock: it is as if one had written zeros to them and had then
@@ -231,7 +233,7 @@ final class Compaction {
             meta: withUnsafeMutablePointer(to: &claim.state.pointee.meta) { $0 }, store: store)
         defer { free.deallocate() }
         let before = bytesPunched
-        var looks = Self.looksMax
+        var looks = Self.punchLooksMax
         var failure: DatabaseError?
         var next: UInt64?
         try free.forEachRegion(from: region) { region in

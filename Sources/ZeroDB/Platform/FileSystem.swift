@@ -108,8 +108,9 @@ protocol StorageFile: AnyObject, Sendable {
 
     func identity() throws(DatabaseError) -> FileIdentity
 
-    /// How many names the file has.
-    func linkCount() throws(DatabaseError) -> UInt64
+    /// Whether nobody else is known to use the file: it has one name, and belongs to the user of this
+    /// process.
+    func isPrivate() throws(DatabaseError) -> Bool
 
     /// Writes all of `buffers`, one after the other, at a byte offset. Extends the file.
     func write(_ buffers: UnsafeBufferPointer<UnsafeRawBufferPointer>, at offset: UInt64)
@@ -251,7 +252,7 @@ extension FileSystem {
 }
 
 extension StorageFile {
-    func linkCount() throws(DatabaseError) -> UInt64 { 1 }
+    func isPrivate() throws(DatabaseError) -> Bool { true }
 
     func networkFileSystem() throws(DatabaseError) -> String? { nil }
 

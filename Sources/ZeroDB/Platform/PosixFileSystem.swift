@@ -263,7 +263,10 @@ final class PosixFile: StorageFile {
         return FileIdentity(device: UInt64(status.st_dev), inode: UInt64(status.st_ino))
     }
 
-    func linkCount() throws(DatabaseError) -> UInt64 { UInt64(try status().st_nlink) }
+    func isPrivate() throws(DatabaseError) -> Bool {
+        let status = try status()
+        return status.st_nlink == 1 && status.st_uid == geteuid()
+    }
 
     func write(_ buffers: UnsafeBufferPointer<UnsafeRawBufferPointer>, at offset: UInt64)
         throws(DatabaseError)

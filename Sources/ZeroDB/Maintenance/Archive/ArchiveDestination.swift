@@ -180,8 +180,8 @@ private final class ArchiveFileOutput: ArchiveOutput {
         isCopy = header.kind == .full
         var file = try directory.open(
             unfinished, access: .readWrite, create: true, mode: 0o600)
-        if try file.linkCount() > 1 {
-            // By its other name it is something else.
+        if try !file.isPrivate() {
+            // Another user could go on writing to it; by another name it is something else.
             file.close()
             try directory.remove(unfinished)
             file = try directory.open(

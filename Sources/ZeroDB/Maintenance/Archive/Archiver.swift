@@ -360,12 +360,9 @@ package final class Archiver {
                 ).run()
                 try copy.flush()
             } else {
-                let pages = EarlierPages(store.dataFile, meta)
-                let goesOn = try copy.compare(with: pages)
-                if goesOn { pages.report(to: store) }
                 try PlainCopy(
                     source: source, meta: meta, freeList: freeList, writer: copy, monitor: monitor,
-                    earlier: goesOn ? pages : nil
+                    earlier: try EarlierPages.find(store, meta, in: copy)
                 ).run()
             }
             // After a crash the log would be replayed from an older state, and pages of transactions that

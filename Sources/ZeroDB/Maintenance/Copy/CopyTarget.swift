@@ -35,7 +35,7 @@ struct CopyTarget {
         }
         var isUsable = false
         if goesOn, try MetaPages.checkUnfinished(Self.unfinished, in: directory) {
-            isUsable = try Self.isAlone(in: directory)
+            isUsable = try Self.isPrivate(in: directory)
         }
         if !isUsable { try MetaPages.removeUnfinished(Self.unfinished, in: directory) }
         file = try directory.open(
@@ -44,11 +44,14 @@ struct CopyTarget {
         if !isUsable { try file.truncate(to: 0) }
     }
 
-    /// Whether the file has no other name, by which it is something else.
-    private static func isAlone(in directory: any StorageDirectory) throws(DatabaseError) -> Bool {
+    /// Whether the file is this user's, who alone can write to it, and has no other name, by which it is
+    /// something else.
+    private static func isPrivate(
+        in directory: any StorageDirectory
+    ) throws(DatabaseError) -> Bool {
         let file = try directory.open(unfinished, access: .readOnly, create: false, mode: 0)
         defer { file.close() }
-        return try file.linkCount() == 1
+        return try file.isPrivate()
     }
 
     /// Makes sure that nobody else makes a copy, or an environment, in the directory.

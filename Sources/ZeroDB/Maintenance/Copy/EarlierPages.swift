@@ -10,14 +10,30 @@ final class EarlierPages {
     let pageSize: Int
     private let buffer: UnsafeMutableRawBufferPointer
     /// How many they are.
-    private(set) var count: UInt64 = 0
+    private var count: UInt64 = 0
 
     static let partMax = 1 << 20
 
+    /// Finds out what a copy can go on with, and tells of it.
+    ///
     /// - Parameters:
-    ///   - dataFile: of the environment that is copied.
+    ///   - store: that is copied.
     ///   - meta: of the snapshot.
-    init(_ dataFile: any StorageFile, _ meta: Meta) {
+    /// - Returns: nil if there is nothing.
+    static func find(
+        _ store: Store, _ meta: Meta, in writer: CopyWriter
+    ) throws(DatabaseError) -> EarlierPages? {
+        guard !writer.isStream else { return nil }
+        let earlier = EarlierPages(store.dataFile, meta)
+        guard try writer.compare(with: earlier) else { return nil }
+        store.report(
+            .information,
+            "the copy of \(store.path) goes on from one that ended early: \(earlier.count) of "
+                + "\(meta.pageCount) pages are there")
+        return earlier
+    }
+
+    private init(_ dataFile: any StorageFile, _ meta: Meta) {
         set = PageSet(count: meta.pageCount)
         self.dataFile = dataFile
         pageSize = Int(meta.pageSize)
@@ -52,14 +68,6 @@ final class EarlierPages {
                 count -= 1
             }
         }
-    }
-
-    /// Tells that a copy goes on with them.
-    func report(to store: Store) {
-        store.report(
-            .information,
-            "the copy of \(store.path) goes on from one that ended early: \(count) of \(set.count) pages are "
-                + "there")
     }
 
     /// Whether all of a run is there.
