@@ -9,6 +9,7 @@ set -euo pipefail
 readonly library=$1 soname=$2 header=$3
 readonly symbol_version=ZERODB_1
 readonly size_max_bytes=$((12 * 1000 * 1000))
+readonly tls_max_bytes=256
 readonly needed_allowed='^(libc|libm|libdl|libpthread|librt|libstdc\+\+|libgcc_s|ld-linux[^.]*)\.so'
 
 problems=0
@@ -51,6 +52,11 @@ done < <(sed -nE 's/.*\((RPATH|RUNPATH)\).*\[(.*)\]/\2/p' <<<"$dynamic")
 while read -r line; do
     problem "$library loads or misses: $line"
 done < <(ldd "$library" | grep -E 'not found|[Ss]wift|Foundation|libdispatch|BlocksRuntime' || true)
+
+# A program that loads the library at run time has some 1600 bytes for all of its libraries.
+tls=$(LC_ALL=C readelf --segments --wide "$library" | awk '$1 == "TLS" { print $6 }')
+((${tls:-0} <= tls_max_bytes)) ||
+    problem "$library has $((tls)) bytes of thread-local storage; the limit is $tls_max_bytes"
 
 size=$(stat -c %s "$library")
 ((size < size_max_bytes)) ||

@@ -14,23 +14,31 @@ enum Results {
         let code = error.resultCode
         if let record = zp_thread_error() {
             record.pointee.code = code
-            record.pointee.text = nil
             record.pointee.page = error.page ?? UInt64.max
-            withUnsafeMutableBytes(of: &record.pointee.message) { buffer in
-                var count = 0
-                for byte in error.message.utf8.prefix(buffer.count - 1) {
-                    buffer[count] = byte
-                    count += 1
-                }
-                // A cut message ends at a whole character.
-                if count == buffer.count - 1 {
-                    while count > 0, buffer[count - 1] & 0xc0 == 0x80 { count -= 1 }
-                    if count > 0, buffer[count - 1] & 0x80 != 0 { count -= 1 }
-                }
-                buffer[count] = 0
-            }
+            record.pointee.text = keep(error.message) ? nil : zdb_strerror(code)
         }
         return code
+    }
+
+    /// Keeps a message for `zdb_last_error`.
+    ///
+    /// - Returns: false if there is no memory for it.
+    private static func keep(_ message: String) -> Bool {
+        guard let start = zp_error_message() else { return false }
+        let room = Int(ZP_ERROR_MESSAGE_SIZE) - 1
+        let buffer = UnsafeMutableRawBufferPointer(start: start, count: room + 1)
+        var count = 0
+        for byte in message.utf8.prefix(room) {
+            buffer[count] = byte
+            count += 1
+        }
+        // A cut message ends at a whole character.
+        if count == room {
+            while count > 0, buffer[count - 1] & 0xc0 == 0x80 { count -= 1 }
+            if count > 0, buffer[count - 1] & 0x80 != 0 { count -= 1 }
+        }
+        buffer[count] = 0
+        return true
     }
 
     /// The same for an error that is frequent, and none of the environment: what a call was to find is not
@@ -200,9 +208,7 @@ private func text(_ literal: StaticString) -> UnsafePointer<CChar> {
 public func zdb_last_error() -> UnsafePointer<CChar>? {
     guard let record = zp_thread_error() else { return text("") }
     if let text = record.pointee.text { return text }
-    return withUnsafePointer(to: &record.pointee.message) {
-        UnsafeRawPointer($0).assumingMemoryBound(to: CChar.self)
-    }
+    return record.pointee.message.map { UnsafePointer($0) } ?? text("")
 }
 
 @_cdecl("zdb_last_error_code") @implementation

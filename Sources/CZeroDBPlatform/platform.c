@@ -18,10 +18,38 @@
 
 #include "zdb_platform.h"
 
-static _Thread_local zp_error thread_error = {0, UINT64_MAX, NULL, ""};
+static _Thread_local zp_error thread_error = {0, UINT64_MAX, NULL, NULL};
 _Thread_local zp_slot_hints zp_thread_hints;
 
 zp_error *zp_thread_error(void) { return &thread_error; }
+
+static pthread_once_t message_once = PTHREAD_ONCE_INIT;
+static pthread_key_t message_key;
+static int has_message_key;
+
+/* What else the thread does at its end may fail too. */
+static void free_message(void *message) {
+    thread_error.message = NULL;
+    free(message);
+}
+
+static void make_message_key(void) {
+    has_message_key = pthread_key_create(&message_key, free_message) == 0;
+}
+
+char *zp_error_message(void) {
+    if (thread_error.message != NULL) return thread_error.message;
+    pthread_once(&message_once, make_message_key);
+    char *message = has_message_key ? malloc(ZP_ERROR_MESSAGE_SIZE) : NULL;
+    if (message == NULL) return NULL;
+    if (pthread_setspecific(message_key, message) != 0) {
+        free(message);
+        return NULL;
+    }
+    message[0] = '\0';
+    thread_error.message = message;
+    return message;
+}
 
 static uint64_t threads_numbered;
 

@@ -36,10 +36,15 @@ typedef struct zp_error {
     int code;
     uint64_t page;
     const char *text; /**< valid forever; NULL: `message` */
-    char message[ZP_ERROR_MESSAGE_SIZE];
+    char *message;    /**< as zp_error_message() has made it; NULL before that */
 } zp_error;
 
 zp_error *zp_thread_error(void);
+
+/** Room for the message of the calling thread's last error, until the thread ends. Not in thread-local
+ *  storage: a program that loads the library at run time has little of that left for it.
+ *  @return ZP_ERROR_MESSAGE_SIZE bytes; NULL if there is no memory. */
+char *zp_error_message(void);
 
 /** Notes an error that is frequent, and so may cost no more than some stores.
  *  @param text valid forever. */
