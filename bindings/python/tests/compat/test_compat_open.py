@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import stat
 from pathlib import Path
@@ -295,3 +296,54 @@ def test_an_lmdb_environment_is_refused_with_advice(tmp_path: Path) -> None:
             with pytest.raises(ours.InvalidError, match="zerodb-load --lmdb"):
                 ours.open(target, subdir=subdir, **options)
     assert sorted(os.listdir(directory)) == ["data.mdb", "lock.mdb"]
+
+
+def open_together(lmdb: Any, path: str, together: Any, problems: Any, subdir: bool) -> None:
+    """Opens an environment at the moment at which others do, and puts an entry."""
+    try:
+        together.wait(30)
+        with lmdb.open(path, subdir=subdir) as env:
+            put(env, b"%d" % os.getpid(), b"1")
+    except Exception as problem:
+        problems.put(repr(problem))
+
+
+def put_from_processes(lmdb: Any, path: str, subdir: bool) -> None:
+    """Opens an environment in four processes at one moment; each puts an entry."""
+    context = multiprocessing.get_context("fork")
+    problems = context.SimpleQueue()
+    together = context.Barrier(4)
+    processes = [
+        context.Process(target=open_together, args=(lmdb, path, together, problems, subdir))
+        for _ in range(4)
+    ]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+        assert process.exitcode == 0
+    assert problems.empty(), problems.get()
+
+
+@pytest.mark.parametrize("subdir", [True, False])
+def test_processes_that_open_a_new_environment_at_one_moment(
+    lmdb: Any, tmp_path: Path, subdir: bool
+) -> None:
+    for number in range(12):
+        path = str(tmp_path / f"env{number}")
+        put_from_processes(lmdb, path, subdir)
+        with lmdb.open(path, subdir=subdir) as env:
+            assert env.stat()["entries"] == 4
+
+
+def test_processes_that_open_a_copy_at_one_moment(lmdb: Any, tmp_path: Path) -> None:
+    paths = [str(tmp_path / f"copy{number}") for number in range(8)]
+    with lmdb.open(str(tmp_path / "source")) as env:
+        put(env, b"a", b"1")
+        for path in paths:
+            with open(path, "wb") as file:
+                env.copyfd(file.fileno())
+    for path in paths:
+        put_from_processes(lmdb, path, subdir=False)
+        with lmdb.open(path, subdir=False) as env:
+            assert env.stat()["entries"] == 5

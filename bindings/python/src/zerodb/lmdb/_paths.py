@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import fcntl
 import os
 import stat
+from collections.abc import Iterator
 
 from zerodb.lmdb._errors import Error
 
@@ -25,18 +28,23 @@ def prepare(path: str, subdir: bool, readonly: bool, create: bool, mode: int) ->
     """Makes the directory of an environment, and moves a file that
     :meth:`Environment.copyfd` has written to its place in it.
 
-    Without `subdir` the directory has the place of LMDB's single file.
+    Without `subdir` the directory has the place of LMDB's single file. Of several processes
+    and threads that prepare one path at a time, one does it.
     """
-    if os.path.isfile(path) and not subdir and _is_copy(path):
-        _make_directory_of(path)
     copied = os.path.join(path, "data.mdb")
-    if _is_copy(copied) and not os.path.exists(os.path.join(path, _DATA)):
-        os.rename(copied, os.path.join(path, _DATA))
-    if readonly or os.path.exists(path):
+    if os.path.isdir(path) and not os.path.exists(copied):
         return
-    if not create and subdir:
-        raise Error(f"there is no directory {path}, and create is False", errno.ENOENT)
-    os.mkdir(path, mode | (mode & 0o444) >> 2)
+    with _alone_beside(path):
+        if os.path.isfile(path) and not subdir and _is_copy(path):
+            _make_directory_of(path)
+        if _is_copy(copied) and not os.path.exists(os.path.join(path, _DATA)):
+            os.rename(copied, os.path.join(path, _DATA))
+        if readonly or os.path.exists(path):
+            return
+        if not create and subdir:
+            raise Error(f"there is no directory {path}, and create is False", errno.ENOENT)
+        with contextlib.suppress(FileExistsError):
+            os.mkdir(path, mode | (mode & 0o444) >> 2)
 
 
 def size_of_data(path: str) -> int:
@@ -61,6 +69,23 @@ def _is_copy(path: str) -> bool:
             return file.read(len(_MAGIC)) == _MAGIC
     except OSError:
         return False
+
+
+@contextlib.contextmanager
+def _alone_beside(path: str) -> Iterator[None]:
+    """Holds the lock of the directory that `path` is in, where that can be opened."""
+    try:
+        parent = os.open(os.path.dirname(os.path.abspath(path)), os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        yield
+        return
+    try:
+        fcntl.flock(parent, fcntl.LOCK_EX)
+        yield
+    finally:
+        # A child that was forked meanwhile shares the lock, so closing alone would leave it.
+        fcntl.flock(parent, fcntl.LOCK_UN)
+        os.close(parent)
 
 
 def _make_directory_of(path: str) -> None:
