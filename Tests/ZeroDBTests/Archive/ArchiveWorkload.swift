@@ -8,7 +8,8 @@ struct ArchiveWorkload {
     /// What a transaction left.
     struct State {
         var digest: ContentDigest
-        var wallClock: UInt64
+        /// Nil where a transaction of the library's own had followed before it was looked at.
+        var wallClock: UInt64?
     }
 
     var random: SeededGenerator
@@ -43,8 +44,11 @@ struct ArchiveWorkload {
         if random.chance(8) { try nest(&transaction) }
         if !isSmall, random.chance(1) { try changeMuch(&transaction) }
         guard !random.chance(4) else { return transaction.abort() }
+        let id = transaction.id
         try transaction.commit()
-        try note(environment)
+        let newest = try note(environment)
+        // A compaction in the background changes no content. What changes nothing has made no state.
+        if newest.transaction > id { states[id] = State(digest: newest.digest, wallClock: nil) }
     }
 
     /// What a transaction has left. Those of a compaction change nothing, and only the last is noted.
@@ -53,9 +57,11 @@ struct ArchiveWorkload {
     }
 
     /// Notes the state that the newest transaction has left.
-    mutating func note(_ environment: Environment) throws {
+    @discardableResult
+    mutating func note(_ environment: Environment) throws -> Meta {
         let meta = try environment.store.tipMeta()
         states[meta.transaction] = State(digest: meta.digest, wallClock: meta.wallClock)
+        return meta
     }
 
     private mutating func change(_ transaction: inout WriteTransaction) throws {
