@@ -44,7 +44,7 @@ TOOL_NAMES := zerodb-backup zerodb-check zerodb-copy zerodb-dump zerodb-load zer
 
 .PHONY: all help lib stage install install-debug uninstall demo docs dist deb deb-test abi-check abi-record \
 	test test-swift test-assertions test-c test-differential test-python bench-python test-format test-tools test-prometheus \
-	package-test golden format-dump differential crash-test damage-test lmdb-test archive-test stress \
+	package-test readme-test golden format-dump differential crash-test damage-test lmdb-test archive-test stress \
 	check-exports test-tsan test-asan fuzz test-valgrind bench readpath lint lint-house lint-headers lint-man \
 	lint-python lint-shell lint-swift format clean deps-test deps-demo
 
@@ -296,9 +296,14 @@ golden: $(VENV)/.zerodb $(VENV)/.test $(VENV)/.test-format ## write the golden f
 format-dump: $(VENV)/.zerodb $(VENV)/.test $(VENV)/.test-format ## dump the example of docs/FORMAT.md anew
 	$(PYTHON) Tests/format/make_dump.py
 
-package-test: lib $(TOOL) $(DEBUG_LIBRARY) ## install, and use it from CMake, meson, a plugin, ...; PACKAGE_CASES='test_meson ...'
+package-test: lib $(TOOL) $(DEBUG_LIBRARY) $(VENV)/.zerodb ## install, and use it from CMake, meson, a plugin, ...; PACKAGE_CASES='test_meson ...'
 	@scripts/deps.sh package
 	@MAKE='$(MAKE)' Tests/package/run.sh $(PACKAGE_CASES)
+
+# Clones, builds and installs as README says, so the build folders here are of no use to it.
+readme-test: ## paste every block of README.md, in order, in a new home; builds all of it anew
+	@scripts/deps.sh build python demo
+	@python3 Tests/readme/run.py
 
 # abi/ records the interface of the newest version that was released (until there is one, of the last that was
 # thought good enough). What may change in it is in docs/ABI.md.
@@ -389,7 +394,7 @@ readpath: stage ## system calls, locks and allocations of reads
 # ------------------------------------------------------------ lint and format
 
 SWIFT_FILES := Package.swift $(wildcard Sources Tests examples/swift)
-PYTHON_FILES := bindings/python examples/python Tests/format Tests/tools Tests/prometheus scripts/lint-man.py \
+PYTHON_FILES := bindings/python examples/python Tests/format Tests/tools Tests/prometheus Tests/readme scripts/lint-man.py \
 	scripts/lint_house.py scripts/lint_layers.py scripts/test_lint.py scripts/abi.py scripts/check_abi.py
 RUFF = $(PYTHON) -m ruff
 

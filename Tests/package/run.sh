@@ -201,20 +201,9 @@ test_file() {
         fail 'data.zdb has no media type'
 }
 
-# What README shows first: the program, and how it is compiled.
+# Every block of README, with what is installed. `make readme-test` builds all of it as README says.
 test_readme() {
-    local said
-    mkdir "$work/readme"
-    awk '/^```c$/ { inside = 1; next } /^```/ { if (inside) exit } inside' README.md >"$work/readme/hello.c"
-    # shellcheck disable=SC2016 # README's own dollar
-    grep '^cc hello\.c -o hello \$(pkg-config' README.md >"$work/readme/compile.sh"
-    said=$(cd "$work/readme" && bash -e compile.sh && LD_LIBRARY_PATH=$prefix/lib ./hello)
-    [ "$said" = 'hello, world' ] || fail "README's program prints $said"
-    grep -E '^zerodb-(check|copy|stat|dump)[^#]*hello\.zdb( copy\.zdb)? *(#|$)' README.md |
-        grep -v -- '--page ' >"$work/readme/commands.sh"
-    [ "$(wc -l <"$work/readme/commands.sh")" -ge 7 ] || fail 'README shows the tools in another way'
-    (cd "$work/readme" && PATH=$prefix/bin:$PATH logged bash -e commands.sh)
-    rm -rf "$work/readme"
+    logged python3 Tests/readme/run.py --installed "$prefix" build/wheel
 }
 
 # The tree is moved: pkg-config and CMake find it where it is.
