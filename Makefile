@@ -117,14 +117,14 @@ $(STATIC_LIBRARY): $(LIBRARY) scripts/static-library.sh
 # ---------------------------------------------------------------------- tool
 
 # Like the library, the program needs no Swift where it is installed.
-$(TOOL): $(LIBRARY_SOURCES)
+$(TOOL): $(LIBRARY_SOURCES) scripts/completions.sh
 	@scripts/deps.sh build
 	$(SWIFT) build $(SWIFTFLAGS) $(STATIC_FLAGS) --product zerodb -Xlinker --gc-sections
 	@mkdir -p $(@D)
 	@$(STRIP) -o $@ .build/release/zerodb
 	@$(OBJCOPY) --only-keep-debug --compress-debug-sections .build/release/zerodb $(DEBUG_TOOL)
 	@for shell in bash zsh fish; do \
-		$@ --generate-completion-script $$shell >$@.$$shell || exit 1; done
+		scripts/completions.sh $$shell $@ $(TOOL_NAMES) >$@.$$shell || exit 1; done
 
 # ------------------------------------------------------------------- install
 

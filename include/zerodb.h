@@ -211,7 +211,7 @@ typedef struct zdb_env_options {
     uint32_t page_size;      /**< bytes: 4096 to 65536, a power of two; counts at creation only,
                                   0 for the default of 4096 */
     uint64_t max_size;       /**< bytes the data file may ever reach; address space of this size
-                                  is reserved, no memory. Default 1 TiB, at least 1 MiB */
+                                  is reserved, no memory. Default 1 TiB, from 1 MiB to 2^63-1 */
     uint64_t max_txn_pages;  /**< pages of trees that one transaction may dirty; those of large
                                   values do not count. Default 10000, 0: no limit */
     uint64_t max_txn_memory; /**< bytes of pages and large values that one transaction keeps in

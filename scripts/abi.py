@@ -161,10 +161,33 @@ def judge_types(recorded: Path, library: Path, work: Path) -> "list[str]":
     return ["abidiff finds functions removed or changed, see there"]
 
 
-def run_programs(stage: Path, work: Path) -> int:
+def sizes_header(recorded: "list[str]") -> str:
+    """A header for Tests/abi with the borders of the fields of each struct that says its size,
+    the last one its size, and a 0."""
+    lines = []
+    sizes: "dict[str, int]" = {}
+    borders: "dict[str, list[int]]" = {}
+    for kind, name, *words in map(str.split, recorded):
+        if kind == "struct":
+            sizes[name] = int(words[1])
+        elif kind == "field":
+            struct, field = name.split(".")
+            if field == "struct_size":
+                borders[struct] = []
+            if struct in borders:
+                borders[struct].append(int(words[1]) + int(words[3]))
+    for struct, found in borders.items():
+        values = ", ".join(map(str, [*sorted({*found, sizes[struct]}), 0]))
+        lines.append(f"static const size_t sizes_{struct}[] = {{{values}}};")
+    lines.append(f"#define SIZED_STRUCTS {len(borders)}")
+    return "#include <stddef.h>\n" + "\n".join(lines) + "\n"
+
+
+def run_programs(stage: Path, work: Path, recorded: "list[str]") -> int:
     """Programs that know only the recorded header run with the built library. Their number."""
     environment = {**os.environ, "LD_LIBRARY_PATH": str(stage / "lib")}
-    flags = ["-std=c99", "-Wall", "-Wextra", "-Werror", f"-I{RECORDED}"]
+    (work / "sizes.h").write_text(sizes_header(recorded), encoding="utf-8")
+    flags = ["-std=c99", "-Wall", "-Wextra", "-Werror", f"-I{RECORDED}", f"-I{work}"]
     for source in PROGRAMS:
         program = work / source.stem
         run(CC, *flags, source, "-o", program, f"-L{stage / 'lib'}", "-lzerodb")
@@ -204,7 +227,7 @@ def check(library: Path, stage: Path, work: Path) -> int:
     if breaks:
         print("abi: programs of before would not run; see docs/ABI.md", file=sys.stderr)
         return 1
-    programs = run_programs(stage, work)
+    programs = run_programs(stage, work, recorded)
     said = f"{len(recorded)} lines of layout as recorded, {len(added)} new"
     print(f"abi: {said}; {programs} programs with the recorded header run")
     return 0

@@ -25,7 +25,7 @@ packages_of() {
     c) echo gcc g++ pkg-config ;;
     differential) echo gcc pkg-config liblmdb-dev ;;
     python) echo gcc libffi-dev python3-dev python3-venv ;;
-    tools) echo lmdb-utils rclone ;;
+    tools) echo fish lmdb-utils rclone zsh ;;
     demo) echo gcc pkg-config unicode-data wamerican-huge ;;
     lint) echo gcc g++ python3-venv ;;
     bench) echo gcc pkg-config liblmdb-dev librocksdb-dev libsqlite3-dev strace valgrind ;;
@@ -33,7 +33,7 @@ packages_of() {
     valgrind) echo gcc pkg-config valgrind ;;
     package) echo gcc g++ pkg-config cmake meson ninja-build file gdb man-db ;;
     abi) echo gcc abigail-tools ;;
-    deb) echo gcc g++ libxxhash-dev pkg-config dpkg-dev debhelper dh-python lintian ;;
+    deb) echo gcc g++ libxxhash-dev pkg-config dpkg-dev debhelper dh-python python3-dev lintian ;;
     deb-test) echo debootstrap ;;
     *) fail "'$1' is no group of dependencies; see the head of scripts/deps.sh." ;;
     esac
@@ -69,7 +69,7 @@ sys.exit(not os.path.exists(sysconfig.get_path("include") + "/Python.h"))' 2>/de
     dpkg-dev) command -v dpkg-buildpackage >/dev/null ;;
     debhelper) command -v dh >/dev/null ;;
     dh-python) command -v dh_python3 >/dev/null ;;
-    cmake | debootstrap | file | gdb | lintian | meson) command -v "$1" >/dev/null ;;
+    cmake | debootstrap | file | fish | gdb | lintian | meson | zsh) command -v "$1" >/dev/null ;;
     strace | valgrind | prometheus | prometheus-node-exporter) command -v "$1" >/dev/null ;;
     esac
 }

@@ -31,6 +31,16 @@ declare -A completions=(
     [fish]="$PREFIX/share/fish/vendor_completions.d/zerodb.fish"
 )
 
+# Shells that load a file by the command's name find it under the other names of the program too. For zsh the
+# file says which those are.
+completion_links() {
+    local name
+    for name in $TOOL_NAMES; do
+        echo "${completions[bash]%/*}/$name"
+        echo "${completions[fish]%/*}/$name.fish"
+    done
+}
+
 # The directories that had to be made, so that --uninstall removes those and no others. A tree in DESTDIR
 # is somebody's package, which needs no such list.
 readonly made_directories=$PREFIX/share/zerodb/made-directories
@@ -131,6 +141,12 @@ install_files() {
         put 755 "$TOOL" "$BINDIR/zerodb"
         for name in $TOOL_NAMES; do link zerodb "$BINDIR/$name"; done
         for shell in "${!completions[@]}"; do put 644 "$TOOL.$shell" "${completions[$shell]}"; done
+        while read -r name; do
+            case $name in
+            *.fish) link zerodb.fish "$name" ;;
+            *) link zerodb "$name" ;;
+            esac
+        done < <(completion_links)
     fi
     for page in "${manual_pages[@]}"; do put 644 "$page" "$(manual_destination "$page")"; done
     echo '.so man3/zerodb.3' >"$generated"
@@ -162,6 +178,7 @@ uninstall_files() {
     done
     for name in zerodb $TOOL_NAMES; do files+=("$BINDIR/$name"); done
     files+=("${completions[@]}")
+    while read -r name; do files+=("$name"); done < <(completion_links)
     for page in "${manual_pages[@]}"; do files+=("$(manual_destination "$page")"); done
     for name in "${function_names[@]}"; do files+=("$MANDIR/man3/$name.3"); done
     for file in "${shared_files[@]}"; do files+=("$(shared_destination "$file")"); done

@@ -48,8 +48,9 @@ private func engineOptions(
         try Results.checkSize(result.pointee.struct_size, of: zdb_copy_result.self, function)
     }
     var chosen = CopyOptions()
-    guard let options = options?.pointee else { return (chosen, { _ in true }) }
-    try Results.checkSize(options.struct_size, of: zdb_copy_options.self, function)
+    guard let options = try Results.options(options, function) else {
+        return (chosen, { _ in true })
+    }
     guard options.flags & ~UInt32(ZDB_COPY_COMPACT) == 0, options.reserved == 0 else {
         throw DatabaseError(
             .badArgument,

@@ -42,8 +42,7 @@ private func engineOptions(
     _ options: UnsafePointer<zdb_env_options>?
 ) throws(DatabaseError) -> EnvironmentOptions {
     var result = EnvironmentOptions()
-    guard let options = options?.pointee else { return result }
-    try Results.checkSize(options.struct_size, of: zdb_env_options.self, "zdb_env_open")
+    guard let options = try Results.options(options, "zdb_env_open") else { return result }
     try Results.checkFlags(options.flags, allowed: ZDB_RDONLY | ZDB_NOCREATE, "zdb_env_open")
     result.isReadOnly = options.flags & ZDB_RDONLY != 0
     result.createsIfMissing = options.flags & ZDB_NOCREATE == 0
@@ -201,9 +200,7 @@ public func zdb_env_compact(
     Results.catchingUncancelled { () throws(DatabaseError) in
         let environment = try Handles.environment(env)
         var chosen = CompactionOptions()
-        if let options = options?.pointee {
-            try Results.checkSize(
-                options.struct_size, of: zdb_compact_options.self, "zdb_env_compact")
+        if let options = try Results.options(options, "zdb_env_compact") {
             chosen.maxPages = options.max_pages
             chosen.bytesPerSecond = options.bytes_per_second
             chosen.targetSize = options.target_size

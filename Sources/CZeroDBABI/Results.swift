@@ -106,6 +106,19 @@ enum Results {
         }
     }
 
+    /// The caller's options; nil for NULL. The caller may have a smaller struct of another version, so nothing
+    /// behind the size, its first field, is read before that is known.
+    ///
+    /// - Throws: `badArgument` if the size is not what this library knows.
+    static func options<T>(
+        _ options: UnsafePointer<T>?, _ function: StaticString
+    ) throws(DatabaseError) -> T? {
+        guard let options else { return nil }
+        let size = UnsafeRawPointer(options).load(as: Int.self)
+        try checkSize(size, of: T.self, function)
+        return options.pointee
+    }
+
     static func checkFlags(
         _ flags: UInt32, allowed: UInt32, _ function: StaticString
     ) throws(DatabaseError) {

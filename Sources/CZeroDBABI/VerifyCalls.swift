@@ -38,8 +38,9 @@ private func engineOptions(
     _ options: UnsafePointer<zdb_verify_options>?
 ) throws(DatabaseError) -> (VerifyOptions, zdb_verify_options) {
     var result = VerifyOptions()
-    guard let options = options?.pointee else { return (result, zdb_verify_options()) }
-    try Results.checkSize(options.struct_size, of: zdb_verify_options.self, "zdb_env_verify")
+    guard let options = try Results.options(options, "zdb_env_verify") else {
+        return (result, zdb_verify_options())
+    }
     if options.level != 0 {
         guard let level = VerifyOptions.Level(rawValue: options.level) else {
             throw DatabaseError(

@@ -107,7 +107,8 @@ public struct EnvironmentOptions: Sendable {
         guard maxSize >= Limits.maxSizeMin, maxSize <= UInt64(Int64.max) else {
             throw DatabaseError(
                 .badArgument,
-                "max_size is \(maxSize) bytes; it must be at least \(Limits.maxSizeMin)")
+                "max_size is \(maxSize) bytes; it must be from \(Limits.maxSizeMin) to "
+                    + "\(Int64.max)")
         }
         guard maxTransactionMemory == 0 || maxTransactionMemory >= Limits.transactionMemoryMin
         else {

@@ -237,6 +237,12 @@ struct LogSegment {
         }
     }
 
+    private static func removeIfDisposable(
+        _ name: String, in directory: any StorageDirectory, _ meta: Meta
+    ) throws(DatabaseError) {
+        if try isDisposable(name, in: directory, meta: meta) { try directory.remove(name) }
+    }
+
     /// Gives a file another name, in place of a file of this environment that had it.
     static func give(
         _ name: String, to old: String, in directory: any StorageDirectory, _ meta: Meta
@@ -253,13 +259,20 @@ struct LogSegment {
         base: UInt64, capacity: UInt64, in directory: LogDirectory, meta: Meta,
         like dataFile: any StorageFile
     ) throws(DatabaseError) -> LogSegment {
+        let opened = try directory.make(like: dataFile)
         if try !hasSpare(capacity: capacity, in: directory, meta: meta) {
             // The name says that all of it is on disk: it gets it after its flush.
             let new = spareName + ".new"
-            try writeZeros(to: new, capacity: capacity, in: directory, meta: meta, like: dataFile)
-            try give(spareName, to: new, in: try directory.make(like: dataFile), meta)
+            do throws(DatabaseError) {
+                try writeZeros(
+                    to: new, capacity: capacity, in: directory, meta: meta, like: dataFile)
+                try give(spareName, to: new, in: opened, meta)
+            } catch {
+                // On a full disk it has taken all that was left, which the data file may need.
+                try? removeIfDisposable(new, in: opened, meta)
+                throw error
+            }
         }
-        let opened = try directory.make(like: dataFile)
         let file = try opened.open(spareName, access: .readWrite, create: false, mode: 0)
         do throws(DatabaseError) {
             try writeHeader(

@@ -7,6 +7,7 @@ their work is done by the library. What takes the program itself is refused, wit
 from __future__ import annotations
 
 import argparse
+import errno
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -84,11 +85,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
     except zerodb.Error as error:
         return _fail(options, error)
-    except BrokenPipeError:
-        # Whoever reads has enough. What is not written must not be tried again at the end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return NOT_DONE
     except OSError as error:
+        # What is not written must not be tried again at the end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if error.errno == errno.EPIPE:  # Whoever reads has enough.
+            return NOT_DONE
         print(f"zerodb: cannot write the output: {error.strerror}", file=sys.stderr)
         return NOT_DONE
     return status
