@@ -105,6 +105,21 @@ def test_a_struct_grows_and_reserved_fields_get_names(before: str, after: str) -
     assert changed(before, after)[0] == []
 
 
+def test_the_borders_of_structs_that_say_their_size_are_told() -> None:
+    lines = [
+        "struct zdb_val size 16 align 8",
+        "field zdb_val.size offset 8 size 8 type size_t",
+        "struct zdb_wide size 24 align 8",
+        "field zdb_wide.struct_size offset 0 size 8 type size_t",
+        "field zdb_wide.kind offset 8 size 8 type uint64_t",
+        "field zdb_wide.flags offset 16 size 4 type uint32_t",
+    ]
+    header = abi.sizes_header(lines)
+    assert "sizes_zdb_wide[] = {8, 16, 20, 24, 0};" in header
+    assert "zdb_val" not in header
+    assert "#define SIZED_STRUCTS 1\n" in header
+
+
 def test_what_is_new_is_told() -> None:
     new = "constant ZDB_D 4"
     assert abi.judge_layout(RECORDED, [*RECORDED, new]) == ([], [new])
