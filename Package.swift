@@ -18,7 +18,7 @@ let package = Package(
     name: "zerodb",
     products: [
         // For Swift programs: `import ZeroDB`.
-        .library(name: "ZeroDB", targets: ["ZeroDB"]),
+        .library(name: "ZeroDB", targets: ["ZeroDB", "ZeroDBErrors"]),
         // The C library, installed as libzerodb.so (see the Makefile for the link flags).
         .library(name: "zerodb-c", type: .dynamic, targets: ["CZeroDBABI"]),
         // The command-line program, installed as zerodb, zerodb-check and so on.
@@ -35,6 +35,8 @@ let package = Package(
             // glibc checks the sizes of buffers. It can do so only in code that is optimised.
             cSettings: [.define("_FORTIFY_SOURCE", to: "3", .when(configuration: .release))]),
         .target(name: "ZeroDB", dependencies: ["CZeroDBPlatform"], swiftSettings: strict),
+        // What errors say through Foundation. The C library does without it.
+        .target(name: "ZeroDBErrors", dependencies: ["ZeroDB"], swiftSettings: strict),
         .target(
             name: "CZeroDBABI", dependencies: ["ZeroDB", "CZeroDB", "CZeroDBPlatform"],
             swiftSettings: strict),
@@ -54,7 +56,7 @@ let package = Package(
             swiftSettings: strict),
         .testTarget(
             name: "ZeroDBTests",
-            dependencies: ["ZeroDB", "CZeroDBPlatform", "LMDBFile", "Simulator"],
+            dependencies: ["ZeroDB", "ZeroDBErrors", "CZeroDBPlatform", "LMDBFile", "Simulator"],
             swiftSettings: strict),
     ]
 )

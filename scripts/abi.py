@@ -165,8 +165,8 @@ def sizes_header(recorded: "list[str]") -> str:
     """A header for Tests/abi with the borders of the fields of each struct that says its size,
     the last one its size, and a 0."""
     lines = []
-    sizes: "dict[str, int]" = {}
-    borders: "dict[str, list[int]]" = {}
+    sizes: dict[str, int] = {}
+    borders: dict[str, list[int]] = {}
     for kind, name, *words in map(str.split, recorded):
         if kind == "struct":
             sizes[name] = int(words[1])

@@ -4,6 +4,7 @@
 - No file has a word that the project has given up (RETIRED).
 - A name in backquotes, in a comment of the sources or in a document, is a name that exists.
 - A link in a document leads to a file, and to a heading in it.
+- The project has one address, PROJECT_URL of the Makefile, and one host for its mail.
 - Lines are no longer than LINE_MAX, except in tables and where a line has no space to end at.
 
     lint_house.py [ROOT]
@@ -50,6 +51,8 @@ PROSE = {".md", ".swift", ".h", ".c", ".py", ".3", ".sh", ".in", ".yml", ""}
 SOURCES = {".swift", ".h", ".c", ".py", ".sh"}
 COMMENT = re.compile(r"//[^\n]*|/\*.*?\*/", re.S)
 NAME = re.compile(r"^[A-Za-z_][\w.+]*(?:\((?:[\w:, ]*|\.\.\.)\))?$")
+# A host that has the project's name, or that somebody is still to fill in.
+ADDRESS = re.compile(r"(?:://|[a-z]@)(<[a-z]+>|[\w.-]*\bzer[o]db\.[a-z]{2,}\b)")
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 
 
@@ -119,6 +122,16 @@ def check_words(path: Path, text: str) -> list[str]:
     return problems
 
 
+def check_addresses(path: Path, text: str, host: str) -> list[str]:
+    """Addresses of the project that are not at its host."""
+    return [
+        f"{path}:{number}: {found[0]} is not at {host}, the PROJECT_URL of the Makefile"
+        for number, line in enumerate(text.splitlines(), 1)
+        for found in ADDRESS.finditer(line)
+        if found[1] != host
+    ]
+
+
 def check(root: Path) -> list[str]:
     """All that is wrong, as messages."""
     texts = {}
@@ -132,9 +145,13 @@ def check(root: Path) -> list[str]:
     files = {str(path.relative_to(root)) for path in texts} | {path.name for path in texts}
     folders = {folder for path in texts for folder in path.relative_to(root).parents}
     files |= {str(folder) for folder in folders} | {folder.name for folder in folders}
+    makefile = texts.get(root / "Makefile", "")
+    project = re.search(r"^PROJECT_URL = https://(\S+)$", makefile, re.M)
     problems = []
     for path, text in texts.items():
         problems += check_words(path, text)
+        if project:
+            problems += check_addresses(path, text, project[1])
         if path.suffix in {".md", ".swift"}:
             problems += check_names(path, text, known, files)
         if path.suffix == ".md":

@@ -85,5 +85,16 @@ class TestHouse:
         assert len(self.problems(a_md="[x](#no)\n# Yes\n")) == 1
         assert self.problems(a_md="[x](#yes-sir)\n# Yes, sir\n") == []
 
+    def test_another_address_of_the_project_is_found(self) -> None:
+        makefile = "PROJECT_URL = https://zer" + "odb.example\n"
+        right = "https://zer" + "odb.example/a.git and some@zer" + "odb.example\n"
+        for wrong in (
+            "https://zer" + "odb.org\n",
+            "some@zer" + "odb.io\n",
+            "https://<ho" + "st>/a\n",
+        ):
+            assert len(self.problems(Makefile=makefile, a_md=wrong)) == 1
+        assert self.problems(Makefile=makefile, a_md=right) == []
+
     def test_a_long_line_is_found(self) -> None:
         assert len(self.problems(a_c="/* " + "x " * 80 + "*/\n")) == 1

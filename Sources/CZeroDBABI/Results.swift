@@ -106,8 +106,8 @@ enum Results {
         }
     }
 
-    /// The caller's options; nil for NULL. The caller may have a smaller struct of another version, so nothing
-    /// behind the size, its first field, is read before that is known.
+    /// The caller's options; nil for NULL. The caller may have a smaller struct of another version, so
+    /// nothing behind the size, its first field, is read before that is known.
     ///
     /// - Throws: `badArgument` if the size is not what this library knows.
     static func options<T>(

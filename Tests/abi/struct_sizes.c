@@ -1,6 +1,6 @@
-/* What becomes of each struct with a struct_size, whatever that says: a size that a released version had is
- * taken, any other is refused by name. The struct ends where memory ends, so that a byte too many that is read
- * or written is a crash. sizes.h has the borders of the recorded fields: scripts/abi.py writes it.
+/* What becomes of each struct with a struct_size, whatever that says: a size that a released version had
+ * is taken, any other is refused by name. The struct ends where memory ends, so that a byte too many that
+ * is read or written is a crash. sizes.h has the borders of the recorded fields: scripts/abi.py writes it.
  *
  *     struct_sizes ENVIRONMENT */
 #ifndef _DEFAULT_SOURCE
