@@ -30,7 +30,9 @@ END
     ;;
 zsh)
     # Where the function begins, its words become those of the program.
+    # shellcheck disable=SC2016 # variables of zsh
     named='    if [[ "${service}" = zerodb-* ]]; then\n'
+    # shellcheck disable=SC2016
     named+='        words=(zerodb "${service#zerodb-}" "${(@)words[2,-1]}")\n'
     named+='        (( CURRENT += 1 ))\n        service=zerodb\n    fi'
     sed -e "1s/^#compdef zerodb\$/#compdef zerodb $*/" \
