@@ -11,8 +11,9 @@ shift 2
 generated=$("$tool" --generate-completion-script "$shell")
 case $shell in
 bash)
+    # The first line is for programs, and shells read this.
     cat <<END
-$generated
+${generated#'#!/bin/bash'$'\n'}
 
 # zerodb-check is zerodb check, and so on.
 _zerodb_named() {

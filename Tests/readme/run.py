@@ -12,7 +12,8 @@ left out, and no block can be marked to be.
 
 README is for a machine where one may install. Here `sudo` only runs its command, the PREFIX of
 make is a folder, and the paths that a system has for /usr/local are set to that. The address
-that is cloned leads to the files that git knows here, as they are now.
+that is cloned leads to the files that git knows here, as they are now. The blocks in Python of
+bindings/python/README.md are run too.
 """
 
 import argparse
@@ -28,6 +29,7 @@ from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parents[2]
 README = ROOT / "README.md"
+PYTHON_README = ROOT / "bindings/python/README.md"
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 FILE_NAME = re.compile(r"`([\w./-]+\.\w+)`")
 INLINE_TARGET = re.compile(r"`make ([a-z][a-z-]*)")
@@ -171,6 +173,27 @@ def paste(blocks: "list[Block]", work: Path, variables: "dict[str, str]") -> Non
                 sys.exit(f"README.md:{block.line}: nothing prints {promised}")
 
 
+def run_python_blocks(work: Path, variables: "dict[str, str]") -> None:
+    """The blocks in Python of the README of the Python package, each a program of its own."""
+    document = PYTHON_README.read_text(encoding="utf-8")
+    for language, text in BLOCK.findall(document):
+        if language != "python":
+            continue
+        program = work / "block.py"
+        program.write_text(text, encoding="utf-8")
+        command = [work / "home/venv/bin/python", "-W", "error", program]
+        done = subprocess.run(
+            command,
+            cwd=work / "home",
+            env=variables,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode != 0:
+            sys.exit(f"{text}\n{done.stderr}\n{PYTHON_README}: this does not run")
+
+
 def build_by_address(work: Path, variables: "dict[str, str]") -> None:
     """Builds the Swift package again, with the dependency by address that its comment shows."""
     package = work / "home/by-address"
@@ -204,6 +227,7 @@ def run_all(blocks: "list[Block]", work: Path) -> None:
     # What is given to make on its command line.
     variables["MAKEFLAGS"] = f" -- PREFIX={prefix}"
     paste(blocks, work, variables)
+    run_python_blocks(work, variables)
     build_by_address(work, variables)
     subprocess.run(
         ["make", "uninstall"],
@@ -229,7 +253,9 @@ def run_installed(blocks: "list[Block]", work: Path, prefix: Path, wheels: Path)
         block._replace(text=PRINTS.sub("", block.text)) if "swift run" in block.text else block
         for block in blocks
     ]
-    paste(blocks, work, environment(work, prefix))
+    variables = environment(work, prefix)
+    paste(blocks, work, variables)
+    run_python_blocks(work, variables)
 
 
 def main() -> None:
