@@ -181,7 +181,7 @@ def run_python_blocks(work: Path, variables: "dict[str, str]") -> None:
             continue
         program = work / "block.py"
         program.write_text(text, encoding="utf-8")
-        command = [work / "home/venv/bin/python", "-W", "error", program]
+        command = [str(work / "home/venv/bin/python"), "-W", "error", str(program)]
         done = subprocess.run(
             command,
             cwd=work / "home",
