@@ -1,3 +1,4 @@
+// As a program sees the library: without @testable.
 import Foundation
 import Testing
 import ZeroDB
@@ -6,16 +7,16 @@ import ZeroDB
 struct ErrorTextTests {
     @Test("localizedDescription is the message, whatever type the error is known by")
     func localizedDescriptions() throws {
-        let directory = NSTemporaryDirectory() + "zerodb-\(UUID())"
+        let directory = try TemporaryDirectory()
         var options = EnvironmentOptions()
         options.createsIfMissing = false
-        do {
-            _ = try Environment(path: directory, options: options)
-            Issue.record("an environment that is not there was opened")
-        } catch let error as DatabaseError {
-            #expect(error.localizedDescription == error.message)
-            #expect((error as any Error).localizedDescription == error.message)
-            #expect(error.message.contains(directory))
+        let error = #expect(throws: DatabaseError.self) {
+            try Environment(path: directory.path, options: options)
         }
+        let found = try #require(error)
+        #expect(found.message.contains(directory.path))
+        #expect(found.localizedDescription == found.message)
+        let erased: any Error = found
+        #expect(erased.localizedDescription == found.message)
     }
 }
