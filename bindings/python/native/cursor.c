@@ -23,6 +23,7 @@ PyObject *open_cursor(PyTypeObject *type, Transaction *transaction, PyObject *da
     self->transaction = transaction;
     self->db = number;
     self->is_unset = 1;
+    self->expected = transaction->environment->expected;
     if (database != NULL) {
         Py_INCREF(database);
         self->database = database;
@@ -46,13 +47,25 @@ PyObject *open_cursor(PyTypeObject *type, Transaction *transaction, PyObject *da
 
 void forget_ahead(Cursor *self) {
     if (self->taken < self->count) self->transaction->ahead--;
+    self->has_found = 0;
+    self->given += self->taken;
     self->taken = self->end = self->count = 0;
+}
+
+void end_walk(Cursor *self) {
+    unsigned int given = self->given + self->taken;
+    if (self->is_counted && given > 0) {
+        self->expected = given >= self->expected ? given : (given + self->expected) / 2;
+        self->transaction->environment->expected = self->expected;
+    }
+    self->is_counted = 0;
 }
 
 void close_cursor(Cursor *self) {
     zdb_cursor *handle = self->handle;
     Transaction *transaction = self->transaction;
     if (handle == NULL) return;
+    end_walk(self);
     forget_ahead(self);
     self->handle = NULL;
     if (self->previous != NULL)
@@ -118,6 +131,7 @@ static int begin_call(Cursor *self, int writes) {
         raise_cursor_unusable(self);
         return -1;
     }
+    self->has_found = 0;
     return writes ? before_write(self->transaction) : bring_back(self);
 }
 
@@ -127,8 +141,17 @@ static int begin_move(Cursor *self) {
         raise_cursor_unusable(self);
         return -1;
     }
+    end_walk(self);
     forget_ahead(self);
     return 0;
+}
+
+/** Keeps what a move has come to, if nothing can change it. */
+static void keep_found(Cursor *self, const zdb_val *key, const zdb_val *value) {
+    if (self->transaction->is_write) return;
+    self->found_key = *key;
+    self->found_value = *value;
+    self->has_found = 1;
 }
 
 static int has_duplicates(Cursor *self) {
@@ -154,14 +177,9 @@ PyObject *entry_object(Transaction *transaction, const zdb_val *key, const zdb_v
         Py_XDECREF(key_part);
         return NULL;
     }
-    PyObject *pair = PyTuple_New(2);
-    if (pair == NULL) {
-        Py_DECREF(key_part);
-        Py_DECREF(value_part);
-        return NULL;
-    }
-    PyTuple_SetItem(pair, 0, key_part);
-    PyTuple_SetItem(pair, 1, value_part);
+    PyObject *pair = PyTuple_Pack(2, key_part, value_part);
+    Py_DECREF(key_part);
+    Py_DECREF(value_part);
     return pair;
 }
 
@@ -172,6 +190,11 @@ static PyObject *move_to(Cursor *self, zdb_cursor_op op, zdb_val *key, zdb_val *
     CALL(self->transaction, code, library.zdb_cursor_get(self->handle, key, value, op));
     if (code == ZDB_OK) {
         self->is_unset = 0;
+        if (op == ZDB_SET_RANGE) {
+            self->given = 0;
+            self->is_counted = 1;
+            keep_found(self, key, value);
+        }
         if (environment->is_lmdb_style) Py_RETURN_TRUE;
         if (op == ZDB_GET_BOTH || op == ZDB_GET_BOTH_RANGE) {
             CALL(self->transaction, code,
@@ -300,6 +323,8 @@ static PyObject *current(Cursor *self, enum want want) {
     Environment *environment;
     zdb_val key, value;
     int code = ZDB_BAD_CURSOR;
+    if (self->has_found && is_cursor_usable(self))
+        return entry_object(self->transaction, &self->found_key, &self->found_value, want);
     if (begin_call(self, 0) < 0) return NULL;
     environment = self->transaction->environment;
     if (!(environment->is_lmdb_style && self->is_unset))
@@ -682,7 +707,6 @@ static void cursor_dealloc(PyObject *object) {
     if (self->weak_references != NULL) PyObject_ClearWeakRefs(object);
     if (self->handle != NULL) close_cursor(self);
     PyMem_Free(self->keys);
-    PyMem_Free(self->packed);
     Py_CLEAR(self->database);
     Py_CLEAR(self->transaction);
     PyObject_GC_Del(object);

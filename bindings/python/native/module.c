@@ -128,9 +128,12 @@ static int take_view(PyObject *object, const char *role, struct bytes *out) {
 
 int take_bytes(PyObject *object, const char *role, struct bytes *out) {
     out->has_view = 0;
-    if (PyBytes_Check(object)) {
-        out->val.data = PyBytes_AsString(object);
-        out->val.size = (size_t)PyBytes_Size(object);
+    if (PyBytes_CheckExact(object) || PyBytes_Check(object)) {
+        char *data;
+        Py_ssize_t size;
+        if (PyBytes_AsStringAndSize(object, &data, &size) < 0) return -1;
+        out->val.data = data;
+        out->val.size = (size_t)size;
         return 0;
     }
     return take_view(object, role, out);

@@ -128,6 +128,7 @@ COUNTED = 0x80
 PACK_KEYS = 0x1
 PACK_VALUES = 0x2
 PACK_CURRENT = 0x4
+PACK_FLAT = 0x8
 
 NOOVERWRITE = 0x10
 NODUPDATA = 0x20
@@ -671,7 +672,9 @@ quick_put = _quick("zdb_put_bytes")
 quick_begin = _quick("zdb_txn_begin")
 quick_abort = _quick("zdb_txn_abort")
 cursor_read = _quick("zdb_cursor_read")
+cursor_read_from = _quick("zdb_cursor_read_from")
 get_packed = _quick("zdb_get_packed")
+get_fixed = _quick("zdb_get_fixed")
 put_packed = _quick("zdb_put_packed")
 txn_begin_wait = _function(
     "zdb_txn_begin_wait", c_int, _handle, c_uint32, c_uint32, _handle_out

@@ -26,6 +26,7 @@ class EnvironmentCore:
         "__weakref__",
         "_calls",
         "_closing",
+        "_expected",
         "_handle",
         "_inside",
         "_lock",
@@ -55,6 +56,8 @@ class EnvironmentCore:
         self._inside: list[int] = []
         self._transactions: set[TransactionState] = set()
         self._closing = False
+        # How far iterations go that begin with a move to a key, see walks.py.
+        self._expected = 0
         self._wait = wait_ms / 1000 if wait_ms else None
         self._calls = _ffi.releasing if has_events else _ffi.keeping
         self._max_key_size: int = _ffi.env_max_key_size(handle)

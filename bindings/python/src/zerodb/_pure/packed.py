@@ -18,8 +18,15 @@ PART_MAX = 4096
 """Entries that are put in one call."""
 _FORMAT = 2
 """The version of `marshal` that writes bytes without references to earlier ones."""
-_WANTED = (_ffi.PACK_KEYS | _ffi.PACK_VALUES, _ffi.PACK_KEYS, _ffi.PACK_VALUES)
+_WANTED = (
+    _ffi.PACK_KEYS | _ffi.PACK_VALUES | _ffi.PACK_FLAT,
+    _ffi.PACK_KEYS,
+    _ffi.PACK_VALUES,
+)
 _BUFFER_SIZE = 256 << 10
+# Looked up for each call.
+_read_from = _ffi.cursor_read_from
+_loads = marshal.loads
 
 _buffers: list[_ffi.Packed] = []
 """Those that no call uses."""
@@ -41,14 +48,17 @@ def _give_back(buffer: _ffi.Packed) -> None:
 
 def read_packed(
     state: TransactionState,
-    cursor: int | None,
+    cursor: Any,
     step: int,
     want: int,
     until: bytes | None,
     limit: int,
     with_current: bool,
-) -> list[Any]:
-    """Up to `limit` entries that a cursor comes to; the caller is inside."""
+) -> list[bytes]:
+    """Up to `limit` entries that a cursor comes to; the caller is inside.
+
+    :param cursor: a pointer to it.
+    """
     buffer = _take_buffer()
     flags = _WANTED[want] | (_ffi.PACK_CURRENT if with_current else 0)
     end = held = None
@@ -57,7 +67,7 @@ def read_packed(
         end = _ffi.reference(end)
     while True:
         code = _ffi.cursor_read(
-            _ffi.pointer_to(cursor or 0),
+            cursor,
             step,
             flags,
             end,
@@ -73,13 +83,52 @@ def read_packed(
         flags |= _ffi.PACK_CURRENT
         buffer = _take_buffer(buffer.used.value)
     del held
-    items: list[Any] = []
+    strings: list[bytes] = []
     if code == _ffi.OK:
-        items = marshal.loads(buffer.bytes)
+        strings = marshal.loads(buffer.bytes)
     _give_back(buffer)
     if code not in (_ffi.OK, _ffi.NOT_FOUND):
         raise state.error(code)
-    return items
+    return strings
+
+
+def read_from(
+    cursor: Any, key: bytes, step: int, want: int, until: bytes | None, limit: int
+) -> list[bytes] | None:
+    """Moves a cursor to a key and reads up to `limit` entries from there on; the caller is
+    inside. Going back, from the last entry before the key.
+
+    :return: None if that fails, and must be done in single steps: they say why.
+    """
+    end = held = None
+    if until is not None:
+        end, held = _ffi.input_val(until, "until")
+        end = _ffi.reference(end)
+    try:
+        buffer = _buffers.pop()
+    except IndexError:
+        buffer = _take_buffer()
+    code = _read_from(
+        cursor,
+        key,
+        len(key),
+        step,
+        _WANTED[want],
+        end,
+        limit,
+        buffer.pointer,
+        buffer.size_argument,
+        None,
+        None,
+    )
+    del held
+    strings: list[bytes] | None = None
+    if code == 0:
+        strings = _loads(buffer.bytes)
+    elif code == _ffi.NOT_FOUND:
+        strings = []
+    _buffers.append(buffer)
+    return strings
 
 
 def get_packed(txn: Any, database: int, keys: list[Any], flags: int) -> list[Any] | None:

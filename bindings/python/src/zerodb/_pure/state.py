@@ -14,16 +14,59 @@ from zerodb import _ffi
 class Ahead:
     """Entries that a cursor has read in advance of what the program has seen of them."""
 
-    __slots__ = ("back", "rest")
+    __slots__ = ("back", "before", "each", "is_fresh", "is_seek", "left", "rest", "strings")
 
-    def __init__(self, rest: Any, back: int) -> None:
-        self.rest = rest
-        """An iterator over a list. What remains of it the program has not seen."""
+    def __init__(
+        self, strings: list[bytes], each: int, back: int, before: int, is_seek: bool
+    ) -> None:
+        self.strings = strings
+        """Keys, values, or keys and values in turn."""
+        self.each = each
+        """How many of them are one entry."""
+        self.rest = iter(strings)
+        """What remains of it the program has not seen."""
         self.back = back
-        """The cursor operation that leads from one of them to the one before it."""
+        """The cursor operation that leads from one entry to the one before it."""
+        self.before = before
+        """Entries that the same iteration has given before these; below 0 if nobody counts."""
+        self.is_seek = is_seek
+        """Whether they were read by a move to the first of them."""
+        self.is_fresh = is_seek
+        """Whether no iteration has taken them over yet."""
+        self.left = -1
+        """How many entries remained when the iterator was ended; below 0 before."""
+
+    @property
+    def remaining(self) -> int:
+        """Entries that the program has not been given."""
+        return self.rest.__length_hint__() // self.each if self.left < 0 else self.left
+
+    @property
+    def given(self) -> int:
+        """Entries of these that it has been given."""
+        return len(self.strings) // self.each - self.remaining
+
+    @property
+    def steps(self) -> int:
+        """How far the cursor is past where the program thinks it is: on the entry that it has been
+        given last, or on the first one that was moved to."""
+        remaining = self.remaining
+        return min(remaining, len(self.strings) // self.each - 1) if self.is_seek else remaining
+
+    @property
+    def current(self) -> tuple[bytes, bytes] | None:
+        """The entry that the program thinks the cursor is on, if all of it is here."""
+        if self.each == 1:
+            return None
+        place = max(self.given - 1, 0) * 2 if self.is_seek else self.given * 2 - 2
+        if place < 0:
+            return None
+        return self.strings[place], self.strings[place + 1]
 
     def forget(self) -> None:
         """Ends the iterator."""
+        if self.left < 0:
+            self.left = self.remaining
         # As if it had been used up: a list_iterator that is past its list stays so.
         deque(self.rest, maxlen=0)
 
@@ -194,13 +237,26 @@ class TransactionState:
         if ahead is None or self.handle is None:
             return 0
         del self.ahead[cursor]
-        steps: int = ahead.rest.__length_hint__()
+        steps = ahead.steps
         ahead.forget()
+        if ahead.is_seek and not ahead.given:
+            # To the first of them, in one move.
+            return self._move_to(cursor, ahead.strings[0])
         for _ in range(steps):
             code = self.calls.cursor_get(cursor, None, None, ahead.back)
             if code != _ffi.OK:
                 raise self.error(code)
         return steps
+
+    def _move_to(self, cursor: int, key: bytes) -> int:
+        wanted, held = _ffi.input_val(key, "key")
+        code = self.calls.cursor_get(
+            cursor, _ffi.reference(wanted), None, _ffi.CURSOR_SET_RANGE
+        )
+        del held
+        if code != _ffi.OK:
+            raise self.error(code)
+        return 0
 
     def forget_one(self, cursor: int) -> None:
         """Ends what one cursor has read in advance; the caller is inside."""

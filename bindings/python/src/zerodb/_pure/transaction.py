@@ -531,8 +531,11 @@ class TransactionCore:
         order = keys.order(self, cursor.database, self._database_flags(cursor.database))
         if order.is_empty:
             return iter(())
-        start = partial(
-            order.start_reverse if reverse else order.start, self.environment._max_key_size
+        size_max = self.environment._max_key_size
+        bound = keys.upper if reverse else keys.lower
+        start = (
+            partial(order.start_reverse if reverse else order.start, size_max),
+            bound if bound and len(bound) <= size_max else None,
         )
         until = (keys.lower or None) if reverse else keys.upper
         return chain.from_iterable(cursor._batches(step, want, start, until))
