@@ -668,6 +668,7 @@ quick_size_max = 2**31 - 1
 scratch_size = 4096
 """Bytes of a value that `quick_get` can return."""
 quick_get = _quick("zdb_get_bytes")
+quick_get_val = _quick("zdb_get")
 quick_put = _quick("zdb_put_bytes")
 quick_begin = _quick("zdb_txn_begin")
 quick_abort = _quick("zdb_txn_abort")
@@ -723,7 +724,7 @@ class Scratch:
 
     def __init__(self) -> None:
         self.bytes: Any = ctypes.create_string_buffer(scratch_size)
-        self.bytes_pointer = c_void_p(addressof(self.bytes))
+        self.bytes_pointer: Any = byref(self.bytes)
         self.size: Any = c_size_t()
         self.size_pointer = byref(self.size)
 
@@ -754,7 +755,7 @@ class Entry:
 
 
 entries: list[Entry] = []
-"""Those that no cursor uses."""
+"""Those that nothing uses."""
 
 
 class Packed:
@@ -777,16 +778,30 @@ class Packed:
         self.size_argument = c_size_t(size)
         self.bytes = bytearray(size)
         self._held: Any = (c_char * size).from_buffer(self.bytes)
-        self.pointer = c_void_p(addressof(self._held))
+        self.pointer: Any = byref(self._held)
         self.count: Any = c_size_t()
         self.count_reference = byref(self.count)
         self.used: Any = c_size_t()
         self.used_reference = byref(self.used)
 
 
-def pointer_to(handle: int) -> Any:
-    """A handle as the quick functions take it."""
-    return c_void_p(handle)
+_sizes: dict[int, Any] = {}
+
+
+def size_argument(size: int) -> Any:
+    """A size as the quick functions take it where it does not go in a register."""
+    argument = _sizes.get(size)
+    if argument is None:
+        if len(_sizes) >= 4096:
+            _sizes.clear()
+        argument = _sizes[size] = c_size_t(size)
+    return argument
+
+
+pointer_to: Callable[[int], Any] = c_void_p
+"""A handle as the quick functions take it."""
+new_pointer: Callable[[], Any] = c_void_p
+"""A place for a handle that such a function returns, and that others then take."""
 
 
 class Calls:

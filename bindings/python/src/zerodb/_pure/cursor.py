@@ -131,11 +131,7 @@ class CursorCore(Walks):
         """Moves to the entry with exactly this key and value."""
         return self._move(_ffi.CURSOR_GET_BOTH, key, value)
 
-    def set_range(self, key: Buffer, /) -> Any:
-        """Moves to the first entry whose key is at or after `key`."""
-        found = self._seek_ahead(key)
-        if found is not None:
-            return found
+    def _seek_range(self, key: Buffer) -> Any:
         size = _ffi.size_of(key, "key")
         if not size:
             return self._move(_ffi.CURSOR_FIRST)
@@ -182,14 +178,7 @@ class CursorCore(Walks):
     # --------------------------------------------------------------- iterating
 
     def __iter__(self) -> Iterator[Any]:
-        return CursorCore.iternext(self)
-
-    def iternext(self, keys: bool = True, values: bool = True) -> Iterator[Any]:
-        """The entries from the one that the cursor is on, or from the first, to the last."""
-        ahead = self._state.ahead.get(self._handle)
-        if ahead is not None and ahead.is_fresh and keys and values:
-            return self._walk_ahead(ahead)
-        return self._walk(_ffi.CURSOR_NEXT, keys, values)
+        return Walks.iternext(self)
 
     def iterprev(self, keys: bool = True, values: bool = True) -> Iterator[Any]:
         """The entries from the one that the cursor is on, or from the last, to the first."""

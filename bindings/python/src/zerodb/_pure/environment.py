@@ -193,26 +193,6 @@ class EnvironmentCore:
         else:
             self._call(self._begin_read, txn)
 
-    def _begin_quickly(self, txn: Any) -> bool:
-        """Begins a read transaction, if that succeeds at once."""
-        try:
-            begun = _ffi.handles.pop()
-        except IndexError:
-            begun = _ffi.Handle()
-        try:
-            code = _ffi.quick_begin(self._quick, None, _ffi.RDONLY, begun.reference)
-            if code == _ffi.OK:
-                state = TransactionState(begun.value, False, self._calls, self._make_error)
-                txn._state = state
-                self._transactions.add(state)
-            begun.free()
-        except BaseException:
-            # A signal handler may raise when the transaction has just begun.
-            if begun.value is not None:
-                _ffi.txn_abort(begun.value)
-            raise
-        return bool(code == _ffi.OK)
-
     def _begin_read(self, handle: int, txn: Any) -> None:
         self._begin_once(handle, txn, None, _ffi.RDONLY, self._calls.txn_begin)
 

@@ -26,15 +26,16 @@ _WANTED = (
 _BUFFER_SIZE = 256 << 10
 # Looked up for each call.
 _read_from = _ffi.cursor_read_from
+_size_argument = _ffi.size_argument
 _loads = marshal.loads
 
-_buffers: list[_ffi.Packed] = []
+buffers: list[_ffi.Packed] = []
 """Those that no call uses."""
 
 
-def _take_buffer(size: int = _BUFFER_SIZE) -> _ffi.Packed:
+def take_buffer(size: int = _BUFFER_SIZE) -> _ffi.Packed:
     try:
-        buffer = _buffers.pop()
+        buffer = buffers.pop()
     except IndexError:
         return _ffi.Packed(max(size, _BUFFER_SIZE))
     return buffer if buffer.size >= size else _ffi.Packed(size)
@@ -43,7 +44,7 @@ def _take_buffer(size: int = _BUFFER_SIZE) -> _ffi.Packed:
 def _give_back(buffer: _ffi.Packed) -> None:
     # Others were made for one large list.
     if buffer.size <= 4 * _BUFFER_SIZE:
-        _buffers.append(buffer)
+        buffers.append(buffer)
 
 
 def read_packed(
@@ -59,7 +60,7 @@ def read_packed(
 
     :param cursor: a pointer to it.
     """
-    buffer = _take_buffer()
+    buffer = take_buffer()
     flags = _WANTED[want] | (_ffi.PACK_CURRENT if with_current else 0)
     end = held = None
     if until is not None:
@@ -81,7 +82,7 @@ def read_packed(
             break
         # The cursor is on the entry that has no room.
         flags |= _ffi.PACK_CURRENT
-        buffer = _take_buffer(buffer.used.value)
+        buffer = take_buffer(buffer.used.value)
     del held
     strings: list[bytes] = []
     if code == _ffi.OK:
@@ -105,9 +106,9 @@ def read_from(
         end, held = _ffi.input_val(until, "until")
         end = _ffi.reference(end)
     try:
-        buffer = _buffers.pop()
+        buffer = buffers.pop()
     except IndexError:
-        buffer = _take_buffer()
+        buffer = take_buffer()
     code = _read_from(
         cursor,
         key,
@@ -115,7 +116,7 @@ def read_from(
         step,
         _WANTED[want],
         end,
-        limit,
+        _size_argument(limit),
         buffer.pointer,
         buffer.size_argument,
         None,
@@ -127,7 +128,7 @@ def read_from(
         strings = _loads(buffer.bytes)
     elif code == _ffi.NOT_FOUND:
         strings = []
-    _buffers.append(buffer)
+    buffers.append(buffer)
     return strings
 
 
@@ -142,7 +143,7 @@ def get_packed(txn: Any, database: int, keys: list[Any], flags: int) -> list[Any
     def get(handle: int) -> tuple[int, _ffi.Packed]:
         nonlocal size
         while True:
-            buffer = _take_buffer(size)
+            buffer = take_buffer(size)
             code = _ffi.get_packed(
                 _ffi.pointer_to(handle),
                 database,
@@ -175,7 +176,7 @@ def put_packed(txn: Any, database: int, items: list[Any], flags: int) -> tuple[i
     packed = _packed(items)
     if packed is None or state.calls is not _ffi.keeping:
         return 0, 0
-    buffer = _take_buffer()
+    buffer = take_buffer()
     code = state.call(
         lambda handle: _ffi.put_packed(
             _ffi.pointer_to(handle),

@@ -11,35 +11,43 @@ from typing import Any, Callable
 from zerodb import _ffi
 
 
+# Looked up for each transaction.
+_new_lock = threading.Lock
+_process_number = _ffi.process_number
+
+
 class Ahead:
     """Entries that a cursor has read in advance of what the program has seen of them."""
 
-    __slots__ = ("back", "before", "each", "is_fresh", "is_seek", "left", "rest", "strings")
+    is_sought = False
+    """Whether they were read by a move to the first of them."""
+    is_fresh = False
+    """Whether no iteration has taken them over yet."""
+    each = 2
+    """How many strings are one entry."""
+    back = _ffi.CURSOR_PREV
+    """The cursor operation that leads from one entry to the one before it."""
+    before = 0
+    """Entries that the same iteration has given before these; below 0 if nobody counts."""
+    left = -1
+    """How many entries remained when the iterator was ended; below 0 before."""
 
-    def __init__(
-        self, strings: list[bytes], each: int, back: int, before: int, is_seek: bool
-    ) -> None:
+    def __init__(self, strings: list[Any], each: int, back: int, before: int) -> None:
         self.strings = strings
         """Keys, values, or keys and values in turn."""
-        self.each = each
-        """How many of them are one entry."""
-        self.rest = iter(strings)
+        self.rest: Any = iter(strings)
         """What remains of it the program has not seen."""
+        self.each = each
         self.back = back
-        """The cursor operation that leads from one entry to the one before it."""
         self.before = before
-        """Entries that the same iteration has given before these; below 0 if nobody counts."""
-        self.is_seek = is_seek
-        """Whether they were read by a move to the first of them."""
-        self.is_fresh = is_seek
-        """Whether no iteration has taken them over yet."""
-        self.left = -1
-        """How many entries remained when the iterator was ended; below 0 before."""
 
     @property
     def remaining(self) -> int:
         """Entries that the program has not been given."""
-        return self.rest.__length_hint__() // self.each if self.left < 0 else self.left
+        if self.left >= 0:
+            return self.left
+        remaining: int = self.rest.__length_hint__() // self.each
+        return remaining
 
     @property
     def given(self) -> int:
@@ -48,19 +56,23 @@ class Ahead:
 
     @property
     def steps(self) -> int:
-        """How far the cursor is past where the program thinks it is: on the entry that it has been
-        given last, or on the first one that was moved to."""
+        """How far the cursor is past where the program thinks it is: on the entry that it has
+        been given last, or on the first one that was moved to."""
         remaining = self.remaining
-        return min(remaining, len(self.strings) // self.each - 1) if self.is_seek else remaining
+        if self.is_sought:
+            return min(remaining, len(self.strings) // self.each - 1)
+        return remaining
 
     @property
     def current(self) -> tuple[bytes, bytes] | None:
         """The entry that the program thinks the cursor is on, if all of it is here."""
         if self.each == 1:
             return None
-        place = max(self.given - 1, 0) * 2 if self.is_seek else self.given * 2 - 2
+        place = (self.given - 1) * 2
         if place < 0:
-            return None
+            if not self.is_sought:
+                return None
+            place = 0
         return self.strings[place], self.strings[place + 1]
 
     def forget(self) -> None:
@@ -69,6 +81,18 @@ class Ahead:
             self.left = self.remaining
         # As if it had been used up: a list_iterator that is past its list stays so.
         deque(self.rest, maxlen=0)
+
+
+class Sought(Ahead):
+    """Entries that were read by a move to the first of them."""
+
+    is_sought = True
+    is_fresh = True
+
+    # Without what the class has: this is made for each move.
+    def __init__(self, strings: list[Any]) -> None:
+        self.strings = strings
+        self.rest = iter(strings)
 
 
 class Keeper:
@@ -239,7 +263,7 @@ class TransactionState:
         del self.ahead[cursor]
         steps = ahead.steps
         ahead.forget()
-        if ahead.is_seek and not ahead.given:
+        if ahead.is_sought and not ahead.given:
             # To the first of them, in one move.
             return self._move_to(cursor, ahead.strings[0])
         for _ in range(steps):
@@ -331,3 +355,20 @@ class TransactionState:
         self.outcome = outcome
         if self.parent is not None:
             self.parent.child = None
+
+
+class ReaderState(TransactionState):
+    """That of a read transaction which a quick call has begun."""
+
+    write = False
+
+    # Without what the class has, so that beginning one is quick.
+    def __init__(
+        self, pointer: Any, calls: _ffi.Calls, make_error: Callable[..., BaseException]
+    ) -> None:
+        self.handle = pointer.value
+        self.fast = pointer
+        self.calls = calls
+        self.make_error = make_error
+        self.lock = _new_lock()
+        self.process = _process_number[0]

@@ -14,8 +14,8 @@ from zerodb._pure.database import DatabaseCore
 from zerodb._pure.ending import UninterruptedExit
 from zerodb._pure.environment import EnvironmentCore
 from zerodb._pure.packed import ITEMS, KEYS, PART_MAX, VALUES, get_packed, put_packed
-from zerodb._pure.state import TransactionState
-from zerodb._pure.values import read_value
+from zerodb._pure.state import ReaderState, TransactionState
+from zerodb._pure.values import read_value, view_of
 from zerodb._ranges import KeyRange
 from zerodb._types import Buffer
 
@@ -23,9 +23,16 @@ _NO_KEY = object()
 # Looked up for each call.
 _NOT_FOUND = _ffi.NOT_FOUND
 _SCRATCH_SIZE = _ffi.scratch_size
+_RDONLY = _ffi.RDONLY
+_new_pointer = _ffi.new_pointer
+_quick_abort = _ffi.quick_abort
+_quick_begin = _ffi.quick_begin
 _quick_get = _ffi.quick_get
 _quick_put = _ffi.quick_put
+_reference = _ffi.reference
 _scratches = _ffi.scratches
+_entries = _ffi.entries
+_quick_get_val = _ffi.quick_get_val
 
 
 def _nothing(handle: int) -> None:
@@ -60,7 +67,7 @@ class TransactionCore:
         if parent is not None and not isinstance(parent, TransactionCore):
             raise TypeError(f"parent must be a transaction, not {type(parent).__name__}")
         self.environment = env
-        self._buffers = bool(buffers)
+        self._buffers = False if buffers is False else bool(buffers)
         self._parent = parent
         self._default: Any = None
         self._number = _ffi.MAIN_DB
@@ -70,9 +77,23 @@ class TransactionCore:
             or parent is not None
             or durability is not None
             or env._quick is None
-            or not env._begin_quickly(self)
         ):
             env._begin(self, parent, bool(write), durability, wait)
+        else:
+            # A read transaction, if that succeeds at once.
+            begun = _new_pointer()
+            try:
+                code = _quick_begin(env._quick, None, _RDONLY, _reference(begun))
+                if code == 0:
+                    self._state = state = ReaderState(begun, env._calls, env._make_error)
+                    env._transactions.add(state)
+            except BaseException:
+                # A signal handler may raise when the transaction has just begun.
+                if begun.value is not None:
+                    _quick_abort(begun)
+                raise
+            if code != 0:
+                env._begin(self, parent, False, durability, wait)
         if db is not None:
             try:
                 self._number = self._database(db)
@@ -87,6 +108,8 @@ class TransactionCore:
         """The value of a key, its first one; or `default` if the key is not there."""
         fast = self._state.fast
         if fast is None or self._buffers or type(key) is not bytes:
+            if self._buffers and type(key) is bytes:
+                return self._get_view(key, default, db)
             return self._get_slowly(key, default, db)
         database = self._number if db is None else self._database(db)
         try:
@@ -111,6 +134,37 @@ class TransactionCore:
         _scratches.append(scratch)
         if code == _NOT_FOUND:
             return default
+        return self._get_slowly(key, default, db)
+
+    def _get_view(self, key: bytes, default: Any, db: Any) -> Any:
+        state = self._state
+        database = self._number if db is None else self._database(db)
+        try:
+            entry = _entries.pop()
+        except IndexError:
+            entry = _ffi.Entry()
+        key_input = entry.key_input
+        key_input.data = key
+        key_input.size = len(key)
+        entered = True
+        try:
+            if not state.lock.acquire(False):
+                entered = False
+                raise state.busy()
+            fast = state.fast
+            if fast is not None:
+                code = _quick_get_val(
+                    fast, database, entry.key_reference, entry.value_reference
+                )
+                if code == 0:
+                    found = entry.value
+                    return view_of(state, found.data, found.size)
+                if code == _NOT_FOUND:
+                    return default
+        finally:
+            if entered:
+                state.lock.release()
+            _entries.append(entry)
         return self._get_slowly(key, default, db)
 
     def _get_slowly(self, key: Buffer, default: Any, db: Any) -> Any:
@@ -381,7 +435,7 @@ class TransactionCore:
             return
         if state.fast is not None and not (state.write or state.cursors or state.views):
             # Nothing else has to be ended.
-            _ffi.quick_abort(state.fast)
+            _quick_abort(state.fast)
             state.handle = state.fast = None
             state.outcome = "has ended" if kind is None else "was aborted"
             self.environment._transactions.discard(state)

@@ -9,15 +9,17 @@ move itself reads as many entries as such an iteration has come to last.
 
 from __future__ import annotations
 
+import marshal
 from collections.abc import Iterable, Iterator
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Callable, Optional, Tuple
 
 from zerodb import _ffi
-from zerodb._pure.packed import ITEMS, KEYS, VALUES, read_from, read_packed
-from zerodb._pure.state import Ahead, TransactionState
+from zerodb._pure.packed import ITEMS, KEYS, VALUES, buffers, read_from, read_packed, take_buffer
+from zerodb._pure.state import Ahead, Sought, TransactionState
 from zerodb._pure.values import read_value
 from zerodb._ranges import compare
+from zerodb._types import Buffer
 
 NOWHERE = frozenset((_ffi.BAD_CURSOR, _ffi.NOT_FOUND))
 """Results that say that a cursor is on no entry."""
@@ -38,6 +40,13 @@ _FIRST_BATCH = 16
 _BATCH_MAX = 512
 _EXPECTED_MAX = 2 * _BATCH_MAX
 _UNCOUNTED = -1
+# Looked up for each call.
+_NEXT = _ffi.CURSOR_NEXT
+_FLAT = _ffi.PACK_KEYS | _ffi.PACK_VALUES | _ffi.PACK_FLAT
+_buffers = buffers
+_loads = marshal.loads
+_read_from = _ffi.cursor_read_from
+_size_argument = _ffi.size_argument
 
 Start = Tuple[Callable[..., int], Optional[bytes]]
 
@@ -64,48 +73,77 @@ class Walks:
 
         def _read(self, want: int) -> Any: ...
 
+        def _seek_range(self, key: Any) -> Any: ...
+
     # ------------------------------------------------------ moving and reading at once
 
-    def _seek_ahead(self, key: Any) -> Any:
-        """Moves to the first entry at or after `key` and reads in advance, if the program is
-        expected to iterate from there. None if that is to be done without, or fails."""
+    def set_range(self, key: Buffer, /) -> Any:
+        """Moves to the first entry whose key is at or after `key`."""
         state = self._state
         entered = True
         try:
             if not state.lock.acquire(False):
                 entered = False
                 raise state.busy()
-            handle = self._handle
-            if handle is None or state.fast is None:
-                return None
-            if state.ahead:
-                ahead = state.ahead.get(handle)
-                if ahead is not None:
-                    self._learn(ahead)
-                    del state.ahead[handle]
+            expected = self._expected
+            ahead = state.ahead.get(self._handle)
+            if ahead is not None:
+                # As _learn() and forget() do, without calling them.
+                if ahead.before >= 0:
+                    given = ahead.before + ahead.given
+                    if given != expected:
+                        self._expect(given)
+                        expected = self._expected
+                if ahead.rest.__length_hint__():
                     ahead.forget()
-                elif self._is_sought:
-                    self._expect(0)
+                del state.ahead[self._handle]
             elif self._is_sought:
                 self._expect(0)
+                expected = self._expected
             self._is_sought = True
-            limit = self._expected
-            if limit < 2 or type(key) is not bytes or not key or self._buffers or state.write:
-                return None
-            if limit > _BATCH_MAX:
-                limit = _BATCH_MAX
-            pointer = self._pointer
-            if pointer is None:
-                pointer = self._pointer = _ffi.pointer_to(handle)
-            strings = read_from(pointer, key, _ffi.CURSOR_NEXT, ITEMS, None, limit)
-            if not strings:
-                return None
-            state.add_ahead(handle, Ahead(strings, 2, _ffi.CURSOR_PREV, 0, True))
-            self._unset = False
-            return True if self._lmdb_style else (strings[0], strings[1])
+            # Not in a write transaction, whose puts would bring the cursor back each time.
+            if (
+                expected > 1
+                and state.fast is not None
+                and self._handle is not None
+                and type(key) is bytes
+                and not state.write
+                and not self._buffers
+            ):
+                try:
+                    buffer = _buffers.pop()
+                except IndexError:
+                    buffer = take_buffer()
+                code = _read_from(
+                    self._pointer or self._own_pointer(),
+                    key,
+                    len(key),
+                    _NEXT,
+                    _FLAT,
+                    None,
+                    _size_argument(expected if expected < _BATCH_MAX else _BATCH_MAX),
+                    buffer.pointer,
+                    buffer.size_argument,
+                    None,
+                    None,
+                )
+                if code == 0:
+                    strings = _loads(buffer.bytes)
+                    _buffers.append(buffer)
+                    if not state.ahead:
+                        state.ahead = {}
+                    state.ahead[self._handle] = Sought(strings)
+                    self._unset = False
+                    return True if self._lmdb_style else (strings[0], strings[1])
+                _buffers.append(buffer)
         finally:
             if entered:
                 state.lock.release()
+        return self._seek_range(key)
+
+    def _own_pointer(self) -> Any:
+        self._pointer = pointer = _ffi.pointer_to(self._handle or 0)
+        return pointer
 
     def _learn(self, ahead: Ahead) -> None:
         """Notes how far an iteration has gone that began where the cursor was moved to."""
@@ -121,16 +159,20 @@ class Walks:
 
     # --------------------------------------------------------------------- iterating
 
+    def iternext(self, keys: bool = True, values: bool = True) -> Iterator[Any]:
+        """The entries from the one that the cursor is on, or from the first, to the last."""
+        ahead = self._state.ahead.get(self._handle)
+        if ahead is not None and ahead.is_fresh and keys and values:
+            # Those that a move has read, and what comes after them.
+            ahead.is_fresh = False
+            rest = ahead.rest
+            more = self._batches(_NEXT, ITEMS, None, None, ahead)
+            return chain(zip(rest, rest), chain.from_iterable(more))
+        return self._walk(_NEXT, keys, values)
+
     def _walk(self, step: int, keys: bool, values: bool) -> Iterator[Any]:
         want = ITEMS if keys and values else VALUES if values else KEYS
         return chain.from_iterable(self._batches(step, want, None, None))
-
-    def _walk_ahead(self, ahead: Ahead) -> Iterator[Any]:
-        """The entries that a move has read in advance, and those after them."""
-        ahead.is_fresh = False
-        rest = ahead.rest
-        more = self._batches(_ffi.CURSOR_NEXT, ITEMS, None, None, ahead)
-        return chain(zip(rest, rest), chain.from_iterable(more))
 
     def _batches(
         self,
@@ -185,7 +227,7 @@ class Walks:
                 self._unset = False
                 rest: Any
                 if step in _BACK and (count > 1 or given != _UNCOUNTED):
-                    ahead = Ahead(strings, each, _BACK[step], given, False)
+                    ahead = Ahead(strings, each, _BACK[step], given)
                     state.add_ahead(handle, ahead)
                     rest = ahead.rest
                 else:
@@ -218,9 +260,7 @@ class Walks:
         caller is inside."""
         state = self._state
         each = 2 if want == ITEMS and not self._buffers else 1
-        pointer = self._pointer
-        if pointer is None:
-            pointer = self._pointer = _ffi.pointer_to(self._handle or 0)
+        pointer = self._pointer or self._own_pointer()
         if is_first and start is not None and start[1] and not self._buffers:
             strings = read_from(pointer, start[1], step, want, until, size)
             if strings is not None:
