@@ -609,6 +609,19 @@ done:
     return all;
 }
 
+/** Keys and values of a fixed size one after the other, as a bytearray; None if that must be done one by
+ *  one. */
+static PyObject *fixed_values(Cursor *self, PyObject *keys, PyObject *value_size) {
+    Py_ssize_t size = PyNumber_AsSsize_t(value_size, PyExc_OverflowError);
+    if (size == -1 && PyErr_Occurred()) return NULL;
+    if (!is_usable(self->transaction)) return raise_unusable(self->transaction);
+    PyObject *all = get_fixed(self->transaction, self->db, keys, (size_t)size);
+    if (all == NULL || all == Py_None) return all;
+    PyObject *array = PyByteArray_FromObject(all);
+    Py_DECREF(all);
+    return array;
+}
+
 static PyObject *getmulti(PyObject *object, PyObject *const *args, Py_ssize_t count,
                           PyObject *keywords) {
     static const char *const names[] = {"keys", "dupdata", "dupfixed_bytes", "keyfixed", NULL};
@@ -621,7 +634,18 @@ static PyObject *getmulti(PyObject *object, PyObject *const *args, Py_ssize_t co
     if (!dupdata && !fixed)
         return PyObject_CallMethod((PyObject *)self->transaction, "_get_pairs", "OO", given[0],
                                    self->database == NULL ? Py_None : self->database);
-    PyObject *iterator = PyObject_GetIter(given[0]);
+    PyObject *keys = fixed && joins ? PySequence_List(given[0]) : PyObject_GetIter(given[0]);
+    if (keys == NULL) return NULL;
+    if (fixed && joins) {
+        PyObject *all = fixed_values(self, keys, given[2]);
+        if (all != Py_None) {
+            Py_DECREF(keys);
+            return all;
+        }
+        Py_DECREF(all);
+    }
+    PyObject *iterator = PyObject_GetIter(keys);
+    Py_DECREF(keys);
     PyObject *found = iterator == NULL ? NULL : PyList_New(0);
     PyObject *each;
     while (found != NULL && (each = PyIter_Next(iterator)) != NULL) {

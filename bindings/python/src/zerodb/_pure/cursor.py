@@ -275,6 +275,11 @@ class CursorCore(Walks):
         if not dupdata and not dupfixed_bytes:
             pairs: list[Any] = self.transaction._get_pairs(keys, self.database)
             return pairs
+        if dupfixed_bytes and keyfixed:
+            keys = list(keys)
+            joined = self.transaction._get_fixed(keys, dupfixed_bytes, self.database)
+            if joined is not None:
+                return bytearray(joined)
         for key in keys:
             if not self._move(_ffi.CURSOR_SET_KEY, key):
                 continue

@@ -169,6 +169,39 @@ def get_packed(txn: Any, database: int, keys: list[Any], flags: int) -> list[Any
     return found
 
 
+def get_fixed(txn: Any, database: int, keys: list[Any], value_size: int) -> bytes | None:
+    """All values of keys in a database with values of one size, each behind its key; None if that
+    must be done one by one."""
+    state: TransactionState = txn._state
+    packed = _packed(keys)
+    if packed is None or state.calls is not _ffi.keeping or not 0 < value_size < PART_MAX:
+        return None
+
+    def get(handle: int) -> bytes | None:
+        size = _BUFFER_SIZE
+        while True:
+            buffer = take_buffer(size)
+            code = _ffi.get_fixed(
+                _ffi.pointer_to(handle),
+                database,
+                packed,
+                len(packed),
+                value_size,
+                buffer.pointer,
+                buffer.size_argument,
+                buffer.used_reference,
+            )
+            size = buffer.used.value
+            found = bytes(memoryview(buffer.bytes)[:size]) if code == _ffi.OK else None
+            _give_back(buffer)
+            if code != errno.ENOBUFS:
+                # One by one, what is wrong is found.
+                return found
+
+    found: bytes | None = state.call(get)
+    return found
+
+
 def put_packed(txn: Any, database: int, items: list[Any], flags: int) -> tuple[int, int]:
     """Puts entries; returns how many were put, and the index from which on that must be done
     one by one, if at all."""

@@ -13,7 +13,7 @@ from zerodb._pure.cursor import CursorCore
 from zerodb._pure.database import DatabaseCore
 from zerodb._pure.ending import UninterruptedExit
 from zerodb._pure.environment import EnvironmentCore
-from zerodb._pure.packed import ITEMS, KEYS, PART_MAX, VALUES, get_packed, put_packed
+from zerodb._pure.packed import ITEMS, KEYS, PART_MAX, VALUES, get_fixed, get_packed, put_packed
 from zerodb._pure.state import ReaderState, TransactionState
 from zerodb._pure.values import read_value, view_of
 from zerodb._ranges import KeyRange
@@ -30,6 +30,7 @@ _quick_begin = _ffi.quick_begin
 _quick_get = _ffi.quick_get
 _quick_put = _ffi.quick_put
 _reference = _ffi.reference
+_QUICK_SIZE_MAX = _ffi.quick_size_max
 _scratches = _ffi.scratches
 _entries = _ffi.entries
 _quick_get_val = _ffi.quick_get_val
@@ -227,6 +228,11 @@ class TransactionCore:
         found = ((key, self.get(key, None, db)) for key in wanted)
         return [(key, value) for key, value in found if value is not None]
 
+    def _get_fixed(self, keys: Iterable[Buffer], size: int, db: Any = None) -> bytes | None:
+        """All values of keys, each behind its key, where values have one size; None if that must
+        be done one by one."""
+        return get_fixed(self, self._database(db), list(keys), size)
+
     def cursor(self, db: Any = None) -> Any:
         """Opens a cursor, on no entry yet."""
         return self.environment._cursor_type(self._default if db is None else db, self)
@@ -282,19 +288,16 @@ class TransactionCore:
         if not (dupdata and overwrite) or append:
             flags = self._put_flags(dupdata, overwrite, append, db)
         fast = state.fast
-        if (
-            fast is not None
-            and type(key) is bytes
-            and type(value) is bytes
-            and 0 < len(value) <= _ffi.quick_size_max
-        ):
-            if state.ahead:
-                state.call(_nothing)
-            state.changes += 1
-            code = _quick_put(fast, database, key, len(key), value, len(value), flags)
-            if code == 0:
-                return True
-            return self._was_put(code, dupdata, overwrite)
+        if fast is not None and type(key) is bytes and type(value) is bytes:
+            size = len(value)
+            if 0 < size <= _QUICK_SIZE_MAX:
+                if state.ahead:
+                    state.call(_nothing)
+                state.changes += 1
+                code = _quick_put(fast, database, key, len(key), value, size, flags)
+                if code == 0:
+                    return True
+                return self._was_put(code, dupdata, overwrite)
         if self.environment._lmdb_style and not _ffi.size_of(value, "value"):
             self._check_empty(db)
         entered = True
