@@ -56,9 +56,24 @@ extension Operations {
         guard let keyStart = key.baseAddress, let start = array.baseAddress else { return }
         var target = target
         for index in 0..<count {
-            memcpy(target, keyStart, key.count)
-            memcpy(target + key.count, start + index * width, width)
+            copyShort(keyStart, key.count, to: target)
+            copyShort(start + index * width, width, to: target + key.count)
             target += key.count + width
         }
+    }
+
+    /// Copies few bytes, most often 8, without a call.
+    @inline(__always)
+    private static func copyShort(
+        _ source: UnsafeRawPointer, _ count: Int, to target: UnsafeMutableRawPointer
+    ) {
+        guard count >= 8, count <= 16 else {
+            memcpy(target, source, count)
+            return
+        }
+        // The two may overlap.
+        let last = source.loadUnaligned(fromByteOffset: count - 8, as: UInt64.self)
+        target.storeBytes(of: source.loadUnaligned(as: UInt64.self), as: UInt64.self)
+        target.storeBytes(of: last, toByteOffset: count - 8, as: UInt64.self)
     }
 }

@@ -13,7 +13,8 @@ enum {
     ENTRY_HEAD = 2,
     GROUP_MAX = 256, /**< entries that are put in one call */
     GROUP_BYTES = 256 << 10,
-    FIXED_BYTES = 64 << 10,
+    FIXED_BYTES = 4 << 10, /**< that values of a fixed size may take, and for each key */
+    FIXED_BYTES_EACH = 512,
 };
 
 struct list {
@@ -141,33 +142,33 @@ PyObject *get_fixed(Transaction *self, unsigned int number, PyObject *keys, size
     if (packed < 0) return NULL;
     if (packed == 0) Py_RETURN_NONE;
     PyObject *found = NULL;
+    char *bytes = NULL;
+    size_t size = FIXED_BYTES + (size_t)FIXED_BYTES_EACH * list.count, used = 0;
     if (!is_usable(self)) {
         raise_unusable(self);
         goto done;
     }
-    size_t size = FIXED_BYTES, used = 0;
-    for (;;) {
-        int code;
-        found = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)size);
-        if (found == NULL) goto done;
-        CALL(self, code,
-             library.zdb_get_fixed(self->handle, number, list.bytes, list.used, value_size,
-                                   PyBytes_AsString(found), size, &used));
-        if (code == ZDB_OK && used == size) goto done;
-        PyObject *whole = NULL;
-        if (code == ZDB_OK)
-            whole = PyBytes_FromStringAndSize(PyBytes_AsString(found), (Py_ssize_t)used);
-        Py_DECREF(found);
-        found = whole;
-        if (code == ZDB_OK) goto done;
-        if (code != ENOBUFS) {
-            Py_INCREF(Py_None);
-            found = Py_None;
+    int code;
+    do {
+        PyMem_Free(bytes);
+        if ((bytes = PyMem_Malloc(size)) == NULL) {
+            PyErr_NoMemory();
             goto done;
         }
+        CALL(self, code,
+             library.zdb_get_fixed(self->handle, number, list.bytes, list.used, value_size, bytes,
+                                   size, &used));
         size = used;
+    } while (code == ENOBUFS);
+    if (code == ZDB_OK) {
+        found = PyBytes_FromStringAndSize(bytes, (Py_ssize_t)used);
+    } else {
+        /* One by one, what is wrong is found. */
+        Py_INCREF(Py_None);
+        found = Py_None;
     }
 done:
+    PyMem_Free(bytes);
     PyMem_Free(list.bytes);
     return found;
 }

@@ -41,6 +41,9 @@ struct call {
     struct call *next;
 };
 
+/** What of the entries an iteration gives. */
+enum want { ITEMS, KEYS, VALUES };
+
 typedef struct Transaction Transaction;
 typedef struct Cursor Cursor;
 
@@ -124,6 +127,7 @@ struct Cursor {
     unsigned int capacity, taken, end, count;
     unsigned int batch; /**< how many are to be read next */
     zdb_cursor_op step; /**< by which they were read: ZDB_NEXT or ZDB_PREV */
+    enum want want; /**< what of them was read, besides keys in a range */
     /* How many entries an iteration has given before those, if it began where the program moved the
      * cursor to a key, and how many the next one is expected to give. */
     unsigned int given, expected;
@@ -219,8 +223,6 @@ PyObject *get_fixed(Transaction *transaction, unsigned int number, PyObject *key
 PyObject *call_with_handle(const void *handle, PyObject *args);
 
 /* --------------------------------------------------------------------- cursors */
-
-enum want { ITEMS, KEYS, VALUES };
 
 PyObject *entry_object(Transaction *transaction, const zdb_val *key, const zdb_val *value,
                        enum want want);

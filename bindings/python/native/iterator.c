@@ -168,6 +168,7 @@ static int read_ahead(Iterator *self) {
              cursor->handle, keys, values, size, &count));
     if (code != ZDB_OK) return code;
     cursor->step = self->step;
+    cursor->want = self->want;
     cursor->given += cursor->taken;
     cursor->taken = 0;
     cursor->count = (unsigned int)count;
@@ -225,6 +226,7 @@ static PyObject *take(Iterator *self) {
 static PyObject *end(Iterator *self, int code) {
     Cursor *cursor = self->cursor;
     self->is_at_end = 1;
+    self->has_begun = 0; /* it takes nothing that another iterator of the cursor has read */
     if (code == ZDB_NOT_FOUND) {
         cursor->is_unset = 1;
         if (self->is_range && !cursor->transaction->is_busy) close_cursor(cursor);
@@ -246,6 +248,7 @@ static PyObject *next_slowly(Iterator *self) {
     if (self->is_last_batch && self->changes == transaction->changes)
         return end(self, ZDB_NOT_FOUND);
     int has_found = cursor->has_found && !self->has_begun && !self->is_range;
+    cursor->has_found = 0;
     if (bring_back(cursor) < 0) return NULL;
     int is_disturbed = self->changes != transaction->changes;
     self->changes = transaction->changes;
@@ -274,7 +277,6 @@ static PyObject *next_slowly(Iterator *self) {
     if ((self->lower != NULL || self->upper != NULL) && is_beyond(self, &key))
         return end(self, ZDB_NOT_FOUND);
     cursor->is_unset = 0;
-    cursor->has_found = 0;
     cursor->given++;
     return entry_object(transaction, &key, &value, self->want);
 }
@@ -282,8 +284,9 @@ static PyObject *next_slowly(Iterator *self) {
 static PyObject *iterator_next(PyObject *object) {
     Iterator *self = (Iterator *)object;
     Cursor *cursor = self->cursor;
-    if (cursor->taken < cursor->end && self->step == cursor->step && self->has_begun &&
-        !cursor->transaction->is_busy)
+    /* Another iterator of the cursor may have read them. */
+    if (cursor->taken < cursor->end && self->step == cursor->step && self->want == cursor->want &&
+        self->has_begun && !cursor->transaction->is_busy)
         return take(self);
     return next_slowly(self);
 }
