@@ -76,7 +76,8 @@ public func zdb_cursor_read_from(
 
 @inline(__always)
 private func requestedPacking(
-    _ function: StaticString, _ op: zdb_cursor_op, _ flags: UInt32, _ until: UnsafePointer<zdb_val>?,
+    _ function: StaticString, _ op: zdb_cursor_op, _ flags: UInt32,
+    _ until: UnsafePointer<zdb_val>?,
     _ limit: Int
 ) throws(DatabaseError) -> CursorState.Packing {
     guard flags & (ZDB_PACK_KEYS | ZDB_PACK_VALUES) != 0, limit != 0 else {
@@ -198,7 +199,8 @@ public func zdb_get_fixed(
             UnsafeRawBufferPointer(start: keys, count: max(keys_size, 0)))
         used.pointee = try Operations(state).copyFixedValues(
             Int(db), ofKeysIn: &reader, valueSize: value_size,
-            to: UnsafeMutableRawBufferPointer(start: buffer, count: buffer == nil ? 0 : max(size, 0)))
+            to: UnsafeMutableRawBufferPointer(
+                start: buffer, count: buffer == nil ? 0 : max(size, 0)))
         return used.pointee <= size ? ZDB_OK : noRoom()
     }
 }

@@ -146,8 +146,8 @@ static void read_from(zdb_cursor *cursor, unsigned from, unsigned until, int for
     int code = zdb_cursor_read_from(cursor, key.data, key.size, forward ? ZDB_NEXT : ZDB_PREV,
                                     ZDB_PACK_KEYS | ZDB_PACK_VALUES | ZDB_PACK_FLAT, &end, limit,
                                     list.bytes, ROOM, &count, &list.used);
-    unsigned last = forward ? (until < COUNT ? until : COUNT) : (from < COUNT ? from : COUNT);
-    unsigned first = forward ? from : until;
+    unsigned first = forward ? from : until, last = forward ? until : from;
+    if (last > COUNT) last = COUNT;
     size_t expected = first < last ? last - first : 0;
     if (expected > limit) expected = limit;
     CHECK_CODE(code, expected > 0 ? ZDB_OK : ZDB_NOT_FOUND);

@@ -3,8 +3,9 @@
  * SPDX-License-Identifier: Apache-2.0
  *
  * A cursor reads entries in advance, the more the longer that goes on undisturbed, or as many as the
- * iteration before it has given that began where the program moved the cursor to. When the program uses the cursor in another way, or writes in its transaction, it is first brought back to
- * the entry that the program has been given last (bring_back).
+ * iteration before it has given that began where the program moved the cursor to. When the program uses
+ * the cursor in another way, or writes in its transaction, it is first brought back to the entry that
+ * the program has been given last (bring_back).
  */
 #include "core.h"
 

@@ -16,7 +16,7 @@ Pair = tuple[bytes, bytes]
 
 
 class ModelCursor:
-    """A cursor over a list of pairs, which may be added to. It remembers the pair that it is on."""
+    """A cursor over a list of pairs, which may grow. It remembers the pair that it is on."""
 
     def __init__(self, pairs: list[Pair]) -> None:
         self.pairs = pairs
@@ -247,9 +247,9 @@ def test_values_of_a_fixed_size_come_as_one_array(env: zerodb.Environment) -> No
     with env.begin() as txn, txn.cursor(db) as cursor:
         assert cursor.getmulti(keys, True, 8, True) == expected
         assert cursor.getmulti(iter(keys), True, 8, True) == expected
-        assert cursor.getmulti(map(memoryview, keys), True, 8, True) == expected
+        assert cursor.getmulti([memoryview(key) for key in keys], True, 8, True) == expected
         assert cursor.getmulti([], True, 8, True) == b""
         with pytest.raises(zerodb.Error):
             cursor.getmulti([b""], True, 8, True)
         with pytest.raises(TypeError):
-            cursor.getmulti(["aa"], True, 8, True)  # type: ignore[list-item]
+            cursor.getmulti(["aa"], True, 8, True)

@@ -170,8 +170,8 @@ def get_packed(txn: Any, database: int, keys: list[Any], flags: int) -> list[Any
 
 
 def get_fixed(txn: Any, database: int, keys: list[Any], value_size: int) -> bytes | None:
-    """All values of keys in a database with values of one size, each behind its key; None if that
-    must be done one by one."""
+    """All values of keys in a database with values of one size, each behind its key; None if
+    that must be done one by one."""
     state: TransactionState = txn._state
     packed = _packed(keys)
     if packed is None or state.calls is not _ffi.keeping or not 0 < value_size < PART_MAX:

@@ -10,7 +10,6 @@ from typing import Any, Callable
 
 from zerodb import _ffi
 
-
 # Looked up for each transaction.
 _new_lock = threading.Lock
 _process_number = _ffi.process_number
@@ -261,7 +260,7 @@ class TransactionState:
         if ahead is None or self.handle is None:
             return 0
         del self.ahead[cursor]
-        steps = ahead.steps
+        steps: int = ahead.steps
         ahead.forget()
         if ahead.is_sought and not ahead.given:
             # To the first of them, in one move.
@@ -274,7 +273,7 @@ class TransactionState:
 
     def _move_to(self, cursor: int, key: bytes) -> int:
         wanted, held = _ffi.input_val(key, "key")
-        code = self.calls.cursor_get(
+        code: int = self.calls.cursor_get(
             cursor, _ffi.reference(wanted), None, _ffi.CURSOR_SET_RANGE
         )
         del held

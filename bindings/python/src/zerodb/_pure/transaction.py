@@ -73,12 +73,7 @@ class TransactionCore:
         self._default: Any = None
         self._number = _ffi.MAIN_DB
         self._state: TransactionState
-        if (
-            write
-            or parent is not None
-            or durability is not None
-            or env._quick is None
-        ):
+        if write or parent is not None or durability is not None or env._quick is None:
             env._begin(self, parent, bool(write), durability, wait)
         else:
             # A read transaction, if that succeeds at once.
@@ -229,8 +224,8 @@ class TransactionCore:
         return [(key, value) for key, value in found if value is not None]
 
     def _get_fixed(self, keys: Iterable[Buffer], size: int, db: Any = None) -> bytes | None:
-        """All values of keys, each behind its key, where values have one size; None if that must
-        be done one by one."""
+        """All values of keys, each behind its key, where values have one size; None if that
+        must be done one by one."""
         return get_fixed(self, self._database(db), list(keys), size)
 
     def cursor(self, db: Any = None) -> Any:

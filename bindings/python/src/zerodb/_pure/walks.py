@@ -3,8 +3,8 @@
 A cursor reads entries in advance, the more the longer an iteration goes on. When the program
 uses it in another way, or writes, it is first brought back to where the program thinks it is.
 
-A program that moves to a key and then iterates, again and again, is likely to go on so: then the
-move itself reads as many entries as such an iteration has come to last.
+A program that moves to a key and then iterates, again and again, is likely to go on so: then
+the move itself reads as many entries as such an iteration has come to last.
 """
 
 from __future__ import annotations
@@ -12,12 +12,19 @@ from __future__ import annotations
 import marshal
 from collections.abc import Iterable, Iterator
 from itertools import chain
-from typing import TYPE_CHECKING, Any, Callable, Optional, Tuple
+from typing import TYPE_CHECKING, Any, Callable, Optional
 
 from zerodb import _ffi
-from zerodb._pure.packed import ITEMS, KEYS, VALUES, buffers, read_from, read_packed, take_buffer
+from zerodb._pure.packed import (
+    ITEMS,
+    KEYS,
+    VALUES,
+    buffers,
+    read_from,
+    read_packed,
+    take_buffer,
+)
 from zerodb._pure.state import Ahead, Sought, TransactionState
-from zerodb._pure.values import read_value
 from zerodb._ranges import compare
 from zerodb._types import Buffer
 
@@ -48,13 +55,13 @@ _loads = marshal.loads
 _read_from = _ffi.cursor_read_from
 _size_argument = _ffi.size_argument
 
-Start = Tuple[Callable[..., int], Optional[bytes]]
+Start = tuple[Callable[..., int], Optional[bytes]]
 
 
 class Walks:
     """What a cursor iterates by."""
 
-    __slots__ = ()
+    __slots__ = ("_expected", "_is_sought", "_pointer", "_unset")
 
     if TYPE_CHECKING:
         transaction: Any
