@@ -35,6 +35,10 @@ struct library {
 };
 extern struct library library;
 
+/** Another number in each process that was forked. A child has no pages of its parent's transactions:
+ *  before anything is read of them without a call of the library, the two numbers are compared. */
+extern unsigned int fork_count;
+
 /** A call of an environment that is under way, in a list on the stacks of its threads. */
 struct call {
     unsigned long thread;
@@ -104,6 +108,7 @@ struct Transaction {
     Py_ssize_t ahead; /**< cursors that have read in advance */
     const char *outcome;
     long process;
+    unsigned int forks; /**< `fork_count` when it began */
     char is_write;
     char has_buffers;
     char is_busy;

@@ -88,7 +88,8 @@ static PyObject *close_method(PyObject *object, PyObject *unused) {
 }
 
 int is_cursor_usable(Cursor *self) {
-    return self->handle != NULL && !self->is_closed && !self->transaction->is_busy;
+    return self->handle != NULL && !self->is_closed && !self->transaction->is_busy &&
+           self->transaction->forks == fork_count;
 }
 
 PyObject *raise_cursor_unusable(Cursor *self) {

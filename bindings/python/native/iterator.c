@@ -287,7 +287,8 @@ static PyObject *iterator_next(PyObject *object) {
     Cursor *cursor = self->cursor;
     /* Another iterator of the cursor may have read them. */
     if (cursor->taken < cursor->end && self->step == cursor->step && self->want == cursor->want &&
-        self->has_begun && !cursor->transaction->is_busy)
+        self->has_begun && !cursor->transaction->is_busy &&
+        cursor->transaction->forks == fork_count)
         return take(self);
     return next_slowly(self);
 }

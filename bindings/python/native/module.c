@@ -4,9 +4,13 @@
  */
 #include "core.h"
 
+#include <pthread.h>
 #include <string.h>
 
 struct library library;
+unsigned int fork_count;
+
+static void count_fork(void) { fork_count++; }
 
 PyTypeObject *add_type(PyObject *module, PyType_Spec *spec, const char *name) {
     PyObject *type = PyType_FromSpec(spec);
@@ -224,6 +228,10 @@ static struct PyModuleDef definition = {
 PyMODINIT_FUNC PyInit__native(void) {
     if (PyInterpreterState_GetID(PyInterpreterState_Get()) != 0) {
         PyErr_SetString(PyExc_ImportError, "zerodb cannot be used in a sub-interpreter");
+        return NULL;
+    }
+    if (pthread_atfork(NULL, NULL, count_fork) != 0) {
+        PyErr_SetString(PyExc_ImportError, "zerodb cannot have itself told of forks");
         return NULL;
     }
     PyObject *module = PyModule_Create(&definition);

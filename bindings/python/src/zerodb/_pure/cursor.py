@@ -422,7 +422,7 @@ class CursorCore(Walks):
             if state.ahead:
                 ahead = state.ahead.get(handle)
                 known = None if ahead is None else ahead.current
-                if known is not None:
+                if known is not None and not state.inherited:
                     return known if want == ITEMS else known[want - KEYS]
                 state.bring_back(handle)
             if self._lmdb_style and self._unset:
