@@ -354,8 +354,7 @@ static PyObject *value(PyObject *self, PyObject *unused) {
     return current((Cursor *)self, VALUES);
 }
 
-/** Moves to a key. @return 1 if it is there, 0 if not, -1 with an exception. */
-static int find(Cursor *self, PyObject *key, zdb_val *value) {
+int find_key(Cursor *self, PyObject *key, zdb_val *value) {
     struct bytes bytes;
     if (take_bytes(key, "key", &bytes) < 0) return -1;
     int code = ZDB_BAD_CURSOR, found = -1;
@@ -380,7 +379,7 @@ static PyObject *get(PyObject *object, PyObject *const *args, Py_ssize_t count, 
     PyObject *given[2] = {NULL, Py_None};
     zdb_val value;
     if (parse("get", args, count, keywords, names, 1, given) < 0) return NULL;
-    int found = find(self, given[0], &value);
+    int found = find_key(self, given[0], &value);
     if (found < 0) return NULL;
     if (found) return value_object(self->transaction, &value);
     Py_INCREF(given[1]);
@@ -520,7 +519,7 @@ static PyObject *delete_method(PyObject *object, PyObject *const *args, Py_ssize
 /** The value of a key, copied; NULL without an exception if the key is not there. */
 static PyObject *old_value(Cursor *self, PyObject *key) {
     zdb_val value;
-    if (find(self, key, &value) != 1) return NULL;
+    if (find_key(self, key, &value) != 1) return NULL;
     PyObject *bytes = PyBytes_FromStringAndSize(value.data, (Py_ssize_t)value.size);
     if (bytes == NULL || !self->transaction->has_buffers) return bytes;
     PyObject *view = PyMemoryView_FromObject(bytes);
@@ -569,112 +568,6 @@ static PyObject *pop_method(PyObject *object, PyObject *const *args, Py_ssize_t 
     PyObject *given[1] = {NULL};
     if (parse("pop", args, count, keywords, names, 1, given) < 0) return NULL;
     return cursor_pop_value((Cursor *)object, given[0]);
-}
-
-/* ---------------------------------------------------------------- many at once */
-
-/** Appends all values of a key. @return -1 with an exception. */
-static int add_values(Cursor *self, PyObject *key, PyObject *found) {
-    zdb_val value, stored;
-    int there = find(self, key, &value);
-    if (there <= 0) return there;
-    int code;
-    CALL(self->transaction, code,
-         library.zdb_cursor_get(self->handle, &stored, &value, ZDB_GET_CURRENT));
-    while (code == ZDB_OK) {
-        PyObject *pair = entry_object(self->transaction, &stored, &value, ITEMS);
-        int added = pair == NULL ? -1 : PyList_Append(found, pair);
-        Py_XDECREF(pair);
-        if (added < 0 || begin_call(self, 0) < 0) return -1;
-        CALL(self->transaction, code,
-             library.zdb_cursor_get(self->handle, &stored, &value, ZDB_NEXT_DUP));
-    }
-    if (code == ZDB_NOT_FOUND) return 0;
-    raise_code(self->transaction->environment, code);
-    return -1;
-}
-
-static PyObject *joined(PyObject *pairs) {
-    PyObject *parts = PyList_New(0), *array = PyByteArray_FromStringAndSize(NULL, 0), *all = NULL;
-    if (parts == NULL || array == NULL) goto done;
-    for (Py_ssize_t i = 0; i < PyList_Size(pairs); i++) {
-        PyObject *pair = PyList_GetItem(pairs, i);
-        if (PyList_Append(parts, PyTuple_GetItem(pair, 0)) < 0 ||
-            PyList_Append(parts, PyTuple_GetItem(pair, 1)) < 0)
-            goto done;
-    }
-    all = PyObject_CallMethod(array, "join", "O", parts);
-done:
-    Py_XDECREF(parts);
-    Py_XDECREF(array);
-    return all;
-}
-
-/** Keys and values of a fixed size one after the other, as a bytearray; None if that must be done one by
- *  one. */
-static PyObject *fixed_values(Cursor *self, PyObject *keys, PyObject *value_size) {
-    Py_ssize_t size = PyNumber_AsSsize_t(value_size, PyExc_OverflowError);
-    if (size == -1 && PyErr_Occurred()) return NULL;
-    if (!is_usable(self->transaction)) return raise_unusable(self->transaction);
-    PyObject *all = get_fixed(self->transaction, self->db, keys, (size_t)size);
-    if (all == NULL || all == Py_None) return all;
-    PyObject *array = PyByteArray_FromObject(all);
-    Py_DECREF(all);
-    return array;
-}
-
-static PyObject *getmulti(PyObject *object, PyObject *const *args, Py_ssize_t count,
-                          PyObject *keywords) {
-    static const char *const names[] = {"keys", "dupdata", "dupfixed_bytes", "keyfixed", NULL};
-    Cursor *self = (Cursor *)object;
-    PyObject *given[4] = {NULL};
-    if (parse("getmulti", args, count, keywords, names, 1, given) < 0) return NULL;
-    int dupdata = truth(given[1], 0), fixed = truth(given[2], 0), joins = truth(given[3], 0);
-    if (dupdata < 0 || fixed < 0 || joins < 0) return NULL;
-    if (!is_cursor_usable(self)) return raise_cursor_unusable(self);
-    if (!dupdata && !fixed)
-        return PyObject_CallMethod((PyObject *)self->transaction, "_get_pairs", "OO", given[0],
-                                   self->database == NULL ? Py_None : self->database);
-    PyObject *keys = fixed && joins ? PySequence_List(given[0]) : PyObject_GetIter(given[0]);
-    if (keys == NULL) return NULL;
-    if (fixed && joins) {
-        PyObject *all = fixed_values(self, keys, given[2]);
-        if (all != Py_None) {
-            Py_DECREF(keys);
-            return all;
-        }
-        Py_DECREF(all);
-    }
-    PyObject *iterator = PyObject_GetIter(keys);
-    Py_DECREF(keys);
-    PyObject *found = iterator == NULL ? NULL : PyList_New(0);
-    PyObject *each;
-    while (found != NULL && (each = PyIter_Next(iterator)) != NULL) {
-        int code = add_values(self, each, found);
-        Py_DECREF(each);
-        if (code < 0) break;
-    }
-    Py_XDECREF(iterator);
-    if (PyErr_Occurred()) {
-        Py_XDECREF(found);
-        return NULL;
-    }
-    if (!fixed || !joins) return found;
-    PyObject *all = joined(found);
-    Py_DECREF(found);
-    return all;
-}
-
-static PyObject *putmulti(PyObject *object, PyObject *const *args, Py_ssize_t count,
-                          PyObject *keywords) {
-    static const char *const names[] = {"items", "dupdata", "overwrite", "append", NULL};
-    Cursor *self = (Cursor *)object;
-    PyObject *given[4] = {NULL, Py_True, Py_True, Py_False};
-    if (parse("putmulti", args, count, keywords, names, 1, given) < 0) return NULL;
-    if (!is_cursor_usable(self)) return raise_cursor_unusable(self);
-    return PyObject_CallMethod((PyObject *)self->transaction, "put_many", "OOOOO", given[0], given[1],
-                               given[2], given[3],
-                               self->database == NULL ? Py_None : self->database);
 }
 
 /* ------------------------------------------------------------------------ type */
@@ -787,10 +680,10 @@ static PyMethodDef methods[] = {
      "Puts an entry, moves to it and returns the value that it replaces, or None."},
     {"pop", FAST(pop_method), FAST_KEYWORDS,
      "Deletes a key and returns its value, or None if the key is not there."},
-    {"getmulti", FAST(getmulti), FAST_KEYWORDS,
+    {"getmulti", FAST(cursor_getmulti), FAST_KEYWORDS,
      "A list of the keys that are there, each with its first value, or with `dupdata` with each of "
      "its values."},
-    {"putmulti", FAST(putmulti), FAST_KEYWORDS,
+    {"putmulti", FAST(cursor_putmulti), FAST_KEYWORDS,
      "Puts many entries; returns how many there were and how many were put."},
     {"close", close_method, METH_NOARGS, "Closes the cursor. Closing it again does nothing."},
     {"__enter__", enter_method, METH_NOARGS, NULL},
