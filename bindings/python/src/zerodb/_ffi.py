@@ -911,19 +911,17 @@ def referenced(pointer: Any) -> Any:
     return pointer._obj
 
 
-_pages_types: dict[int, Any] = {}
+pages_types: dict[int, Any] = {}
+"""Types of objects that offer so many bytes of memory as a buffer, by `from_address()`. Each
+has an attribute `keeper`, for what it is to keep alive."""
 
 
-def pages_at(address: int, size: int, keeper: object) -> Any:
-    """An object that offers the memory at an address as a buffer and keeps `keeper` alive."""
-    kind: Any = _pages_types.get(size)
-    if kind is None:
-        if len(_pages_types) >= 1024:
-            _pages_types.clear()
-        kind = _pages_types[size] = type("Pages", (c_char * size,), {})
-    pages = kind.from_address(address)
-    pages.keeper = keeper
-    return pages
+def pages_type(size: int) -> Any:
+    """The type for a size."""
+    if len(pages_types) >= 1024:
+        pages_types.clear()
+    kind = pages_types[size] = type("Pages", (c_char * size,), {"__slots__": ("keeper",)})
+    return kind
 
 
 copy_bytes: Callable[[int, int], bytes] = PYFUNCTYPE(py_object, c_void_p, c_ssize_t)(
