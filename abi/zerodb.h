@@ -258,7 +258,7 @@ typedef struct zdb_env_options {
                                   `zerodb-backup stop`. Copied. Default NULL: none */
     uint64_t archive_log_kept; /**< bytes of log that are kept at most while the archive cannot be
                                   written; what is beyond is removed, and the archive gets a gap,
-                                  behind which it goes on with a copy of what has changed. Default
+                                  behind which it goes on with a copy of the changed pages. Default
                                   4 GiB, at least 1 MiB */
 } zdb_env_options;
 
@@ -674,8 +674,8 @@ typedef struct zdb_copy_result {
  *  transaction. All that is read is judged, as by zdb_env_verify(): damage ends the copy and leaves
  *  nothing that could be taken for one. When this returns ZDB_OK the copy is on disk. It begins with the
  *  transaction that it was made of, and without a log. Reads all pages in use and writes them once. If it
- *  ends early, what was written stays in the directory as data.zdb.new, unless the pages are damaged, the
- *  disk is full or the copy is compact, and another call with that directory goes on from there. The
+ *  is killed, or on_progress ends it, what was written stays in the directory as data.zdb.new, and another
+ *  call with that directory goes on from there, unless the copy is compact. The
  *  function that it calls may read and write the environment in transactions of its own, but not close it.
  *  @param path     a directory that is not there, or is empty. The copy gets owner, group and mode
  *                  of the environment's data file, as far as this process may give them.
@@ -1045,6 +1045,11 @@ int zdb_cursor_get(zdb_cursor *cursor, zdb_val *key, zdb_val *value, zdb_cursor_
 int zdb_cursor_next_many(zdb_cursor *cursor, zdb_val *keys, zdb_val *values, size_t capacity,
                          size_t *count);
 
+/** zdb_cursor_next_many() in the other direction: the entries before the current one, or from the
+ *  last, each after the one that follows it in the database. */
+int zdb_cursor_prev_many(zdb_cursor *cursor, zdb_val *keys, zdb_val *values, size_t capacity,
+                         size_t *count);
+
 /** Puts an entry and leaves the cursor on it. With ZDB_KEYEXIST it is on the existing entry.
  *  @param flags  as zdb_put(), ZDB_CURRENT, or ZDB_MULTIPLE. With ZDB_CURRENT and ZDB_DUPSORT
  *                the new value goes where it belongs among the key's values, and the cursor with
@@ -1095,6 +1100,9 @@ zdb_db zdb_cursor_db(zdb_cursor *cursor);
 #define ZDB_PACK_VALUES 0x2u
 /** zdb_cursor_read(): begin with the entry under the cursor. */
 #define ZDB_PACK_CURRENT 0x4u
+/** zdb_cursor_read(): in place of entries pack strings, a key and then its value. The list then has
+ *  twice as many elements. */
+#define ZDB_PACK_FLAT 0x8u
 
 /** Moves the cursor on and packs the entries that it comes to, copied. The cursor is then on the last of
  *  them (with ZDB_PREV_NODUP and ZDB_NEXT_NODUP, on a value of its key).
@@ -1114,6 +1122,18 @@ zdb_db zdb_cursor_db(zdb_cursor *cursor);
 int zdb_cursor_read(zdb_cursor *cursor, zdb_cursor_op op, uint32_t flags, const zdb_val *until,
                     size_t limit, void *buffer, size_t size, size_t *count, size_t *used);
 
+/** Moves the cursor to a key and reads from there on, as zdb_cursor_read(), in one call.
+ *  @param key    going forward, the first entry is the first one at or after it; going back, the last
+ *                one before it.
+ *  @param flags  without ZDB_PACK_CURRENT.
+ *  @param count  receives how many entries; may be NULL.
+ *  @param used   receives the bytes of the list; may be NULL.
+ *  @return as zdb_cursor_read(); with ENOBUFS the cursor is on the first entry. With ZDB_NOT_FOUND it is
+ *  on no entry, or on one at or after `until`; ZDB_BAD_VALSIZE for a key that none can be. */
+int zdb_cursor_read_from(zdb_cursor *cursor, const void *key, size_t key_size, zdb_cursor_op op,
+                         uint32_t flags, const zdb_val *until, size_t limit, void *buffer,
+                         size_t size, size_t *count, size_t *used);
+
 /** zdb_get_many() of a packed list of keys.
  *  @param flags   0: receive a list of values, with nothing for a key that does not exist; ZDB_PACK_KEYS:
  *                 a list of entries, of the keys that exist.
@@ -1123,6 +1143,18 @@ int zdb_cursor_read(zdb_cursor *cursor, zdb_cursor_op op, uint32_t flags, const 
  *  is no room: *used is what the list would need. */
 int zdb_get_packed(zdb_txn *txn, zdb_db db, uint32_t flags, const void *keys, size_t keys_size,
                    void *buffer, size_t size, size_t *used);
+
+/** Copies all values of many keys in a database with ZDB_DUPFIXED, each behind its key, with no bytes in
+ *  between.
+ *  @param keys        a packed list. Keys that do not exist are passed over.
+ *  @param value_size  bytes of each value.
+ *  @param buffer      receives the bytes.
+ *  @param used        receives how many there are.
+ *  @return ZDB_OK; ZDB_BAD_VALSIZE if values have another size, or for a key that none can be;
+ *  ZDB_INCOMPATIBLE without ZDB_DUPFIXED; ZDB_BAD_ARGUMENT if `keys` is no packed list of strings;
+ *  ENOBUFS if there is no room: *used is what there is, and the buffer holds a part of it. */
+int zdb_get_fixed(zdb_txn *txn, zdb_db db, const void *keys, size_t keys_size, size_t value_size,
+                  void *buffer, size_t size, size_t *used);
 
 /** Puts the entries of a packed list, one after the other.
  *  @param flags  as zdb_put(), without ZDB_RESERVE. An entry for which that would return ZDB_KEYEXIST is

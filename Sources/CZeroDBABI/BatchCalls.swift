@@ -40,17 +40,34 @@ public func zdb_cursor_next_many(
     _ cursor: OpaquePointer?, _ keys: UnsafeMutablePointer<zdb_val>?,
     _ values: UnsafeMutablePointer<zdb_val>?, _ capacity: Int, _ count: UnsafeMutablePointer<Int>?
 ) -> Int32 {
+    readMany("zdb_cursor_next_many", forward: true, cursor, keys, values, capacity, count)
+}
+
+@_cdecl("zdb_cursor_prev_many") @implementation
+public func zdb_cursor_prev_many(
+    _ cursor: OpaquePointer?, _ keys: UnsafeMutablePointer<zdb_val>?,
+    _ values: UnsafeMutablePointer<zdb_val>?, _ capacity: Int, _ count: UnsafeMutablePointer<Int>?
+) -> Int32 {
+    readMany("zdb_cursor_prev_many", forward: false, cursor, keys, values, capacity, count)
+}
+
+@inline(__always)
+private func readMany(
+    _ function: StaticString, forward: Bool, _ cursor: OpaquePointer?,
+    _ keys: UnsafeMutablePointer<zdb_val>?, _ values: UnsafeMutablePointer<zdb_val>?,
+    _ capacity: Int, _ count: UnsafeMutablePointer<Int>?
+) -> Int32 {
     count?.pointee = 0
     return Handles.withCursor(cursor) { cursor throws(DatabaseError) in
-        guard let count else { throw Results.null("count", "zdb_cursor_next_many") }
+        guard let count else { throw Results.null("count", function) }
         guard capacity != 0 else {
             throw DatabaseError(
                 .badArgument,
-                "zdb_cursor_next_many: a capacity of 0; there must be room for at least one entry")
+                "\(function): a capacity of 0; there must be room for at least one entry")
         }
         // A size_t beyond all arrays arrives as a negative number.
-        count.pointee = try cursor.pointee.nextMany(
-            keys: keys.map(engineBytes), values: values.map(engineBytes),
+        count.pointee = try cursor.pointee.readMany(
+            forward: forward, keys: keys.map(engineBytes), values: values.map(engineBytes),
             capacity: capacity < 0 ? Int.max : capacity)
         return count.pointee > 0
             ? ZDB_OK : Results.note(ZDB_NOT_FOUND, "the database has no more entries")

@@ -6,7 +6,9 @@ import CZeroDBPlatform
 import Glibc
 import ZeroDB
 
-private func packStep(_ op: zdb_cursor_op) throws(DatabaseError) -> CursorState.PackStep {
+private func packStep(
+    _ op: zdb_cursor_op, _ function: StaticString
+) throws(DatabaseError) -> CursorState.PackStep {
     switch op {
     case ZDB_NEXT: return .next
     case ZDB_PREV: return .previous
@@ -17,7 +19,7 @@ private func packStep(_ op: zdb_cursor_op) throws(DatabaseError) -> CursorState.
     default:
         throw DatabaseError(
             .badArgument,
-            "zdb_cursor_read: operation \(op.rawValue) does not go from one entry to the next")
+            "\(function): operation \(op.rawValue) does not go from one entry to the next")
     }
 }
 
@@ -36,31 +38,79 @@ public func zdb_cursor_read(
     return Handles.withCursor(cursor) { cursor throws(DatabaseError) in
         guard let count else { throw Results.null("count", "zdb_cursor_read") }
         try Results.checkFlags(
-            flags, allowed: ZDB_PACK_KEYS | ZDB_PACK_VALUES | ZDB_PACK_CURRENT, "zdb_cursor_read")
-        guard flags & (ZDB_PACK_KEYS | ZDB_PACK_VALUES) != 0, limit != 0 else {
-            throw DatabaseError(.badArgument, "zdb_cursor_read: nothing to be read is asked for")
+            flags,
+            allowed: ZDB_PACK_KEYS | ZDB_PACK_VALUES | ZDB_PACK_CURRENT | ZDB_PACK_FLAT,
+            "zdb_cursor_read")
+        let packing = try requestedPacking("zdb_cursor_read", op, flags, until, limit)
+        return try pack("zdb_cursor_read", packing, buffer, size, count, used) {
+            writer throws(DatabaseError) in
+            try cursor.pointee.pack(packing, &writer)
         }
-        let packing = CursorState.Packing(
-            step: try packStep(op), hasKeys: flags & ZDB_PACK_KEYS != 0,
-            hasValues: flags & ZDB_PACK_VALUES != 0, fromCurrent: flags & ZDB_PACK_CURRENT != 0,
-            until: until == nil ? nil : try Results.bytes(until, "until", "zdb_cursor_read"),
-            limit: limit < 0 ? Int.max : limit)
-        guard var writer = PackedList.Writer(buffer, size: size) else {
-            throw DatabaseError(
-                .badArgument,
-                "zdb_cursor_read: a buffer of \(size) bytes has no room for any list")
-        }
-        let needed = try cursor.pointee.pack(packing, &writer)
-        guard needed == 0 else {
-            used?.pointee = PackedList.headSize + needed
-            return noRoom()
-        }
-        writer.finish()
-        count.pointee = writer.count
-        used?.pointee = writer.used
-        return writer.count > 0
-            ? ZDB_OK : Results.note(ZDB_NOT_FOUND, "the database has no more entries")
     }
+}
+
+@_cdecl("zdb_cursor_read_from") @implementation
+public func zdb_cursor_read_from(
+    _ cursor: OpaquePointer?, _ key: UnsafeRawPointer?, _ key_size: Int, _ op: zdb_cursor_op,
+    _ flags: UInt32, _ until: UnsafePointer<zdb_val>?, _ limit: Int,
+    _ buffer: UnsafeMutableRawPointer?, _ size: Int, _ count: UnsafeMutablePointer<Int>?,
+    _ used: UnsafeMutablePointer<Int>?
+) -> Int32 {
+    count?.pointee = 0
+    used?.pointee = 0
+    return Handles.withCursor(cursor) { cursor throws(DatabaseError) in
+        guard key_size >= 0, key != nil || key_size == 0 else {
+            throw Results.null("key", "zdb_cursor_read_from")
+        }
+        try Results.checkFlags(
+            flags, allowed: ZDB_PACK_KEYS | ZDB_PACK_VALUES | ZDB_PACK_FLAT,
+            "zdb_cursor_read_from")
+        let packing = try requestedPacking("zdb_cursor_read_from", op, flags, until, limit)
+        let key = UnsafeRawBufferPointer(start: key, count: key_size)
+        return try pack("zdb_cursor_read_from", packing, buffer, size, count, used) {
+            writer throws(DatabaseError) in
+            try cursor.pointee.pack(packing, fromKey: key, &writer)
+        }
+    }
+}
+
+@inline(__always)
+private func requestedPacking(
+    _ function: StaticString, _ op: zdb_cursor_op, _ flags: UInt32,
+    _ until: UnsafePointer<zdb_val>?,
+    _ limit: Int
+) throws(DatabaseError) -> CursorState.Packing {
+    guard flags & (ZDB_PACK_KEYS | ZDB_PACK_VALUES) != 0, limit != 0 else {
+        throw DatabaseError(.badArgument, "\(function): nothing to be read is asked for")
+    }
+    return CursorState.Packing(
+        step: try packStep(op, function), hasKeys: flags & ZDB_PACK_KEYS != 0,
+        hasValues: flags & ZDB_PACK_VALUES != 0, isFlat: flags & ZDB_PACK_FLAT != 0,
+        fromCurrent: flags & ZDB_PACK_CURRENT != 0,
+        until: until == nil ? nil : try Results.bytes(until, "until", function),
+        limit: limit < 0 ? Int.max : limit)
+}
+
+@inline(__always)
+private func pack(
+    _ function: StaticString, _ packing: CursorState.Packing, _ buffer: UnsafeMutableRawPointer?,
+    _ size: Int, _ count: UnsafeMutablePointer<Int>?, _ used: UnsafeMutablePointer<Int>?,
+    _ body: (inout PackedList.Writer) throws(DatabaseError) -> Int
+) throws(DatabaseError) -> Int32 {
+    guard var writer = PackedList.Writer(buffer, size: size) else {
+        throw DatabaseError(
+            .badArgument, "\(function): a buffer of \(size) bytes has no room for any list")
+    }
+    let needed = try body(&writer)
+    guard needed == 0 else {
+        used?.pointee = PackedList.headSize + needed
+        return noRoom()
+    }
+    writer.finish(strings: packing.stringsEach)
+    count?.pointee = writer.count
+    used?.pointee = writer.used
+    return writer.count > 0
+        ? ZDB_OK : Results.note(ZDB_NOT_FOUND, "the database has no more entries")
 }
 
 @_cdecl("zdb_get_packed") @implementation
@@ -135,6 +185,55 @@ private func getPacked(
     return needed
 }
 
+@_cdecl("zdb_get_fixed") @implementation
+public func zdb_get_fixed(
+    _ txn: OpaquePointer?, _ db: zdb_db, _ keys: UnsafeRawPointer?, _ keys_size: Int,
+    _ value_size: Int, _ buffer: UnsafeMutableRawPointer?, _ size: Int,
+    _ used: UnsafeMutablePointer<Int>?
+) -> Int32 {
+    used?.pointee = 0
+    return Handles.withTransaction(txn) { state throws(DatabaseError) in
+        guard let keys else { throw Results.null("keys", "zdb_get_fixed") }
+        guard let used else { throw Results.null("used", "zdb_get_fixed") }
+        var reader = try PackedList.Reader(
+            UnsafeRawBufferPointer(start: keys, count: max(keys_size, 0)))
+        used.pointee = try Operations(state).copyFixedValues(
+            Int(db), ofKeysIn: &reader, valueSize: value_size,
+            to: UnsafeMutableRawBufferPointer(
+                start: buffer, count: buffer == nil ? 0 : max(size, 0)))
+        return used.pointee <= size ? ZDB_OK : noRoom()
+    }
+}
+
+/// Entries whose places are asked for before the first of them is put.
+private let putGroup = 32
+
+/// Asks for the memory of the places where the next entries of a list will be put.
+private func prefetch(
+    _ state: UnsafeMutablePointer<TransactionState>, _ database: Int,
+    _ reader: inout PackedList.Reader, count: Int
+) throws(DatabaseError) {
+    let empty = zp_bytes(data: nil, size: 0)
+    try withUnsafeTemporaryAllocation(of: zp_bytes.self, capacity: putGroup) {
+        keys -> Result<Void, DatabaseError> in
+        keys.initialize(repeating: empty)
+        do throws(DatabaseError) {
+            for index in 0..<count {
+                try reader.entryHead()
+                let key = try reader.string()
+                keys[index] = zp_bytes(data: key.baseAddress, size: key.count)
+                _ = try reader.string()
+            }
+        } catch {
+            return .failure(error)
+        }
+        if let start = keys.baseAddress {
+            Operations(state).prefetchPlaces(database, keys: start, count: count)
+        }
+        return .success(())
+    }.get()
+}
+
 @_cdecl("zdb_put_packed") @implementation
 public func zdb_put_packed(
     _ txn: OpaquePointer?, _ db: zdb_db, _ entries: UnsafeRawPointer?, _ size: Int,
@@ -157,8 +256,12 @@ public func zdb_put_packed(
             _ = try check.string()
         }
         var reader = try PackedList.Reader(bytes)
+        var ahead = reader
         var count = 0
-        for _ in 0..<reader.count {
+        for index in 0..<reader.count {
+            if index % putGroup == 0 {
+                try prefetch(state, Int(db), &ahead, count: min(putGroup, reader.count - index))
+            }
             try reader.entryHead()
             let key = try reader.string()
             let value = try reader.string()

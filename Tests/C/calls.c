@@ -169,6 +169,13 @@ static int call_get_packed(zdb_txn *txn) {
     return zdb_get_packed(txn, ZDB_MAIN_DB, 0, keys, sizeof(keys) - 1, room, sizeof(room), &used);
 }
 
+static int call_get_fixed(zdb_txn *txn) {
+    static const char keys[] = "[\1\0\0\0s\1\0\0\0k";
+    char room[64];
+    size_t used;
+    return zdb_get_fixed(txn, ZDB_MAIN_DB, keys, sizeof(keys) - 1, 8, room, sizeof(room), &used);
+}
+
 static int call_put_packed(zdb_txn *txn) {
     static const char entries[] = "[\1\0\0\0)\2s\1\0\0\0ks\1\0\0\0v";
     return zdb_put_packed(txn, ZDB_MAIN_DB, entries, sizeof(entries) - 1, 0, NULL);
@@ -273,6 +280,7 @@ const struct txn_call txn_calls[] = {
     {"zdb_del", call_del},
     {"zdb_get_many", call_get_many},
     {"zdb_get_packed", call_get_packed},
+    {"zdb_get_fixed", call_get_fixed},
     {"zdb_put_packed", call_put_packed},
     {"zdb_get_bytes", call_get_bytes},
     {"zdb_put_bytes", call_put_bytes},
@@ -334,6 +342,18 @@ static int call_cursor_next_many(zdb_cursor *cursor) {
     return zdb_cursor_next_many(cursor, &key, &value, 1, &count);
 }
 
+static int call_cursor_prev_many(zdb_cursor *cursor) {
+    zdb_val key, value;
+    size_t count;
+    return zdb_cursor_prev_many(cursor, &key, &value, 1, &count);
+}
+
+static int call_cursor_read_from(zdb_cursor *cursor) {
+    char room[256];
+    return zdb_cursor_read_from(cursor, "k", 1, ZDB_NEXT, ZDB_PACK_KEYS, NULL, 1, room, sizeof(room),
+                                NULL, NULL);
+}
+
 static int call_cursor_read(zdb_cursor *cursor) {
     char room[256];
     size_t count;
@@ -379,7 +399,9 @@ const struct cursor_call cursor_calls[] = {
     {"zdb_cursor_del, all values", call_cursor_del_all},
     {"zdb_cursor_get, both", call_cursor_both},
     {"zdb_cursor_next_many", call_cursor_next_many},
+    {"zdb_cursor_prev_many", call_cursor_prev_many},
     {"zdb_cursor_read", call_cursor_read},
+    {"zdb_cursor_read_from", call_cursor_read_from},
     {"zdb_cursor_count", call_cursor_count},
     {"zdb_cursor_rank", call_cursor_rank},
     {"zdb_cursor_set_rank", call_cursor_set_rank},

@@ -50,6 +50,7 @@ void run_seek(struct model_run *run, unsigned c);
 void run_get_multiple(struct model_run *run, unsigned c);
 void run_get_multiple_before(struct model_run *run, unsigned c);
 void run_next_many(struct model_run *run, unsigned c);
+void run_prev_many(struct model_run *run, unsigned c);
 void run_count_values(struct model_run *run, unsigned c);
 void run_rank_of_cursor(struct model_run *run, unsigned c);
 void run_set_rank(struct model_run *run, unsigned c);

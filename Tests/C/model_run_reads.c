@@ -137,22 +137,29 @@ void run_get_multiple_before(struct model_run *run, unsigned c) {
     run_expect_key(run, key, run->places[c]);
 }
 
-void run_next_many(struct model_run *run, unsigned c) {
-    enum { CAPACITY = 50 };
-    run->doing = "next many";
+enum { CAPACITY = 50 };
+
+/* Reads many entries in one direction and expects those of the model. */
+static void run_many(struct model_run *run, unsigned c, int forward) {
+    run->doing = forward ? "next many" : "prev many";
     zdb_val keys[CAPACITY], values[CAPACITY];
     size_t count = 99, capacity = 1 + run_random_below(run, CAPACITY);
-    size_t rank = model_move(run->model, run->places[c], ZDB_NEXT);
-    int code = zdb_cursor_next_many(run->cursors[c], keys, values, capacity, &count);
+    size_t rank = model_move(run->model, run->places[c], forward ? ZDB_NEXT : ZDB_PREV);
+    int code = (forward ? zdb_cursor_next_many : zdb_cursor_prev_many)(run->cursors[c], keys, values,
+                                                                       capacity, &count);
     run_expect_code(run, code, rank == SIZE_MAX ? ZDB_NOT_FOUND : ZDB_OK);
-    size_t left = rank == SIZE_MAX ? 0 : run->model->count - rank;
+    size_t left = rank == SIZE_MAX ? 0 : forward ? run->model->count - rank : rank + 1;
     if (count != (left < capacity ? left : capacity)) run_differs(run, "the number of entries");
     for (size_t i = 0; i < count; i++) {
-        run->places[c] = run->model->pairs[rank + i];
+        run->places[c] = run->model->pairs[forward ? rank + i : rank - i];
         run_expect_key(run, keys[i], run->places[c]);
         run_expect_value(run, values[i], run->places[c]);
     }
 }
+
+void run_next_many(struct model_run *run, unsigned c) { run_many(run, c, 1); }
+
+void run_prev_many(struct model_run *run, unsigned c) { run_many(run, c, 0); }
 
 /* -------------------------------------------------------- counts and ranks */
 

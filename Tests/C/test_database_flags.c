@@ -36,7 +36,7 @@ static void read_once(struct model_run *run) {
         ZDB_FIRST,    ZDB_LAST,       ZDB_NEXT,     ZDB_PREV,     ZDB_NEXT_DUP,
         ZDB_PREV_DUP, ZDB_FIRST_DUP,  ZDB_LAST_DUP, ZDB_NEXT,     ZDB_NEXT_NODUP,
         ZDB_PREV,     ZDB_PREV_NODUP, ZDB_NEXT_DUP, ZDB_PREV_DUP, ZDB_GET_CURRENT};
-    unsigned c = run_random_below(run, CURSORS), choice = run_random_below(run, 24);
+    unsigned c = run_random_below(run, CURSORS), choice = run_random_below(run, 25);
     if (choice < 15) {
         run_move(run, c, ops[choice]);
     } else if (choice < 17) {
@@ -46,6 +46,8 @@ static void read_once(struct model_run *run) {
         run_get_multiple_before(run, c);
     } else if (choice == 19) {
         run_next_many(run, c);
+    } else if (choice == 24) {
+        run_prev_many(run, c);
     } else if (choice == 20) {
         run_rank_of_cursor(run, c);
         run_count_values(run, c);

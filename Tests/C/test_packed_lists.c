@@ -137,6 +137,137 @@ static void a_range_ends_where_it_should_and_the_cursor_with_it(void) {
     close_env(env);
 }
 
+/* Reads from a key, and expects the numbered entries that come to it. */
+static void read_from(zdb_cursor *cursor, unsigned from, unsigned until, int forward, size_t limit) {
+    static struct list list;
+    char text_of[KEY_BYTES], until_text[KEY_BYTES];
+    zdb_val key = numbered(text_of, "key", from), end = numbered(until_text, "key", until);
+    size_t count = 99;
+    int code = zdb_cursor_read_from(cursor, key.data, key.size, forward ? ZDB_NEXT : ZDB_PREV,
+                                    ZDB_PACK_KEYS | ZDB_PACK_VALUES | ZDB_PACK_FLAT, &end, limit,
+                                    list.bytes, ROOM, &count, &list.used);
+    unsigned first = forward ? from : until, last = forward ? until : from;
+    if (last > COUNT) last = COUNT;
+    size_t expected = first < last ? last - first : 0;
+    if (expected > limit) expected = limit;
+    CHECK_CODE(code, expected > 0 ? ZDB_OK : ZDB_NOT_FOUND);
+    CHECK_NUMBER(count, expected);
+    if (code != ZDB_OK) return;
+    expect_list(&list, 2 * expected);
+    unsigned number = forward ? first : last - 1;
+    for (size_t i = 0; i < expected; i++, number += forward ? 1 : (unsigned)-1) {
+        key = numbered(text_of, "key", number);
+        CHECK_BYTES(take_string(&list), key.data, key.size);
+        key = numbered_value(text_of, number);
+        CHECK_BYTES(take_string(&list), key.data, key.size);
+    }
+    CHECK_NUMBER(list.next, list.used);
+    numbered(text_of, "key", forward ? number - 1 : number + 1);
+    expect_entry(cursor, ZDB_GET_CURRENT, text_of);
+}
+
+static void a_cursor_reads_from_a_key_in_either_direction(void) {
+    zdb_env *env = open_env("env");
+    zdb_txn *txn = begin_write(env);
+    put_numbered(txn, ZDB_MAIN_DB, COUNT);
+    zdb_cursor *cursor = open_cursor(txn, ZDB_MAIN_DB);
+    uint64_t state = 5;
+    for (unsigned i = 0; i < repetitions(500); i++) {
+        unsigned from = (unsigned)(next_random(&state) % (COUNT + 20));
+        unsigned length = (unsigned)(next_random(&state) % 60);
+        int forward = next_random(&state) % 2 == 0;
+        unsigned until = forward ? from + length : from > length ? from - length : 0;
+        read_from(cursor, from, until, forward, 1 + next_random(&state) % 50);
+    }
+    close_cursor(cursor);
+    abort_txn(txn);
+    close_env(env);
+}
+
+static void a_read_from_a_key_is_refused_where_it_cannot_be(void) {
+    static struct list list;
+    zdb_env *env = open_env("env");
+    zdb_txn *txn = begin_write(env);
+    put_overflow(txn, ZDB_MAIN_DB, 7);
+    zdb_cursor *cursor = open_cursor(txn, ZDB_MAIN_DB);
+    unsigned both = ZDB_PACK_KEYS | ZDB_PACK_VALUES;
+    size_t used = 0;
+    CHECK_CODE(zdb_cursor_read_from(cursor, "k", 1, ZDB_NEXT, both, NULL, 9, list.bytes, 100, NULL,
+                                    &used),
+               ENOBUFS);
+    CHECK_NUMBER(used, 5 + 2 + 5 + strlen("key00000007") + 5 + OVERFLOW_BYTES);
+    expect_entry(cursor, ZDB_GET_CURRENT, "key00000007");
+    CHECK_CODE(zdb_cursor_read_from(cursor, "k", 1, ZDB_PREV, both, NULL, 9, list.bytes, ROOM, NULL,
+                                    NULL),
+               ZDB_NOT_FOUND);
+    CHECK_ERROR(zdb_cursor_get(cursor, NULL, NULL, ZDB_GET_CURRENT), ZDB_BAD_CURSOR);
+    CHECK_ERROR(zdb_cursor_read_from(cursor, "", 0, ZDB_NEXT, both, NULL, 9, list.bytes, ROOM, NULL,
+                                     NULL),
+                ZDB_BAD_VALSIZE);
+    CHECK_ERROR(zdb_cursor_read_from(cursor, NULL, 1, ZDB_NEXT, both, NULL, 9, list.bytes, ROOM, NULL,
+                                     NULL),
+                ZDB_BAD_ARGUMENT);
+    CHECK_ERROR(zdb_cursor_read_from(cursor, "k", 1, ZDB_NEXT, both | ZDB_PACK_CURRENT, NULL, 9,
+                                     list.bytes, ROOM, NULL, NULL),
+                ZDB_BAD_ARGUMENT);
+    CHECK_ERROR(zdb_cursor_read_from(cursor, "k", 1, ZDB_FIRST, both, NULL, 9, list.bytes, ROOM, NULL,
+                                     NULL),
+                ZDB_BAD_ARGUMENT);
+    close_cursor(cursor);
+    abort_txn(txn);
+    close_env(env);
+}
+
+static void values_of_a_fixed_size_are_copied_as_an_array(void) {
+    static struct list keys;
+    static char found[1 << 16];
+    zdb_env *env = open_env("env");
+    zdb_txn *txn = begin_write(env);
+    zdb_db db = open_db_at(HERE, txn, "pairs", ZDB_CREATE | ZDB_DUPSORT | ZDB_DUPFIXED);
+    /* Of the keys a, b and c the last has a tree of values. */
+    static const unsigned counts[] = {1, 20, 3000};
+    char value_text[KEY_BYTES];
+    for (unsigned i = 0; i < 3; i++) {
+        char name = (char)('a' + i);
+        for (unsigned j = 0; j < counts[i]; j++) {
+            zdb_val key = bytes(&name, 1), value = numbered(value_text, "", j);
+            REQUIRE_OK(zdb_put(txn, db, &key, &value, 0));
+        }
+    }
+    begin_list(&keys, 4);
+    add_string(&keys, text("c"));
+    add_string(&keys, text("none"));
+    add_string(&keys, text("a"));
+    add_string(&keys, text("b"));
+    size_t used = 0, expected = (3000 + 1 + 20) * 9;
+    REQUIRE_OK(zdb_get_fixed(txn, db, keys.bytes, keys.used, 8, found, sizeof(found), &used));
+    CHECK_NUMBER(used, expected);
+    static const unsigned order[] = {2, 0, 1};
+    const char *next = found;
+    for (unsigned i = 0; i < 3; i++) {
+        for (unsigned j = 0; j < counts[order[i]]; j++, next += 9) {
+            CHECK_NUMBER(next[0], 'a' + order[i]);
+            zdb_val value = numbered(value_text, "", j);
+            CHECK_BYTES(bytes(next + 1, 8), value.data, value.size);
+        }
+    }
+    CHECK_CODE(zdb_get_fixed(txn, db, keys.bytes, keys.used, 8, found, expected - 1, &used), ENOBUFS);
+    CHECK_NUMBER(used, expected);
+    CHECK_CODE(zdb_get_fixed(txn, db, keys.bytes, keys.used, 8, NULL, 0, &used), ENOBUFS);
+    CHECK_NUMBER(used, expected);
+    CHECK_ERROR(zdb_get_fixed(txn, db, keys.bytes, keys.used, 7, found, sizeof(found), &used),
+                ZDB_BAD_VALSIZE);
+    CHECK_ERROR(zdb_get_fixed(txn, db, keys.bytes, keys.used, 0, found, sizeof(found), &used),
+                ZDB_BAD_VALSIZE);
+    CHECK_ERROR(zdb_get_fixed(txn, ZDB_MAIN_DB, keys.bytes, keys.used, 8, found, sizeof(found), &used),
+                ZDB_INCOMPATIBLE);
+    for (size_t size = 0; size < keys.used; size++)
+        CHECK_ERROR(zdb_get_fixed(txn, db, keys.bytes, size, 8, found, sizeof(found), &used),
+                    ZDB_BAD_ARGUMENT);
+    abort_txn(txn);
+    close_env(env);
+}
+
 static void an_entry_without_room_says_how_much_it_needs(void) {
     static struct list list;
     zdb_env *env = open_env("env");
@@ -263,6 +394,9 @@ static void a_wait_for_the_writer_is_over_in_time(void) {
 static const struct test tests[] = {
     TEST(a_cursor_reads_both_ways_in_lists_of_any_size),
     TEST(a_range_ends_where_it_should_and_the_cursor_with_it),
+    TEST(a_cursor_reads_from_a_key_in_either_direction),
+    TEST(a_read_from_a_key_is_refused_where_it_cannot_be),
+    TEST(values_of_a_fixed_size_are_copied_as_an_array),
     TEST(an_entry_without_room_says_how_much_it_needs),
     TEST(lists_are_put_and_looked_up),
     TEST(no_bytes_in_place_of_a_list_do_harm),

@@ -90,7 +90,8 @@ public struct Cursor: ~Copyable, ~Escapable {
     mutating func nextMany(
         keys: UnsafeMutablePointer<zp_bytes>, values: UnsafeMutablePointer<zp_bytes>, capacity: Int
     ) throws(DatabaseError) -> Int {
-        try state.pointee.nextMany(keys: keys, values: values, capacity: capacity)
+        try state.pointee.readMany(
+            forward: true, keys: keys, values: values, capacity: capacity)
     }
 
     /// Moves to exactly this key; nil if it is not there, and then the cursor is nowhere.

@@ -74,10 +74,12 @@ package enum PackedList {
         package mutating func endElement() { count += 1 }
 
         /// Writes the head of the list.
-        package func finish() {
+        ///
+        /// - Parameter strings: that each element was written as; 1 where entries are elements.
+        package func finish(strings: Int = 1) {
             base.storeBytes(of: PackedList.list, as: UInt8.self)
             base.storeBytes(
-                of: UInt32(truncatingIfNeeded: count).littleEndian, toByteOffset: 1,
+                of: UInt32(truncatingIfNeeded: count &* strings).littleEndian, toByteOffset: 1,
                 as: UInt32.self)
         }
     }

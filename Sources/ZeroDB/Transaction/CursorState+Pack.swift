@@ -30,6 +30,8 @@ extension CursorState {
         package var step: PackStep
         package var hasKeys: Bool
         package var hasValues: Bool
+        /// Whether keys and values are elements, each for itself, in place of entries.
+        package var isFlat: Bool
         /// Whether the entry under the cursor comes first.
         package var fromCurrent: Bool
         /// Going forward, the key before which to end; going back, the last key. nil: the end.
@@ -37,22 +39,29 @@ extension CursorState {
         package var limit: Int
 
         package init(
-            step: PackStep, hasKeys: Bool, hasValues: Bool, fromCurrent: Bool,
+            step: PackStep, hasKeys: Bool, hasValues: Bool, isFlat: Bool, fromCurrent: Bool,
             until: UnsafeRawBufferPointer?, limit: Int
         ) {
             self.step = step
             self.hasKeys = hasKeys
             self.hasValues = hasValues
+            self.isFlat = isFlat
             self.fromCurrent = fromCurrent
             self.until = until
             self.limit = limit
         }
 
+        @inline(__always)
+        var hasEntryHeads: Bool { hasKeys && hasValues && !isFlat }
+
+        /// Strings that are elements of the list, for each entry.
+        package var stringsEach: Int { hasKeys && hasValues && isFlat ? 2 : 1 }
+
         /// Bytes of an entry besides those of its key and value.
         @inline(__always)
         var overhead: Int {
             (hasKeys ? PackedList.headSize : 0) + (hasValues ? PackedList.headSize : 0)
-                + (hasKeys && hasValues ? PackedList.entryHeadSize : 0)
+                + (hasEntryHeads ? PackedList.entryHeadSize : 0)
         }
     }
 
@@ -63,7 +72,29 @@ extension CursorState {
     package mutating func pack(
         _ packing: Packing, _ writer: inout PackedList.Writer
     ) throws(DatabaseError) -> Int {
-        var entry = try packing.fromCurrent ? move(.current) : take(packing.step)
+        try pack(
+            packing, from: packing.fromCurrent ? move(.current) : take(packing.step), &writer)
+    }
+
+    /// The same from a key on: going forward from the first entry at or after it, going back from the
+    /// last one before it.
+    package mutating func pack(
+        _ packing: Packing, fromKey target: KeyBytes, _ writer: inout PackedList.Writer
+    ) throws(DatabaseError) -> Int {
+        var entry = try seek(target, exact: false)
+        if !packing.step.isForward {
+            entry = try entry == nil ? move(.last) : take(packing.step)
+            // Not on the entry after the key, which the caller has not seen.
+            if entry == nil { place = .nowhere }
+        }
+        return try pack(packing, from: entry, &writer)
+    }
+
+    private mutating func pack(
+        _ packing: Packing, from first: Entry?, _ writer: inout PackedList.Writer
+    ) throws(DatabaseError) -> Int {
+        var entry = first
+        guard entry != nil else { return 0 }
         let isPlain = try isPlain()
         while let found = entry {
             if let until = packing.until, try isBeyond(found.key, until, packing.step) { break }
@@ -75,7 +106,7 @@ extension CursorState {
                 _ = try take(packing.step.reverse)
                 return 0
             }
-            if packing.hasKeys, packing.hasValues { writer.putEntryHead() }
+            if packing.hasEntryHeads { writer.putEntryHead() }
             if packing.hasKeys { writer.putString(found.key) }
             if packing.hasValues { writer.putString(found.value) }
             writer.endElement()
@@ -135,9 +166,8 @@ extension CursorState {
         let first = index
         var isEnd = false
         let keyRoom = Format.keyBufferSize(pageSize: source.pageSize)
-        let head =
-            PackedList.headSize
-            + (packing.hasKeys && packing.hasValues ? PackedList.entryHeadSize : 0)
+        let head = PackedList.headSize + (packing.hasEntryHeads ? PackedList.entryHeadSize : 0)
+        prefetchBeginning(leaf, index, forward: forward)
         do throws(DatabaseError) {
             while index >= 0, index < leaf.count {
                 // Before the length of a key is known there is room for the longest.
@@ -162,10 +192,8 @@ extension CursorState {
                     guard writer.hasRoom(for: packing.overhead + length + value.count) else {
                         break
                     }
-                    if packing.hasKeys {
-                        writer.putEntryHead()
-                        writer.putStringHead(length)
-                    }
+                    if packing.hasEntryHeads { writer.putEntryHead() }
+                    if packing.hasKeys { writer.putStringHead(length) }
                     writer.putString(value)
                 } else {
                     writer.putStringHead(length)

@@ -26,7 +26,7 @@ package struct CursorState {
     private(set) var key: UnsafeMutableRawPointer
     private var keyCapacity: Int
     var keyLength = 0
-    /// Keys that `nextMany` hands out, made at its first use.
+    /// Keys that `readMany` hands out, made at its first use.
     var batchKeys: UnsafeMutableRawPointer?
     /// The tree's changes when the path was good.
     var changes: UInt64 = 0
@@ -276,18 +276,31 @@ package struct CursorState {
     func prefetch(_ leaf: Page, _ index: Int, _ leafStep: Int, forward: Bool) {
         let count = leaf.count
         let ahead = forward ? index + Self.prefetchDistance : index - Self.prefetchDistance
-        if ahead >= 0, ahead < count {
-            let entry = leaf.base + Page.offset(UnsafeRawPointer(leaf.slot(ahead)))
-            zp_prefetch(entry)
-            zp_prefetch(entry + 64)
-            zp_prefetch(entry + 128)
-        }
+        if ahead >= 0, ahead < count { prefetchEntry(leaf, ahead) }
         if index == count / 2, leafStep > 0 {
             let parent = Page(path[leafStep - 1].page, size: leaf.size)
             let sibling = path[leafStep - 1].index + (forward ? 1 : -1)
             if sibling >= 0, sibling < parent.count {
                 transaction.pointee.source.prefetch(parent.child(sibling))
             }
+        }
+    }
+
+    @inline(__always)
+    private func prefetchEntry(_ leaf: Page, _ index: Int) {
+        let entry = leaf.base + Page.offset(UnsafeRawPointer(leaf.slot(index)))
+        zp_prefetch(entry)
+        zp_prefetch(entry + 64)
+        zp_prefetch(entry + 128)
+    }
+
+    /// Asks for the first entries of a scan, from `index` on: those that `prefetch` comes too late for.
+    @inline(__always)
+    func prefetchBeginning(_ leaf: Page, _ index: Int, forward: Bool) {
+        for distance in 0..<Self.prefetchDistance {
+            let ahead = forward ? index + distance : index - distance
+            guard ahead >= 0, ahead < leaf.count else { return }
+            prefetchEntry(leaf, ahead)
         }
     }
 

@@ -74,6 +74,47 @@ extension Operations {
                     + "\(state.pointee.source.pageSize) bytes a key has from 1 to \(limit)")
     }
 
+    /// Asks for the memory that puts of some keys will come by, so that the waits for it overlap. Does
+    /// nothing where that is of no use, or fails: the puts find out.
+    ///
+    /// - Parameter count: at most `TreeRead.groupMax`.
+    package func prefetchPlaces(_ database: Int, keys: UnsafePointer<zp_bytes>, count: Int) {
+        assert(count <= TreeRead.groupMax)
+        guard (try? state.pointee.checkUsable()) != nil,
+            let tree = try? state.pointee.tree(database),
+            tree.pointee.record.flags.isSubset(of: .counted), tree.pointee.depth > 1,
+            state.pointee.source.mode != .full, !isAscending(keys, count)
+        else { return }
+        let limit = Format.keySizeMax(pageSize: state.pointee.source.pageSize)
+        for index in 0..<count {
+            guard keys[index].data != nil, keys[index].size > 0, keys[index].size <= limit else {
+                return
+            }
+        }
+        withUnsafeTemporaryAllocation(of: zp_bytes.self, capacity: TreeRead.groupMax) { values in
+            guard let values = values.baseAddress else { return }
+            let found = try? TreeRead.getGroup(
+                state.pointee.source, tree.pointee.record, keys: keys, values: values,
+                count: count)
+            guard found != nil else { return }
+            for index in 0..<count {
+                guard let value = values[index].data else { continue }
+                zp_prefetch(value + 64)
+                zp_prefetch(value + 128)
+            }
+        }
+    }
+
+    /// Keys in order go to the same pages one after the other.
+    private func isAscending(_ keys: UnsafePointer<zp_bytes>, _ count: Int) -> Bool {
+        for index in 1..<max(count, 1) {
+            let before = KeyBytes(start: keys[index - 1].data, count: keys[index - 1].size)
+            let key = KeyBytes(start: keys[index].data, count: keys[index].size)
+            if KeyOrder.compare(before, key, reversed: false) > 0 { return false }
+        }
+        return true
+    }
+
     // MARK: Ranges
 
     /// Whether a range has room for keys.

@@ -81,7 +81,8 @@ struct RecoveryLook {
         let room = UnsafeMutablePointer<zp_bytes>.allocate(capacity: 14)
         defer { room.deallocate() }
         while true {
-            let count = try cursor.state.nextMany(keys: room, values: room + 7, capacity: 7)
+            let count = try cursor.state.readMany(
+                forward: true, keys: room, values: room + 7, capacity: 7)
             guard count > 0 else { break }
             for index in 0..<count {
                 let key = UnsafeRawBufferPointer(start: room[index].data, count: room[index].size)

@@ -24,8 +24,9 @@
     X(zdb_env_close_wait) X(zdb_env_max_key_size) X(zdb_txn_begin) X(zdb_txn_begin_wait)              \
     X(zdb_txn_commit) X(zdb_txn_abort) X(zdb_txn_reset) X(zdb_txn_renew) X(zdb_txn_list)              \
     X(zdb_db_flags) X(zdb_cmp) X(zdb_get) X(zdb_get_many) X(zdb_put) X(zdb_del)                       \
+    X(zdb_get_fixed) X(zdb_put_packed)                                                              \
     X(zdb_cursor_open) X(zdb_cursor_close) X(zdb_cursor_get) X(zdb_cursor_next_many)                  \
-    X(zdb_cursor_read) X(zdb_cursor_put) X(zdb_cursor_del) X(zdb_cursor_count)
+    X(zdb_cursor_prev_many) X(zdb_cursor_put) X(zdb_cursor_del) X(zdb_cursor_count)
 
 struct library {
 #define X(name) __typeof__(name) *name;
@@ -34,11 +35,18 @@ struct library {
 };
 extern struct library library;
 
+/** Another number in each process that was forked. A child has no pages of its parent's transactions:
+ *  before anything is read of them without a call of the library, the two numbers are compared. */
+extern unsigned int fork_count;
+
 /** A call of an environment that is under way, in a list on the stacks of its threads. */
 struct call {
     unsigned long thread;
     struct call *next;
 };
+
+/** What of the entries an iteration gives. */
+enum want { ITEMS, KEYS, VALUES };
 
 typedef struct Transaction Transaction;
 typedef struct Cursor Cursor;
@@ -58,6 +66,7 @@ typedef struct Environment {
     long process;
     char is_lmdb_style;
     char warns;
+    unsigned int expected; /**< of new cursors, see there */
     char has_events; /**< the library calls Python: no call may keep the GIL */
     char is_closing;
 } Environment;
@@ -99,6 +108,7 @@ struct Transaction {
     Py_ssize_t ahead; /**< cursors that have read in advance */
     const char *outcome;
     long process;
+    unsigned int forks; /**< `fork_count` when it began */
     char is_write;
     char has_buffers;
     char is_busy;
@@ -122,7 +132,14 @@ struct Cursor {
     unsigned int capacity, taken, end, count;
     unsigned int batch; /**< how many are to be read next */
     zdb_cursor_op step; /**< by which they were read: ZDB_NEXT or ZDB_PREV */
-    unsigned char *packed; /**< a packed list, which keys and values point into */
+    enum want want; /**< what of them was read, besides keys in a range */
+    /* How many entries an iteration has given before those, if it began where the program moved the
+     * cursor to a key, and how many the next one is expected to give. */
+    unsigned int given, expected;
+    char is_counted;
+    /* What the last move of a read transaction has come to, until the cursor is used in another way. */
+    char has_found;
+    zdb_val found_key, found_value;
 };
 
 extern PyTypeObject *EnvironmentType, *DatabaseType, *TransactionType, *CursorType, *IteratorType,
@@ -198,12 +215,19 @@ int put_flags(Transaction *transaction, PyObject *database, int dupdata, int ove
               unsigned int *flags);
 /** True, False or an exception for the result of a put. */
 PyObject *put_result(Environment *environment, int code, int dupdata, int overwrite);
+/** Puts entries of a list, many in one call, as long as that is simple.
+ *  @param flags  of each put; nothing is passed over by them.
+ *  @param added  receives how many were put: the first of the list.
+ *  @return -1 with an exception. */
+int put_list(Transaction *transaction, unsigned int number, PyObject *list, unsigned int flags,
+             Py_ssize_t *added);
+/** All values of keys in a database with ZDB_DUPFIXED, each behind its key, as bytes; None if that is to
+ *  be done one by one. */
+PyObject *get_fixed(Transaction *transaction, unsigned int number, PyObject *keys, size_t value_size);
 /** Calls a Python function with a handle and arguments. */
 PyObject *call_with_handle(const void *handle, PyObject *args);
 
 /* --------------------------------------------------------------------- cursors */
-
-enum want { ITEMS, KEYS, VALUES };
 
 PyObject *entry_object(Transaction *transaction, const zdb_val *key, const zdb_val *value,
                        enum want want);
@@ -213,12 +237,21 @@ void close_cursor(Cursor *cursor);
 /** Brings a cursor that has read in advance back. @return -1 with an exception. */
 int bring_back(Cursor *cursor);
 void forget_ahead(Cursor *cursor);
+/** Learns how far the iteration has gone that began where the cursor was moved to. */
+void end_walk(Cursor *cursor);
 /** The entry that the cursor is on. @return the library's result. */
 int read_current(Cursor *cursor, zdb_val *key, zdb_val *value);
 int is_cursor_usable(Cursor *cursor);
 PyObject *raise_cursor_unusable(Cursor *cursor);
+/** Moves to a key. @return 1 if it is there, 0 if not, -1 with an exception. */
+int find_key(Cursor *cursor, PyObject *key, zdb_val *value);
 PyObject *cursor_replace_value(Cursor *cursor, PyObject *key, PyObject *value);
 PyObject *cursor_pop_value(Cursor *cursor, PyObject *key);
+/** The methods getmulti() and putmulti(). */
+PyObject *cursor_getmulti(PyObject *cursor, PyObject *const *args, Py_ssize_t count,
+                          PyObject *keywords);
+PyObject *cursor_putmulti(PyObject *cursor, PyObject *const *args, Py_ssize_t count,
+                          PyObject *keywords);
 
 /* ------------------------------------------------------------------- iterators */
 

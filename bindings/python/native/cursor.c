@@ -23,6 +23,7 @@ PyObject *open_cursor(PyTypeObject *type, Transaction *transaction, PyObject *da
     self->transaction = transaction;
     self->db = number;
     self->is_unset = 1;
+    self->expected = transaction->environment->expected;
     if (database != NULL) {
         Py_INCREF(database);
         self->database = database;
@@ -46,13 +47,25 @@ PyObject *open_cursor(PyTypeObject *type, Transaction *transaction, PyObject *da
 
 void forget_ahead(Cursor *self) {
     if (self->taken < self->count) self->transaction->ahead--;
+    self->has_found = 0;
+    self->given += self->taken;
     self->taken = self->end = self->count = 0;
+}
+
+void end_walk(Cursor *self) {
+    unsigned int given = self->given + self->taken;
+    if (self->is_counted && given > 0) {
+        self->expected = given >= self->expected ? given : (given + self->expected) / 2;
+        self->transaction->environment->expected = self->expected;
+    }
+    self->is_counted = 0;
 }
 
 void close_cursor(Cursor *self) {
     zdb_cursor *handle = self->handle;
     Transaction *transaction = self->transaction;
     if (handle == NULL) return;
+    end_walk(self);
     forget_ahead(self);
     self->handle = NULL;
     if (self->previous != NULL)
@@ -75,7 +88,8 @@ static PyObject *close_method(PyObject *object, PyObject *unused) {
 }
 
 int is_cursor_usable(Cursor *self) {
-    return self->handle != NULL && !self->is_closed && !self->transaction->is_busy;
+    return self->handle != NULL && !self->is_closed && !self->transaction->is_busy &&
+           self->transaction->forks == fork_count;
 }
 
 PyObject *raise_cursor_unusable(Cursor *self) {
@@ -118,6 +132,7 @@ static int begin_call(Cursor *self, int writes) {
         raise_cursor_unusable(self);
         return -1;
     }
+    self->has_found = 0;
     return writes ? before_write(self->transaction) : bring_back(self);
 }
 
@@ -127,8 +142,17 @@ static int begin_move(Cursor *self) {
         raise_cursor_unusable(self);
         return -1;
     }
+    end_walk(self);
     forget_ahead(self);
     return 0;
+}
+
+/** Keeps what a move has come to, if nothing can change it. */
+static void keep_found(Cursor *self, const zdb_val *key, const zdb_val *value) {
+    if (self->transaction->is_write) return;
+    self->found_key = *key;
+    self->found_value = *value;
+    self->has_found = 1;
 }
 
 static int has_duplicates(Cursor *self) {
@@ -154,14 +178,9 @@ PyObject *entry_object(Transaction *transaction, const zdb_val *key, const zdb_v
         Py_XDECREF(key_part);
         return NULL;
     }
-    PyObject *pair = PyTuple_New(2);
-    if (pair == NULL) {
-        Py_DECREF(key_part);
-        Py_DECREF(value_part);
-        return NULL;
-    }
-    PyTuple_SetItem(pair, 0, key_part);
-    PyTuple_SetItem(pair, 1, value_part);
+    PyObject *pair = PyTuple_Pack(2, key_part, value_part);
+    Py_DECREF(key_part);
+    Py_DECREF(value_part);
     return pair;
 }
 
@@ -172,6 +191,11 @@ static PyObject *move_to(Cursor *self, zdb_cursor_op op, zdb_val *key, zdb_val *
     CALL(self->transaction, code, library.zdb_cursor_get(self->handle, key, value, op));
     if (code == ZDB_OK) {
         self->is_unset = 0;
+        if (op == ZDB_SET_RANGE) {
+            self->given = 0;
+            self->is_counted = 1;
+            keep_found(self, key, value);
+        }
         if (environment->is_lmdb_style) Py_RETURN_TRUE;
         if (op == ZDB_GET_BOTH || op == ZDB_GET_BOTH_RANGE) {
             CALL(self->transaction, code,
@@ -300,6 +324,8 @@ static PyObject *current(Cursor *self, enum want want) {
     Environment *environment;
     zdb_val key, value;
     int code = ZDB_BAD_CURSOR;
+    if (self->has_found && is_cursor_usable(self))
+        return entry_object(self->transaction, &self->found_key, &self->found_value, want);
     if (begin_call(self, 0) < 0) return NULL;
     environment = self->transaction->environment;
     if (!(environment->is_lmdb_style && self->is_unset))
@@ -328,8 +354,7 @@ static PyObject *value(PyObject *self, PyObject *unused) {
     return current((Cursor *)self, VALUES);
 }
 
-/** Moves to a key. @return 1 if it is there, 0 if not, -1 with an exception. */
-static int find(Cursor *self, PyObject *key, zdb_val *value) {
+int find_key(Cursor *self, PyObject *key, zdb_val *value) {
     struct bytes bytes;
     if (take_bytes(key, "key", &bytes) < 0) return -1;
     int code = ZDB_BAD_CURSOR, found = -1;
@@ -354,7 +379,7 @@ static PyObject *get(PyObject *object, PyObject *const *args, Py_ssize_t count, 
     PyObject *given[2] = {NULL, Py_None};
     zdb_val value;
     if (parse("get", args, count, keywords, names, 1, given) < 0) return NULL;
-    int found = find(self, given[0], &value);
+    int found = find_key(self, given[0], &value);
     if (found < 0) return NULL;
     if (found) return value_object(self->transaction, &value);
     Py_INCREF(given[1]);
@@ -494,7 +519,7 @@ static PyObject *delete_method(PyObject *object, PyObject *const *args, Py_ssize
 /** The value of a key, copied; NULL without an exception if the key is not there. */
 static PyObject *old_value(Cursor *self, PyObject *key) {
     zdb_val value;
-    if (find(self, key, &value) != 1) return NULL;
+    if (find_key(self, key, &value) != 1) return NULL;
     PyObject *bytes = PyBytes_FromStringAndSize(value.data, (Py_ssize_t)value.size);
     if (bytes == NULL || !self->transaction->has_buffers) return bytes;
     PyObject *view = PyMemoryView_FromObject(bytes);
@@ -543,88 +568,6 @@ static PyObject *pop_method(PyObject *object, PyObject *const *args, Py_ssize_t 
     PyObject *given[1] = {NULL};
     if (parse("pop", args, count, keywords, names, 1, given) < 0) return NULL;
     return cursor_pop_value((Cursor *)object, given[0]);
-}
-
-/* ---------------------------------------------------------------- many at once */
-
-/** Appends all values of a key. @return -1 with an exception. */
-static int add_values(Cursor *self, PyObject *key, PyObject *found) {
-    zdb_val value, stored;
-    int there = find(self, key, &value);
-    if (there <= 0) return there;
-    int code;
-    CALL(self->transaction, code,
-         library.zdb_cursor_get(self->handle, &stored, &value, ZDB_GET_CURRENT));
-    while (code == ZDB_OK) {
-        PyObject *pair = entry_object(self->transaction, &stored, &value, ITEMS);
-        int added = pair == NULL ? -1 : PyList_Append(found, pair);
-        Py_XDECREF(pair);
-        if (added < 0 || begin_call(self, 0) < 0) return -1;
-        CALL(self->transaction, code,
-             library.zdb_cursor_get(self->handle, &stored, &value, ZDB_NEXT_DUP));
-    }
-    if (code == ZDB_NOT_FOUND) return 0;
-    raise_code(self->transaction->environment, code);
-    return -1;
-}
-
-static PyObject *joined(PyObject *pairs) {
-    PyObject *parts = PyList_New(0), *array = PyByteArray_FromStringAndSize(NULL, 0), *all = NULL;
-    if (parts == NULL || array == NULL) goto done;
-    for (Py_ssize_t i = 0; i < PyList_Size(pairs); i++) {
-        PyObject *pair = PyList_GetItem(pairs, i);
-        if (PyList_Append(parts, PyTuple_GetItem(pair, 0)) < 0 ||
-            PyList_Append(parts, PyTuple_GetItem(pair, 1)) < 0)
-            goto done;
-    }
-    all = PyObject_CallMethod(array, "join", "O", parts);
-done:
-    Py_XDECREF(parts);
-    Py_XDECREF(array);
-    return all;
-}
-
-static PyObject *getmulti(PyObject *object, PyObject *const *args, Py_ssize_t count,
-                          PyObject *keywords) {
-    static const char *const names[] = {"keys", "dupdata", "dupfixed_bytes", "keyfixed", NULL};
-    Cursor *self = (Cursor *)object;
-    PyObject *given[4] = {NULL};
-    if (parse("getmulti", args, count, keywords, names, 1, given) < 0) return NULL;
-    int dupdata = truth(given[1], 0), fixed = truth(given[2], 0), joins = truth(given[3], 0);
-    if (dupdata < 0 || fixed < 0 || joins < 0) return NULL;
-    if (!is_cursor_usable(self)) return raise_cursor_unusable(self);
-    if (!dupdata && !fixed)
-        return PyObject_CallMethod((PyObject *)self->transaction, "_get_pairs", "OO", given[0],
-                                   self->database == NULL ? Py_None : self->database);
-    PyObject *iterator = PyObject_GetIter(given[0]);
-    PyObject *found = iterator == NULL ? NULL : PyList_New(0);
-    PyObject *each;
-    while (found != NULL && (each = PyIter_Next(iterator)) != NULL) {
-        int code = add_values(self, each, found);
-        Py_DECREF(each);
-        if (code < 0) break;
-    }
-    Py_XDECREF(iterator);
-    if (PyErr_Occurred()) {
-        Py_XDECREF(found);
-        return NULL;
-    }
-    if (!fixed || !joins) return found;
-    PyObject *all = joined(found);
-    Py_DECREF(found);
-    return all;
-}
-
-static PyObject *putmulti(PyObject *object, PyObject *const *args, Py_ssize_t count,
-                          PyObject *keywords) {
-    static const char *const names[] = {"items", "dupdata", "overwrite", "append", NULL};
-    Cursor *self = (Cursor *)object;
-    PyObject *given[4] = {NULL, Py_True, Py_True, Py_False};
-    if (parse("putmulti", args, count, keywords, names, 1, given) < 0) return NULL;
-    if (!is_cursor_usable(self)) return raise_cursor_unusable(self);
-    return PyObject_CallMethod((PyObject *)self->transaction, "put_many", "OOOOO", given[0], given[1],
-                               given[2], given[3],
-                               self->database == NULL ? Py_None : self->database);
 }
 
 /* ------------------------------------------------------------------------ type */
@@ -682,7 +625,6 @@ static void cursor_dealloc(PyObject *object) {
     if (self->weak_references != NULL) PyObject_ClearWeakRefs(object);
     if (self->handle != NULL) close_cursor(self);
     PyMem_Free(self->keys);
-    PyMem_Free(self->packed);
     Py_CLEAR(self->database);
     Py_CLEAR(self->transaction);
     PyObject_GC_Del(object);
@@ -738,10 +680,10 @@ static PyMethodDef methods[] = {
      "Puts an entry, moves to it and returns the value that it replaces, or None."},
     {"pop", FAST(pop_method), FAST_KEYWORDS,
      "Deletes a key and returns its value, or None if the key is not there."},
-    {"getmulti", FAST(getmulti), FAST_KEYWORDS,
+    {"getmulti", FAST(cursor_getmulti), FAST_KEYWORDS,
      "A list of the keys that are there, each with its first value, or with `dupdata` with each of "
      "its values."},
-    {"putmulti", FAST(putmulti), FAST_KEYWORDS,
+    {"putmulti", FAST(cursor_putmulti), FAST_KEYWORDS,
      "Puts many entries; returns how many there were and how many were put."},
     {"close", close_method, METH_NOARGS, "Closes the cursor. Closing it again does nothing."},
     {"__enter__", enter_method, METH_NOARGS, NULL},

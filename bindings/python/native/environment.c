@@ -266,6 +266,7 @@ PyObject *begin(Environment *self, PyTypeObject *type, PyObject **arguments) {
         goto failed;
     transaction->outcome = "has not ended";
     transaction->process = self->process;
+    transaction->forks = fork_count;
     link_transaction(self, transaction);
     if (parent != NULL) {
         Py_INCREF(parent);

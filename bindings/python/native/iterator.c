@@ -2,19 +2,19 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  *
- * Going forward, a cursor reads entries in advance, the more the longer that goes on undisturbed. When
- * the program uses the cursor in another way, or writes in its transaction, it is first brought back to
- * the entry that the program has been given last (bring_back).
+ * A cursor reads entries in advance, the more the longer that goes on undisturbed, or as many as the
+ * iteration before it has given that began where the program moved the cursor to. When the program uses
+ * the cursor in another way, or writes in its transaction, it is first brought back to the entry that
+ * the program has been given last (bring_back).
  */
 #include "core.h"
 
-#include <errno.h>
 #include <stddef.h>
 #include <string.h>
 
 PyTypeObject *IteratorType;
 
-enum { BATCH_MAX = 256, PACKED_SIZE = 64 << 10 };
+enum { BATCH_MIN = 16, BATCH_MAX = 256 };
 
 typedef struct Iterator {
     PyObject_HEAD
@@ -28,6 +28,9 @@ typedef struct Iterator {
     char is_bytewise; /**< keys are ordered as bytes */
     char is_at_end;
     char is_last_batch;
+    /* The last two pairs. The one before the last is filled again if the program has let go of it. */
+    PyObject *pairs[2];
+    char pair;
 } Iterator;
 
 static size_t size_of(PyObject *bytes) { return (size_t)PyBytes_Size(bytes); }
@@ -142,41 +145,11 @@ static unsigned int count_inside(Iterator *self, unsigned int count) {
     return low;
 }
 
-static size_t packed_size(const unsigned char *head) {
-    return head[0] | head[1] << 8 | head[2] << 16 | (size_t)head[3] << 24;
-}
-
-/** Reads entries going back, packed. @return as read_ahead(). */
-static int read_back(Iterator *self, size_t size, size_t *count) {
-    Cursor *cursor = self->cursor;
-    size_t used;
-    int code;
-    if (cursor->packed == NULL && (cursor->packed = PyMem_Malloc(PACKED_SIZE)) == NULL) {
-        PyErr_NoMemory();
-        return RAISED;
-    }
-    CALL(cursor->transaction, code,
-         library.zdb_cursor_read(cursor->handle, ZDB_PREV, ZDB_PACK_KEYS | ZDB_PACK_VALUES, NULL,
-                                 size, cursor->packed, PACKED_SIZE, count, &used));
-    if (code == ENOBUFS) {
-        /* The cursor is on an entry that is too large for this. */
-        *count = 1;
-        CALL(cursor->transaction, code,
-             library.zdb_cursor_get(cursor->handle, &cursor->keys[0], &cursor->values[0],
-                                    ZDB_GET_CURRENT));
-        return code;
-    }
-    const unsigned char *next = cursor->packed + 5;
-    for (size_t i = 0; i < *count; i++) {
-        next += 3; /* an entry of two, and a string */
-        cursor->keys[i].size = packed_size(next);
-        cursor->keys[i].data = next + 4;
-        next += 4 + cursor->keys[i].size + 1;
-        cursor->values[i].size = packed_size(next);
-        cursor->values[i].data = next + 4;
-        next += 4 + cursor->values[i].size;
-    }
-    return code;
+/** How many entries to read next, when the iteration has given some. */
+static unsigned int next_batch(Cursor *cursor, unsigned int otherwise, unsigned int given) {
+    unsigned int size = otherwise;
+    if (cursor->is_counted && given < cursor->expected) size = cursor->expected - given;
+    return size < BATCH_MAX ? size : BATCH_MAX;
 }
 
 /** Reads entries in advance. @return the library's result; RAISED with an exception. */
@@ -184,31 +157,67 @@ static int read_ahead(Iterator *self) {
     Cursor *cursor = self->cursor;
     Transaction *transaction = cursor->transaction;
     unsigned int size = cursor->batch;
-    if (make_room(cursor, size < 16 ? 16 : size) < 0) return RAISED;
+    if (make_room(cursor, size < BATCH_MIN ? BATCH_MIN : size) < 0) return RAISED;
+    int is_back = self->step == ZDB_PREV;
+    int has_bound = (is_back ? self->lower : self->upper) != NULL;
+    zdb_val *keys = self->want != VALUES || has_bound ? cursor->keys : NULL;
+    zdb_val *values = self->want != KEYS ? cursor->values : NULL;
     size_t count = 0;
     int code;
-    if (self->step == ZDB_PREV)
-        code = read_back(self, size, &count);
-    else
-        CALL(transaction, code,
-             library.zdb_cursor_next_many(
-                 cursor->handle, self->want != VALUES || self->upper != NULL ? cursor->keys : NULL,
-                 self->want != KEYS ? cursor->values : NULL, size, &count));
+    CALL(transaction, code,
+         (is_back ? library.zdb_cursor_prev_many : library.zdb_cursor_next_many)(
+             cursor->handle, keys, values, size, &count));
     if (code != ZDB_OK) return code;
     cursor->step = self->step;
+    cursor->want = self->want;
+    cursor->given += cursor->taken;
     cursor->taken = 0;
     cursor->count = (unsigned int)count;
     cursor->end = count_inside(self, cursor->count);
     self->is_last_batch = cursor->end < cursor->count;
     transaction->ahead++;
-    cursor->batch = size * 2 < BATCH_MAX ? size * 2 : BATCH_MAX;
+    cursor->batch = next_batch(cursor, size * 2, cursor->given + cursor->count);
     return cursor->end > 0 ? ZDB_OK : ZDB_NOT_FOUND;
+}
+
+/** A pair of key and value, in a tuple that nobody else has or in a new one. Takes over the references;
+ *  either may be NULL, with an exception. */
+static PyObject *pair_of(Iterator *self, PyObject *key, PyObject *value) {
+    self->pair ^= 1;
+    PyObject **place = &self->pairs[(int)self->pair];
+    if (key != NULL && value != NULL) {
+        if (*place != NULL && Py_REFCNT(*place) == 1) {
+            PyTuple_SetItem(*place, 0, key);
+            PyTuple_SetItem(*place, 1, value);
+            Py_INCREF(*place);
+            return *place;
+        }
+        PyObject *pair = PyTuple_Pack(2, key, value);
+        PyObject *before = *place;
+        Py_XINCREF(pair);
+        *place = pair;
+        Py_XDECREF(before);
+        Py_DECREF(key);
+        Py_DECREF(value);
+        return pair;
+    }
+    Py_XDECREF(key);
+    Py_XDECREF(value);
+    return NULL;
+}
+
+static PyObject *bytes_of(const zdb_val *val) {
+    return PyBytes_FromStringAndSize(val->data, (Py_ssize_t)val->size);
 }
 
 static PyObject *take(Iterator *self) {
     Cursor *cursor = self->cursor;
     unsigned int index = cursor->taken++;
     if (cursor->taken == cursor->count) cursor->transaction->ahead--;
+    if (self->want == ITEMS && !cursor->transaction->has_buffers) {
+        PyObject *key = bytes_of(&cursor->keys[index]);
+        return pair_of(self, key, key == NULL ? NULL : bytes_of(&cursor->values[index]));
+    }
     return entry_object(cursor->transaction, &cursor->keys[index], &cursor->values[index],
                         self->want);
 }
@@ -218,6 +227,7 @@ static PyObject *take(Iterator *self) {
 static PyObject *end(Iterator *self, int code) {
     Cursor *cursor = self->cursor;
     self->is_at_end = 1;
+    self->has_begun = 0; /* it takes nothing that another iterator of the cursor has read */
     if (code == ZDB_NOT_FOUND) {
         cursor->is_unset = 1;
         if (self->is_range && !cursor->transaction->is_busy) close_cursor(cursor);
@@ -227,11 +237,7 @@ static PyObject *end(Iterator *self, int code) {
     return NULL;
 }
 
-/** Values that are read going back are copies, of which there are no views. */
-static int reads_ahead(Iterator *self) {
-    return self->step == ZDB_NEXT ||
-           (self->step == ZDB_PREV && !self->cursor->transaction->has_buffers);
-}
+static int reads_ahead(Iterator *self) { return self->step == ZDB_NEXT || self->step == ZDB_PREV; }
 
 static PyObject *next_slowly(Iterator *self) {
     Cursor *cursor = self->cursor;
@@ -242,13 +248,23 @@ static PyObject *next_slowly(Iterator *self) {
     if (!is_cursor_usable(cursor)) return raise_cursor_unusable(cursor);
     if (self->is_last_batch && self->changes == transaction->changes)
         return end(self, ZDB_NOT_FOUND);
+    int has_found = cursor->has_found && !self->has_begun && !self->is_range;
+    cursor->has_found = 0;
     if (bring_back(cursor) < 0) return NULL;
     int is_disturbed = self->changes != transaction->changes;
     self->changes = transaction->changes;
     if (!self->has_begun) {
-        code = self->is_range ? begin_range(self, &key, &value) : begin_here(self, &key, &value);
+        if (has_found) {
+            key = cursor->found_key;
+            value = cursor->found_value;
+            code = ZDB_OK;
+        } else {
+            code = self->is_range ? begin_range(self, &key, &value)
+                                  : begin_here(self, &key, &value);
+        }
         self->has_begun = 1;
-        cursor->batch = transaction->is_write ? 1 : 16;
+        cursor->batch = transaction->is_write ? 1 : next_batch(cursor, BATCH_MIN, 1);
+        if (cursor->batch == 1 && !transaction->is_write) cursor->batch = 2;
     } else if (reads_ahead(self) && !is_disturbed && cursor->batch > 1) {
         code = read_ahead(self);
         if (code == ZDB_OK) return take(self);
@@ -262,14 +278,17 @@ static PyObject *next_slowly(Iterator *self) {
     if ((self->lower != NULL || self->upper != NULL) && is_beyond(self, &key))
         return end(self, ZDB_NOT_FOUND);
     cursor->is_unset = 0;
+    cursor->given++;
     return entry_object(transaction, &key, &value, self->want);
 }
 
 static PyObject *iterator_next(PyObject *object) {
     Iterator *self = (Iterator *)object;
     Cursor *cursor = self->cursor;
-    if (cursor->taken < cursor->end && self->step == cursor->step && self->has_begun &&
-        !cursor->transaction->is_busy)
+    /* Another iterator of the cursor may have read them. */
+    if (cursor->taken < cursor->end && self->step == cursor->step && self->want == cursor->want &&
+        self->has_begun && !cursor->transaction->is_busy &&
+        cursor->transaction->forks == fork_count)
         return take(self);
     return next_slowly(self);
 }
@@ -397,6 +416,8 @@ static void iterator_dealloc(PyObject *object) {
     PyObject_GC_UnTrack(object);
     Py_CLEAR(self->lower);
     Py_CLEAR(self->upper);
+    Py_CLEAR(self->pairs[0]);
+    Py_CLEAR(self->pairs[1]);
     Py_CLEAR(self->cursor);
     PyObject_GC_Del(object);
     Py_DECREF(type);

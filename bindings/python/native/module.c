@@ -4,9 +4,13 @@
  */
 #include "core.h"
 
+#include <pthread.h>
 #include <string.h>
 
 struct library library;
+unsigned int fork_count;
+
+static void count_fork(void) { fork_count++; }
 
 PyTypeObject *add_type(PyObject *module, PyType_Spec *spec, const char *name) {
     PyObject *type = PyType_FromSpec(spec);
@@ -128,9 +132,12 @@ static int take_view(PyObject *object, const char *role, struct bytes *out) {
 
 int take_bytes(PyObject *object, const char *role, struct bytes *out) {
     out->has_view = 0;
-    if (PyBytes_Check(object)) {
-        out->val.data = PyBytes_AsString(object);
-        out->val.size = (size_t)PyBytes_Size(object);
+    if (PyBytes_CheckExact(object) || PyBytes_Check(object)) {
+        char *data;
+        Py_ssize_t size;
+        if (PyBytes_AsStringAndSize(object, &data, &size) < 0) return -1;
+        out->val.data = data;
+        out->val.size = (size_t)size;
         return 0;
     }
     return take_view(object, role, out);
@@ -221,6 +228,10 @@ static struct PyModuleDef definition = {
 PyMODINIT_FUNC PyInit__native(void) {
     if (PyInterpreterState_GetID(PyInterpreterState_Get()) != 0) {
         PyErr_SetString(PyExc_ImportError, "zerodb cannot be used in a sub-interpreter");
+        return NULL;
+    }
+    if (pthread_atfork(NULL, NULL, count_fork) != 0) {
+        PyErr_SetString(PyExc_ImportError, "zerodb cannot have itself told of forks");
         return NULL;
     }
     PyObject *module = PyModule_Create(&definition);

@@ -426,6 +426,22 @@ static PyObject *get_pairs_method(PyObject *object, PyObject *const *args, Py_ss
     return get_all((Transaction *)object, given[0], Py_None, given[1], 1);
 }
 
+static PyObject *get_fixed_method(PyObject *object, PyObject *const *args, Py_ssize_t count,
+                                  PyObject *keywords) {
+    static const char *const names[] = {"keys", "size", "db", NULL};
+    Transaction *self = (Transaction *)object;
+    PyObject *given[3] = {NULL};
+    unsigned int number;
+    if (parse("_get_fixed", args, count, keywords, names, 2, given) < 0) return NULL;
+    Py_ssize_t size = PyNumber_AsSsize_t(given[1], PyExc_OverflowError);
+    if (size == -1 && PyErr_Occurred()) return NULL;
+    if (database_number(self, given[2], &number) < 0) return NULL;
+    PyObject *keys = PySequence_List(given[0]);
+    PyObject *found = keys == NULL ? NULL : get_fixed(self, number, keys, (size_t)size);
+    Py_XDECREF(keys);
+    return found;
+}
+
 static PyObject *cursor_method(PyObject *object, PyObject *const *args, Py_ssize_t count,
                                PyObject *keywords) {
     static const char *const names[] = {"db", NULL};
@@ -539,6 +555,15 @@ static PyObject *put_method(PyObject *object, PyObject *const *args, Py_ssize_t 
     return put_result(self->environment, code, dupdata, overwrite);
 }
 
+/** An iterator over what comes after the first items. */
+static PyObject *rest_of(PyObject *items, Py_ssize_t count) {
+    if (count == 0) return PyObject_GetIter(items);
+    PyObject *rest = PyList_GetSlice(items, count, PyList_Size(items));
+    PyObject *iterator = rest == NULL ? NULL : PyObject_GetIter(rest);
+    Py_XDECREF(rest);
+    return iterator;
+}
+
 static PyObject *put_many_method(PyObject *object, PyObject *const *args, Py_ssize_t count,
                                  PyObject *keywords) {
     static const char *const names[] = {"items", "dupdata", "overwrite", "append", "db", NULL};
@@ -551,9 +576,13 @@ static PyObject *put_many_method(PyObject *object, PyObject *const *args, Py_ssi
     if (database_number(self, given[4], &number) < 0 ||
         put_flags(self, given[4], dupdata, overwrite, append, &flags) < 0)
         return NULL;
-    PyObject *iterator = PyObject_GetIter(given[0]);
-    if (iterator == NULL) return NULL;
     Py_ssize_t consumed = 0, added = 0;
+    if (PyList_CheckExact(given[0]) && !(flags & (ZDB_NOOVERWRITE | ZDB_NODUPDATA))) {
+        if (put_list(self, number, given[0], flags, &added) < 0) return NULL;
+        consumed = added;
+    }
+    PyObject *iterator = rest_of(given[0], consumed);
+    if (iterator == NULL) return NULL;
     PyObject *item;
     while ((item = PyIter_Next(iterator)) != NULL) {
         int code = RAISED;
@@ -762,6 +791,7 @@ static PyMethodDef methods[] = {
     {"get_many", FAST(get_many_method), FAST_KEYWORDS,
      "The values of many keys, in their order, with `default` for those not there."},
     {"_get_pairs", FAST(get_pairs_method), FAST_KEYWORDS, NULL},
+    {"_get_fixed", FAST(get_fixed_method), FAST_KEYWORDS, NULL},
     {"cursor", FAST(cursor_method), FAST_KEYWORDS, "Opens a cursor, on no entry yet."},
     {"items", FAST(items_method), FAST_KEYWORDS,
      "The entries of a database, or of a range of its keys, in the order of the keys."},

@@ -6,6 +6,7 @@ import gc
 import os
 import sys
 import traceback
+from pathlib import Path
 from typing import Callable
 
 import pytest
@@ -113,6 +114,33 @@ def test_a_child_that_drops_inherited_objects_does_not_affect_the_parent(
     reader.abort()
     with fruit.begin() as txn:
         assert txn[b"fig"] == b"green"
+
+
+def test_a_child_sees_nothing_of_what_a_cursor_has_read_in_advance(path: Path) -> None:
+    pairs = [(b"%06d" % number, b"x" * 150) for number in range(5000)]
+    with zerodb.open(path) as first, first.begin(write=True) as txn:
+        txn.put_many(pairs)
+    with zerodb.open(path) as env, env.begin() as txn:
+        sought, begun, going = (txn.cursor() for _ in range(3))
+        assert sought.set_range(b"000100") == pairs[100]
+        assert begun.set_range(b"000100") == pairs[100]
+        walks = [begun.iternext(), going.iternext()]
+        assert [next(walks[1]) for _ in range(5)] == pairs[:5]
+
+        def work() -> None:
+            for call in (sought.item, sought.key, going.item):
+                with pytest.raises(zerodb.ForkedError):
+                    call()
+            for walk in walks:
+                # Copies that were made before the fork may still come.
+                with pytest.raises((zerodb.ForkedError, StopIteration)):
+                    while next(walk) in pairs:
+                        pass
+
+        in_child(work)
+        assert sought.item() == pairs[100]
+        assert list(walks[0]) == pairs[100:]
+        assert list(walks[1]) == pairs[5:]
 
 
 def test_a_child_that_leaves_a_block_by_an_exception_sees_that_exception(

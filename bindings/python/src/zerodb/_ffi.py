@@ -128,6 +128,7 @@ COUNTED = 0x80
 PACK_KEYS = 0x1
 PACK_VALUES = 0x2
 PACK_CURRENT = 0x4
+PACK_FLAT = 0x8
 
 NOOVERWRITE = 0x10
 NODUPDATA = 0x20
@@ -667,11 +668,14 @@ quick_size_max = 2**31 - 1
 scratch_size = 4096
 """Bytes of a value that `quick_get` can return."""
 quick_get = _quick("zdb_get_bytes")
+quick_get_val = _quick("zdb_get")
 quick_put = _quick("zdb_put_bytes")
 quick_begin = _quick("zdb_txn_begin")
 quick_abort = _quick("zdb_txn_abort")
 cursor_read = _quick("zdb_cursor_read")
+cursor_read_from = _quick("zdb_cursor_read_from")
 get_packed = _quick("zdb_get_packed")
+get_fixed = _quick("zdb_get_fixed")
 put_packed = _quick("zdb_put_packed")
 txn_begin_wait = _function(
     "zdb_txn_begin_wait", c_int, _handle, c_uint32, c_uint32, _handle_out
@@ -720,7 +724,7 @@ class Scratch:
 
     def __init__(self) -> None:
         self.bytes: Any = ctypes.create_string_buffer(scratch_size)
-        self.bytes_pointer = c_void_p(addressof(self.bytes))
+        self.bytes_pointer: Any = byref(self.bytes)
         self.size: Any = c_size_t()
         self.size_pointer = byref(self.size)
 
@@ -751,7 +755,7 @@ class Entry:
 
 
 entries: list[Entry] = []
-"""Those that no cursor uses."""
+"""Those that nothing uses."""
 
 
 class Packed:
@@ -774,16 +778,30 @@ class Packed:
         self.size_argument = c_size_t(size)
         self.bytes = bytearray(size)
         self._held: Any = (c_char * size).from_buffer(self.bytes)
-        self.pointer = c_void_p(addressof(self._held))
+        self.pointer: Any = byref(self._held)
         self.count: Any = c_size_t()
         self.count_reference = byref(self.count)
         self.used: Any = c_size_t()
         self.used_reference = byref(self.used)
 
 
-def pointer_to(handle: int) -> Any:
-    """A handle as the quick functions take it."""
-    return c_void_p(handle)
+_sizes: dict[int, Any] = {}
+
+
+def size_argument(size: int) -> Any:
+    """A size as the quick functions take it where it does not go in a register."""
+    argument = _sizes.get(size)
+    if argument is None:
+        if len(_sizes) >= 4096:
+            _sizes.clear()
+        argument = _sizes[size] = c_size_t(size)
+    return argument
+
+
+pointer_to: Callable[[int], Any] = c_void_p
+"""A handle as the quick functions take it."""
+new_pointer: Callable[[], Any] = c_void_p
+"""A place for a handle that such a function returns, and that others then take."""
 
 
 class Calls:
@@ -893,19 +911,17 @@ def referenced(pointer: Any) -> Any:
     return pointer._obj
 
 
-_pages_types: dict[int, Any] = {}
+pages_types: dict[int, Any] = {}
+"""Types of objects that offer so many bytes of memory as a buffer, by `from_address()`. Each
+has an attribute `keeper`, for what it is to keep alive."""
 
 
-def pages_at(address: int, size: int, keeper: object) -> Any:
-    """An object that offers the memory at an address as a buffer and keeps `keeper` alive."""
-    kind: Any = _pages_types.get(size)
-    if kind is None:
-        if len(_pages_types) >= 1024:
-            _pages_types.clear()
-        kind = _pages_types[size] = type("Pages", (c_char * size,), {})
-    pages = kind.from_address(address)
-    pages.keeper = keeper
-    return pages
+def pages_type(size: int) -> Any:
+    """The type for a size."""
+    if len(pages_types) >= 1024:
+        pages_types.clear()
+    kind = pages_types[size] = type("Pages", (c_char * size,), {"__slots__": ("keeper",)})
+    return kind
 
 
 copy_bytes: Callable[[int, int], bytes] = PYFUNCTYPE(py_object, c_void_p, c_ssize_t)(

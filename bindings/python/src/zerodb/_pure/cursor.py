@@ -3,33 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from itertools import chain
 from typing import Any, Callable
 
 from zerodb import _ffi
-from zerodb._pure.packed import ITEMS, KEYS, VALUES, read_packed
-from zerodb._pure.state import Ahead, TransactionState
+from zerodb._pure.packed import ITEMS, KEYS, VALUES
+from zerodb._pure.state import TransactionState
 from zerodb._pure.values import add_view, read_value
-from zerodb._ranges import compare
+from zerodb._pure.walks import NOWHERE, Walks
 from zerodb._types import Buffer
 
-_BACK = {
-    _ffi.CURSOR_NEXT: _ffi.CURSOR_PREV,
-    _ffi.CURSOR_PREV: _ffi.CURSOR_NEXT,
-    _ffi.CURSOR_NEXT_DUP: _ffi.CURSOR_PREV_DUP,
-    _ffi.CURSOR_PREV_DUP: _ffi.CURSOR_NEXT_DUP,
-}
-"""The operation that undoes another. What has none is not read in advance."""
-_START = {
-    _ffi.CURSOR_NEXT: _ffi.CURSOR_FIRST,
-    _ffi.CURSOR_NEXT_NODUP: _ffi.CURSOR_FIRST,
-    _ffi.CURSOR_PREV: _ffi.CURSOR_LAST,
-    _ffi.CURSOR_PREV_NODUP: _ffi.CURSOR_LAST,
-}
-_BATCH_MAX = 512
 
-
-class CursorCore:
+class CursorCore(Walks):
     """A position in one database of one transaction."""
 
     __slots__ = (
@@ -40,7 +24,6 @@ class CursorCore:
         "_handle",
         "_lmdb_style",
         "_state",
-        "_unset",
         "database",
         "transaction",
     )
@@ -56,6 +39,9 @@ class CursorCore:
         self._buffers: bool = txn._buffers
         self._lmdb_style: bool = txn.environment._lmdb_style
         self._unset = True
+        self._pointer: Any = None
+        self._is_sought = False
+        self._expected: int = txn.environment._expected
         self._flags: int | None = None if db is None else db._flags
         try:
             self._entry = _ffi.entries.pop()
@@ -141,8 +127,7 @@ class CursorCore:
         """Moves to the entry with exactly this key and value."""
         return self._move(_ffi.CURSOR_GET_BOTH, key, value)
 
-    def set_range(self, key: Buffer, /) -> Any:
-        """Moves to the first entry whose key is at or after `key`."""
+    def _seek_range(self, key: Buffer) -> Any:
         size = _ffi.size_of(key, "key")
         if not size:
             return self._move(_ffi.CURSOR_FIRST)
@@ -189,11 +174,7 @@ class CursorCore:
     # --------------------------------------------------------------- iterating
 
     def __iter__(self) -> Iterator[Any]:
-        return self._walk(_ffi.CURSOR_NEXT, True, True)
-
-    def iternext(self, keys: bool = True, values: bool = True) -> Iterator[Any]:
-        """The entries from the one that the cursor is on, or from the first, to the last."""
-        return self._walk(_ffi.CURSOR_NEXT, keys, values)
+        return Walks.iternext(self)
 
     def iterprev(self, keys: bool = True, values: bool = True) -> Iterator[Any]:
         """The entries from the one that the cursor is on, or from the last, to the first."""
@@ -290,6 +271,11 @@ class CursorCore:
         if not dupdata and not dupfixed_bytes:
             pairs: list[Any] = self.transaction._get_pairs(keys, self.database)
             return pairs
+        if dupfixed_bytes and keyfixed:
+            keys = list(keys)
+            joined = self.transaction._get_fixed(keys, dupfixed_bytes, self.database)
+            if joined is not None:
+                return bytearray(joined)
         for key in keys:
             if not self._move(_ffi.CURSOR_SET_KEY, key):
                 continue
@@ -326,6 +312,8 @@ class CursorCore:
             ahead = state.ahead.get(handle)
             if ahead is not None:
                 del state.ahead[handle]
+                self._learn(ahead)
+                self.transaction.environment._expected = self._expected
                 ahead.forget()
             if handle in state.cursors:
                 state.cursors.remove(handle)
@@ -432,6 +420,10 @@ class CursorCore:
             if handle is None or state.handle is None:
                 raise self._closed()
             if state.ahead:
+                ahead = state.ahead.get(handle)
+                known = None if ahead is None else ahead.current
+                if known is not None and not state.inherited:
+                    return known if want == ITEMS else known[want - KEYS]
                 state.bring_back(handle)
             if self._lmdb_style and self._unset:
                 code = _ffi.BAD_CURSOR
@@ -442,7 +434,7 @@ class CursorCore:
                     None if want == KEYS else self._entry.value_reference,
                     _ffi.CURSOR_GET_CURRENT,
                 )
-                if code in _NOWHERE and self._lmdb_style:
+                if code in NOWHERE and self._lmdb_style:
                     # Its entry has been deleted: LMDB's cursor is on the one after that.
                     code = state.calls.cursor_get(
                         handle,
@@ -456,7 +448,7 @@ class CursorCore:
         finally:
             if entered:
                 state.lock.release()
-        if code not in _NOWHERE:
+        if code not in NOWHERE:
             raise state.error(code)
         if self._lmdb_style:
             empty: Any = memoryview(b"") if self._buffers else b""
@@ -464,116 +456,6 @@ class CursorCore:
         raise state.make_error(
             _ffi.BAD_CURSOR, "the cursor is on no entry; move it to one first"
         )
-
-    def _walk(self, step: int, keys: bool, values: bool) -> Iterator[Any]:
-        want = ITEMS if keys and values else VALUES if values else KEYS
-        return chain.from_iterable(self._batches(step, want, None, None))
-
-    def _batches(
-        self, step: int, want: int, start: Any, until: bytes | None
-    ) -> Iterator[Iterable[Any]]:
-        """Lists of what an iteration gives, as iterators. The cursor is on the last entry that
-        the program has been given when it looks.
-
-        :param start: what moves to the first entry of a range; None: from where the cursor is.
-        :param until: where the range ends, as zdb_cursor_read() takes it.
-        """
-        state = self._state
-        size = 1 if state.write else 16
-        changes = state.changes
-        is_first = True
-        while True:
-            entered = True
-            try:
-                if not state.lock.acquire(False):
-                    entered = False
-                    raise state.busy()
-                handle = self._handle
-                if handle is None or state.handle is None:
-                    raise self._closed()
-                if handle in state.ahead:
-                    disturbed = state.bring_back(handle)
-                    if disturbed:
-                        size = 1
-                if step not in _BACK or changes != state.changes:
-                    size = 1
-                changes = state.changes
-                items = self._read_batch(step, want, size, start, until, is_first)
-                if not items:
-                    self._unset = True
-                    return
-                self._unset = False
-                rest: Any = iter(items)
-                if len(items) > 1:
-                    state.add_ahead(handle, Ahead(rest, _BACK[step]))
-            finally:
-                if entered:
-                    state.lock.release()
-            is_first = False
-            size = min(size * 3, _BATCH_MAX)
-            yield rest
-
-    def _read_batch(
-        self,
-        step: int,
-        want: int,
-        size: int,
-        start: Any,
-        until: bytes | None,
-        is_first: bool,
-    ) -> list[Any]:
-        """Up to `size` entries, keys or values; the caller is inside."""
-        state = self._state
-        code = _ffi.OK
-        if is_first:
-            code = self._begin_walk(step, start)
-            if code == _ffi.NOT_FOUND:
-                return []
-            if code != _ffi.OK:
-                raise state.error(code)
-        if not self._buffers:
-            return read_packed(state, self._handle, step, want, until, size, is_first)
-        if not is_first:
-            code = state.calls.cursor_get(
-                self._handle, self._entry.key_reference, self._entry.value_reference, step
-            )
-        if code == _ffi.NOT_FOUND:
-            return []
-        if code != _ffi.OK:
-            raise state.error(code)
-        item = self._read(ITEMS)
-        if until is not None and self._is_past(bytes(item[0]), until, step):
-            return []
-        return [item if want == ITEMS else item[want - KEYS]]
-
-    def _is_past(self, key: bytes, until: bytes, step: int) -> bool:
-        """Whether a key is past the end of a range."""
-        order = compare(
-            self._state.handle or 0, self.transaction._database(self.database), key, until
-        )
-        return order < 0 if step == _ffi.CURSOR_PREV else order >= 0
-
-    def _begin_walk(self, step: int, start: Any) -> int:
-        """Moves to the first entry of an iteration."""
-        get = self._state.calls.cursor_get
-        arguments = self._handle, self._entry.key_reference, self._entry.value_reference
-        if start is not None:
-            code: int = start(get, *arguments)
-            return code
-        code = _ffi.BAD_CURSOR
-        if not (self._lmdb_style and self._unset):
-            code = get(*arguments, _ffi.CURSOR_GET_CURRENT)
-            if code in _NOWHERE and self._lmdb_style:
-                code = get(*arguments, _ffi.CURSOR_NEXT)
-        if code in _NOWHERE:
-            # On no entry: before any move, or because the entry has been deleted.
-            if self._lmdb_style:
-                if step not in _START:
-                    return _ffi.NOT_FOUND
-                code = get(*arguments, _START[step])
-            else:
-                code = get(*arguments, step)
-        return code
 
     def _call(self, function: Callable[..., int], *arguments: Any, write: bool = False) -> int:
         """Calls a function with the cursor's handle and `arguments`, from inside."""
@@ -658,5 +540,4 @@ _SEEKS = frozenset(
 _ABSOLUTE = _SEEKS | {_ffi.CURSOR_FIRST, _ffi.CURSOR_LAST}
 """Moves that do not depend on where the cursor is."""
 _NEED_ENTRY = frozenset((_ffi.CURSOR_FIRST_DUP, _ffi.CURSOR_LAST_DUP))
-_NOWHERE = frozenset((_ffi.BAD_CURSOR, _ffi.NOT_FOUND))
 _PAIR_SEEKS = frozenset((_ffi.CURSOR_GET_BOTH, _ffi.CURSOR_GET_BOTH_RANGE))

@@ -26,6 +26,7 @@ class EnvironmentCore:
         "__weakref__",
         "_calls",
         "_closing",
+        "_expected",
         "_handle",
         "_inside",
         "_lock",
@@ -55,6 +56,8 @@ class EnvironmentCore:
         self._inside: list[int] = []
         self._transactions: set[TransactionState] = set()
         self._closing = False
+        # How far iterations go that begin with a move to a key, see walks.py.
+        self._expected = 0
         self._wait = wait_ms / 1000 if wait_ms else None
         self._calls = _ffi.releasing if has_events else _ffi.keeping
         self._max_key_size: int = _ffi.env_max_key_size(handle)
@@ -189,26 +192,6 @@ class EnvironmentCore:
             self._call(self._begin_write, txn, flags, wait)
         else:
             self._call(self._begin_read, txn)
-
-    def _begin_quickly(self, txn: Any) -> bool:
-        """Begins a read transaction, if that succeeds at once."""
-        try:
-            begun = _ffi.handles.pop()
-        except IndexError:
-            begun = _ffi.Handle()
-        try:
-            code = _ffi.quick_begin(self._quick, None, _ffi.RDONLY, begun.reference)
-            if code == _ffi.OK:
-                state = TransactionState(begun.value, False, self._calls, self._make_error)
-                txn._state = state
-                self._transactions.add(state)
-            begun.free()
-        except BaseException:
-            # A signal handler may raise when the transaction has just begun.
-            if begun.value is not None:
-                _ffi.txn_abort(begun.value)
-            raise
-        return bool(code == _ffi.OK)
 
     def _begin_read(self, handle: int, txn: Any) -> None:
         self._begin_once(handle, txn, None, _ffi.RDONLY, self._calls.txn_begin)

@@ -18,16 +18,24 @@ PART_MAX = 4096
 """Entries that are put in one call."""
 _FORMAT = 2
 """The version of `marshal` that writes bytes without references to earlier ones."""
-_WANTED = (_ffi.PACK_KEYS | _ffi.PACK_VALUES, _ffi.PACK_KEYS, _ffi.PACK_VALUES)
+_WANTED = (
+    _ffi.PACK_KEYS | _ffi.PACK_VALUES | _ffi.PACK_FLAT,
+    _ffi.PACK_KEYS,
+    _ffi.PACK_VALUES,
+)
 _BUFFER_SIZE = 256 << 10
+# Looked up for each call.
+_read_from = _ffi.cursor_read_from
+_size_argument = _ffi.size_argument
+_loads = marshal.loads
 
-_buffers: list[_ffi.Packed] = []
+buffers: list[_ffi.Packed] = []
 """Those that no call uses."""
 
 
-def _take_buffer(size: int = _BUFFER_SIZE) -> _ffi.Packed:
+def take_buffer(size: int = _BUFFER_SIZE) -> _ffi.Packed:
     try:
-        buffer = _buffers.pop()
+        buffer = buffers.pop()
     except IndexError:
         return _ffi.Packed(max(size, _BUFFER_SIZE))
     return buffer if buffer.size >= size else _ffi.Packed(size)
@@ -36,20 +44,23 @@ def _take_buffer(size: int = _BUFFER_SIZE) -> _ffi.Packed:
 def _give_back(buffer: _ffi.Packed) -> None:
     # Others were made for one large list.
     if buffer.size <= 4 * _BUFFER_SIZE:
-        _buffers.append(buffer)
+        buffers.append(buffer)
 
 
 def read_packed(
     state: TransactionState,
-    cursor: int | None,
+    cursor: Any,
     step: int,
     want: int,
     until: bytes | None,
     limit: int,
     with_current: bool,
-) -> list[Any]:
-    """Up to `limit` entries that a cursor comes to; the caller is inside."""
-    buffer = _take_buffer()
+) -> list[bytes]:
+    """Up to `limit` entries that a cursor comes to; the caller is inside.
+
+    :param cursor: a pointer to it.
+    """
+    buffer = take_buffer()
     flags = _WANTED[want] | (_ffi.PACK_CURRENT if with_current else 0)
     end = held = None
     if until is not None:
@@ -57,7 +68,7 @@ def read_packed(
         end = _ffi.reference(end)
     while True:
         code = _ffi.cursor_read(
-            _ffi.pointer_to(cursor or 0),
+            cursor,
             step,
             flags,
             end,
@@ -71,15 +82,54 @@ def read_packed(
             break
         # The cursor is on the entry that has no room.
         flags |= _ffi.PACK_CURRENT
-        buffer = _take_buffer(buffer.used.value)
+        buffer = take_buffer(buffer.used.value)
     del held
-    items: list[Any] = []
+    strings: list[bytes] = []
     if code == _ffi.OK:
-        items = marshal.loads(buffer.bytes)
+        strings = marshal.loads(buffer.bytes)
     _give_back(buffer)
     if code not in (_ffi.OK, _ffi.NOT_FOUND):
         raise state.error(code)
-    return items
+    return strings
+
+
+def read_from(
+    cursor: Any, key: bytes, step: int, want: int, until: bytes | None, limit: int
+) -> list[bytes] | None:
+    """Moves a cursor to a key and reads up to `limit` entries from there on; the caller is
+    inside. Going back, from the last entry before the key.
+
+    :return: None if that fails, and must be done in single steps: they say why.
+    """
+    end = held = None
+    if until is not None:
+        end, held = _ffi.input_val(until, "until")
+        end = _ffi.reference(end)
+    try:
+        buffer = buffers.pop()
+    except IndexError:
+        buffer = take_buffer()
+    code = _read_from(
+        cursor,
+        key,
+        len(key),
+        step,
+        _WANTED[want],
+        end,
+        _size_argument(limit),
+        buffer.pointer,
+        buffer.size_argument,
+        None,
+        None,
+    )
+    del held
+    strings: list[bytes] | None = None
+    if code == 0:
+        strings = _loads(buffer.bytes)
+    elif code == _ffi.NOT_FOUND:
+        strings = []
+    buffers.append(buffer)
+    return strings
 
 
 def get_packed(txn: Any, database: int, keys: list[Any], flags: int) -> list[Any] | None:
@@ -93,7 +143,7 @@ def get_packed(txn: Any, database: int, keys: list[Any], flags: int) -> list[Any
     def get(handle: int) -> tuple[int, _ffi.Packed]:
         nonlocal size
         while True:
-            buffer = _take_buffer(size)
+            buffer = take_buffer(size)
             code = _ffi.get_packed(
                 _ffi.pointer_to(handle),
                 database,
@@ -119,6 +169,39 @@ def get_packed(txn: Any, database: int, keys: list[Any], flags: int) -> list[Any
     return found
 
 
+def get_fixed(txn: Any, database: int, keys: list[Any], value_size: int) -> bytes | None:
+    """All values of keys in a database with values of one size, each behind its key; None if
+    that must be done one by one."""
+    state: TransactionState = txn._state
+    packed = _packed(keys)
+    if packed is None or state.calls is not _ffi.keeping or not 0 < value_size < PART_MAX:
+        return None
+
+    def get(handle: int) -> bytes | None:
+        size = _BUFFER_SIZE
+        while True:
+            buffer = take_buffer(size)
+            code = _ffi.get_fixed(
+                _ffi.pointer_to(handle),
+                database,
+                packed,
+                len(packed),
+                value_size,
+                buffer.pointer,
+                buffer.size_argument,
+                buffer.used_reference,
+            )
+            size = buffer.used.value
+            found = bytes(memoryview(buffer.bytes)[:size]) if code == _ffi.OK else None
+            _give_back(buffer)
+            if code != errno.ENOBUFS:
+                # One by one, what is wrong is found.
+                return found
+
+    found: bytes | None = state.call(get)
+    return found
+
+
 def put_packed(txn: Any, database: int, items: list[Any], flags: int) -> tuple[int, int]:
     """Puts entries; returns how many were put, and the index from which on that must be done
     one by one, if at all."""
@@ -126,7 +209,7 @@ def put_packed(txn: Any, database: int, items: list[Any], flags: int) -> tuple[i
     packed = _packed(items)
     if packed is None or state.calls is not _ffi.keeping:
         return 0, 0
-    buffer = _take_buffer()
+    buffer = take_buffer()
     code = state.call(
         lambda handle: _ffi.put_packed(
             _ffi.pointer_to(handle),

@@ -10,22 +10,88 @@ from typing import Any, Callable
 
 from zerodb import _ffi
 
+# Looked up for each transaction.
+_new_lock = threading.Lock
+_process_number = _ffi.process_number
+
 
 class Ahead:
     """Entries that a cursor has read in advance of what the program has seen of them."""
 
-    __slots__ = ("back", "rest")
+    is_sought = False
+    """Whether they were read by a move to the first of them."""
+    is_fresh = False
+    """Whether no iteration has taken them over yet."""
+    each = 2
+    """How many strings are one entry."""
+    back = _ffi.CURSOR_PREV
+    """The cursor operation that leads from one entry to the one before it."""
+    before = 0
+    """Entries that the same iteration has given before these; below 0 if nobody counts."""
+    left = -1
+    """How many entries remained when the iterator was ended; below 0 before."""
 
-    def __init__(self, rest: Any, back: int) -> None:
-        self.rest = rest
-        """An iterator over a list. What remains of it the program has not seen."""
+    def __init__(self, strings: list[Any], each: int, back: int, before: int) -> None:
+        self.strings = strings
+        """Keys, values, or keys and values in turn."""
+        self.rest: Any = iter(strings)
+        """What remains of it the program has not seen."""
+        self.each = each
         self.back = back
-        """The cursor operation that leads from one of them to the one before it."""
+        self.before = before
+
+    @property
+    def remaining(self) -> int:
+        """Entries that the program has not been given."""
+        if self.left >= 0:
+            return self.left
+        remaining: int = self.rest.__length_hint__() // self.each
+        return remaining
+
+    @property
+    def given(self) -> int:
+        """Entries of these that it has been given."""
+        return len(self.strings) // self.each - self.remaining
+
+    @property
+    def steps(self) -> int:
+        """How far the cursor is past where the program thinks it is: on the entry that it has
+        been given last, or on the first one that was moved to."""
+        remaining = self.remaining
+        if self.is_sought:
+            return min(remaining, len(self.strings) // self.each - 1)
+        return remaining
+
+    @property
+    def current(self) -> tuple[bytes, bytes] | None:
+        """The entry that the program thinks the cursor is on, if all of it is here."""
+        if self.each == 1:
+            return None
+        place = (self.given - 1) * 2
+        if place < 0:
+            if not self.is_sought:
+                return None
+            place = 0
+        return self.strings[place], self.strings[place + 1]
 
     def forget(self) -> None:
         """Ends the iterator."""
+        if self.left < 0:
+            self.left = self.remaining
         # As if it had been used up: a list_iterator that is past its list stays so.
         deque(self.rest, maxlen=0)
+
+
+class Sought(Ahead):
+    """Entries that were read by a move to the first of them."""
+
+    is_sought = True
+    is_fresh = True
+
+    # Without what the class has: this is made for each move.
+    def __init__(self, strings: list[Any]) -> None:
+        self.strings = strings
+        self.rest = iter(strings)
 
 
 class Keeper:
@@ -194,13 +260,26 @@ class TransactionState:
         if ahead is None or self.handle is None:
             return 0
         del self.ahead[cursor]
-        steps: int = ahead.rest.__length_hint__()
+        steps: int = ahead.steps
         ahead.forget()
+        if ahead.is_sought and not ahead.given:
+            # To the first of them, in one move.
+            return self._move_to(cursor, ahead.strings[0])
         for _ in range(steps):
             code = self.calls.cursor_get(cursor, None, None, ahead.back)
             if code != _ffi.OK:
                 raise self.error(code)
         return steps
+
+    def _move_to(self, cursor: int, key: bytes) -> int:
+        wanted, held = _ffi.input_val(key, "key")
+        code: int = self.calls.cursor_get(
+            cursor, _ffi.reference(wanted), None, _ffi.CURSOR_SET_RANGE
+        )
+        del held
+        if code != _ffi.OK:
+            raise self.error(code)
+        return 0
 
     def forget_one(self, cursor: int) -> None:
         """Ends what one cursor has read in advance; the caller is inside."""
@@ -275,3 +354,20 @@ class TransactionState:
         self.outcome = outcome
         if self.parent is not None:
             self.parent.child = None
+
+
+class ReaderState(TransactionState):
+    """That of a read transaction which a quick call has begun."""
+
+    write = False
+
+    # Without what the class has, so that beginning one is quick.
+    def __init__(
+        self, pointer: Any, calls: _ffi.Calls, make_error: Callable[..., BaseException]
+    ) -> None:
+        self.handle = pointer.value
+        self.fast = pointer
+        self.calls = calls
+        self.make_error = make_error
+        self.lock = _new_lock()
+        self.process = _process_number[0]

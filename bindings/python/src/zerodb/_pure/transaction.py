@@ -13,9 +13,9 @@ from zerodb._pure.cursor import CursorCore
 from zerodb._pure.database import DatabaseCore
 from zerodb._pure.ending import UninterruptedExit
 from zerodb._pure.environment import EnvironmentCore
-from zerodb._pure.packed import ITEMS, KEYS, PART_MAX, VALUES, get_packed, put_packed
-from zerodb._pure.state import TransactionState
-from zerodb._pure.values import read_value
+from zerodb._pure.packed import ITEMS, KEYS, PART_MAX, VALUES, get_fixed, get_packed, put_packed
+from zerodb._pure.state import ReaderState, TransactionState
+from zerodb._pure.values import read_value, view_of
 from zerodb._ranges import KeyRange
 from zerodb._types import Buffer
 
@@ -23,9 +23,17 @@ _NO_KEY = object()
 # Looked up for each call.
 _NOT_FOUND = _ffi.NOT_FOUND
 _SCRATCH_SIZE = _ffi.scratch_size
+_RDONLY = _ffi.RDONLY
+_new_pointer = _ffi.new_pointer
+_quick_abort = _ffi.quick_abort
+_quick_begin = _ffi.quick_begin
 _quick_get = _ffi.quick_get
 _quick_put = _ffi.quick_put
+_reference = _ffi.reference
+_QUICK_SIZE_MAX = _ffi.quick_size_max
 _scratches = _ffi.scratches
+_entries = _ffi.entries
+_quick_get_val = _ffi.quick_get_val
 
 
 def _nothing(handle: int) -> None:
@@ -60,19 +68,28 @@ class TransactionCore:
         if parent is not None and not isinstance(parent, TransactionCore):
             raise TypeError(f"parent must be a transaction, not {type(parent).__name__}")
         self.environment = env
-        self._buffers = bool(buffers)
+        self._buffers = False if buffers is False else bool(buffers)
         self._parent = parent
         self._default: Any = None
         self._number = _ffi.MAIN_DB
         self._state: TransactionState
-        if (
-            write
-            or parent is not None
-            or durability is not None
-            or env._quick is None
-            or not env._begin_quickly(self)
-        ):
+        if write or parent is not None or durability is not None or env._quick is None:
             env._begin(self, parent, bool(write), durability, wait)
+        else:
+            # A read transaction, if that succeeds at once.
+            begun = _new_pointer()
+            try:
+                code = _quick_begin(env._quick, None, _RDONLY, _reference(begun))
+                if code == 0:
+                    self._state = state = ReaderState(begun, env._calls, env._make_error)
+                    env._transactions.add(state)
+            except BaseException:
+                # A signal handler may raise when the transaction has just begun.
+                if begun.value is not None:
+                    _quick_abort(begun)
+                raise
+            if code != 0:
+                env._begin(self, parent, False, durability, wait)
         if db is not None:
             try:
                 self._number = self._database(db)
@@ -87,6 +104,8 @@ class TransactionCore:
         """The value of a key, its first one; or `default` if the key is not there."""
         fast = self._state.fast
         if fast is None or self._buffers or type(key) is not bytes:
+            if self._buffers and type(key) is bytes:
+                return self._get_view(key, default, db)
             return self._get_slowly(key, default, db)
         database = self._number if db is None else self._database(db)
         try:
@@ -111,6 +130,37 @@ class TransactionCore:
         _scratches.append(scratch)
         if code == _NOT_FOUND:
             return default
+        return self._get_slowly(key, default, db)
+
+    def _get_view(self, key: bytes, default: Any, db: Any) -> Any:
+        state = self._state
+        database = self._number if db is None else self._database(db)
+        try:
+            entry = _entries.pop()
+        except IndexError:
+            entry = _ffi.Entry()
+        key_input = entry.key_input
+        key_input.data = key
+        key_input.size = len(key)
+        entered = True
+        try:
+            if not state.lock.acquire(False):
+                entered = False
+                raise state.busy()
+            fast = state.fast
+            if fast is not None:
+                code = _quick_get_val(
+                    fast, database, entry.key_reference, entry.value_reference
+                )
+                if code == 0:
+                    found = entry.value
+                    return view_of(state, found.data, found.size)
+                if code == _NOT_FOUND:
+                    return default
+        finally:
+            if entered:
+                state.lock.release()
+            _entries.append(entry)
         return self._get_slowly(key, default, db)
 
     def _get_slowly(self, key: Buffer, default: Any, db: Any) -> Any:
@@ -173,6 +223,11 @@ class TransactionCore:
         found = ((key, self.get(key, None, db)) for key in wanted)
         return [(key, value) for key, value in found if value is not None]
 
+    def _get_fixed(self, keys: Iterable[Buffer], size: int, db: Any = None) -> bytes | None:
+        """All values of keys, each behind its key, where values have one size; None if that
+        must be done one by one."""
+        return get_fixed(self, self._database(db), list(keys), size)
+
     def cursor(self, db: Any = None) -> Any:
         """Opens a cursor, on no entry yet."""
         return self.environment._cursor_type(self._default if db is None else db, self)
@@ -228,19 +283,16 @@ class TransactionCore:
         if not (dupdata and overwrite) or append:
             flags = self._put_flags(dupdata, overwrite, append, db)
         fast = state.fast
-        if (
-            fast is not None
-            and type(key) is bytes
-            and type(value) is bytes
-            and 0 < len(value) <= _ffi.quick_size_max
-        ):
-            if state.ahead:
-                state.call(_nothing)
-            state.changes += 1
-            code = _quick_put(fast, database, key, len(key), value, len(value), flags)
-            if code == 0:
-                return True
-            return self._was_put(code, dupdata, overwrite)
+        if fast is not None and type(key) is bytes and type(value) is bytes:
+            size = len(value)
+            if 0 < size <= _QUICK_SIZE_MAX:
+                if state.ahead:
+                    state.call(_nothing)
+                state.changes += 1
+                code = _quick_put(fast, database, key, len(key), value, size, flags)
+                if code == 0:
+                    return True
+                return self._was_put(code, dupdata, overwrite)
         if self.environment._lmdb_style and not _ffi.size_of(value, "value"):
             self._check_empty(db)
         entered = True
@@ -381,7 +433,7 @@ class TransactionCore:
             return
         if state.fast is not None and not (state.write or state.cursors or state.views):
             # Nothing else has to be ended.
-            _ffi.quick_abort(state.fast)
+            _quick_abort(state.fast)
             state.handle = state.fast = None
             state.outcome = "has ended" if kind is None else "was aborted"
             self.environment._transactions.discard(state)
@@ -531,8 +583,11 @@ class TransactionCore:
         order = keys.order(self, cursor.database, self._database_flags(cursor.database))
         if order.is_empty:
             return iter(())
-        start = partial(
-            order.start_reverse if reverse else order.start, self.environment._max_key_size
+        size_max = self.environment._max_key_size
+        bound = keys.upper if reverse else keys.lower
+        start = (
+            partial(order.start_reverse if reverse else order.start, size_max),
+            bound if bound and len(bound) <= size_max else None,
         )
         until = (keys.lower or None) if reverse else keys.upper
         return chain.from_iterable(cursor._batches(step, want, start, until))

@@ -8,6 +8,10 @@ from typing import Any
 from zerodb import _ffi
 from zerodb._pure.state import Keeper, TransactionState
 
+# Looked up for each value.
+_pages_types = _ffi.pages_types
+_reference = weakref.ref
+
 COPIED_MAX = 2048
 """Bytes of a value that copying takes no longer than making a view of its page."""
 
@@ -24,10 +28,18 @@ def view_of(state: TransactionState, data: int | None, size: int) -> memoryview:
     if state.write or size <= COPIED_MAX:
         view = memoryview(_ffi.copy_bytes(data, size))
     else:
-        if state.keeper is None:
-            state.keeper = Keeper(state.calls.txn_abort)
-        view = memoryview(_ffi.pages_at(data, size, state.keeper)).cast("B").toreadonly()
-    add_view(state, view)
+        keeper = state.keeper
+        if keeper is None:
+            keeper = state.keeper = Keeper(state.calls.txn_abort)
+        pages = (_pages_types.get(size) or _ffi.pages_type(size)).from_address(data)
+        pages.keeper = keeper
+        view = memoryview(pages).cast("B").toreadonly()
+    views = state.views
+    # As add_view() does, without calling it most times.
+    if views and len(views) & (len(views) + 1):
+        views.append(_reference(view))
+    else:
+        add_view(state, view)
     return view
 
 

@@ -149,8 +149,13 @@ class Cursor(CursorCore):
         return self.iternext_dup(True, True)
 
     def _get_fixed(self, keys: Iterable[Any], size: int, joined: bool) -> Any:
-        """All values of keys where values have one size: one call for those of a page."""
+        """All values of keys where values have one size."""
         found: list[Any] = []
+        if joined:
+            keys = list(keys)
+            everything = self.transaction._get_fixed(keys, size, self.database)
+            if everything is not None:
+                return memoryview(everything)
         for key in keys:
             if not self.set_key(key):
                 continue

@@ -1,0 +1,324 @@
+"""Iterations of a cursor.
+
+A cursor reads entries in advance, the more the longer an iteration goes on. When the program
+uses it in another way, or writes, it is first brought back to where the program thinks it is.
+
+A program that moves to a key and then iterates, again and again, is likely to go on so: then
+the move itself reads as many entries as such an iteration has come to last.
+"""
+
+from __future__ import annotations
+
+import marshal
+from collections.abc import Iterable, Iterator
+from itertools import chain
+from typing import TYPE_CHECKING, Any, Callable, Optional
+
+from zerodb import _ffi
+from zerodb._pure.packed import (
+    ITEMS,
+    KEYS,
+    VALUES,
+    buffers,
+    read_from,
+    read_packed,
+    take_buffer,
+)
+from zerodb._pure.state import Ahead, Sought, TransactionState
+from zerodb._ranges import compare
+from zerodb._types import Buffer
+
+NOWHERE = frozenset((_ffi.BAD_CURSOR, _ffi.NOT_FOUND))
+"""Results that say that a cursor is on no entry."""
+_BACK = {
+    _ffi.CURSOR_NEXT: _ffi.CURSOR_PREV,
+    _ffi.CURSOR_PREV: _ffi.CURSOR_NEXT,
+    _ffi.CURSOR_NEXT_DUP: _ffi.CURSOR_PREV_DUP,
+    _ffi.CURSOR_PREV_DUP: _ffi.CURSOR_NEXT_DUP,
+}
+"""The operation that undoes another. What has none is not read in advance."""
+_START = {
+    _ffi.CURSOR_NEXT: _ffi.CURSOR_FIRST,
+    _ffi.CURSOR_NEXT_NODUP: _ffi.CURSOR_FIRST,
+    _ffi.CURSOR_PREV: _ffi.CURSOR_LAST,
+    _ffi.CURSOR_PREV_NODUP: _ffi.CURSOR_LAST,
+}
+_FIRST_BATCH = 16
+_BATCH_MAX = 512
+_EXPECTED_MAX = 2 * _BATCH_MAX
+_UNCOUNTED = -1
+# Looked up for each call.
+_NEXT = _ffi.CURSOR_NEXT
+_FLAT = _ffi.PACK_KEYS | _ffi.PACK_VALUES | _ffi.PACK_FLAT
+_buffers = buffers
+_loads = marshal.loads
+_read_from = _ffi.cursor_read_from
+_size_argument = _ffi.size_argument
+
+Start = tuple[Callable[..., int], Optional[bytes]]
+
+
+class Walks:
+    """What a cursor iterates by."""
+
+    __slots__ = ("_expected", "_is_sought", "_pointer", "_unset")
+
+    if TYPE_CHECKING:
+        transaction: Any
+        database: Any
+        _buffers: bool
+        _entry: _ffi.Entry
+        _expected: int
+        _handle: int | None
+        _is_sought: bool
+        _lmdb_style: bool
+        _pointer: Any
+        _state: TransactionState
+        _unset: bool
+
+        def _closed(self) -> BaseException: ...
+
+        def _read(self, want: int) -> Any: ...
+
+        def _seek_range(self, key: Any) -> Any: ...
+
+    # ------------------------------------------------------ moving and reading at once
+
+    def set_range(self, key: Buffer, /) -> Any:
+        """Moves to the first entry whose key is at or after `key`."""
+        state = self._state
+        entered = True
+        try:
+            if not state.lock.acquire(False):
+                entered = False
+                raise state.busy()
+            expected = self._expected
+            ahead = state.ahead.get(self._handle)
+            if ahead is not None:
+                # As _learn() and forget() do, without calling them.
+                if ahead.before >= 0:
+                    given = ahead.before + ahead.given
+                    if given != expected:
+                        self._expect(given)
+                        expected = self._expected
+                if ahead.rest.__length_hint__():
+                    ahead.forget()
+                del state.ahead[self._handle]
+            elif self._is_sought:
+                self._expect(0)
+                expected = self._expected
+            self._is_sought = True
+            # Not in a write transaction, whose puts would bring the cursor back each time.
+            if (
+                expected > 1
+                and state.fast is not None
+                and self._handle is not None
+                and type(key) is bytes
+                and not state.write
+                and not self._buffers
+            ):
+                try:
+                    buffer = _buffers.pop()
+                except IndexError:
+                    buffer = take_buffer()
+                code = _read_from(
+                    self._pointer or self._own_pointer(),
+                    key,
+                    len(key),
+                    _NEXT,
+                    _FLAT,
+                    None,
+                    _size_argument(expected if expected < _BATCH_MAX else _BATCH_MAX),
+                    buffer.pointer,
+                    buffer.size_argument,
+                    None,
+                    None,
+                )
+                if code == 0:
+                    strings = _loads(buffer.bytes)
+                    _buffers.append(buffer)
+                    if not state.ahead:
+                        state.ahead = {}
+                    state.ahead[self._handle] = Sought(strings)
+                    self._unset = False
+                    return True if self._lmdb_style else (strings[0], strings[1])
+                _buffers.append(buffer)
+        finally:
+            if entered:
+                state.lock.release()
+        return self._seek_range(key)
+
+    def _own_pointer(self) -> Any:
+        self._pointer = pointer = _ffi.pointer_to(self._handle or 0)
+        return pointer
+
+    def _learn(self, ahead: Ahead) -> None:
+        """Notes how far an iteration has gone that began where the cursor was moved to."""
+        if ahead.before != _UNCOUNTED:
+            self._expect(ahead.before + ahead.given)
+
+    def _expect(self, given: int) -> None:
+        before = self._expected
+        if given > _EXPECTED_MAX:
+            given = _EXPECTED_MAX
+        self._expected = given if given >= before else (given + before) >> 1
+        self._is_sought = False
+
+    # --------------------------------------------------------------------- iterating
+
+    def iternext(self, keys: bool = True, values: bool = True) -> Iterator[Any]:
+        """The entries from the one that the cursor is on, or from the first, to the last."""
+        ahead = self._state.ahead.get(self._handle)
+        if ahead is not None and ahead.is_fresh and keys and values:
+            # Those that a move has read, and what comes after them.
+            ahead.is_fresh = False
+            rest = ahead.rest
+            more = self._batches(_NEXT, ITEMS, None, None, ahead)
+            return chain(zip(rest, rest), chain.from_iterable(more))
+        return self._walk(_NEXT, keys, values)
+
+    def _walk(self, step: int, keys: bool, values: bool) -> Iterator[Any]:
+        want = ITEMS if keys and values else VALUES if values else KEYS
+        return chain.from_iterable(self._batches(step, want, None, None))
+
+    def _batches(
+        self,
+        step: int,
+        want: int,
+        start: Start | None,
+        until: bytes | None,
+        begun: Ahead | None = None,
+    ) -> Iterator[Iterable[Any]]:
+        """Lists of what an iteration gives, as iterators. The cursor is on the last entry that
+        the program has been given when it looks.
+
+        :param start: what moves to the first entry of a range, and the key to go to if one move
+            does that; None: from where the cursor is.
+        :param until: where the range ends, as zdb_cursor_read() takes it.
+        :param begun: what has been given of the iteration already.
+        """
+        state = self._state
+        changes = state.changes
+        is_first = True
+        size = 1 if state.write else _FIRST_BATCH
+        given = _UNCOUNTED
+        if start is None and self._is_sought:
+            given, self._is_sought = 0, False
+        if begun is not None:
+            given = begun.given
+            is_first = given == 0
+            size = self._next_size(given, given)
+        while True:
+            entered = True
+            try:
+                if not state.lock.acquire(False):
+                    entered = False
+                    raise state.busy()
+                handle = self._handle
+                if handle is None or state.handle is None:
+                    raise self._closed()
+                if handle in state.ahead:
+                    disturbed = state.bring_back(handle)
+                    if disturbed:
+                        size = 1
+                if step not in _BACK or changes != state.changes:
+                    size = 1
+                changes = state.changes
+                strings, each = self._read_batch(step, want, size, start, until, is_first)
+                count = len(strings) // each
+                if not count:
+                    self._unset = True
+                    if given != _UNCOUNTED:
+                        self._expect(given)
+                    return
+                self._unset = False
+                rest: Any
+                if step in _BACK and (count > 1 or given != _UNCOUNTED):
+                    ahead = Ahead(strings, each, _BACK[step], given)
+                    state.add_ahead(handle, ahead)
+                    rest = ahead.rest
+                else:
+                    rest = iter(strings)
+            finally:
+                if entered:
+                    state.lock.release()
+            is_first = False
+            if given != _UNCOUNTED:
+                given += count
+            size = self._next_size(size, given)
+            yield zip(rest, rest) if each == 2 else rest
+
+    def _next_size(self, size: int, given: int) -> int:
+        """How many entries to read next."""
+        if 0 <= given < self._expected:
+            return min(self._expected - given, _BATCH_MAX)
+        return min(max(size, 1) * 3, _BATCH_MAX)
+
+    def _read_batch(
+        self,
+        step: int,
+        want: int,
+        size: int,
+        start: Start | None,
+        until: bytes | None,
+        is_first: bool,
+    ) -> tuple[list[Any], int]:
+        """Up to `size` entries, keys or values, and how many elements of the list each is; the
+        caller is inside."""
+        state = self._state
+        each = 2 if want == ITEMS and not self._buffers else 1
+        pointer = self._pointer or self._own_pointer()
+        if is_first and start is not None and start[1] and not self._buffers:
+            strings = read_from(pointer, start[1], step, want, until, size)
+            if strings is not None:
+                return strings, each
+        code = _ffi.OK
+        if is_first:
+            code = self._begin_walk(step, start)
+            if code == _ffi.NOT_FOUND:
+                return [], each
+            if code != _ffi.OK:
+                raise state.error(code)
+        if not self._buffers:
+            return read_packed(state, pointer, step, want, until, size, is_first), each
+        if not is_first:
+            code = state.calls.cursor_get(
+                self._handle, self._entry.key_reference, self._entry.value_reference, step
+            )
+        if code == _ffi.NOT_FOUND:
+            return [], each
+        if code != _ffi.OK:
+            raise state.error(code)
+        item = self._read(ITEMS)
+        if until is not None and self._is_past(bytes(item[0]), until, step):
+            return [], each
+        return [item if want == ITEMS else item[want - KEYS]], each
+
+    def _is_past(self, key: bytes, until: bytes, step: int) -> bool:
+        """Whether a key is past the end of a range."""
+        order = compare(
+            self._state.handle or 0, self.transaction._database(self.database), key, until
+        )
+        return order < 0 if step == _ffi.CURSOR_PREV else order >= 0
+
+    def _begin_walk(self, step: int, start: Start | None) -> int:
+        """Moves to the first entry of an iteration."""
+        get = self._state.calls.cursor_get
+        arguments = self._handle, self._entry.key_reference, self._entry.value_reference
+        if start is not None:
+            code: int = start[0](get, *arguments)
+            return code
+        code = _ffi.BAD_CURSOR
+        if not (self._lmdb_style and self._unset):
+            code = get(*arguments, _ffi.CURSOR_GET_CURRENT)
+            if code in NOWHERE and self._lmdb_style:
+                code = get(*arguments, _ffi.CURSOR_NEXT)
+        if code in NOWHERE:
+            # On no entry: before any move, or because the entry has been deleted.
+            if self._lmdb_style:
+                if step not in _START:
+                    return _ffi.NOT_FOUND
+                code = get(*arguments, _START[step])
+            else:
+                code = get(*arguments, step)
+        return code
