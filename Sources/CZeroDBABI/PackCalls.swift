@@ -17,7 +17,8 @@ private func packStep(_ op: zdb_cursor_op) throws(DatabaseError) -> CursorState.
     default:
         throw DatabaseError(
             .badArgument,
-            "zdb_cursor_read: operation \(op.rawValue) does not go from one entry to the next")
+            "\(by: "zdb_cursor_read")operation \(op.rawValue) does not go from one entry to the "
+                + "next")
     }
 }
 
@@ -38,7 +39,9 @@ public func zdb_cursor_read(
         try Results.checkFlags(
             flags, allowed: ZDB_PACK_KEYS | ZDB_PACK_VALUES | ZDB_PACK_CURRENT, "zdb_cursor_read")
         guard flags & (ZDB_PACK_KEYS | ZDB_PACK_VALUES) != 0, limit != 0 else {
-            throw DatabaseError(.badArgument, "zdb_cursor_read: nothing to be read is asked for")
+            throw DatabaseError(
+                .badArgument,
+                "\(by: "zdb_cursor_read")nothing to be read is asked for")
         }
         let packing = CursorState.Packing(
             step: try packStep(op), hasKeys: flags & ZDB_PACK_KEYS != 0,
@@ -48,7 +51,7 @@ public func zdb_cursor_read(
         guard var writer = PackedList.Writer(buffer, size: size) else {
             throw DatabaseError(
                 .badArgument,
-                "zdb_cursor_read: a buffer of \(size) bytes has no room for any list")
+                "\(by: "zdb_cursor_read")a buffer of \(size) bytes has no room for any list")
         }
         let needed = try cursor.pointee.pack(packing, &writer)
         guard needed == 0 else {
@@ -197,7 +200,9 @@ public func zdb_put_bytes(
     var key = zdb_val(data: key, size: key_size)
     var value = zdb_val(data: value, size: value_size)
     guard flags & ZDB_RESERVE == 0 else {
-        return Results.fail(.badArgument, "zdb_put_bytes: ZDB_RESERVE is for zdb_put")
+        return Results.fail(
+            .badArgument,
+            "\(by: "zdb_put_bytes")\(c: "ZDB_RESERVE") is for \(c: "zdb_put")")
     }
     return zdb_put(txn, db, &key, &value, flags)
 }

@@ -588,7 +588,7 @@ _handle_out = POINTER(c_void_p)
 _val = c_void_p
 
 strerror = _function("zdb_strerror", c_char_p, c_int)
-last_error = _function("zdb_last_error", c_char_p)
+last_error = _function("zdb_last_error_marked", c_char_p)
 last_error_code = _function("zdb_last_error_code", c_int)
 last_error_page = _function("zdb_last_error_page", c_uint64)
 
@@ -819,7 +819,8 @@ the interpreter while it has one that these functions wait for."""
 
 
 def last_failure(code: int) -> tuple[str, int | None]:
-    """The message and the page of the call on this thread that has just returned `code`."""
+    """The message, with names marked, and the page of the call on this thread that has just
+    returned `code`."""
     if last_error_code() != code:
         # Not the last to fail here: a finalizer or a signal handler came between.
         return _text(strerror(code)), None

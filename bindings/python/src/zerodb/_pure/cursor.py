@@ -476,7 +476,7 @@ class CursorCore:
         the program has been given when it looks.
 
         :param start: what moves to the first entry of a range; None: from where the cursor is.
-        :param until: where the range ends, as zdb_cursor_read() takes it.
+        :param until: where the range ends, as the library takes it.
         """
         state = self._state
         size = 1 if state.write else 16

@@ -141,7 +141,7 @@ class TransactionCore:
     def __getitem__(self, key: Buffer) -> Any:
         value = self.get(key, _NO_KEY)
         if value is _NO_KEY:
-            raise self._state.error(_ffi.NOT_FOUND)
+            raise self._no_key(key)
         return value
 
     def __contains__(self, key: Buffer) -> bool:
@@ -324,8 +324,14 @@ class TransactionCore:
 
     def __delitem__(self, key: Buffer) -> None:
         code = self._delete(key, b"", None)
+        if code == _ffi.NOT_FOUND:
+            raise self._no_key(key)
         if code != _ffi.OK:
             raise self._state.error(code)
+
+    def _no_key(self, key: Buffer) -> BaseException:
+        """The KeyError of a mapping."""
+        return self._state.make_error(_ffi.NOT_FOUND, f"the database has no key {bytes(key)!r}")
 
     # ---------------------------------------------------------------- lifetime
 
