@@ -151,10 +151,17 @@ class Cursor(CursorCore):
     def _get_fixed(self, keys: Iterable[Any], size: int, joined: bool) -> Any:
         """All values of keys where values have one size: one call for those of a page."""
         found: list[Any] = []
+        width: int | None = None
         for key in keys:
             if not self.set_key(key):
                 continue
             stored = bytes(self.key())
+            if joined and len(stored) != (width if width is not None else len(stored)):
+                raise ValueError(
+                    f"with keyfixed all keys have one size: {stored!r} has {len(stored)} "
+                    f"bytes, and those before have {width}"
+                )
+            width = len(stored)
             for block in self._blocks():
                 if joined:
                     found.append(_interleaved(stored, block, size))

@@ -30,7 +30,7 @@ from zerodb.lmdb._errors import (
     make_error,
 )
 from zerodb.lmdb._names import names_of
-from zerodb.lmdb._transaction import Transaction
+from zerodb.lmdb._transaction import FIRST_TXN, Transaction
 
 _SIZE_MIN = 1 << 20
 _LOG_MIN, _LOG_MAX = 1 << 20, 64 << 20
@@ -114,6 +114,8 @@ class Environment(EnvironmentCore):
         for name, number in numbers.items():
             if number < 0:
                 raise OverflowError(f"{name} must not be negative")
+        if max_readers == 0:
+            raise InvalidParameterError("max_readers must be at least 1")
         self._arguments: dict[str, Any] = {
             "path": text,
             "map_size": map_size,
@@ -232,7 +234,7 @@ class Environment(EnvironmentCore):
             "map_addr": 0,
             "map_size": self._map_size,
             "last_pgno": raw.page_count - 1,
-            "last_txnid": raw.last_txn_id,
+            "last_txnid": raw.last_txn_id - FIRST_TXN,
             "max_readers": self._arguments["max_readers"],
             "num_readers": raw.readers,
         }
@@ -268,7 +270,7 @@ class Environment(EnvironmentCore):
 
         def add(reader: Any) -> None:
             raw = reader.contents
-            txn = "-" if raw.txn_id == _ffi.NO_TXN else str(raw.txn_id)
+            txn = "-" if raw.txn_id == _ffi.NO_TXN else str(raw.txn_id - FIRST_TXN)
             lines.append(f"{raw.process_id:10d} {raw.thread:x} {txn}\n")
 
         check(calling_back(self._call, _ffi.reader_list, _ffi.ReaderFunction, add))

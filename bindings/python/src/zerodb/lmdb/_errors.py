@@ -237,6 +237,10 @@ class _OtherEnvironmentError(Error, zerodb.BadDatabaseError):
     """The database belongs to another environment."""
 
 
+class _GoneError(BadDbiError, InvalidParameterError):
+    """The database has been deleted, which LMDB takes for a wrong argument in some calls."""
+
+
 class _RecoveryNeededError(Error, zerodb.RecoveryNeededError):
     """The log must be replayed, which this process may not do."""
 
@@ -252,7 +256,7 @@ _CLASS_OF_CODE: dict[int, type[Error]] = {
     _ffi.READERS_FULL: ReadersFullError,
     _ffi.BAD_TXN: BadTxnError,
     _ffi.BAD_HANDLE: _EndedError,
-    _ffi.BAD_DB: BadDbiError,
+    _ffi.BAD_DB: _GoneError,
     _ffi.BAD_VALSIZE: BadValsizeError,
     _ffi.INCOMPATIBLE: IncompatibleError,
     _ffi.READ_ONLY: ReadonlyError,

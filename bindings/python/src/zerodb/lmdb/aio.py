@@ -13,11 +13,13 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
-from functools import partial
+from functools import partial, wraps
 from typing import Any, Callable
 
 from zerodb._threads import Beginning, Executor, begun_when_free, to_its_end
+from zerodb.lmdb._cursor import Cursor
 from zerodb.lmdb._environment import Environment
+from zerodb.lmdb._transaction import Transaction
 
 _AT_ONCE = {"path", "lib_version", "max_key_size", "max_readers", "flags", "id"}
 _AT_ONCE |= {"key", "value", "item"}
@@ -38,10 +40,7 @@ class _Wrapper:
         # _wrapped itself is missing in an object that was not made by __init__.
         if name.startswith("_"):
             raise AttributeError(name)
-        method = getattr(self._wrapped, name)
-        if not callable(method) or name in _AT_ONCE:
-            return method
-        return partial(self._run, name, method)
+        return getattr(self._wrapped, name)
 
     async def _run(
         self, name: str, method: Callable[..., Any], /, *given: Any, **named: Any
@@ -59,10 +58,46 @@ class _Wrapper:
         return await to_its_end(self._executor, call)
 
 
+def _with_methods(of: Any) -> Callable[[Any], Any]:
+    """Gives a class the methods of another, as its own do not: as coroutines, or if they never
+    wait as they are."""
+
+    def decorate(wrapper: Any) -> Any:
+        for name in dir(of):
+            method = getattr(of, name)
+            if name.startswith("_") or name in vars(wrapper) or not callable(method):
+                continue
+            setattr(wrapper, name, _at_once(method) if name in _AT_ONCE else _awaited(method))
+        return wrapper
+
+    return decorate
+
+
+def _awaited(method: Any) -> Any:
+    name = method.__name__
+
+    @wraps(method)
+    async def call(self: Any, /, *given: Any, **named: Any) -> Any:
+        return await self._run(name, getattr(self._wrapped, name), *given, **named)
+
+    return call
+
+
+def _at_once(method: Any) -> Any:
+    name = method.__name__
+
+    @wraps(method)
+    def call(self: Any, /, *given: Any, **named: Any) -> Any:
+        return getattr(self._wrapped, name)(*given, **named)
+
+    return call
+
+
 def _listed(iterate: Callable[[], Any]) -> list[Any]:
     return list(iterate())
 
 
+@_with_methods(Cursor)
 class AsyncCursor(_Wrapper):
     """A cursor whose methods are coroutines, except ``key``, ``value`` and ``item``.
 
@@ -82,6 +117,7 @@ class AsyncCursor(_Wrapper):
         await self.close()
 
 
+@_with_methods(Transaction)
 class AsyncTransaction(_Wrapper):
     """A transaction whose methods are coroutines, except ``id``.
 
@@ -93,6 +129,10 @@ class AsyncTransaction(_Wrapper):
     ) -> None:
         super().__init__(txn, executor, asyncio.Lock())
         self._owns_executor = owns_executor
+
+    @property
+    def _done(self) -> bool:
+        return not self._wrapped.active
 
     def cursor(self, *given: Any, **named: Any) -> Beginning[AsyncCursor]:
         """Opens a cursor: to be awaited, or for ``async with``."""
@@ -132,6 +172,7 @@ class AsyncTransaction(_Wrapper):
             await self.abort()
 
 
+@_with_methods(Environment)
 class AsyncEnvironment(_Wrapper):
     """An environment whose methods are coroutines, except those that never wait.
 
