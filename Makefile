@@ -269,7 +269,8 @@ test-differential: stage ## the same random operations on LMDB, compared
 	@scripts/deps.sh differential
 	$(MAKE) -C Tests/differential run STAGE='$(CURDIR)/$(STAGE)'
 
-test-python: $(VENV)/.zerodb $(VENV)/.test ## the tests of the Python package, on both its cores
+test-python: $(VENV)/.zerodb $(VENV)/.test $(VENV)/.lint ## the tests of the Python package, on both its cores
+	ZERODB_IMPLEMENTATION=native $(PYTHON) -m mypy.stubtest zerodb._native --ignore-missing-stub
 	ZERODB_IMPLEMENTATION=native $(PYTHON) -m pytest bindings/python/tests
 	ZERODB_IMPLEMENTATION=ctypes $(PYTHON) -m pytest bindings/python/tests
 

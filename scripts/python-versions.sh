@@ -3,9 +3,9 @@
 #
 #   scripts/python-versions.sh WHEELS FOLDER [PYTHON...]
 #
-# WHEELS has the wheel with the extension and that without, FOLDER gets a virtual environment for each Python. A
-# PYTHON is a command or a version of pyenv; those that are not there are passed over, saying so. Without any:
-# 3.9 to 3.14, and PyPy. PYTEST_ARGUMENTS go to pytest.
+# WHEELS has the wheel with the extension and that without, FOLDER gets a virtual environment for each
+# Python. A PYTHON is a command or a version of pyenv; those that are not there are passed over, saying so.
+# Without any: 3.9 to 3.14, and PyPy. PYTEST_ARGUMENTS go to pytest.
 set -euo pipefail
 shopt -s nullglob
 
@@ -34,17 +34,17 @@ interpreter() {
 try() {
     local name=$1 python=$2 implementation=$3 wheel=$4
     local venv="$folder/$name"
+    local pip=("$venv/bin/python" -m pip install --quiet --disable-pip-version-check)
     if [[ ! -e $venv/.requirements ]]; then
         rm -rf "$venv"
         "$python" -m venv "$venv"
         # Apache Arrow has no wheels for some: its tests are passed over there.
         grep -v pyarrow "$tests/requirements-test.txt" >"$venv/requirements.txt"
-        "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --requirement "$venv/requirements.txt"
-        "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --only-binary :all: \
-            "$(grep pyarrow "$tests/requirements-test.txt")" 2>/dev/null || true
+        "${pip[@]}" --requirement "$venv/requirements.txt"
+        "${pip[@]}" --only-binary :all: "$(grep pyarrow "$tests/requirements-test.txt")" 2>/dev/null || true
         touch "$venv/.requirements"
     fi
-    "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps --force-reinstall "$wheel"
+    "${pip[@]}" --no-deps --force-reinstall "$wheel"
     echo "python-versions: $name, $implementation, $(basename "$wheel")"
     # shellcheck disable=SC2086
     local kind=extension

@@ -12,7 +12,6 @@ import sys
 from ctypes import (
     CFUNCTYPE,
     POINTER,
-    PYFUNCTYPE,
     Structure,
     addressof,
     byref,
@@ -26,8 +25,6 @@ from ctypes import (
     c_uint32,
     c_uint64,
     c_void_p,
-    py_object,
-    pythonapi,
     sizeof,
 )
 from typing import Any, Callable
@@ -481,9 +478,9 @@ def _refuse_sub_interpreter() -> None:
     have."""
     if sys.implementation.name != "cpython":
         return
-    current: Any = pythonapi["PyInterpreterState_Get"]
+    current: Any = ctypes.pythonapi["PyInterpreterState_Get"]
     current.restype = c_void_p
-    number: Any = pythonapi["PyInterpreterState_GetID"]
+    number: Any = ctypes.pythonapi["PyInterpreterState_GetID"]
     number.argtypes = [c_void_p]
     number.restype = ctypes.c_int64
     if number(current()) != 0:
@@ -534,7 +531,8 @@ def _load_library() -> tuple[ctypes.CDLL, str]:
 _library, library_path = _load_library()
 
 
-_keeping_library = ctypes.PyDLL(library_path, handle=_library._handle)
+# PyPy has no such thing.
+_keeping_library: Any = getattr(ctypes, "PyDLL", ctypes.CDLL)(library_path)
 """The same library; calls through this keep the lock of the interpreter."""
 
 
@@ -909,10 +907,16 @@ def pages_at(address: int, size: int, keeper: object) -> Any:
     return pages
 
 
-copy_bytes: Callable[[int, int], bytes] = PYFUNCTYPE(py_object, c_void_p, c_ssize_t)(
-    ("PyBytes_FromStringAndSize", pythonapi)
-)
-"""The bytes at an address. (ctypes.string_at() takes no size of 2 GiB.)"""
+def _copy_function() -> Callable[[int, int], bytes]:
+    if sys.implementation.name != "cpython":
+        return ctypes.string_at
+    # That of CPython takes no size of 2 GiB.
+    prototype = ctypes.PYFUNCTYPE(ctypes.py_object, c_void_p, c_ssize_t)
+    return prototype(("PyBytes_FromStringAndSize", ctypes.pythonapi))
+
+
+copy_bytes: Callable[[int, int], bytes] = _copy_function()
+"""The bytes at an address."""
 
 
 def point_at(val: Any, data: Buffer, role: str) -> object:

@@ -161,7 +161,7 @@ def test_single_file(lmdb: Any, tool: Any, path: str) -> None:
 
 def test_functions_of_the_tool(lmdb: Any, filled: str) -> None:
     """What programs that embed it use."""
-    tool = importlib.import_module(lmdb.__name__ + ".tool")
+    tool: Any = importlib.import_module(lmdb.__name__ + ".tool")
     assert tool.delta([1, 3, 6]) == [2, 3]
     assert tool.isprint("A")
     assert not tool.isprint("\n")
@@ -185,4 +185,4 @@ def test_functions_of_the_tool(lmdb: Any, filled: str) -> None:
     assert tool.main(["-e", filled, "stat"]) in (None, 0)
     assert tool.ENV.path() == filled
     tool.ENV.close()
-    tool.ENV = None
+    vars(tool)["ENV"] = None
