@@ -46,10 +46,11 @@ try() {
     fi
     "${pip[@]}" --no-deps --force-reinstall "$wheel"
     echo "python-versions: $name, $implementation, $(basename "$wheel")"
-    # shellcheck disable=SC2086
     local kind=extension
     if [[ $wheel == *-py3-none-* ]]; then kind=fallback; fi
-    if (cd "$tests" && ZERODB_TESTED_WHEEL=$kind ZERODB_IMPLEMENTATION=$implementation "$venv/bin/python" -m pytest --quiet \
+    # shellcheck disable=SC2086
+    if (cd "$tests" && ZERODB_TESTED_WHEEL=$kind ZERODB_IMPLEMENTATION=$implementation \
+        "$venv/bin/python" -m pytest --quiet \
         -p no:cacheprovider ${PYTEST_ARGUMENTS:-} tests); then
         run+=("$name/$implementation")
     else
