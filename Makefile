@@ -43,8 +43,9 @@ DEBUG_TOOL := $(TOOL).debug
 TOOL_NAMES := zerodb-backup zerodb-check zerodb-copy zerodb-dump zerodb-load zerodb-stat
 
 .PHONY: all help lib stage install install-debug uninstall demo docs dist deb deb-test abi-check abi-record \
-	test test-swift test-assertions test-c test-differential test-python bench-python test-format test-tools test-prometheus \
-	package-test readme-test golden format-dump differential crash-test damage-test lmdb-test archive-test stress \
+	test test-swift test-assertions test-c test-differential test-python test-python-versions python-wheels bench-python \
+	test-format test-tools test-prometheus package-test readme-test golden format-dump differential crash-test damage-test \
+	lmdb-test archive-test stress \
 	check-exports test-tsan test-asan fuzz test-valgrind bench readpath lint lint-house lint-headers lint-man \
 	lint-python lint-shell lint-swift format clean deps-test deps-demo
 
@@ -269,9 +270,28 @@ test-differential: stage ## the same random operations on LMDB, compared
 	@scripts/deps.sh differential
 	$(MAKE) -C Tests/differential run STAGE='$(CURDIR)/$(STAGE)'
 
-test-python: $(VENV)/.zerodb $(VENV)/.test ## the tests of the Python package, on both its cores
+test-python: $(VENV)/.zerodb $(VENV)/.test $(VENV)/.lint ## the tests of the Python package, on both its cores
+	ZERODB_IMPLEMENTATION=native $(PYTHON) -m mypy.stubtest zerodb._native --ignore-missing-stub
 	ZERODB_IMPLEMENTATION=native $(PYTHON) -m pytest bindings/python/tests
 	ZERODB_IMPLEMENTATION=ctypes $(PYTHON) -m pytest bindings/python/tests
+
+# The wheel with the extension, that without for Pythons that do not load it, and the source distribution.
+python-wheels: $(VENV)/.zerodb ## both wheels and the source distribution, in build/wheels
+	@rm -rf build/wheels bindings/python/build
+	@mkdir -p build/wheels
+	@cp build/wheel/*.whl build/wheels/
+	@ZERODB_EXTENSION=0 ZERODB_LIBRARY_FILE='$(CURDIR)/$(STRIPPED_LIBRARY)' $(PIP) wheel --no-deps \
+		--no-build-isolation --wheel-dir build/wheels ./bindings/python
+	@cd bindings/python && $(CURDIR)/$(PYTHON) -c \
+		'import setuptools.build_meta as b; b.build_sdist("$(CURDIR)/build/wheels")' >/dev/null 2>&1
+	@rm -rf bindings/python/build
+	@ls build/wheels
+
+# As users have it: from the wheels. Each first run makes a virtual environment.
+test-python-versions: python-wheels ## the tests of the Python package on each Python here; PYTHONS='3.9 pypy3'
+	@scripts/python-versions.sh '$(CURDIR)/build/wheels' '$(CURDIR)/build/python' $(PYTHONS)
+
+PYTHONS =
 
 bench-python: $(VENV)/.zerodb $(VENV)/.test ## compare the Python package with py-lmdb
 	$(PYTHON) bindings/python/benchmarks/compare.py

@@ -5,6 +5,7 @@
 - A name in backquotes, in a comment of the sources or in a document, is a name that exists.
 - A link in a document leads to a file, and to a heading in it.
 - The project has one address, PROJECT_URL of the Makefile, and one host for its mail.
+- A name of the C interface in a message is marked, and has a name in Swift.
 - Lines are no longer than LINE_MAX, except in tables and where a line has no space to end at.
 
     lint_house.py [ROOT]
@@ -53,6 +54,8 @@ COMMENT = re.compile(r"//[^\n]*|/\*.*?\*/", re.S)
 NAME = re.compile(r"^[A-Za-z_][\w.+]*(?:\((?:[\w:, ]*|\.\.\.)\))?$")
 # A host that has the project's name, or that somebody is still to fill in.
 ADDRESS = re.compile(r"(?:://|[a-z]@)(<[a-z]+>|[\w.-]*\bzer[o]db\.[a-z]{2,}\b)")
+MARKED = re.compile(r'\\\(c: "([^"]+)"\)')
+BARE = re.compile(r"(?<![\w.\\])(?:ZDB_[A-Z_]+|zdb_(?:env|db|txn|cursor|get|put|del)\w*)")
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 
 
@@ -108,6 +111,22 @@ def check_names(path: Path, text: str, known: set[str], files: set[str]) -> list
     return problems
 
 
+def check_messages(path: Path, text: str, names: str) -> list[str]:
+    """Names of the C interface in messages of the engine that are not marked, or that `names`,
+    the text of the file that says what they are in Swift, does not have.
+    """
+    problems = []
+    for number, line in enumerate(text.splitlines(), 1):
+        code = line.partition("// ")[0].partition("///")[0]
+        for name in MARKED.findall(code):
+            if ("_" in name) and f'"{name}":' not in names:
+                problems.append(f"{path}:{number}: {name} has no name in Swift")
+        for quoted in re.findall(r'"([^"]*)"', MARKED.sub("", code)):
+            for name in BARE.findall(quoted):
+                problems.append(f'{path}:{number}: not \\(c: "{name}")')
+    return problems
+
+
 def check_words(path: Path, text: str) -> list[str]:
     """Retired words, and lines that are too long."""
     problems = []
@@ -148,10 +167,18 @@ def check(root: Path) -> list[str]:
     makefile = texts.get(root / "Makefile", "")
     project = re.search(r"^PROJECT_URL = https://(\S+)$", makefile, re.M)
     problems = []
+    engine = root / "Sources" / "ZeroDB"
+    names = texts.get(engine / "Platform" / "MessageNames.swift", "")
     for path, text in texts.items():
         problems += check_words(path, text)
         if project:
             problems += check_addresses(path, text, project[1])
+        if (
+            path.suffix == ".swift"
+            and engine in path.parents
+            and path.name != "MessageNames.swift"
+        ):
+            problems += check_messages(path, text, names)
         if path.suffix in {".md", ".swift"}:
             problems += check_names(path, text, known, files)
         if path.suffix == ".md":

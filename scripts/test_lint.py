@@ -95,6 +95,16 @@ class TestHouse:
         ):
             assert len(self.problems(Makefile=makefile, a_md=wrong)) == 1
         assert self.problems(Makefile=makefile, a_md=right) == []
+    def test_a_name_of_c_in_a_message_of_the_engine_is_found(self) -> None:
+        names = '"ZDB_CREATE": "createDatabase",'
+
+        def problems(line: str) -> list[str]:
+            return lint_house.check_messages(Path("a.swift"), line, names)
+
+        assert len(problems('throw error("use ZDB_CREATE")')) == 1
+        assert problems(r'throw error("use \(c: "ZDB_CREATE")")') == []
+        assert len(problems(r'throw error("use \(c: "ZDB_DUPSORT")")')) == 1
+        assert problems("// as ZDB_CREATE does") == []
 
     def test_a_long_line_is_found(self) -> None:
         assert len(self.problems(a_c="/* " + "x " * 80 + "*/\n")) == 1

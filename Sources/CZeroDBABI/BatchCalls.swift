@@ -26,7 +26,7 @@ public func zdb_get_many(
         guard let values else { throw Results.null("values", "zdb_get_many") }
         guard count >= 0 else {
             throw DatabaseError(
-                .badArgument, "zdb_get_many: \(UInt(bitPattern: count)) keys are too many")
+                .badArgument, "\(by: "zdb_get_many")\(UInt(bitPattern: count)) keys are too many")
         }
         let there = try Operations(state).getMany(
             Int(db), keys: engineBytes(keys), values: engineBytes(values), count: count)
@@ -63,7 +63,7 @@ private func readMany(
         guard capacity != 0 else {
             throw DatabaseError(
                 .badArgument,
-                "\(function): a capacity of 0; there must be room for at least one entry")
+                "\(by: function)a capacity of 0; there must be room for at least one entry")
         }
         // A size_t beyond all arrays arrives as a negative number.
         count.pointee = try cursor.pointee.readMany(

@@ -13,7 +13,7 @@ public func zdb_env_copy(
     Results.catchingUncancelled { () throws(DatabaseError) in
         let environment = try Handles.environment(env)
         guard let path else {
-            throw DatabaseError(.badArgument, "zdb_env_copy: path is NULL")
+            throw DatabaseError(.badArgument, "\(by: "zdb_env_copy")path is NULL")
         }
         let bytes = Array(UnsafeRawBufferPointer(start: path, count: strlen(path)))
         let (chosen, onProgress) = try engineOptions(options, result, "zdb_env_copy")
@@ -54,7 +54,8 @@ private func engineOptions(
     guard options.flags & ~UInt32(ZDB_COPY_COMPACT) == 0, options.reserved == 0 else {
         throw DatabaseError(
             .badArgument,
-            "\(function): options->flags is \(options.flags); it must be 0 or ZDB_COPY_COMPACT, and "
+            "\(by: function)\(c: "options->flags") is \(options.flags); it must be 0 or "
+                + "\(c: "ZDB_COPY_COMPACT"), and "
                 + "reserved 0")
     }
     chosen.compacts = options.flags & UInt32(ZDB_COPY_COMPACT) != 0

@@ -86,7 +86,7 @@ public func zdb_cursor_get(
             entry = try cursor.pointee.seek(target, value: duplicate, exact: op == ZDB_GET_BOTH)
         default:
             throw DatabaseError(
-                .badArgument, "zdb_cursor_get: there is no operation \(op.rawValue)")
+                .badArgument, "\(by: "zdb_cursor_get")there is no operation \(op.rawValue)")
         }
         guard let entry else { return noEntry(op) }
         if op != ZDB_SET, op != ZDB_GET_BOTH, op != ZDB_GET_BOTH_RANGE {
@@ -127,8 +127,9 @@ public func zdb_cursor_put(
         guard others & ZDB_CURRENT == 0 || others == ZDB_CURRENT else {
             throw DatabaseError(
                 .incompatible,
-                "zdb_cursor_put: ZDB_CURRENT replaces the value under the cursor and goes with no "
-                    + "other flag than ZDB_RESERVE")
+                "\(by: "zdb_cursor_put")\(c: "ZDB_CURRENT") replaces the value under the cursor "
+                    + "and goes with no "
+                    + "other flag than \(c: "ZDB_RESERVE")")
         }
         if flags & ZDB_RESERVE != 0 {
             let count = try reservedCount(value, "zdb_cursor_put")
@@ -164,14 +165,16 @@ private func putMultiple(
     guard try cursor.pointee.isFixedSize() else {
         throw DatabaseError(
             .incompatible,
-            "zdb_cursor_put: ZDB_MULTIPLE is for databases made with ZDB_DUPFIXED")
+            "\(by: "zdb_cursor_put")\(c: "ZDB_MULTIPLE") is for databases made with "
+                + "\(c: "ZDB_DUPFIXED")")
     }
     let size = values[0].size
     let count = values[1].size
     guard size > 0, count >= 0, let data = values[0].data else {
         throw DatabaseError(
             .badValueSize,
-            "zdb_cursor_put: with ZDB_MULTIPLE value[0] is the array and the size of one value, and "
+            "\(by: "zdb_cursor_put")with \(c: "ZDB_MULTIPLE") value[0] is the array and the size "
+                + "of one value, and "
                 + "value[1].size their number")
     }
     values[1].size = 0
@@ -195,7 +198,8 @@ public func zdb_cursor_renew(_ txn: OpaquePointer?, _ cursor: OpaquePointer?) ->
         guard object.pointee.storeState == state.pointee.storeState else {
             throw DatabaseError(
                 .incompatible,
-                "zdb_cursor_renew: the cursor is of another environment than the transaction")
+                "\(by: "zdb_cursor_renew")the cursor is of another environment than the "
+                    + "transaction")
         }
         // The database must be there for this transaction too.
         _ = try Operations(state).statistics(object.pointee.database)
@@ -235,7 +239,8 @@ public func zdb_cursor_del(_ cursor: OpaquePointer?, _ flags: UInt32) -> Int32 {
         if flags & ZDB_NODUPDATA != 0, try !cursor.pointee.hasDuplicates() {
             throw DatabaseError(
                 .incompatible,
-                "zdb_cursor_del: ZDB_NODUPDATA is for databases made with ZDB_DUPSORT")
+                "\(by: "zdb_cursor_del")\(c: "ZDB_NODUPDATA") is for databases made with "
+                    + "\(c: "ZDB_DUPSORT")")
         }
         try cursor.pointee.delete(allValues: flags & ZDB_NODUPDATA != 0)
         return ZDB_OK

@@ -16,8 +16,10 @@ public func zdb_env_options_init_size(
     guard struct_size == MemoryLayout<zdb_env_options>.stride else {
         return Results.fail(
             .badArgument,
-            "zdb_env_options_init: the caller's zdb_env_options has \(struct_size) bytes, this "
-                + "library's \(MemoryLayout<zdb_env_options>.stride); compile against this library's "
+            "\(by: "zdb_env_options_init")the caller's \(c: "zdb_env_options") has "
+                + "\(struct_size) bytes, this "
+                + "library's \(MemoryLayout<zdb_env_options>.stride); compile against this "
+                + "library's "
                 + "header")
     }
     let defaults = EnvironmentOptions()
@@ -54,8 +56,9 @@ private func engineOptions(
         guard let mode = ChecksumMode(rawValue: options.checksum) else {
             throw DatabaseError(
                 .badArgument,
-                "zdb_env_open: options->checksum is \(options.checksum); it must be one of "
-                    + "ZDB_CHECKSUM_DEFAULT, _NONE, _FAST and _FULL")
+                "\(by: "zdb_env_open")\(c: "options->checksum") is \(options.checksum); it must "
+                    + "be one of "
+                    + "\(c: "ZDB_CHECKSUM_DEFAULT, _NONE, _FAST and _FULL")")
         }
         result.checksumMode = mode
     }
@@ -66,8 +69,9 @@ private func engineOptions(
         guard let durability = engineDurability(options.durability) else {
             throw DatabaseError(
                 .badArgument,
-                "zdb_env_open: options->durability is 0x\(String(options.durability, radix: 16)); it "
-                    + "must be one of ZDB_DURABILITY_DEFAULT, _FULL, _RELAXED and _NONE")
+                "\(by: "zdb_env_open")\(c: "options->durability") is "
+                    + "0x\(String(options.durability, radix: 16)); it "
+                    + "must be one of \(c: "ZDB_DURABILITY_DEFAULT, _FULL, _RELAXED and _NONE")")
         }
         result.durability = durability
     }
@@ -75,21 +79,24 @@ private func engineOptions(
     guard [ZDB_THREADS_DEFAULT, ZDB_THREADS_NONE].contains(options.threads) else {
         throw DatabaseError(
             .badArgument,
-            "zdb_env_open: options->threads is \(options.threads); it must be "
-                + "ZDB_THREADS_DEFAULT or ZDB_THREADS_NONE")
+            "\(by: "zdb_env_open")\(c: "options->threads") is \(options.threads); it must be "
+                + "\(c: "ZDB_THREADS_DEFAULT") or \(c: "ZDB_THREADS_NONE")")
     }
     if let log = options.log {
         // The context is the caller's, and usable from any thread by the header's terms.
         nonisolated(unsafe) let context = options.log_context
         result.onEvent = { event in
-            event.message.withCString { log(context, event.level.rawValue, $0) }
+            MessageNames.inC(event.markedMessage).withCString {
+                log(context, event.level.rawValue, $0)
+            }
         }
     }
     guard let level = Event.Level(rawValue: options.log_level) else {
         throw DatabaseError(
             .badArgument,
-            "zdb_env_open: options->log_level is \(options.log_level); it must be one of "
-                + "ZDB_LOG_DEBUG, _INFORMATION, _WARNING and _ERROR")
+            "\(by: "zdb_env_open")\(c: "options->log_level") is \(options.log_level); it must be "
+                + "one of "
+                + "\(c: "ZDB_LOG_DEBUG, _INFORMATION, _WARNING and _ERROR")")
     }
     result.eventLevel = level
     result.slowTransactionMilliseconds = options.slow_txn_ms
@@ -99,7 +106,8 @@ private func engineOptions(
     guard options.recovery <= 1 else {
         throw DatabaseError(
             .badArgument,
-            "zdb_env_open: options->recovery is \(options.recovery); it must be 0 or 1")
+            "\(by: "zdb_env_open")\(c: "options->recovery") is \(options.recovery); it must be 0 "
+                + "or 1")
     }
     result.recovery = options.recovery == 1
     result.recoveryRoot = options.recovery_root

@@ -59,7 +59,8 @@ public func zdb_env_metric(
         guard !found.isEmpty else {
             throw DatabaseError(
                 .notFound,
-                "zdb_env_metric: there is no metric \"\(wanted)\"; zdb_env_metrics() lists them")
+                "\(by: "zdb_env_metric")there is no metric \"\(wanted)\"; "
+                    + "\(c: "zdb_env_metrics()") lists them")
         }
         value.pointee = found.reduce(0) {
             $0 + ($1.kind == .histogram ? Double($1.count) : $1.value)

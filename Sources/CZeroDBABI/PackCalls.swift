@@ -19,7 +19,7 @@ private func packStep(
     default:
         throw DatabaseError(
             .badArgument,
-            "\(function): operation \(op.rawValue) does not go from one entry to the next")
+            "\(by: function)operation \(op.rawValue) does not go from one entry to the next")
     }
 }
 
@@ -81,7 +81,7 @@ private func requestedPacking(
     _ limit: Int
 ) throws(DatabaseError) -> CursorState.Packing {
     guard flags & (ZDB_PACK_KEYS | ZDB_PACK_VALUES) != 0, limit != 0 else {
-        throw DatabaseError(.badArgument, "\(function): nothing to be read is asked for")
+        throw DatabaseError(.badArgument, "\(by: function)nothing to be read is asked for")
     }
     return CursorState.Packing(
         step: try packStep(op, function), hasKeys: flags & ZDB_PACK_KEYS != 0,
@@ -99,7 +99,7 @@ private func pack(
 ) throws(DatabaseError) -> Int32 {
     guard var writer = PackedList.Writer(buffer, size: size) else {
         throw DatabaseError(
-            .badArgument, "\(function): a buffer of \(size) bytes has no room for any list")
+            .badArgument, "\(by: function)a buffer of \(size) bytes has no room for any list")
     }
     let needed = try body(&writer)
     guard needed == 0 else {
@@ -300,7 +300,9 @@ public func zdb_put_bytes(
     var key = zdb_val(data: key, size: key_size)
     var value = zdb_val(data: value, size: value_size)
     guard flags & ZDB_RESERVE == 0 else {
-        return Results.fail(.badArgument, "zdb_put_bytes: ZDB_RESERVE is for zdb_put")
+        return Results.fail(
+            .badArgument,
+            "\(by: "zdb_put_bytes")\(c: "ZDB_RESERVE") is for \(c: "zdb_put")")
     }
     return zdb_put(txn, db, &key, &value, flags)
 }

@@ -57,7 +57,8 @@ public func zdb_split_range(
         guard let onPart else { throw Results.null("on_part", "zdb_split_range") }
         guard parts > 0, parts <= 1 << 20 else {
             throw DatabaseError(
-                .badArgument, "zdb_split_range: parts is \(parts); it must be from 1 to 1048576")
+                .badArgument,
+                "\(by: "zdb_split_range")parts is \(parts); it must be from 1 to 1048576")
         }
         var result = ZDB_OK
         try operations.splitRange(Int(db), from: from, to: to, parts: Int(parts)) { key in

@@ -15,16 +15,22 @@ enum Results {
         if let record = zp_thread_error() {
             record.pointee.code = code
             record.pointee.page = error.page ?? UInt64.max
-            record.pointee.text = keep(error.message) ? nil : zdb_strerror(code)
+            record.pointee.text = keep(error.markedMessage) ? nil : zdb_strerror(code)
         }
         return code
     }
 
-    /// Keeps a message for `zdb_last_error`.
+    /// Keeps a message for `zdb_last_error` and `zdb_last_error_marked`.
     ///
     /// - Returns: false if there is no memory for it.
     private static func keep(_ message: String) -> Bool {
         guard let start = zp_error_message() else { return false }
+        keep(message, at: start + Int(ZP_ERROR_MESSAGE_SIZE))
+        keep(MessageNames.inC(message), at: start)
+        return true
+    }
+
+    private static func keep(_ message: String, at start: UnsafeMutablePointer<CChar>) {
         let room = Int(ZP_ERROR_MESSAGE_SIZE) - 1
         let buffer = UnsafeMutableRawBufferPointer(start: start, count: room + 1)
         var count = 0
@@ -38,7 +44,6 @@ enum Results {
             if count > 0, buffer[count - 1] & 0x80 != 0 { count -= 1 }
         }
         buffer[count] = 0
-        return true
     }
 
     /// The same for an error that is frequent, and none of the environment: what a call was to find is not
@@ -54,7 +59,7 @@ enum Results {
 
     @inline(never)
     static func exists() -> Int32 {
-        note(ZDB_KEYEXIST, "the database has the key already, or with ZDB_NODUPDATA the pair")
+        note(ZDB_KEYEXIST, "the database has the key already, or the pair of key and value")
     }
 
     /// Keeps an error, and counts it among the errors of the transaction's environment.
@@ -90,7 +95,7 @@ enum Results {
     }
 
     static func null(_ name: String, _ function: StaticString) -> DatabaseError {
-        DatabaseError(.badArgument, "\(function): \(name) is NULL")
+        DatabaseError(.badArgument, "\(by: function)\(name) is NULL")
     }
 
     /// - Throws: `badArgument` if a size field does not say what this library knows.
@@ -101,7 +106,8 @@ enum Results {
         guard size == expected else {
             throw DatabaseError(
                 .badArgument,
-                "\(function): struct_size is \(size), this library's \(type) has \(expected) bytes; "
+                "\(by: function)struct_size is \(size), this library's \(type) has \(expected) "
+                    + "bytes; "
                     + "set struct_size = sizeof(\(type)) and compile against this library's header")
         }
     }
@@ -125,7 +131,7 @@ enum Results {
         guard flags & ~allowed == 0 else {
             throw DatabaseError(
                 .badArgument,
-                "\(function): unknown flags 0x\(String(flags & ~allowed, radix: 16))")
+                "\(by: function)unknown flags 0x\(String(flags & ~allowed, radix: 16))")
         }
     }
 
@@ -148,10 +154,10 @@ enum Results {
         let size = value.pointee.size
         guard size < 0 else {
             return DatabaseError(
-                .badArgument, "\(function): \(name)->data is NULL but its size is \(size)")
+                .badArgument, "\(by: function)\(name)->data is NULL but its size is \(size)")
         }
         return DatabaseError(
-            .badValueSize, "\(function): \(name) has \(UInt(bitPattern: size)) bytes")
+            .badValueSize, "\(by: function)\(name) has \(UInt(bitPattern: size)) bytes")
     }
 
     @inline(__always)
@@ -222,6 +228,13 @@ public func zdb_last_error() -> UnsafePointer<CChar>? {
     guard let record = zp_thread_error() else { return text("") }
     if let text = record.pointee.text { return text }
     return record.pointee.message.map { UnsafePointer($0) } ?? text("")
+}
+
+@_cdecl("zdb_last_error_marked") @implementation
+public func zdb_last_error_marked() -> UnsafePointer<CChar>? {
+    guard let record = zp_thread_error() else { return text("") }
+    if let text = record.pointee.text { return text }
+    return record.pointee.message.map { UnsafePointer($0 + Int(ZP_ERROR_MESSAGE_SIZE)) } ?? text("")
 }
 
 @_cdecl("zdb_last_error_code") @implementation

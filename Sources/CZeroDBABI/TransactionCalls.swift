@@ -24,7 +24,8 @@ public func zdb_txn_begin(
         guard flags == ZDB_RDONLY || others == 0 || durability != nil else {
             throw DatabaseError(
                 .incompatible,
-                "zdb_txn_begin: one durability at a time; none, and no ZDB_NOWAIT, for a read "
+                "\(by: "zdb_txn_begin")one durability at a time; none, and no "
+                    + "\(c: "ZDB_NOWAIT"), for a read "
                     + "transaction")
         }
         let claim: TransactionClaim
@@ -33,7 +34,8 @@ public func zdb_txn_begin(
                 guard flags == 0 else {
                     throw DatabaseError(
                         .incompatible,
-                        "zdb_txn_begin: a nested transaction takes no flags: it writes, and what its "
+                        "\(by: "zdb_txn_begin")a nested transaction takes no flags: it writes, "
+                            + "and what its "
                             + "commit waits for its outermost transaction says")
                 }
                 claim = try Transactions.beginNested(in: Handles.transaction(parent), store)
@@ -69,7 +71,8 @@ public func zdb_txn_begin_wait(
         guard flags == 0 || durability != nil else {
             throw DatabaseError(
                 .badArgument,
-                "zdb_txn_begin_wait: flags 0x\(String(flags, radix: 16)) are not one durability")
+                "\(by: "zdb_txn_begin_wait")flags 0x\(String(flags, radix: 16)) are not one "
+                    + "durability")
         }
         let claim: TransactionClaim
         do throws(DatabaseError) {
@@ -208,7 +211,8 @@ func putMode(
     if flags & ofPairs != 0, try !hasDuplicates() {
         throw DatabaseError(
             .incompatible,
-            "\(function): ZDB_NODUPDATA and ZDB_APPENDDUP are for databases made with ZDB_DUPSORT")
+            "\(by: function)\(c: "ZDB_NODUPDATA") and \(c: "ZDB_APPENDDUP") are for databases "
+                + "made with \(c: "ZDB_DUPSORT")")
     }
     // A key that is there is not after the last one: appending never overwrites.
     if flags & ZDB_APPEND != 0 { return .append }
@@ -226,7 +230,7 @@ func reservedCount(
     let size = value.pointee.size
     guard size >= 0 else {
         throw DatabaseError(
-            .badValueSize, "\(function): space for \(UInt(bitPattern: size)) bytes")
+            .badValueSize, "\(by: function)space for \(UInt(bitPattern: size)) bytes")
     }
     return size
 }

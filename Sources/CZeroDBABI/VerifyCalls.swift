@@ -45,15 +45,17 @@ private func engineOptions(
         guard let level = VerifyOptions.Level(rawValue: options.level) else {
             throw DatabaseError(
                 .badArgument,
-                "zdb_env_verify: options->level is \(options.level); it must be 0 or one of "
-                    + "ZDB_VERIFY_HEADERS, _TREES and _FULL")
+                "\(by: "zdb_env_verify")\(c: "options->level") is \(options.level); it must be 0 "
+                    + "or one of "
+                    + "\(c: "ZDB_VERIFY_HEADERS, _TREES and _FULL")")
         }
         result.level = level
     }
     guard options.threads <= 64 else {
         throw DatabaseError(
             .badArgument,
-            "zdb_env_verify: options->threads is \(options.threads); it must be at most 64")
+            "\(by: "zdb_env_verify")\(c: "options->threads") is \(options.threads); it must be "
+                + "at most 64")
     }
     result.threads = Int(options.threads)
     if let name = options.database {

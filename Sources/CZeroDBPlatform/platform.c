@@ -40,13 +40,13 @@ static void make_message_key(void) {
 char *zp_error_message(void) {
     if (thread_error.message != NULL) return thread_error.message;
     pthread_once(&message_once, make_message_key);
-    char *message = has_message_key ? malloc(ZP_ERROR_MESSAGE_SIZE) : NULL;
+    char *message = has_message_key ? malloc(2 * ZP_ERROR_MESSAGE_SIZE) : NULL;
     if (message == NULL) return NULL;
     if (pthread_setspecific(message_key, message) != 0) {
         free(message);
         return NULL;
     }
-    message[0] = '\0';
+    message[0] = message[ZP_ERROR_MESSAGE_SIZE] = '\0';
     thread_error.message = message;
     return message;
 }

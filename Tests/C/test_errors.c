@@ -194,6 +194,25 @@ static void messages_name_their_subject(void) {
     close_env(env);
 }
 
+static void names_of_this_interface_are_marked_for_other_languages(void) {
+    CHECK_TEXT(zdb_last_error_marked(), "");
+    zdb_env *env = open_env("env");
+    zdb_txn *txn = begin_read(env);
+    zdb_db db;
+    CHECK_ERROR(zdb_db_open(txn, "none", 0, &db), ZDB_NOT_FOUND);
+    CHECK_CONTAINS(zdb_last_error(), "with ZDB_CREATE to make it");
+    CHECK_CONTAINS(zdb_last_error_marked(), "with \x0eZDB_CREATE\x0f to make it");
+    CHECK_ERROR(zdb_db_open(txn, "none", ZDB_APPEND, &db), ZDB_BAD_ARGUMENT);
+    CHECK_CONTAINS(zdb_last_error(), "zdb_db_open: unknown flags");
+    CHECK_CONTAINS(zdb_last_error_marked(), "\x0ezdb_db_open: \x0f" "unknown flags");
+
+    zdb_val key = text("none"), value;
+    CHECK_ERROR(zdb_get(txn, ZDB_MAIN_DB, &key, &value), ZDB_NOT_FOUND);
+    CHECK_TEXT(zdb_last_error_marked(), zdb_last_error());
+    abort_txn(txn);
+    close_env(env);
+}
+
 static const struct test tests[] = {
     TEST(the_library_has_the_version_of_the_header),
     TEST(the_version_parts_are_optional),
@@ -207,6 +226,7 @@ static const struct test tests[] = {
     TEST(frequent_errors_are_told_too),
     TEST(each_thread_has_a_last_error_of_its_own),
     TEST(messages_name_their_subject),
+    TEST(names_of_this_interface_are_marked_for_other_languages),
 };
 
 DEFINE_SUITE(errors, tests);

@@ -41,9 +41,10 @@ typedef struct zp_error {
 
 zp_error *zp_thread_error(void);
 
-/** Room for the message of the calling thread's last error, until the thread ends. Not in thread-local
+/** Room for the message of the calling thread's last error, until the thread ends: as zdb_last_error()
+ *  has it, and after ZP_ERROR_MESSAGE_SIZE bytes as zdb_last_error_marked() has it. Not in thread-local
  *  storage: a program that loads the library at run time has little of that left for it.
- *  @return ZP_ERROR_MESSAGE_SIZE bytes; NULL if there is no memory. */
+ *  @return 2 * ZP_ERROR_MESSAGE_SIZE bytes; NULL if there is no memory. */
 char *zp_error_message(void);
 
 /** Notes an error that is frequent, and so may cost no more than some stores.

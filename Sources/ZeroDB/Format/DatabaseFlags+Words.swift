@@ -14,22 +14,26 @@ extension DatabaseFlags {
     }
 
     /// Why the flags do not go together, nil if they do.
-    var inconsistency: StaticString? {
+    var inconsistency: String? {
         guard Self.all.isSuperset(of: self) else { return "some of them are unknown" }
         if contains(.reverseKeys), contains(.integerKeys) {
-            return "keys in reverse order (ZDB_REVERSEKEY) are no integers (ZDB_INTEGERKEY)"
+            return "keys in reverse order (\(c: "ZDB_REVERSEKEY")) are no integers "
+                + "(\(c: "ZDB_INTEGERKEY"))"
         }
         if contains(.reverseDuplicates), contains(.integerDuplicates) {
-            return "values in reverse order (ZDB_REVERSEDUP) are no integers (ZDB_INTEGERDUP)"
+            return "values in reverse order (\(c: "ZDB_REVERSEDUP")) are no integers "
+                + "(\(c: "ZDB_INTEGERDUP"))"
         }
         if contains(.integerDuplicates), !contains(.fixedSizeDuplicates) {
-            return "integer values (ZDB_INTEGERDUP) need values of one size (ZDB_DUPFIXED)"
+            return "integer values (\(c: "ZDB_INTEGERDUP")) need values of one size "
+                + "(\(c: "ZDB_DUPFIXED"))"
         }
         let ofDuplicates: DatabaseFlags = [
             .fixedSizeDuplicates, .integerDuplicates, .reverseDuplicates,
         ]
         guard contains(.duplicates) || isDisjoint(with: ofDuplicates) else {
-            return "ZDB_DUPFIXED, ZDB_INTEGERDUP and ZDB_REVERSEDUP need ZDB_DUPSORT"
+            return "\(c: "ZDB_DUPFIXED"), \(c: "ZDB_INTEGERDUP") and \(c: "ZDB_REVERSEDUP") need "
+                + "\(c: "ZDB_DUPSORT")"
         }
         return nil
     }

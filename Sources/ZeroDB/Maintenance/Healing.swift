@@ -26,7 +26,8 @@ enum Healing {
         } catch {
             store.report(
                 .error,
-                "\(error.message); the environment at \(store.path) goes on refusing to write until "
+                "\(error.markedMessage); the environment at \(store.path) goes on refusing to "
+                    + "write until "
                     + "all programs have closed it")
         }
     }

@@ -13,7 +13,7 @@ extension Recovery {
             do throws(DatabaseError) {
                 try replayInMemory(store, wanted == 0 ? .max : wanted, &report)
             } catch {
-                store.report(.error, "recovery mode of \(store.path): \(error.message)")
+                store.report(.error, "recovery mode of \(store.path): \(error.markedMessage)")
             }
         }
         report.nanoseconds = store.fileSystem.now() &- began
@@ -26,8 +26,10 @@ extension Recovery {
         }
         store.report(
             .information,
-            "recovery mode of \(store.path): transaction \(shown) is shown, from the meta record of "
-                + "transaction \(root.transaction) and \(report.records) records of the log, replayed "
+            "recovery mode of \(store.path): transaction \(shown) is shown, from the meta record "
+                + "of "
+                + "transaction \(root.transaction) and \(report.records) records of the log, "
+                + "replayed "
                 + "in memory")
         return report
     }
@@ -47,7 +49,7 @@ extension Recovery {
         do throws(DatabaseError) {
             try store.beginMemory(behind: root.pageCount)
         } catch {
-            throw notShown(first.transaction, last, error.message)
+            throw notShown(first.transaction, last, error.markedMessage)
         }
         store.isReplayingInMemory.store(true, ordering: .relaxed)
         defer { store.isReplayingInMemory.store(false, ordering: .relaxed) }
@@ -56,7 +58,7 @@ extension Recovery {
         if failure.transaction > store.shared.tip + 1 {
             _ = try replay(store, upTo: failure.transaction - 1, &report)
         }
-        throw notShown(failure.transaction, last, failure.error.message)
+        throw notShown(failure.transaction, last, failure.error.markedMessage)
     }
 
     private static func notShown(
@@ -75,7 +77,8 @@ extension Recovery {
         guard let proof = try reader.findProofOfDamage() else { return }
         throw DatabaseError(
             .corrupted,
-            "the log is damaged at position \(reader.position): \(proof); later transactions are not "
+            "the log is damaged at position \(reader.position): \(proof); later transactions are "
+                + "not "
                 + "shown")
     }
 

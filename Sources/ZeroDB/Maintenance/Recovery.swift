@@ -59,7 +59,8 @@ enum Recovery {
         report.nanoseconds = store.fileSystem.now() &- began
         store.report(
             reader.hasTail ? .warning : .information,
-            "recovery of \(path): replayed \(report.records) transactions, \(report.bytes) bytes of "
+            "recovery of \(path): replayed \(report.records) transactions, \(report.bytes) bytes "
+                + "of "
                 + "log from position \(meta.logEnd) to \(reader.position), in "
                 + "\(report.nanoseconds / 1_000_000) ms; transaction "
                 + "\(store.shared.tip) is the newest"
@@ -68,7 +69,8 @@ enum Recovery {
     }
 
     private static func tailWarning(_ position: UInt64) -> String {
-        "a record at position \(position) that does not check was cut off: it did not reach the disk "
+        "a record at position \(position) that does not check was cut off: it did not reach the "
+            + "disk "
             + "before the power went, or is damaged, and nothing behind it tells which"
     }
 }
@@ -210,9 +212,12 @@ struct Replay {
             }
             throw DatabaseError(
                 .corrupted,
-                "the log record of transaction \(last.transaction) at position \(last.position) leads to "
-                    + "content with the digest \(digest), but says \(last.digest): what it was applied to "
-                    + "is not what the transaction changed; restore the environment from a backup, or "
+                "the log record of transaction \(last.transaction) at position \(last.position) "
+                    + "leads to "
+                    + "content with the digest \(digest), but says \(last.digest): what it was "
+                    + "applied to "
+                    + "is not what the transaction changed; restore the environment from a "
+                    + "backup, or "
                     + "run zerodb-check")
         }
     }
@@ -220,7 +225,7 @@ struct Replay {
     /// What an operation's failure says about the log: what no program's call could have done was not
     /// written by one.
     private func inLog(_ error: DatabaseError) -> DatabaseError {
-        Self.isMisuse(error) ? malformed(": \(error.message)") : error
+        Self.isMisuse(error) ? malformed(": \(error.markedMessage)") : error
     }
 
     private static func isMisuse(_ error: DatabaseError) -> Bool {

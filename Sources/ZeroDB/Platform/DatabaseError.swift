@@ -74,6 +74,7 @@ public struct DatabaseError: Error, Sendable, CustomStringConvertible {
         let page: UInt64?
         let damage: Damage
         let limit: Limit?
+        /// With names marked, as ``MessageNames`` says.
         let message: String
         /// Whether an environment has counted it.
         let isCounted = Atomic(false)
@@ -149,7 +150,7 @@ public struct DatabaseError: Error, Sendable, CustomStringConvertible {
         DatabaseError(
             Story(
                 code: code, systemError: systemError, page: page, damage: damage, limit: limit,
-                message: "in \(place): \(message)"))
+                message: "in \(place): \(markedMessage)"))
     }
 
     /// The same error, with what follows from it, or what to do.
@@ -158,7 +159,7 @@ public struct DatabaseError: Error, Sendable, CustomStringConvertible {
         DatabaseError(
             Story(
                 code: code, systemError: systemError, page: page, damage: damage,
-                message: "\(message); \(more)"))
+                message: "\(markedMessage); \(more)"))
     }
 
     /// What a child process gets for a handle that it inherited.
@@ -193,7 +194,10 @@ public struct DatabaseError: Error, Sendable, CustomStringConvertible {
     var damage: Damage { story.damage }
 
     /// What happened, where, and what to do.
-    public var message: String { story.message }
+    public var message: String { MessageNames.inSwift(story.message) }
+
+    /// The same, with the names of the interface marked, for other languages.
+    package var markedMessage: String { story.message }
 
     /// What a C function returns for this error.
     public var resultCode: Int32 { code == .system ? systemError : code.rawValue }

@@ -101,41 +101,44 @@ public struct EnvironmentOptions: Sendable {
         guard Format.isValidPageSize(pageSize) else {
             throw DatabaseError(
                 .badArgument,
-                "page_size is \(pageSize); it must be a power of two from "
+                "\(c: "page_size") is \(pageSize); it must be a power of two from "
                     + "\(Format.pageSizeMin) to \(Format.pageSizeMax)")
         }
         guard maxSize >= Limits.maxSizeMin, maxSize <= UInt64(Int64.max) else {
             throw DatabaseError(
                 .badArgument,
-                "max_size is \(maxSize) bytes; it must be from \(Limits.maxSizeMin) to "
+                "\(c: "max_size") is \(maxSize) bytes; it must be from \(Limits.maxSizeMin) to "
                     + "\(Int64.max)")
         }
         guard maxTransactionMemory == 0 || maxTransactionMemory >= Limits.transactionMemoryMin
         else {
             throw DatabaseError(
                 .badArgument,
-                "max_txn_memory is \(maxTransactionMemory) bytes; it must be at least 1 MiB, or 0 for "
+                "\(c: "max_txn_memory") is \(maxTransactionMemory) bytes; it must be at least 1 "
+                    + "MiB, or 0 for "
                     + "no bound")
         }
         guard Limits.logSizeRange.contains(logSize) else {
             throw DatabaseError(
-                .badArgument, "log_size is \(logSize) bytes; it must be from 1 MiB to 1 TiB")
+                .badArgument,
+                "\(c: "log_size") is \(logSize) bytes; it must be from 1 MiB to 1 TiB")
         }
         guard Limits.readersRange.contains(maxReaders) else {
             throw DatabaseError(
                 .badArgument,
-                "max_readers is \(maxReaders); it must be from "
+                "\(c: "max_readers") is \(maxReaders); it must be from "
                     + "\(Limits.readersRange.lowerBound) to \(Limits.readersRange.upperBound)")
         }
         guard autoCompactPercent <= 99 else {
             throw DatabaseError(
                 .badArgument,
-                "auto_compact_percent is \(autoCompactPercent); it must be at most 99")
+                "\(c: "auto_compact_percent") is \(autoCompactPercent); it must be at most 99")
         }
         guard archivePath?.bytes.isEmpty != true, archiveLogKept >= Limits.archiveLogMin else {
             throw DatabaseError(
                 .badArgument,
-                "archive is an empty path, or archive_log_kept is below \(Limits.archiveLogMin) bytes"
+                "archive is an empty path, or \(c: "archive_log_kept") is below "
+                    + "\(Limits.archiveLogMin) bytes"
             )
         }
         guard archivePath == nil || usesThread || isReadOnly else {
@@ -144,12 +147,13 @@ public struct EnvironmentOptions: Sendable {
         }
         guard recovery || recoveryRoot == 0 else {
             throw DatabaseError(
-                .badArgument, "recovery_root is \(recoveryRoot) without recovery")
+                .badArgument, "\(c: "recovery_root") is \(recoveryRoot) without recovery")
         }
         guard fileMode & ~0o666 == 0, fileMode & 0o600 == 0o600 else {
             throw DatabaseError(
                 .badArgument,
-                "file_mode is 0\(String(fileMode, radix: 8)); it must give the owner read and "
+                "\(c: "file_mode") is 0\(String(fileMode, radix: 8)); it must give the owner "
+                    + "read and "
                     + "write and may give others no more than that")
         }
     }

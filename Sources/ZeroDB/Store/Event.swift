@@ -26,16 +26,20 @@ public struct Event: Sendable {
     public var level: Level
     /// What happened, in a sentence.
     public var message: String
+    /// The same, with the names of the interface marked, for other languages.
+    package let markedMessage: String
     /// The keys that recovery mode passes over, if it is about that. Told once for each page.
     public var skipped: SkippedRange?
     /// The transaction that took longer than `slowTransactionMilliseconds`, if it is about one.
     public var slow: SlowTransaction?
 
+    /// - Parameter message: what happened, with names marked as ``MessageNames`` says.
     init(
         level: Level, message: String, skipped: SkippedRange? = nil, slow: SlowTransaction? = nil
     ) {
         self.level = level
-        self.message = message
+        self.message = MessageNames.inSwift(message)
+        markedMessage = message
         self.skipped = skipped
         self.slow = slow
     }

@@ -212,7 +212,8 @@ final class Log: @unchecked Sendable {
             shared.poison = error.systemError == 0 ? EIO : error.systemError
             throw DatabaseError(
                 .panic,
-                "\(error.message); whether the last transaction is in the log is unknown, so the "
+                "\(error.markedMessage); whether the last transaction is in the log is unknown, "
+                    + "so the "
                     + "environment refuses to write until all programs have closed it and it is "
                     + "opened again")
         }

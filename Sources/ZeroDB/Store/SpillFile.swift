@@ -49,9 +49,11 @@ final class SpillFile {
             guard error.code == .system else { throw error }
             throw DatabaseError(
                 systemError: error.systemError,
-                "write out \(size) bytes of a transaction that is larger than max_txn_memory "
-                    + "(\(error.message)); commit in smaller transactions, or open the environment "
-                    + "with a larger max_txn_memory")
+                "write out \(size) bytes of a transaction that is larger than "
+                    + "\(c: "max_txn_memory") "
+                    + "(\(error.markedMessage)); commit in smaller transactions, or open the "
+                    + "environment "
+                    + "with a larger \(c: "max_txn_memory")")
         }
     }
 

@@ -14,7 +14,7 @@ extension Store {
         } catch {
             report(
                 .warning,
-                "\(error.message); the log is kept until it is archived, or "
+                "\(error.markedMessage); the log is kept until it is archived, or "
                     + "\(Limits.archiveLogDefault) bytes long")
             shared.note(archived: 1, keptMax: Limits.archiveLogDefault)
         }
@@ -44,7 +44,7 @@ extension Store {
             return try loadArchiveMark()
         } catch {
             guard error.code == .corrupted else { throw error }
-            report(.warning, "\(error.message); the archive goes on with a copy of all pages")
+            report(.warning, "\(error.markedMessage); the archive goes on with a copy of all pages")
             return nil
         }
     }

@@ -74,7 +74,8 @@ extension Store {
         } catch {
             report(
                 .warning,
-                "\(error.message); the log of \(path) is longer than it need be until the next "
+                "\(error.markedMessage); the log of \(path) is longer than it need be until the "
+                    + "next "
                     + "checkpoint, which tries again")
         }
     }
@@ -84,8 +85,10 @@ extension Store {
         shared.count(Limit.archiveLog)
         report(
             .warning,
-            "the log of \(path) that is not archived has more than \(shared.archiveKeptMax) bytes, and what "
-                + "is beyond is removed: the archive gets a gap, behind which it goes on with a copy of what "
+            "the log of \(path) that is not archived has more than \(shared.archiveKeptMax) "
+                + "bytes, and what "
+                + "is beyond is removed: the archive gets a gap, behind which it goes on with a "
+                + "copy of what "
                 + "has changed")
     }
 
@@ -286,7 +289,8 @@ extension Store {
         } catch {
             report(
                 .warning,
-                "\(error.message); commits to \(path) fail when they need the next segment of the "
+                "\(error.markedMessage); commits to \(path) fail when they need the next segment "
+                    + "of the "
                     + "log, unless it can be made then")
         }
     }

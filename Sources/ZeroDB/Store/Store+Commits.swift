@@ -118,7 +118,8 @@ extension Store {
             guard error.code != .panic else { throw error }
             report(
                 .warning,
-                "\(error.message); commits to \(path) are on disk later than they need be, when another "
+                "\(error.markedMessage); commits to \(path) are on disk later than they need be, "
+                    + "when another "
                     + "commit tries again")
         }
     }

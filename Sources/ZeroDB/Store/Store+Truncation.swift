@@ -103,7 +103,7 @@ extension Store {
     }
 
     func reportLongFile(_ error: DatabaseError) {
-        report(.warning, "\(error.message); the file of \(path) stays longer than it need be")
+        report(.warning, "\(error.markedMessage); the file of \(path) stays longer than it need be")
     }
 
     /// How much longer than the cutting off of a part the pause after it is: the file system has more to do

@@ -326,11 +326,14 @@ package final class Store: @unchecked Sendable {
         shared.poison = error.systemError == 0 ? EIO : error.systemError
         // A failure in the background is kept as untold.
         isPoisonTold.store(true, ordering: .relaxed)
-        report(.error, "\(error.message); the environment at \(path) refuses to write from now on")
+        report(
+            .error,
+            "\(error.markedMessage); the environment at \(path) refuses to write from now on")
         return DatabaseError(
             .panic,
-            "\(error.message); what of the last transaction is on disk is unknown, so the "
-                + "environment at \(path) refuses to write until all programs that write have closed "
+            "\(error.markedMessage); what of the last transaction is on disk is unknown, so the "
+                + "environment at \(path) refuses to write until all programs that write have "
+                + "closed "
                 + "it and it is opened again")
     }
 
@@ -355,7 +358,7 @@ package final class Store: @unchecked Sendable {
 
     /// Tells the host program of an error that comes of a limit.
     func reportRefusal(_ error: DatabaseError) {
-        if error.limit != nil { report(.debug, error.message) }
+        if error.limit != nil { report(.debug, error.markedMessage) }
     }
 
     /// Lets this process write pages from a number on in memory of its own, in recovery mode.

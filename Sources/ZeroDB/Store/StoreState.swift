@@ -91,8 +91,8 @@ package struct StoreState: ~Copyable {
             throw DatabaseError(
                 .full, limit: .maxSize,
                 "the environment has grown to \(count) pages in another process; this one has "
-                    + "mapped \(mapped) (max_size); close it here and open it with "
-                    + "a larger max_size")
+                    + "mapped \(mapped) (\(c: "max_size")); close it here and open it with "
+                    + "a larger \(c: "max_size")")
         }
         let pages = try store.dataFile.size() / UInt64(source.pageSize)
         guard count <= pages else {

@@ -66,7 +66,7 @@ extension CursorState {
         DatabaseError(
             .incompatible,
             Operations(transaction).describe(database)
-                + " was made without ZDB_DUPSORT: its keys have one value each")
+                + " was made without \(c: "ZDB_DUPSORT"): its keys have one value each")
     }
 
     /// The next value of the current key, if it is in the leaf where the cursor of a read transaction
@@ -371,7 +371,7 @@ extension CursorState {
             throw DatabaseError(
                 .incompatible,
                 Operations(transaction).describe(database)
-                    + " was made without ZDB_DUPFIXED: its values do not lie together")
+                    + " was made without \(c: "ZDB_DUPFIXED"): its values do not lie together")
         }
         if place == .lost { throw lostError }
         do throws(DatabaseError) {

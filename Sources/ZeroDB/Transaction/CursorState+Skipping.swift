@@ -361,7 +361,7 @@ extension Operations {
     }
 
     func reportSkipped(_ error: DatabaseError, _ range: SkippedRange) {
-        state.pointee.store.reportSkipped(range, "\(error.message); \(range) is passed over")
+        state.pointee.store.reportSkipped(range, "\(error.markedMessage); \(range) is passed over")
     }
 }
 

@@ -316,9 +316,11 @@ extension FreeTree {
         guard start <= pagesMax, count <= pagesMax - start else {
             throw DatabaseError(
                 .full, limit: .maxSize,
-                "the transaction needs \(count) new pages of \(meta.pointee.pageSize) bytes, but the "
-                    + "environment has \(start) of the \(pagesMax) that max_size allows; open it "
-                    + "with a larger max_size")
+                "the transaction needs \(count) new pages of \(meta.pointee.pageSize) bytes, but "
+                    + "the "
+                    + "environment has \(start) of the \(pagesMax) that \(c: "max_size") allows; "
+                    + "open it "
+                    + "with a larger \(c: "max_size")")
         }
         try store.keepRoom(forPages: start + count)
         meta.pointee.pageCount = start + count

@@ -22,7 +22,8 @@ extension Operations {
         let described = names.describe(handle)
         guard create else {
             throw DatabaseError(
-                .notFound, "\(described) does not exist; open it with ZDB_CREATE to make it")
+                .notFound,
+                "\(described) does not exist; open it with \(c: "ZDB_CREATE") to make it")
         }
         let write = try writeState(
             "\(described) does not exist and a read transaction cannot make it")
@@ -93,7 +94,7 @@ extension Operations {
             "\(names.describe(handle)) is \(found.inWords); it cannot be opened as one that is "
                 + "\(flags.inWords)"
                 + (handle == 0 && found.isEmpty
-                    ? "; ZDB_CREATE makes it so while it is empty" : ""))
+                    ? "; \(c: "ZDB_CREATE") makes it so while it is empty" : ""))
     }
 
     // MARK: Clear, drop, rename

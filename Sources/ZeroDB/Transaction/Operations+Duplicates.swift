@@ -77,7 +77,7 @@ extension Operations {
         guard value.count <= limit else {
             throw DatabaseError(
                 .badValueSize, limit: .keySize,
-                "the value has \(value.count) bytes; with ZDB_DUPSORT and pages of "
+                "the value has \(value.count) bytes; with \(c: "ZDB_DUPSORT") and pages of "
                     + "\(state.pointee.source.pageSize) bytes the largest has \(limit)")
         }
         guard record.flags.contains(.fixedSizeDuplicates) else { return }
@@ -91,7 +91,7 @@ extension Operations {
         guard value.count > 0, width == 0 || value.count == width else {
             throw DatabaseError(
                 .badValueSize,
-                "the value has \(value.count) bytes; with ZDB_DUPFIXED it has "
+                "the value has \(value.count) bytes; with \(c: "ZDB_DUPFIXED") it has "
                     + (width > 0 ? "\(width), as the others there" : "1 or more"))
         }
     }
@@ -145,7 +145,8 @@ extension Operations {
         guard try hasDuplicates(database) else {
             throw DatabaseError(
                 .incompatible,
-                describe(database) + " was made without ZDB_DUPSORT: its keys have one value each")
+                "\(describe(database)) was made without \(c: "ZDB_DUPSORT"): its keys have one "
+                    + "value each")
         }
     }
 
@@ -158,7 +159,8 @@ extension Operations {
         guard record.flags.contains(.counted) else {
             throw DatabaseError(
                 .incompatible,
-                describe(database) + " was made without ZDB_COUNTED: it does not know its ranks")
+                "\(describe(database)) was made without \(c: "ZDB_COUNTED"): it does not know its "
+                    + "ranks")
         }
     }
 
@@ -279,7 +281,8 @@ extension Operations {
         guard record.flags.contains(.duplicates) else {
             throw DatabaseError(
                 .incompatible,
-                describe(database) + " was made without ZDB_DUPSORT: its values have no order")
+                "\(describe(database)) was made without \(c: "ZDB_DUPSORT"): its values have no "
+                    + "order")
         }
         try checkDuplicate(left, record)
         try checkDuplicate(right, record)

@@ -18,8 +18,8 @@ extension Operations {
         guard record.flags.contains(.fixedSizeDuplicates) else {
             throw DatabaseError(
                 .incompatible,
-                describe(database) + " was made without ZDB_DUPFIXED: its values have no fixed size"
-            )
+                describe(database) + " was made without \(c: "ZDB_DUPFIXED"): its values have "
+                    + "no fixed size")
         }
         guard valueSize > 0, record.entries == 0 || Int(record.valueWidth) == valueSize else {
             throw DatabaseError(

@@ -60,7 +60,7 @@ package struct Operations {
         try state.pointee.checkUsable()
         guard let write = state.pointee.write else {
             throw DatabaseError(
-                .readOnly, "a write in a read transaction; begin one without ZDB_RDONLY")
+                .readOnly, "a write in a read transaction; begin one that writes")
         }
         if write.pointee.reservation != nil { try takeInReservation() }
         let tree = try state.pointee.tree(database)

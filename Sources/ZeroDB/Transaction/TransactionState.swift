@@ -178,7 +178,7 @@ package struct TransactionState: ~Copyable {
             DatabaseError(
                 .badTransaction,
                 "an earlier error broke the transaction and it can only be aborted"
-                    + (write?.pointee.failure.map { ": \($0.message)" } ?? ""))
+                    + (write?.pointee.failure.map { ": \($0.markedMessage)" } ?? ""))
         case .nesting:
             DatabaseError(
                 .badTransaction,
@@ -262,7 +262,7 @@ package struct TransactionState: ~Copyable {
             throw DatabaseError(
                 .badDatabase,
                 "database handle \(handle) was not opened in this environment; open the database "
-                    + "with zdb_db_open")
+                    + "with \(c: "zdb_db_open")")
         }
         guard try lookUp(handle, name: name) else {
             throw DatabaseError(

@@ -173,9 +173,9 @@ package enum Transactions {
     static func readersFull(_ shared: SharedState) -> DatabaseError {
         DatabaseError(
             .readersFull, limit: .readers,
-            "all \(shared.readersMax) reader slots (max_readers) are taken; end "
+            "all \(shared.readersMax) reader slots (\(c: "max_readers")) are taken; end "
                 + "read transactions, or close the environment in all programs and open it with a "
-                + "larger max_readers")
+                + "larger \(c: "max_readers")")
     }
 
     /// Not inlined: on its own it keeps the transaction's address in a register, of which a copy of all

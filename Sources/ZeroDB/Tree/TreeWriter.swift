@@ -426,8 +426,8 @@ struct TreeWriter {
             throw DatabaseError(
                 .transactionFull, limit: .transactionPages,
                 "the transaction would dirty \(dirty) pages of \(pageSize) bytes; its limit "
-                    + "max_txn_pages is \(pagesMax); abort it and commit in smaller "
-                    + "transactions, or open the environment with a larger max_txn_pages "
+                    + "\(c: "max_txn_pages") is \(pagesMax); abort it and commit in smaller "
+                    + "transactions, or open the environment with a larger \(c: "max_txn_pages") "
                     + "(0 for no bound)")
         }
         try checkSpace(pages)
@@ -442,8 +442,8 @@ struct TreeWriter {
             throw DatabaseError(
                 .full, limit: .maxSize,
                 "the transaction needs \(dirty) pages of \(pageSize) bytes, but the environment "
-                    + "has room for \(spacePages) more within its max_size; abort it, then "
-                    + "open the environment with a larger max_size")
+                    + "has room for \(spacePages) more within its \(c: "max_size"); abort it, then "
+                    + "open the environment with a larger \(c: "max_size")")
         }
     }
 

@@ -151,8 +151,9 @@ struct LoadCommand: ParsableCommand {
     private func fail(_ error: any Error, _ state: String) -> ExitStatus {
         if let status = error as? ExitStatus { return status }
         if let error = error as? DatabaseError {
-            let place = error.message.contains(environment) ? "" : "\(environment): "
-            Output.write("zerodb load: \(place)\(error.message)\(state)", to: stderr)
+            let message = MessageNames.inC(error.markedMessage)
+            let place = message.contains(environment) ? "" : "\(environment): "
+            Output.write("zerodb load: \(place)\(message)\(state)", to: stderr)
             return .notDone
         }
         let failure = error as? TransferError

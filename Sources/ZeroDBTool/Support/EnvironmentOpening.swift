@@ -18,8 +18,9 @@ enum EnvironmentOpening {
 
     /// Says why a command ends, on standard error.
     static func fail(_ error: DatabaseError, _ path: String, _ command: String) -> ExitStatus {
-        let place = error.message.contains(path) ? "" : "\(path): "
-        Output.write("zerodb \(command): \(place)\(error.message)", to: stderr)
+        let message = MessageNames.inC(error.markedMessage)
+        let place = message.contains(path) ? "" : "\(path): "
+        Output.write("zerodb \(command): \(place)\(message)", to: stderr)
         return error.code == .corrupted ? .damaged : .notDone
     }
 }

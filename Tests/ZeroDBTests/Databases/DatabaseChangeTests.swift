@@ -51,6 +51,32 @@ struct DatabaseChangeTests {
         }
     }
 
+    @Test("Messages have the names of the Swift interface")
+    func speaksSwift() throws {
+        let environment = try directory.open()
+        let writer = try environment.beginWrite()
+        do {
+            _ = try writer.database("none")
+            Issue.record("nothing was thrown")
+        } catch {
+            #expect(error.message.contains("open it with createDatabase to make it"), "\(error)")
+        }
+        do {
+            _ = try writer.rank(of: "key")
+            Issue.record("nothing was thrown")
+        } catch {
+            #expect(error.message.contains("was made without .counted:"), "\(error)")
+        }
+        do {
+            var options = EnvironmentOptions()
+            options.pageSize = 5000
+            _ = try Environment(path: directory.path + "-other", options: options)
+            Issue.record("nothing was thrown")
+        } catch {
+            #expect(error.message.hasPrefix("pageSize is 5000;"), "\(error)")
+        }
+    }
+
     @Test(
         "Flags that do not go together are refused",
         arguments: [

@@ -32,7 +32,7 @@ struct LimitTests {
         }
         let error = try #require(failure)
         #expect(error.code == .transactionFull)
-        #expect(error.message.contains("50") && error.message.contains("max_txn_pages"))
+        #expect(error.message.contains("50") && error.message.contains("maxTransactionPages"))
         for _ in 0..<2 {
             #expect(try code { _ = try transaction.get("before") } == .badTransaction)
             #expect(try code { try transaction.put("x", "y") } == .badTransaction)

@@ -187,7 +187,7 @@ struct NestingTests {
             }
         }
         #expect(swallowed.code == .badTransaction)
-        #expect(swallowed.message.contains("max_txn_pages"))
+        #expect(swallowed.message.contains("maxTransactionPages"))
         #expect(try Footprint(transaction) == before)
         try fill(&transaction, 500..<600)
         try transaction.commit()

@@ -306,12 +306,21 @@ static PyObject *get_method(PyObject *object, PyObject *const *args, Py_ssize_t 
     return otherwise;
 }
 
+/** Raises the KeyError of a mapping. */
+static void raise_no_key(Transaction *self, PyObject *key) {
+    PyObject *bytes = PyBytes_FromObject(key);
+    if (bytes == NULL) return;
+    raise_message(self->environment, ZDB_NOT_FOUND, "the database has no key %R", bytes);
+    Py_DECREF(bytes);
+}
+
 static PyObject *get_item(PyObject *object, PyObject *key) {
     Transaction *self = (Transaction *)object;
     zdb_val value;
     int code = look_up(self, key, NULL, &value);
     if (code == ZDB_OK) return value_object(self, &value);
-    return code == ZDB_NOT_FOUND ? raise_code(self->environment, code) : NULL;
+    if (code == ZDB_NOT_FOUND) raise_no_key(self, key);
+    return NULL;
 }
 
 static int contains(PyObject *object, PyObject *key) {
@@ -655,7 +664,10 @@ static int set_item(PyObject *object, PyObject *key, PyObject *value) {
     if (database_number(self, NULL, &number) < 0) return -1;
     int code = value == NULL ? delete (self, key, NULL, NULL) : put(self, NULL, number, key, value, 0);
     if (code == ZDB_OK) return 0;
-    if (code != RAISED) raise_code(self->environment, code);
+    if (code == ZDB_NOT_FOUND)
+        raise_no_key(self, key);
+    else if (code != RAISED)
+        raise_code(self->environment, code);
     return -1;
 }
 

@@ -49,7 +49,8 @@ enum Archiving {
         else { return }
         throw DatabaseError(
             .incompatible,
-            "the archive \(path) is of another environment than \(store.path); give each an archive of its "
+            "the archive \(path) is of another environment than \(store.path); give each an "
+                + "archive of its "
                 + "own")
     }
 
@@ -84,7 +85,8 @@ enum Archiving {
             state.failures += 1
             store.report(
                 .warning,
-                "\(error.message); \(store.path) is not archived meanwhile, and its log is kept")
+                "\(error.markedMessage); \(store.path) is not archived meanwhile, and its log is "
+                    + "kept")
             return min(pauseMax, pause << min(state.failures, 6))
         }
     }
@@ -97,7 +99,8 @@ enum Archiving {
         } catch {
             store.report(
                 .warning,
-                "\(error.message); the log of \(store.path) that is not archived is kept for the next "
+                "\(error.markedMessage); the log of \(store.path) that is not archived is kept "
+                    + "for the next "
                     + "program that archives it")
         }
     }

@@ -8,8 +8,8 @@ from typing import Any, Union
 
 from zerodb import _ffi
 from zerodb._arguments import unsigned
+from zerodb._callbacks import Callback
 from zerodb._errors import BadArgumentError, check
-from zerodb._progress import Progress
 from zerodb._types import CopyResult
 
 Target = Union[str, bytes, "os.PathLike[str]", "os.PathLike[bytes]"]  # evaluated in 3.9 too
@@ -27,11 +27,15 @@ def copy(
     :param call: calls a function of the library with the environment's handle.
     :param target: a path, or a file descriptor.
     """
-    progress = Progress(on_progress)
+
+    def report(done: int, total: int) -> bool:
+        return on_progress is not None and on_progress(done, total) is False
+
+    progress = Callback(_ffi.ProgressFunction, report)
     options = _ffi.sized(_ffi.CopyOptions)
     options.flags = _ffi.COPY_COMPACT if compact else 0
     options.bytes_per_second = unsigned("bytes_per_second", bytes_per_second, 64)
-    options.on_progress = _ffi.ProgressFunction(progress.report)
+    options.on_progress = progress.function
     raw = _ffi.sized(_ffi.CopyResult)
     arguments: list[Any] = [_ffi.reference(options), _ffi.reference(raw)]
     if isinstance(target, int):
@@ -41,8 +45,7 @@ def copy(
         if b"\0" in path:
             raise BadArgumentError(f"a path holds no zero bytes: {path!r}", _ffi.BAD_ARGUMENT)
         code = call(_ffi.env_copy, path, *arguments)
-    if progress.failure is not None:
-        raise progress.failure
+    progress.check()
     check(code)
     return CopyResult(
         txn_id=raw.txn_id,

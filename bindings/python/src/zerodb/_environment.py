@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from zerodb import _ffi
 from zerodb._arguments import CHECKSUMS, unsigned
+from zerodb._callbacks import calling_back
 from zerodb._copy import Target, copy
 from zerodb._core import EnvironmentCore
 from zerodb._cursor import Cursor
@@ -69,18 +70,12 @@ class Environment(EnvironmentCore):
     def _open(self, path: str) -> None:
         """Opens the environment, with the options that it has."""
         opened = OpenedEnvironment(path, **self._options)
-        try:
-            # The library calls this for events: it must live as long as the environment is
-            # open.
-            self._tell = opened.tell
-            has_events = opened.tell is not None
-            self._attach(
-                opened.handle, path, self._options.get("writer_wait_ms", 0), has_events
-            )
-        except BaseException:
-            if self.closed:
-                opened.close()
-            raise
+        assert opened.handle is not None
+        # The library calls this for events: it must live as long as the environment is open.
+        self._tell = opened.tell
+        has_events = opened.tell is not None
+        self._attach(opened.handle, path, self._options.get("writer_wait_ms", 0), has_events)
+        opened.handle = None
         _open_environments[os.path.realpath(path)] = self
 
     # ------------------------------------------------------------ transactions
@@ -236,7 +231,7 @@ class Environment(EnvironmentCore):
         """
         found: list[Metric] = []
 
-        def add(_: object, metric: Any) -> None:
+        def add(metric: Any) -> None:
             raw = metric.contents
             label = None
             if raw.label is not None:
@@ -253,7 +248,7 @@ class Environment(EnvironmentCore):
                 )
             )
 
-        check(self._call(_ffi.env_metrics, _ffi.MetricFunction(add), None))
+        check(calling_back(self._call, _ffi.env_metrics, _ffi.MetricFunction, add))
         return found
 
     def metric(self, name: str) -> float:
@@ -272,7 +267,7 @@ class Environment(EnvironmentCore):
         """The read transactions of all processes that have the environment open."""
         found: list[Reader] = []
 
-        def add(_: object, reader: Any) -> None:
+        def add(reader: Any) -> None:
             raw = reader.contents
             found.append(
                 Reader(
@@ -284,14 +279,14 @@ class Environment(EnvironmentCore):
                 )
             )
 
-        check(self._call(_ffi.reader_list, _ffi.ReaderFunction(add), None))
+        check(calling_back(self._call, _ffi.reader_list, _ffi.ReaderFunction, add))
         return found
 
     def transactions(self) -> list[OpenTransaction]:
         """The transactions that this process has open in the environment."""
         found: list[OpenTransaction] = []
 
-        def add(_: object, transaction: Any) -> None:
+        def add(transaction: Any) -> None:
             raw = transaction.contents
             found.append(
                 OpenTransaction(
@@ -303,7 +298,7 @@ class Environment(EnvironmentCore):
                 )
             )
 
-        check(self._call(_ffi.txn_list, _ffi.TxnFunction(add), None))
+        check(calling_back(self._call, _ffi.txn_list, _ffi.TxnFunction, add))
         return found
 
     def check_readers(self) -> int:

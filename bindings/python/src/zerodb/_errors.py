@@ -6,6 +6,7 @@ import errno
 from typing import Any
 
 from zerodb import _ffi
+from zerodb._words import in_words
 
 
 class Error(Exception):
@@ -186,7 +187,8 @@ _CLASS_OF_ERRNO: dict[int, type[OperatingSystemError]] = {
 
 def error_from_code(code: int, filename: str | None = None) -> Error:
     """The exception for a result code that a call on this thread has just returned."""
-    message, page = _ffi.last_failure(code)
+    marked, page = _ffi.last_failure(code)
+    message = in_words(marked)
     if code > 0:
         return _CLASS_OF_ERRNO.get(code, OperatingSystemError)(message, code, page, filename)
     return _CLASS_OF_CODE.get(code, Error)(message, code, page)

@@ -12,7 +12,6 @@ import sys
 from ctypes import (
     CFUNCTYPE,
     POINTER,
-    PYFUNCTYPE,
     Structure,
     addressof,
     byref,
@@ -26,8 +25,6 @@ from ctypes import (
     c_uint32,
     c_uint64,
     c_void_p,
-    py_object,
-    pythonapi,
     sizeof,
 )
 from typing import Any, Callable
@@ -482,9 +479,9 @@ def _refuse_sub_interpreter() -> None:
     have."""
     if sys.implementation.name != "cpython":
         return
-    current: Any = pythonapi["PyInterpreterState_Get"]
+    current: Any = ctypes.pythonapi["PyInterpreterState_Get"]
     current.restype = c_void_p
-    number: Any = pythonapi["PyInterpreterState_GetID"]
+    number: Any = ctypes.pythonapi["PyInterpreterState_GetID"]
     number.argtypes = [c_void_p]
     number.restype = ctypes.c_int64
     if number(current()) != 0:
@@ -535,7 +532,8 @@ def _load_library() -> tuple[ctypes.CDLL, str]:
 _library, library_path = _load_library()
 
 
-_keeping_library = ctypes.PyDLL(library_path, handle=_library._handle)
+# PyPy has no such thing.
+_keeping_library: Any = getattr(ctypes, "PyDLL", ctypes.CDLL)(library_path)
 """The same library; calls through this keep the lock of the interpreter."""
 
 
@@ -589,7 +587,7 @@ _handle_out = POINTER(c_void_p)
 _val = c_void_p
 
 strerror = _function("zdb_strerror", c_char_p, c_int)
-last_error = _function("zdb_last_error", c_char_p)
+last_error = _function("zdb_last_error_marked", c_char_p)
 last_error_code = _function("zdb_last_error_code", c_int)
 last_error_page = _function("zdb_last_error_page", c_uint64)
 
@@ -837,7 +835,8 @@ the interpreter while it has one that these functions wait for."""
 
 
 def last_failure(code: int) -> tuple[str, int | None]:
-    """The message and the page of the call on this thread that has just returned `code`."""
+    """The message, with names marked, and the page of the call on this thread that has just
+    returned `code`."""
     if last_error_code() != code:
         # Not the last to fail here: a finalizer or a signal handler came between.
         return _text(strerror(code)), None
@@ -924,10 +923,16 @@ def pages_type(size: int) -> Any:
     return kind
 
 
-copy_bytes: Callable[[int, int], bytes] = PYFUNCTYPE(py_object, c_void_p, c_ssize_t)(
-    ("PyBytes_FromStringAndSize", pythonapi)
-)
-"""The bytes at an address. (ctypes.string_at() takes no size of 2 GiB.)"""
+def _copy_function() -> Callable[[int, int], bytes]:
+    if sys.implementation.name != "cpython":
+        return ctypes.string_at
+    # That of CPython takes no size of 2 GiB.
+    prototype = ctypes.PYFUNCTYPE(ctypes.py_object, c_void_p, c_ssize_t)
+    return prototype(("PyBytes_FromStringAndSize", ctypes.pythonapi))
+
+
+copy_bytes: Callable[[int, int], bytes] = _copy_function()
+"""The bytes at an address."""
 
 
 def point_at(val: Any, data: Buffer, role: str) -> object:

@@ -35,7 +35,13 @@ _WIDTHS = {
 
 
 class OpenedEnvironment:
-    """An environment that the library has opened, with the options of :func:`zerodb.open`."""
+    """An environment that the library has opened, with the options of :func:`zerodb.open`.
+
+    It closes the environment again if it is dropped before another has taken that over, as when
+    a signal handler raises in between.
+    """
+
+    handle: int | None = None
 
     def __init__(self, path: str, **given: Any) -> None:
         options = _ffi.EnvOptions()
@@ -71,16 +77,20 @@ class OpenedEnvironment:
             code = _ffi.env_open(encoded, _ffi.reference(options), _ffi.reference(opened))
             if code != _ffi.OK:
                 raise error_from_code(code, filename=path)
-            self.handle: int = opened.value
+            self.handle = opened.value
         except BaseException:
             # A signal handler may raise when the environment has just been opened.
-            if opened.value is not None:
-                _ffi.env_close(opened.value)
+            self.handle = opened.value
             raise
 
     def close(self) -> None:
-        """Closes it again."""
-        _ffi.env_close(self.handle)
+        """Closes it again, unless another has taken that over."""
+        if self.handle is not None:
+            # A handle that has been closed is refused.
+            _ffi.env_close(self.handle)
+            self.handle = None
+
+    __del__ = close
 
 
 def encoded_path(path: str | bytes | os.PathLike[str] | os.PathLike[bytes]) -> bytes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from zerodb import _ffi
+from zerodb._callbacks import Callback, calling_back
 from zerodb._core import TransactionCore
 from zerodb._database import Database, encoded_name, flag_bits, flag_names, open_database
 from zerodb._errors import check
@@ -84,11 +85,10 @@ class Transaction(TransactionCore):
         """The named databases with their statistics, in the order of their names."""
         found: dict[str, DatabaseStat] = {}
 
-        def add(_: object, name: bytes, raw: Any) -> int:
+        def add(name: bytes, raw: Any) -> None:
             found[name.decode("utf-8", "backslashreplace")] = stat_of(raw.contents)
-            return 0
 
-        check(self._call(_ffi.db_list, _ffi.DbListFunction(add), None))
+        check(calling_back(self._call, _ffi.db_list, _ffi.DbListFunction, add))
         return found
 
     def stat(self, db: Database | None = None) -> DatabaseStat:
@@ -183,10 +183,10 @@ class Transaction(TransactionCore):
         """
         bounds: list[bytes | None] = [None if start is None else _ffi.to_bytes(start, "start")]
 
-        def add(_: object, key: Any) -> int:
+        def add(key: Any) -> None:
             bounds.append(_ffi.val_bytes(key.contents) or b"")
-            return 0
 
+        each = Callback(_ffi.SplitFunction, add)
         first, held = (None, None) if start is None else _ffi.input_val(start, "start")
         last, held_too = (None, None) if stop is None else _ffi.input_val(stop, "stop")
         code = self._call(
@@ -195,10 +195,11 @@ class Transaction(TransactionCore):
             None if first is None else _ffi.reference(first),
             None if last is None else _ffi.reference(last),
             parts,
-            _ffi.SplitFunction(add),
+            each.function,
             None,
         )
         del held, held_too
+        each.check()
         check(code)
         bounds.append(None if stop is None else _ffi.to_bytes(stop, "stop"))
         return list(zip(bounds, bounds[1:]))

@@ -7,9 +7,10 @@ from typing import Any
 
 from zerodb import _ffi
 from zerodb._arguments import choice, database_name, unsigned
+from zerodb._callbacks import Callback
 from zerodb._errors import error_from_code
-from zerodb._progress import Progress
 from zerodb._types import Problem, ProblemKind, ProblemPlace, VerifyLevel, VerifyReport
+from zerodb._words import in_words
 
 _LEVELS: dict[VerifyLevel, int] = {
     "headers": _ffi.VERIFY_HEADERS,
@@ -52,29 +53,31 @@ def verify(
 
     :param call: calls a function of the library with the environment's handle.
     """
-    progress = Progress(on_progress)
 
-    def report_problem(_: object, problem: Any) -> None:
-        if on_problem is None or progress.failure is not None:
-            return
-        try:
+    def report_problem(problem: Any) -> None:
+        if on_problem is not None:
             on_problem(_problem(problem.contents))
-        except BaseException as failure:
-            progress.failure = failure
 
+    def report_progress(done: int, total: int) -> bool:
+        if problems.failed:
+            return True
+        return on_progress is not None and on_progress(done, total) is False
+
+    problems = Callback(_ffi.ProblemFunction, report_problem)
+    progress = Callback(_ffi.ProgressFunction, report_progress)
     options = _ffi.sized(_ffi.VerifyOptions)
     options.level = choice("level", level, _LEVELS)
     options.threads = unsigned("threads", threads, 32)
     if database is not None:
         options.database = database_name(database)
     if on_problem is not None:
-        options.on_problem = _ffi.ProblemFunction(report_problem)
+        options.on_problem = problems.function
     if on_problem is not None or on_progress is not None:
-        options.on_progress = _ffi.ProgressFunction(progress.report)
+        options.on_progress = progress.function
     raw = _ffi.sized(_ffi.Report)
     code = call(_ffi.env_verify, _ffi.reference(options), _ffi.reference(raw))
-    if progress.failure is not None:
-        raise progress.failure
+    problems.check()
+    progress.check()
     if code != _ffi.OK and not (code == _ffi.CORRUPTED and raw.problems > 0):
         raise error_from_code(code)
     return VerifyReport(
@@ -89,7 +92,7 @@ def verify(
         log_bytes=raw.log_bytes,
         problems=raw.problems,
         digest=int(raw.digest),
-        first_problem=None if code == _ffi.OK else _ffi.last_failure(code)[0],
+        first_problem=None if code == _ffi.OK else in_words(_ffi.last_failure(code)[0]),
     )
 
 

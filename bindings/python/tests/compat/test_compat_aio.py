@@ -180,3 +180,12 @@ def test_errors_pass(lmdb: Any, aenv: Any) -> None:
 def test_unknown_attribute(aenv: Any) -> None:
     with pytest.raises(AttributeError):
         _ = aenv.no_such_thing
+
+
+def test_methods_are_those_of_the_classes(lmdb: Any, aio: Any) -> None:
+    assert aio.AsyncTransaction.get.__wrapped__ is lmdb.Transaction.get
+    assert asyncio.iscoroutinefunction(aio.AsyncTransaction.get)
+    assert not asyncio.iscoroutinefunction(aio.AsyncEnvironment.path)
+    for name in dir(lmdb.Cursor):
+        if not name.startswith("_") and callable(getattr(lmdb.Cursor, name)):
+            assert hasattr(aio.AsyncCursor, name)

@@ -125,3 +125,31 @@ def test_text_of_an_ended_object(lmdb: Any, env: Any) -> None:
     with pytest.raises(lmdb.Error) as info:
         txn.get(b"a")
     assert info.value.code == 0
+
+
+def test_wrong_numbers(lmdb: Any, path: str) -> None:
+    with pytest.raises(lmdb.InvalidParameterError):
+        lmdb.open(path, max_readers=0)
+    with pytest.raises(OverflowError):
+        lmdb.version(lib_version=-1)
+
+
+def test_numbers_of_transactions_begin_with_0(lmdb: Any, path: str) -> None:
+    with lmdb.open(path) as env:
+        assert env.info()["last_txnid"] == 0
+        with env.begin() as txn:
+            assert txn.id() == 0
+        with env.begin(write=True) as txn:
+            assert txn.id() == 1
+            txn.put(b"a", b"1")
+        assert env.info()["last_txnid"] == 1
+
+
+def test_keys_of_several_sizes_are_not_joined(lmdb: Any, path: str) -> None:
+    with lmdb.open(path, max_dbs=1) as env:
+        db = env.open_db(b"fixed", dupsort=True, dupfixed=True)
+        with env.begin(write=True, db=db) as txn:
+            txn.put(b"a", b"1")
+            txn.put(b"bb", b"2")
+            with pytest.raises(ValueError):  # noqa: PT011
+                txn.cursor().getmulti([b"a", b"bb"], True, 1, True)

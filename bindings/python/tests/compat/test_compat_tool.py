@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import io
 import os
 import subprocess
 import sys
@@ -156,3 +157,32 @@ def test_single_file(lmdb: Any, tool: Any, path: str) -> None:
         txn.put(b"a", b"1")
     assert "1" in tool("get", "-s", "-e", path, "a")
     assert os.path.exists(path)
+
+
+def test_functions_of_the_tool(lmdb: Any, filled: str) -> None:
+    """What programs that embed it use."""
+    tool: Any = importlib.import_module(lmdb.__name__ + ".tool")
+    assert tool.delta([1, 3, 6]) == [2, 3]
+    assert tool.isprint("A")
+    assert not tool.isprint("\n")
+    assert "0000010: 51" in tool.xxd(b"ABCDEFGHIJKLMNOPQ")
+    options, arguments = tool.make_parser().parse_args(["-e", "x", "-r", "stat"])
+    assert (options.env, options.read, arguments) == ("x", True, ["stat"])
+    with pytest.raises(SystemExit) as ended:
+        tool.die("no %s", "thing")
+    assert ended.value.code == 1
+    with lmdb.open(filled, max_dbs=2) as env:
+        file = io.BytesIO()
+        with env.begin() as txn:
+            tool.dump_cursor_to_fp(txn.cursor(), file)
+        assert b"->" in file.getvalue()
+        file.seek(0)
+        with env.begin(write=True) as txn:
+            assert tool.restore_cursor_from_fp(txn, file, None) >= 2
+            for damaged in (b"X1,1:a->b\n\n", b"+1,1:aXXb\n\n", b"+9,1:a->b\n\n"):
+                with pytest.raises(SystemExit):
+                    tool.restore_cursor_from_fp(txn, io.BytesIO(damaged), None)
+    assert tool.main(["-e", filled, "stat"]) in (None, 0)
+    assert tool.ENV.path() == filled
+    tool.ENV.close()
+    vars(tool)["ENV"] = None

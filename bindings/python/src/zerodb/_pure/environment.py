@@ -10,6 +10,7 @@ from typing import Any, Callable, ClassVar, TypeVar
 
 from zerodb import _ffi
 from zerodb._arguments import DURABILITIES, choice
+from zerodb._callbacks import calling_back
 from zerodb._pure.ending import UninterruptedExit
 from zerodb._pure.state import TransactionState
 
@@ -193,6 +194,22 @@ class EnvironmentCore:
         else:
             self._call(self._begin_read, txn)
 
+    def _take_back(self, state: TransactionState | None, begun: Any) -> None:
+        """Aborts what has begun, when its beginning is interrupted."""
+        try:
+            self._take_back_once(state, begun)
+        finally:
+            # A second time, in case that a signal handler raises in the first.
+            self._take_back_once(state, begun)
+
+    def _take_back_once(self, state: TransactionState | None, begun: Any) -> None:
+        if state is not None:
+            state.abort("was aborted")
+            self._forget(state)
+        elif begun.value is not None:
+            # A handle that has been closed is refused.
+            _ffi.txn_abort(begun.value)
+
     def _begin_read(self, handle: int, txn: Any) -> None:
         self._begin_once(handle, txn, None, _ffi.RDONLY, self._calls.txn_begin)
 
@@ -260,22 +277,23 @@ class EnvironmentCore:
             txn._state = state
         except BaseException:
             # A signal handler may raise when the wait for the writer before is just over.
-            if state is not None:
-                state.abort("was aborted")
-                self._forget(state)
-            elif begun.value is not None:
-                _ffi.txn_abort(begun.value)
+            self._take_back(state, begun)
             raise
 
     def _writer_is_abandoned(self) -> bool:
         """Whether the thread of the write transaction of this process has ended."""
         found: list[bool] = []
 
-        def add(_: object, transaction: Any) -> None:
+        def add(transaction: Any) -> None:
             raw = transaction.contents
             found.append(not raw.flags & _ffi.RDONLY and bool(raw.thread_ended))
 
-        _ffi.txn_list(self._handle, _ffi.TxnFunction(add), None)
+        calling_back(
+            lambda function, *arguments: int(function(self._handle, *arguments)),
+            _ffi.txn_list,
+            _ffi.TxnFunction,
+            add,
+        )
         return any(found)
 
     def _forget(self, state: TransactionState) -> None:
@@ -310,17 +328,18 @@ class EnvironmentCore:
             while not self._end_transactions():
                 time.sleep(pause)
                 pause = min(2 * pause, _SLICE_SECONDS)
-            with self._lock:
-                handle = self._handle
-                if handle is None:
-                    return
-                self._handle = None
+            handle = self._handle
+            if handle is None:
+                return
             code = _ffi.env_close_wait(handle, _ffi.WAIT_FOREVER, _ffi.CLOSE_ABORT)
+            # Only now: what a signal handler interrupts can be closed again.
+            self._handle = None
         finally:
             self._closing = False
             if self._handle is not None:
                 self._quick = quick
-        if code != _ffi.OK:
+        # It is closed already, by another thread or in a call that was interrupted.
+        if code not in (_ffi.OK, _ffi.BAD_HANDLE):
             raise self._make_error(code)
 
     def _end_transactions(self) -> bool:

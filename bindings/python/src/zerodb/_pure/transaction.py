@@ -78,6 +78,7 @@ class TransactionCore:
         else:
             # A read transaction, if that succeeds at once.
             begun = _new_pointer()
+            state: ReaderState | None = None
             try:
                 code = _quick_begin(env._quick, None, _RDONLY, _reference(begun))
                 if code == 0:
@@ -85,8 +86,7 @@ class TransactionCore:
                     env._transactions.add(state)
             except BaseException:
                 # A signal handler may raise when the transaction has just begun.
-                if begun.value is not None:
-                    _quick_abort(begun)
+                env._take_back(state, begun)
                 raise
             if code != 0:
                 env._begin(self, parent, False, durability, wait)
@@ -191,7 +191,7 @@ class TransactionCore:
     def __getitem__(self, key: Buffer) -> Any:
         value = self.get(key, _NO_KEY)
         if value is _NO_KEY:
-            raise self._state.error(_ffi.NOT_FOUND)
+            raise self._no_key(key)
         return value
 
     def __contains__(self, key: Buffer) -> bool:
@@ -376,8 +376,14 @@ class TransactionCore:
 
     def __delitem__(self, key: Buffer) -> None:
         code = self._delete(key, b"", None)
+        if code == _ffi.NOT_FOUND:
+            raise self._no_key(key)
         if code != _ffi.OK:
             raise self._state.error(code)
+
+    def _no_key(self, key: Buffer) -> BaseException:
+        """The KeyError of a mapping."""
+        return self._state.make_error(_ffi.NOT_FOUND, f"the database has no key {bytes(key)!r}")
 
     # ---------------------------------------------------------------- lifetime
 

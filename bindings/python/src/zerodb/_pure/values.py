@@ -55,7 +55,7 @@ def add_view(state: TransactionState, view: memoryview) -> None:
 
 
 def read_value(state: TransactionState, value: Any, buffers: bool) -> Any:
-    """What the library has returned in a zdb_val."""
+    """What the library has returned as a key or a value."""
     if buffers:
         return view_of(state, value.data, value.size)
     return _ffi.copy_bytes(value.data, value.size)

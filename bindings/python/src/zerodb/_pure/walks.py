@@ -194,7 +194,7 @@ class Walks:
 
         :param start: what moves to the first entry of a range, and the key to go to if one move
             does that; None: from where the cursor is.
-        :param until: where the range ends, as zdb_cursor_read() takes it.
+        :param until: where the range ends, as the library takes it.
         :param begun: what has been given of the iteration already.
         """
         state = self._state

@@ -69,6 +69,8 @@ open = Environment  # noqa: A001
 
 def version(subpatch: bool = False, lib_version: int | None = None) -> tuple[int, ...]:
     """The version of LMDB that this follows, with `subpatch` as four numbers."""
+    if lib_version is not None and lib_version < 0:
+        raise OverflowError("lib_version must not be negative")
     return (*LMDB_VERSION, 0) if subpatch else LMDB_VERSION
 
 
@@ -112,6 +114,5 @@ __all__ = [
     "VersionMismatchError",
     "_Database",
     "enable_drop_gil",
-    "open",
     "version",
 ]

@@ -151,15 +151,22 @@ class Cursor(CursorCore):
     def _get_fixed(self, keys: Iterable[Any], size: int, joined: bool) -> Any:
         """All values of keys where values have one size."""
         found: list[Any] = []
-        if joined:
-            keys = list(keys)
+        keys = list(keys)
+        if joined and all(type(key) is bytes for key in keys) and len(set(map(len, keys))) < 2:
             everything = self.transaction._get_fixed(keys, size, self.database)
             if everything is not None:
                 return memoryview(everything)
+        width: int | None = None
         for key in keys:
             if not self.set_key(key):
                 continue
             stored = bytes(self.key())
+            if joined and len(stored) != (width if width is not None else len(stored)):
+                raise ValueError(
+                    f"with keyfixed all keys have one size: {stored!r} has {len(stored)} "
+                    f"bytes, and those before have {width}"
+                )
+            width = len(stored)
             for block in self._blocks():
                 if joined:
                     found.append(_interleaved(stored, block, size))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import zerodb
 from zerodb import _ffi
+from zerodb._callbacks import calling_back
 from zerodb._copy import copy
 from zerodb._core import EnvironmentCore
 from zerodb._open import OpenedEnvironment
@@ -29,7 +30,7 @@ from zerodb.lmdb._errors import (
     make_error,
 )
 from zerodb.lmdb._names import names_of
-from zerodb.lmdb._transaction import Transaction
+from zerodb.lmdb._transaction import FIRST_TXN, Transaction
 
 _SIZE_MIN = 1 << 20
 _LOG_MIN, _LOG_MAX = 1 << 20, 64 << 20
@@ -113,6 +114,8 @@ class Environment(EnvironmentCore):
         for name, number in numbers.items():
             if number < 0:
                 raise OverflowError(f"{name} must not be negative")
+        if max_readers == 0:
+            raise InvalidParameterError("max_readers must be at least 1")
         self._arguments: dict[str, Any] = {
             "path": text,
             "map_size": map_size,
@@ -231,7 +234,7 @@ class Environment(EnvironmentCore):
             "map_addr": 0,
             "map_size": self._map_size,
             "last_pgno": raw.page_count - 1,
-            "last_txnid": raw.last_txn_id,
+            "last_txnid": raw.last_txn_id - FIRST_TXN,
             "max_readers": self._arguments["max_readers"],
             "num_readers": raw.readers,
         }
@@ -265,12 +268,12 @@ class Environment(EnvironmentCore):
         """The transactions of all processes that read, one a line."""
         lines: list[str] = []
 
-        def add(_: object, reader: Any) -> None:
+        def add(reader: Any) -> None:
             raw = reader.contents
-            txn = "-" if raw.txn_id == _ffi.NO_TXN else str(raw.txn_id)
+            txn = "-" if raw.txn_id == _ffi.NO_TXN else str(raw.txn_id - FIRST_TXN)
             lines.append(f"{raw.process_id:10d} {raw.thread:x} {txn}\n")
 
-        check(self._call(_ffi.reader_list, _ffi.ReaderFunction(add), None))
+        check(calling_back(self._call, _ffi.reader_list, _ffi.ReaderFunction, add))
         if not lines:
             return "(no active readers)\n"
         return "    pid     thread     txnid\n" + "".join(lines)
@@ -386,12 +389,9 @@ class Environment(EnvironmentCore):
             opened = self._opened(options)
         except zerodb.Error as error:
             raise converted(error) from None
-        try:
-            self._attach(opened.handle, self._place)
-        except BaseException:
-            if self.closed:
-                opened.close()
-            raise
+        assert opened.handle is not None
+        self._attach(opened.handle, self._place)
+        opened.handle = None
         self._opener = os.getpid()
         _open_environments[os.path.realpath(self._place)] = self
         if self._databases:
@@ -473,10 +473,10 @@ class Environment(EnvironmentCore):
         """Whether this process has a write transaction open."""
         found: list[int] = []
 
-        def add(_: object, transaction: Any) -> None:
+        def add(transaction: Any) -> None:
             found.append(transaction.contents.flags)
 
-        check(self._call(_ffi.txn_list, _ffi.TxnFunction(add), None))
+        check(calling_back(self._call, _ffi.txn_list, _ffi.TxnFunction, add))
         return any(not flags & _ffi.RDONLY for flags in found)
 
     def _copy(self, target: str | int, compact: bool) -> None:

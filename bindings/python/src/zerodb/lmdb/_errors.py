@@ -8,6 +8,7 @@ import os
 
 import zerodb
 from zerodb import _ffi
+from zerodb._words import NAMES, in_words
 
 
 class Error(zerodb.Error):
@@ -236,6 +237,10 @@ class _OtherEnvironmentError(Error, zerodb.BadDatabaseError):
     """The database belongs to another environment."""
 
 
+class _GoneError(BadDbiError, InvalidParameterError):
+    """The database has been deleted, which LMDB takes for a wrong argument in some calls."""
+
+
 class _RecoveryNeededError(Error, zerodb.RecoveryNeededError):
     """The log must be replayed, which this process may not do."""
 
@@ -251,7 +256,7 @@ _CLASS_OF_CODE: dict[int, type[Error]] = {
     _ffi.READERS_FULL: ReadersFullError,
     _ffi.BAD_TXN: BadTxnError,
     _ffi.BAD_HANDLE: _EndedError,
-    _ffi.BAD_DB: BadDbiError,
+    _ffi.BAD_DB: _GoneError,
     _ffi.BAD_VALSIZE: BadValsizeError,
     _ffi.INCOMPATIBLE: IncompatibleError,
     _ffi.READ_ONLY: ReadonlyError,
@@ -280,12 +285,22 @@ _CLASS_OF_OWN_CODE: dict[int, type[Error]] = {
 """Where the message is one of this package, which looks before it calls the library."""
 
 
+_NAMES = {
+    **NAMES,
+    "ZDB_CURRENT": "replace()",
+    "ZDB_INTEGERDUP": "integerdup=True",
+    "ZDB_INTEGERKEY": "integerkey=True",
+    "max_size": "map_size",
+}
+
+
 def make_error(code: int, message: str | None = None, page: int | None = None) -> Error:
     """The exception for a result code: that of a call on this thread that has just returned it,
     unless there is a message."""
     kind = _CLASS_OF_CODE.get(code, Error)
     if message is None:
-        message, page = _ffi.last_failure(code)
+        marked, page = _ffi.last_failure(code)
+        message = in_words(marked, _NAMES)
         if code == _ffi.FULL and "in another process" in message:
             kind = MapResizedError
     else:

@@ -13,6 +13,7 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from zerodb import _ffi
+from zerodb._callbacks import calling_back
 from zerodb.lmdb._cursor import Cursor
 from zerodb.lmdb._errors import IncompatibleError, check
 
@@ -29,11 +30,10 @@ def names_of(txn: Transaction) -> list[bytes]:
     """The names of the databases that a transaction sees, in order."""
     names: list[bytes] = []
 
-    def add(_: object, name: bytes, stat: object) -> int:
+    def add(name: bytes, stat: object) -> None:
         names.append(name)
-        return 0
 
-    check(txn._call(_ffi.db_list, _ffi.DbListFunction(add), None))
+    check(calling_back(txn._call, _ffi.db_list, _ffi.DbListFunction, add))
     return names
 
 

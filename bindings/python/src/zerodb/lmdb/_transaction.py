@@ -17,6 +17,9 @@ from zerodb.lmdb._names import names_of, with_names
 if TYPE_CHECKING:
     from zerodb.lmdb._environment import Environment
 
+FIRST_TXN = 1
+"""The id of a new environment, which is 0 with LMDB."""
+
 
 class Transaction(TransactionCore):
     """A transaction, from :meth:`Environment.begin`."""
@@ -29,7 +32,7 @@ class Transaction(TransactionCore):
     def id(self) -> int:
         """For a reader the newest commit it sees, for a writer the id its commit will have."""
         number: int = self._call(_ffi.txn_id)
-        return number
+        return number - FIRST_TXN
 
     def stat(self, db: _Database | None = None) -> dict[str, int]:
         """Statistics of a database; None is the transaction's default."""

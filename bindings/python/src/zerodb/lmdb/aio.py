@@ -13,13 +13,14 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
-from collections.abc import Generator
-from functools import partial
+from functools import partial, wraps
 from typing import Any, Callable
 
+from zerodb._threads import Beginning, Executor, begun_when_free, to_its_end
+from zerodb.lmdb._cursor import Cursor
 from zerodb.lmdb._environment import Environment
+from zerodb.lmdb._transaction import Transaction
 
-_Executor = concurrent.futures.Executor
 _AT_ONCE = {"path", "lib_version", "max_key_size", "max_readers", "flags", "id"}
 _AT_ONCE |= {"key", "value", "item"}
 """Methods that never wait, and are called at once."""
@@ -29,7 +30,7 @@ class _Wrapper:
     """An object whose methods become coroutines."""
 
     def __init__(
-        self, wrapped: Any, executor: _Executor | None, lock: asyncio.Lock | None
+        self, wrapped: Any, executor: Executor | None, lock: asyncio.Lock | None
     ) -> None:
         self._wrapped = wrapped
         self._executor = executor
@@ -39,10 +40,7 @@ class _Wrapper:
         # _wrapped itself is missing in an object that was not made by __init__.
         if name.startswith("_"):
             raise AttributeError(name)
-        method = getattr(self._wrapped, name)
-        if not callable(method) or name in _AT_ONCE:
-            return method
-        return partial(self._run, name, method)
+        return getattr(self._wrapped, name)
 
     async def _run(
         self, name: str, method: Callable[..., Any], /, *given: Any, **named: Any
@@ -57,13 +55,49 @@ class _Wrapper:
             return await self._in_executor(call)
 
     async def _in_executor(self, call: Callable[[], Any]) -> Any:
-        return await asyncio.get_running_loop().run_in_executor(self._executor, call)
+        return await to_its_end(self._executor, call)
+
+
+def _with_methods(of: Any) -> Callable[[Any], Any]:
+    """Gives a class the methods of another, as its own do not: as coroutines, or if they never
+    wait as they are."""
+
+    def decorate(wrapper: Any) -> Any:
+        for name in dir(of):
+            method = getattr(of, name)
+            if name.startswith("_") or name in vars(wrapper) or not callable(method):
+                continue
+            setattr(wrapper, name, _at_once(method) if name in _AT_ONCE else _awaited(method))
+        return wrapper
+
+    return decorate
+
+
+def _awaited(method: Any) -> Any:
+    name = method.__name__
+
+    @wraps(method)
+    async def call(self: Any, /, *given: Any, **named: Any) -> Any:
+        return await self._run(name, getattr(self._wrapped, name), *given, **named)
+
+    return call
+
+
+def _at_once(method: Any) -> Any:
+    name = method.__name__
+
+    @wraps(method)
+    def call(self: Any, /, *given: Any, **named: Any) -> Any:
+        return getattr(self._wrapped, name)(*given, **named)
+
+    return call
 
 
 def _listed(iterate: Callable[[], Any]) -> list[Any]:
     return list(iterate())
 
 
+@_with_methods(Cursor)
 class AsyncCursor(_Wrapper):
     """A cursor whose methods are coroutines, except ``key``, ``value`` and ``item``.
 
@@ -72,7 +106,7 @@ class AsyncCursor(_Wrapper):
     """
 
     def __init__(
-        self, cursor: Any, executor: _Executor | None = None, lock: asyncio.Lock | None = None
+        self, cursor: Any, executor: Executor | None = None, lock: asyncio.Lock | None = None
     ) -> None:
         super().__init__(cursor, executor, lock)
 
@@ -83,6 +117,7 @@ class AsyncCursor(_Wrapper):
         await self.close()
 
 
+@_with_methods(Transaction)
 class AsyncTransaction(_Wrapper):
     """A transaction whose methods are coroutines, except ``id``.
 
@@ -90,19 +125,23 @@ class AsyncTransaction(_Wrapper):
     """
 
     def __init__(
-        self, txn: Any, executor: _Executor | None = None, owns_executor: bool = False
+        self, txn: Any, executor: Executor | None = None, owns_executor: bool = False
     ) -> None:
         super().__init__(txn, executor, asyncio.Lock())
         self._owns_executor = owns_executor
 
-    def cursor(self, *given: Any, **named: Any) -> _Beginning:
+    @property
+    def _done(self) -> bool:
+        return not self._wrapped.active
+
+    def cursor(self, *given: Any, **named: Any) -> Beginning[AsyncCursor]:
         """Opens a cursor: to be awaited, or for ``async with``."""
 
         async def opened() -> AsyncCursor:
             cursor = await self._run("cursor", self._wrapped.cursor, *given, **named)
             return AsyncCursor(cursor, self._executor, self._lock)
 
-        return _Beginning(opened)
+        return Beginning(opened)
 
     async def commit(self) -> None:
         """Commits."""
@@ -133,16 +172,17 @@ class AsyncTransaction(_Wrapper):
             await self.abort()
 
 
+@_with_methods(Environment)
 class AsyncEnvironment(_Wrapper):
     """An environment whose methods are coroutines, except those that never wait.
 
     At the end of an ``async with`` block it is closed.
     """
 
-    def __init__(self, env: Environment, executor: _Executor | None = None) -> None:
+    def __init__(self, env: Environment, executor: Executor | None = None) -> None:
         super().__init__(env, executor, None)
 
-    def begin(self, *given: Any, **named: Any) -> _Beginning:
+    def begin(self, *given: Any, **named: Any) -> Beginning[AsyncTransaction]:
         """Begins a transaction: to be awaited, or for ``async with``.
 
         Takes the arguments of :meth:`zerodb.lmdb.Environment.begin`, except `parent`.
@@ -150,25 +190,20 @@ class AsyncEnvironment(_Wrapper):
         write = given[2] if len(given) > 2 else named.get("write", False)
 
         async def begun() -> AsyncTransaction:
-            executor = self._executor
-            if write:
-                executor = concurrent.futures.ThreadPoolExecutor(1, "zerodb-write")
-            loop = asyncio.get_running_loop()
-            begin = loop.run_in_executor(
-                executor, partial(self._wrapped.begin, *given, **named)
-            )
+            begin = partial(self._wrapped.begin, *given, **named)
+            if not write:
+                txn = await self._in_executor(begin)
+                return AsyncTransaction(txn, self._executor)
+            # Of its own, as a thread has one write transaction.
+            executor = concurrent.futures.ThreadPoolExecutor(1, "zerodb-write")
             try:
-                # If the coroutine is cancelled while it waits for the writer before, the
-                # transaction may begin all the same.
-                txn = await asyncio.shield(begin)
+                txn = await begun_when_free(executor, lambda wait: begin(wait=wait), None)
             except BaseException:
-                begin.add_done_callback(_abandon)
-                if write and executor is not None:
-                    executor.shutdown(wait=False)
+                executor.shutdown(wait=False)
                 raise
-            return AsyncTransaction(txn, executor, owns_executor=bool(write))
+            return AsyncTransaction(txn, executor, owns_executor=True)
 
-        return _Beginning(begun)
+        return Beginning(begun)
 
     async def open_db(self, *given: Any, **named: Any) -> Any:
         """Opens a database."""
@@ -195,32 +230,7 @@ class AsyncEnvironment(_Wrapper):
         await self._run("close", self._wrapped.close)
 
 
-class _Beginning:
-    """What begins when it is awaited, or at the beginning of an ``async with`` block."""
-
-    def __init__(self, begin: Callable[[], Any]) -> None:
-        self._begin = begin
-        self._begun: Any = None
-
-    def __await__(self) -> Generator[Any, None, Any]:
-        result: Generator[Any, None, Any] = self._begin().__await__()
-        return result
-
-    async def __aenter__(self) -> Any:
-        self._begun = await self._begin()
-        return await self._begun.__aenter__()
-
-    async def __aexit__(self, *raised: Any) -> Any:
-        return await self._begun.__aexit__(*raised)
-
-
-def _abandon(begin: asyncio.Future[Any]) -> None:
-    """Aborts a transaction that nobody waits for any more."""
-    if not begin.cancelled() and begin.exception() is None:
-        begin.result().abort()
-
-
-def wrap(env: Environment, executor: _Executor | None = None) -> AsyncEnvironment:
+def wrap(env: Environment, executor: Executor | None = None) -> AsyncEnvironment:
     """An environment for coroutines.
 
     :param executor: where calls run; None: the default one of the event loop.

@@ -65,18 +65,32 @@ from zerodb._verify import verify
 
 _MAIN = ":main:"
 
+ENV: lmdb.Environment | None = None
+"""The environment of the last command, which stays open, as py-lmdb's does."""
+DB: Any = None
+"""The database that its arguments named."""
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs a command; returns the exit status."""
-    parser = _make_parser()
-    options = parser.parse_intermixed_args(argv)
-    command = _COMMANDS.get(options.command)
+    global ENV, DB
+    parser = make_parser()
+    options, arguments = parser.parse_args(argv)
+    if options.read and arguments[:1] == ["READ"]:
+        # As -r was written once.
+        del arguments[0]
+    if not arguments:
+        parser.error("please say which command; see --help")
+    command = _COMMANDS.get(arguments[0])
     if command is None:
-        parser.error(f"unknown command {options.command!r}; see --help")
+        parser.error(f"unknown command {arguments[0]!r}; see --help")
     if options.env is None:
         parser.error("please say which environment, with -e")
+    options.arguments = arguments[1:]
+    if ENV is not None:
+        ENV.close()
     try:
-        env = lmdb.open(
+        ENV = lmdb.open(
             options.env,
             map_size=options.map_size << 20,
             subdir=not options.use_single_file,
@@ -84,21 +98,34 @@ def main(argv: Sequence[str] | None = None) -> int:
             max_dbs=options.max_dbs,
             create=False,
         )
+        DB = (
+            None if options.db is None or options.read else _named(ENV, options.db, create=True)
+        )
+        return command(ENV, options) or 0
     except lmdb.Error as error:
-        _fail(str(error))
-    with env:
-        return command(env, options) or 0
+        die("%s", error)
 
 
-def _make_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+class _Parser(argparse.ArgumentParser):
+    """A parser that returns what optparse would: options and arguments."""
+
+    def parse_args(self, given: Any = None, namespace: Any = None) -> Any:
+        """Options, and the command with its arguments."""
+        options = self.parse_intermixed_args(given, namespace)
+        arguments = options.arguments
+        del options.arguments
+        return options, arguments
+
+
+def make_parser() -> _Parser:
+    """The parser of the command line."""
+    parser = _Parser(
         prog="python -m zerodb.lmdb",
         usage="%(prog)s [options] <command>",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
-    add("command", help=argparse.SUPPRESS)
     add("arguments", nargs="*", help=argparse.SUPPRESS)
     add("-e", "--env", help="the environment")
     add("-d", "--db", help="the database (default: main)")
@@ -120,9 +147,38 @@ def _make_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _fail(message: str) -> NoReturn:
-    print(message, file=sys.stderr)
+def die(message: str, *values: object) -> NoReturn:
+    """Prints a message, formatted with %, and ends."""
+    print(message % values if values else message, file=sys.stderr)
     sys.exit(1)
+
+
+def _fail(message: str) -> NoReturn:
+    die("%s", message)
+
+
+def _to_bytes(value: object) -> bytes:
+    return str(value).encode("utf-8", "surrogateescape")
+
+
+def isprint(character: str) -> bool:
+    """Whether a character can be shown, the space too."""
+    return character.isprintable()
+
+
+def xxd(data: bytes) -> str:
+    """Bytes as the program of that name prints them: sixteen on a line, in groups of two."""
+    lines = []
+    for start in range(0, len(data), 16):
+        row = data[start : start + 16]
+        shown = "".join(chr(byte) if 32 <= byte < 127 else "." for byte in row)
+        lines.append(f"{start:07x}: {row.hex(' ', -2):39}  {shown}")
+    return "\n".join(lines) + "\n"
+
+
+def delta(numbers: Sequence[float]) -> list[float]:
+    """The difference of each number from the one before."""
+    return [later - number for number, later in zip(numbers, numbers[1:])]
 
 
 # ------------------------------------------------------------------- databases
@@ -145,9 +201,23 @@ def _pair(argument: str) -> tuple[str, str]:
     return name, value
 
 
+def db_map_from_args(arguments: Sequence[str]) -> dict[str, tuple[Any, str]]:
+    """Databases of ENV by name, and the files for them, from NAME=FILE; without any, the main
+    database."""
+    assert ENV is not None
+    found: dict[str, tuple[Any, str]] = {}
+    for name, path in map(_pair, arguments or [f"{_MAIN}=main.cdbmake"]):
+        if name in found:
+            _fail(f"{name!r} is named twice")
+        found[name] = _named(ENV, name), path
+    return found
+
+
 def _files(env: lmdb.Environment, options: Any) -> list[tuple[str, str]]:
     """Databases and their files, from the arguments."""
     if options.all:
+        if options.arguments:
+            _fail("--all takes no names")
         names = [os.fsdecode(name) for name in env.dbs()]
         return [(_MAIN, "main.cdbmake")] + [(name, f"{name}.cdbmake") for name in names]
     if options.arguments:
@@ -170,12 +240,16 @@ def _copy(env: lmdb.Environment, options: Any) -> None:
 
 
 def _copyfd(env: lmdb.Environment, options: Any) -> None:
+    if options.arguments:
+        _fail("copyfd takes no arguments; see --out-fd")
     env.copyfd(options.out_fd)
 
 
 def _drop(env: lmdb.Environment, options: Any) -> None:
     if not options.arguments:
         _fail("please say which databases to drop")
+    if _MAIN in options.arguments:
+        _fail("the main database cannot be dropped")
     databases = [_named(env, name) for name in options.arguments]
     with env.begin(write=True) as txn:
         for database in databases:
@@ -187,11 +261,12 @@ def _dump(env: lmdb.Environment, options: Any) -> None:
     with env.begin(buffers=True) as txn:
         for database, path in databases:
             with open(path, "wb") as file:
-                count = _dump_to(lmdb.Cursor(database, txn), file)
+                count = dump_cursor_to_fp(lmdb.Cursor(database, txn), file)
             print(f"{path}: {count} entries", file=sys.stderr)
 
 
-def _dump_to(entries: Any, file: IO[bytes]) -> int:
+def dump_cursor_to_fp(entries: Any, file: IO[bytes]) -> int:
+    """Writes what a cursor passes in the format of cdbmake; returns how many entries."""
     count = 0
     for key, value in entries:
         file.write(b"+%d,%d:%b->%b\n" % (len(key), len(value), key, value))
@@ -210,6 +285,16 @@ def _restore(env: lmdb.Environment, options: Any) -> None:
             with open(path, "rb") as file:
                 count, _ = txn.cursor(database).putmulti(_parsed(path, file))
             print(f"{path}: {count} entries", file=sys.stderr)
+
+
+def restore_cursor_from_fp(txn: Any, file: IO[bytes], db: Any) -> int:
+    """Puts the entries of a file in the format of cdbmake; returns how many lines it has, with
+    the one that ends it."""
+    name = str(getattr(file, "name", "the file"))
+    count, _ = lmdb.Cursor(db or txn.environment.open_db(None, txn), txn).putmulti(
+        _parsed(name, file)
+    )
+    return int(count) + 1
 
 
 def _parsed(path: str, file: IO[bytes]) -> Iterator[tuple[bytes, bytes]]:
@@ -236,6 +321,8 @@ def _number(file: IO[bytes], end: bytes) -> int:
 
 
 def _edit(env: lmdb.Environment, options: Any) -> None:
+    if options.arguments:
+        _fail("edit takes options only, such as --set key=value")
     database = _named(env, options.db, create=True)
     changes = [(option, True) for option in options.set] + [(o, False) for o in options.add]
     files = [(option, True) for option in options.set_file]
@@ -264,14 +351,19 @@ def _get(env: lmdb.Environment, options: Any) -> int:
                 continue
             if len(keys) != 1:
                 _write(f"{os.fsdecode(key)}: ".encode("utf-8", "surrogateescape"))
-            _write((value.hex(" ", 4).encode() if options.xxd else value) + b"\n")
+            _write(xxd(value).encode() if options.xxd else value + b"\n")
     return missing
 
 
 def _write(data: bytes) -> None:
     sys.stdout.flush()
-    sys.stdout.buffer.write(data)
-    sys.stdout.buffer.flush()
+    binary = getattr(sys.stdout, "buffer", None)
+    if binary is None:
+        # A program has put another in its place.
+        sys.stdout.write(data.decode("utf-8", "backslashreplace"))
+        return
+    binary.write(data)
+    binary.flush()
 
 
 def _readers(env: lmdb.Environment, options: Any) -> None:
@@ -325,6 +417,11 @@ def _warm(env: lmdb.Environment, options: Any) -> None:
             pass
 
 
+def _find_diskstat(path: str) -> str | None:
+    """py-lmdb's tells of the device too; this does not."""
+    return None
+
+
 def _watch(env: lmdb.Environment, options: Any) -> None:
     names = ["time", "last_txnid", "txns/s", "entries", "last_pgno", "readers"]
     writer = csv.writer(sys.stdout, delimiter="," if options.csv else "\t")
@@ -362,5 +459,15 @@ _COMMANDS: dict[str, Callable[[lmdb.Environment, Any], int | None]] = {
     "watch": _watch,
 }
 
+
+def run() -> int:
+    """The program."""
+    try:
+        return main()
+    finally:
+        if ENV is not None:
+            ENV.close()
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run())

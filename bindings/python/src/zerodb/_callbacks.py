@@ -1,0 +1,88 @@
+"""Functions of Python that the library calls while it works."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from functools import partial
+from typing import Any
+
+
+class _Answer(int):
+    """What a function returns to the library, told from equal arguments by its identity."""
+
+
+_GO_ON = _Answer(0)
+_END = _Answer(1)
+
+
+class Callback:
+    """What the library calls during one of its calls, on the same thread.
+
+    An exception cannot pass through the library: it ends the work, and :meth:`check` raises it
+    afterwards. That holds for the exception of a signal handler too, which may come before the
+    first statement of a function in Python, and which ctypes would drop, returning any number
+    to the library. A generator that waits in a try statement has no such moment.
+    """
+
+    def __init__(self, kind: Any, body: Callable[..., object]) -> None:
+        """
+        :param kind: the type of the function, of ctypes.
+        :param body: is called with the arguments after the context. If it returns True, the
+            work ends: at once, if the last argument is a positive number, or at the next call.
+        """
+        self._failures: list[BaseException] = []
+        guard = _guard(body, len(kind._argtypes_), self._failures)
+        next(guard)
+        # max() is a function in C that calls another with each argument. It returns the first
+        # of those for which that returned the greatest number.
+        self.function = kind(partial(max, _GO_ON, _END, key=guard.send))
+        """For the library, for which it must be kept until the call has returned."""
+
+    @property
+    def failed(self) -> bool:
+        """Whether the function has raised an exception."""
+        return bool(self._failures)
+
+    def check(self) -> None:
+        """Raises what the function has raised."""
+        if self._failures:
+            raise self._failures.pop()
+
+
+def _guard(
+    body: Callable[..., object], count: int, failures: list[BaseException]
+) -> Generator[int, Any, None]:
+    """Gets the two answers and then the arguments of each call, and gives each a number, which
+    is greatest for the one to return."""
+    given: list[Any] = []
+    ends = False
+    try:
+        while not ends:
+            given.clear()
+            yield 0  # for the last argument of the call before
+            yield 0  # for _GO_ON
+            given.append((yield 0))  # for _END
+            while len(given) < count:
+                given.append((yield 0))  # for the argument before
+            ends = body(*given[1:]) is True
+    except GeneratorExit:
+        return  # it is collected
+    except BaseException as failure:
+        failures.append(failure)
+    number = int(len(given) == count and isinstance(given[-1], int))
+    del given
+    while True:
+        number = int((yield number) is _END)
+
+
+def calling_back(call: Callable[..., int], function: Any, kind: Any, body: Any) -> int:
+    """Has the library call a function of Python for each of some things.
+
+    :param call: calls a function of the library with a handle.
+    :param kind: the type of `body` for ctypes.
+    :returns: the library's result.
+    """
+    callback = Callback(kind, body)
+    code = call(function, callback.function, None)
+    callback.check()
+    return code

@@ -1,0 +1,324 @@
+"""Interrupts (Ctrl-C) at random moments leave nothing open.
+
+A timer or another thread interrupts the work of a thread again and again. After each time no
+transaction may be open, no reader slot taken and the writer's lock free, or the environment
+must be closed. ZERODB_INTERRUPTS says how many interrupts each test has.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import os
+import random
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Callable
+
+import pytest
+
+import zerodb
+
+INTERRUPTS = int(os.environ.get("ZERODB_INTERRUPTS", "1000"))
+"""A campaign has 20 000."""
+SECONDS_MAX = 12 + INTERRUPTS / 100
+
+pytestmark = pytest.mark.filterwarnings(
+    # An object that is interrupted before its `with` block has it is dropped, with a warning;
+    # an interrupt may be raised in a finalizer.
+    "ignore::ResourceWarning",
+    "ignore::pytest.PytestUnraisableExceptionWarning",
+)
+
+
+class Interrupter:
+    """A timer that raises KeyboardInterrupt in the main thread while it is armed."""
+
+    def __init__(self) -> None:
+        self.armed = False
+
+    def __enter__(self) -> Interrupter:
+        self._before = signal.signal(signal.SIGALRM, self._interrupt)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.armed = False
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, self._before)
+
+    def _interrupt(self, _: int, frame: Any) -> None:
+        if self.armed and frame.f_code is not Interrupter.during.__code__:
+            self.armed = False
+            raise KeyboardInterrupt
+
+    def during(self, work: Callable[[], object], seconds: float) -> bool:
+        """Calls a function until it is interrupted, after that time or a little later.
+
+        Returns whether the interrupt came out of it. If not, a finalizer swallowed it.
+        """
+        self.armed = True
+        # Again, in case that the first comes when nothing is under way.
+        signal.setitimer(signal.ITIMER_REAL, seconds, 0.002)
+        try:
+            while self.armed:
+                work()
+        except KeyboardInterrupt:
+            return True
+        finally:
+            self.armed = False
+        return False
+
+
+@pytest.fixture
+def interrupter() -> Iterator[Interrupter]:
+    """The timer; what finalizers raise is not shown."""
+    hook = sys.unraisablehook
+    sys.unraisablehook = lambda _: None
+    try:
+        with Interrupter() as made:
+            yield made
+    finally:
+        sys.unraisablehook = hook
+
+
+def nothing_is_open(env: zerodb.Environment) -> None:
+    """Fails if a transaction is open, a reader slot taken, or the writer's lock."""
+    if env._open_transactions:
+        # In a cycle with an exception's traceback.
+        gc.collect()
+    assert not env._open_transactions
+    assert env.transactions() == []
+    assert env.info().readers == 0
+    env.begin(write=True, wait=0).abort()
+
+
+def interrupted_often(
+    interrupter: Interrupter,
+    work: Callable[[], object],
+    check: Callable[[], object],
+    seconds: float = 4e-4,
+    times: int = INTERRUPTS,
+) -> None:
+    """Interrupts `work` many times, and checks after each."""
+    randomness = random.Random(times)
+    end = time.monotonic() + SECONDS_MAX
+    count = 0
+    while count < times and time.monotonic() < end:
+        count += interrupter.during(work, randomness.uniform(1e-5, seconds))
+        check()
+    assert count > times / 10
+
+
+@pytest.fixture
+def filled(path: Path) -> Iterator[zerodb.Environment]:
+    """An environment with a hundred entries, and one more database."""
+    with zerodb.open(path, durability="none") as env:
+        with env.begin(write=True) as txn:
+            txn.db("dup", create=True, dupsort=True)
+            txn.put_many([(b"%03d" % number, b"v" * 50) for number in range(100)])
+        yield env
+
+
+def blocks(env: zerodb.Environment) -> Callable[[], None]:
+    """With blocks of transactions and cursors, one in the other."""
+
+    def work() -> None:
+        with env.begin(write=True) as txn:
+            txn[b"a"] = b"1"
+            with txn.cursor() as cursor:
+                cursor.set_range(b"0")
+                cursor.next()
+            with env.begin(parent=txn, write=True) as nested:
+                nested[b"b"] = b"2"
+        with env.begin() as txn:
+            assert txn[b"a"] == b"1"
+
+    return work
+
+
+def iterations(env: zerodb.Environment) -> Callable[[], None]:
+    """Iterations, to their end and not."""
+
+    def work() -> None:
+        with env.begin(buffers=True) as txn:
+            for _, value in txn.items(prefix=b"0"):
+                assert value[:1] == b"v"
+            for _ in txn.keys(start=b"05", reverse=True):
+                break
+            list(txn.values())
+            with txn.cursor() as cursor:
+                for _ in cursor.iternext():
+                    pass
+        with env.begin() as txn:
+            assert len(list(txn.items())) >= 100
+            txn.get_many([b"001", b"none"])
+
+    return work
+
+
+def mappings(env: zerodb.Environment) -> Callable[[], None]:
+    """Databases as mappings, whose calls have transactions of their own."""
+    db = env.open_db(None)
+    dup = env.open_db("dup")
+
+    def work() -> None:
+        db[b"c"] = b"3"
+        assert db[b"c"] == b"3"
+        db.update({b"d": b"4"})
+        db.pop(b"d", None)
+        dup[b"k"] = b"1"
+        assert list(db.items(start=b"09", stop=b"091"))
+        env.stat(db)
+        env.databases()
+
+    return work
+
+
+@pytest.mark.parametrize("kind", [blocks, iterations, mappings])
+def test_interrupted_work_leaves_no_transaction_open(
+    filled: zerodb.Environment, interrupter: Interrupter, kind: Any
+) -> None:
+    interrupted_often(interrupter, kind(filled), lambda: nothing_is_open(filled))
+    assert filled.verify().sound
+
+
+def test_an_interrupted_wait_leaves_no_transaction_open(
+    filled: zerodb.Environment, interrupter: Interrupter
+) -> None:
+    ends = threading.Event()
+    wanted, held, freed = threading.Event(), threading.Event(), threading.Event()
+
+    def hold() -> None:
+        # Some waits are interrupted, others end just then.
+        randomness = random.Random(1)
+        while True:
+            wanted.wait()
+            wanted.clear()
+            if ends.is_set():
+                return
+            with filled.begin(write=True):
+                held.set()
+                time.sleep(randomness.uniform(0, 4e-4))
+            freed.set()
+
+    def wait() -> None:
+        with filled.begin(write=True) as txn:
+            txn[b"w"] = b"1"
+
+    def ready() -> None:
+        freed.wait()
+        nothing_is_open(filled)
+        freed.clear()
+        held.clear()
+        wanted.set()
+        held.wait()
+
+    holder = threading.Thread(target=hold)
+    holder.start()
+    try:
+        freed.set()
+        ready()
+        interrupted_often(interrupter, wait, ready, times=max(INTERRUPTS // 4, 50))
+    finally:
+        ends.set()
+        wanted.set()
+        holder.join()
+
+
+def test_an_interrupted_opening_or_closing_leaves_nothing_open(
+    path: Path, interrupter: Interrupter
+) -> None:
+    zerodb.open(path).close()
+
+    def work() -> None:
+        with zerodb.open(path, durability="none", threads=False) as env:
+            txn = env.begin()
+            with env.begin(write=True) as writer:
+                writer[b"k"] = b"v"
+            txn.get(b"k")
+            env.close()
+
+    def check() -> None:
+        gc.collect()
+        # Refused while another is open here.
+        with zerodb.open(path) as env:
+            nothing_is_open(env)
+
+    descriptors = len(os.listdir("/proc/self/fd"))
+    interrupted_often(interrupter, work, check, seconds=3e-3, times=max(INTERRUPTS // 20, 40))
+    assert len(os.listdir("/proc/self/fd")) == descriptors
+
+
+def closing(env: zerodb.Environment) -> Callable[[], None]:
+    """Closes it from a function in Python, so that the timer tells it from the test."""
+    return lambda: env.close()
+
+
+def test_an_interrupt_in_a_wait_for_a_thread_that_is_in_a_call_ends_close(
+    path: Path, interrupter: Interrupter
+) -> None:
+    for _ in range(max(INTERRUPTS // 40, 10)):
+        env = zerodb.open(path, durability="none")
+        stop = threading.Event()
+
+        def read(env: zerodb.Environment = env, stop: threading.Event = stop) -> None:
+            with suppress(zerodb.Error):
+                while not stop.is_set():
+                    with env.begin() as txn:
+                        for _ in range(50):
+                            txn.get(b"k")
+
+        readers = [threading.Thread(target=read) for _ in range(2)]
+        for reader in readers:
+            reader.start()
+        interrupter.during(closing(env), random.uniform(1e-5, 2e-3))
+        stop.set()
+        env.close()
+        for reader in readers:
+            reader.join()
+        assert env.closed
+        zerodb.open(path).close()
+
+
+@pytest.mark.skipif(
+    sys.implementation.name != "cpython", reason="PyThreadState_SetAsyncExc is of CPython"
+)
+@pytest.mark.parametrize("kind", [blocks, iterations, mappings])
+def test_exceptions_sent_to_threads_leave_no_transaction_open(
+    filled: zerodb.Environment, kind: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "unraisablehook", lambda _: None)
+    randomness = random.Random(2)
+    end = time.monotonic() + SECONDS_MAX
+
+    class StopThread(BaseException):
+        pass
+
+    def run() -> None:
+        try:
+            work = kind(filled)
+            started.set()
+            while True:
+                work()
+        except StopThread:
+            pass
+
+    send = ctypes.pythonapi.PyThreadState_SetAsyncExc
+    for _ in range(max(INTERRUPTS // 8, 50)):
+        if time.monotonic() > end:
+            break
+        started = threading.Event()
+        thread = threading.Thread(target=run)
+        thread.start()
+        started.wait()
+        time.sleep(randomness.uniform(1e-5, 1e-3))
+        while thread.is_alive():
+            # Again, if a finalizer has swallowed it.
+            send(ctypes.c_ulong(thread.ident or 0), ctypes.py_object(StopThread))
+            thread.join(0.2)
+        nothing_is_open(filled)
