@@ -123,6 +123,14 @@ const char *zdb_strerror(int code);
  *  @return a string of this thread, valid until the next failing call on it. Never NULL. */
 const char *zdb_last_error(void);
 
+/** The same message for a binding to another language, with each name that belongs to this interface
+ *  (a flag, an option, a function) between the bytes 0x0e and 0x0f, so that the binding can put its own
+ *  name there: "open it with \x0eZDB_CREATE\x0f to make it". A name that ends with ": " is the function
+ *  that refuses, before what it says. Which names there are may change, and names from one version to
+ *  the next; a binding leaves those that it does not know as they are.
+ *  @return a string of this thread, valid until the next failing call on it. Never NULL. */
+const char *zdb_last_error_marked(void);
+
 /** The code that goes with zdb_last_error(), 0 if no call has failed on this thread. */
 int zdb_last_error_code(void);
 
@@ -211,7 +219,7 @@ typedef struct zdb_env_options {
     uint32_t page_size;      /**< bytes: 4096 to 65536, a power of two; counts at creation only,
                                   0 for the default of 4096 */
     uint64_t max_size;       /**< bytes the data file may ever reach; address space of this size
-                                  is reserved, no memory. Default 1 TiB, at least 1 MiB */
+                                  is reserved, no memory. Default 1 TiB, from 1 MiB to 2^63-1 */
     uint64_t max_txn_pages;  /**< pages of trees that one transaction may dirty; those of large
                                   values do not count. Default 10000, 0: no limit */
     uint64_t max_txn_memory; /**< bytes of pages and large values that one transaction keeps in

@@ -1,0 +1,83 @@
+import Glibc
+import Synchronization
+import Testing
+
+@testable import Simulator
+@testable import ZeroDB
+
+/// A commit that waits for its flush frees pages of the state that readers still see. They begin there
+/// until it is visible, and so they may need pages that were freed before they began.
+@Suite("Pages that an unseen commit freed")
+struct UnseenCommitTests {
+    private static let keys = 2000
+
+    private final class Reader {
+        let transaction: ReadTransaction
+        init(_ environment: Environment) throws { transaction = try environment.beginRead() }
+    }
+
+    private static func key(_ number: Int) -> [UInt8] { Array("key \(number)".utf8) }
+
+    private static func value(_ version: Int) -> [UInt8] {
+        [UInt8](repeating: UInt8(truncatingIfNeeded: version), count: 300)
+    }
+
+    private static func put(
+        _ keys: some Sequence<Int>, _ version: Int, in environment: Environment
+    ) throws {
+        try environment.write { transaction in
+            for number in keys { try transaction.put(key(number), value(version)) }
+        }
+    }
+
+    @Test(
+        "wait for readers that begin before it is seen, wherever they are remembered",
+        arguments: [1, 300])
+    func waitForReaders(_ keysOfNext: Int) throws {
+        let disk = SimulatedDisk(directories: ["/machine"], isRecording: false)
+        var options = EnvironmentOptions()
+        options.usesThread = false
+        options.maxSize = UInt64(SimulatedMemory.capacity)
+        let environment = try Environment(
+            path: "/machine/env", options: options,
+            fileSystem: SimulatedProcess(disk, number: 1))
+        try Self.put(0..<Self.keys, 0, in: environment)
+        try environment.checkpoint()
+        // What this one frees, and what the unseen one frees, are kept apart for the reader between them.
+        try Self.put([7], 1, in: environment)
+        let between = Locked<Reader?>(try Reader(environment))
+        let seen = environment.store.shared.visible
+        let began = Locked<Reader?>(nil)
+        let isUnseen = Atomic<Bool>(false)
+        disk.duringFlush = { _ in
+            disk.duringFlush = nil
+            between.withLock { $0 = nil }
+            isUnseen.store(true, ordering: .releasing)
+            // The next one comes by what both have freed.
+            while environment.store.shared.tip < seen + 2 { sched_yield() }
+            began.withLock { $0 = try? Reader(environment) }
+        }
+        onThreads(2) { thread in
+            if thread == 0 {
+                try Self.put([1000], 2, in: environment)
+            } else {
+                while !isUnseen.load(ordering: .acquiring) { sched_yield() }
+                try Self.put((0..<keysOfNext).map { $0 * 5 + 3 }, 3, in: environment)
+            }
+        }
+        let reader = try #require(began.withLock { $0 })
+        #expect(reader.transaction.id == seen)
+        // Small commits and large ones come by free pages in different ways.
+        for round in 0..<300 {
+            let count = round % 30 == 29 ? 600 : 12
+            let changed = (0..<count).map { (round * 7 + $0 * 3) % Self.keys }
+            try Self.put(Set(changed), 4, in: environment)
+            if round % 20 == 0 { try environment.checkpoint() }
+        }
+        for number in 0..<Self.keys {
+            let value = try reader.transaction.get(Self.key(number))
+            #expect(value == Self.value(number == 7 ? 1 : 0), "key \(number)")
+        }
+        #expect(try environment.verify().problems == 0)
+    }
+}
