@@ -80,4 +80,40 @@ struct UnseenCommitTests {
         }
         #expect(try environment.verify().problems == 0)
     }
+
+    @Test("are not used again under readers that begin all the time, while commits wait")
+    func spareBusyReaders() throws {
+        let disk = SimulatedDisk(directories: ["/machine"], isRecording: false)
+        var options = EnvironmentOptions()
+        options.usesThread = false
+        options.maxSize = UInt64(SimulatedMemory.capacity)
+        let environment = try Environment(
+            path: "/machine/env", options: options,
+            fileSystem: SimulatedProcess(disk, number: 1))
+        let keys = 200
+        try Self.put(0..<keys, 0, in: environment)
+        try environment.checkpoint()
+        disk.duringFlush = { _ in usleep(100) }
+        let writersLeft = Atomic<Int>(3)
+        onThreads(6) { thread in
+            if thread < 3 {
+                defer { writersLeft.subtract(1, ordering: .releasing) }
+                var random = SeededGenerator(seed: UInt64(thread))
+                for commit in 0..<400 {
+                    let changed = (0..<3).map { _ in random.below(keys) }
+                    try Self.put(Set(changed), commit, in: environment)
+                    if commit % 50 == 49, thread == 0 { try environment.checkpoint() }
+                }
+            } else {
+                while writersLeft.load(ordering: .acquiring) > 0 {
+                    let reader = try environment.beginRead()
+                    for number in 0..<keys {
+                        let value = try reader.get(Self.key(number))
+                        try check(value?.count == 300, "key \(number)")
+                    }
+                }
+            }
+        }
+        #expect(try environment.verify().problems == 0)
+    }
 }

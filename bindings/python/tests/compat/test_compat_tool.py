@@ -173,15 +173,16 @@ def test_functions_of_the_tool(lmdb: Any, filled: str) -> None:
     assert ended.value.code == 1
     with lmdb.open(filled, max_dbs=2) as env:
         file = io.BytesIO()
+        db = env.open_db(b"name")
         with env.begin() as txn:
-            tool.dump_cursor_to_fp(txn.cursor(), file)
+            tool.dump_cursor_to_fp(txn.cursor(db), file)
         assert b"->" in file.getvalue()
         file.seek(0)
         with env.begin(write=True) as txn:
-            assert tool.restore_cursor_from_fp(txn, file, None) >= 2
+            assert tool.restore_cursor_from_fp(txn, file, db) >= 2
             for damaged in (b"X1,1:a->b\n\n", b"+1,1:aXXb\n\n", b"+9,1:a->b\n\n"):
                 with pytest.raises(SystemExit):
-                    tool.restore_cursor_from_fp(txn, io.BytesIO(damaged), None)
+                    tool.restore_cursor_from_fp(txn, io.BytesIO(damaged), db)
     assert tool.main(["-e", filled, "stat"]) in (None, 0)
     assert tool.ENV.path() == filled
     tool.ENV.close()
