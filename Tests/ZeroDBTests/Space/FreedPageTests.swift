@@ -5,10 +5,11 @@ import Testing
 @testable import Simulator
 @testable import ZeroDB
 
-/// A commit that waits for its flush frees pages of the state that readers still see. They begin there
-/// until it is visible, and so they may need pages that were freed before they began.
-@Suite("Pages that an unseen commit freed")
-struct UnseenCommitTests {
+/// When a freed page may be used again, where threads meet: a commit that waits for its flush frees pages of the
+/// state that readers still see, in which they go on to begin until it is visible; and a checkpoint ends while a
+/// commit looks at what may be the durable root.
+@Suite("Freed pages")
+struct FreedPageTests {
     private static let keys = 2000
 
     private final class Reader {
@@ -31,7 +32,7 @@ struct UnseenCommitTests {
     }
 
     @Test(
-        "wait for readers that begin before it is seen, wherever they are remembered",
+        "wait for readers that begin before the commit that freed them is seen",
         arguments: [1, 300])
     func waitForReaders(_ keysOfNext: Int) throws {
         let disk = SimulatedDisk(directories: ["/machine"], isRecording: false)
@@ -115,5 +116,54 @@ struct UnseenCommitTests {
             }
         }
         #expect(try environment.verify().problems == 0)
+    }
+
+    @Test("are not used again while a checkpoint that ends could still be what a power cut leaves")
+    func spareCheckpoints() throws {
+        let disk = SimulatedDisk(directories: ["/machine"], isRecording: true)
+        var options = EnvironmentOptions()
+        options.usesThread = false
+        options.maxSize = UInt64(SimulatedMemory.capacity)
+        let environment = try Environment(
+            path: "/machine/env", options: options,
+            fileSystem: SimulatedProcess(disk, number: 1))
+        let keys = 200
+        try Self.put(0..<keys, 0, in: environment)
+        // Some commits go on beside each checkpoint.
+        disk.duringFlush = { _ in usleep(150) }
+        let hasEnded = Atomic<Bool>(false)
+        onThreads(2) { thread in
+            if thread == 0 {
+                var random = SeededGenerator(seed: TestSettings.seed)
+                var commit = 0
+                while !hasEnded.load(ordering: .acquiring) {
+                    commit += 1
+                    var transaction = try environment.beginWrite(durability: .relaxed)
+                    try transaction.put(
+                        Self.key(random.below(keys)), Self.value(commit))
+                    try transaction.commit()
+                }
+            } else {
+                defer { hasEnded.store(true, ordering: .releasing) }
+                for _ in 0..<100 { try environment.checkpoint() }
+            }
+        }
+        disk.duringFlush = nil
+        let image = DiskImage(
+            directories: ["", "/machine"], lockPath: "/machine/env/lock.zdb", staleLock: nil)
+        var random = SeededGenerator(seed: TestSettings.seed)
+        let journal = disk.journal
+        let step = 1 + journal.count / 300
+        for event in journal {
+            image.apply(event)
+            guard random.below(step) == 0, image.position > journal.count / 4 else { continue }
+            var survival = Survival(seed: random.next(), position: image.position)
+            let left = image.makeDisk(&survival, isRecording: false)
+            let again = try Environment(
+                path: "/machine/env", options: options,
+                fileSystem: SimulatedProcess(left, number: 2))
+            #expect(try again.verify().problems == 0, "event \(image.position)")
+            try again.close()
+        }
     }
 }
