@@ -256,6 +256,19 @@ def test_directory_of_the_other_kind(lmdb: Any, path: str, is_zerodb: bool) -> N
     assert Path(path, name).read_bytes() == b"no database" * 1000
 
 
+def test_file_of_another_kind(lmdb: Any, path: str) -> None:
+    for content in (b"A" * 8192, b"short"):
+        Path(path).write_bytes(content)
+        with pytest.raises(lmdb.InvalidError):
+            lmdb.open(path, subdir=False)
+        assert Path(path).read_bytes() == content
+
+
+def test_version_of_the_library_is_not_negative(lmdb: Any, path: str) -> None:
+    with pytest.raises(OverflowError):
+        lmdb.open(path, lib_version=-1)
+
+
 def test_max_readers_is_told(lmdb: Any, path: str) -> None:
     with lmdb.open(path, max_readers=5) as env:
         assert env.max_readers() == 5

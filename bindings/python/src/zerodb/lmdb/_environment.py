@@ -114,6 +114,8 @@ class Environment(EnvironmentCore):
         for name, number in numbers.items():
             if number < 0:
                 raise OverflowError(f"{name} must not be negative")
+        if lib_version is not None and lib_version < 0:
+            raise OverflowError("lib_version must not be negative")
         if max_readers == 0:
             raise InvalidParameterError("max_readers must be at least 1")
         self._arguments: dict[str, Any] = {

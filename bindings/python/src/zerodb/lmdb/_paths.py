@@ -9,7 +9,7 @@ import os
 import stat
 from collections.abc import Iterator
 
-from zerodb.lmdb._errors import Error
+from zerodb.lmdb._errors import Error, InvalidError
 
 _DATA = "data.zdb"
 _MAGIC = b"\x89ZERODB\n"
@@ -35,7 +35,11 @@ def prepare(path: str, subdir: bool, readonly: bool, create: bool, mode: int) ->
     if os.path.isdir(path) and not os.path.exists(copied):
         return
     with _alone_beside(path):
-        if os.path.isfile(path) and not subdir and _is_copy(path):
+        if os.path.isfile(path) and not subdir:
+            if not _is_copy(path):
+                raise InvalidError(
+                    f"{path} is a file, and none of ZeroDB; zerodb-load --lmdb reads those of LMDB"
+                )
             _make_directory_of(path)
         if _is_copy(copied) and not os.path.exists(os.path.join(path, _DATA)):
             os.rename(copied, os.path.join(path, _DATA))
