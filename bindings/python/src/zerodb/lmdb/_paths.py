@@ -38,7 +38,7 @@ def prepare(path: str, subdir: bool, readonly: bool, create: bool, mode: int) ->
         if os.path.isfile(path) and not subdir:
             if not _is_copy(path):
                 raise InvalidError(
-                    f"{path} is a file, and none of ZeroDB; zerodb-load --lmdb reads those of LMDB"
+                    f"{path} is no file of ZeroDB; zerodb-load --lmdb reads those of LMDB"
                 )
             _make_directory_of(path)
         if _is_copy(copied) and not os.path.exists(os.path.join(path, _DATA)):
