@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import random
@@ -12,7 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -262,6 +263,17 @@ def test_the_option_archives_in_the_background(run: Run, path: Path) -> None:
         zerodb.open(path, archive="")
 
 
+def wait_for_archiver(archive: Path) -> None:
+    """Waits until it lets go of the directory: it goes on in one that is moved."""
+    with open(archive / "lock", "r+b") as lock:
+        for _ in range(200):
+            with suppress(BlockingIOError):
+                fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return
+            time.sleep(0.05)
+    raise AssertionError("the archive stays locked")
+
+
 def test_a_full_destination_holds_no_writer_up(path: Path, run: Run, tmp_path: Path) -> None:
     """The archive cannot be written: writers go on, and what is kept has a bound."""
     archive = tmp_path / "archive"
@@ -277,6 +289,7 @@ def test_a_full_destination_holds_no_writer_up(path: Path, run: Run, tmp_path: P
         while not list(archive.glob("*-full-*")):
             assert time.monotonic() < deadline
             time.sleep(0.05)
+        wait_for_archiver(archive)
         shutil.move(archive, tmp_path / "away")
         archive.write_text("in the way")
         for number in range(60):

@@ -5,9 +5,9 @@ import Testing
 @testable import Simulator
 @testable import ZeroDB
 
-/// When a freed page may be used again, where threads meet: a commit that waits for its flush frees pages of the
-/// state that readers still see, in which they go on to begin until it is visible; and a checkpoint ends while a
-/// commit looks at what may be the durable root.
+/// When a freed page may be used again, with threads side by side: a commit that waits for its flush frees
+/// pages of the state that readers still see, in which they go on to begin until it is visible; and a
+/// checkpoint ends while a commit looks at what may be the durable root.
 @Suite("Freed pages")
 struct FreedPageTests {
     private static let keys = 2000
