@@ -95,6 +95,7 @@ class TestHouse:
         ):
             assert len(self.problems(Makefile=makefile, a_md=wrong)) == 1
         assert self.problems(Makefile=makefile, a_md=right) == []
+
     def test_a_name_of_c_in_a_message_of_the_engine_is_found(self) -> None:
         names = '"ZDB_CREATE": "createDatabase",'
 
