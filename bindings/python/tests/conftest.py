@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+import gc
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 import zerodb
+
+IS_CPYTHON = sys.implementation.name == "cpython"
+
+
+def collect() -> None:
+    """Collects what is not used. PyPy takes some rounds for objects with finalizers that refer
+    to one another."""
+    for _ in range(1 if IS_CPYTHON else 3):
+        gc.collect()
 
 
 @pytest.fixture

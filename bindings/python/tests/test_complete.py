@@ -11,6 +11,7 @@ from typing import Any, Callable
 import pytest
 
 import zerodb
+from conftest import IS_CPYTHON
 
 
 @pytest.fixture
@@ -209,7 +210,7 @@ def test_views_refuse_use_after_their_transaction(env: zerodb.Environment) -> No
         with env.begin(write=True) as txn:
             txn[b"large"] = bytes([number]) * len(large)
     assert part == large[:256]  # a slice keeps the snapshot
-    assert env.info().readers == 1
+    assert env.info().readers == (1 if IS_CPYTHON else 0)  # in PyPy it is one of a copy
     part.release()
     assert env.info().readers == 0
 

@@ -6,6 +6,7 @@ import gc
 import itertools
 import multiprocessing
 import os
+import statistics
 import subprocess
 import sys
 from pathlib import Path
@@ -14,9 +15,9 @@ from typing import Any
 import pytest
 
 import zerodb
+from conftest import IS_CPYTHON, collect
 
 TRANSACTIONS = int(os.environ.get("ZERODB_TRANSACTIONS", "100000"))
-IS_CPYTHON = sys.implementation.name == "cpython"
 
 
 def resident_bytes() -> int:
@@ -43,13 +44,18 @@ def test_a_hundred_thousand_transactions_leave_nothing_behind(path: Path) -> Non
 
     with zerodb.open(path, durability="none") as env:
         work(env, TRANSACTIONS // 10)
-        gc.collect()
-        before, objects = resident_bytes(), len(gc.get_objects()) if IS_CPYTHON else 0
-        work(env, TRANSACTIONS // 2)
-        gc.collect()
+        collect()
+        objects = len(gc.get_objects()) if IS_CPYTHON else 0
+        growths = []
+        for _ in range(5):
+            before = resident_bytes()
+            work(env, TRANSACTIONS // 10)
+            collect()
+            growths.append(resident_bytes() - before)
         assert env.info().readers == 0
         assert env.transactions() == []
-        assert resident_bytes() - before < 4 << 20
+        # What leaks grows in each part; the heap may grow at once, and then no more.
+        assert statistics.median(growths) * len(growths) < 4 << 20, growths
         if IS_CPYTHON:
             assert len(gc.get_objects()) - objects < 1000
 
@@ -58,12 +64,12 @@ def test_environments_that_come_and_go_leave_nothing_behind(path: Path) -> None:
     zerodb.open(path).close()
     for number in range(60):
         if number == 20:
-            gc.collect()
+            collect()
             before, descriptors = resident_bytes(), len(os.listdir("/proc/self/fd"))
         with zerodb.open(path, threads=number % 2 == 0) as env, env.begin() as txn:
             env.databases()
             list(txn.items())
-    gc.collect()
+    collect()
     assert len(os.listdir("/proc/self/fd")) == descriptors
     assert resident_bytes() - before < 4 << 20
 
@@ -105,6 +111,9 @@ def run(program: str, path: Path) -> None:
         assert b"lost" not in txn
 
 
+@pytest.mark.skipif(
+    not IS_CPYTHON, reason="PyPy finalizes nothing at the end, and so closes no environment"
+)
 @pytest.mark.parametrize("rotation", range(3))
 def test_a_program_ends_quietly_with_everything_open_in_any_order(
     path: Path, rotation: int
@@ -187,6 +196,7 @@ def test_objects_are_collected_in_any_order(path: Path) -> None:
         for index in order:
             kept[index] = None
             gc.collect()
+        collect()
         zerodb.open(path).close()
 
 

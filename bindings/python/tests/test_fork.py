@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import sys
 import traceback
@@ -12,6 +11,7 @@ from typing import Callable
 import pytest
 
 import zerodb
+from conftest import collect
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
 
@@ -102,7 +102,7 @@ def test_a_child_that_drops_inherited_objects_does_not_affect_the_parent(
         held[0].abort()
         held.clear()
         walks.clear()
-        gc.collect()
+        collect()
         fruit.close()
         assert not complaints
 

@@ -8,7 +8,8 @@ must be closed. ZERODB_INTERRUPTS says how many interrupts each test has.
 from __future__ import annotations
 
 import ctypes
-import gc
+import dis
+import itertools
 import os
 import random
 import signal
@@ -18,11 +19,15 @@ import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from types import CodeType, FrameType
 from typing import Any, Callable
 
 import pytest
 
 import zerodb
+from conftest import collect
+from zerodb import _callbacks
+from zerodb._core import EnvironmentCore
 
 INTERRUPTS = int(os.environ.get("ZERODB_INTERRUPTS", "1000"))
 """A campaign has 20 000."""
@@ -90,7 +95,7 @@ def nothing_is_open(env: zerodb.Environment) -> None:
     """Fails if a transaction is open, a reader slot taken, or the writer's lock."""
     if env._open_transactions:
         # In a cycle with an exception's traceback.
-        gc.collect()
+        collect()
     assert not env._open_transactions
     assert env.transactions() == []
     assert env.info().readers == 0
@@ -244,7 +249,7 @@ def test_an_interrupted_opening_or_closing_leaves_nothing_open(
             env.close()
 
     def check() -> None:
-        gc.collect()
+        collect()
         # Refused while another is open here.
         with zerodb.open(path) as env:
             nothing_is_open(env)
@@ -256,7 +261,14 @@ def test_an_interrupted_opening_or_closing_leaves_nothing_open(
 
 def closing(env: zerodb.Environment) -> Callable[[], None]:
     """Closes it from a function in Python, so that the timer tells it from the test."""
-    return lambda: env.close()
+
+    def close() -> None:
+        env.close()
+        # PyPy looks for signals in loops.
+        for _ in range(100):
+            pass
+
+    return close
 
 
 def test_an_interrupt_in_a_wait_for_a_thread_that_is_in_a_call_ends_close(
@@ -322,3 +334,112 @@ def test_exceptions_sent_to_threads_leave_no_transaction_open(
             send(ctypes.c_ulong(thread.ident or 0), ctypes.py_object(StopThread))
             thread.join(0.2)
         nothing_is_open(filled)
+
+
+class Stepper:
+    """Raises KeyboardInterrupt before one instruction of some functions, as CPython 3.9 and
+    PyPy do for signals."""
+
+    def __init__(self, codes: set[CodeType], number: int) -> None:
+        self.left = number
+        self._codes = codes
+
+    def __enter__(self) -> None:
+        sys.settrace(self._called)
+
+    def __exit__(self, *_: object) -> None:
+        sys.settrace(None)
+
+    def _called(self, frame: FrameType, event: str, _: object) -> Any:
+        if frame.f_code not in self._codes:
+            return None
+        frame.f_trace_opcodes, frame.f_trace_lines = True, False
+        return self._stepped
+
+    def _stepped(self, frame: FrameType, event: str, _: object) -> Any:
+        if event == "opcode":
+            self.left -= 1
+            if self.left == 0:
+                raise KeyboardInterrupt
+        return self._stepped
+
+
+USES: dict[str, Callable[[zerodb.Transaction, zerodb.Cursor], object]] = {
+    "set_range": lambda txn, cursor: cursor.set_range(b"01"),
+    "_move": lambda txn, cursor: cursor.next(),
+    "_current": lambda txn, cursor: cursor.key(),
+    "_call": lambda txn, cursor: cursor.put(b"000", b"v"),
+    "_batches": lambda txn, cursor: next(cursor.iternext()),
+    "_get_slowly": lambda txn, cursor: txn.get(bytearray(b"001")),
+    "put": lambda txn, cursor: txn.put(bytearray(b"a"), b"1"),
+    "_on_key": lambda txn, cursor: b"a" in txn,
+    "_open": lambda txn, cursor: txn.cursor().close(),
+    "call": lambda txn, cursor: txn.stat(),
+    "attempt": lambda txn, cursor: txn.cursor().close(),
+}
+"""Calls that go inside a transaction, by the name of the function that does."""
+
+
+@pytest.mark.skipif(zerodb.implementation != "ctypes", reason="these are functions in Python")
+@pytest.mark.skipif(
+    sys.implementation.name != "cpython" or sys.version_info >= (3, 12),
+    reason="sys.settrace does not stop there at each instruction",
+)
+@pytest.mark.parametrize("name", USES)
+def test_an_interrupt_at_any_instruction_leaves_the_transaction_usable(
+    filled: zerodb.Environment, name: str
+) -> None:
+    from zerodb._pure import cursor as cursors
+    from zerodb._pure import state, transaction, walks
+
+    owners: list[Any] = [cursors.CursorCore, walks.Walks, transaction.TransactionCore]
+    owners.append(state.TransactionState)
+    codes = {vars(owner)[name].__code__ for owner in owners if name in vars(owner)}
+    for number in itertools.count(1):
+        txn = filled.begin(write=True)
+        cursor = txn.cursor()
+        cursor.first()
+        stepper = Stepper(codes, number)
+        with suppress(KeyboardInterrupt), stepper:
+            USES[name](txn, cursor)
+        for use in USES.values():
+            use(txn, cursor)
+        cursor.close()
+        txn.abort()
+        nothing_is_open(filled)
+        if stepper.left > 0:
+            break
+    assert number > 20
+
+
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="these have no tables of exceptions")
+def test_loops_in_try_statements_have_no_jump_outside_of_them() -> None:
+    # CPython 3.13 handles signals at such a jump, and passes by `except` and `finally`.
+    functions: list[Any] = [_callbacks._guard]
+    if zerodb.implementation == "ctypes":
+        functions.append(vars(EnvironmentCore)["_close"])
+    for function in functions:
+        code: Any = dis.Bytecode(function)
+        guarded = [
+            range(entry.start, entry.end) for entry in code.exception_entries if not entry.lasti
+        ]
+        before = None
+        for instruction in code:
+            if instruction.opname == "JUMP_BACKWARD":
+                assert before is not None
+                inside = [before.offset in part for part in guarded]
+                assert [instruction.offset in part for part in guarded] == inside, function
+            before = instruction
+
+
+def test_an_interrupted_callback_tells_of_the_interrupt(
+    filled: zerodb.Environment, interrupter: Interrupter
+) -> None:
+    with filled.begin(write=True) as txn:
+        for number in range(50):
+            txn.db(f"n{number}", create=True)
+
+    def work() -> None:
+        assert len(filled.databases()) == 51
+
+    interrupted_often(interrupter, work, lambda: nothing_is_open(filled))

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import zerodb
-from conftest import FRUIT
+from conftest import FRUIT, collect
 
 
 def test_items_keys_and_values_walk_the_whole_database(fruit: zerodb.Environment) -> None:
@@ -116,6 +116,7 @@ def test_a_walk_given_up_leaves_nothing_behind(fruit: zerodb.Environment) -> Non
         walk = txn.items()
         assert next(walk) == FRUIT[0]
         del walk
+        collect()
         assert not txn._open_cursors
 
 

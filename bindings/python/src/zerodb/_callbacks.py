@@ -21,7 +21,9 @@ class Callback:
     An exception cannot pass through the library: it ends the work, and :meth:`check` raises it
     afterwards. That holds for the exception of a signal handler too, which may come before the
     first statement of a function in Python, and which ctypes would drop, returning any number
-    to the library. A generator that waits in a try statement has no such moment.
+    to the library. A generator that waits in a try statement has no such moment, if no
+    conditional jump leads back in its loops: CPython 3.13 handles signals at such a jump as if
+    it were outside the try statement.
     """
 
     def __init__(self, kind: Any, body: Callable[..., object]) -> None:
@@ -55,16 +57,16 @@ def _guard(
     """Gets the two answers and then the arguments of each call, and gives each a number, which
     is greatest for the one to return."""
     given: list[Any] = []
-    ends = False
     try:
-        while not ends:
-            given.clear()
+        while True:
             yield 0  # for the last argument of the call before
             yield 0  # for _GO_ON
             given.append((yield 0))  # for _END
-            while len(given) < count:
+            for _ in range(count - 1):
                 given.append((yield 0))  # for the argument before
-            ends = body(*given[1:]) is True
+            if body(*given[1:]) is True:
+                break
+            given.clear()
     except GeneratorExit:
         return  # it is collected
     except BaseException as failure:
@@ -72,7 +74,13 @@ def _guard(
     number = int(len(given) == count and isinstance(given[-1], int))
     del given
     while True:
-        number = int((yield number) is _END)
+        try:
+            while True:
+                number = int((yield number) is _END)
+        except GeneratorExit:
+            return
+        except BaseException as failure:
+            failures.append(failure)
 
 
 def calling_back(call: Callable[..., int], function: Any, kind: Any, body: Any) -> int:

@@ -31,6 +31,8 @@ from typing import Any, Callable
 
 from zerodb._types import Buffer
 
+is_cpython = sys.implementation.name == "cpython"
+
 ABI_MAJOR = 1
 """The major version of the library whose ABI this module mirrors."""
 
@@ -924,7 +926,7 @@ def pages_type(size: int) -> Any:
 
 
 def _copy_function() -> Callable[[int, int], bytes]:
-    if sys.implementation.name != "cpython":
+    if not is_cpython:
         return ctypes.string_at
     # That of CPython takes no size of 2 GiB.
     prototype = ctypes.PYFUNCTYPE(ctypes.py_object, c_void_p, c_ssize_t)
@@ -959,7 +961,11 @@ def point_at(val: Any, data: Buffer, role: str) -> object:
         val.size = len(whole)
         return whole
     first_byte = c_char.from_buffer(view)
-    val.data = addressof(first_byte)
+    if is_cpython:
+        val.data = addressof(first_byte)
+    else:
+        # There, a c_char_p takes no address.
+        Val.from_buffer(val).data = addressof(first_byte)
     val.size = view.nbytes
     return first_byte
 

@@ -51,15 +51,14 @@ class CursorCore(Walks):
 
     def _open(self, database: int) -> None:
         state = self._state
-        entered = True
+        inside: dict[int, Any] = {}
         try:
             opened = _ffi.handles.pop()
         except IndexError:
             opened = _ffi.Handle()
         try:
-            if not state.lock.acquire(False):
-                entered = False
-                raise state.busy()
+            if state.lock.setdefault(0, inside) is not inside:
+                state.enter(inside)
             if state.handle is None:
                 raise state.ended()
             code = state.calls.cursor_open(state.handle, database, opened.reference)
@@ -74,8 +73,8 @@ class CursorCore(Walks):
                     self._handle = handle
                 opened.free()
             finally:
-                if entered:
-                    state.lock.release()
+                if state.lock.get(0) is inside:
+                    del state.lock[0]
 
     # ------------------------------------------------------------------ moving
 
@@ -340,11 +339,10 @@ class CursorCore(Walks):
         has_key = operation in _SEEKS
         has_value = operation in _PAIR_SEEKS
         state = self._state
-        entered = True
+        inside: dict[int, Any] = {}
         try:
-            if not state.lock.acquire(False):
-                entered = False
-                raise state.busy()
+            if state.lock.setdefault(0, inside) is not inside:
+                state.enter(inside)
             handle = self._handle
             if handle is None or state.handle is None:
                 raise self._closed()
@@ -373,8 +371,8 @@ class CursorCore(Walks):
                     )
                 return self._read(ITEMS)
         finally:
-            if entered:
-                state.lock.release()
+            if state.lock.get(0) is inside:
+                del state.lock[0]
         if code == _ffi.NOT_FOUND:
             self._unset = True
             return False if self._lmdb_style else None
@@ -411,11 +409,10 @@ class CursorCore(Walks):
 
     def _current(self, want: int) -> Any:
         state = self._state
-        entered = True
+        inside: dict[int, Any] = {}
         try:
-            if not state.lock.acquire(False):
-                entered = False
-                raise state.busy()
+            if state.lock.setdefault(0, inside) is not inside:
+                state.enter(inside)
             handle = self._handle
             if handle is None or state.handle is None:
                 raise self._closed()
@@ -446,8 +443,8 @@ class CursorCore(Walks):
             if code == _ffi.OK:
                 return self._read(want)
         finally:
-            if entered:
-                state.lock.release()
+            if state.lock.get(0) is inside:
+                del state.lock[0]
         if code not in NOWHERE:
             raise state.error(code)
         if self._lmdb_style:
@@ -460,11 +457,10 @@ class CursorCore(Walks):
     def _call(self, function: Callable[..., int], *arguments: Any, write: bool = False) -> int:
         """Calls a function with the cursor's handle and `arguments`, from inside."""
         state = self._state
-        entered = True
+        inside: dict[int, Any] = {}
         try:
-            if not state.lock.acquire(False):
-                entered = False
-                raise state.busy()
+            if state.lock.setdefault(0, inside) is not inside:
+                state.enter(inside)
             if self._handle is None or state.handle is None:
                 raise self._closed()
             if write:
@@ -473,8 +469,8 @@ class CursorCore(Walks):
                 state.bring_back(self._handle)
             return function(self._handle, *arguments)
         finally:
-            if entered:
-                state.lock.release()
+            if state.lock.get(0) is inside:
+                del state.lock[0]
 
     def _put(self, handle: int, key: Buffer, value: Buffer, flags: int) -> int:
         # Held through the call: the library reads through the addresses of these.

@@ -12,12 +12,21 @@ from zerodb import _ffi
 from zerodb._arguments import DURABILITIES, choice
 from zerodb._callbacks import calling_back
 from zerodb._pure.ending import UninterruptedExit
-from zerodb._pure.state import TransactionState
+from zerodb._pure.state import TransactionState, is_under_way
 
 Result = TypeVar("Result")
 _SLICE_SECONDS = 0.1
 _SHORT_SECONDS = 0.001
 _ABANDONED_MS = 1500
+
+
+class _Call:
+    """A call that is under way: the local variable `inside` of the function that makes it."""
+
+    __slots__ = ("thread",)
+
+    def __init__(self) -> None:
+        self.thread = threading.get_ident()
 
 
 class EnvironmentCore:
@@ -30,7 +39,6 @@ class EnvironmentCore:
         "_expected",
         "_handle",
         "_inside",
-        "_lock",
         "_max_key_size",
         "_path",
         "_process",
@@ -51,10 +59,8 @@ class EnvironmentCore:
         """Takes an environment that has been opened."""
         self._path = path
         self._process = _ffi.process_number[0]
-        # Guards _handle and _inside. Reentrant for signal handlers.
-        self._lock = threading.RLock()
-        # Threads with calls of the library that are under way, except those of transactions.
-        self._inside: list[int] = []
+        # Calls of the library that are under way, except those of transactions.
+        self._inside: set[_Call] = set()
         self._transactions: set[TransactionState] = set()
         self._closing = False
         # How far iterations go that begin with a move to a key, see walks.py.
@@ -129,25 +135,31 @@ class EnvironmentCore:
     def _call(self, function: Callable[..., Result], *arguments: Any) -> Result:
         """Calls a function with the environment's handle and `arguments`; meanwhile no thread
         can close the environment."""
-        # Before the lock, which another thread may have held when this process was forked.
         if self.closed:
             raise self._was_closed()
         if self._process != _ffi.process_number[0]:
             self._after_fork()
-        counted = False
-        thread = threading.get_ident()
+        inside = _Call()
         try:
-            with self._lock:
-                handle = self._handle
-                if handle is None or self._closing:
-                    raise self._was_closed()
-                self._inside.append(thread)
-                counted = True
+            # Before it looks for _closing, as close() sets that before it looks for calls.
+            self._inside.add(inside)
+            handle = self._handle
+            if handle is None or self._closing:
+                raise self._was_closed()
             return function(handle, *arguments)
         finally:
-            if counted:
-                with self._lock:
-                    self._inside.remove(thread)
+            self._inside.discard(inside)
+
+    def _calls_under_way(self) -> list[_Call]:
+        """Those that are, except of transactions. Those that a signal handler has ended before
+        they had themselves struck off are struck off now."""
+        found = []
+        for call in list(self._inside):
+            if is_under_way(call):
+                found.append(call)
+            else:
+                self._inside.discard(call)
+        return found
 
     def _after_fork(self) -> None:
         """Called in a child of the process that opened the environment: opens it anew, or
@@ -310,8 +322,8 @@ class EnvironmentCore:
     def _busy_here(self) -> bool:
         """Whether this thread is inside a call, so that waiting for its end is in vain."""
         thread = threading.get_ident()
-        return thread in self._inside or any(
-            state.thread == thread for state in list(self._transactions)
+        return any(call.thread == thread for call in self._calls_under_way()) or any(
+            state.thread == thread and state.is_busy for state in list(self._transactions)
         )
 
     def _close(self) -> None:
@@ -325,7 +337,10 @@ class EnvironmentCore:
         quick, self._quick = self._quick, None
         try:
             pause = _SHORT_SECONDS
-            while not self._end_transactions():
+            # No conditional jump leads back: see Callback.
+            while True:
+                if self._end_transactions():
+                    break
                 time.sleep(pause)
                 pause = min(2 * pause, _SLICE_SECONDS)
             handle = self._handle
@@ -351,7 +366,7 @@ class EnvironmentCore:
                 )
             ):
                 self._forget(state)
-        return not self._transactions and not self._inside
+        return not self._transactions and not self._calls_under_way()
 
 
 class _Waits(Exception):  # noqa: N818

@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections import deque
 from contextlib import suppress
-from types import MappingProxyType
+from types import FrameType, MappingProxyType
 from typing import Any, Callable
 
 from zerodb import _ffi
 
 # Looked up for each transaction.
-_new_lock = threading.Lock
 _process_number = _ffi.process_number
+
+
+def is_under_way(token: object) -> bool:
+    """Whether a call has not ended whose local variable `inside` is this, in any thread."""
+    for frame in sys._current_frames().values():
+        at: FrameType | None = frame
+        while at is not None:
+            if "inside" in at.f_code.co_varnames and at.f_locals.get("inside") is token:
+                return True
+            at = at.f_back
+    return False
 
 
 class Ahead:
@@ -123,9 +134,13 @@ class TransactionState:
     thread from overwriting the structures through which a Transaction talks to the library, nor
     from ending the transaction between a call and the copying of the value it has returned.
 
-    A thread that goes inside takes the lock in a try statement whose finally clause releases
-    it, not through a context manager of ours: a signal handler may raise at the first
-    instruction of __exit__, and would leave the lock taken.
+    The lock is a dictionary that holds the token of the call that is inside, a dictionary of
+    its own, which is also the local variable `inside` of that call. dict.setdefault() takes it.
+    Only the call whose token is there gives it back, in a finally clause.
+
+    In CPython 3.9 and in PyPy a signal handler may raise between any two instructions, also
+    before that clause. The lock remains taken then by a call that has ended, whose frame is on
+    no stack. The next call that finds it taken looks, and takes it over.
     """
 
     # What most transactions never have is in the class, so that beginning one is quick.
@@ -160,7 +175,7 @@ class TransactionState:
         self.write = write
         self.calls = calls
         self.make_error = make_error
-        self.lock = threading.Lock()
+        self.lock: dict[int, Any] = {}
         self.process = _ffi.process_number[0]
 
     def add_cursor(self, cursor: int) -> None:
@@ -177,11 +192,10 @@ class TransactionState:
 
     def call(self, function: Callable[..., Any], *arguments: Any) -> Any:
         """Calls a function with the transaction's handle and `arguments`, from inside."""
-        entered = True
+        inside: dict[int, Any] = {}
         try:
-            if not self.lock.acquire(False):
-                entered = False
-                raise self.busy()
+            if self.lock.setdefault(0, inside) is not inside:
+                self.enter(inside)
             if self.handle is None:
                 raise self.ended()
             self.thread = threading.get_ident()
@@ -189,26 +203,56 @@ class TransactionState:
             self.before_write()
             return function(self.handle, *arguments)
         finally:
-            if entered:
+            if self.lock.get(0) is inside:
                 self.thread = 0
                 try:
                     if self.handle is not None and self.calls is _ffi.keeping:
                         self.fast = _ffi.pointer_to(self.handle)
                 finally:
-                    self.lock.release()
+                    if self.lock.get(0) is inside:
+                        del self.lock[0]
 
     def attempt(self, function: Callable[[], object]) -> bool:
         """Calls a function from inside, unless a thread is inside; returns whether it did."""
-        entered = True
+        inside: dict[int, Any] = {}
         try:
-            if not self.lock.acquire(False):
-                entered = False
+            if self.lock.setdefault(0, inside) is not inside and not self._takes_over(inside):
                 return False
             function()
             return True
         finally:
-            if entered:
-                self.lock.release()
+            if self.lock.get(0) is inside:
+                del self.lock[0]
+
+    def enter(self, inside: dict[int, Any]) -> None:
+        """Takes the lock for a call that has not got it at once, or raises."""
+        if not self._takes_over(inside):
+            raise self.busy()
+
+    def _takes_over(self, inside: dict[int, Any]) -> bool:
+        """Takes the lock from a call that a signal handler has ended before it gave the lock
+        back; returns whether it has it."""
+        while not self.inherited:
+            first = self.lock.setdefault(0, inside)
+            owner = first
+            # The tokens of those that were interrupted here, too, each in the one before it.
+            # To get one's own into a token is to have the lock: only one call can.
+            while owner is not inside:
+                if is_under_way(owner):
+                    return False
+                if self.lock.get(0) is not first:
+                    break  # it was given back
+                owner = owner.setdefault(0, inside)
+            if owner is inside:
+                self.lock[0] = inside
+                return True
+        return False
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a thread is inside."""
+        owner = self.lock.get(0)
+        return owner is not None and is_under_way(owner)
 
     @property
     def inherited(self) -> bool:
@@ -306,8 +350,12 @@ class TransactionState:
         self._let_go()
         try:
             code: int = _ffi.txn_commit(handle)
-        finally:
-            self._finish("was committed")
+        except BaseException:
+            # A signal handler has raised, after the call or, in some Pythons, before it.
+            if not _ffi.txn_id(handle):
+                self._finish("was committed")
+            raise
+        self._finish("was committed")
         if code != _ffi.OK:
             self.outcome = "failed to commit"
         return code
@@ -324,15 +372,13 @@ class TransactionState:
         handle = self.handle
         if not self.inherited:
             self._let_go()
-            try:
-                keeper, self.keeper = self.keeper, None
-                if keeper is None:
-                    # The handle is good and no other thread is inside: it succeeds.
-                    self.calls.txn_abort(handle)
-                else:
-                    keeper.handle = handle
-            finally:
-                self._finish(outcome)
+            # If a signal handler raises before it has finished, it is aborted again: a handle
+            # that has ended is refused.
+            keeper = self.keeper
+            if keeper is None:
+                self.calls.txn_abort(handle)
+            else:
+                keeper.handle = handle
         self._finish(outcome)
 
     def _let_go(self) -> None:
@@ -350,7 +396,7 @@ class TransactionState:
     def _finish(self, outcome: str) -> None:
         if self.handle is None:
             return
-        self.handle = self.fast = None
+        self.handle = self.fast = self.keeper = None
         self.outcome = outcome
         if self.parent is not None:
             self.parent.child = None
@@ -369,5 +415,5 @@ class ReaderState(TransactionState):
         self.fast = pointer
         self.calls = calls
         self.make_error = make_error
-        self.lock = _new_lock()
+        self.lock = {}
         self.process = _process_number[0]

@@ -142,11 +142,10 @@ class TransactionCore:
         key_input = entry.key_input
         key_input.data = key
         key_input.size = len(key)
-        entered = True
+        inside: dict[int, Any] = {}
         try:
-            if not state.lock.acquire(False):
-                entered = False
-                raise state.busy()
+            if state.lock.setdefault(0, inside) is not inside:
+                state.enter(inside)
             fast = state.fast
             if fast is not None:
                 code = _quick_get_val(
@@ -158,19 +157,18 @@ class TransactionCore:
                 if code == _NOT_FOUND:
                     return default
         finally:
-            if entered:
-                state.lock.release()
+            if state.lock.get(0) is inside:
+                del state.lock[0]
             _entries.append(entry)
         return self._get_slowly(key, default, db)
 
     def _get_slowly(self, key: Buffer, default: Any, db: Any) -> Any:
         state = self._state
         database = self._number if db is None else self._database(db)
-        entered = True
+        inside: dict[int, Any] = {}
         try:
-            if not state.lock.acquire(False):
-                entered = False
-                raise state.busy()
+            if state.lock.setdefault(0, inside) is not inside:
+                state.enter(inside)
             if state.handle is None:
                 raise state.ended()
             value = _ffi.Val()
@@ -182,8 +180,8 @@ class TransactionCore:
             if code == _ffi.OK:
                 return read_value(state, value, self._buffers)
         finally:
-            if entered:
-                state.lock.release()
+            if state.lock.get(0) is inside:
+                del state.lock[0]
         if code == _ffi.NOT_FOUND or self._is_too_long(code, key):
             return default
         raise state.error(code)
@@ -295,11 +293,10 @@ class TransactionCore:
                 return self._was_put(code, dupdata, overwrite)
         if self.environment._lmdb_style and not _ffi.size_of(value, "value"):
             self._check_empty(db)
-        entered = True
+        inside: dict[int, Any] = {}
         try:
-            if not state.lock.acquire(False):
-                entered = False
-                raise state.busy()
+            if state.lock.setdefault(0, inside) is not inside:
+                state.enter(inside)
             if state.handle is None:
                 raise state.ended()
             state.before_write()
@@ -315,8 +312,8 @@ class TransactionCore:
             )
             del held, held_too
         finally:
-            if entered:
-                state.lock.release()
+            if state.lock.get(0) is inside:
+                del state.lock[0]
         return self._was_put(code, dupdata, overwrite)
 
     def _was_put(self, code: int, dupdata: bool, overwrite: bool) -> bool:
@@ -540,11 +537,10 @@ class TransactionCore:
         """Calls a function with the handle, the database, a key and one more argument."""
         database = self._database(db)
         state = self._state
-        entered = True
+        inside: dict[int, Any] = {}
         try:
-            if not state.lock.acquire(False):
-                entered = False
-                raise state.busy()
+            if state.lock.setdefault(0, inside) is not inside:
+                state.enter(inside)
             if state.handle is None:
                 raise state.ended()
             wanted, held = _ffi.input_val(key, "key")
@@ -552,8 +548,8 @@ class TransactionCore:
             del held
             return code
         finally:
-            if entered:
-                state.lock.release()
+            if state.lock.get(0) is inside:
+                del state.lock[0]
 
     def _delete(self, key: Buffer, value: Buffer | None, db: Any) -> int:
         state = self._state

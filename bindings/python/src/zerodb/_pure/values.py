@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import weakref
 from typing import Any
 
@@ -14,18 +15,20 @@ _reference = weakref.ref
 
 COPIED_MAX = 2048
 """Bytes of a value that copying takes no longer than making a view of its page."""
+_copied_max = COPIED_MAX if _ffi.is_cpython else sys.maxsize
 
 
 def view_of(state: TransactionState, data: int | None, size: int) -> memoryview:
     """A memoryview of a value, read-only.
 
-    In a write transaction, whose pages change, and of a short value it is one of a copy. When
+    In a write transaction, whose pages change, and of a short value it is one of a copy. So is
+    each in PyPy, where what is made of a view does not keep alive what that is of. When
     the transaction ends, the view is released. What has been made of it and cannot be released,
     such as an array, keeps the snapshot.
     """
     if data is None or size == 0:
         return memoryview(b"")
-    if state.write or size <= COPIED_MAX:
+    if state.write or size <= _copied_max:
         view = memoryview(_ffi.copy_bytes(data, size))
     else:
         keeper = state.keeper

@@ -87,11 +87,10 @@ class Walks:
     def set_range(self, key: Buffer, /) -> Any:
         """Moves to the first entry whose key is at or after `key`."""
         state = self._state
-        entered = True
+        inside: dict[int, Any] = {}
         try:
-            if not state.lock.acquire(False):
-                entered = False
-                raise state.busy()
+            if state.lock.setdefault(0, inside) is not inside:
+                state.enter(inside)
             expected = self._expected
             ahead = state.ahead.get(self._handle)
             if ahead is not None:
@@ -144,8 +143,8 @@ class Walks:
                     return True if self._lmdb_style else (strings[0], strings[1])
                 _buffers.append(buffer)
         finally:
-            if entered:
-                state.lock.release()
+            if state.lock.get(0) is inside:
+                del state.lock[0]
         return self._seek_range(key)
 
     def _own_pointer(self) -> Any:
@@ -209,11 +208,10 @@ class Walks:
             is_first = given == 0
             size = self._next_size(given, given)
         while True:
-            entered = True
+            inside: dict[int, Any] = {}
             try:
-                if not state.lock.acquire(False):
-                    entered = False
-                    raise state.busy()
+                if state.lock.setdefault(0, inside) is not inside:
+                    state.enter(inside)
                 handle = self._handle
                 if handle is None or state.handle is None:
                     raise self._closed()
@@ -240,8 +238,8 @@ class Walks:
                 else:
                     rest = iter(strings)
             finally:
-                if entered:
-                    state.lock.release()
+                if state.lock.get(0) is inside:
+                    del state.lock[0]
             is_first = False
             if given != _UNCOUNTED:
                 given += count
