@@ -521,7 +521,8 @@ static PyObject *delete_method(PyObject *object, PyObject *const *args, Py_ssize
     Py_RETURN_TRUE;
 }
 
-/** The value of a key, copied; NULL without an exception if the key is not there. */
+/** The value of a key, copied, in LMDB's style as bytes in any case; NULL without an exception if the key
+ *  is not there. */
 static PyObject *old_value(Cursor *self, PyObject *key) {
     zdb_val value;
     struct bytes held;
@@ -529,7 +530,9 @@ static PyObject *old_value(Cursor *self, PyObject *key) {
     if (find_key(self, key, &value, &held) == 1)
         bytes = PyBytes_FromStringAndSize(value.data, (Py_ssize_t)value.size);
     release_bytes(&held);
-    if (bytes == NULL || !self->transaction->has_buffers) return bytes;
+    if (bytes == NULL || !self->transaction->has_buffers ||
+        self->transaction->environment->is_lmdb_style)
+        return bytes;
     PyObject *view = PyMemoryView_FromObject(bytes);
     Py_DECREF(bytes);
     return view;

@@ -235,7 +235,7 @@ class CursorCore(Walks):
         """Puts an entry, moves to it and returns the value that it replaces, or None."""
         old = self.get(key)
         if old is not None and self._buffers:
-            old = memoryview(bytes(old))
+            old = self._lasting(old)
         if old is not None and self._duplicates():
             self.delete(True)
         self.put(key, value)
@@ -247,9 +247,14 @@ class CursorCore(Walks):
             return None
         old = self.value()
         if self._buffers:
-            old = memoryview(bytes(old))
+            old = self._lasting(old)
         self.delete()
         return old
+
+    def _lasting(self, view: Any) -> Any:
+        """A copy of a value that is about to go; py-lmdb's is bytes."""
+        copy = bytes(view)
+        return copy if self._lmdb_style else memoryview(copy)
 
     # --------------------------------------------------------------- many at once
 
