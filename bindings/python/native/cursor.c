@@ -189,6 +189,12 @@ static PyObject *move_to(Cursor *self, zdb_cursor_op op, zdb_val *key, zdb_val *
     Environment *environment = self->transaction->environment;
     int code;
     CALL(self->transaction, code, library.zdb_cursor_get(self->handle, key, value, op));
+    if (code == ZDB_BAD_CURSOR && environment->is_lmdb_style &&
+        (op == ZDB_NEXT_DUP || op == ZDB_PREV_DUP)) {
+        /* LMDB's cursor moves to the first or last entry if it has not been on any. */
+        op = op == ZDB_NEXT_DUP ? ZDB_FIRST : ZDB_LAST;
+        CALL(self->transaction, code, library.zdb_cursor_get(self->handle, key, value, op));
+    }
     if (code == ZDB_OK) {
         self->is_unset = 0;
         if (op == ZDB_SET_RANGE) {

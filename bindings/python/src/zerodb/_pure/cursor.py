@@ -367,6 +367,14 @@ class CursorCore(Walks):
                 handle, entry.key_reference, entry.value_reference, operation
             )
             del held, held_value
+            if code == _ffi.BAD_CURSOR and self._lmdb_style and operation in _FROM_NOWHERE:
+                # LMDB's cursor moves to the first or last entry if it has not been on any.
+                code = state.calls.cursor_get(
+                    handle,
+                    entry.key_reference,
+                    entry.value_reference,
+                    _FROM_NOWHERE[operation],
+                )
             if code == _ffi.OK:
                 self._unset = False
                 if self._lmdb_style:
@@ -545,4 +553,8 @@ _SEEKS = frozenset(
 _ABSOLUTE = _SEEKS | {_ffi.CURSOR_FIRST, _ffi.CURSOR_LAST}
 """Moves that do not depend on where the cursor is."""
 _NEED_ENTRY = frozenset((_ffi.CURSOR_FIRST_DUP, _ffi.CURSOR_LAST_DUP))
+_FROM_NOWHERE = {
+    _ffi.CURSOR_NEXT_DUP: _ffi.CURSOR_FIRST,
+    _ffi.CURSOR_PREV_DUP: _ffi.CURSOR_LAST,
+}
 _PAIR_SEEKS = frozenset((_ffi.CURSOR_GET_BOTH, _ffi.CURSOR_GET_BOTH_RANGE))

@@ -136,13 +136,13 @@ class Cursor(CursorCore):
                 self.set_key(item[0])
 
     def _iter_from(self, k: Any, reverse: bool) -> Iterator[tuple[Any, Any]]:
-        """The entries from the first at or after a key, or backwards from the last at or before
-        it."""
+        """The entries from the first at or after a key to the last, or to the first; backwards
+        from the last if there is none."""
         found = self.set_range(k)
         if not reverse:
             return self.iternext() if found else iter(())
-        if found and self.key() != k and not self.prev():
-            return iter(())
+        if not found:
+            self.last()
         return self.iterprev()
 
     def __reduce__(self) -> Any:
