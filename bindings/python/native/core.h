@@ -243,8 +243,11 @@ void end_walk(Cursor *cursor);
 int read_current(Cursor *cursor, zdb_val *key, zdb_val *value);
 int is_cursor_usable(Cursor *cursor);
 PyObject *raise_cursor_unusable(Cursor *cursor);
-/** Moves to a key. @return 1 if it is there, 0 if not, -1 with an exception. */
-int find_key(Cursor *cursor, PyObject *key, zdb_val *value);
+/** Moves to a key.
+ *  @param held  receives the key, to be released when the value has been copied: that may call Python,
+ *               which may end the transaction.
+ *  @return 1 if it is there, 0 if not, -1 with an exception. */
+int find_key(Cursor *cursor, PyObject *key, zdb_val *value, struct bytes *held);
 PyObject *cursor_replace_value(Cursor *cursor, PyObject *key, PyObject *value);
 PyObject *cursor_pop_value(Cursor *cursor, PyObject *key);
 /** The methods getmulti() and putmulti(). */

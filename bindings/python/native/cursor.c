@@ -189,6 +189,12 @@ static PyObject *move_to(Cursor *self, zdb_cursor_op op, zdb_val *key, zdb_val *
     Environment *environment = self->transaction->environment;
     int code;
     CALL(self->transaction, code, library.zdb_cursor_get(self->handle, key, value, op));
+    if (code == ZDB_BAD_CURSOR && environment->is_lmdb_style &&
+        (op == ZDB_NEXT_DUP || op == ZDB_PREV_DUP)) {
+        /* LMDB's cursor moves to the first or last entry if it has not been on any. */
+        op = op == ZDB_NEXT_DUP ? ZDB_FIRST : ZDB_LAST;
+        CALL(self->transaction, code, library.zdb_cursor_get(self->handle, key, value, op));
+    }
     if (code == ZDB_OK) {
         self->is_unset = 0;
         if (op == ZDB_SET_RANGE) {
@@ -354,22 +360,21 @@ static PyObject *value(PyObject *self, PyObject *unused) {
     return current((Cursor *)self, VALUES);
 }
 
-int find_key(Cursor *self, PyObject *key, zdb_val *value) {
-    struct bytes bytes;
-    if (take_bytes(key, "key", &bytes) < 0) return -1;
+int find_key(Cursor *self, PyObject *key, zdb_val *value, struct bytes *held) {
+    held->has_view = 0;
+    if (take_bytes(key, "key", held) < 0) return -1;
     int code = ZDB_BAD_CURSOR, found = -1;
     if (begin_move(self) == 0) {
-        zdb_val stored = bytes.val;
+        zdb_val stored = held->val;
         CALL(self->transaction, code,
              library.zdb_cursor_get(self->handle, &stored, value, ZDB_SET_KEY));
-        code = absent_if_too_long(self->transaction->environment, code, &bytes.val);
+        code = absent_if_too_long(self->transaction->environment, code, &held->val);
         if (code == ZDB_OK || code == ZDB_NOT_FOUND)
             found = code == ZDB_OK;
         else
             raise_code(self->transaction->environment, code);
         self->is_unset = found != 1;
     }
-    release_bytes(&bytes);
     return found;
 }
 
@@ -379,11 +384,17 @@ static PyObject *get(PyObject *object, PyObject *const *args, Py_ssize_t count, 
     PyObject *given[2] = {NULL, Py_None};
     zdb_val value;
     if (parse("get", args, count, keywords, names, 1, given) < 0) return NULL;
-    int found = find_key(self, given[0], &value);
-    if (found < 0) return NULL;
-    if (found) return value_object(self->transaction, &value);
-    Py_INCREF(given[1]);
-    return given[1];
+    struct bytes held;
+    PyObject *result = NULL;
+    int found = find_key(self, given[0], &value, &held);
+    if (found == 1) {
+        result = value_object(self->transaction, &value);
+    } else if (found == 0) {
+        Py_INCREF(given[1]);
+        result = given[1];
+    }
+    release_bytes(&held);
+    return result;
 }
 
 static PyObject *count_method(PyObject *object, PyObject *unused) {
@@ -516,12 +527,18 @@ static PyObject *delete_method(PyObject *object, PyObject *const *args, Py_ssize
     Py_RETURN_TRUE;
 }
 
-/** The value of a key, copied; NULL without an exception if the key is not there. */
+/** The value of a key, copied, in LMDB's style as bytes in any case; NULL without an exception if the key
+ *  is not there. */
 static PyObject *old_value(Cursor *self, PyObject *key) {
     zdb_val value;
-    if (find_key(self, key, &value) != 1) return NULL;
-    PyObject *bytes = PyBytes_FromStringAndSize(value.data, (Py_ssize_t)value.size);
-    if (bytes == NULL || !self->transaction->has_buffers) return bytes;
+    struct bytes held;
+    PyObject *bytes = NULL;
+    if (find_key(self, key, &value, &held) == 1)
+        bytes = PyBytes_FromStringAndSize(value.data, (Py_ssize_t)value.size);
+    release_bytes(&held);
+    if (bytes == NULL || !self->transaction->has_buffers ||
+        self->transaction->environment->is_lmdb_style)
+        return bytes;
     PyObject *view = PyMemoryView_FromObject(bytes);
     Py_DECREF(bytes);
     return view;

@@ -4,11 +4,9 @@
  */
 #include "core.h"
 
-/** Appends all values of a key. @return -1 with an exception. */
-static int add_values(Cursor *self, PyObject *key, PyObject *found) {
+/** Appends all values of the key that the cursor is on. @return -1 with an exception. */
+static int add_current_values(Cursor *self, PyObject *found) {
     zdb_val value, stored;
-    int there = find_key(self, key, &value);
-    if (there <= 0) return there;
     int code;
     CALL(self->transaction, code,
          library.zdb_cursor_get(self->handle, &stored, &value, ZDB_GET_CURRENT));
@@ -28,6 +26,16 @@ static int add_values(Cursor *self, PyObject *key, PyObject *found) {
     if (code == ZDB_NOT_FOUND) return 0;
     raise_code(self->transaction->environment, code);
     return -1;
+}
+
+/** Appends all values of a key. @return -1 with an exception. */
+static int add_values(Cursor *self, PyObject *key, PyObject *found) {
+    zdb_val value;
+    struct bytes held;
+    int result = find_key(self, key, &value, &held);
+    if (result == 1) result = add_current_values(self, found);
+    release_bytes(&held);
+    return result;
 }
 
 static PyObject *joined(PyObject *pairs) {

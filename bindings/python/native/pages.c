@@ -60,7 +60,8 @@ int add_pages_type(PyObject *module) {
     return PagesType == NULL ? -1 : 0;
 }
 
-/** Has a view released at the end of its transaction. */
+/** Has a view released at the end of its transaction. The caller is inside: a garbage collection may run
+ *  here, and what it calls must neither end the transaction nor have it make other views. */
 static int remember_view(Transaction *transaction, PyObject *view) {
     if (transaction->views == NULL && (transaction->views = PyList_New(0)) == NULL) return -1;
     PyObject *views = transaction->views;
@@ -94,10 +95,7 @@ static PyObject *view_of_copy(Transaction *transaction, const zdb_val *value) {
     return view;
 }
 
-PyObject *value_object(Transaction *transaction, const zdb_val *value) {
-    if (!transaction->has_buffers)
-        return PyBytes_FromStringAndSize(value->data, (Py_ssize_t)value->size);
-    if (transaction->is_write || value->size == 0) return view_of_copy(transaction, value);
+static PyObject *view_of_pages(Transaction *transaction, const zdb_val *value) {
     if (transaction->pages == NULL) {
         transaction->pages = (Pages *)PyType_GenericAlloc(PagesType, 0);
         if (transaction->pages == NULL) return NULL;
@@ -105,16 +103,30 @@ PyObject *value_object(Transaction *transaction, const zdb_val *value) {
     Pages *pages = transaction->pages;
     pages->data = (void *)value->data;
     pages->size = (Py_ssize_t)value->size;
-    /* The garbage collector may run here, and what it calls must not end the transaction. */
-    enter(transaction);
     PyObject *view = PyMemoryView_FromObject((PyObject *)pages);
-    if (view != NULL && remember_view(transaction, view) < 0) Py_CLEAR(view);
-    leave(transaction);
     pages->data = NULL;
+    if (view != NULL && remember_view(transaction, view) < 0) Py_CLEAR(view);
     return view;
 }
 
+/** Makes a view from inside, where the caller may be already. */
+static PyObject *make_view(Transaction *transaction, const zdb_val *value,
+                           PyObject *(*make)(Transaction *, const zdb_val *)) {
+    int was_inside = transaction->is_busy;
+    if (!was_inside) enter(transaction);
+    PyObject *view = make(transaction, value);
+    if (!was_inside) leave(transaction);
+    return view;
+}
+
+PyObject *value_object(Transaction *transaction, const zdb_val *value) {
+    if (!transaction->has_buffers)
+        return PyBytes_FromStringAndSize(value->data, (Py_ssize_t)value->size);
+    int is_copied = transaction->is_write || value->size == 0;
+    return make_view(transaction, value, is_copied ? view_of_copy : view_of_pages);
+}
+
 PyObject *key_object(Transaction *transaction, const zdb_val *key) {
-    if (transaction->has_buffers) return view_of_copy(transaction, key);
+    if (transaction->has_buffers) return make_view(transaction, key, view_of_copy);
     return PyBytes_FromStringAndSize(key->data, (Py_ssize_t)key->size);
 }

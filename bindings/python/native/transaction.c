@@ -34,8 +34,19 @@ PyObject *raise_unusable(Transaction *self) {
 
 int before_write(Transaction *self) {
     self->changes++;
-    for (Cursor *cursor = self->cursors; self->ahead > 0 && cursor != NULL; cursor = cursor->next)
-        if (bring_back(cursor) < 0) return -1;
+    Cursor *cursor = self->cursors;
+    while (self->ahead > 0 && cursor != NULL) {
+        if (cursor->taken == cursor->count) {
+            cursor = cursor->next;
+            continue;
+        }
+        /* Where that gives up the GIL, other threads may drop cursors: this one and those after it. */
+        Py_INCREF(cursor);
+        int result = bring_back(cursor);
+        Py_DECREF(cursor);
+        if (result < 0) return -1;
+        cursor = self->cursors;
+    }
     return 0;
 }
 
@@ -53,12 +64,7 @@ static void unlink_transaction(Transaction *self) {
     if (self->parent != NULL && self->parent->child == self) self->parent->child = NULL;
 }
 
-/** Closes what belongs to it. */
-static void let_go(Transaction *self) {
-    while (self->cursors != NULL) close_cursor(self->cursors);
-    PyObject *views = self->views;
-    self->views = NULL;
-    if (views == NULL) return;
+static void release_views(PyObject *views) {
     PyObject *type, *value, *traceback;
     PyErr_Fetch(&type, &value, &traceback);
     for (Py_ssize_t i = PyList_Size(views) - 1; i >= 0; i--) {
@@ -70,8 +76,22 @@ static void let_go(Transaction *self) {
         if (result == NULL) PyErr_Clear(); /* another object looks at the memory through it */
         Py_XDECREF(result);
     }
-    Py_DECREF(views);
     PyErr_Restore(type, value, traceback);
+}
+
+/** Closes what belongs to it. */
+static void let_go(Transaction *self) {
+    PyObject *views = self->views;
+    self->views = NULL;
+    if (views != NULL) {
+        /* A garbage collection may run here, and what it calls must not use the transaction. */
+        int was_inside = self->is_busy;
+        if (!was_inside) enter(self);
+        release_views(views);
+        Py_DECREF(views);
+        if (!was_inside) leave(self);
+    }
+    while (self->cursors != NULL) close_cursor(self->cursors);
 }
 
 int end_transaction(Transaction *self, const char *outcome) {
@@ -152,14 +172,14 @@ static PyObject *reset_method(PyObject *object, PyObject *unused) {
     Transaction *self = (Transaction *)object;
     (void)unused;
     if (!is_usable(self)) return raise_unusable(self);
-    for (Cursor *cursor = self->cursors; cursor != NULL; cursor = cursor->next)
-        forget_ahead(cursor);
     if (self->pages != NULL && self->pages->views > 0)
         return raise_message(self->environment, ZDB_BUSY,
                              "memoryviews of values are in use; release them first");
     int code;
     CALL(self, code, library.zdb_txn_reset(self->handle));
     if (code != ZDB_OK) return raise_code(self->environment, code);
+    for (Cursor *cursor = self->cursors; cursor != NULL; cursor = cursor->next)
+        forget_ahead(cursor);
     Py_RETURN_NONE;
 }
 
@@ -264,23 +284,25 @@ int absent_if_too_long(Environment *environment, int code, const zdb_val *key) {
                                                                                   : code;
 }
 
-/** Looks a key up. @return the library's result; RAISED with an exception. */
-static int look_up(Transaction *self, PyObject *key, PyObject *database, zdb_val *value) {
+/** Looks a key up.
+ *  @param held  receives the key, to be released when the value has been copied: that may call Python,
+ *               which may end the transaction.
+ *  @return the library's result; RAISED with an exception. */
+static int look_up(Transaction *self, PyObject *key, PyObject *database, zdb_val *value,
+                   struct bytes *held) {
     unsigned int number = ZDB_MAIN_DB;
+    held->has_view = 0;
     if ((database != NULL || self->database != NULL) &&
         database_number(self, database, &number) < 0)
         return RAISED;
-    struct bytes bytes;
-    if (take_bytes(key, "key", &bytes) < 0) return RAISED;
+    if (take_bytes(key, "key", held) < 0) return RAISED;
     if (!is_usable(self)) {
-        release_bytes(&bytes);
         raise_unusable(self);
         return RAISED;
     }
     int code;
-    CALL(self, code, library.zdb_get(self->handle, number, &bytes.val, value));
-    code = absent_if_too_long(self->environment, code, &bytes.val);
-    release_bytes(&bytes);
+    CALL(self, code, library.zdb_get(self->handle, number, &held->val, value));
+    code = absent_if_too_long(self->environment, code, &held->val);
     if (code != ZDB_OK && code != ZDB_NOT_FOUND) {
         raise_code(self->environment, code);
         return RAISED;
@@ -298,12 +320,17 @@ static PyObject *get_method(PyObject *object, PyObject *const *args, Py_ssize_t 
     else if (parse("get", args, count, keywords, names, 1, given) < 0)
         return NULL;
     zdb_val value;
-    int code = look_up(self, given[0], given[2], &value);
-    if (code == ZDB_OK) return value_object(self, &value);
-    if (code != ZDB_NOT_FOUND) return NULL;
-    PyObject *otherwise = given[1] == NULL ? Py_None : given[1];
-    Py_INCREF(otherwise);
-    return otherwise;
+    struct bytes held;
+    PyObject *result = NULL;
+    int code = look_up(self, given[0], given[2], &value, &held);
+    if (code == ZDB_OK) {
+        result = value_object(self, &value);
+    } else if (code == ZDB_NOT_FOUND) {
+        result = given[1] == NULL ? Py_None : given[1];
+        Py_INCREF(result);
+    }
+    release_bytes(&held);
+    return result;
 }
 
 /** Raises the KeyError of a mapping. */
@@ -317,15 +344,19 @@ static void raise_no_key(Transaction *self, PyObject *key) {
 static PyObject *get_item(PyObject *object, PyObject *key) {
     Transaction *self = (Transaction *)object;
     zdb_val value;
-    int code = look_up(self, key, NULL, &value);
-    if (code == ZDB_OK) return value_object(self, &value);
+    struct bytes held;
+    int code = look_up(self, key, NULL, &value, &held);
+    PyObject *result = code == ZDB_OK ? value_object(self, &value) : NULL;
     if (code == ZDB_NOT_FOUND) raise_no_key(self, key);
-    return NULL;
+    release_bytes(&held);
+    return result;
 }
 
 static int contains(PyObject *object, PyObject *key) {
     zdb_val value;
-    int code = look_up((Transaction *)object, key, NULL, &value);
+    struct bytes held;
+    int code = look_up((Transaction *)object, key, NULL, &value, &held);
+    release_bytes(&held);
     return code == ZDB_OK ? 1 : code == ZDB_NOT_FOUND ? 0 : -1;
 }
 
@@ -373,7 +404,6 @@ static int get_group(Transaction *self, unsigned int number, PyObject *keys, Py_
             Py_INCREF(item);
         } else {
             item = value_object(self, &values[i]);
-            enter(self);
             if (item != NULL && with_keys) {
                 PyObject *key = key_object(self, &vals[i]);
                 PyObject *pair = key == NULL ? NULL : PyTuple_Pack(2, key, item);

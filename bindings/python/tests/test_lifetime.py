@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Callable
 
@@ -244,3 +246,119 @@ kept = ({leave_open},)
     assert (result.returncode, result.stderr) == (0, "")
     with zerodb.open(path) as env, env.begin() as txn:
         assert b"key" not in txn
+
+
+def collected_at(count: int, action: Callable[[], object]) -> None:
+    """Has a garbage collection call `action` when some more objects have been made."""
+
+    class Trigger:
+        def __init__(self) -> None:
+            self.itself = self
+
+        def __del__(self) -> None:
+            with suppress(zerodb.Error):
+                action()
+
+    gc.collect()
+    gc.disable()
+    Trigger()
+    gc.set_threshold(gc.get_count()[0] + count, 1, 1)
+    gc.enable()
+
+
+@pytest.fixture
+def thresholds() -> Iterator[None]:
+    """Has garbage collections happen as before when the test has ended."""
+    before = gc.get_threshold()
+    yield
+    gc.enable()
+    gc.set_threshold(*before)
+
+
+@pytest.mark.skipif(
+    sys.implementation.name != "cpython", reason="collects garbage at other times"
+)
+@pytest.mark.usefixtures("thresholds")
+@pytest.mark.parametrize("action", ["abort", "commit", "get", "cursor", "iterate"])
+@pytest.mark.parametrize("write", [True, False])
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+def test_a_garbage_collection_may_use_the_transaction_that_makes_views(
+    env: zerodb.Environment, action: str, write: bool
+) -> None:
+    keys = [b"%03d" % number for number in range(80)]
+    with env.begin(write=True) as txn:
+        txn.put_many([(key, key * 1000) for key in keys])
+    for count in range(16):
+        for kept in (62, 63, 64):
+            txn = env.begin(write=write, buffers=True)
+            cursor = txn.cursor()
+            views = [txn.get(key) for key in keys[:kept]]
+            actions: dict[str, Callable[[], object]] = {
+                "abort": txn.abort,
+                "commit": txn.commit,
+                "get": lambda txn=txn: [txn.get(key) for key in keys[:20]],
+                "cursor": txn.cursor,
+                "iterate": lambda cursor=cursor: list(cursor.iternext()),
+            }
+            collected_at(count, actions[action])
+            with suppress(zerodb.BadTransactionError):
+                views += [txn.get(key) for key in keys]
+            txn.abort()
+            del views
+
+
+@pytest.mark.skipif(
+    sys.implementation.name != "cpython", reason="collects garbage at other times"
+)
+@pytest.mark.usefixtures("thresholds")
+@pytest.mark.parametrize("write", [True, False])
+def test_a_garbage_collection_at_the_end_of_a_transaction_leaves_no_cursor_open(
+    env: zerodb.Environment, write: bool
+) -> None:
+    with env.begin(write=True) as txn:
+        txn.put(b"k", b"v" * 5000)
+    for count in range(8):
+        txn = env.begin(write=write, buffers=True)
+        views = [txn.get(b"k") for _ in range(20)]
+        # These keep the views from being released.
+        parts = [view[1:] for view in views]
+        cursors: list[zerodb.Cursor] = []
+        collected_at(count, lambda txn=txn, found=cursors: found.append(txn.cursor()))
+        txn.abort()
+        assert txn._open_cursors == 0
+        for cursor in cursors:
+            with pytest.raises(zerodb.BadCursorError, match="begin another one"):
+                cursor.first()
+        del parts
+
+
+@pytest.mark.skipif(
+    sys.version_info < (3, 12) or zerodb.implementation != "native",
+    reason="has no buffers in Python, or waits for itself",
+)
+@pytest.mark.parametrize("call", ["get", "getitem", "cursor", "pop"])
+def test_a_key_that_closes_the_environment_when_it_is_released(
+    fruit: zerodb.Environment, call: str
+) -> None:
+    class Key:
+        def __buffer__(self, flags: int) -> memoryview:
+            return memoryview(b"large")
+
+        def __release_buffer__(self, view: memoryview) -> None:
+            with suppress(zerodb.Error):
+                fruit.close()
+
+    value = bytes(range(256)) * 4000
+    with fruit.begin(write=True) as txn:
+        txn[b"large"] = value
+    txn = fruit.begin(write=call == "pop")
+    cursor = txn.cursor()
+    key: Any = Key()
+    calls: dict[str, Callable[[], Any]] = {
+        "get": lambda: txn.get(key),
+        "getitem": lambda: txn[key],
+        "cursor": lambda: cursor.get(key),
+        "pop": lambda: cursor.pop(key),
+    }
+    with suppress(zerodb.Error):
+        assert calls[call]() == value

@@ -253,3 +253,20 @@ def test_values_of_a_fixed_size_come_as_one_array(env: zerodb.Environment) -> No
             cursor.getmulti([b""], True, 8, True)
         with pytest.raises(TypeError):
             cursor.getmulti(["aa"], True, 8, True)
+
+
+@pytest.mark.parametrize("write", [True, False])
+def test_a_refused_reset_leaves_a_cursor_where_it_is(
+    env: zerodb.Environment, write: bool
+) -> None:
+    with env.begin(write=True) as txn:
+        txn.put_many([(b"%04d" % number, b"v" * 5000) for number in range(100)])
+    with env.begin(write=write, buffers=True) as txn:
+        cursor = txn.cursor()
+        iterator = iter(cursor)
+        views = [next(iterator) for _ in range(20)]
+        with pytest.raises((zerodb.IncompatibleError, zerodb.BusyError)):
+            txn.reset()
+        assert cursor.key() == b"0019"
+        assert next(iterator)[0] == b"0020"
+        del views

@@ -171,3 +171,28 @@ def test_a_buffer_may_change_as_soon_as_the_call_returns(env: zerodb.Environment
         with pytest.raises(zerodb.BadValueSizeError):
             txn[bytearray()] = value
         value.append(0)
+
+
+def test_a_reader_is_not_reset_while_a_memoryview_shows_its_pages(
+    env: zerodb.Environment,
+) -> None:
+    with env.begin(write=True) as txn:
+        txn[b"k"] = b"v" * 5000
+    with env.begin(buffers=True) as reader:
+        view = reader.get(b"k")
+        part = view[1:]
+        with pytest.raises(zerodb.BusyError, match="memoryviews"):
+            reader.reset()
+        view.release()
+        del view
+        with pytest.raises(zerodb.BusyError, match="memoryviews"):
+            reader.reset()
+        for byte in b"abc":
+            with env.begin(write=True) as txn:
+                txn[b"k"] = bytes([byte]) * 5000
+        assert bytes(part) == b"v" * 4999
+        part.release()
+        del part
+        reader.reset()
+        reader.renew()
+        assert bytes(reader[b"k"]) == b"c" * 5000

@@ -105,6 +105,7 @@ def test_replace_and_pop_give_what_lasts(benv: Any) -> None:
         txn.put(b"c", b"4" * 1000)
         assert bytes(before) == b"2" * 1000
         assert bytes(popped) == bytes(range(256)) * 1000
+        assert type(before) is type(popped) is bytes
 
 
 def test_values_can_be_used_as_keys(benv: Any) -> None:

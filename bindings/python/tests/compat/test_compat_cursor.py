@@ -327,6 +327,8 @@ def test_iter_from(cursor: Any) -> None:
     assert list(cursor._iter_from(b"b", False)) == ENTRIES[1:]
     assert list(cursor._iter_from(b"bb", False)) == ENTRIES[2:]
     assert list(cursor._iter_from(b"x", False)) == []
+    assert list(cursor._iter_from(b"bb", True)) == ENTRIES[2::-1]
+    assert list(cursor._iter_from(b"x", True)) == ENTRIES[::-1]
 
 
 def test_delete_while_iterating(txn: Any, cursor: Any) -> None:

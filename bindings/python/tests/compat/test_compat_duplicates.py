@@ -353,3 +353,17 @@ def test_pop_by_a_cursor(cursor: Any) -> None:
     assert cursor.item() == (b"a", b"2")
     assert cursor.pop(b"b") == b"1"
     assert cursor.item() == (b"c", b"1")
+
+
+def test_a_cursor_on_no_entry_moves_to_the_first_or_the_last(env: Any, dup: Any) -> None:
+    with env.begin(dup, write=True) as txn:
+        assert txn.cursor().next_dup() is False
+        assert txn.cursor().prev_dup() is False
+        for key, value in ((b"a", b"1"), (b"a", b"2"), (b"b", b"3"), (b"b", b"4")):
+            txn.put(key, value)
+        cursor = txn.cursor()
+        assert cursor.next_dup() is True
+        assert cursor.item() == (b"a", b"1")
+        cursor = txn.cursor()
+        assert cursor.prev_dup() is True
+        assert cursor.item() == (b"b", b"4")

@@ -218,3 +218,27 @@ def test_putmulti_leaves_the_cursor_on_an_entry(txn: Any) -> None:
     cursor = txn.cursor()
     cursor.putmulti([(b"a", b"1"), (b"b", b"2")])
     assert cursor.item() == (b"b", b"2")
+
+
+@pytest.mark.parametrize("wrong", [(b"b", b""), [b"b", b"2"], (b"b",), (b"b", b"2", b"3"), None])
+def test_what_comes_before_a_wrong_item_is_put(
+    lmdb: Any, env: Any, dup: Any, wrong: Any
+) -> None:
+    with env.begin(dup, write=True) as txn:
+        cursor = txn.cursor()
+        with pytest.raises((TypeError, lmdb.BadValsizeError)):
+            cursor.putmulti([(b"a", b"1"), (b"a", b"2"), wrong, (b"c", b"3")])
+        assert cursor.item() == (b"a", b"2")
+        assert list(txn.cursor()) == [(b"a", b"1"), (b"a", b"2")]
+
+
+def test_what_comes_before_an_exception_is_put(txn: Any) -> None:
+    def items() -> Any:
+        yield b"a", b"1"
+        yield b"b", b"2"
+        raise RuntimeError
+
+    cursor = txn.cursor()
+    with pytest.raises(RuntimeError):
+        cursor.putmulti(items())
+    assert cursor.item() == (b"b", b"2")

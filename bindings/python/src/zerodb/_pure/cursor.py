@@ -234,7 +234,7 @@ class CursorCore(Walks):
         """Puts an entry, moves to it and returns the value that it replaces, or None."""
         old = self.get(key)
         if old is not None and self._buffers:
-            old = memoryview(bytes(old))
+            old = self._lasting(old)
         if old is not None and self._duplicates():
             self.delete(True)
         self.put(key, value)
@@ -246,9 +246,14 @@ class CursorCore(Walks):
             return None
         old = self.value()
         if self._buffers:
-            old = memoryview(bytes(old))
+            old = self._lasting(old)
         self.delete()
         return old
+
+    def _lasting(self, view: Any) -> Any:
+        """A copy of a value that is about to go; py-lmdb's is bytes."""
+        copy = bytes(view)
+        return copy if self._lmdb_style else memoryview(copy)
 
     # --------------------------------------------------------------- many at once
 
@@ -360,6 +365,14 @@ class CursorCore(Walks):
                 handle, entry.key_reference, entry.value_reference, operation
             )
             del held, held_value
+            if code == _ffi.BAD_CURSOR and self._lmdb_style and operation in _FROM_NOWHERE:
+                # LMDB's cursor moves to the first or last entry if it has not been on any.
+                code = state.calls.cursor_get(
+                    handle,
+                    entry.key_reference,
+                    entry.value_reference,
+                    _FROM_NOWHERE[operation],
+                )
             if code == _ffi.OK:
                 self._unset = False
                 if self._lmdb_style:
@@ -536,4 +549,8 @@ _SEEKS = frozenset(
 _ABSOLUTE = _SEEKS | {_ffi.CURSOR_FIRST, _ffi.CURSOR_LAST}
 """Moves that do not depend on where the cursor is."""
 _NEED_ENTRY = frozenset((_ffi.CURSOR_FIRST_DUP, _ffi.CURSOR_LAST_DUP))
+_FROM_NOWHERE = {
+    _ffi.CURSOR_NEXT_DUP: _ffi.CURSOR_FIRST,
+    _ffi.CURSOR_PREV_DUP: _ffi.CURSOR_LAST,
+}
 _PAIR_SEEKS = frozenset((_ffi.CURSOR_GET_BOTH, _ffi.CURSOR_GET_BOTH_RANGE))

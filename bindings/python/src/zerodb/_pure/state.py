@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 import threading
+import weakref
 from collections import deque
 from contextlib import suppress
 from types import FrameType, MappingProxyType
@@ -111,7 +113,7 @@ class Keeper:
     The objects through which memoryviews look at pages refer to it.
     """
 
-    __slots__ = ("_abort", "handle")
+    __slots__ = ("__weakref__", "_abort", "handle")
 
     def __init__(self, abort: Callable[[int], int]) -> None:
         self._abort = abort
@@ -337,6 +339,19 @@ class TransactionState:
         for ahead in self.ahead.values():
             ahead.forget()
         self.ahead = MappingProxyType({})
+
+    # --------------------------------------------------------------------- views
+
+    def has_views(self) -> bool:
+        """Whether an object looks at pages; the caller is inside."""
+        if self.keeper is None:
+            return False
+        known = weakref.ref(self.keeper)
+        self.keeper = None
+        if known() is not None and sys.implementation.name != "cpython":
+            gc.collect()  # those that are gone may not have been collected yet
+        self.keeper = known()
+        return self.keeper is not None
 
     # ------------------------------------------------------------------ ending
 

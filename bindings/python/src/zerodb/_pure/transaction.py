@@ -595,7 +595,11 @@ class TransactionCore:
         return chain.from_iterable(cursor._batches(step, want, start, until))
 
     def _reset(self, handle: int) -> int:
-        self._state.forget_ahead()
+        state = self._state
+        if state.has_views():
+            raise state.make_error(
+                _ffi.BUSY, "memoryviews of values are in use; release them first"
+            )
         code: int = _ffi.txn_reset(handle)
         return code
 

@@ -6,13 +6,14 @@ What programs call most is the core's, without a frame of Python in between.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from itertools import islice
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from zerodb import _ffi
 from zerodb._core import CursorCore, implementation
-from zerodb.lmdb._errors import BadValsizeError, check
+from zerodb.lmdb._errors import BadValsizeError, Error, check
 
 if TYPE_CHECKING:
     from zerodb.lmdb._database import _Database
@@ -97,44 +98,51 @@ class Cursor(CursorCore):
         """Puts many entries. Returns how many there were, and how many were put."""
         consumed = added = 0
         last = None
+        failure: BaseException | None = None
         duplicates = self._has_duplicates()
         iterator = iter(items)
         put_many = self.transaction.put_many
-        while True:
+        is_last = False
+        while not is_last:
             chunk: list[tuple[Any, Any]] = []
-            failure: BaseException | None = None
             try:
                 chunk.extend(islice(iterator, _CHUNK))
             except BaseException as raised:
                 # What came before it is in the list, and is put.
                 failure = raised
+            is_last = len(chunk) < _CHUNK
+            if not _are_pairs(chunk, duplicates):
+                place, wrong = _first_wrong(chunk, duplicates)
+                if wrong is not None:
+                    del chunk[place:]
+                    failure, is_last = wrong, True
             if chunk:
-                _check_pairs(chunk)
-                if duplicates and 0 in map(len, map(itemgetter(1), chunk)):
-                    raise BadValsizeError("a value of a database with dupsort is not empty")
                 counts = put_many(chunk, dupdata, overwrite, append, self.database)
                 consumed += counts[0]
                 added += counts[1]
                 last = chunk[-1]
-            if failure is not None:
-                raise failure
-            if len(chunk) < _CHUNK:
-                break
-        if last is not None:
-            if duplicates:
-                self.set_key_dup(*last)
-            else:
-                self.set_key(last[0])
+        if failure is not None:
+            with suppress(Error):
+                self._go_to(last, duplicates)
+            raise failure
+        self._go_to(last, duplicates)
         return consumed, added
 
+    def _go_to(self, item: tuple[Any, Any] | None, duplicates: bool) -> None:
+        if item is not None:
+            if duplicates:
+                self.set_key_dup(*item)
+            else:
+                self.set_key(item[0])
+
     def _iter_from(self, k: Any, reverse: bool) -> Iterator[tuple[Any, Any]]:
-        """The entries from the first at or after a key, or backwards from the last at or before
-        it."""
+        """The entries from the first at or after a key to the last, or to the first; backwards
+        from the last if there is none."""
         found = self.set_range(k)
         if not reverse:
             return self.iternext() if found else iter(())
-        if found and self.key() != k and not self.prev():
-            return iter(())
+        if not found:
+            self.last()
         return self.iterprev()
 
     def __reduce__(self) -> Any:
@@ -193,9 +201,27 @@ class Cursor(CursorCore):
             operation = _ffi.CURSOR_NEXT_MULTIPLE
 
 
-def _check_pairs(items: list[Any]) -> None:
+def _are_pairs(items: list[Any], duplicates: bool) -> bool:
+    """Whether all are pairs, and where keys have several values these are not empty."""
     if set(map(type, items)) != {tuple} or set(map(len, items)) != {2}:
-        raise TypeError("putmulti() takes pairs: tuples of a key and a value")
+        return not items
+    try:
+        return not duplicates or 0 not in map(len, map(itemgetter(1), items))
+    except TypeError:
+        return False
+
+
+def _first_wrong(items: list[Any], duplicates: bool) -> tuple[int, BaseException | None]:
+    """The first of which that is not so, and the error for it; None if a put says what is wrong
+    with it."""
+    for place, item in enumerate(items):
+        if type(item) is not tuple or len(item) != 2:
+            error = "putmulti() takes pairs: tuples of a key and a value"
+            return place, TypeError(error)
+        if duplicates and hasattr(item[1], "__len__") and len(item[1]) == 0:
+            error = "a value of a database with dupsort is not empty"
+            return place, BadValsizeError(error)
+    return len(items), None
 
 
 def _interleaved(key: bytes, values: bytes, size: int) -> bytes:
