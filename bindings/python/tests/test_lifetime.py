@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, Callable
 
@@ -266,6 +268,11 @@ def collected_at(count: int, action: Callable[[], object]) -> None:
     gc.enable()
 
 
+def append_cursor(found: list[zerodb.Cursor], txn: zerodb.Transaction) -> None:
+    """Opens a cursor."""
+    found.append(txn.cursor())
+
+
 @pytest.fixture
 def thresholds() -> Iterator[None]:
     """Has garbage collections happen as before when the test has ended."""
@@ -296,9 +303,9 @@ def test_a_garbage_collection_may_use_the_transaction_that_makes_views(
             actions: dict[str, Callable[[], object]] = {
                 "abort": txn.abort,
                 "commit": txn.commit,
-                "get": lambda txn=txn: [txn.get(key) for key in keys[:20]],
+                "get": partial(txn.get_many, keys[:20]),
                 "cursor": txn.cursor,
-                "iterate": lambda cursor=cursor: list(cursor.iternext()),
+                "iterate": partial(list, cursor),
             }
             collected_at(count, actions[action])
             with suppress(zerodb.BadTransactionError):
@@ -323,7 +330,7 @@ def test_a_garbage_collection_at_the_end_of_a_transaction_leaves_no_cursor_open(
         # These keep the views from being released.
         parts = [view[1:] for view in views]
         cursors: list[zerodb.Cursor] = []
-        collected_at(count, lambda txn=txn, found=cursors: found.append(txn.cursor()))
+        collected_at(count, partial(append_cursor, cursors, txn))
         txn.abort()
         assert txn._open_cursors == 0
         for cursor in cursors:

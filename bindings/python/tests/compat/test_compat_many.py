@@ -220,7 +220,9 @@ def test_putmulti_leaves_the_cursor_on_an_entry(txn: Any) -> None:
     assert cursor.item() == (b"b", b"2")
 
 
-@pytest.mark.parametrize("wrong", [(b"b", b""), [b"b", b"2"], (b"b",), (b"b", b"2", b"3"), None])
+@pytest.mark.parametrize(
+    "wrong", [(b"b", b""), [b"b", b"2"], (b"b",), (b"b", b"2", b"3"), None]
+)
 def test_what_comes_before_a_wrong_item_is_put(
     lmdb: Any, env: Any, dup: Any, wrong: Any
 ) -> None:
