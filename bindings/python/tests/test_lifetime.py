@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, Callable
 
@@ -263,6 +264,10 @@ def collected_at(count: int, action: Callable[[], object]) -> None:
     gc.enable()
 
 
+def open_cursor(txn: zerodb.Transaction, cursors: list[zerodb.Cursor]) -> None:
+    cursors.append(txn.cursor())
+
+
 @pytest.fixture
 def thresholds() -> Iterator[None]:
     """Has garbage collections happen as before when the test has ended."""
@@ -293,9 +298,9 @@ def test_a_garbage_collection_may_use_the_transaction_that_makes_views(
             actions: dict[str, Callable[[], object]] = {
                 "abort": txn.abort,
                 "commit": txn.commit,
-                "get": lambda txn=txn: [txn.get(key) for key in keys[:20]],
+                "get": partial(txn.get_many, keys[:20]),
                 "cursor": txn.cursor,
-                "iterate": lambda cursor=cursor: list(cursor.iternext()),
+                "iterate": partial(list, cursor.iternext()),
             }
             collected_at(count, actions[action])
             with suppress(zerodb.BadTransactionError):
@@ -320,7 +325,7 @@ def test_a_garbage_collection_at_the_end_of_a_transaction_leaves_no_cursor_open(
         # These keep the views from being released.
         parts = [view[1:] for view in views]
         cursors: list[zerodb.Cursor] = []
-        collected_at(count, lambda txn=txn, found=cursors: found.append(txn.cursor()))
+        collected_at(count, partial(open_cursor, txn, cursors))
         txn.abort()
         assert txn._open_cursors == 0
         for cursor in cursors:
@@ -359,3 +364,10 @@ def test_a_key_that_closes_the_environment_when_it_is_released(
     }
     with suppress(zerodb.Error):
         assert calls[call]() == value
+
+
+def test_only_walks_make_iterators(fruit: zerodb.Environment) -> None:
+    with fruit.begin() as txn:
+        kind: Any = type(txn.items())
+        with pytest.raises((TypeError, StopIteration)):
+            next(kind())  # on ctypes it is a type of Python's own, and empty
