@@ -88,6 +88,8 @@ typedef struct Pages {
     Py_ssize_t views;
     void *data; /**< of the next view */
     Py_ssize_t size;
+    char *lowest, *end; /**< between which all views are */
+    struct Pages *previous, *next; /**< in the list of all */
 } Pages;
 
 struct Transaction {
@@ -151,6 +153,8 @@ int add_cursor_type(PyObject *module);
 int add_iterator_type(PyObject *module);
 int add_pages_type(PyObject *module);
 PyTypeObject *add_type(PyObject *module, PyType_Spec *spec, const char *name);
+/** What a type has as `__new__` whose objects only we make. */
+PyObject *refuse_new(PyTypeObject *type, PyObject *args, PyObject *keywords);
 
 /** In place of a result of the library: there is an exception. */
 #define RAISED INT_MAX
@@ -187,6 +191,8 @@ PyObject *raise_message(Environment *environment, int code, const char *format, 
 
 /* ---------------------------------------------------------------- transactions */
 
+/** In a child, which has no pages of its parent: puts zeros where memoryviews look. */
+void replace_inherited_pages(void);
 /** Begins one. @return a new reference; NULL with an exception. */
 PyObject *begin(Environment *environment, PyTypeObject *type, PyObject **arguments);
 /** Whether this thread may call the library with it; otherwise raises. */

@@ -425,6 +425,7 @@ static void iterator_dealloc(PyObject *object) {
 
 static PyType_Slot slots[] = {
     {Py_tp_doc, "An iteration over entries, keys or values."},
+    {Py_tp_new, refuse_new},
     {Py_tp_dealloc, iterator_dealloc},
     {Py_tp_traverse, iterator_traverse},
     {Py_tp_iter, PyObject_SelfIter},

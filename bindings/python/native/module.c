@@ -10,7 +10,10 @@
 struct library library;
 unsigned int fork_count;
 
-static void count_fork(void) { fork_count++; }
+static void after_fork(void) {
+    fork_count++;
+    replace_inherited_pages();
+}
 
 PyTypeObject *add_type(PyObject *module, PyType_Spec *spec, const char *name) {
     PyObject *type = PyType_FromSpec(spec);
@@ -22,6 +25,15 @@ PyTypeObject *add_type(PyObject *module, PyType_Spec *spec, const char *name) {
         return NULL;
     }
     return (PyTypeObject *)type;
+}
+
+PyObject *refuse_new(PyTypeObject *type, PyObject *args, PyObject *keywords) {
+    (void)args;
+    (void)keywords;
+    PyObject *name = PyObject_GetAttrString((PyObject *)type, "__name__");
+    if (name != NULL) PyErr_Format(PyExc_TypeError, "cannot create '%U' instances", name);
+    Py_XDECREF(name);
+    return NULL;
 }
 
 /* ------------------------------------------------------------------- arguments */
@@ -230,7 +242,7 @@ PyMODINIT_FUNC PyInit__native(void) {
         PyErr_SetString(PyExc_ImportError, "zerodb cannot be used in a sub-interpreter");
         return NULL;
     }
-    if (pthread_atfork(NULL, NULL, count_fork) != 0) {
+    if (pthread_atfork(NULL, NULL, after_fork) != 0) {
         PyErr_SetString(PyExc_ImportError, "zerodb cannot have itself told of forks");
         return NULL;
     }

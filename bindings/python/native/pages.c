@@ -4,13 +4,49 @@
  *
  * The views are released when their transaction ends: they refuse use then. What has been made of one
  * and cannot be released, such as a slice or an array, keeps the snapshot, and with it the pages, until
- * it is gone. Closing the environment ends the snapshot all the same, and leaves zeros in its place.
+ * it is gone. Closing the environment ends the snapshot all the same, and leaves zeros in its place. So
+ * there are in a child made by fork().
  */
+#define _GNU_SOURCE
 #include "core.h"
 
 #include <stddef.h>
+#include <stdint.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 PyTypeObject *PagesType;
+
+static Pages *all_pages;
+
+#ifdef MAP_FIXED_NOREPLACE
+/** Maps zeros where nothing is mapped. @param calls  how many there may be. */
+static void fill_holes(uintptr_t start, uintptr_t end, uintptr_t page, int *calls) {
+    void *wanted = (void *)start; /* NOLINT(performance-no-int-to-ptr) */
+    if (--*calls < 0) return;
+    void *mapped = mmap(wanted, end - start, PROT_READ,
+                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
+    if (mapped == wanted) return;
+    if (mapped != MAP_FAILED) munmap(mapped, end - start); /* an old kernel takes it as a hint */
+    if (end - start <= page) return;
+    uintptr_t middle = start + (end - start) / page / 2 * page;
+    fill_holes(start, middle, page, calls);
+    fill_holes(middle, end, page, calls);
+}
+#endif
+
+/* Called in the child of fork(), where only what a signal handler may do is allowed. */
+void replace_inherited_pages(void) {
+#ifdef MAP_FIXED_NOREPLACE
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+    for (Pages *pages = all_pages; pages != NULL; pages = pages->next) {
+        int calls = 10000;
+        if (pages->views > 0)
+            fill_holes((uintptr_t)pages->lowest / page * page,
+                       ((uintptr_t)pages->end + page - 1) / page * page, page, &calls);
+    }
+#endif
+}
 
 static int get_buffer(PyObject *self, Py_buffer *view, int flags) {
     Pages *pages = (Pages *)self;
@@ -21,6 +57,9 @@ static int get_buffer(PyObject *self, Py_buffer *view, int flags) {
     }
     if (PyBuffer_FillInfo(view, self, pages->data, pages->size, 1, flags) < 0) return -1;
     pages->views++;
+    char *data = pages->data;
+    if (pages->lowest == NULL || data < pages->lowest) pages->lowest = data;
+    if (data + pages->size > pages->end) pages->end = data + pages->size;
     return 0;
 }
 
@@ -34,14 +73,30 @@ static void release_buffer(PyObject *self, Py_buffer *view) {
     }
 }
 
+static Pages *make_pages(void) {
+    Pages *pages = (Pages *)PyType_GenericAlloc(PagesType, 0);
+    if (pages == NULL) return NULL;
+    pages->next = all_pages;
+    if (all_pages != NULL) all_pages->previous = pages;
+    all_pages = pages;
+    return pages;
+}
+
 static void pages_dealloc(PyObject *self) {
     PyTypeObject *type = Py_TYPE(self);
+    Pages *pages = (Pages *)self;
+    if (pages->previous != NULL)
+        pages->previous->next = pages->next;
+    else
+        all_pages = pages->next;
+    if (pages->next != NULL) pages->next->previous = pages->previous;
     PyObject_Free(self);
     Py_DECREF(type);
 }
 
 static PyType_Slot slots[] = {
     {Py_tp_doc, "What memoryviews of values look through."},
+    {Py_tp_new, refuse_new},
     {Py_tp_dealloc, pages_dealloc},
     {Py_bf_getbuffer, get_buffer},
     {Py_bf_releasebuffer, release_buffer},
@@ -97,7 +152,7 @@ static PyObject *view_of_copy(Transaction *transaction, const zdb_val *value) {
 
 static PyObject *view_of_pages(Transaction *transaction, const zdb_val *value) {
     if (transaction->pages == NULL) {
-        transaction->pages = (Pages *)PyType_GenericAlloc(PagesType, 0);
+        transaction->pages = make_pages();
         if (transaction->pages == NULL) return NULL;
     }
     Pages *pages = transaction->pages;

@@ -192,3 +192,21 @@ def test_parent_and_children_write_one_after_the_other(env: zerodb.Environment) 
     with env.begin() as txn:
         assert txn[b"count"] == b"24"
     assert env.verify().sound
+
+
+def test_memoryviews_of_pages_show_zeros_in_a_child(env: zerodb.Environment) -> None:
+    with env.begin(write=True) as txn:
+        for number in range(50):
+            txn[b"%d" % number] = b"v" * 100000
+    with env.begin(buffers=True) as txn:
+        views = [txn.get(b"%d" % number) for number in range(50)]
+        part = views[7][5:]
+        views.pop(7)
+
+        def look() -> None:
+            found = b"".join(views[3:9]) + bytes(part)
+            assert not found.strip(b"\0")
+            assert len(found) == 700000 - 5
+
+        in_child(look)
+        assert bytes(views[3]) == b"v" * 100000

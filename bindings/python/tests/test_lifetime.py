@@ -268,9 +268,8 @@ def collected_at(count: int, action: Callable[[], object]) -> None:
     gc.enable()
 
 
-def append_cursor(found: list[zerodb.Cursor], txn: zerodb.Transaction) -> None:
-    """Opens a cursor."""
-    found.append(txn.cursor())
+def open_cursor(txn: zerodb.Transaction, cursors: list[zerodb.Cursor]) -> None:
+    cursors.append(txn.cursor())
 
 
 @pytest.fixture
@@ -305,7 +304,7 @@ def test_a_garbage_collection_may_use_the_transaction_that_makes_views(
                 "commit": txn.commit,
                 "get": partial(txn.get_many, keys[:20]),
                 "cursor": txn.cursor,
-                "iterate": partial(list, cursor),
+                "iterate": partial(list, cursor.iternext()),
             }
             collected_at(count, actions[action])
             with suppress(zerodb.BadTransactionError):
@@ -330,7 +329,7 @@ def test_a_garbage_collection_at_the_end_of_a_transaction_leaves_no_cursor_open(
         # These keep the views from being released.
         parts = [view[1:] for view in views]
         cursors: list[zerodb.Cursor] = []
-        collected_at(count, partial(append_cursor, cursors, txn))
+        collected_at(count, partial(open_cursor, txn, cursors))
         txn.abort()
         assert txn._open_cursors == 0
         for cursor in cursors:
@@ -369,3 +368,10 @@ def test_a_key_that_closes_the_environment_when_it_is_released(
     }
     with suppress(zerodb.Error):
         assert calls[call]() == value
+
+
+def test_only_walks_make_iterators(fruit: zerodb.Environment) -> None:
+    with fruit.begin() as txn:
+        kind: Any = type(txn.items())
+        with pytest.raises((TypeError, StopIteration)):
+            next(kind())  # on ctypes it is a type of Python's own, and empty

@@ -244,3 +244,12 @@ def test_what_comes_before_an_exception_is_put(txn: Any) -> None:
     with pytest.raises(RuntimeError):
         cursor.putmulti(items())
     assert cursor.item() == (b"b", b"2")
+
+
+@pytest.mark.parametrize("overwrite", [True, False])
+def test_putmulti_at_the_end_that_passes_over_some(env: Any, dup: Any, overwrite: bool) -> None:
+    items = [(b"a", b"1"), (b"a", b"1"), (b"b", b"2"), (b"a", b"0"), (b"c", b"3"), (b"b", b"1")]
+    with env.begin(dup, write=True) as txn:
+        counts = txn.cursor().putmulti(items, dupdata=False, overwrite=overwrite, append=True)
+        assert counts == (6, 3)
+        assert list(txn.cursor()) == [(b"a", b"1"), (b"b", b"2"), (b"c", b"3")]

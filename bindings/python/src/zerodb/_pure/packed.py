@@ -206,6 +206,10 @@ def put_packed(txn: Any, database: int, items: list[Any], flags: int) -> tuple[i
     """Puts entries; returns how many were put, and the index from which on that must be done
     one by one, if at all."""
     state: TransactionState = txn._state
+    passes_over = flags & (_ffi.NOOVERWRITE | _ffi.NODUPDATA)
+    if passes_over and flags & (_ffi.APPEND | _ffi.APPENDDUP):
+        # The number of those that were put would not tell which one is out of order.
+        return 0, 0
     packed = _packed(items)
     if packed is None or state.calls is not _ffi.keeping:
         return 0, 0
@@ -224,7 +228,6 @@ def put_packed(txn: Any, database: int, items: list[Any], flags: int) -> tuple[i
     _give_back(buffer)
     if code == _ffi.OK:
         return added, len(items)
-    passes_over = flags & (_ffi.NOOVERWRITE | _ffi.NODUPDATA)
     if code == _ffi.NOT_SORTED and txn.environment._lmdb_style and not passes_over:
         return added, added
     if added == 0:

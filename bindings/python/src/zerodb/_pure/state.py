@@ -15,6 +15,7 @@ from zerodb import _ffi
 
 # Looked up for each transaction.
 _process_number = _ffi.process_number
+_ADDRESS_MAX = 2**64
 
 
 def is_under_way(token: object) -> bool:
@@ -113,12 +114,15 @@ class Keeper:
     The objects through which memoryviews look at pages refer to it.
     """
 
-    __slots__ = ("__weakref__", "_abort", "handle")
+    __slots__ = ("__weakref__", "_abort", "end", "handle", "lowest")
 
     def __init__(self, abort: Callable[[int], int]) -> None:
         self._abort = abort
         self.handle: int | None = None
         """The transaction, once its Transaction has ended."""
+        self.lowest = _ADDRESS_MAX
+        """Between this address and `end` are all memoryviews of pages."""
+        self.end = 0
 
     def __del__(self) -> None:
         if self.handle is not None:

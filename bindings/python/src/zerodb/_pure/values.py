@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
+import mmap
+import os
 import sys
 import weakref
 from typing import Any
@@ -12,6 +15,7 @@ from zerodb._pure.state import Keeper, TransactionState
 # Looked up for each value.
 _pages_types = _ffi.pages_types
 _reference = weakref.ref
+_keepers: weakref.WeakSet[Keeper] = weakref.WeakSet()
 
 COPIED_MAX = 2048
 """Bytes of a value that copying takes no longer than making a view of its page."""
@@ -34,6 +38,11 @@ def view_of(state: TransactionState, data: int | None, size: int) -> memoryview:
         keeper = state.keeper
         if keeper is None:
             keeper = state.keeper = Keeper(state.calls.txn_abort)
+            _keepers.add(keeper)
+        if data < keeper.lowest:
+            keeper.lowest = data
+        if data + size > keeper.end:
+            keeper.end = data + size
         pages = (_pages_types.get(size) or _ffi.pages_type(size)).from_address(data)
         pages.keeper = keeper
         view = memoryview(pages).cast("B").toreadonly()
@@ -62,3 +71,54 @@ def read_value(state: TransactionState, value: Any, buffers: bool) -> Any:
     if buffers:
         return view_of(state, value.data, value.size)
     return _ffi.copy_bytes(value.data, value.size)
+
+
+_MAP_FIXED_NOREPLACE = 0x100000
+_MAP_NORESERVE = 0x4000
+_CALLS_MAX = 10000
+
+
+def _fill_holes(start: int, end: int, calls: list[int]) -> None:
+    """Maps zeros where nothing is mapped.
+
+    :param calls: how many there may be.
+    """
+    calls[0] -= 1
+    if calls[0] < 0:
+        return
+    flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | _MAP_NORESERVE | _MAP_FIXED_NOREPLACE
+    mapped = _map(start, end - start, mmap.PROT_READ, flags, -1, 0)
+    if mapped == start:
+        return
+    if mapped != ctypes.c_void_p(-1).value:
+        _unmap(mapped, end - start)  # an old kernel takes the address as a hint
+    if end - start > mmap.PAGESIZE:
+        middle = start + (end - start) // mmap.PAGESIZE // 2 * mmap.PAGESIZE
+        _fill_holes(start, middle, calls)
+        _fill_holes(middle, end, calls)
+
+
+def _replace_inherited_pages() -> None:
+    """In a child, which has no pages of its parent: puts zeros where memoryviews look."""
+    for keeper in list(_keepers):
+        if keeper.end:
+            start = keeper.lowest // mmap.PAGESIZE * mmap.PAGESIZE
+            end = -(-keeper.end // mmap.PAGESIZE) * mmap.PAGESIZE
+            _fill_holes(start, end, [_CALLS_MAX])
+
+
+if sys.platform == "linux":
+    _libc = ctypes.CDLL(None)
+    _map = _libc.mmap
+    _map.restype = ctypes.c_void_p
+    _map.argtypes = [
+        ctypes.c_void_p,
+        ctypes.c_size_t,
+        ctypes.c_int,
+        ctypes.c_int,
+        ctypes.c_int,
+        ctypes.c_ssize_t,
+    ]
+    _unmap = _libc.munmap
+    _unmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
+    os.register_at_fork(after_in_child=_replace_inherited_pages)
