@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import sys
 import weakref
-from typing import Any
 
 from zerodb import _ffi
 from zerodb._pure.state import Keeper, TransactionState
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 # Looked up for each value.
 _pages_types = _ffi.pages_types
