@@ -208,3 +208,21 @@ except ImportError as error:
     )
     # Or "subinterpreter", where ctypes refuses it first.
     assert "interpreter" in result.stdout, result.stderr
+
+
+def test_importing_the_package_imports_no_slow_modules() -> None:
+    slow = {"asyncio", "dataclasses", "inspect", "re", "typing", "zerodb._types"}
+    program = (
+        "import sys; before = set(sys.modules); import zerodb; "
+        "print(*sorted(set(sys.modules) - before))"
+    )
+    result = subprocess.run(
+        # Without site, whose .pth files may import anything.
+        [sys.executable, "-S", "-c", f"import sys; sys.path[:] = {sys.path!r}; {program}"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    imported = set(result.stdout.split())
+    assert "zerodb._environment" in imported
+    assert imported & slow == set()

@@ -48,26 +48,29 @@ from zerodb._errors import (
 from zerodb._ffi import library_path, library_version
 from zerodb._opening import open  # noqa: A004
 from zerodb._transaction import Transaction
-from zerodb._types import (
-    CompactResult,
-    CopyResult,
-    DatabaseFlags,
-    DatabaseStat,
-    Durability,
-    EnvironmentInfo,
-    EventLevel,
-    Limits,
-    Metric,
-    MetricBucket,
-    MetricKind,
-    OpenTransaction,
-    Problem,
-    ProblemKind,
-    ProblemPlace,
-    Reader,
-    VerifyLevel,
-    VerifyReport,
-)
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from zerodb._types import (
+        CompactResult,
+        CopyResult,
+        DatabaseFlags,
+        DatabaseStat,
+        Durability,
+        EnvironmentInfo,
+        EventLevel,
+        Limits,
+        Metric,
+        MetricBucket,
+        MetricKind,
+        OpenTransaction,
+        Problem,
+        ProblemKind,
+        ProblemPlace,
+        Reader,
+        VerifyLevel,
+        VerifyReport,
+    )
 
 __version__ = "1.0.0"
 
@@ -126,3 +129,18 @@ __all__ = [
     "library_version",
     "open",
 ]
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name):
+        """The types of results, which are made when they are asked for: `typing`, which that
+        takes, is slow to import."""
+        if name not in __all__:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from zerodb import _types
+
+        found = globals()[name] = getattr(_types, name)
+        return found
+
+    def __dir__():
+        return sorted({*globals(), *__all__})

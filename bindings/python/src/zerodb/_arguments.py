@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Mapping
-from typing import Any
 
 from zerodb import _ffi
 from zerodb._errors import BadArgumentError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 CHECKSUMS = {
     "none": _ffi.CHECKSUM_NONE,

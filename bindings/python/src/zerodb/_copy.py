@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from typing import Any, Union
 
 from zerodb import _ffi
 from zerodb._arguments import unsigned
 from zerodb._callbacks import Callback
 from zerodb._errors import BadArgumentError, check
-from zerodb._types import CopyResult
 
-Target = Union[str, bytes, "os.PathLike[str]", "os.PathLike[bytes]"]  # evaluated in 3.9 too
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Union
+
+    from zerodb._types import CopyResult
+
+    Target = Union[str, bytes, os.PathLike[str], os.PathLike[bytes]]
 
 
 def copy(
@@ -47,6 +51,8 @@ def copy(
         code = call(_ffi.env_copy, path, *arguments)
     progress.check()
     check(code)
+    from zerodb._types import CopyResult
+
     return CopyResult(
         txn_id=raw.txn_id,
         wall_clock=raw.wall_clock,

@@ -11,9 +11,12 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING, Literal
 
 from zerodb import _ffi
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Literal
 
 _VARIABLE = "ZERODB_IMPLEMENTATION"
 

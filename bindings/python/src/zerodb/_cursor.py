@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
 
 from zerodb import _ffi
 from zerodb._core import CursorCore
 from zerodb._errors import check
-from zerodb._types import Buffer, Item
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from zerodb._transaction import Transaction
+    from zerodb._types import Buffer, Item
 
 
 class Cursor(CursorCore):

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any
 
 from zerodb import _ffi
 from zerodb._core import DatabaseCore
 from zerodb._errors import BadArgumentError, error_from_code
-from zerodb._types import Buffer, DatabaseFlags, DatabaseStat, Item
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from zerodb._environment import Environment
+    from zerodb._types import Buffer, DatabaseFlags, DatabaseStat, Item
 
 
 _BITS = {
@@ -36,6 +38,8 @@ def flag_bits(flags: Mapping[str, bool]) -> int:
 
 def flag_names(bits: int) -> DatabaseFlags:
     """The flags that the library's bits stand for."""
+    from zerodb._types import DatabaseFlags
+
     return DatabaseFlags(**{name: bool(bits & bit) for name, bit in _BITS.items()})
 
 

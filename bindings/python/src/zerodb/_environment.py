@@ -5,35 +5,39 @@ from __future__ import annotations
 import os
 import weakref
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
 
 from zerodb import _ffi
 from zerodb._arguments import CHECKSUMS, unsigned
 from zerodb._callbacks import calling_back
-from zerodb._copy import Target, copy
+from zerodb._copy import copy
 from zerodb._core import EnvironmentCore
 from zerodb._cursor import Cursor
 from zerodb._database import Database
 from zerodb._errors import BadArgumentError, NotFoundError, check, make_error
 from zerodb._open import OpenedEnvironment
 from zerodb._transaction import Transaction
-from zerodb._types import (
-    CompactResult,
-    CopyResult,
-    DatabaseStat,
-    Durability,
-    EnvironmentInfo,
-    Limits,
-    Metric,
-    MetricBucket,
-    MetricKind,
-    OpenTransaction,
-    Problem,
-    Reader,
-    VerifyLevel,
-    VerifyReport,
-)
 from zerodb._verify import verify
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from zerodb._copy import Target
+    from zerodb._types import (
+        CompactResult,
+        CopyResult,
+        DatabaseStat,
+        Durability,
+        EnvironmentInfo,
+        Limits,
+        Metric,
+        MetricKind,
+        OpenTransaction,
+        Problem,
+        Reader,
+        VerifyLevel,
+        VerifyReport,
+    )
 
 _CHECKSUM_NAMES = {number: name for name, number in CHECKSUMS.items()}
 _METRIC_KINDS: dict[int, MetricKind] = {
@@ -186,6 +190,8 @@ class Environment(EnvironmentCore):
 
     def info(self) -> EnvironmentInfo:
         """Properties and counts of the environment."""
+        from zerodb._types import EnvironmentInfo
+
         raw = _ffi.sized(_ffi.Info)
         check(self._call(_ffi.env_info, _ffi.reference(raw)))
         return EnvironmentInfo(
@@ -217,6 +223,8 @@ class Environment(EnvironmentCore):
     def limits(self) -> Limits:
         """All limits of the environment. How often each was met is the metric
         ``zerodb_limits_hit_total``."""
+        from zerodb._types import Limits
+
         raw = _ffi.sized(_ffi.Limits)
         check(self._call(_ffi.env_limits, _ffi.reference(raw)))
         return Limits._make(getattr(raw, name) for name in Limits._fields)
@@ -229,6 +237,8 @@ class Environment(EnvironmentCore):
         ``zerodb-stat --metrics`` prints the same without a part in the program;
         :class:`zerodb.prometheus.Collector` hands it to ``prometheus_client``.
         """
+        from zerodb._types import Metric, MetricBucket
+
         found: list[Metric] = []
 
         def add(metric: Any) -> None:
@@ -265,6 +275,8 @@ class Environment(EnvironmentCore):
 
     def readers(self) -> list[Reader]:
         """The read transactions of all processes that have the environment open."""
+        from zerodb._types import Reader
+
         found: list[Reader] = []
 
         def add(reader: Any) -> None:
@@ -284,6 +296,8 @@ class Environment(EnvironmentCore):
 
     def transactions(self) -> list[OpenTransaction]:
         """The transactions that this process has open in the environment."""
+        from zerodb._types import OpenTransaction
+
         found: list[OpenTransaction] = []
 
         def add(transaction: Any) -> None:
@@ -439,6 +453,8 @@ class Environment(EnvironmentCore):
         options.flags = _ffi.COMPACT_PUNCH_HOLES if punch_holes else 0
         raw = _ffi.sized(_ffi.CompactResult)
         check(self._call(_ffi.env_compact, _ffi.reference(options), _ffi.reference(raw)))
+        from zerodb._types import CompactResult
+
         return CompactResult(
             pages_moved=raw.pages_moved,
             bytes_before=raw.bytes_before,

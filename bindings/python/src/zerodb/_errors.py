@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import errno
-from typing import Any
 
 from zerodb import _ffi
 from zerodb._words import in_words
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 
 class Error(Exception):

@@ -27,9 +27,13 @@ from ctypes import (
     c_void_p,
     sizeof,
 )
-from typing import Any, Callable
 
-from zerodb._types import Buffer
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Callable
+
+    from zerodb._types import Buffer
+
 
 is_cpython = sys.implementation.name == "cpython"
 

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
-from typing import Any, Callable
 
 from zerodb import _ffi
 from zerodb._arguments import CHECKSUMS, DURABILITIES, choice, unsigned
 from zerodb._errors import BadArgumentError, check, error_from_code
-from zerodb._types import EventLevel
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Callable
+
+    from zerodb._types import EventLevel
 
 _EVENT_LEVELS: dict[int, EventLevel] = {
     _ffi.LOG_DEBUG: "debug",

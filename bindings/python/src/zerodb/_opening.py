@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from typing import Literal
 
 from zerodb._environment import Environment
 from zerodb._open import encoded_path
-from zerodb._types import Durability, EventLevel
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Literal
+
+    from zerodb._types import Durability, EventLevel
 
 
 def open(  # noqa: A001

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, Callable
-
 from zerodb import _ffi
 from zerodb._errors import IncompatibleError, error_from_code
-from zerodb._types import Buffer
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Callable
+
+    from zerodb._types import Buffer
 
 
 class KeyRange:

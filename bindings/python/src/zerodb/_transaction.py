@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 from zerodb import _ffi
 from zerodb._callbacks import Callback, calling_back
 from zerodb._core import TransactionCore
 from zerodb._database import Database, encoded_name, flag_bits, flag_names, open_database
 from zerodb._errors import check
-from zerodb._types import Buffer, DatabaseFlags, DatabaseStat
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from zerodb._environment import Environment
+    from zerodb._types import Buffer, DatabaseFlags, DatabaseStat
 
 
 class Transaction(TransactionCore):
@@ -266,6 +267,8 @@ class Transaction(TransactionCore):
 
 def stat_of(raw: Any) -> DatabaseStat:
     """Statistics as the library returns them, for a program to keep."""
+    from zerodb._types import DatabaseStat
+
     return DatabaseStat(
         page_size=raw.page_size,
         depth=raw.depth,

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from zerodb import _ffi
 from zerodb._arguments import choice, database_name, unsigned
 from zerodb._callbacks import Callback
 from zerodb._errors import error_from_code
-from zerodb._types import Problem, ProblemKind, ProblemPlace, VerifyLevel, VerifyReport
 from zerodb._words import in_words
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from zerodb._types import Problem, ProblemKind, ProblemPlace, VerifyLevel, VerifyReport
 
 _LEVELS: dict[VerifyLevel, int] = {
     "headers": _ffi.VERIFY_HEADERS,
@@ -80,6 +84,8 @@ def verify(
     progress.check()
     if code != _ffi.OK and not (code == _ffi.CORRUPTED and raw.problems > 0):
         raise error_from_code(code)
+    from zerodb._types import VerifyReport
+
     return VerifyReport(
         txn_id=raw.txn_id,
         pages=raw.pages,
@@ -99,6 +105,8 @@ def verify(
 def _problem(raw: Any) -> Problem:
     """A problem as the library passes it, for a program to keep."""
     place = _PROBLEM_PLACES.get(raw.place, "environment")
+    from zerodb._types import Problem
+
     return Problem(
         kind=_PROBLEM_KINDS.get(raw.kind, "structure"),
         place=place,

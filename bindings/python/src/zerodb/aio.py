@@ -25,10 +25,9 @@ import weakref
 from collections.abc import AsyncIterator, Generator, Iterator
 from functools import partial
 from itertools import islice
-from typing import Any, Callable, TypeVar
+from typing import TYPE_CHECKING, Any, Callable, TypeVar
 
 import zerodb
-from zerodb._copy import Target
 from zerodb._threads import Executor, begun_when_free, to_its_end
 from zerodb._types import (
     Buffer,
@@ -43,6 +42,10 @@ from zerodb._types import (
 __all__ = ["AsyncEnvironment", "AsyncTransaction", "open", "wrap"]
 
 Result = TypeVar("Result")
+
+
+if TYPE_CHECKING:
+    from zerodb._copy import Target
 
 
 class AsyncEnvironment:

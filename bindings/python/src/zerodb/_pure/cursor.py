@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Any, Callable
 
 from zerodb import _ffi
 from zerodb._pure.packed import ITEMS, KEYS, VALUES
 from zerodb._pure.state import TransactionState
 from zerodb._pure.values import add_view, read_value
 from zerodb._pure.walks import NOWHERE, Walks
-from zerodb._types import Buffer
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Callable
+
+    from zerodb._types import Buffer
 
 
 class CursorCore(Walks):

@@ -6,7 +6,6 @@ import errno
 import threading
 import time
 import warnings
-from typing import Any, Callable, ClassVar, TypeVar
 
 from zerodb import _ffi
 from zerodb._arguments import DURABILITIES, choice
@@ -14,7 +13,12 @@ from zerodb._callbacks import calling_back
 from zerodb._pure.ending import UninterruptedExit
 from zerodb._pure.state import TransactionState, is_under_way
 
-Result = TypeVar("Result")
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Callable, ClassVar, TypeVar
+
+    Result = TypeVar("Result")
+
 _SLICE_SECONDS = 0.1
 _SHORT_SECONDS = 0.001
 _ABANDONED_MS = 1500

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import errno
 import marshal
-from typing import Any
 
 from zerodb import _ffi
 from zerodb._pure.state import TransactionState
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 ITEMS, KEYS, VALUES = 0, 1, 2
 PART_MAX = 4096

@@ -9,9 +9,12 @@ import weakref
 from collections import deque
 from contextlib import suppress
 from types import FrameType, MappingProxyType
-from typing import Any, Callable
 
 from zerodb import _ffi
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Callable
 
 # Looked up for each transaction.
 _process_number = _ffi.process_number

@@ -6,7 +6,6 @@ import warnings
 from collections.abc import Iterable, Iterator
 from functools import partial
 from itertools import chain, islice
-from typing import Any, Callable
 
 from zerodb import _ffi
 from zerodb._pure.cursor import CursorCore
@@ -17,7 +16,12 @@ from zerodb._pure.packed import ITEMS, KEYS, PART_MAX, VALUES, get_fixed, get_pa
 from zerodb._pure.state import ReaderState, TransactionState
 from zerodb._pure.values import read_value, view_of
 from zerodb._ranges import KeyRange
-from zerodb._types import Buffer
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Callable
+
+    from zerodb._types import Buffer
 
 _NO_KEY = object()
 # Looked up for each call.

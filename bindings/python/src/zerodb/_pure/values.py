@@ -7,10 +7,13 @@ import mmap
 import os
 import sys
 import weakref
-from typing import Any
 
 from zerodb import _ffi
 from zerodb._pure.state import Keeper, TransactionState
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 # Looked up for each value.
 _pages_types = _ffi.pages_types

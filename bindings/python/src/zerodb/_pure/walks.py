@@ -12,7 +12,6 @@ from __future__ import annotations
 import marshal
 from collections.abc import Iterable, Iterator
 from itertools import chain
-from typing import TYPE_CHECKING, Any, Callable, Optional
 
 from zerodb import _ffi
 from zerodb._pure.packed import (
@@ -26,7 +25,14 @@ from zerodb._pure.packed import (
 )
 from zerodb._pure.state import Ahead, Sought, TransactionState
 from zerodb._ranges import compare
-from zerodb._types import Buffer
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Callable, Optional
+
+    from zerodb._types import Buffer
+
+    Start = tuple[Callable[..., int], Optional[bytes]]
 
 NOWHERE = frozenset((_ffi.BAD_CURSOR, _ffi.NOT_FOUND))
 """Results that say that a cursor is on no entry."""
@@ -54,8 +60,6 @@ _buffers = buffers
 _loads = marshal.loads
 _read_from = _ffi.cursor_read_from
 _size_argument = _ffi.size_argument
-
-Start = tuple[Callable[..., int], Optional[bytes]]
 
 
 class Walks:
