@@ -26,7 +26,7 @@ class Callback:
     first statement of a function in Python, and which ctypes would drop, returning any number
     to the library. A generator that waits in a try statement has no such moment, if no
     conditional jump leads back in its loops: CPython 3.13 handles signals at such a jump as if
-    it were outside the try statement.
+    it were not in the try statement.
     """
 
     def __init__(self, kind: Any, body: Callable[..., object]) -> None:

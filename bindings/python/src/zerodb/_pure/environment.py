@@ -145,7 +145,7 @@ class EnvironmentCore:
             self._after_fork()
         inside = _Call()
         try:
-            # Before it looks for _closing, as close() sets that before it looks for calls.
+            # Noted before _closing is read, as close() writes that before it looks for calls.
             self._inside.add(inside)
             handle = self._handle
             if handle is None or self._closing:
