@@ -17,6 +17,15 @@ struct FreedPageTests {
         init(_ environment: Environment) throws { transaction = try environment.beginRead() }
     }
 
+    private static func open(_ disk: SimulatedDisk, process: Int) throws -> Environment {
+        var options = EnvironmentOptions()
+        options.usesThread = false
+        options.maxSize = UInt64(SimulatedMemory.capacity)
+        return try Environment(
+            path: "/machine/env", options: options,
+            fileSystem: SimulatedProcess(disk, number: process))
+    }
+
     private static func key(_ number: Int) -> [UInt8] { Array("key \(number)".utf8) }
 
     private static func value(_ version: Int) -> [UInt8] {
@@ -36,12 +45,7 @@ struct FreedPageTests {
         arguments: [1, 300])
     func waitForReaders(_ keysOfNext: Int) throws {
         let disk = SimulatedDisk(directories: ["/machine"], isRecording: false)
-        var options = EnvironmentOptions()
-        options.usesThread = false
-        options.maxSize = UInt64(SimulatedMemory.capacity)
-        let environment = try Environment(
-            path: "/machine/env", options: options,
-            fileSystem: SimulatedProcess(disk, number: 1))
+        let environment = try Self.open(disk, process: 1)
         try Self.put(0..<Self.keys, 0, in: environment)
         try environment.checkpoint()
         // What this one frees, and what the unseen one frees, are kept apart for the reader between them.
@@ -85,12 +89,7 @@ struct FreedPageTests {
     @Test("are not used again under readers that begin all the time, while commits wait")
     func spareBusyReaders() throws {
         let disk = SimulatedDisk(directories: ["/machine"], isRecording: false)
-        var options = EnvironmentOptions()
-        options.usesThread = false
-        options.maxSize = UInt64(SimulatedMemory.capacity)
-        let environment = try Environment(
-            path: "/machine/env", options: options,
-            fileSystem: SimulatedProcess(disk, number: 1))
+        let environment = try Self.open(disk, process: 1)
         let keys = 200
         try Self.put(0..<keys, 0, in: environment)
         try environment.checkpoint()
@@ -121,12 +120,7 @@ struct FreedPageTests {
     @Test("are not used again while a checkpoint that ends could still be what a power cut leaves")
     func spareCheckpoints() throws {
         let disk = SimulatedDisk(directories: ["/machine"], isRecording: true)
-        var options = EnvironmentOptions()
-        options.usesThread = false
-        options.maxSize = UInt64(SimulatedMemory.capacity)
-        let environment = try Environment(
-            path: "/machine/env", options: options,
-            fileSystem: SimulatedProcess(disk, number: 1))
+        let environment = try Self.open(disk, process: 1)
         let keys = 200
         try Self.put(0..<keys, 0, in: environment)
         // Some commits go on beside each checkpoint.
@@ -159,9 +153,7 @@ struct FreedPageTests {
             guard random.below(step) == 0, image.position > journal.count / 4 else { continue }
             var survival = Survival(seed: random.next(), position: image.position)
             let left = image.makeDisk(&survival, isRecording: false)
-            let again = try Environment(
-                path: "/machine/env", options: options,
-                fileSystem: SimulatedProcess(left, number: 2))
+            let again = try Self.open(left, process: 2)
             #expect(try again.verify().problems == 0, "event \(image.position)")
             try again.close()
         }

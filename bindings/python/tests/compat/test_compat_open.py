@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import multiprocessing
 import os
 import stat
@@ -360,3 +361,62 @@ def test_processes_that_open_a_copy_at_one_moment(lmdb: Any, tmp_path: Path) -> 
         put_from_processes(lmdb, path, subdir=False)
         with lmdb.open(path, subdir=False) as env:
             assert env.stat()["entries"] == 5
+
+
+def test_a_lock_that_somebody_keeps_holds_nobody_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who may read a directory may lock it."""
+    import zerodb.lmdb as ours
+    from zerodb.lmdb import _paths
+
+    copy = str(tmp_path / "copy")
+    with ours.open(str(tmp_path / "source")) as env, open(copy, "wb") as file:
+        put(env, b"a", b"1")
+        env.copyfd(file.fileno())
+    monkeypatch.setattr(_paths, "_WAIT_SECONDS", 0.1)
+    parent = os.open(tmp_path, os.O_RDONLY)
+    fcntl.flock(parent, fcntl.LOCK_EX)
+    try:
+        with ours.open(str(tmp_path / "new")) as env:
+            put(env, b"a", b"1")
+        with pytest.raises(ours.LockError):
+            ours.open(copy, subdir=False)
+    finally:
+        os.close(parent)
+    with ours.open(copy, subdir=False) as env:
+        assert get(env, b"a") == b"1"
+
+
+@pytest.mark.parametrize("is_moved", [True, False])
+def test_a_copy_that_a_killed_program_was_moving_is_there(
+    tmp_path: Path, is_moved: bool
+) -> None:
+    import zerodb.lmdb as ours
+
+    copy = tmp_path / "copy"
+    with ours.open(str(tmp_path / "source")) as env, open(copy, "wb") as file:
+        put(env, b"a", b"1")
+        env.copyfd(file.fileno())
+    moving = tmp_path / ".copy.moving"
+    moving.mkdir()
+    if is_moved:
+        copy.rename(moving / "data.zdb")
+    with ours.open(str(copy), subdir=False) as env:
+        assert get(env, b"a") == b"1"
+    assert not moving.exists()
+
+
+def test_a_copy_is_not_moved_where_somebody_else_may_have_it(tmp_path: Path) -> None:
+    import zerodb.lmdb as ours
+
+    copy = tmp_path / "copy"
+    with ours.open(str(tmp_path / "source")) as env, open(copy, "wb") as file:
+        put(env, b"a", b"1")
+        env.copyfd(file.fileno())
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / ".copy.moving").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(ours.Error):
+        ours.open(str(copy), subdir=False)
+    assert copy.is_file()
+    assert list((tmp_path / "elsewhere").iterdir()) == []
