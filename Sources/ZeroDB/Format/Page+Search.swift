@@ -27,6 +27,24 @@ extension Page {
         search(key, from: 0, slotShift: 3)
     }
 
+    /// Whether a key comes behind the last entry of a leaf that has some.
+    @inline(__always)
+    func endsBefore(_ key: KeyBytes) -> Bool {
+        let prefix = prefixLength
+        let last = count &- 1
+        guard last >= 0, slotsAreInBounds, let start = key.baseAddress else { return false }
+        if prefix > 0 {
+            let order = memcmp(start, base + Self.headerSize, min(prefix, key.count))
+            if order != 0 || key.count < prefix { return order > 0 }
+        }
+        let suffix = start + prefix
+        let length = key.count - prefix
+        let order = compare(
+            UnsafeRawPointer(slot(last)), head: Self.head(of: suffix, count: length),
+            suffix: suffix, count: length)
+        return order < 0 && order != Self.impossible
+    }
+
     /// The child of a branch whose range holds a key; -1 if the page is damaged.
     @inline(__always)
     func searchBranch(_ key: KeyBytes) -> Int {

@@ -80,11 +80,13 @@ final class Compaction {
     private var passes = 0
     private var movedInPass: UInt64 = 0
     private var isFinishing = false
+    private var rounds = 0
     /// How often there was no room for what is at `key`.
     private var starved = 0
     private var skipped = 0
 
     private static let passesMax = 6
+    private static let roundsMax = 3
     private static let maturedMax: UInt64 = 192
     private static let looksMax = 4096
     private static let skippedMax = 256
@@ -155,8 +157,21 @@ final class Compaction {
         let used = meta.pageCount - min(meta.pageCount, meta.freePages)
         var waiting = meta.freePages - meta.takablePages
         if options.sparesPinned { waiting = max(waiting, store.pinnedMax(used: used)) }
+        return pageCount(used: used, waiting: waiting)
+    }
+
+    private func pageCount(used: UInt64, waiting: UInt64) -> UInt64 {
         let slack = waiting + max(options.slackMin, used / options.slackShare)
         return max(used + slack + Commit.reserve(used), options.pageCountMin)
+    }
+
+    /// Whether the file has more pages than it should because more wait than commits alone have waiting: more
+    /// may wait as long as there is much room, as there was when the compaction began.
+    private func hasMuchWaiting(_ meta: Meta) -> Bool {
+        guard options.sparesPinned else { return false }
+        let used = meta.pageCount - min(meta.pageCount, meta.freePages)
+        let enough = pageCount(used: used, waiting: store.pinnedMax(used: used))
+        return meta.pageCount > enough + max(options.gainMin, enough / 16)
     }
 
     /// Decides how short the file can be, and where the sweep begins.
@@ -197,6 +212,13 @@ final class Compaction {
         let enough = pageCount(meta)
         let gainMin = max(options.gainMin, enough / options.gainShare)
         isFinished = try store.dataFile.size() <= (enough + gainMin) * pageSize
+        if isFinished, rounds < Self.roundsMax, hasMuchWaiting(meta) {
+            rounds += 1
+            passes = 0
+            isFinishing = false
+            phase = .preparing
+            return .worked(bytes: 0)
+        }
         end()
         guard options.punchesHoles else {
             phase = .done

@@ -53,7 +53,11 @@ struct FrameTable {
         var bytes: Int
         var isSpilled = false
     }
-    private var slabs: [Slab] = []
+    private var slabs: [Slab] = [] {
+        didSet { noteSlabs() }
+    }
+    /// From the beginning of the first to the end of the last in the order of addresses.
+    private var slabRange: Range<UInt> = 0..<0
     private var slab = 0
     private var slabUsed = 0
     private var freeMemory: [UnsafeMutableRawPointer] = []
@@ -303,7 +307,20 @@ struct FrameTable {
     /// Whether bytes lie in a page this transaction has changed, and may move when it changes
     /// more.
     func contains(_ address: UnsafeRawPointer) -> Bool {
-        slabs.contains { address >= UnsafeRawPointer($0.memory) && address < $0.memory + $0.bytes }
+        slabRange.contains(UInt(bitPattern: address))
+            && slabs.contains {
+                address >= UnsafeRawPointer($0.memory) && address < $0.memory + $0.bytes
+            }
+    }
+
+    private mutating func noteSlabs() {
+        var start = UInt.max
+        var end: UInt = 0
+        for slab in slabs {
+            start = min(start, UInt(bitPattern: slab.memory))
+            end = max(end, UInt(bitPattern: slab.memory) + UInt(slab.bytes))
+        }
+        slabRange = start < end ? start..<end : 0..<0
     }
 
     /// Forgets all frames, at the end of a transaction.

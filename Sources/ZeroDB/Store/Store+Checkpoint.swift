@@ -114,8 +114,8 @@ extension Store {
     private func mayTakeItsTime() -> Bool {
         guard checkpointsAwaited.load(ordering: .relaxed) <= 1, let meta = try? shared.tipMeta()
         else { return false }
-        // Beyond twice the limits writers wait.
-        return pinnedPages(meta) < pinnedMax(meta, factor: 2) / 8 * 7
+        // Beyond twice the limits writers wait. What comes to wait meanwhile makes the file longer.
+        return pinnedPages(meta) < pinnedMax(meta) / 4 * 5
             && logBytes(meta) < options.logSize / 4 * 7
     }
 
@@ -229,8 +229,12 @@ extension Store {
         return meta.pinnedTotal >= before ? meta.pinnedTotal - before : 0
     }
 
+    /// Bytes of pages that come to wait while a checkpoint is made, about: their part in a small file.
+    private static let pinnedMeanwhile: UInt64 = 2 << 20
     /// Bytes of pages that may wait for a checkpoint where twice as many are free.
     private static let sparePinnedMax: UInt64 = 64 << 20
+    /// The same while a compaction is under way.
+    private static let compactingPinnedMax: UInt64 = 16 << 20
 
     /// Whether log or pinned space call for a checkpoint.
     ///
@@ -254,8 +258,10 @@ extension Store {
     /// Pages that may wait for a checkpoint before one is due.
     func pinnedMax(_ meta: Meta, factor: UInt64 = 1) -> UInt64 {
         // Free pages must not make room for more of them, unless there are so many that they last for long,
-        // as after many were deleted, or moved.
-        let spare = min(meta.takablePages / 2, Self.sparePinnedMax / UInt64(pageSize))
+        // as after many were deleted. A compaction needs those that it is to have moved others to.
+        let spareMax =
+            shared.allocationLimit == 0 ? Self.sparePinnedMax : Self.compactingPinnedMax
+        let spare = min(meta.takablePages / 2, spareMax / UInt64(pageSize))
         let used = meta.pageCount - min(meta.pageCount, meta.freePages)
         return max(pinnedMax(used: used, factor: factor), spare * factor)
     }
@@ -263,8 +269,10 @@ extension Store {
     /// The same where few pages are free.
     func pinnedMax(used: UInt64, factor: UInt64 = 1) -> UInt64 {
         // In a small file a checkpoint is due early, so that a writer seldom has to wait for it.
+        let size = UInt64(pageSize)
         let pinnedMin: UInt64 = factor > 1 ? 12 << 20 : 4 << 20
-        return max(pinnedMin / UInt64(pageSize), used / 6 * factor)
+        let share = used / 6
+        return max(pinnedMin / size, (share - min(share, Self.pinnedMeanwhile / size)) * factor)
     }
 
     /// Makes a checkpoint if one is still needed when the one under way is done. Failures show

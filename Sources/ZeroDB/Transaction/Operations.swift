@@ -145,7 +145,11 @@ package struct Operations {
         _ mode: PutMode
     ) throws(DatabaseError) -> TreeWriter.PutResult {
         let flags = writer.tree.pointee.record.flags
-        if flags.isEmpty { return try writer.put(key, value, mode: mode) }
+        if flags.isEmpty {
+            let result = try writer.put(key, value, mode: mode)
+            writer.noteEnd()
+            return result
+        }
         let held = try storedKey(key, writer.tree.pointee.record)
         takeWidths(writer, key, value)
         guard flags.contains(.duplicates) else { return try writer.put(held, value, mode: mode) }

@@ -71,6 +71,7 @@ extension Transactions {
         claim.state.pointee.began = zp_ticks()
         write.pointee.savepoints.append(Savepoint(write.pointee))
         write.pointee.workspace.pointee.frames.pointee.beginLevel()
+        write.pointee.workspace.pointee.end = TreeEnd()
         parent.pointee.status = .nesting
         claim.state.pointee.leave()
         return claim
@@ -105,6 +106,7 @@ extension Transactions {
         // A thread that calls the parent by mistake is sent away at once.
         while !parent.pointee.tryEnter() { sched_yield() }
         end(parent, write)
+        write.pointee.workspace.pointee.end = TreeEnd()
         parent.pointee.reads.add(state.pointee.reads)
         state.pointee.reads = ReadCounts()
         state.pointee.parent = nil

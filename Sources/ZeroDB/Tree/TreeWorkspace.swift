@@ -37,6 +37,12 @@ struct TreeWorkspace {
     var isLimited = true
     /// Whether anything was changed.
     var isDirty = false
+    /// How many writers have used the path: one for each operation on a tree.
+    var pathUses: UInt64 = 0
+    /// The last of them that has put an entry into a leaf with room for it, so that its path is as it was.
+    var insertedBy: UInt64 = 0
+    /// Where the path leads, if it is to the end of a tree.
+    var end = TreeEnd()
     /// Pages split and merged that are not counted yet.
     var splits: UInt64 = 0
     var merges: UInt64 = 0
@@ -101,5 +107,15 @@ struct TreeWorkspace {
         self.spacePages = spacePages
         isLimited = true
         isDirty = false
+        end = TreeEnd()
     }
+}
+
+/// That a path leads to the last entry of a tree, for the next writer to put another one behind it. Any
+/// other use of the path, and any change of the tree, makes it void.
+struct TreeEnd {
+    var tree: UnsafeMutablePointer<TreeState>?
+    var changes: UInt64 = 0
+    /// The writer that may make use of it.
+    var user: UInt64 = 0
 }

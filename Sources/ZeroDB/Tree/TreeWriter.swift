@@ -22,6 +22,7 @@ struct TreeWriter {
         self.tree = tree
         self.transaction = transaction
         path = workspace.pointee.path
+        workspace.pointee.pathUses &+= 1
     }
 
     /// Of a tree of values, beside the path to the key they belong to.
@@ -91,6 +92,12 @@ struct TreeWriter {
     /// - Returns: nil if it is to be appended and is not after the last key.
     @inline(__always)
     func find(_ key: KeyBytes, _ mode: PutMode) throws(DatabaseError) -> PagePosition? {
+        if isBehindEnd(key) {
+            let leafStep = tree.pointee.depth - 1
+            let count = Page(path[leafStep].page, size: pageSize).count
+            path[leafStep].index = count
+            return PagePosition(index: count, found: false)
+        }
         guard mode == .append else {
             return try TreeRead.descend(source, tree.pointee, to: key, path: path)
         }
@@ -102,6 +109,29 @@ struct TreeWriter {
         guard search.index == leaf.count else { return nil }
         path[leafStep].index = leaf.count
         return PagePosition(index: leaf.count, found: false)
+    }
+
+    /// Whether the path leads to the last entry of the tree, by the writer before, and a key comes behind it.
+    @inline(__always)
+    private func isBehindEnd(_ key: KeyBytes) -> Bool {
+        let end = workspace.pointee.end
+        guard end.user == workspace.pointee.pathUses, end.tree == tree,
+            end.changes == tree.pointee.changes
+        else { return false }
+        return Page(path[tree.pointee.depth - 1].page, size: pageSize).endsBefore(key)
+    }
+
+    /// Notes that the path leads to the last entry of the tree, if it does. To be the last use that a
+    /// writer makes of the path.
+    @inline(__always)
+    func noteEnd() {
+        guard workspace.pointee.insertedBy == workspace.pointee.pathUses else { return }
+        let step = tree.pointee.depth - 1
+        guard path[step].index == Page(path[step].page, size: pageSize).count - 1,
+            isRightmost(step)
+        else { return }
+        workspace.pointee.end = TreeEnd(
+            tree: tree, changes: tree.pointee.changes, user: workspace.pointee.pathUses &+ 1)
     }
 
     /// Replaces the value of the entry the path leads to. All pages of the path may change in place.
@@ -221,9 +251,11 @@ struct TreeWriter {
             if page.gap >= size {
                 page.insertLeafEntry(at: index, suffix: suffix, value: value)
                 noteInsert(path[step].reference, index)
+                workspace.pointee.insertedBy = workspace.pointee.pathUses
                 return
             }
         }
+        if try insertBehindFull(step, at: index, key: key, value: value) { return }
         try rebuildOrSplit(step, at: index, key: key, value: value, child: .none)
     }
 
@@ -234,6 +266,54 @@ struct TreeWriter {
     }
 
     // MARK: Split
+
+    /// Inserts an entry behind the last one of a leaf that is full and stays as it is, into a leaf of its own:
+    /// what `rebuildOrSplit` does with a run of ascending keys, without looking at each entry.
+    ///
+    /// - Returns: whether that could be done.
+    @inline(never)
+    private func insertBehindFull(
+        _ step: Int, at index: Int, key: KeyBytes, value: LeafValue
+    ) throws(DatabaseError) -> Bool {
+        let page = Page(path[step].page, size: pageSize)
+        let count = page.count
+        guard index == count, count > 1, !tree.pointee.isValueTree, !isCounted,
+            preferredCut(step, index, count + 1) == index, !mayFit(page, key, value),
+            Page.entrySize(isLeaf: true, suffixLength: key.count, valueLength: value.bytes.count)
+                <= Page.capacity(pageSize: pageSize)
+        else { return false }
+        let first = workspace.pointee.scratch.firstKey
+        let length = page.copyKey(count - 1, to: first)
+        guard length >= 0 else { throw source.badEntry(page) }
+        let (reference, right) = try newPage()
+        workspace.pointee.splits &+= 1
+        right.format(
+            kind: .leaf, level: 0, prefix: KeyBytes(start: nil, count: 0),
+            layout: tree.pointee.leafLayout)
+        right.insertLeafEntry(at: 0, suffix: key, value: value)
+        TreeRecord.add(1, to: &tree.pointee.record.leafPages)
+        noteInsert(reference, 0)
+        let separator = copySeparator(
+            between: KeyBytes(start: first, count: length), and: key,
+            to: workspace.pointee.separators.0)
+        try insertInParent(
+            step, separator: separator, child: reference, entryCount: 0, leftEntryCount: 0)
+        return true
+    }
+
+    /// Whether a leaf might have room for one more entry behind its last one, after closing the holes and
+    /// choosing the prefix anew.
+    private func mayFit(_ page: Page, _ key: KeyBytes, _ value: LeafValue) -> Bool {
+        let length = page.copyKey(0, to: workspace.pointee.scratch.firstKey)
+        guard length >= 0 else { return true }
+        let longest = KeyOrder.commonPrefixLength(
+            KeyBytes(start: workspace.pointee.scratch.firstKey, count: length), key)
+        // Each byte of a longer prefix saves one of each key at most.
+        let saved = max(0, longest - page.prefixLength) * page.count
+        let size = Page.entrySize(
+            isLeaf: true, suffixLength: key.count - longest, valueLength: value.bytes.count)
+        return page.liveSize - saved + size <= Page.capacity(pageSize: pageSize)
+    }
 
     /// Inserts an entry into a page that has no gap for it: after closing the holes and choosing
     /// the prefix anew if that makes room, else after splitting the page.
@@ -350,13 +430,21 @@ struct TreeWriter {
     /// that moves up. Lies in one of two buffers, so that the level above can split with it.
     private func copySeparator(_ entries: PageEntries, cut: Int, level: Int) -> KeyBytes {
         let right = entries.key(cut, in: entries.scratch.secondKey)
-        var length = right.count
-        if entries.isLeaf {
-            let left = entries.key(cut - 1, in: entries.scratch.firstKey)
-            length = min(length, KeyOrder.commonPrefixLength(left, right) + 1)
-        }
         let buffer =
             level & 1 == 0 ? workspace.pointee.separators.0 : workspace.pointee.separators.1
+        if entries.isLeaf {
+            let left = entries.key(cut - 1, in: entries.scratch.firstKey)
+            return copySeparator(between: left, and: right, to: buffer)
+        }
+        if let start = right.baseAddress { memcpy(buffer, start, right.count) }
+        return KeyBytes(start: buffer, count: right.count)
+    }
+
+    /// The shortest key that tells two keys apart, in a buffer.
+    private func copySeparator(
+        between left: KeyBytes, and right: KeyBytes, to buffer: UnsafeMutableRawPointer
+    ) -> KeyBytes {
+        let length = min(right.count, KeyOrder.commonPrefixLength(left, right) + 1)
         if let start = right.baseAddress { memcpy(buffer, start, length) }
         return KeyBytes(start: buffer, count: length)
     }
