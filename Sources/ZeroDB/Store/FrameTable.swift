@@ -61,6 +61,11 @@ struct FrameTable {
     private var slab = 0
     private var slabUsed = 0
     private var freeMemory: [UnsafeMutableRawPointer] = []
+    /// Memory of runs in slabs that were given up, by the number of their pages.
+    private var freeRuns: [UInt64: [UnsafeMutableRawPointer]] = [:]
+    /// Pages of a run that lies in a slab: there memory costs less than from `malloc`, whose pages the system
+    /// makes one by one.
+    private static let slabRunBytesMax: UInt64 = 1 << 20
 
     /// Bytes of slabs kept between transactions.
     static let keptBytesMax = 16 << 20
@@ -130,6 +135,13 @@ struct FrameTable {
         _ pages: UInt64
     ) throws(DatabaseError) -> UnsafeMutableRawPointer {
         let bytes = pages * UInt64(pageSize)
+        if bytes <= Self.slabRunBytesMax {
+            if let memory = freeRuns[pages]?.popLast() { return memory }
+            // Where memory comes to its limit, in the file, which values leave as they are copied.
+            if hasRoomInSlab(Int(bytes)) || hasMemory(UInt64(Self.largeSlab)) {
+                return try allocateInSlab(Int(bytes))
+            }
+        }
         // Pages of trees are in memory whatever values take: that is counted first.
         if slabs.isEmpty { slabs.append(try makeSlab(Self.smallSlab)) }
         guard hasMemory(bytes) else { return try spill.allocate(Int(bytes)) }
@@ -246,7 +258,9 @@ struct FrameTable {
 
     private mutating func releaseRun(_ memory: UnsafeMutableRawPointer, _ pages: UInt64) {
         let bytes = pages * UInt64(pageSize)
-        if spill.contains(memory) {
+        if contains(memory) {
+            freeRuns[pages, default: []].append(memory)
+        } else if spill.contains(memory) {
             spill.release(memory, Int(bytes))
         } else {
             Glibc.free(memory)
@@ -272,19 +286,37 @@ struct FrameTable {
 
     private mutating func allocatePageMemory() throws(DatabaseError) -> UnsafeMutableRawPointer {
         if let memory = freeMemory.popLast() { return memory }
+        return try allocateInSlab(pageSize)
+    }
+
+    /// Whether the slab in use has room for so many bytes that are not in the file.
+    private func hasRoomInSlab(_ bytes: Int) -> Bool {
+        slab < slabs.count && !slabs[slab].isSpilled && slabUsed + bytes <= slabs[slab].bytes
+    }
+
+    /// - Parameter bytes: whole pages, not more than a large slab has.
+    private mutating func allocateInSlab(
+        _ bytes: Int
+    ) throws(DatabaseError) -> UnsafeMutableRawPointer {
         while slab < slabs.count {
-            if slabUsed + pageSize <= slabs[slab].bytes {
+            if slabUsed + bytes <= slabs[slab].bytes {
                 let memory = slabs[slab].memory + slabUsed
-                slabUsed += pageSize
+                slabUsed += bytes
                 return memory
+            }
+            // What a run leaves is used by pages.
+            while slabUsed < slabs[slab].bytes, bytes > pageSize {
+                freeMemory.append(slabs[slab].memory + slabUsed)
+                slabUsed += pageSize
             }
             slab += 1
             slabUsed = 0
         }
-        let made = try makeSlab(slabs.count < 4 ? Self.smallSlab : Self.largeSlab)
+        let isSmall = slabs.count < 4 && bytes <= Self.smallSlab
+        let made = try makeSlab(isSmall ? Self.smallSlab : Self.largeSlab)
         slabs.append(made)
         slab = slabs.count - 1
-        slabUsed = pageSize
+        slabUsed = bytes
         return made.memory
     }
 
@@ -304,8 +336,8 @@ struct FrameTable {
         return Slab(memory: memory, bytes: bytes)
     }
 
-    /// Whether bytes lie in a page this transaction has changed, and may move when it changes
-    /// more.
+    /// Whether bytes lie in a page that this transaction has changed, and may move when it changes
+    /// more, or beside such pages.
     func contains(_ address: UnsafeRawPointer) -> Bool {
         slabRange.contains(UInt(bitPattern: address))
             && slabs.contains {
@@ -326,7 +358,8 @@ struct FrameTable {
     /// Forgets all frames, at the end of a transaction.
     mutating func reset() {
         for index in 0..<count where frames[index].pages > 1 {
-            guard let memory = frames[index].memory, !spill.contains(memory) else { continue }
+            guard let memory = frames[index].memory, !spill.contains(memory), !contains(memory)
+            else { continue }
             Glibc.free(memory)
         }
         count = 0
@@ -337,6 +370,7 @@ struct FrameTable {
         levels.removeAll()
         freeFrames.removeAll(keepingCapacity: freeFrames.count < 4096)
         freeMemory.removeAll(keepingCapacity: freeMemory.count < 4096)
+        freeRuns.removeAll()
         slab = 0
         slabUsed = 0
         var kept = 0

@@ -270,7 +270,7 @@ extension Store {
     func pinnedMax(used: UInt64, factor: UInt64 = 1) -> UInt64 {
         // In a small file a checkpoint is due early, so that a writer seldom has to wait for it.
         let size = UInt64(pageSize)
-        let pinnedMin: UInt64 = factor > 1 ? 12 << 20 : 4 << 20
+        let pinnedMin: UInt64 = factor > 1 ? factor * 6 << 20 : 4 << 20
         let share = used / 6
         return max(pinnedMin / size, (share - min(share, Self.pinnedMeanwhile / size)) * factor)
     }

@@ -1,3 +1,5 @@
+import Glibc
+
 /// What a commit waits for after it has given the writer's lock back.
 enum CommitWait {
     case nothing
@@ -62,9 +64,12 @@ extension Store {
     /// The tip has moved: the commit cannot be taken back any more. So an error that says that it has not
     /// happened cannot be thrown from here.
     ///
+    /// - Parameter pages: that it has written.
     /// - Returns: whether that has taken the time of anything but a few instructions.
     /// - Throws: `panic`.
-    func finish(_ wait: CommitWait, _ meta: Meta) throws(DatabaseError) -> Bool {
+    func finish(
+        _ wait: CommitWait, _ meta: Meta, pages: UInt64
+    ) throws(DatabaseError) -> Bool {
         var hasWaited = true
         switch wait {
         case .nothing: hasWaited = false
@@ -92,13 +97,26 @@ extension Store {
         guard needsCheckpoint(meta) else { return hasWaited }
         if let backgroundTasks {
             backgroundTasks.checkpointSoon()
-            // A writer much faster than the disk waits for it.
-            guard needsCheckpoint(meta, factor: 2) else { return hasWaited }
+            guard needsCheckpoint(meta, factor: Self.slowFactor) else { return hasWaited }
+            // A writer much faster than the disk comes down to its speed, and waits for it in the end.
+            guard needsCheckpoint(meta, factor: Self.waitFactor) else {
+                usleep(UInt32(clamping: min(pages * Self.delayPerPage, Self.delayMax) / 1000))
+                return true
+            }
         }
-        try? makeCheckpointIfNeeded(factor: backgroundTasks == nil ? 1 : 2)
+        try? makeCheckpointIfNeeded(factor: backgroundTasks == nil ? 1 : Self.waitFactor)
         if backgroundTasks == nil { cutOffTail() }
         return true
     }
+
+    /// How far beyond the limits that call for a checkpoint a commit takes its time, and how far it waits
+    /// for one.
+    private static let slowFactor: UInt64 = 2
+    static let waitFactor: UInt64 = 4
+    /// Nanoseconds that a commit takes for each page then: about as long as the disk.
+    private static let delayPerPage: UInt64 = 15_000
+    /// Nanoseconds that it takes at most.
+    private static let delayMax: UInt64 = 25_000_000
 
     /// Makes a commit durable. What cannot be made durable now cannot be taken back: its outcome is
     /// unknown.

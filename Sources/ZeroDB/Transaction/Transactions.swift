@@ -354,6 +354,7 @@ package enum Transactions {
         // Nobody waits to see what changes no content.
         if isMaintenance, case .show = wait { wait = .flushSoon }
         let meta = state.pointee.meta
+        let pages = write.pointee.workspace.pointee.frames.pointee.dirtyPages
         state.pointee.status = .ended
         let appended = zp_ticks()
         let append = zp_nanoseconds_between(began, appended)
@@ -363,7 +364,7 @@ package enum Transactions {
         defer {
             if let done { report(done, append, flush: zp_nanoseconds_spent(appended), store) }
         }
-        let hasWaited = try store.finish(wait, meta)
+        let hasWaited = try store.finish(wait, meta, pages: pages)
         guard isChanged, !isMaintenance else { return }
         store.shared.note(
             .commitFlush, nanoseconds: hasWaited ? zp_nanoseconds_spent(appended) : 0)
