@@ -155,6 +155,70 @@ extension Page {
         return true
     }
 
+    /// Moves the entries of a leaf into the order of their keys, for those who read several, unless most of
+    /// them lie in order. Closes the holes.
+    ///
+    /// - Parameter scratch: room for a page.
+    func orderHeap(_ scratch: UnsafeMutableRawPointer) {
+        guard isLeaf, !layout.contains(.valueLeaf), slotsAreInBounds, isOutOfOrder else { return }
+        let count = count
+        let slots = slotsOffset
+        let heapStart = size - heapUsed
+        // A page that is damaged stays as it is.
+        guard heapStart >= slots + count * Self.leafSlotSize else { return }
+        var live = 0
+        for index in 0..<count {
+            guard let length = heapEntrySize(base + (slots + index * Self.leafSlotSize)) else {
+                return
+            }
+            live += length
+        }
+        guard live == heapUsed - heapDead else { return }
+        memcpy(scratch, base, size)
+        let old = Page(scratch, size: size)
+        var place = size - live
+        for index in 0..<count {
+            let slot = base + (slots + index * Self.leafSlotSize)
+            guard let length = old.heapEntrySize(slot) else { return }
+            memcpy(base + place, scratch + Self.offset(slot), length)
+            slot.storeLittleEndian(UInt16(truncatingIfNeeded: place), at: ValueRun.Slot.offset)
+            place += length
+        }
+        set(live, at: Format.Header.heapUsed)
+        set(0, at: Format.Header.heapDead)
+    }
+
+    /// Whether more than an eighth of the entries of a leaf do not lie behind those before them, nor, in a
+    /// leaf that was filled in the order of keys, in front of them.
+    private var isOutOfOrder: Bool {
+        let count = count
+        guard count > 2 else { return false }
+        var slot = UnsafeRawPointer(base + slotsOffset)
+        var before = Self.offset(slot)
+        var behind = 0
+        for _ in 1..<count {
+            slot += Self.leafSlotSize
+            let offset = Self.offset(slot)
+            behind += offset > before ? 1 : 0
+            before = offset
+        }
+        return min(behind, count - 1 - behind) * 8 > count
+    }
+
+    /// Bytes that a leaf entry takes in the heap; nil if it reaches beyond it.
+    @inline(__always)
+    private func heapEntrySize(_ slot: UnsafeRawPointer) -> Int? {
+        let field = Self.keyField(slot)
+        let rest = Self.restLength(suffixLength: Int(field & ValueKind.keyLengthMask))
+        let start = Self.offset(slot)
+        guard start >= size - heapUsed, start + rest + 2 <= size else { return nil }
+        let lengthField = base.littleEndian(start + rest, as: UInt16.self)
+        let isInline = field & ValueKind.indirectBit == 0
+        let kind = isInline ? ValueKind.inline : ValueKind(ofLengthField: lengthField)
+        let length = rest + 2 + Int(isInline ? lengthField : lengthField & kind.lengthMask)
+        return start + length <= size ? length : nil
+    }
+
     /// Clears what is free, so that no bytes of the process's memory reach the disk.
     func clearGap() {
         let start = slotsOffset + count * slotSize

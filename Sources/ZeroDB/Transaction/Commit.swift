@@ -262,6 +262,7 @@ struct Commit {
     private func seal() -> [Sealed] {
         let seed = transaction.pointee.source.seed
         let id = transaction.pointee.id
+        let scratch = write.pointee.workspace.pointee.scratch.page
         var sealed: [Sealed] = []
         sealed.reserveCapacity(frames.pointee.count)
         for index in 0..<frames.pointee.count {
@@ -276,7 +277,9 @@ struct Commit {
                 let value: UInt64 = memory.littleEndian(Format.OverflowHeader.length)
                 length = Page.headerSize + Int(value)
             } else {
-                Page(memory, size: pageSize).clearGap()
+                let page = Page(memory, size: pageSize)
+                page.orderHeap(scratch)
+                page.clearGap()
             }
             let checksum = Checksum.ofPage(memory, length: length, seed: seed)
             memory.storeLittleEndian(checksum, at: Format.Header.checksum)

@@ -202,6 +202,12 @@ package struct CursorState {
                     guard moved else { return nil }
                 }
             }
+            if !exact {
+                // A range begins, as a rule.
+                let step = path[tree.depth - 1]
+                prefetchBeginning(
+                    Page(step.page, size: source.pageSize), step.index + 1, forward: true)
+            }
             if tree.record.flags.contains(.duplicates) { return try enterKey(tree, .first) }
             return try entry(tree)
         } catch {
