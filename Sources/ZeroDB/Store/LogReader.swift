@@ -5,7 +5,12 @@ struct LogReader: ~Copyable {
     private let directory: LogDirectory
     private let meta: Meta
     private var segment: LogSegment?
+    /// Room for what the segment holds, of which a part has been read.
     private var bytes = UnsafeMutableRawBufferPointer(start: nil, count: 0)
+    /// Up to where it has been, from where the log is read.
+    private var read = 0
+    /// Bytes that are read at once at least.
+    private static let readBytesMin = 256 << 10
 
     /// Where the next record is looked for.
     private(set) var position: UInt64
@@ -36,7 +41,7 @@ struct LogReader: ~Copyable {
         // Where the log was never begun, or a copy of the data file alone goes on, the first
         // segment begins a page on.
         let aligned = position == 0 ? LogSegment.firstBase : (position + 4095) & ~4095
-        if position > 0, try enter(base: segmentBase) {
+        if position > 0, try enter(base: segmentBase, at: position) {
             guard let segment, position >= segment.base, position <= segment.end else {
                 throw DatabaseError(
                     .corrupted,
@@ -87,8 +92,12 @@ struct LogReader: ~Copyable {
         bytes = UnsafeMutableRawBufferPointer(start: nil, count: 0)
     }
 
-    /// Reads the segment that begins at a position.
-    private mutating func enter(base: UInt64) throws(DatabaseError) -> Bool {
+    /// Goes to the segment that begins at a position.
+    ///
+    /// - Parameter start: where it is read from, its beginning by default.
+    private mutating func enter(
+        base: UInt64, at start: UInt64? = nil
+    ) throws(DatabaseError) -> Bool {
         guard
             let next = try LogSegment.open(
                 base: base, in: directory, meta: meta, access: .readOnly)
@@ -100,13 +109,28 @@ struct LogReader: ~Copyable {
         missingSegment = nil
         segment = next
         bytes = try Self.allocate(next.capacity)
-        let count = try next.file.read(into: bytes, at: UInt64(LogSegment.headerSize))
-        if count < bytes.count {
-            // A file that was cut off holds nothing behind its end.
-            UnsafeMutableRawBufferPointer(rebasing: bytes[count...]).initializeMemory(
-                as: UInt8.self, repeating: 0)
-        }
+        read = Int(min(max(start ?? base, base) - base, next.capacity))
         return true
+    }
+
+    /// Reads the segment up to an offset behind its header, or a little more.
+    private mutating func load(to end: Int) throws(DatabaseError) {
+        guard end > read, let segment else { return }
+        let end = min(bytes.count, max(end, read + Self.readBytesMin))
+        try Self.load(
+            UnsafeMutableRawBufferPointer(rebasing: bytes[read..<end]), of: segment, at: read)
+        read = end
+    }
+
+    private static func load(
+        _ part: UnsafeMutableRawBufferPointer, of segment: LogSegment, at offset: Int
+    ) throws(DatabaseError) {
+        let count = try segment.file.read(
+            into: part, at: UInt64(LogSegment.headerSize + offset))
+        guard count < part.count else { return }
+        // A file that was cut off holds nothing behind its end.
+        UnsafeMutableRawBufferPointer(rebasing: part[count...]).initializeMemory(
+            as: UInt8.self, repeating: 0)
     }
 
     /// The next transaction's record, valid until the next call.
@@ -119,8 +143,11 @@ struct LogReader: ~Copyable {
                 position = segment.end
                 continue
             }
-            let rest = UnsafeRawBufferPointer(
-                rebasing: bytes[Int(position - segment.base)...])
+            let offset = Int(position - segment.base)
+            try load(to: offset + LogRecord.headerSize)
+            let rest = UnsafeRawBufferPointer(rebasing: bytes[offset...])
+            guard let length = LogRecord.length(at: rest, position: position) else { return nil }
+            try load(to: offset + Int(length))
             guard let record = LogRecord(rest, position: position, seed: meta.checksumSeed),
                 record.transaction > transaction,
                 record.transaction < Format.idLimit, record.end < Format.idLimit
@@ -175,9 +202,10 @@ struct LogReader: ~Copyable {
         let what =
             missingSegment.map { "the segment \(LogSegment.name(base: $0)) is missing" }
             ?? "the record there does not check"
-        if let segment {
-            let rest = UnsafeRawBufferPointer(
-                rebasing: bytes[Int(position - segment.base)...])
+        if let segment, try mayHaveWitness(segment) {
+            let offset = Int(position - segment.base)
+            try load(to: bytes.count)
+            let rest = UnsafeRawBufferPointer(rebasing: bytes[offset...])
             if let witness = findWitness(rest, [0..<rest.count], from: position) {
                 return "\(what), but \(witness)"
             }
@@ -238,6 +266,35 @@ struct LogReader: ~Copyable {
         return "segment \(name) was made when that was known to be on disk"
     }
 
+    /// Whether something behind the end looks like a record that may prove it to be damage. Reads the rest of
+    /// the segment part by part: after a clean end, as a rule, there is nothing that does.
+    private func mayHaveWitness(_ segment: LogSegment) throws(DatabaseError) -> Bool {
+        let buffer = UnsafeMutableRawBufferPointer.allocate(
+            byteCount: min(Self.readBytesMin, max(bytes.count, LogRecord.headerSize)), alignment: 8)
+        defer { buffer.deallocate() }
+        var offset = Int(position - segment.base) & ~7
+        while bytes.count - offset >= LogRecord.headerSize {
+            let part = UnsafeMutableRawBufferPointer(
+                rebasing: buffer[..<min(buffer.count, bytes.count - offset)])
+            try Self.load(part, of: segment, at: offset)
+            guard let start = part.baseAddress else { return false }
+            // A header that begins near the end is whole in the next part.
+            let last = part.count - LogRecord.headerSize
+            for place in stride(from: 0, through: last, by: 8)
+            where isAfterEnd(start + place) { return true }
+            offset += last & ~7 + 8
+        }
+        return false
+    }
+
+    /// Whether a header is that of a record from when the log was known to be on disk beyond its end.
+    @inline(__always)
+    private func isAfterEnd(_ header: UnsafeRawPointer) -> Bool {
+        header.littleEndian(8, as: UInt32.self) == LogRecord.magic
+            && header.littleEndian(40, as: UInt64.self) > transaction
+            && header.littleEndian(56, as: UInt64.self) > position
+    }
+
     /// How often the bytes that are searched for a witness may be summed, all in all.
     private static let witnessPasses = 8
     /// What may be summed beyond that, of the records of sparse files, which are longer than their
@@ -269,10 +326,7 @@ struct LogReader: ~Copyable {
                 defer { offset += 8 }
                 let rest = UnsafeRawBufferPointer(rebasing: bytes[offset...])
                 // Before the checksum, which takes longer: most records in recycled space are older.
-                guard let header = rest.baseAddress,
-                    header.littleEndian(8, as: UInt32.self) == LogRecord.magic,
-                    header.littleEndian(40, as: UInt64.self) > transaction,
-                    header.littleEndian(56, as: UInt64.self) > position,
+                guard let header = rest.baseAddress, isAfterEnd(header),
                     let length = LogRecord.length(at: rest, position: start &+ UInt64(offset))
                 else { continue }
                 guard length <= bytesLeft + holeBytesLeft else { return nil }

@@ -216,6 +216,34 @@ struct PageEditTests {
         }
     }
 
+    @Test(
+        "Entries are laid in the order of their keys, and stay what they are",
+        arguments: KeyPattern.allCases, allPageSizes)
+    func ordersHeap(_ pattern: KeyPattern, pageSize: Int) throws {
+        var random = SeededGenerator(seed: TestSettings.seed)
+        var maker = KeyMaker(pattern, keySizeMax: Format.keySizeMax(pageSize: pageSize))
+        let leaf = try Leaf(pageSize: pageSize)
+        let scratch = UnsafeMutableRawPointer.allocate(byteCount: pageSize, alignment: 64)
+        defer { scratch.deallocate() }
+        for round in 0..<600 {
+            if random.chance(25), !leaf.entries.isEmpty {
+                leaf.remove(random.below(leaf.entries.count))
+            } else {
+                let key = maker.next(&random)
+                guard key.count < 200 else { continue }
+                try leaf.insert(
+                    PageEntry(key: key, value: random.bytes(random.below(60))), &random)
+            }
+            guard round % 20 == 0 else { continue }
+            leaf.page.orderHeap(scratch)
+            try leaf.check()
+            let count = leaf.page.count
+            let offsets = (0..<count).map { Page.offset(UnsafeRawPointer(leaf.page.slot($0))) }
+            let behind = zip(offsets, offsets.dropFirst()).count { $0 < $1 }
+            #expect(count < 3 || min(behind, count - 1 - behind) * 8 <= count)
+        }
+    }
+
     @Test("The gap in a page is cleared before the page is written")
     func clearsGap() throws {
         var random = SeededGenerator(seed: TestSettings.seed)

@@ -39,6 +39,17 @@ struct PageFuzzTests {
             _ = page.entryCount(index)
         }
         _ = page.gap + page.liveSize
+        for key in keys { key.withUnsafeBytes { _ = page.endsBefore($0) } }
+        guard page.isLeaf else { return }
+        // As a commit does with a page that it has changed.
+        let entries = isSound ? (0..<page.count).map { page.value($0)?.count } : []
+        let scratch = UnsafeMutableRawPointer.allocate(byteCount: page.size, alignment: 64)
+        defer { scratch.deallocate() }
+        page.orderHeap(scratch)
+        if isSound {
+            #expect(page.structuralProblem() == nil)
+            #expect((0..<page.count).map { page.value($0)?.count } == entries)
+        }
     }
 
     private func readInlineValues(_ value: Page.ValueField) {
