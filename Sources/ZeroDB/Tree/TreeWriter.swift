@@ -267,8 +267,8 @@ struct TreeWriter {
 
     // MARK: Split
 
-    /// Inserts an entry behind the last one of a leaf that is full and stays as it is, into a leaf of its own:
-    /// what `rebuildOrSplit` does with a run of ascending keys, without looking at each entry.
+    /// Inserts an entry behind the last one of a leaf that is full and stays as it is, into a leaf of its
+    /// own: what `rebuildOrSplit` does with a run of ascending keys, without looking at each entry.
     ///
     /// - Returns: whether that could be done.
     @inline(never)
