@@ -46,7 +46,7 @@ TOOL_NAMES := zerodb-backup zerodb-check zerodb-copy zerodb-dump zerodb-load zer
 	test test-swift test-assertions test-c test-differential test-python test-python-versions python-wheels bench-python \
 	test-format test-tools test-prometheus package-test readme-test golden format-dump differential crash-test damage-test \
 	lmdb-test archive-test stress \
-	check-exports test-tsan test-asan fuzz test-valgrind bench readpath lint lint-house lint-headers lint-man \
+	check-exports test-tsan test-asan fuzz test-valgrind bench bench-peers readpath lint lint-house lint-headers lint-man \
 	lint-python lint-shell lint-swift format clean deps-test deps-demo
 
 all: lib $(TOOL)
@@ -403,9 +403,14 @@ test-valgrind: stage ## the C tests under valgrind's memcheck
 	@scripts/deps.sh valgrind
 	$(MAKE) -C Tests/C test-valgrind STAGE='$(CURDIR)/$(STAGE)'
 
-bench: stage ## compare with LMDB, RocksDB and SQLite (N=entries, ARGS='--only ...')
+bench: stage bench-peers ## compare with LMDB, RocksDB, SQLite and others (N=entries, ARGS='--only ...')
 	@scripts/deps.sh bench
 	$(MAKE) -C Benchmarks bench STAGE='../$(STAGE)'
+
+# Peers that the comparison can do without.
+bench-peers: ## bring LMDB 1.0, libmdbx and WiredTiger for the benchmark, as far as they can be had
+	@scripts/deps.sh bench-peers || echo 'bench-peers: going on without what is missing' >&2
+	$(MAKE) -C Benchmarks peers
 
 readpath: stage ## system calls, locks and allocations of reads
 	@scripts/deps.sh bench

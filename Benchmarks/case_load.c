@@ -70,8 +70,8 @@ static void load_record(const struct load *load, struct measurements *measuremen
     series_add(&measurements->total, (load->puts_ns + load->commit_ns) / entries);
     series_add(&measurements->puts, load->puts_ns / entries);
     series_add(&measurements->commit, load->commit_ns / entries);
-    if (engine == engines[LMDB_WRITEMAP]) {
-        return; /* its file is as large as the map, and for the rest as LMDB's */
+    if (engine == engines[LMDB_WRITEMAP] || engine->used_bytes == NULL) {
+        return; /* LMDB's file is as large as the map, and for the rest as without */
     }
     char data_path[PATH_MAX];
     join_path(data_path, load->path, engine->data_file);

@@ -133,6 +133,11 @@ static void append(struct btxn *txn, const struct bytes *key, const struct bytes
     put_with(txn, key, value, ZDB_APPEND);
 }
 
+static void del(struct btxn *txn, const struct bytes *key) {
+    zdb_val k = to_val(key);
+    check(zdb_del((zdb_txn *)txn, ZDB_MAIN_DB, &k, NULL), "zdb_del");
+}
+
 static struct bcursor *cursor_open(struct btxn *txn) {
     zdb_cursor *cursor;
     check(zdb_cursor_open((zdb_txn *)txn, ZDB_MAIN_DB, &cursor), "zdb_cursor_open");
@@ -217,6 +222,7 @@ const struct engine engine_zerodb = {
     .log_directory = "log",
     .version = version,
     .flags = "defaults, max_txn_pages=0",
+    .unflushed_flags = "ZDB_DURABILITY_NONE",
     .open = env_open,
     .close = env_close,
     .used_bytes = used_bytes,
@@ -230,6 +236,7 @@ const struct engine engine_zerodb = {
     .get = get,
     .put = put,
     .append = append,
+    .del = del,
     .cursor_open = cursor_open,
     .cursor_close = cursor_close,
     .cursor_move = cursor_move,

@@ -7,16 +7,27 @@
 #include "cases.h"
 
 const struct engine *const engines[ENGINES] = {
-    [ZERODB] = &engine_zerodb,   [LMDB] = &engine_lmdb,     [LMDB_WRITEMAP] = &engine_lmdb_writemap,
-    [ROCKSDB] = &engine_rocksdb, [SQLITE] = &engine_sqlite,
+    [ZERODB] = &engine_zerodb,
+    [LMDB] = &engine_lmdb,
+    [LMDB_WRITEMAP] = &engine_lmdb_writemap,
+    [LMDB1] = &engine_lmdb1,
+    [MDBX] = &engine_mdbx,
+    [ROCKSDB] = &engine_rocksdb,
+    [WIREDTIGER] = &engine_wiredtiger,
+    [SQLITE] = &engine_sqlite,
 };
 
 /* Which engines take part in a case. */
 enum {
     ZERODB_ALONE = 1 << ZERODB,
-    READERS = ZERODB_ALONE | 1 << LMDB,
-    LOADERS = READERS | 1 << LMDB_WRITEMAP, /* how LMDB writes makes a difference */
-    COMMITTERS = LOADERS | 1 << ROCKSDB | 1 << SQLITE
+    GROWERS = ZERODB_ALONE | 1 << LMDB | 1 << LMDB1, /* their files say how much is in use */
+    /* With the interface of LMDB, and pages that are read in place. */
+    FAMILY = ZERODB_ALONE | 1 << LMDB | 1 << LMDB1 | 1 << MDBX,
+    FAMILY_WRITERS = FAMILY | 1 << LMDB_WRITEMAP, /* how LMDB writes makes a difference */
+    READERS = FAMILY | 1 << ROCKSDB | 1 << WIREDTIGER | 1 << SQLITE,
+    COMMITTERS = READERS | 1 << LMDB_WRITEMAP,
+    /* WiredTiger cannot hold so much in one transaction. */
+    LOADERS = COMMITTERS & ~(1 << WIREDTIGER)
 };
 
 /* In the order they run: those that change the big environment come after those that read it. */
@@ -29,17 +40,17 @@ static const struct bench_case {
     {"load", "bulk loads in random and in key order, size of the files", case_load, LOADERS},
     {"get", "random gets, absent keys, transactions of one get", case_get, READERS},
     {"scan", "full scans both ways, ranges of 10", case_scan, READERS},
-    {"batch", "64 gets in one call, scans by many entries a call", case_batch, READERS},
+    {"batch", "64 gets in one call, scans by many entries a call", case_batch, FAMILY},
     {"duplicates", "a thousand keys with many values: inserts, scans, pairs", case_duplicates,
-     LOADERS},
+     FAMILY_WRITERS},
     {"counted", "ranks, entries by rank, puts of a counted database", case_counted, ZERODB_ALONE},
-    {"threads", "two reading threads against one", case_threads, READERS},
+    {"threads", "two reading threads against one", case_threads, FAMILY},
     {"open", "opening a big and a small environment", case_open, READERS},
     {"commit", "durable commits of 1 and 1000 puts, overwrites", case_commit, COMMITTERS},
     {"writers", "durable commits by 8 threads", case_writers, COMMITTERS},
-    {"busy", "gets beside a writer and checkpoints", case_busy, READERS},
+    {"busy", "gets beside a writer and checkpoints", case_busy, FAMILY},
     {"unflushed", "commits that wait for no flush", case_unflushed, COMMITTERS},
-    {"growth", "size of the file while everything is overwritten 3 times", case_growth, READERS},
+    {"growth", "size of the file while everything is overwritten 3 times", case_growth, GROWERS},
     {"recovery", "opening after a kill: replay of 60 MiB of log", case_recovery, ZERODB_ALONE},
 };
 
@@ -49,7 +60,8 @@ static void usage(FILE *out) {
     fprintf(out, "usage: bench [options]\n"
                  "  --only CASE,...    run these cases only\n"
                  "  --skip CASE,...    run all cases but these\n"
-                 "  --engine NAME      one alone: zerodb, lmdb, lmdb-writemap, rocksdb, sqlite\n"
+                 "  --engine NAME      one alone: zerodb, lmdb, lmdb-writemap, lmdb1, mdbx,\n"
+                 "                     rocksdb, wiredtiger, sqlite\n"
                  "  --n N              entries (default 1000000)\n"
                  "  --slices N         measured slices of each engine in each case (default 12)\n"
                  "  --rounds N         measured loads of each engine (default 5)\n"
@@ -111,7 +123,7 @@ static enum engine_id engine_named(const char *name) {
             return (enum engine_id)id;
         }
     }
-    die("--engine %s: there are zerodb, lmdb, lmdb-writemap, rocksdb and sqlite", name);
+    die("--engine %s: no engine is called so; bench --help lists them", name);
 }
 
 struct arguments {
@@ -125,6 +137,21 @@ struct arguments {
     uint64_t count;
     bool strict;
 };
+
+/* Leaves out the engines that are not there, with a line on how to get them. */
+static void leave_out_absent(struct arguments *a) {
+    for (int id = 0; id < ENGINES; id++) {
+        const char *reason = engines[id]->absent == NULL ? NULL : engines[id]->absent();
+        if (!a->config.enabled[id] || reason == NULL) {
+            continue;
+        }
+        if (a->one_engine) {
+            die("%s is not there: %s", engines[id]->title, reason);
+        }
+        fprintf(stderr, "bench: without %s: %s\n", engines[id]->title, reason);
+        a->config.enabled[id] = false;
+    }
+}
 
 static void parse(int argc, char **argv, struct arguments *a) {
     enum {
@@ -223,6 +250,7 @@ static void parse(int argc, char **argv, struct arguments *a) {
     for (int id = 0; id < ENGINES; id++) {
         a->config.enabled[id] = !a->one_engine || a->engine == (enum engine_id)id;
     }
+    leave_out_absent(a);
 }
 
 /* Runs a case with those of its engines that are enabled; false if there are none. */

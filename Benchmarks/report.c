@@ -229,8 +229,8 @@ void report_begin(const struct config *config) {
     uname(&host);
     for (int i = 0; i < ENGINES; i++) {
         if (config->enabled[i]) {
-            printf("%s: %s; flags: %s\n", engines[i]->title, engines[i]->version(),
-                   engines[i]->flags);
+            printf("%s: %s; flags: %s; unflushed: %s\n", engines[i]->title, engines[i]->version(),
+                   engines[i]->flags, engines[i]->unflushed_flags);
         }
     }
     printf("%llu entries, keys of %d random bytes, values of %d bytes; ZeroDB pages of %u bytes\n",

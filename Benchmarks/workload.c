@@ -244,6 +244,18 @@ LOOP loop_put(struct subject *subject, uint64_t first, uint64_t count) {
     }
 }
 
+void load_all(struct subject *subject) {
+    uint64_t most = subject->engine->txn_puts_max;
+    uint64_t batch = most == 0 ? subject->entries : most;
+    for (uint64_t first = 0; first < subject->entries; first += batch) {
+        uint64_t left = subject->entries - first;
+        subject->txn = subject->engine->begin_write(subject->env);
+        loop_put(subject, first, left < batch ? left : batch);
+        subject->engine->commit(subject->txn);
+    }
+    subject->txn = NULL;
+}
+
 LOOP loop_put_numbers(struct subject *subject, const uint32_t *numbers, uint64_t count,
                       bool append) {
     struct value value;

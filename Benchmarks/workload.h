@@ -91,6 +91,8 @@ void loop_set_rank(struct subject *subject, uint64_t count);
 
 /** Puts the keys with the numbers first..<first + count in subject->txn. */
 void loop_put(struct subject *subject, uint64_t first, uint64_t count);
+/** Commits the keys 0..<subject->entries, in as few transactions as the engine can. */
+void load_all(struct subject *subject);
 /** Puts the keys numbers[0..<count] in subject->txn, with append() if `append`. */
 void loop_put_numbers(struct subject *subject, const uint32_t *numbers, uint64_t count,
                       bool append);
