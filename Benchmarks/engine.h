@@ -63,6 +63,9 @@ struct engine {
     const char *title;
     const char *data_file;     /* its name inside the environment's directory */
     const char *log_directory; /* the same; NULL where there is none */
+    /* The files, as a pattern of fnmatch(), that are kept for later commits and hold nothing once the
+     * environment is closed. NULL where there are none. */
+    const char *spare_files;
     bool env_per_thread;       /* threads must not share a struct benv; each opens its own */
     uint64_t txn_puts_max;     /* puts that a transaction can have; 0 for no such limit */
     /* NULL, or what is missing and how to get it, in a line. NULL itself where the program cannot

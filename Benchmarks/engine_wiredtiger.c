@@ -239,6 +239,7 @@ static bool cursor_move(struct bcursor *bcursor, enum step step, struct bytes *k
 const struct engine engine_wiredtiger = {
     .name = "wiredtiger",
     .title = "WiredTiger",
+    .spare_files = "*/WiredTiger*og.*",
     .txn_puts_max = TXN_PUTS_MAX,
     .absent = absent,
     .version = version,

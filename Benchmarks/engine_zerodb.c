@@ -220,6 +220,7 @@ const struct engine engine_zerodb = {
     .title = "ZeroDB",
     .data_file = "data.zdb",
     .log_directory = "log",
+    .spare_files = "*/log/*",
     .version = version,
     .flags = "defaults, max_txn_pages=0",
     .unflushed_flags = "ZDB_DURABILITY_NONE",
