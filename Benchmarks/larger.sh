@@ -30,11 +30,11 @@ else
 fi
 
 mkdir -p "$results" "$data"
-rm -f "$results"/larger-*.json
+rm -f "$results"/larger-*.json # larger-LIMIT-ENGINE.json
 for engine in $engines; do
     case $engine in lmdb-writemap) continue ;; esac
     echo "== $engine, $limit MiB"
     limited "$bench" --only pressed --engine "$engine" --n "$entries" --cache-mib $((limit / 3)) \
-        --dir "$data" --json "$results/larger-$engine.json" ||
+        --dir "$data" --json "$results/larger-$limit-$engine.json" ||
         echo "larger: $engine did not finish within $limit MiB" >&2
 done

@@ -45,17 +45,17 @@ struct row {
 /* Ratios are ZeroDB's median by the other's. Below 1 is ZeroDB faster or smaller, except for
  * scaling. */
 static const struct row rows[] = {
-    {"load.random", "bulk load, random order, total", "ns/put", {RATIO(0.60, LMDB)}},
+    {"load.random", "bulk load, random order: total", "ns/put", {RATIO(0.60, LMDB)}},
     {"load.random.puts", "  of it the puts", "ns/put", {{0}}},
     {"load.random.commit", "  of it the commit", "ns/put", {{0}}},
-    {"load.sorted", "bulk load, key order, total", "ns/put", {RATIO(1.20, LMDB)}},
+    {"load.sorted", "bulk load, key order: total", "ns/put", {RATIO(1.20, LMDB)}},
     {"load.sorted.puts", "  of it the puts", "ns/put", {{0}}},
     {"load.sorted.commit", "  of it the commit", "ns/put", {{0}}},
-    {"load.append", "bulk load, key order, append, total", "ns/put", {{0}}},
+    {"load.append", "bulk load, key order, append: total", "ns/put", {{0}}},
     {"load.append.puts", "  of it the puts", "ns/put", {{0}}},
     {"load.append.commit", "  of it the commit", "ns/put", {{0}}},
     {"load.append.unflushed",
-     "bulk load, append, not flushed, total",
+     "bulk load, append, not flushed: total",
      "ns/put",
      {RATIO(0.80, LMDB1)}},
     {"load.append.unflushed.puts", "  of it the puts", "ns/put", {{0}}},
@@ -74,7 +74,7 @@ static const struct row rows[] = {
      "range of 10 from a random start",
      "ns/range",
      {RATIO(0.65, LMDB), RATIO(0.65, LMDB1)}},
-    {"pairs.any.insert", "pairs, one transaction, total", "ns/put", {RATIO(1.00, LMDB)}},
+    {"pairs.any.insert", "pairs, one transaction: total", "ns/put", {RATIO(1.00, LMDB)}},
     {"pairs.any.insert.puts", "  of it the puts", "ns/put", {{0}}},
     {"pairs.any.insert.commit", "  of it the commit", "ns/put", {{0}}},
     {"pairs.any.batches", "pairs, 1000 a commit, not flushed", "ns/put", {RATIO(1.00, LMDB)}},
@@ -84,7 +84,7 @@ static const struct row rows[] = {
     {"pairs.any.both", "random get of a pair", "ns", {RATIO(1.00, LMDB)}},
     {"pairs.any.count", "next key, count of its values", "ns/key", {RATIO(1.00, LMDB)}},
     {"pairs.integer.insert",
-     "integer pairs, one transaction, total",
+     "integer pairs, one transaction: total",
      "ns/put",
      {RATIO(1.00, LMDB)}},
     {"pairs.integer.insert.puts", "  of it the puts", "ns/put", {{0}}},
@@ -155,7 +155,7 @@ static const struct row rows[] = {
     {"busy.begin.p50", "begin + get + end beside a writer, p50", "ns", {{0}}},
     {"busy.begin.p99", "begin + get + end beside a writer, p99", "ns", {{0}}},
     {"busy.begin.slowdown", "  p99 beside a writer / quiet", "x", {AT_MOST(2.00)}},
-    {"life.batch.mean", "durable batch of 1000 puts, in a row, mean", "ms", {RATIO(1.00, ROCKSDB)}},
+    {"life.batch.mean", "durable batch of 1000 puts, in a row: mean", "ms", {RATIO(1.00, ROCKSDB)}},
     {"life.batch.p50", "  median", "ms", {{0}}},
     {"life.batch.p99", "  99th percentile", "ms", {{0}}},
     {"life.batch.p999", "  99.9th percentile", "ms", {{0}}},
@@ -163,8 +163,8 @@ static const struct row rows[] = {
     {"life.batch.device", "  bytes to the device by user bytes", "x", {AT_MOST(8.00)}},
     {"life.writers", "8 threads right behind batches, a commit", "us", {RATIO(0.60, ROCKSDB)}},
     {"life.close", "closing right behind batches", "ms", {{0}}},
-    {"life.open", "  opening, an empty write transaction", "ms", {AT_MOST(1.00)}},
-    {"life.one.mean", "durable commit of 424 bytes, in a row, mean", "us", {RATIO(0.75, ROCKSDB)}},
+    {"life.open", "opening after that, empty write transaction", "ms", {AT_MOST(1.00)}},
+    {"life.one.mean", "durable commit of 424 bytes, in a row: mean", "us", {RATIO(0.75, ROCKSDB)}},
     {"life.one.p50", "  median", "us", {{0}}},
     {"life.one.p99", "  99th percentile", "us", {{0}}},
     {"life.one.p999", "  99.9th percentile", "us", {RATIO(1.00, LMDB)}},
@@ -190,8 +190,8 @@ static const struct row rows[] = {
     {"prefix.get", "  random get", "ns", {{0}}},
     {"prefix.scan", "  full scan", "ns/entry", {{0}}},
     {"prefix.size", "  files", "MiB", {{0}}},
-    {"memory.resident", "peak memory, pages of mapped files too", "MiB", {{0}}},
-    {"memory.private", "  private memory alone", "MiB", {{0}}},
+    {"memory.resident", "peak memory: with pages of mapped files", "MiB", {{0}}},
+    {"memory.private", "  private", "MiB", {{0}}},
     {"growth.used", "used while overwritten 3 times / before", "x", {AT_MOST(1.80)}},
     {"growth.file", "st_size while overwritten / before", "x", {AT_MOST(1.80)}},
     {"growth.log", "  log directory, at its largest", "MiB", {{0}}},
@@ -416,11 +416,32 @@ static void write_targets(FILE *file, const struct row *row) {
     fprintf(file, "]");
 }
 
+/* A detail's title is indented: it goes on that of the row above which is not. */
+static void write_title(FILE *file, size_t index) {
+    size_t above = index;
+    while (rows[above].title[0] == ' ') {
+        above--;
+    }
+    const char *title = rows[above].title;
+    if (above == index) {
+        fprintf(file, "\"title\": \"%s", title);
+    } else {
+        int subject = (int)strcspn(title, ":"); /* behind a colon is what that row is of it */
+        fprintf(file, "\"title\": \"%.*s: %s", subject, title,
+                rows[index].title + strspn(rows[index].title, " "));
+    }
+    fprintf(file, "\", \"detail\": %s", above != index ? "true" : "false");
+}
+
 static void write_row(FILE *file, size_t index) {
     const struct row *row = &rows[index];
     const struct series *series = measured[index];
-    fprintf(file, "    {\"id\": \"%s\", \"title\": \"%s\", \"unit\": \"%s\"", row->id,
-            row->title + strspn(row->title, " "), row->unit);
+    /* Operations a second and the gain of a second thread. */
+    bool more_is_better = strncmp(row->id, "threads.", strlen("threads.")) == 0;
+    fprintf(file, "    {\"id\": \"%s\", ", row->id);
+    write_title(file, index);
+    fprintf(file, ", \"unit\": \"%s\", \"better\": \"%s\"", row->unit,
+            more_is_better ? "more" : "less");
     for (int id = 0; id < ENGINES; id++) {
         write_series(file, engines[id]->name, &series[id]);
     }

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Checks the benchmark itself, with few entries: that every case runs with every engine that is
-there, that every row is a number and stands in the results file, and, where strace is there, that
-each durable commit of each engine flushes and that an unflushed one does not.
+there, that every row is a number and stands in the results file, and, where strace is there,
+that each durable commit of each engine flushes and that an unflushed one does not.
 
     selftest.py BENCH DATA
 
@@ -15,9 +15,11 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 ENTRIES = 2000
-# LMDB gives no array of the values of a key that has only one: each of the thousand keys needs more.
+# LMDB gives no array of the values of a key that has only one: each of the thousand keys needs
+# more.
 ENTRIES_OF_PAIRS = 10000
 COMMITS = 40
 FLUSHES = ("fsync", "fdatasync", "msync", "sync_file_range", "syncfs")
@@ -62,7 +64,7 @@ def check_rows(bench: str, data: str) -> list[str]:
     results = Path(data) / "selftest.json"
     few = ("--slices", "1", "--rounds", "1", "--dir", data, "--json", str(results))
     cases = run(bench, "--cases").split()
-    rows = {}
+    rows: dict[str, dict[str, Any]] = {}
     for entries, wanted in (
         (ENTRIES, [case for case in cases if case != "duplicates"]),
         (ENTRIES_OF_PAIRS, ["duplicates"]),
@@ -85,7 +87,16 @@ def check_rows(bench: str, data: str) -> list[str]:
 def flushes(bench: str, data: str, engine: str, loop: str, commits: int) -> int:
     """How many times a loop of commits calls what flushes."""
     trace = Path(data) / "selftest.trace"
-    arguments = ("--loop", loop, "--engine", engine, "--count", str(commits), "--n", str(ENTRIES))
+    arguments = (
+        "--loop",
+        loop,
+        "--engine",
+        engine,
+        "--count",
+        str(commits),
+        "--n",
+        str(ENTRIES),
+    )
     command = ["strace", "-f", "-e", "trace=" + ",".join(FLUSHES), "-o", str(trace), bench]
     subprocess.run([*command, *arguments, "--dir", data], check=True, capture_output=True)
     calls = re.findall(rf"\b(?:{'|'.join(FLUSHES)})\(", trace.read_text())
