@@ -31,9 +31,13 @@ static void measure(const struct config *config, enum engine_id id, struct press
     subject.env = open_fresh(config, engines[id], "pressed", true, path);
     double start = now_ns();
     load(&subject);
-    subject.engine->close(subject.env);
     flush_directory(path);
     series_add(&out->load, (now_ns() - start) / 1e3 / (double)config->entries);
+    if (subject.engine->checkpoint != NULL) {
+        subject.engine->checkpoint(subject.env);
+    }
+    subject.engine->close(subject.env);
+    flush_directory(path);
 
     subject.env = open_at(config, subject.engine, path, false);
     for (unsigned round = 0; round < config->rounds; round++) {

@@ -34,6 +34,9 @@ static void measure(const struct config *config, enum engine_id id, struct measu
     double start = now_ns();
     loop_shape_put(&subject, m->shape, 0, m->entries, m->batch);
     series_add(&m->put[id], (now_ns() - start) / entries / m->put_unit_ns);
+    if (subject.engine->checkpoint != NULL) {
+        subject.engine->checkpoint(subject.env); /* reads find what was loaded in its place */
+    }
     flush_directory(path);
 
     subject.txn = subject.engine->begin_read(subject.env);

@@ -36,6 +36,8 @@ struct env_options {
     uint64_t log_size;    /* bytes of log before a checkpoint, 0 for the default; ZeroDB's */
     uint64_t cache_bytes; /* of engines with a cache of their own; 0 for CACHE_BYTES_DEFAULT */
     bool unflushed;       /* commits wait for no flush */
+    bool survives_kill;   /* with that: a commit still survives the end of the process; ZeroDB's, the
+                             others always do */
 };
 
 /** Holds all entries of the default run, so that these engines read from memory as the others do. */

@@ -56,7 +56,8 @@ static struct benv *env_open(const char *directory, const struct env_options *op
         env_options.log_size = options->log_size;
     }
     if (options->unflushed) {
-        env_options.durability = ZDB_DURABILITY_NONE;
+        env_options.durability =
+            options->survives_kill ? ZDB_DURABILITY_RELAXED : ZDB_DURABILITY_NONE;
     }
     zdb_env *env;
     check(zdb_env_open(directory, &env_options, &env), "zdb_env_open");
@@ -223,7 +224,7 @@ const struct engine engine_zerodb = {
     .spare_files = "*/log/*",
     .version = version,
     .flags = "defaults, max_txn_pages=0",
-    .unflushed_flags = "ZDB_DURABILITY_NONE",
+    .unflushed_flags = "ZDB_DURABILITY_NONE; ZDB_DURABILITY_RELAXED where it is to survive a kill",
     .open = env_open,
     .close = env_close,
     .used_bytes = used_bytes,

@@ -147,6 +147,7 @@ struct arguments {
     double seconds;
     uint64_t count;
     bool strict;
+    bool survival;
     bool memory; /* this is the process whose memory is measured */
 };
 
@@ -184,6 +185,7 @@ static void parse(int argc, char **argv, struct arguments *a) {
         COUNT,
         LIST_ENGINES,
         LIST_CASES,
+        SURVIVAL,
         MEMORY_OF,
         HELP
     };
@@ -205,6 +207,7 @@ static void parse(int argc, char **argv, struct arguments *a) {
         {"count", required_argument, NULL, COUNT},
         {"engines", no_argument, NULL, LIST_ENGINES},
         {"cases", no_argument, NULL, LIST_CASES},
+        {"survival", no_argument, NULL, SURVIVAL},         /* for selftest.py */
         {"memory-of", required_argument, NULL, MEMORY_OF}, /* for case_memory() */
         {"help", no_argument, NULL, HELP},
         {NULL, 0, NULL, 0},
@@ -271,6 +274,9 @@ static void parse(int argc, char **argv, struct arguments *a) {
                 puts(cases[i].name);
             }
             exit(0);
+        case SURVIVAL:
+            a->survival = true;
+            break;
         case MEMORY_OF:
             a->memory = true;
             a->one_engine = true;
@@ -318,6 +324,10 @@ int main(int argc, char **argv) {
             die("--loop wants --engine; bench --help lists them");
         }
         run_loop(&a.config, a.engine, a.loop, a.seconds, a.count);
+        return 0;
+    }
+    if (a.survival) {
+        print_survival(&a.config);
         return 0;
     }
     if (a.memory) {

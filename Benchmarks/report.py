@@ -29,6 +29,7 @@ README_ROWS = {
     "life.delete": "random deletes, one transaction",
     "large.64k.put": "values of 64 KiB, not flushed",
     "commit.unflushed": "commit of one put, not flushed",
+    "commit.relaxed": "the same, surviving a kill of the process",
     "life.one.mean": "durable commit of one put, mean",
     "life.one.p999": "the same, 99.9th percentile",
     "life.one.max": "the same, maximum",

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Checks the benchmark itself, with few entries: that every case runs with every engine that is
 there, that every row is a number and stands in the results file, and, where strace is there,
-that each durable commit of each engine flushes and that an unflushed one does not.
+that each durable commit of each engine flushes and that an unflushed one does not; and which
+commits survive a kill.
 
     selftest.py BENCH DATA
 
@@ -31,6 +32,7 @@ ROWS_OF_ALL = (
     "commit.1000",
     "writers.8",
     "commit.unflushed",
+    "commit.relaxed",
     "life.batch.max",
     "life.one.p999",
     "life.open",
@@ -118,11 +120,24 @@ def check_flushes(bench: str, data: str, engines: list[str]) -> None:
         print(f"selftest: {engine}: {counts['commit']:.2f} flushes a durable commit")
 
 
+def check_survival(bench: str, data: str, engines: list[str]) -> None:
+    """Which commits survive a kill is what README.md says."""
+    lines = dict(
+        line.split(" ", 1) for line in run(bench, "--survival", "--dir", data).splitlines()
+    )
+    for engine in engines:
+        unflushed = 0 if engine == "zerodb" else 1
+        if lines.get(engine) != f"durable=1 unflushed={unflushed} relaxed=1":
+            sys.exit(f"selftest: {engine}: after a kill: {lines.get(engine)}")
+    print("selftest: commits survive a kill as README.md says")
+
+
 def main() -> None:
     """As the head of this file says."""
     bench, data = sys.argv[1:]
     Path(data).mkdir(parents=True, exist_ok=True)
     engines = check_rows(bench, data)
+    check_survival(bench, data, engines)
     if shutil.which("strace"):
         check_flushes(bench, data, engines)
     else:

@@ -136,6 +136,7 @@ struct benv *open_at(const struct config *config, const struct engine *engine, c
         .entries_max = config->entries,
         .cache_bytes = config->cache_bytes,
         .unflushed = unflushed,
+        .survives_kill = config->survives_kill,
     };
     return engine->open(path, &options);
 }

@@ -17,6 +17,7 @@ struct config {
     uint32_t page_size;   /* of ZeroDB, bytes; 0 for its default */
     uint64_t max_size;    /* of ZeroDB, bytes; 0 for its default */
     enum kind kind;       /* of the databases that a case makes */
+    bool survives_kill;   /* of what is not flushed, see struct env_options */
     uint64_t cache_bytes; /* of engines with a cache of their own; 0 for the default */
     const char *dir;      /* where environments are made */
     const char *json;     /* results file, or NULL */
