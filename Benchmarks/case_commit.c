@@ -150,7 +150,7 @@ void case_writers(const struct config *config) {
     c = (struct commit_case){
         .big = big_environments(config),
         .config = config,
-        .commits = WRITERS_COMMITS_A_SLICE,
+        .commits = count_or_few(config, WRITERS_COMMITS_A_SLICE, 80),
         .batch = 1,
         .run = commit_from_all_threads,
         .unit_ns = 1e3,

@@ -15,13 +15,14 @@ static double measure_open(enum engine_id id, void *context) {
     struct open_case *c = context;
     struct subject subject = {.engine = engines[id], .entries = c->entries};
     rng_seed(&subject.rng, 3);
+    uint64_t openings = count_or_few(c->config, OPENINGS_A_SLICE, 3);
     double start = now_ns();
-    for (int i = 0; i < OPENINGS_A_SLICE; i++) {
+    for (uint64_t i = 0; i < openings; i++) {
         subject.env = open_at(c->config, subject.engine, c->paths[id], false);
         loop_begin_get(&subject, 1);
         subject.engine->close(subject.env);
     }
-    return (now_ns() - start) / OPENINGS_A_SLICE / 1e3;
+    return (now_ns() - start) / (double)openings / 1e3;
 }
 
 static void make_small(const struct config *config, char paths[ENGINES][PATH_MAX]) {

@@ -23,6 +23,12 @@ struct config {
     const char *json;     /* results file, or NULL */
 };
 
+/** How much is done in a slice: `few` where there are so few entries that no time means anything and the
+ *  benchmark itself is checked. */
+static inline uint64_t count_or_few(const struct config *config, uint64_t count, uint64_t few) {
+    return config->entries < 10000 ? few : count;
+}
+
 /** Prints "bench: ..." to stderr and ends the program with status 2. */
 _Noreturn void die(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
