@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/utsname.h>
 #include <sys/vfs.h>
@@ -280,8 +281,17 @@ static struct target target_against(const struct row *row, int other) {
     return (struct target){.kind = NO_TARGET};
 }
 
+/* How busy the machine was before the run: the load average of the last minute. */
+static double load_before;
+
+static double load_average(void) {
+    double load = 0;
+    return getloadavg(&load, 1) == 1 ? load : 0;
+}
+
 void report_begin(const struct config *config) {
     struct utsname host;
+    load_before = load_average();
     uname(&host);
     for (int i = 0; i < ENGINES; i++) {
         if (config->enabled[i]) {
@@ -294,6 +304,7 @@ void report_begin(const struct config *config) {
            config->page_size == 0 ? 4096 : config->page_size);
     printf("%s %s %s, %ld processors; environments in %s\n", host.sysname, host.release,
            host.machine, sysconf(_SC_NPROCESSORS_ONLN), config->dir);
+    printf("load average before: %.2f\n", load_before);
     printf("medians [quartiles] of %u slices, alternating; of loads: %u rounds\n\n", config->slices,
            config->rounds);
     printf("%-42s %-9s %8s %-15s %8s %-15s %6s  %-13s\n", "case", "unit", "ZeroDB", "", "LMDB", "",
@@ -514,9 +525,9 @@ static void write_machine(FILE *file, const struct config *config) {
     file_system(config->dir, type);
     fprintf(file,
             "  \"machine\": {\"system\": \"%s %s %s\", \"processor\": \"%s\", \"processors\": %ld, "
-            "\"memory\": \"%s\", \"file_system\": \"%s\"},\n",
+            "\"memory\": \"%s\", \"file_system\": \"%s\", \"load_before\": %.2f},\n",
             host.sysname, host.release, host.machine, processor, sysconf(_SC_NPROCESSORS_ONLN),
-            memory, type);
+            memory, type, load_before);
 }
 
 static void write_engines(FILE *file, const struct config *config) {

@@ -70,7 +70,8 @@ def machine_text(results: Results) -> str:
     memory = int(str(machine["memory"]).split()[0]) / 1048576
     return (
         f"{machine['processor']}, {machine['processors']} processors, {memory:.0f} GiB of"
-        f" memory, {machine['system']}, {machine['file_system']}"
+        f" memory, {machine['system']}, {machine['file_system']}, load average"
+        f" {machine['load_before']:.2f} before the run"
     )
 
 
