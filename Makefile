@@ -46,7 +46,7 @@ TOOL_NAMES := zerodb-backup zerodb-check zerodb-copy zerodb-dump zerodb-load zer
 	test test-swift test-assertions test-c test-differential test-python test-python-versions python-wheels bench-python \
 	test-format test-tools test-prometheus package-test readme-test golden format-dump differential crash-test damage-test \
 	lmdb-test archive-test stress \
-	check-exports test-tsan test-asan fuzz test-valgrind bench readpath lint lint-house lint-headers lint-man \
+	check-exports test-tsan test-asan fuzz test-valgrind bench bench-peers bench-report bench-readme bench-selftest readpath lint lint-house lint-headers lint-man \
 	lint-python lint-shell lint-swift format clean deps-test deps-demo
 
 all: lib $(TOOL)
@@ -403,9 +403,25 @@ test-valgrind: stage ## the C tests under valgrind's memcheck
 	@scripts/deps.sh valgrind
 	$(MAKE) -C Tests/C test-valgrind STAGE='$(CURDIR)/$(STAGE)'
 
-bench: stage ## compare with LMDB, RocksDB and SQLite (N=entries, ARGS='--only ...')
+bench: stage bench-peers ## compare with LMDB, RocksDB, SQLite and others (N=entries, ARGS='--only ...')
 	@scripts/deps.sh bench
 	$(MAKE) -C Benchmarks bench STAGE='../$(STAGE)'
+
+bench-report: ## draw the results of the newest `make bench` into docs/benchmarks
+	@scripts/deps.sh bench-peers || echo 'bench-report: going on without what is missing' >&2
+	$(MAKE) -C Benchmarks report
+
+bench-readme: ## put a short table of them into the README
+	$(MAKE) -C Benchmarks readme
+
+bench-selftest: stage bench-peers ## check the benchmark itself, with few entries
+	@scripts/deps.sh bench
+	$(MAKE) -C Benchmarks selftest STAGE='../$(STAGE)'
+
+# Peers that the comparison can do without.
+bench-peers: ## bring LMDB 1.0, libmdbx and WiredTiger for the benchmark, as far as they can be had
+	@scripts/deps.sh bench-peers || echo 'bench-peers: going on without what is missing' >&2
+	$(MAKE) -C Benchmarks peers
 
 readpath: stage ## system calls, locks and allocations of reads
 	@scripts/deps.sh bench
@@ -415,7 +431,8 @@ readpath: stage ## system calls, locks and allocations of reads
 
 SWIFT_FILES := Package.swift $(wildcard Sources Tests examples/swift)
 PYTHON_FILES := bindings/python examples/python Tests/format Tests/tools Tests/prometheus Tests/readme scripts/lint-man.py \
-	scripts/lint_house.py scripts/lint_layers.py scripts/test_lint.py scripts/abi.py scripts/check_abi.py
+	scripts/lint_house.py scripts/lint_layers.py scripts/test_lint.py scripts/abi.py scripts/check_abi.py \
+	Benchmarks/results.py Benchmarks/report.py Benchmarks/chart.py Benchmarks/selftest.py
 RUFF = $(PYTHON) -m ruff
 
 lint: lint-house lint-headers lint-man lint-swift lint-python lint-shell ## check style, types and headers
@@ -454,7 +471,7 @@ lint-python: $(VENV)/.test $(VENV)/.test-format $(VENV)/.test-tools $(VENV)/.lin
 
 # shellcheck is welcome, not required.
 lint-shell:
-	@if command -v shellcheck >/dev/null; then shellcheck scripts/*.sh Tests/package/*.sh debian/tests/{library,tools,python} .ci/run; fi
+	@if command -v shellcheck >/dev/null; then shellcheck scripts/*.sh Benchmarks/*.sh Tests/package/*.sh debian/tests/{library,tools,python} .ci/run; fi
 
 format: $(VENV)/.lint ## format the Swift and Python sources in place
 	$(SWIFT) format --in-place --recursive $(SWIFT_FILES)

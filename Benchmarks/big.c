@@ -19,9 +19,7 @@ static void make(const struct config *config, enum engine_id id) {
     subject->entries = config->entries;
     subject->env = open_fresh(config, engines[id], "big", false, big.paths[id]);
     rng_seed(&subject->rng, 1);
-    subject->txn = subject->engine->begin_write(subject->env);
-    loop_put(subject, 0, config->entries);
-    subject->engine->commit(subject->txn);
+    load_all(subject);
     if (subject->engine->checkpoint != NULL) {
         subject->engine->checkpoint(subject->env);
     }

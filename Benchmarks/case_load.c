@@ -11,9 +11,9 @@
 
 #define PORTIONS 20
 
-enum order { RANDOM, SORTED, APPEND, ORDERS };
+enum order { RANDOM, SORTED, APPEND, APPEND_UNFLUSHED, ORDERS };
 
-static const char *const order_names[ORDERS] = {"random", "sorted", "append"};
+static const char *const order_names[ORDERS] = {"random", "sorted", "append", "append.unflushed"};
 
 struct load {
     struct subject subject;
@@ -38,9 +38,10 @@ static void report_measurement(const char *kind, enum order order, const char *p
     report_row(name, pair);
 }
 
-static void load_begin(const struct config *config, struct load *load, enum engine_id id) {
+static void load_begin(const struct config *config, struct load *load, enum engine_id id,
+                       bool unflushed) {
     *load = (struct load){.subject = {.engine = engines[id], .entries = config->entries}};
-    load->subject.env = open_fresh(config, engines[id], "load", false, load->path);
+    load->subject.env = open_fresh(config, engines[id], "load", unflushed, load->path);
     load->subject.txn = engines[id]->begin_write(load->subject.env);
 }
 
@@ -53,7 +54,7 @@ static void load_portion(struct load *load, unsigned portion, enum order order,
     if (order == RANDOM) {
         loop_put(subject, first, count);
     } else {
-        loop_put_numbers(subject, sorted_numbers + first, count, order == APPEND);
+        loop_put_numbers(subject, sorted_numbers + first, count, order >= APPEND);
     }
     load->puts_ns += now_ns() - start;
 }
@@ -70,8 +71,8 @@ static void load_record(const struct load *load, struct measurements *measuremen
     series_add(&measurements->total, (load->puts_ns + load->commit_ns) / entries);
     series_add(&measurements->puts, load->puts_ns / entries);
     series_add(&measurements->commit, load->commit_ns / entries);
-    if (engine == engines[LMDB_WRITEMAP]) {
-        return; /* its file is as large as the map, and for the rest as LMDB's */
+    if (engine == engines[LMDB_WRITEMAP] || engine->used_bytes == NULL) {
+        return; /* LMDB's file is as large as the map, and for the rest as without */
     }
     char data_path[PATH_MAX];
     join_path(data_path, load->path, engine->data_file);
@@ -85,7 +86,7 @@ static void load_round(const struct config *config, unsigned round, enum order o
     static struct load loads[ENGINES];
     for (int id = 0; id < ENGINES; id++) {
         if (config->enabled[id]) {
-            load_begin(config, &loads[id], (enum engine_id)id);
+            load_begin(config, &loads[id], (enum engine_id)id, order == APPEND_UNFLUSHED);
         }
     }
     for (unsigned portion = 0; portion < PORTIONS; portion++) {

@@ -91,7 +91,7 @@ static void run(const struct config *config, const char *path, const uint32_t *h
                 uint64_t batch, const char *rows[2]) {
     static struct series replay[ENGINES], opening[ENGINES];
     replay[ZERODB].count = opening[ZERODB].count = 0;
-    for (int round = 0; round < ROUNDS; round++) {
+    for (uint64_t round = count_or_few(config, ROUNDS, 1); round > 0; round--) {
         run_and_kill(config, path, hot_numbers, batch);
         double start = now_ns();
         struct benv *env = open_for_recovery(config, path);

@@ -36,8 +36,20 @@ void case_commit(const struct config *config);
 void case_writers(const struct config *config);
 void case_busy(const struct config *config);
 void case_unflushed(const struct config *config);
+void case_life(const struct config *config);
+void case_large(const struct config *config);
+void case_shapes(const struct config *config);
+void case_memory(const struct config *config);
+void case_pressed(const struct config *config);
 void case_growth(const struct config *config);
 void case_recovery(const struct config *config);
+
+/** What case_memory() runs in a process of its own: prints two numbers, KiB. */
+void memory_child(const struct config *config, enum engine_id id);
+
+/** Prints, a line for each enabled engine, which commits survive a kill of the process. Nothing must be
+ *  open. */
+void print_survival(const struct config *config);
 
 /** The profiling driver: repeats one loop with one engine for a time or a number of operations.
  *  Its environment is kept in config->dir and used again by the next run.

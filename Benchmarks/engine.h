@@ -34,8 +34,18 @@ struct env_options {
     uint64_t max_size;    /* bytes to reserve, 0 for the default; engines that have one */
     uint64_t entries_max; /* entries of the later content, for engines that need to know */
     uint64_t log_size;    /* bytes of log before a checkpoint, 0 for the default; ZeroDB's */
+    uint64_t cache_bytes; /* of engines with a cache of their own; 0 for CACHE_BYTES_DEFAULT */
     bool unflushed;       /* commits wait for no flush */
+    bool survives_kill;   /* with that: a commit still survives the end of the process; ZeroDB's, the
+                             others always do */
 };
+
+/** Holds all entries of the default run, so that these engines read from memory as the others do. */
+#define CACHE_BYTES_DEFAULT ((uint64_t)1 << 30)
+
+static inline uint64_t cache_bytes(const struct env_options *options) {
+    return options->cache_bytes != 0 ? options->cache_bytes : CACHE_BYTES_DEFAULT;
+}
 
 enum step {
     STEP_FIRST,
@@ -55,9 +65,17 @@ struct engine {
     const char *title;
     const char *data_file;     /* its name inside the environment's directory */
     const char *log_directory; /* the same; NULL where there is none */
+    /* The files, as a pattern of fnmatch(), that are kept for later commits and hold nothing once the
+     * environment is closed. NULL where there are none. */
+    const char *spare_files;
     bool env_per_thread;       /* threads must not share a struct benv; each opens its own */
+    uint64_t txn_puts_max;     /* puts that a transaction can have; 0 for no such limit */
+    /* NULL, or what is missing and how to get it, in a line. NULL itself where the program cannot
+     * be built without the engine; other functions may be called only if it is there. */
+    const char *(*absent)(void);
     const char *(*version)(void);
-    const char *flags; /* its settings, in words */
+    const char *flags;           /* its settings, in words */
+    const char *unflushed_flags; /* what differs where commits wait for no flush */
 
     struct benv *(*open)(const char *directory, const struct env_options *options);
     void (*close)(struct benv *env);
@@ -78,6 +96,9 @@ struct engine {
     void (*put)(struct btxn *txn, const struct bytes *key, const struct bytes *value);
     /* As put(), for a key after all others. */
     void (*append)(struct btxn *txn, const struct bytes *key, const struct bytes *value);
+
+    /* Deletes a key that is there. */
+    void (*del)(struct btxn *txn, const struct bytes *key);
 
     struct bcursor *(*cursor_open)(struct btxn *txn);
     void (*cursor_close)(struct bcursor *cursor);
@@ -105,14 +126,27 @@ struct engine {
 
 /** LMDB_WRITEMAP takes part where its way of writing matters, for information: targets are
  *  compared with LMDB. */
-enum engine_id { ZERODB, LMDB, LMDB_WRITEMAP, ROCKSDB, SQLITE, ENGINES };
+enum engine_id {
+    ZERODB,
+    LMDB,
+    LMDB_WRITEMAP,
+    LMDB1,
+    MDBX,
+    ROCKSDB,
+    WIREDTIGER,
+    SQLITE,
+    ENGINES
+};
 
 /** By engine_id. */
 extern const struct engine *const engines[ENGINES];
 extern const struct engine engine_zerodb;
 extern const struct engine engine_lmdb;
 extern const struct engine engine_lmdb_writemap;
+extern const struct engine engine_lmdb1;
+extern const struct engine engine_mdbx;
 extern const struct engine engine_rocksdb;
+extern const struct engine engine_wiredtiger;
 extern const struct engine engine_sqlite;
 
 #endif

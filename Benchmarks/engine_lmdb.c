@@ -1,4 +1,6 @@
-/* LMDB, with the flags that serve it best and keep its promises (durable, crash-safe):
+/* LMDB, with the flags that serve it best and keep its promises (durable, crash-safe). The file is
+ * compiled twice: for the LMDB of the system, 0.9, and with BENCH_LMDB1 for LMDB 1.0, whose object is
+ * linked with its own copy of the library before anything else sees their names.
  *
  * - MDB_NORDAHEAD: random reads do not drag neighbours in.
  * - No MDB_NOTLS: with thread-local reader slots a read transaction begins without taking the
@@ -67,10 +69,6 @@ static struct benv *env_open(const char *directory, const struct env_options *op
     return open_with(directory, options, 0);
 }
 
-static struct benv *env_open_writemap(const char *directory, const struct env_options *options) {
-    return open_with(directory, options, MDB_WRITEMAP);
-}
-
 static void env_close(struct benv *env) {
     mdb_env_close((MDB_env *)env);
 }
@@ -136,6 +134,11 @@ static void append(struct btxn *txn, const struct bytes *key, const struct bytes
     put_with(txn, key, value, MDB_APPEND);
 }
 
+static void del(struct btxn *txn, const struct bytes *key) {
+    MDB_val k = to_val(key);
+    check(mdb_del((MDB_txn *)txn, main_db, &k, NULL), "mdb_del");
+}
+
 static struct bcursor *cursor_open(struct btxn *txn) {
     MDB_cursor *cursor;
     check(mdb_cursor_open((MDB_txn *)txn, main_db, &cursor), "mdb_cursor_open");
@@ -175,22 +178,42 @@ static uint64_t cursor_count(struct bcursor *cursor) {
     return count;
 }
 
-/* The functions that both engines have in common. */
+/* What all engines of this file have in common. */
 #define LMDB_ENGINE                                                                                \
-    .data_file = "data.mdb", .version = version, .close = env_close, .used_bytes = used_bytes,     \
-    .begin_read = begin_read, .begin_write = begin_write, .commit = txn_commit,                    \
-    .abort = txn_abort, .reset = txn_reset, .renew = txn_renew, .get = get, .put = put,            \
-    .append = append, .cursor_open = cursor_open, .cursor_close = cursor_close,                    \
-    .cursor_move = cursor_move, .cursor_count = cursor_count
+    .data_file = "data.mdb", .unflushed_flags = "MDB_NOSYNC", .version = version,                  \
+    .close = env_close, .used_bytes = used_bytes, .begin_read = begin_read,                        \
+    .begin_write = begin_write, .commit = txn_commit, .abort = txn_abort, .reset = txn_reset,      \
+    .renew = txn_renew, .get = get, .put = put, .append = append, .del = del,                      \
+    .cursor_open = cursor_open, .cursor_close = cursor_close, .cursor_move = cursor_move,          \
+    .cursor_count = cursor_count
+
+#ifdef BENCH_LMDB1
+
+static const char *absent(void) {
+    return NULL;
+}
+
+const struct engine engine_lmdb1 = {
+    LMDB_ENGINE,      .name = "lmdb1",          .title = "LMDB 1.0",
+    .absent = absent, .flags = "MDB_NORDAHEAD", .open = env_open,
+};
+
+#else
+
+static struct benv *env_open_writemap(const char *directory, const struct env_options *options) {
+    return open_with(directory, options, MDB_WRITEMAP);
+}
 
 const struct engine engine_lmdb = {
-    LMDB_ENGINE, .name = "lmdb", .title = "LMDB", .flags = "MDB_NORDAHEAD", .open = env_open,
+    LMDB_ENGINE, .name = "lmdb", .title = "LMDB 0.9", .flags = "MDB_NORDAHEAD", .open = env_open,
 };
 
 const struct engine engine_lmdb_writemap = {
     LMDB_ENGINE,
     .name = "lmdb-writemap",
-    .title = "LMDB, written through the map",
+    .title = "LMDB 0.9 through its map",
     .flags = "MDB_NORDAHEAD|MDB_WRITEMAP",
     .open = env_open_writemap,
 };
+
+#endif

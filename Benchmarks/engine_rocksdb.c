@@ -14,7 +14,6 @@
 
 #include "util.h"
 
-#define BLOCK_CACHE_BYTES ((size_t)512 << 20)
 #define BLOOM_BITS_PER_KEY 10
 #define RECYCLED_LOGS 2
 #define BACKGROUND_THREADS 2
@@ -44,9 +43,9 @@ static const char *version(void) {
     return ROCKSDB_VERSION;
 }
 
-static rocksdb_options_t *make_options(void) {
+static rocksdb_options_t *make_options(uint64_t cache_size) {
     rocksdb_block_based_table_options_t *table = rocksdb_block_based_options_create();
-    rocksdb_cache_t *cache = rocksdb_cache_create_lru(BLOCK_CACHE_BYTES);
+    rocksdb_cache_t *cache = rocksdb_cache_create_lru(cache_size);
     rocksdb_block_based_options_set_block_cache(table, cache);
     rocksdb_cache_destroy(cache);
     rocksdb_block_based_options_set_filter_policy(
@@ -65,7 +64,7 @@ static rocksdb_options_t *make_options(void) {
 static struct benv *env_open(const char *directory, const struct env_options *options) {
     struct benv *env = allocate(sizeof *env);
     char *error = NULL;
-    env->options = make_options();
+    env->options = make_options(cache_bytes(options));
     env->db = rocksdb_open(env->options, directory, &error);
     check(error, "rocksdb_open");
     env->write_options = rocksdb_writeoptions_create();
@@ -155,6 +154,10 @@ static void put(struct btxn *txn, const struct bytes *key, const struct bytes *v
     rocksdb_writebatch_put(txn->batch, key->data, key->size, value->data, value->size);
 }
 
+static void del(struct btxn *txn, const struct bytes *key) {
+    rocksdb_writebatch_delete(txn->batch, key->data, key->size);
+}
+
 static struct bcursor *cursor_open(struct btxn *txn) {
     return (struct bcursor *)rocksdb_create_iterator(txn->env->db, txn->read_options);
 }
@@ -200,7 +203,8 @@ const struct engine engine_rocksdb = {
     .name = "rocksdb",
     .title = "RocksDB",
     .version = version,
-    .flags = "sync, recycle_log_file_num=2, no compression, block cache of 512 MiB",
+    .flags = "sync, recycle_log_file_num=2, no compression, block cache of 1 GiB",
+    .unflushed_flags = "no sync",
     .open = env_open,
     .close = env_close,
     .checkpoint = checkpoint,
@@ -213,6 +217,7 @@ const struct engine engine_rocksdb = {
     .get = get,
     .put = put,
     .append = put,
+    .del = del,
     .cursor_open = cursor_open,
     .cursor_close = cursor_close,
     .cursor_move = cursor_move,

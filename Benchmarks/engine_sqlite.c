@@ -11,13 +11,14 @@
 #include <sqlite3.h>
 
 #include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "util.h"
 
 #define BUSY_TIMEOUT_MS 60000
 
-enum statement { BEGIN_READ, BEGIN_WRITE, COMMIT, ROLLBACK, GET, PUT, STATEMENTS };
+enum statement { BEGIN_READ, BEGIN_WRITE, COMMIT, ROLLBACK, GET, PUT, DELETE, STATEMENTS };
 
 static const char *const texts[STATEMENTS] = {
     [BEGIN_READ] = "BEGIN",
@@ -26,6 +27,7 @@ static const char *const texts[STATEMENTS] = {
     [ROLLBACK] = "ROLLBACK",
     [GET] = "SELECT value FROM entries WHERE key = ?1",
     [PUT] = "REPLACE INTO entries (key, value) VALUES (?1, ?2)",
+    [DELETE] = "DELETE FROM entries WHERE key = ?1",
 };
 
 /* A connection. It has one transaction at a time, so that is a struct btxn as well. */
@@ -87,8 +89,11 @@ static struct benv *env_open(const char *directory, const struct env_options *op
     sqlite3_busy_timeout(env->db, BUSY_TIMEOUT_MS);
     execute(env, "PRAGMA journal_mode = WAL");
     execute(env, options->unflushed ? "PRAGMA synchronous = OFF" : "PRAGMA synchronous = FULL");
-    execute(env, "PRAGMA cache_size = -524288");
-    execute(env, "PRAGMA mmap_size = 1073741824");
+    char pragma[64];
+    snprintf(pragma, sizeof pragma, "PRAGMA cache_size = -%llu",
+             (unsigned long long)cache_bytes(options) >> 10);
+    execute(env, pragma);
+    execute(env, "PRAGMA mmap_size = 2147418112"); /* the most that it takes */
     execute(env, "CREATE TABLE IF NOT EXISTS entries (key BLOB PRIMARY KEY, value BLOB) "
                  "WITHOUT ROWID");
     for (int i = 0; i < STATEMENTS; i++) {
@@ -128,7 +133,9 @@ static void txn_commit(struct btxn *txn) {
 static void txn_abort(struct btxn *txn) {
     struct benv *env = (struct benv *)txn;
     sqlite3_reset(env->statements[GET]);
-    run(env, ROLLBACK);
+    if (!sqlite3_get_autocommit(env->db)) { /* not reset before */
+        run(env, ROLLBACK);
+    }
 }
 
 static void txn_renew(struct btxn *txn) {
@@ -170,6 +177,15 @@ static void put(struct btxn *txn, const struct bytes *key, const struct bytes *v
     bind(env->statements[PUT], 1, key);
     bind(env->statements[PUT], 2, value);
     run(env, PUT);
+}
+
+static void del(struct btxn *txn, const struct bytes *key) {
+    struct benv *env = (struct benv *)txn;
+    bind(env->statements[DELETE], 1, key);
+    run(env, DELETE);
+    if (sqlite3_changes(env->db) != 1) {
+        die("sqlite: a key to delete is missing");
+    }
 }
 
 static struct bcursor *cursor_open(struct btxn *txn) {
@@ -224,7 +240,8 @@ const struct engine engine_sqlite = {
     .data_file = "data.sqlite",
     .env_per_thread = true,
     .version = sqlite3_libversion,
-    .flags = "WAL, synchronous=FULL, WITHOUT ROWID, cache_size of 512 MiB, mmap_size of 1 GiB",
+    .flags = "WAL, synchronous=FULL, WITHOUT ROWID, cache_size of 1 GiB, mmap_size of 2 GiB",
+    .unflushed_flags = "synchronous=OFF",
     .open = env_open,
     .close = env_close,
     .checkpoint = checkpoint,
@@ -237,6 +254,7 @@ const struct engine engine_sqlite = {
     .get = get,
     .put = put,
     .append = put,
+    .del = del,
     .cursor_open = cursor_open,
     .cursor_close = cursor_close,
     .cursor_move = cursor_move,

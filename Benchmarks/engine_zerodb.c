@@ -56,7 +56,8 @@ static struct benv *env_open(const char *directory, const struct env_options *op
         env_options.log_size = options->log_size;
     }
     if (options->unflushed) {
-        env_options.durability = ZDB_DURABILITY_NONE;
+        env_options.durability =
+            options->survives_kill ? ZDB_DURABILITY_RELAXED : ZDB_DURABILITY_NONE;
     }
     zdb_env *env;
     check(zdb_env_open(directory, &env_options, &env), "zdb_env_open");
@@ -131,6 +132,11 @@ static void put(struct btxn *txn, const struct bytes *key, const struct bytes *v
 
 static void append(struct btxn *txn, const struct bytes *key, const struct bytes *value) {
     put_with(txn, key, value, ZDB_APPEND);
+}
+
+static void del(struct btxn *txn, const struct bytes *key) {
+    zdb_val k = to_val(key);
+    check(zdb_del((zdb_txn *)txn, ZDB_MAIN_DB, &k, NULL), "zdb_del");
 }
 
 static struct bcursor *cursor_open(struct btxn *txn) {
@@ -215,8 +221,10 @@ const struct engine engine_zerodb = {
     .title = "ZeroDB",
     .data_file = "data.zdb",
     .log_directory = "log",
+    .spare_files = "*/log/*",
     .version = version,
     .flags = "defaults, max_txn_pages=0",
+    .unflushed_flags = "ZDB_DURABILITY_NONE; ZDB_DURABILITY_RELAXED where it is to survive a kill",
     .open = env_open,
     .close = env_close,
     .used_bytes = used_bytes,
@@ -230,6 +238,7 @@ const struct engine engine_zerodb = {
     .get = get,
     .put = put,
     .append = append,
+    .del = del,
     .cursor_open = cursor_open,
     .cursor_close = cursor_close,
     .cursor_move = cursor_move,

@@ -123,9 +123,13 @@ static void open_kept(const struct config *config, struct subject *subject, bool
     make_directory(path);
     subject->env = open_at(config, subject->engine, path, unflushed);
     if (!is_loaded(subject, config->kind)) {
-        subject->txn = subject->engine->begin_write(subject->env);
-        (has_pairs(config->kind) ? loop_pair_put : loop_put)(subject, 0, config->entries);
-        subject->engine->commit(subject->txn);
+        if (has_pairs(config->kind)) {
+            subject->txn = subject->engine->begin_write(subject->env);
+            loop_pair_put(subject, 0, config->entries);
+            subject->engine->commit(subject->txn);
+        } else {
+            load_all(subject);
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <fnmatch.h>
 #include <ftw.h>
 #include <limits.h>
 #include <stdarg.h>
@@ -88,6 +89,25 @@ uint64_t directory_bytes(const char *path) {
     return bytes_walked;
 }
 
+static const char *pattern_left_out;
+
+static int add_blocks(const char *path, const struct stat *status, int kind, struct FTW *walk) {
+    (void)walk;
+    bool counts =
+        kind == FTW_F && (pattern_left_out == NULL || fnmatch(pattern_left_out, path, 0) != 0);
+    bytes_walked += counts ? (uint64_t)status->st_blocks * 512 : 0;
+    return 0;
+}
+
+uint64_t directory_blocks_bytes(const char *path, const char *except) {
+    bytes_walked = 0;
+    pattern_left_out = except;
+    if (nftw(path, add_blocks, 16, FTW_PHYS | FTW_MOUNT) != 0) {
+        die("cannot read the directory %s: %s", path, strerror(errno));
+    }
+    return bytes_walked;
+}
+
 static int flush_entry(const char *path, const struct stat *status, int kind, struct FTW *walk) {
     (void)status;
     (void)walk;
@@ -114,7 +134,9 @@ struct benv *open_at(const struct config *config, const struct engine *engine, c
         .page_size = config->page_size,
         .max_size = config->max_size,
         .entries_max = config->entries,
+        .cache_bytes = config->cache_bytes,
         .unflushed = unflushed,
+        .survives_kill = config->survives_kill,
     };
     return engine->open(path, &options);
 }

@@ -11,15 +11,23 @@
 
 struct config {
     bool enabled[ENGINES];
-    uint64_t entries;   /* in the big environment */
-    unsigned slices;    /* measured slices of each engine in each case */
-    unsigned rounds;    /* measured loads of each engine */
-    uint32_t page_size; /* of ZeroDB, bytes; 0 for its default */
-    uint64_t max_size;  /* of ZeroDB, bytes; 0 for its default */
-    enum kind kind;     /* of the databases that a case makes */
-    const char *dir;    /* where environments are made */
-    const char *json;   /* results file, or NULL */
+    uint64_t entries;     /* in the big environment */
+    unsigned slices;      /* measured slices of each engine in each case */
+    unsigned rounds;      /* measured loads of each engine */
+    uint32_t page_size;   /* of ZeroDB, bytes; 0 for its default */
+    uint64_t max_size;    /* of ZeroDB, bytes; 0 for its default */
+    enum kind kind;       /* of the databases that a case makes */
+    bool survives_kill;   /* of what is not flushed, see struct env_options */
+    uint64_t cache_bytes; /* of engines with a cache of their own; 0 for the default */
+    const char *dir;      /* where environments are made */
+    const char *json;     /* results file, or NULL */
 };
+
+/** How much is done in a slice: `few` where there are so few entries that no time means anything and the
+ *  benchmark itself is checked. */
+static inline uint64_t count_or_few(const struct config *config, uint64_t count, uint64_t few) {
+    return config->entries < 10000 ? few : count;
+}
 
 /** Prints "bench: ..." to stderr and ends the program with status 2. */
 _Noreturn void die(const char *format, ...) __attribute__((format(printf, 1, 2)));
@@ -47,6 +55,11 @@ uint64_t file_bytes(const char *path);
 
 /** Bytes of all files in a directory and below, 0 if it is not there. */
 uint64_t directory_bytes(const char *path);
+
+/** Bytes on disk of all files in a directory and below: blocks, so that holes do not count, and space
+ *  that was reserved does.
+ *  @param except  a pattern of fnmatch(): files that do not count; NULL: all do */
+uint64_t directory_blocks_bytes(const char *path, const char *except);
 
 /** Waits until all that was written to files in a directory and below is on disk. */
 void flush_directory(const char *path);

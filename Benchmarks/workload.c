@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "latency.h"
 #include "util.h"
 
 #define KEY_SEED UINT64_C(0x5a65726f44420001)
@@ -244,6 +245,18 @@ LOOP loop_put(struct subject *subject, uint64_t first, uint64_t count) {
     }
 }
 
+void load_all(struct subject *subject) {
+    uint64_t most = subject->engine->txn_puts_max;
+    uint64_t batch = most == 0 ? subject->entries : most;
+    for (uint64_t first = 0; first < subject->entries; first += batch) {
+        uint64_t left = subject->entries - first;
+        subject->txn = subject->engine->begin_write(subject->env);
+        loop_put(subject, first, left < batch ? left : batch);
+        subject->engine->commit(subject->txn);
+    }
+    subject->txn = NULL;
+}
+
 LOOP loop_put_numbers(struct subject *subject, const uint32_t *numbers, uint64_t count,
                       bool append) {
     struct value value;
@@ -253,15 +266,50 @@ LOOP loop_put_numbers(struct subject *subject, const uint32_t *numbers, uint64_t
     }
 }
 
+/* In all values that are written over others, so that a run of the profiling driver does not find its own
+ * values of the run before: libmdbx writes nothing where the value is the same. */
+static uint64_t run_salt;
+
+__attribute__((constructor)) static void choose_run_salt(void) {
+    run_salt = (uint64_t)now_ns();
+}
+
+static inline void overwrite(struct subject *subject, struct btxn *txn, struct value *value,
+                             uint64_t count) {
+    for (uint64_t i = 0; i < count; i++) {
+        uint64_t salt = rng_next(&subject->rng) ^ run_salt;
+        uint64_t number = rng_below(&subject->rng, subject->entries);
+        put_one(subject->engine, txn, value, number, salt, false);
+    }
+}
+
+LOOP loop_overwrite(struct subject *subject, uint64_t count) {
+    struct value value;
+    value_init(&value);
+    overwrite(subject, subject->txn, &value, count);
+}
+
+LOOP loop_delete_numbers(struct subject *subject, const uint32_t *numbers, uint64_t count) {
+    for (uint64_t i = 0; i < count; i++) {
+        struct key key = key_at(numbers[i]);
+        struct bytes key_view = key_bytes(&key);
+        subject->engine->del(subject->txn, &key_view);
+    }
+}
+
 LOOP loop_commit_new(struct subject *subject, uint64_t first, uint64_t count, uint64_t batch) {
     struct value value;
     value_init(&value);
     for (uint64_t i = 0; i < count; i++) {
+        double start = now_ns();
         struct btxn *txn = subject->engine->begin_write(subject->env);
         for (uint64_t j = 0; j < batch; j++) {
             put_one(subject->engine, txn, &value, first + i * batch + j, 0, false);
         }
         subject->engine->commit(txn);
+        if (subject->latencies != NULL) {
+            latencies_add(subject->latencies, now_ns() - start);
+        }
     }
 }
 
@@ -270,11 +318,7 @@ LOOP loop_commit_overwrite(struct subject *subject, uint64_t count, uint64_t bat
     value_init(&value);
     for (uint64_t i = 0; i < count; i++) {
         struct btxn *txn = subject->engine->begin_write(subject->env);
-        for (uint64_t j = 0; j < batch; j++) {
-            uint64_t salt = rng_next(&subject->rng);
-            uint64_t number = rng_below(&subject->rng, subject->entries);
-            put_one(subject->engine, txn, &value, number, salt, false);
-        }
+        overwrite(subject, txn, &value, batch);
         subject->engine->commit(txn);
     }
 }

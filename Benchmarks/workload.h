@@ -18,6 +18,8 @@
 /** Numbers from here on make keys that are never put. */
 #define ABSENT_KEYS (UINT64_C(1) << 40)
 
+struct latencies;
+
 /** The state of a xoshiro256** generator. */
 struct rng {
     uint64_t s[4];
@@ -64,7 +66,8 @@ struct subject {
     struct benv *env;
     struct btxn *txn; /* for the loops that work in one transaction */
     struct rng rng;
-    uint64_t entries; /* keys 0..<entries are in the environment */
+    uint64_t entries;            /* keys 0..<entries are in the environment */
+    struct latencies *latencies; /* gets the time of each commit of new keys; NULL: none */
 };
 
 /** Random gets of existing keys in subject->txn. */
@@ -91,11 +94,17 @@ void loop_set_rank(struct subject *subject, uint64_t count);
 
 /** Puts the keys with the numbers first..<first + count in subject->txn. */
 void loop_put(struct subject *subject, uint64_t first, uint64_t count);
+/** Commits the keys 0..<subject->entries, in as few transactions as the engine can. */
+void load_all(struct subject *subject);
 /** Puts the keys numbers[0..<count] in subject->txn, with append() if `append`. */
 void loop_put_numbers(struct subject *subject, const uint32_t *numbers, uint64_t count,
                       bool append);
 /** Commits `count` transactions that put `batch` new keys each, numbered from `first` on. */
 void loop_commit_new(struct subject *subject, uint64_t first, uint64_t count, uint64_t batch);
+/** Overwrites `count` random existing keys in subject->txn. */
+void loop_overwrite(struct subject *subject, uint64_t count);
+/** Deletes the keys numbers[0..<count] in subject->txn. */
+void loop_delete_numbers(struct subject *subject, const uint32_t *numbers, uint64_t count);
 /** Commits `count` transactions that overwrite `batch` random existing keys each. */
 void loop_commit_overwrite(struct subject *subject, uint64_t count, uint64_t batch);
 

@@ -2,7 +2,7 @@
 # Makes sure that the machine has the software that a make target needs.
 #
 #   scripts/deps.sh GROUP...      groups: build c differential python tools demo lint bench
-#                                 valgrind prometheus package abi deb deb-test
+#                                 bench-peers valgrind prometheus package abi deb deb-test
 #
 # The script looks for the files that a dependency provides, so that software that did not come
 # from a Debian package counts too. It installs only missing packages, with apt-get, after saying
@@ -29,6 +29,7 @@ packages_of() {
     demo) echo gcc pkg-config unicode-data wamerican-huge ;;
     lint) echo gcc g++ python3-venv ;;
     bench) echo gcc pkg-config liblmdb-dev librocksdb-dev libsqlite3-dev strace valgrind ;;
+    bench-peers) echo gcc libwiredtiger-dev python3-venv ;;
     prometheus) echo prometheus prometheus-node-exporter ;;
     valgrind) echo gcc pkg-config valgrind ;;
     package) echo gcc g++ pkg-config cmake meson ninja-build file gdb man-db ;;
@@ -52,6 +53,7 @@ present() {
     liblmdb-dev) has_header lmdb.h ;;
     librocksdb-dev) has_header rocksdb/c.h ;;
     libsqlite3-dev) has_header sqlite3.h ;;
+    libwiredtiger-dev) has_header wiredtiger.h ;;
     lmdb-utils) command -v mdb_dump >/dev/null && command -v mdb_load >/dev/null ;;
     rclone) command -v rclone >/dev/null ;;
     libffi-dev) has_header ffi.h ;;
