@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator
 from functools import partial
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Any
+from zerodb import _hints as t
 
 
 class _Answer(int):
@@ -29,7 +27,7 @@ class Callback:
     it were not in the try statement.
     """
 
-    def __init__(self, kind: Any, body: Callable[..., object]) -> None:
+    def __init__(self, kind: t.Any, body: Callable[..., object]) -> None:
         """
         :param kind: the type of the function, of ctypes.
         :param body: is called with the arguments after the context. If it returns True, the
@@ -56,10 +54,10 @@ class Callback:
 
 def _guard(
     body: Callable[..., object], count: int, failures: list[BaseException]
-) -> Generator[int, Any, None]:
+) -> Generator[int, t.Any, None]:
     """Gets the two answers and then the arguments of each call, and gives each a number, which
     is greatest for the one to return."""
-    given: list[Any] = []
+    given: list[t.Any] = []
     try:
         while True:
             yield 0  # for the last argument of the call before
@@ -86,7 +84,7 @@ def _guard(
             failures.append(failure)
 
 
-def calling_back(call: Callable[..., int], function: Any, kind: Any, body: Any) -> int:
+def calling_back(call: Callable[..., int], function: t.Any, kind: t.Any, body: t.Any) -> int:
     """Has the library call a function of Python for each of some things.
 
     :param call: calls a function of the library with a handle.

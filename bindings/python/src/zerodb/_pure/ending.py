@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator
 from functools import partial
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Any
+from zerodb import _hints as t
 
 
 class UninterruptedExit:
@@ -19,7 +17,7 @@ class UninterruptedExit:
     A generator that waits in a try statement cannot.
     """
 
-    def __get__(self, instance: Any, owner: type) -> Any:
+    def __get__(self, instance: t.Any, owner: type) -> t.Any:
         if instance is None:
             return _leave
         guard = _guard(instance)
@@ -30,12 +28,12 @@ class UninterruptedExit:
         return partial(max, None, key=guard.send)
 
 
-def _leave(instance: Any, kind: Any, error: Any, traceback: Any) -> None:
+def _leave(instance: t.Any, kind: t.Any, error: t.Any, traceback: t.Any) -> None:
     """What the class has as `__exit__`, for those that call it with an instance."""
     instance.__exit__(kind, error, traceback)
 
 
-def _guard(instance: Any) -> Generator[bool, Any, None]:
+def _guard(instance: t.Any) -> Generator[bool, t.Any, None]:
     is_ended = False
     try:
         yield False

@@ -9,11 +9,8 @@ import sys
 import weakref
 
 from zerodb import _ffi
+from zerodb import _hints as t
 from zerodb._pure.state import Keeper, TransactionState
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Any
 
 # Looked up for each value.
 _pages_types = _ffi.pages_types
@@ -69,7 +66,7 @@ def add_view(state: TransactionState, view: memoryview) -> None:
         views[:] = [reference for reference in views if reference() is not None]
 
 
-def read_value(state: TransactionState, value: Any, buffers: bool) -> Any:
+def read_value(state: TransactionState, value: t.Any, buffers: bool) -> t.Any:
     """What the library has returned as a key or a value."""
     if buffers:
         return view_of(state, value.data, value.size)

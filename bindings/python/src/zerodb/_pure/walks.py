@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator
 from itertools import chain
 
 from zerodb import _ffi
+from zerodb import _hints as t
 from zerodb._pure.packed import (
     ITEMS,
     KEYS,
@@ -27,12 +28,6 @@ from zerodb._pure.state import Ahead, Sought, TransactionState
 from zerodb._ranges import compare
 
 TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Any, Callable, Optional
-
-    from zerodb._types import Buffer
-
-    Start = tuple[Callable[..., int], Optional[bytes]]
 
 NOWHERE = frozenset((_ffi.BAD_CURSOR, _ffi.NOT_FOUND))
 """Results that say that a cursor is on no entry."""
@@ -68,30 +63,30 @@ class Walks:
     __slots__ = ("_expected", "_is_sought", "_pointer", "_unset")
 
     if TYPE_CHECKING:
-        transaction: Any
-        database: Any
+        transaction: t.Any
+        database: t.Any
         _buffers: bool
         _entry: _ffi.Entry
         _expected: int
         _handle: int | None
         _is_sought: bool
         _lmdb_style: bool
-        _pointer: Any
+        _pointer: t.Any
         _state: TransactionState
         _unset: bool
 
         def _closed(self) -> BaseException: ...
 
-        def _read(self, want: int) -> Any: ...
+        def _read(self, want: int) -> t.Any: ...
 
-        def _seek_range(self, key: Any) -> Any: ...
+        def _seek_range(self, key: t.Any) -> t.Any: ...
 
     # ------------------------------------------------------ moving and reading at once
 
-    def set_range(self, key: Buffer, /) -> Any:
+    def set_range(self, key: t.Buffer, /) -> t.Any:
         """Moves to the first entry whose key is at or after `key`."""
         state = self._state
-        inside: dict[int, Any] = {}
+        inside: dict[int, t.Any] = {}
         try:
             if state.lock.setdefault(0, inside) is not inside:
                 state.enter(inside)
@@ -151,7 +146,7 @@ class Walks:
                 del state.lock[0]
         return self._seek_range(key)
 
-    def _own_pointer(self) -> Any:
+    def _own_pointer(self) -> t.Any:
         self._pointer = pointer = _ffi.pointer_to(self._handle or 0)
         return pointer
 
@@ -169,7 +164,7 @@ class Walks:
 
     # --------------------------------------------------------------------- iterating
 
-    def iternext(self, keys: bool = True, values: bool = True) -> Iterator[Any]:
+    def iternext(self, keys: bool = True, values: bool = True) -> Iterator[t.Any]:
         """The entries from the one that the cursor is on, or from the first, to the last."""
         ahead = self._state.ahead.get(self._handle)
         if ahead is not None and ahead.is_fresh and keys and values:
@@ -180,7 +175,7 @@ class Walks:
             return chain(zip(rest, rest), chain.from_iterable(more))
         return self._walk(_NEXT, keys, values)
 
-    def _walk(self, step: int, keys: bool, values: bool) -> Iterator[Any]:
+    def _walk(self, step: int, keys: bool, values: bool) -> Iterator[t.Any]:
         want = ITEMS if keys and values else VALUES if values else KEYS
         return chain.from_iterable(self._batches(step, want, None, None))
 
@@ -188,10 +183,10 @@ class Walks:
         self,
         step: int,
         want: int,
-        start: Start | None,
+        start: t.WalkStart | None,
         until: bytes | None,
         begun: Ahead | None = None,
-    ) -> Iterator[Iterable[Any]]:
+    ) -> Iterator[Iterable[t.Any]]:
         """Lists of what an iteration gives, as iterators. The cursor is on the last entry that
         the program has been given when it looks.
 
@@ -212,7 +207,7 @@ class Walks:
             is_first = given == 0
             size = self._next_size(given, given)
         while True:
-            inside: dict[int, Any] = {}
+            inside: dict[int, t.Any] = {}
             try:
                 if state.lock.setdefault(0, inside) is not inside:
                     state.enter(inside)
@@ -234,7 +229,7 @@ class Walks:
                         self._expect(given)
                     return
                 self._unset = False
-                rest: Any
+                rest: t.Any
                 if step in _BACK and (count > 1 or given != _UNCOUNTED):
                     ahead = Ahead(strings, each, _BACK[step], given)
                     state.add_ahead(handle, ahead)
@@ -261,10 +256,10 @@ class Walks:
         step: int,
         want: int,
         size: int,
-        start: Start | None,
+        start: t.WalkStart | None,
         until: bytes | None,
         is_first: bool,
-    ) -> tuple[list[Any], int]:
+    ) -> tuple[list[t.Any], int]:
         """Up to `size` entries, keys or values, and how many elements of the list each is; the
         caller is inside."""
         state = self._state
@@ -303,7 +298,7 @@ class Walks:
         )
         return order < 0 if step == _ffi.CURSOR_PREV else order >= 0
 
-    def _begin_walk(self, step: int, start: Start | None) -> int:
+    def _begin_walk(self, step: int, start: t.WalkStart | None) -> int:
         """Moves to the first entry of an iteration."""
         get = self._state.calls.cursor_get
         arguments = self._handle, self._entry.key_reference, self._entry.value_reference

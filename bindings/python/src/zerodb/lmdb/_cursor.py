@@ -11,13 +11,11 @@ from itertools import islice
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
+import zerodb.lmdb
 from zerodb import _ffi
 from zerodb._core import CursorCore, implementation
+from zerodb.lmdb._database import _Database
 from zerodb.lmdb._errors import BadValsizeError, Error, check
-
-if TYPE_CHECKING:
-    from zerodb.lmdb._database import _Database
-    from zerodb.lmdb._transaction import Transaction
 
 _CHUNK = 4096
 
@@ -32,7 +30,7 @@ class Cursor(CursorCore):
     __slots__ = ()
 
     if TYPE_CHECKING:
-        transaction: Transaction
+        transaction: zerodb.lmdb.Transaction
 
     @property
     def db(self) -> _Database:
@@ -43,7 +41,7 @@ class Cursor(CursorCore):
         return database
 
     @property
-    def txn(self) -> Transaction:
+    def txn(self) -> zerodb.lmdb.Transaction:
         """The transaction."""
         return self.transaction
 

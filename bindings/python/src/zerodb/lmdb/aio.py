@@ -80,7 +80,7 @@ def _awaited(method: Any) -> Any:
     async def call(self: Any, /, *given: Any, **named: Any) -> Any:
         return await self._run(name, getattr(self._wrapped, name), *given, **named)
 
-    return call
+    return _annotated_as(method, call)
 
 
 def _at_once(method: Any) -> Any:
@@ -90,6 +90,14 @@ def _at_once(method: Any) -> Any:
     def call(self: Any, /, *given: Any, **named: Any) -> Any:
         return getattr(self._wrapped, name)(*given, **named)
 
+    return _annotated_as(method, call)
+
+
+def _annotated_as(method: Any, call: Any) -> Any:
+    """`call`, which wraps `method`, without annotations if that has none: tools look for the
+    names in them where `method` was defined."""
+    if not hasattr(method, "__annotations__"):
+        call.__annotations__ = {}
     return call
 
 
