@@ -426,8 +426,8 @@ def _copy(options: Any) -> int:
         )
     else:
         write(
-            f"{path_text(options.target)}: transaction {made.txn_id}, {bytes_text(made.file_size)}, "
-            f"digest {digest_text(made.digest)}"
+            f"{path_text(options.target)}: transaction {made.txn_id}, "
+            f"{bytes_text(made.file_size)}, digest {digest_text(made.digest)}"
         )
     return SUCCESS
 

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import errno
+import os
+import sys
 import threading
 import time
 import warnings
+import weakref
 
 from zerodb import _ffi
 from zerodb import _hints as t
 from zerodb._arguments import DURABILITIES, choice
 from zerodb._callbacks import calling_back
-from zerodb._pure.ending import UninterruptedExit
-from zerodb._pure.state import TransactionState, is_under_way
+from zerodb._pure.ending import Entrances, UninterruptedExit
+from zerodb._pure.state import TransactionState, is_under_way, is_under_way_in
 
 _SLICE_SECONDS = 0.1
 _SHORT_SECONDS = 0.001
@@ -42,6 +45,7 @@ class EnvironmentCore:
         "_path",
         "_process",
         "_quick",
+        "_state",
         "_transactions",
         "_wait",
     )
@@ -62,6 +66,8 @@ class EnvironmentCore:
         self._inside: set[_Call] = set()
         self._transactions: set[TransactionState] = set()
         self._closing = False
+        # That of one that is opened anew may be in a with statement.
+        self._state: Entrances = getattr(self, "_state", None) or Entrances()
         # How far iterations go that begin with a move to a key, see walks.py.
         self._expected = 0
         self._wait = wait_ms / 1000 if wait_ms else None
@@ -69,6 +75,7 @@ class EnvironmentCore:
         self._max_key_size: int = _ffi.env_max_key_size(handle)
         self._handle: int | None = handle
         self._quick: t.Any = None if has_events else _ffi.pointer_to(handle)
+        _environments.add(self)
 
     @property
     def path(self) -> str:
@@ -112,6 +119,8 @@ class EnvironmentCore:
         self._close()
 
     def __enter__(self) -> t.Any:
+        if not self.closed:
+            self._state.entered += 1
         return self
 
     __exit__ = UninterruptedExit()
@@ -321,8 +330,9 @@ class EnvironmentCore:
     def _busy_here(self) -> bool:
         """Whether this thread is inside a call, so that waiting for its end is in vain."""
         thread = threading.get_ident()
+        frame = sys._getframe()
         return any(call.thread == thread for call in self._calls_under_way()) or any(
-            state.thread == thread and state.is_busy for state in list(self._transactions)
+            is_under_way_in(state.lock.get(0), frame) for state in list(self._transactions)
         )
 
     def _close(self) -> None:
@@ -366,6 +376,20 @@ class EnvironmentCore:
             ):
                 self._forget(state)
         return not self._transactions and not self._calls_under_way()
+
+
+_environments: weakref.WeakSet[EnvironmentCore] = weakref.WeakSet()
+
+
+def _forget_inherited_entries() -> None:
+    """In a child, which has no transactions of its parent: ends what they have read in advance,
+    so that iterators go on to a call of the library, which refuses."""
+    for environment in list(_environments):
+        for state in list(environment._transactions):
+            state.forget_ahead()
+
+
+os.register_at_fork(after_in_child=_forget_inherited_entries)
 
 
 class _Waits(Exception):  # noqa: N818

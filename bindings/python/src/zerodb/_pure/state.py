@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import sys
-import threading
 import weakref
 from collections import deque
 from contextlib import suppress
@@ -20,12 +19,15 @@ _ADDRESS_MAX = 2**64
 
 def is_under_way(token: object) -> bool:
     """Whether a call has not ended whose local variable `inside` is this, in any thread."""
-    for frame in sys._current_frames().values():
-        at: FrameType | None = frame
-        while at is not None:
-            if "inside" in at.f_code.co_varnames and at.f_locals.get("inside") is token:
-                return True
-            at = at.f_back
+    return any(is_under_way_in(token, frame) for frame in sys._current_frames().values())
+
+
+def is_under_way_in(token: object, frame: FrameType | None) -> bool:
+    """The same of one thread, which is in this frame; None is no token."""
+    while token is not None and frame is not None:
+        if "inside" in frame.f_code.co_varnames and frame.f_locals.get("inside") is token:
+            return True
+        frame = frame.f_back
     return False
 
 
@@ -152,14 +154,14 @@ class TransactionState:
     # What most transactions never have is in the class, so that beginning one is quick.
     outcome = "has not ended"
     """What has become of the transaction, for messages."""
+    entered = 0
+    """How often a with statement has entered the transaction."""
     cursors: t.Any = frozenset()
     """Handles of the open cursors."""
     ahead: t.Any = MappingProxyType({})
     """What cursors, by their handles, have read in advance."""
     changes = 0
     """Grows with each write."""
-    thread = 0
-    """The thread that is inside with a call that may take long."""
     parent: TransactionState | None = None
     child: TransactionState | None = None
     views: t.Any = ()
@@ -204,13 +206,11 @@ class TransactionState:
                 self.enter(inside)
             if self.handle is None:
                 raise self.ended()
-            self.thread = threading.get_ident()
             self.fast = None
             self.before_write()
             return function(self.handle, *arguments)
         finally:
             if self.lock.get(0) is inside:
-                self.thread = 0
                 try:
                     if self.handle is not None and self.calls is _ffi.keeping:
                         self.fast = _ffi.pointer_to(self.handle)
@@ -253,12 +253,6 @@ class TransactionState:
                 self.lock[0] = inside
                 return True
         return False
-
-    @property
-    def is_busy(self) -> bool:
-        """Whether a thread is inside."""
-        owner = self.lock.get(0)
-        return owner is not None and is_under_way(owner)
 
     @property
     def inherited(self) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterable, Iterator
 from functools import partial
-from itertools import chain, islice
+from itertools import islice
 
 from zerodb import _ffi
 from zerodb import _hints as t
@@ -427,6 +427,7 @@ class TransactionCore:
     def __enter__(self) -> t.Any:
         if self.environment._lmdb_style and self._state.handle is None:
             raise self._state.ended()
+        self._state.entered += 1
         return self
 
     __exit__ = UninterruptedExit()
@@ -584,7 +585,7 @@ class TransactionCore:
         cursor = CursorCore(self._default if db is None else db, self)
         step = _ffi.CURSOR_PREV if reverse else _ffi.CURSOR_NEXT
         if not keys.lower and keys.upper is None:
-            return chain.from_iterable(cursor._batches(step, want, None, None))
+            return cursor._entries(step, want, None, None)
         order = keys.order(self, cursor.database, self._database_flags(cursor.database))
         if order.is_empty:
             return iter(())
@@ -595,7 +596,7 @@ class TransactionCore:
             bound if bound and len(bound) <= size_max else None,
         )
         until = (keys.lower or None) if reverse else keys.upper
-        return chain.from_iterable(cursor._batches(step, want, start, until))
+        return cursor._entries(step, want, start, until)
 
     def _reset(self, handle: int) -> int:
         state = self._state
