@@ -47,7 +47,7 @@ TOOL_NAMES := zerodb-backup zerodb-check zerodb-copy zerodb-dump zerodb-load zer
 	test-format test-tools test-prometheus package-test readme-test golden format-dump differential crash-test damage-test \
 	lmdb-test archive-test stress \
 	check-exports test-tsan test-asan fuzz test-valgrind bench readpath lint lint-house lint-headers lint-man \
-	lint-python lint-shell lint-swift format clean deps-test deps-demo
+	lint-python lint-pyright lint-shell lint-swift format clean deps-test deps-demo
 
 all: lib $(TOOL)
 
@@ -193,7 +193,8 @@ $(VENV)/.test: bindings/python/requirements-test.txt
 $(VENV)/.test-format: Tests/format/requirements.txt
 $(VENV)/.test-tools: Tests/tools/requirements.txt
 $(VENV)/.lint: scripts/requirements-lint.txt
-$(VENV)/.build $(VENV)/.test $(VENV)/.test-format $(VENV)/.test-tools $(VENV)/.lint: $(VENV)/.created
+$(VENV)/.pyright: scripts/requirements-pyright.txt
+$(VENV)/.build $(VENV)/.test $(VENV)/.test-format $(VENV)/.test-tools $(VENV)/.lint $(VENV)/.pyright: $(VENV)/.created
 	@echo "python: installing $$(grep -ho '^[a-z][^ ]*' $(filter %.txt,$^) | paste -sd ' ')"
 	@$(PIP) install $(patsubst %,--requirement %,$(filter %.txt,$^)) || { \
 		echo 'python: pip could not install what $(filter %.txt,$^) names;' \
@@ -418,7 +419,7 @@ PYTHON_FILES := bindings/python examples/python Tests/format Tests/tools Tests/p
 	scripts/lint_house.py scripts/lint_layers.py scripts/test_lint.py scripts/abi.py scripts/check_abi.py
 RUFF = $(PYTHON) -m ruff
 
-lint: lint-house lint-headers lint-man lint-swift lint-python lint-shell ## check style, types and headers
+lint: lint-house lint-headers lint-man lint-swift lint-python lint-pyright lint-shell ## check style, types and headers
 	@echo 'Lint: no complaints.'
 
 # Layers, words, names and links; and that the checks of them fail when they should.
@@ -451,6 +452,12 @@ lint-python: $(VENV)/.test $(VENV)/.test-format $(VENV)/.test-tools $(VENV)/.lin
 		--exclude '^bindings/python/build/' $(filter-out Tests/tools Tests/prometheus,$(PYTHON_FILES))
 	MYPYPATH=bindings/python/src $(PYTHON) -m mypy --strict Tests/tools
 	MYPYPATH=bindings/python/src $(PYTHON) -m mypy --strict Tests/prometheus
+
+# A second opinion on types: its rules are those of editors.
+lint-pyright: $(VENV)/.zerodb $(VENV)/.test $(VENV)/.pyright
+	cd bindings/python && $(CURDIR)/$(PYTHON) -m basedpyright --pythonpath $(CURDIR)/$(PYTHON)
+	@PATH="$(CURDIR)/$(VENV)/bin:$$PATH" $(PYTHON) -m basedpyright --ignoreexternal --verifytypes zerodb \
+		>build/pyright.txt || { grep -B1 ' - error' build/pyright.txt; exit 1; }
 
 # shellcheck is welcome, not required.
 lint-shell:

@@ -530,6 +530,7 @@ def _load_library() -> tuple[ctypes.CDLL, str]:
     )
 
 
+library_path: str
 _library, library_path = _load_library()
 
 
@@ -579,7 +580,7 @@ def _library_version() -> str:
     return text
 
 
-library_version = _library_version()
+library_version: str = _library_version()
 
 # Handles and zdb_val pointers are declared void *: the former are ints here, and the latter
 # may point to a Val or an InputVal.

@@ -78,7 +78,7 @@ class NamesCursor(Cursor):
 
     def next(self) -> bool:
         place = self._where()
-        if place is _END:
+        if place is None:  # as _END
             return self._fail(_END)
         if self._is_on and self._name is None:
             return self._to_smaller(super().next(), bisect_right(self._names, place), place)

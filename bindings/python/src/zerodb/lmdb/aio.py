@@ -215,7 +215,7 @@ class AsyncEnvironment(_Wrapper):
 
     async def open_db(self, *given: Any, **named: Any) -> Any:
         """Opens a database."""
-        txn = given[1] if len(given) > 1 else named.get("txn")
+        txn: Any = given[1] if len(given) > 1 else named.get("txn")
         if not isinstance(txn, AsyncTransaction):
             return await self._run("open_db", self._wrapped.open_db, *given, **named)
         inner = txn._wrapped
