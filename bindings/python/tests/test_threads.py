@@ -7,6 +7,7 @@ import signal
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -113,6 +114,41 @@ def test_threads_that_share_an_iterator_do_no_harm(env: zerodb.Environment, walk
                 if walk == "range":
                     del expected[0]
                 assert sorted(found) == expected
+    finally:
+        sys.setswitchinterval(before)
+
+
+@pytest.mark.parametrize("end", ["abort", "reset"])
+def test_no_view_outlives_a_transaction_that_another_thread_ends(
+    env: zerodb.Environment, end: str
+) -> None:
+    with env.begin(write=True) as txn:
+        txn.put(b"key", b"x" * 50_000)
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        for _ in range(100):
+            txn = env.begin(buffers=True)
+            views: list[Any] = [txn.get(b"key"), txn.get(b"key")]
+
+            def read(txn: zerodb.Transaction = txn, views: list[Any] = views) -> None:
+                with suppress(zerodb.BadTransactionError):
+                    while True:
+                        with suppress(zerodb.BusyError):
+                            views.append(txn.get(b"key"))
+
+            thread = threading.Thread(target=read)
+            thread.start()
+            if end == "reset":
+                with suppress(zerodb.BusyError):
+                    txn.reset()
+            while txn.active:
+                with suppress(zerodb.BusyError):
+                    txn.abort()
+            thread.join()
+            for view in views:
+                with pytest.raises(ValueError, match="released"):
+                    view[0]
     finally:
         sys.setswitchinterval(before)
 

@@ -742,6 +742,7 @@ class Entry:
         "key_reference",
         "value",
         "value_input",
+        "value_place",
         "value_reference",
     )
 
@@ -752,6 +753,12 @@ class Entry:
         self.value = Val()
         self.value_input = input_view(self.value)
         self.value_reference: t.Any = byref(self.value)
+        # Address and size of the value, in less time than the fields take one by one.
+        self.value_place: t.Any = (
+            memoryview(self.value).cast("B").cast("P").tolist
+            if is_cpython
+            else lambda: (self.value.data, self.value.size)
+        )
 
 
 entries: list[Entry] = []
@@ -912,17 +919,18 @@ def referenced(pointer: t.Any) -> t.Any:
     return pointer._obj
 
 
-pages_types: dict[int, t.Any] = {}
-"""Types of objects that offer so many bytes of memory as a buffer, by `from_address()`. Each
-has an attribute `keeper`, for what it is to keep alive."""
+class _Memory(c_char * sys.maxsize):  # type: ignore[misc]  # mypy takes no such base
+    """All memory, as a buffer."""
+
+    __slots__ = ("keeper",)
 
 
-def pages_type(size: int) -> t.Any:
-    """The type for a size."""
-    if len(pages_types) >= 1024:
-        pages_types.clear()
-    kind = pages_types[size] = type("Pages", (c_char * size,), {"__slots__": ("keeper",)})
-    return kind
+def memory_view(keeper: object) -> memoryview:
+    """A memoryview of all memory from address 0, read-only. It and its slices keep an object
+    alive."""
+    memory: t.Any = _Memory.from_address(0)
+    memory.keeper = keeper
+    return memoryview(memory).cast("B").toreadonly()
 
 
 def _copy_function() -> t.Callable[[int, int], bytes]:

@@ -167,6 +167,8 @@ class TransactionState:
     views: t.Any = ()
     """Weak references to the memoryviews of pages that were handed out."""
     keeper: Keeper | None = None
+    memory: memoryview | None = None
+    """What views of pages are slices of; it refers to the keeper."""
 
     def __init__(
         self,
@@ -345,7 +347,7 @@ class TransactionState:
         if self.keeper is None:
             return False
         known = weakref.ref(self.keeper)
-        self.keeper = None
+        self.keeper = self.memory = None
         if known() is not None and sys.implementation.name != "cpython":
             gc.collect()  # those that are gone may not have been collected yet
         self.keeper = known()
@@ -409,7 +411,7 @@ class TransactionState:
     def _finish(self, outcome: str) -> None:
         if self.handle is None:
             return
-        self.handle = self.fast = self.keeper = None
+        self.handle = self.fast = self.keeper = self.memory = None
         self.outcome = outcome
         if self.parent is not None:
             self.parent.child = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+import weakref
 from collections.abc import Iterable, Iterator
 from functools import partial
 from itertools import islice
@@ -15,7 +16,7 @@ from zerodb._pure.ending import UninterruptedExit
 from zerodb._pure.environment import EnvironmentCore
 from zerodb._pure.packed import ITEMS, KEYS, PART_MAX, VALUES, get_fixed, get_packed, put_packed
 from zerodb._pure.state import ReaderState, TransactionState
-from zerodb._pure.values import read_value, view_of
+from zerodb._pure.values import COPIED_MAX, read_value
 from zerodb._ranges import KeyRange
 
 _NO_KEY = object()
@@ -29,6 +30,8 @@ _quick_begin = _ffi.quick_begin
 _quick_get = _ffi.quick_get
 _quick_put = _ffi.quick_put
 _reference = _ffi.reference
+_weak_reference = weakref.ref
+_COPIED_MAX = COPIED_MAX
 _QUICK_SIZE_MAX = _ffi.quick_size_max
 _scratches = _ffi.scratches
 _entries = _ffi.entries
@@ -133,6 +136,17 @@ class TransactionCore:
 
     def _get_view(self, key: bytes, default: t.Any, db: t.Any) -> t.Any:
         state = self._state
+        fast = state.fast
+        memory = state.memory
+        views = state.views
+        count = len(views)
+        if (
+            fast is None
+            or memory is None
+            or not count
+            or (count >= 63 and not count & (count + 1))  # see add_view()
+        ):
+            return self._get_slowly(key, default, db)
         database = self._number if db is None else self._database(db)
         try:
             entry = _entries.pop()
@@ -141,24 +155,29 @@ class TransactionCore:
         key_input = entry.key_input
         key_input.data = key
         key_input.size = len(key)
-        inside: dict[int, t.Any] = {}
-        try:
-            if state.lock.setdefault(0, inside) is not inside:
-                state.enter(inside)
-            fast = state.fast
-            if fast is not None:
-                code = _quick_get_val(
-                    fast, database, entry.key_reference, entry.value_reference
-                )
-                if code == 0:
-                    found = entry.value
-                    return view_of(state, found.data, found.size)
-                if code == _NOT_FOUND:
-                    return default
-        finally:
-            if state.lock.get(0) is inside:
-                del state.lock[0]
+        code = _quick_get_val(fast, database, entry.key_reference, entry.value_reference)
+        if code == 0:
+            data, size = entry.value_place()
             _entries.append(entry)
+            if size > _COPIED_MAX:
+                # As view_of() does.
+                end = data + size
+                keeper: t.Any = state.keeper
+                if keeper is not None:
+                    if data < keeper.lowest:
+                        keeper.lowest = data
+                    if end > keeper.end:
+                        keeper.end = end
+                    view = memory[data:end]
+                    views.append(_weak_reference(view))
+                    # What ends the transaction first takes the list of its views away.
+                    if state.views is views:
+                        return view
+                    view.release()
+        else:
+            _entries.append(entry)
+            if code == _NOT_FOUND:
+                return default
         return self._get_slowly(key, default, db)
 
     def _get_slowly(self, key: t.Buffer, default: t.Any, db: t.Any) -> t.Any:
