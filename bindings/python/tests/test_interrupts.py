@@ -25,7 +25,7 @@ from typing import Any, Callable
 import pytest
 
 import zerodb
-from conftest import IS_CPYTHON, collect
+from conftest import collect
 from zerodb import _callbacks
 from zerodb._core import EnvironmentCore
 
@@ -432,10 +432,6 @@ def test_loops_in_try_statements_have_no_jump_outside_of_them() -> None:
             before = instruction
 
 
-@pytest.mark.skipif(
-    not IS_CPYTHON,
-    reason="PyPy's ctypes, in Python, drops what signal handlers raise in it",
-)
 def test_an_interrupted_callback_tells_of_the_interrupt(
     filled: zerodb.Environment, interrupter: Interrupter
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Generator
 from functools import partial
 
@@ -41,6 +42,12 @@ class Callback:
         self.function = kind(partial(max, _GO_ON, _END, key=guard.send))
         """For the library, for which it must be kept until the call has returned."""
 
+    def during(self, call: Callable[..., t.Any], *arguments: t.Any) -> t.Any:
+        """Calls what calls the function, for :meth:`check` afterwards."""
+        if sys.implementation.name == "cpython":
+            return call(*arguments)
+        return _undisturbed(self._failures, call, arguments)
+
     @property
     def failed(self) -> bool:
         """Whether the function has raised an exception."""
@@ -65,7 +72,7 @@ def _guard(
             given.append((yield 0))  # for _END
             for _ in range(count - 1):
                 given.append((yield 0))  # for the argument before
-            if body(*given[1:]) is True:
+            if body(*given[1:]) is True or failures:
                 break
             given.clear()
     except GeneratorExit:
@@ -92,6 +99,51 @@ def calling_back(call: Callable[..., int], function: t.Any, kind: t.Any, body: t
     :returns: the library's result.
     """
     callback = Callback(kind, body)
-    code = call(function, callback.function, None)
+    code: int = callback.during(call, function, callback.function, None)
     callback.check()
     return code
+
+
+def _undisturbed(
+    failures: list[BaseException], call: Callable[..., t.Any], arguments: tuple[t.Any, ...]
+) -> t.Any:
+    """Calls a function during which signal handlers raise nothing, but have what they raise
+    noted. PyPy's ctypes is in Python: what is raised in that, around a function that the
+    library calls, is dropped together with the call.
+    """
+    import signal
+    import threading
+
+    if threading.current_thread() is not threading.main_thread():
+        return call(*arguments)  # signal handlers run in the main thread only
+    handlers: dict[int, t.Any] = {}
+
+    def handle(number: int, frame: t.Any) -> None:
+        try:
+            handlers[number](number, frame)
+        except BaseException as failure:
+            failures.append(failure)
+
+    try:
+        for number in signal.valid_signals():
+            handler = signal.getsignal(number)
+            if callable(handler):
+                handlers[number] = handler
+                signal.signal(number, handle)
+        return call(*arguments)
+    finally:
+        _restore(list(handlers.items()), handle)
+
+
+def _restore(handlers: list[tuple[int, t.Any]], ours: t.Any) -> None:
+    import signal
+
+    if not handlers:
+        return
+    try:
+        number, handler = handlers.pop()
+        if signal.getsignal(number) is ours:
+            signal.signal(number, handler)
+    finally:
+        # Also if the handler that is in place again raises at once.
+        _restore(handlers, ours)

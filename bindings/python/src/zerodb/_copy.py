@@ -36,12 +36,12 @@ def copy(
     raw = _ffi.sized(_ffi.CopyResult)
     arguments: list[t.Any] = [_ffi.reference(options), _ffi.reference(raw)]
     if isinstance(target, int):
-        code = call(_ffi.env_copy_fd, unsigned("fd", target, 31), *arguments)
+        code = progress.during(call, _ffi.env_copy_fd, unsigned("fd", target, 31), *arguments)
     else:
         path = os.fsencode(target)
         if b"\0" in path:
             raise BadArgumentError(f"a path holds no zero bytes: {path!r}", _ffi.BAD_ARGUMENT)
-        code = call(_ffi.env_copy, path, *arguments)
+        code = progress.during(call, _ffi.env_copy, path, *arguments)
     progress.check()
     check(code)
     from zerodb._types import CopyResult

@@ -186,7 +186,8 @@ class Transaction(TransactionCore):
         each = Callback(_ffi.SplitFunction, add)
         first, held = (None, None) if start is None else _ffi.input_val(start, "start")
         last, held_too = (None, None) if stop is None else _ffi.input_val(stop, "stop")
-        code = self._call(
+        code = each.during(
+            self._call,
             _ffi.split_range,
             self._database(db),
             None if first is None else _ffi.reference(first),

@@ -74,7 +74,7 @@ def verify(
     if on_problem is not None or on_progress is not None:
         options.on_progress = progress.function
     raw = _ffi.sized(_ffi.Report)
-    code = call(_ffi.env_verify, _ffi.reference(options), _ffi.reference(raw))
+    code = problems.during(call, _ffi.env_verify, _ffi.reference(options), _ffi.reference(raw))
     problems.check()
     progress.check()
     if code != _ffi.OK and not (code == _ffi.CORRUPTED and raw.problems > 0):
