@@ -792,16 +792,17 @@ class Packed:
         self.used_reference = byref(self.used)
 
 
-_sizes: dict[int, t.Any] = {}
+known_sizes: dict[int, t.Any] = {}
+"""What `size_argument` returns, as far as it has been asked."""
 
 
 def size_argument(size: int) -> t.Any:
     """A size as the quick functions take it where it does not go in a register."""
-    argument = _sizes.get(size)
+    argument = known_sizes.get(size)
     if argument is None:
-        if len(_sizes) >= 4096:
-            _sizes.clear()
-        argument = _sizes[size] = c_size_t(size)
+        if len(known_sizes) >= 4096:
+            known_sizes.clear()
+        argument = known_sizes[size] = c_size_t(size)
     return argument
 
 

@@ -54,6 +54,7 @@ _buffers = buffers
 _loads = marshal.loads
 _read_from = _ffi.cursor_read_from
 _size_argument = _ffi.size_argument
+_known_sizes = _ffi.known_sizes
 
 
 class Walks:
@@ -90,17 +91,20 @@ class Walks:
             if state.lock.setdefault(0, inside) is not inside:
                 state.enter(inside)
             expected = self._expected
-            ahead = state.ahead.get(self._handle)
+            handle = self._handle
+            ahead = state.ahead.get(handle)
             if ahead is not None:
-                # As _learn() and forget() do, without calling them.
-                if ahead.before >= 0:
-                    given = ahead.before + ahead.given
+                # As _learn(), Ahead.given and forget() do, without calling them.
+                left = ahead.rest.__length_hint__()
+                before = ahead.before
+                if before >= 0:
+                    given = before + (len(ahead.strings) - left) // ahead.each
                     if given != expected:
                         self._expect(given)
                         expected = self._expected
-                if ahead.rest.__length_hint__():
+                if left:
                     ahead.forget()
-                del state.ahead[self._handle]
+                del state.ahead[handle]
             elif self._is_sought:
                 self._expect(0)
                 expected = self._expected
@@ -109,7 +113,7 @@ class Walks:
             if (
                 expected > 1
                 and state.fast is not None
-                and self._handle is not None
+                and handle is not None
                 and type(key) is bytes
                 and not state.write
                 and not self._buffers
@@ -118,6 +122,7 @@ class Walks:
                     buffer = _buffers.pop()
                 except IndexError:
                     buffer = take_buffer()
+                count = expected if expected < _BATCH_MAX else _BATCH_MAX
                 code = _read_from(
                     self._pointer or self._own_pointer(),
                     key,
@@ -125,7 +130,7 @@ class Walks:
                     _NEXT,
                     _FLAT,
                     None,
-                    _size_argument(expected if expected < _BATCH_MAX else _BATCH_MAX),
+                    _known_sizes.get(count) or _size_argument(count),
                     buffer.pointer,
                     buffer.size_argument,
                     None,
@@ -136,7 +141,7 @@ class Walks:
                     _buffers.append(buffer)
                     if not state.ahead:
                         state.ahead = {}
-                    state.ahead[self._handle] = Sought(strings)
+                    state.ahead[handle] = Sought(strings)
                     self._unset = False
                     return True if self._lmdb_style else (strings[0], strings[1])
                 _buffers.append(buffer)
