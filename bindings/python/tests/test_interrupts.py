@@ -369,7 +369,7 @@ USES: dict[str, Callable[[zerodb.Transaction, zerodb.Cursor], object]] = {
     "_move": lambda txn, cursor: cursor.next(),
     "_current": lambda txn, cursor: cursor.key(),
     "_call": lambda txn, cursor: cursor.put(b"000", b"v"),
-    "_batches": lambda txn, cursor: next(cursor.iternext()),
+    "_entries": lambda txn, cursor: next(cursor.iternext()),
     "_get_slowly": lambda txn, cursor: txn.get(bytearray(b"001")),
     "put": lambda txn, cursor: txn.put(bytearray(b"a"), b"1"),
     "_on_key": lambda txn, cursor: b"a" in txn,
