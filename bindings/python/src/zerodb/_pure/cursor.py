@@ -401,6 +401,8 @@ class CursorCore(Walks):
         has been deleted."""
         if self._unset:
             self._call(lambda handle: _ffi.OK)  # raises if the cursor has ended
+            if self._state.inherited:
+                raise self._state.forked("cursor")
             return False
         code = self._call(self._state.calls.cursor_get, None, None, _ffi.CURSOR_GET_CURRENT)
         return code == _ffi.OK or bool(self._move(_ffi.CURSOR_NEXT))
@@ -435,6 +437,8 @@ class CursorCore(Walks):
                     return known if want == ITEMS else known[want - KEYS]
                 state.bring_back(handle)
             if self._lmdb_style and self._unset:
+                if state.inherited:
+                    raise state.forked("cursor")
                 code = _ffi.BAD_CURSOR
             else:
                 code = state.calls.cursor_get(

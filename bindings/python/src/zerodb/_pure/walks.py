@@ -54,6 +54,7 @@ _buffers = buffers
 _loads = marshal.loads
 _read_from = _ffi.cursor_read_from
 _size_argument = _ffi.size_argument
+_process_number = _ffi.process_number
 _known_sizes = _ffi.known_sizes
 
 
@@ -223,6 +224,8 @@ class Walks:
                 handle = self._handle
                 if handle is None or state.handle is None:
                     raise self._closed()
+                if state.process != _process_number[0]:
+                    raise state.forked("cursor")
                 if handle in state.ahead:
                     disturbed = state.bring_back(handle)
                     if disturbed:
