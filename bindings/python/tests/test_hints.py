@@ -29,8 +29,8 @@ def annotated(module: Any) -> Iterator[Any]:
         if inspect.isclass(thing) or inspect.isfunction(thing):
             yield thing
         if inspect.isclass(thing):
-            for _, member in inspect.getmembers(thing):
-                function = member.fget if isinstance(member, property) else member
+            for _, found in inspect.getmembers(thing):
+                function = found.fget if isinstance(found, property) else found
                 if inspect.isfunction(function) or inspect.ismethod(function):
                     yield function
 
