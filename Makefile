@@ -47,7 +47,7 @@ TOOL_NAMES := zerodb-backup zerodb-check zerodb-copy zerodb-dump zerodb-load zer
 	test-format test-tools test-prometheus package-test readme-test golden format-dump differential crash-test damage-test \
 	lmdb-test archive-test stress \
 	check-exports test-tsan test-asan fuzz test-valgrind bench bench-peers bench-report bench-readme bench-selftest readpath lint lint-house lint-headers lint-man \
-	lint-python lint-shell lint-swift format clean deps-test deps-demo
+	lint-python lint-pyright lint-shell lint-swift format clean deps-test deps-demo
 
 all: lib $(TOOL)
 
@@ -193,7 +193,8 @@ $(VENV)/.test: bindings/python/requirements-test.txt
 $(VENV)/.test-format: Tests/format/requirements.txt
 $(VENV)/.test-tools: Tests/tools/requirements.txt
 $(VENV)/.lint: scripts/requirements-lint.txt
-$(VENV)/.build $(VENV)/.test $(VENV)/.test-format $(VENV)/.test-tools $(VENV)/.lint: $(VENV)/.created
+$(VENV)/.pyright: scripts/requirements-pyright.txt
+$(VENV)/.build $(VENV)/.test $(VENV)/.test-format $(VENV)/.test-tools $(VENV)/.lint $(VENV)/.pyright: $(VENV)/.created
 	@echo "python: installing $$(grep -ho '^[a-z][^ ]*' $(filter %.txt,$^) | paste -sd ' ')"
 	@$(PIP) install $(patsubst %,--requirement %,$(filter %.txt,$^)) || { \
 		echo 'python: pip could not install what $(filter %.txt,$^) names;' \
@@ -468,6 +469,13 @@ lint-python: $(VENV)/.test $(VENV)/.test-format $(VENV)/.test-tools $(VENV)/.lin
 		--exclude '^bindings/python/build/' $(filter-out Tests/tools Tests/prometheus,$(PYTHON_FILES))
 	MYPYPATH=bindings/python/src $(PYTHON) -m mypy --strict Tests/tools
 	MYPYPATH=bindings/python/src $(PYTHON) -m mypy --strict Tests/prometheus
+
+# A second opinion on types: its rules are those of editors. Not part of `lint`, as it brings its own Node (280 MB).
+lint-pyright: $(VENV)/.zerodb $(VENV)/.test $(VENV)/.pyright ## the types of the Python package by pyright
+	cd bindings/python && $(CURDIR)/$(PYTHON) -m basedpyright --pythonpath $(CURDIR)/$(PYTHON)
+	@# That all that is public has a type which no checker has to guess.
+	@PATH="$(CURDIR)/$(VENV)/bin:$$PATH" $(PYTHON) -m basedpyright --ignoreexternal --verifytypes zerodb \
+		>build/pyright.txt || { grep -B1 ' - error' build/pyright.txt; exit 1; }
 
 # shellcheck is welcome, not required.
 lint-shell:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -237,3 +238,20 @@ def test_beside_a_program_that_writes(tmp_path: Path) -> None:
             assert python(tmp_path, "check", "env").returncode == 0
             found = json.loads(python(tmp_path, "stat", "--json", "env").stdout)
         assert found["databases"][0]["entries"] == 500
+
+
+def test_a_path_that_is_no_text_is_shown_as_the_program_shows_it(run: Run, path: Path) -> None:
+    odd = os.fsdecode(b"a\xff\xe2\x82 b\xc3\xa9\x01")
+    for arguments in (["stat", odd], ["check", odd], ["copy", odd, "copy"]):
+        program, package = run("zerodb", *arguments), python(path.parent, *arguments)
+        assert package.returncode == program.returncode == 2
+        assert package.stderr == program.stderr
+    path.rename(path.parent / odd)
+    shown = os.fsencode(odd).decode("utf-8", "replace")
+    for arguments in (["stat"], ["stat", "--metrics"], ["check"]):
+        result = python(path.parent, *arguments, "--json", odd)
+        assert json.loads(result.stdout)["environment"] == shown
+    made = python(path.parent, "copy", odd, odd + "copy")
+    assert made.stdout.startswith(shown.replace("\x01", "\\u{1}") + "copy: transaction")
+    metrics = python(path.parent, "stat", "--metrics", odd)
+    assert (metrics.returncode, metrics.stderr) == (0, "")

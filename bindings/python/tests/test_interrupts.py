@@ -25,7 +25,7 @@ from typing import Any, Callable
 import pytest
 
 import zerodb
-from conftest import IS_CPYTHON, collect
+from conftest import collect
 from zerodb import _callbacks
 from zerodb._core import EnvironmentCore
 
@@ -369,7 +369,7 @@ USES: dict[str, Callable[[zerodb.Transaction, zerodb.Cursor], object]] = {
     "_move": lambda txn, cursor: cursor.next(),
     "_current": lambda txn, cursor: cursor.key(),
     "_call": lambda txn, cursor: cursor.put(b"000", b"v"),
-    "_batches": lambda txn, cursor: next(cursor.iternext()),
+    "_entries": lambda txn, cursor: next(cursor.iternext()),
     "_get_slowly": lambda txn, cursor: txn.get(bytearray(b"001")),
     "put": lambda txn, cursor: txn.put(bytearray(b"a"), b"1"),
     "_on_key": lambda txn, cursor: b"a" in txn,
@@ -432,10 +432,6 @@ def test_loops_in_try_statements_have_no_jump_outside_of_them() -> None:
             before = instruction
 
 
-@pytest.mark.skipif(
-    not IS_CPYTHON,
-    reason="PyPy's ctypes, in Python, drops what signal handlers raise in it",
-)
 def test_an_interrupted_callback_tells_of_the_interrupt(
     filled: zerodb.Environment, interrupter: Interrupter
 ) -> None:

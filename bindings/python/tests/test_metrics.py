@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from pathlib import Path
@@ -101,6 +102,14 @@ def test_the_collector_leaves_out_a_closed_environment(tmp_path: Path) -> None:
     assert list(collector.collect())
     environment.close()
     assert not list(collector.collect())
+
+
+def test_the_collector_takes_a_path_that_is_no_text(tmp_path: Path) -> None:
+    odd = os.fsdecode(os.fsencode(tmp_path) + b"/a\xff")
+    with zerodb.open(odd) as environment:
+        registry = CollectorRegistry()
+        registry.register(Collector(environment))
+        assert f'environment="{tmp_path}/a\ufffd"'.encode() in generate_latest(registry)
 
 
 def test_slow_transactions_are_told_of(tmp_path: Path) -> None:

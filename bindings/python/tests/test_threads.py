@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from typing import Any
 
 import pytest
 
 import zerodb
+from conftest import IS_CPYTHON
 
 
 def test_a_second_thread_in_a_transaction_gets_a_busy_error(
@@ -70,6 +74,87 @@ def test_threads_that_fight_over_a_write_transaction_do_no_harm(
         assert set(txn.keys()) == written
         assert all(value == key * 20 for key, value in txn.items())
     assert env.verify().sound
+
+
+@pytest.mark.parametrize("walk", ["items", "range", "keys", "sought"])
+def test_threads_that_share_an_iterator_do_no_harm(env: zerodb.Environment, walk: str) -> None:
+    pairs = [(b"%06d" % number, b"x" * 20) for number in range(4000)]
+    with env.begin(write=True) as txn:
+        txn.put_many(pairs)
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        for _ in range(10):
+            with env.begin() as txn, txn.cursor() as cursor:
+                if walk == "sought":
+                    cursor.set_range(b"0")
+                    for _ in zip(range(300), cursor.iternext()):
+                        pass
+                    cursor.set_range(b"0")
+                walks: dict[str, Any] = {
+                    "items": lambda: txn.items(),
+                    "range": lambda: txn.items(start=b"000001", stop=b"9"),
+                    "keys": lambda: txn.keys(reverse=True),
+                    "sought": lambda: cursor.iternext(),
+                }
+                shared = walks[walk]()
+
+                def take(_: int, shared: Any = shared) -> list[Any]:
+                    found = []
+                    while True:
+                        try:
+                            found.append(next(shared))
+                        except StopIteration:
+                            return found
+                        except (ValueError, zerodb.BusyError):
+                            pass  # another thread is inside
+
+                with ThreadPoolExecutor(4) as pool:
+                    found = [item for part in pool.map(take, range(4)) for item in part]
+                expected = [key for key, _ in pairs] if walk == "keys" else list(pairs)
+                if walk == "range":
+                    del expected[0]
+                assert sorted(found) == expected
+    finally:
+        sys.setswitchinterval(before)
+
+
+@pytest.mark.skipif(
+    not IS_CPYTHON, reason="PyPy does not always show one thread what another is in"
+)
+@pytest.mark.parametrize("end", ["abort", "reset"])
+def test_no_view_outlives_a_transaction_that_another_thread_ends(
+    env: zerodb.Environment, end: str
+) -> None:
+    with env.begin(write=True) as txn:
+        txn.put(b"key", b"x" * 50_000)
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        for _ in range(100):
+            txn = env.begin(buffers=True)
+            views: list[Any] = [txn.get(b"key"), txn.get(b"key")]
+
+            def read(txn: zerodb.Transaction = txn, views: list[Any] = views) -> None:
+                with suppress(zerodb.BadTransactionError):
+                    while True:
+                        with suppress(zerodb.BusyError):
+                            views.append(txn.get(b"key"))
+
+            thread = threading.Thread(target=read)
+            thread.start()
+            if end == "reset":
+                with suppress(zerodb.BusyError):
+                    txn.reset()
+            while txn.active:
+                with suppress(zerodb.BusyError):
+                    txn.abort()
+            thread.join()
+            for view in views:
+                with pytest.raises(ValueError, match="released"):
+                    view[0]
+    finally:
+        sys.setswitchinterval(before)
 
 
 def test_a_writer_waits_for_the_writer_before_it(env: zerodb.Environment) -> None:

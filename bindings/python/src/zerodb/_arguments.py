@@ -6,11 +6,8 @@ import operator
 from collections.abc import Mapping
 
 from zerodb import _ffi
+from zerodb import _hints as t
 from zerodb._errors import BadArgumentError
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Any
 
 CHECKSUMS = {
     "none": _ffi.CHECKSUM_NONE,
@@ -32,7 +29,7 @@ def database_name(name: str | bytes) -> bytes:
     return encoded
 
 
-def choice(name: str, value: str, choices: Mapping[Any, int]) -> int:
+def choice(name: str, value: str, choices: Mapping[t.Any, int]) -> int:
     """The number that stands for an option's value in the library."""
     if value not in choices:
         raise BadArgumentError(

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Generator
 from functools import partial
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Any
+from zerodb import _hints as t
 
 
 class _Answer(int):
@@ -29,7 +28,7 @@ class Callback:
     it were not in the try statement.
     """
 
-    def __init__(self, kind: Any, body: Callable[..., object]) -> None:
+    def __init__(self, kind: t.Any, body: Callable[..., object]) -> None:
         """
         :param kind: the type of the function, of ctypes.
         :param body: is called with the arguments after the context. If it returns True, the
@@ -42,6 +41,12 @@ class Callback:
         # of those for which that returned the greatest number.
         self.function = kind(partial(max, _GO_ON, _END, key=guard.send))
         """For the library, for which it must be kept until the call has returned."""
+
+    def during(self, call: Callable[..., t.Any], *arguments: t.Any) -> t.Any:
+        """Calls what calls the function, for :meth:`check` afterwards."""
+        if sys.implementation.name == "cpython":
+            return call(*arguments)
+        return _undisturbed(self._failures, call, arguments)
 
     @property
     def failed(self) -> bool:
@@ -56,10 +61,10 @@ class Callback:
 
 def _guard(
     body: Callable[..., object], count: int, failures: list[BaseException]
-) -> Generator[int, Any, None]:
+) -> Generator[int, t.Any, None]:
     """Gets the two answers and then the arguments of each call, and gives each a number, which
     is greatest for the one to return."""
-    given: list[Any] = []
+    given: list[t.Any] = []
     try:
         while True:
             yield 0  # for the last argument of the call before
@@ -67,7 +72,7 @@ def _guard(
             given.append((yield 0))  # for _END
             for _ in range(count - 1):
                 given.append((yield 0))  # for the argument before
-            if body(*given[1:]) is True:
+            if body(*given[1:]) is True or failures:
                 break
             given.clear()
     except GeneratorExit:
@@ -86,7 +91,7 @@ def _guard(
             failures.append(failure)
 
 
-def calling_back(call: Callable[..., int], function: Any, kind: Any, body: Any) -> int:
+def calling_back(call: Callable[..., int], function: t.Any, kind: t.Any, body: t.Any) -> int:
     """Has the library call a function of Python for each of some things.
 
     :param call: calls a function of the library with a handle.
@@ -94,6 +99,51 @@ def calling_back(call: Callable[..., int], function: Any, kind: Any, body: Any) 
     :returns: the library's result.
     """
     callback = Callback(kind, body)
-    code = call(function, callback.function, None)
+    code: int = callback.during(call, function, callback.function, None)
     callback.check()
     return code
+
+
+def _undisturbed(
+    failures: list[BaseException], call: Callable[..., t.Any], arguments: tuple[t.Any, ...]
+) -> t.Any:
+    """Calls a function during which signal handlers raise nothing, but have what they raise
+    noted. PyPy's ctypes is in Python: what is raised in that, around a function that the
+    library calls, is dropped together with the call.
+    """
+    import signal
+    import threading
+
+    if threading.current_thread() is not threading.main_thread():
+        return call(*arguments)  # signal handlers run in the main thread only
+    handlers: dict[int, t.Any] = {}
+
+    def handle(number: int, frame: t.Any) -> None:
+        try:
+            handlers[number](number, frame)
+        except BaseException as failure:
+            failures.append(failure)
+
+    try:
+        for number in signal.valid_signals():
+            handler = signal.getsignal(number)
+            if callable(handler):
+                handlers[number] = handler
+                signal.signal(number, handle)
+        return call(*arguments)
+    finally:
+        _restore(list(handlers.items()), handle)
+
+
+def _restore(handlers: list[tuple[int, t.Any]], ours: t.Any) -> None:
+    import signal
+
+    if not handlers:
+        return
+    try:
+        number, handler = handlers.pop()
+        if signal.getsignal(number) is ours:
+            signal.signal(number, handler)
+    finally:
+        # Also if the handler that is in place again raises at once.
+        _restore(handlers, ours)

@@ -6,26 +6,19 @@ import os
 from collections.abc import Callable
 
 from zerodb import _ffi
+from zerodb import _hints as t
 from zerodb._arguments import unsigned
 from zerodb._callbacks import Callback
 from zerodb._errors import BadArgumentError, check
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Any, Union
-
-    from zerodb._types import CopyResult
-
-    Target = Union[str, bytes, os.PathLike[str], os.PathLike[bytes]]
-
 
 def copy(
     call: Callable[..., int],
-    target: Target | int,
+    target: t.Target | int,
     compact: bool,
     bytes_per_second: int,
     on_progress: Callable[[int, int], object] | None,
-) -> CopyResult:
+) -> t.CopyResult:
     """What Environment.copy() and copy_fd() do.
 
     :param call: calls a function of the library with the environment's handle.
@@ -41,14 +34,14 @@ def copy(
     options.bytes_per_second = unsigned("bytes_per_second", bytes_per_second, 64)
     options.on_progress = progress.function
     raw = _ffi.sized(_ffi.CopyResult)
-    arguments: list[Any] = [_ffi.reference(options), _ffi.reference(raw)]
+    arguments: list[t.Any] = [_ffi.reference(options), _ffi.reference(raw)]
     if isinstance(target, int):
-        code = call(_ffi.env_copy_fd, unsigned("fd", target, 31), *arguments)
+        code = progress.during(call, _ffi.env_copy_fd, unsigned("fd", target, 31), *arguments)
     else:
         path = os.fsencode(target)
         if b"\0" in path:
             raise BadArgumentError(f"a path holds no zero bytes: {path!r}", _ffi.BAD_ARGUMENT)
-        code = call(_ffi.env_copy, path, *arguments)
+        code = progress.during(call, _ffi.env_copy, path, *arguments)
     progress.check()
     check(code)
     from zerodb._types import CopyResult

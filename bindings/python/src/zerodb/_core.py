@@ -13,14 +13,13 @@ import os
 import sys
 
 from zerodb import _ffi
+from zerodb import _hints as t
 
 TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Literal
 
 _VARIABLE = "ZERODB_IMPLEMENTATION"
 
-implementation: Literal["native", "ctypes"]
+implementation: t.Implementation
 
 if TYPE_CHECKING:
     from zerodb._native import CursorCore as CursorCore
@@ -29,7 +28,7 @@ if TYPE_CHECKING:
     from zerodb._native import TransactionCore as TransactionCore
 
 
-def _choose() -> Literal["native", "ctypes"]:
+def _choose() -> t.Implementation:
     """The implementation that the user asks for, or the faster one that is there."""
     asked = os.environ.get(_VARIABLE)
     if asked == "ctypes":

@@ -5,15 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from zerodb import _ffi
+from zerodb import _hints as t
 from zerodb._core import CursorCore
 from zerodb._errors import check
 
 TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Any
-
-    from zerodb._transaction import Transaction
-    from zerodb._types import Buffer, Item
 
 
 class Cursor(CursorCore):
@@ -29,21 +25,21 @@ class Cursor(CursorCore):
     __slots__ = ()
 
     if TYPE_CHECKING:
-        transaction: Transaction
+        transaction: t.Transaction
 
     # ------------------------------------------------------------------ moving
 
-    def seek(self, key: Buffer) -> Item | None:
+    def seek(self, key: t.Buffer) -> t.Item | None:
         """Moves to the first entry whose key is at or after `key`; as :meth:`set_range`."""
-        item: Item | None = self.set_range(key)
+        item: t.Item | None = self.set_range(key)
         return item
 
-    def seek_exact(self, key: Buffer) -> Item | None:
+    def seek_exact(self, key: t.Buffer) -> t.Item | None:
         """Moves to the entry with exactly this key; as :meth:`set_key`."""
-        item: Item | None = self.set_key(key)
+        item: t.Item | None = self.set_key(key)
         return item
 
-    def seek_rank(self, rank: int) -> Item | None:
+    def seek_rank(self, rank: int) -> t.Item | None:
         """Moves to the entry before which there are `rank` others.
 
         :raises IncompatibleError: the database was made without ``counted``.
@@ -55,7 +51,7 @@ class Cursor(CursorCore):
         if code == _ffi.NOT_FOUND:
             return None
         check(code)
-        item: Item = self.item()
+        item: t.Item = self.item()
         return item
 
     def rank(self) -> int:
@@ -68,11 +64,11 @@ class Cursor(CursorCore):
         rank: int = number.value
         return rank
 
-    def iter_reverse(self) -> Iterator[Item]:
+    def iter_reverse(self) -> Iterator[t.Item]:
         """The entries from the one the cursor is on, or from the last, back to the first."""
         return self.iterprev()
 
     # ----------------------------------------------------------------- lifetime
 
-    def __reduce__(self) -> Any:
+    def __reduce__(self) -> t.Any:
         raise TypeError("a cursor cannot be copied or pickled; open another one")

@@ -5,16 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 
 from zerodb import _ffi
+from zerodb import _hints as t
 from zerodb._core import DatabaseCore
 from zerodb._errors import BadArgumentError, error_from_code
 
 TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Any
-
-    from zerodb._environment import Environment
-    from zerodb._types import Buffer, DatabaseFlags, DatabaseStat, Item
-
 
 _BITS = {
     "reverse_key": _ffi.REVERSEKEY,
@@ -36,7 +31,7 @@ def flag_bits(flags: Mapping[str, bool]) -> int:
     return bits
 
 
-def flag_names(bits: int) -> DatabaseFlags:
+def flag_names(bits: int) -> t.DatabaseFlags:
     """The flags that the library's bits stand for."""
     from zerodb._types import DatabaseFlags
 
@@ -56,30 +51,30 @@ class Database(DatabaseCore):
     __slots__ = ()
 
     if TYPE_CHECKING:
-        environment: Environment
+        environment: t.Environment
         name: str | None
 
     @property
-    def flags(self) -> DatabaseFlags:
+    def flags(self) -> t.DatabaseFlags:
         """What the database is."""
         return flag_names(self._flags)
 
     # ------------------------------------------------------------------ mapping
 
-    def __getitem__(self, key: Buffer) -> bytes:
+    def __getitem__(self, key: t.Buffer) -> bytes:
         with self.environment.begin(self) as txn:
             value: bytes = txn[key]
             return value
 
-    def __setitem__(self, key: Buffer, value: Buffer) -> None:
+    def __setitem__(self, key: t.Buffer, value: t.Buffer) -> None:
         with self.environment.begin(self, write=True) as txn:
             txn[key] = value
 
-    def __delitem__(self, key: Buffer) -> None:
+    def __delitem__(self, key: t.Buffer) -> None:
         with self.environment.begin(self, write=True) as txn:
             del txn[key]
 
-    def __contains__(self, key: Buffer) -> bool:
+    def __contains__(self, key: t.Buffer) -> bool:
         with self.environment.begin(self) as txn:
             return key in txn
 
@@ -92,12 +87,12 @@ class Database(DatabaseCore):
     def __iter__(self) -> Iterator[bytes]:
         return self.keys()
 
-    def get(self, key: Buffer, default: Any = None) -> Any:
+    def get(self, key: t.Buffer, default: t.Any = None) -> t.Any:
         """The value of a key, its first one; or `default` if the key is not there."""
         with self.environment.begin(self) as txn:
             return txn.get(key, default)
 
-    def pop(self, key: Buffer, *default: Any) -> Any:
+    def pop(self, key: t.Buffer, *default: t.Any) -> t.Any:
         """Deletes a key and returns its value; or `default`, if that is given, for a key that
         is not there.
 
@@ -111,14 +106,14 @@ class Database(DatabaseCore):
                 return txn[key]
             return default[0]
 
-    def setdefault(self, key: Buffer, default: Buffer) -> bytes:
+    def setdefault(self, key: t.Buffer, default: t.Buffer) -> bytes:
         """The value of a key, which is put if the key is not there."""
         with self.environment.begin(self, write=True) as txn:
             txn.put(key, default, overwrite=False)
             value: bytes = txn[key]
             return value
 
-    def update(self, items: Mapping[Any, Any] | Iterable[tuple[Any, Any]]) -> None:
+    def update(self, items: Mapping[t.Any, t.Any] | Iterable[tuple[t.Any, t.Any]]) -> None:
         """Puts many entries in one transaction: all of them or none."""
         with self.environment.begin(self, write=True) as txn:
             txn.put_many(items.items() if isinstance(items, Mapping) else items)
@@ -130,11 +125,11 @@ class Database(DatabaseCore):
 
     def items(
         self,
-        start: Buffer | None = None,
-        stop: Buffer | None = None,
-        prefix: Buffer | None = None,
+        start: t.Buffer | None = None,
+        stop: t.Buffer | None = None,
+        prefix: t.Buffer | None = None,
         reverse: bool = False,
-    ) -> Iterator[Item]:
+    ) -> Iterator[t.Item]:
         """The entries of the database, or of a range of its keys, as :meth:`Transaction.items`.
 
         The iterator has a read transaction, which ends with it.
@@ -144,9 +139,9 @@ class Database(DatabaseCore):
 
     def keys(
         self,
-        start: Buffer | None = None,
-        stop: Buffer | None = None,
-        prefix: Buffer | None = None,
+        start: t.Buffer | None = None,
+        stop: t.Buffer | None = None,
+        prefix: t.Buffer | None = None,
         reverse: bool = False,
     ) -> Iterator[bytes]:
         """The keys of the database, or of a range of it, as :meth:`items`."""
@@ -155,16 +150,16 @@ class Database(DatabaseCore):
 
     def values(
         self,
-        start: Buffer | None = None,
-        stop: Buffer | None = None,
-        prefix: Buffer | None = None,
+        start: t.Buffer | None = None,
+        stop: t.Buffer | None = None,
+        prefix: t.Buffer | None = None,
         reverse: bool = False,
     ) -> Iterator[bytes]:
         """The values of the database, or of a range of its keys, as :meth:`items`."""
         with self.environment.begin(self) as txn:
             yield from txn.values(self, start, stop, prefix, reverse)
 
-    def stat(self) -> DatabaseStat:
+    def stat(self) -> t.DatabaseStat:
         """Statistics of the database as of the newest commit."""
         return self.environment.stat(self)
 
@@ -182,29 +177,29 @@ class Database(DatabaseCore):
         name = "the main database" if self.name is None else repr(self.name)
         return f"<zerodb.Database {name} of {self.environment.path!r}>"
 
-    def __reduce__(self) -> Any:
+    def __reduce__(self) -> t.Any:
         return _reopen, (self.environment, self.name)
 
 
-def _reopen(environment: Environment, name: str | None) -> Database:
+def _reopen(environment: t.Environment, name: str | None) -> Database:
     """What a pickle of a database is read as."""
     return environment.open_db(name)
 
 
 def open_database(
     transaction: int,
-    environment: Any,
-    kind: Any,
+    environment: t.Any,
+    kind: t.Any,
     name: str | bytes | None,
     flags: int,
-) -> Any:
+) -> t.Any:
     """Opens a database through a transaction's handle, whose caller is inside.
 
     :param kind: the class of what is returned.
     :param flags: the library's.
     """
     encoded = encoded_name(name)
-    handle: Any = _ffi.new_database_handle()
+    handle: t.Any = _ffi.new_database_handle()
     code = _ffi.db_open(transaction, encoded, flags, _ffi.reference(handle))
     bits = _ffi.new_count()
     if code == _ffi.OK:

@@ -7,6 +7,7 @@ import weakref
 from collections.abc import Callable, Iterator
 
 from zerodb import _ffi
+from zerodb import _hints as t
 from zerodb._arguments import CHECKSUMS, unsigned
 from zerodb._callbacks import calling_back
 from zerodb._copy import copy
@@ -19,28 +20,9 @@ from zerodb._transaction import Transaction
 from zerodb._verify import verify
 
 TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Any
-
-    from zerodb._copy import Target
-    from zerodb._types import (
-        CompactResult,
-        CopyResult,
-        DatabaseStat,
-        Durability,
-        EnvironmentInfo,
-        Limits,
-        Metric,
-        MetricKind,
-        OpenTransaction,
-        Problem,
-        Reader,
-        VerifyLevel,
-        VerifyReport,
-    )
 
 _CHECKSUM_NAMES = {number: name for name, number in CHECKSUMS.items()}
-_METRIC_KINDS: dict[int, MetricKind] = {
+_METRIC_KINDS: dict[int, t.MetricKind] = {
     _ffi.METRIC_COUNTER: "counter",
     _ffi.METRIC_GAUGE: "gauge",
     _ffi.METRIC_HISTOGRAM: "histogram",
@@ -64,10 +46,10 @@ class Environment(EnvironmentCore):
 
     _transaction_type = Transaction
     _cursor_type = Cursor
-    _database_type: Any = Database
+    _database_type: t.Any = Database
     _make_error = staticmethod(make_error)
 
-    def __init__(self, path: str, options: dict[str, Any]) -> None:
+    def __init__(self, path: str, options: dict[str, t.Any]) -> None:
         self._options = options
         self._open(path)
 
@@ -92,7 +74,7 @@ class Environment(EnvironmentCore):
             parent: Transaction | None = None,
             write: bool = False,
             buffers: bool = False,
-            durability: Durability | None = None,
+            durability: t.Durability | None = None,
             wait: float | None = None,
         ) -> Transaction:
             """Begins a transaction.
@@ -157,7 +139,7 @@ class Environment(EnvironmentCore):
         with self.begin(write=True) as writer:
             return writer.db(name, create=True, **flags)
 
-    def databases(self) -> dict[str, DatabaseStat]:
+    def databases(self) -> dict[str, t.DatabaseStat]:
         """The named databases with their statistics, in the order of their names."""
         with self.begin() as reader:
             return reader.databases()
@@ -183,12 +165,12 @@ class Environment(EnvironmentCore):
 
     # ------------------------------------------------------------------- facts
 
-    def stat(self, db: Database | None = None) -> DatabaseStat:
+    def stat(self, db: Database | None = None) -> t.DatabaseStat:
         """Statistics of a database as of the newest commit."""
         with self.begin() as reader:
             return reader.stat(db)
 
-    def info(self) -> EnvironmentInfo:
+    def info(self) -> t.EnvironmentInfo:
         """Properties and counts of the environment."""
         from zerodb._types import EnvironmentInfo
 
@@ -220,7 +202,7 @@ class Environment(EnvironmentCore):
             digest=int(raw.digest),
         )
 
-    def limits(self) -> Limits:
+    def limits(self) -> t.Limits:
         """All limits of the environment. How often each was met is the metric
         ``zerodb_limits_hit_total``."""
         from zerodb._types import Limits
@@ -229,7 +211,7 @@ class Environment(EnvironmentCore):
         check(self._call(_ffi.env_limits, _ffi.reference(raw)))
         return Limits._make(getattr(raw, name) for name in Limits._fields)
 
-    def metrics(self) -> list[Metric]:
+    def metrics(self) -> list[t.Metric]:
         """Counts and times of all processes that use the environment or have used it, since
         ``lock.zdb`` was made. What a transaction does is counted when it ends. Metrics of one
         name follow one another.
@@ -239,9 +221,9 @@ class Environment(EnvironmentCore):
         """
         from zerodb._types import Metric, MetricBucket
 
-        found: list[Metric] = []
+        found: list[t.Metric] = []
 
-        def add(metric: Any) -> None:
+        def add(metric: t.Any) -> None:
             raw = metric.contents
             label = None
             if raw.label is not None:
@@ -273,13 +255,13 @@ class Environment(EnvironmentCore):
         number: float = value.value
         return number
 
-    def readers(self) -> list[Reader]:
+    def readers(self) -> list[t.Reader]:
         """The read transactions of all processes that have the environment open."""
         from zerodb._types import Reader
 
-        found: list[Reader] = []
+        found: list[t.Reader] = []
 
-        def add(reader: Any) -> None:
+        def add(reader: t.Any) -> None:
             raw = reader.contents
             found.append(
                 Reader(
@@ -294,13 +276,13 @@ class Environment(EnvironmentCore):
         check(calling_back(self._call, _ffi.reader_list, _ffi.ReaderFunction, add))
         return found
 
-    def transactions(self) -> list[OpenTransaction]:
+    def transactions(self) -> list[t.OpenTransaction]:
         """The transactions that this process has open in the environment."""
         from zerodb._types import OpenTransaction
 
-        found: list[OpenTransaction] = []
+        found: list[t.OpenTransaction] = []
 
-        def add(transaction: Any) -> None:
+        def add(transaction: t.Any) -> None:
             raw = transaction.contents
             found.append(
                 OpenTransaction(
@@ -328,13 +310,13 @@ class Environment(EnvironmentCore):
 
     def verify(
         self,
-        level: VerifyLevel = "everything",
+        level: t.VerifyLevel = "everything",
         *,
         database: str | bytes | None = None,
         threads: int = 0,
-        on_problem: Callable[[Problem], object] | None = None,
+        on_problem: Callable[[t.Problem], object] | None = None,
         on_progress: Callable[[int, int], object] | None = None,
-    ) -> VerifyReport:
+    ) -> t.VerifyReport:
         """Reads the newest snapshot and checks it: pages, order, counts, digests, the use of
         every page, the meta pages and the log. Other transactions go on at the same time.
         Damage raises no exception: look at `problems` of the report.
@@ -360,12 +342,12 @@ class Environment(EnvironmentCore):
 
     def copy(
         self,
-        path: Target,
+        path: t.Target,
         *,
         compact: bool = False,
         bytes_per_second: int = 0,
         on_progress: Callable[[int, int], object] | None = None,
-    ) -> CopyResult:
+    ) -> t.CopyResult:
         """Copies the newest snapshot into a new environment.
 
         Other transactions go on at the same time. All that is read is checked: damage ends the
@@ -395,7 +377,7 @@ class Environment(EnvironmentCore):
         compact: bool = False,
         bytes_per_second: int = 0,
         on_progress: Callable[[int, int], object] | None = None,
-    ) -> CopyResult:
+    ) -> t.CopyResult:
         """Writes the bytes of a copy's ``data.zdb`` to a file descriptor, such as a pipe.
 
         A copy that ends early is shorter than its meta pages say, and does not open.
@@ -429,7 +411,7 @@ class Environment(EnvironmentCore):
         bytes_per_second: int = 0,
         target_size: int = 0,
         punch_holes: bool = False,
-    ) -> CompactResult:
+    ) -> t.CompactResult:
         """Makes the data file shorter: moves pages from its end into free pages further up,
         fills sparse leaves, and gives the end back to the file system. Other transactions go
         on at the same time, and content does not change.
@@ -483,13 +465,13 @@ class Environment(EnvironmentCore):
     def __repr__(self) -> str:
         return f"<zerodb.Environment {self.path!r} {'closed' if self.closed else 'open'}>"
 
-    def __reduce__(self) -> Any:
+    def __reduce__(self) -> t.Any:
         return _opened_again, (type(self), self.path, self._options)
 
-    def __copy__(self) -> Any:
+    def __copy__(self) -> t.Any:
         raise TypeError("an environment cannot be copied; its threads share it")
 
-    def __deepcopy__(self, memo: object) -> Any:
+    def __deepcopy__(self, memo: object) -> t.Any:
         raise TypeError("an environment cannot be copied; its threads share it")
 
     # ----------------------------------------------------------------- private
@@ -514,7 +496,7 @@ _open_environments: weakref.WeakValueDictionary[str, Environment] = (
 """Those that this process has opened, by their paths."""
 
 
-def _opened_again(kind: Any, path: str, options: dict[str, Any]) -> Environment:
+def _opened_again(kind: t.Any, path: str, options: dict[str, t.Any]) -> Environment:
     """What a pickle of an environment is read as."""
     known = _open_environments.get(os.path.realpath(path))
     if known is not None and type(known) is kind and not known.closed:

@@ -5,11 +5,8 @@ from __future__ import annotations
 import errno
 
 from zerodb import _ffi
+from zerodb import _hints as t
 from zerodb._words import in_words
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Any
 
 
 class Error(Exception):
@@ -27,7 +24,7 @@ class Error(Exception):
     def __str__(self) -> str:
         return self.message
 
-    def __reduce__(self) -> tuple[Any, ...]:
+    def __reduce__(self) -> tuple[t.Any, ...]:
         # Pickled by these arguments: the OSErrors among the subclasses keep others in args.
         return type(self), (self.message, self.code, self.page)
 
@@ -139,7 +136,7 @@ class OperatingSystemError(Error, OSError):
         self.page = page
         self.filename = filename
 
-    def __reduce__(self) -> tuple[Any, ...]:
+    def __reduce__(self) -> tuple[t.Any, ...]:
         return type(self), (self.message, self.code, self.page, self.filename)
 
 

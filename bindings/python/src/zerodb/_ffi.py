@@ -28,12 +28,7 @@ from ctypes import (
     sizeof,
 )
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Any, Callable
-
-    from zerodb._types import Buffer
-
+from zerodb import _hints as t
 
 is_cpython = sys.implementation.name == "cpython"
 
@@ -485,9 +480,9 @@ def _refuse_sub_interpreter() -> None:
     have."""
     if sys.implementation.name != "cpython":
         return
-    current: Any = ctypes.pythonapi["PyInterpreterState_Get"]
+    current: t.Any = ctypes.pythonapi["PyInterpreterState_Get"]
     current.restype = c_void_p
-    number: Any = ctypes.pythonapi["PyInterpreterState_GetID"]
+    number: t.Any = ctypes.pythonapi["PyInterpreterState_GetID"]
     number.argtypes = [c_void_p]
     number.restype = ctypes.c_int64
     if number(current()) != 0:
@@ -535,15 +530,16 @@ def _load_library() -> tuple[ctypes.CDLL, str]:
     )
 
 
+library_path: str
 _library, library_path = _load_library()
 
 
 # PyPy has no such thing.
-_keeping_library: Any = getattr(ctypes, "PyDLL", ctypes.CDLL)(library_path)
+_keeping_library: t.Any = getattr(ctypes, "PyDLL", ctypes.CDLL)(library_path)
 """The same library; calls through this keep the lock of the interpreter."""
 
 
-def _symbol(library: ctypes.CDLL, name: str) -> Any:
+def _symbol(library: ctypes.CDLL, name: str) -> t.Any:
     """A function of the library, which nothing else shares."""
     try:
         return library[name]
@@ -555,8 +551,8 @@ def _symbol(library: ctypes.CDLL, name: str) -> Any:
 
 
 def _function(
-    name: str, result: Any, *arguments: Any, keeps: bool = False
-) -> Callable[..., Any]:
+    name: str, result: t.Any, *arguments: t.Any, keeps: bool = False
+) -> t.Callable[..., t.Any]:
     """A function of the library, with its C types declared.
 
     :param keeps: other Python threads do not run during the call.
@@ -584,7 +580,7 @@ def _library_version() -> str:
     return text
 
 
-library_version = _library_version()
+library_version: str = _library_version()
 
 # Handles and zdb_val pointers are declared void *: the former are ints here, and the latter
 # may point to a Val or an InputVal.
@@ -657,7 +653,7 @@ cursor_rank = _function("zdb_cursor_rank", c_int, _handle, POINTER(c_uint64))
 cursor_set_rank = _function("zdb_cursor_set_rank", c_int, _handle, c_uint64, _val, _val)
 
 
-def _quick(name: str) -> Callable[..., Any]:
+def _quick(name: str) -> t.Callable[..., t.Any]:
     """A function of the library for the calls that are made most often, which keep the lock of
     the interpreter. Its C types are not declared, as converting arguments takes most of such a
     call: pointers must be c_void_p, references or bytes, and numbers below 2**31. A size_t that
@@ -703,11 +699,11 @@ class Handle:
     __slots__ = ("_place", "reference")
 
     def __init__(self) -> None:
-        self._place: Any = c_void_p()
-        self.reference: Any = byref(self._place)
+        self._place: t.Any = c_void_p()
+        self.reference: t.Any = byref(self._place)
 
     @property
-    def value(self) -> Any:
+    def value(self) -> t.Any:
         """What the library has put there; None if nothing."""
         return self._place.value
 
@@ -727,9 +723,9 @@ class Scratch:
     __slots__ = ("bytes", "bytes_pointer", "size", "size_pointer")
 
     def __init__(self) -> None:
-        self.bytes: Any = ctypes.create_string_buffer(scratch_size)
-        self.bytes_pointer: Any = byref(self.bytes)
-        self.size: Any = c_size_t()
+        self.bytes: t.Any = ctypes.create_string_buffer(scratch_size)
+        self.bytes_pointer: t.Any = byref(self.bytes)
+        self.size: t.Any = c_size_t()
         self.size_pointer = byref(self.size)
 
 
@@ -746,16 +742,23 @@ class Entry:
         "key_reference",
         "value",
         "value_input",
+        "value_place",
         "value_reference",
     )
 
     def __init__(self) -> None:
         self.key = Val()
         self.key_input = input_view(self.key)
-        self.key_reference: Any = byref(self.key)
+        self.key_reference: t.Any = byref(self.key)
         self.value = Val()
         self.value_input = input_view(self.value)
-        self.value_reference: Any = byref(self.value)
+        self.value_reference: t.Any = byref(self.value)
+        # Address and size of the value, in less time than the fields take one by one.
+        self.value_place: t.Any = (
+            memoryview(self.value).cast("B").cast("P").tolist
+            if is_cpython
+            else lambda: (self.value.data, self.value.size)
+        )
 
 
 entries: list[Entry] = []
@@ -781,30 +784,31 @@ class Packed:
         self.size = size
         self.size_argument = c_size_t(size)
         self.bytes = bytearray(size)
-        self._held: Any = (c_char * size).from_buffer(self.bytes)
-        self.pointer: Any = byref(self._held)
-        self.count: Any = c_size_t()
+        self._held: t.Any = (c_char * size).from_buffer(self.bytes)
+        self.pointer: t.Any = byref(self._held)
+        self.count: t.Any = c_size_t()
         self.count_reference = byref(self.count)
-        self.used: Any = c_size_t()
+        self.used: t.Any = c_size_t()
         self.used_reference = byref(self.used)
 
 
-_sizes: dict[int, Any] = {}
+known_sizes: dict[int, t.Any] = {}
+"""What `size_argument` returns, as far as it has been asked."""
 
 
-def size_argument(size: int) -> Any:
+def size_argument(size: int) -> t.Any:
     """A size as the quick functions take it where it does not go in a register."""
-    argument = _sizes.get(size)
+    argument = known_sizes.get(size)
     if argument is None:
-        if len(_sizes) >= 4096:
-            _sizes.clear()
-        argument = _sizes[size] = c_size_t(size)
+        if len(known_sizes) >= 4096:
+            known_sizes.clear()
+        argument = known_sizes[size] = c_size_t(size)
     return argument
 
 
-pointer_to: Callable[[int], Any] = c_void_p
+pointer_to: t.Callable[[int], t.Any] = c_void_p
 """A handle as the quick functions take it."""
-new_pointer: Callable[[], Any] = c_void_p
+new_pointer: t.Callable[[], t.Any] = c_void_p
 """A place for a handle that such a function returns, and that others then take."""
 
 
@@ -812,7 +816,7 @@ class Calls:
     """The functions that do not wait for anything but the pages that they read."""
 
     def __init__(self, keeps: bool) -> None:
-        def function(name: str, *arguments: Any) -> Callable[..., Any]:
+        def function(name: str, *arguments: t.Any) -> t.Callable[..., t.Any]:
             return _function(name, c_int, *arguments, keeps=keeps)
 
         self.txn_begin = function("zdb_txn_begin", _handle, _handle, c_uint32, _handle_out)
@@ -854,32 +858,32 @@ def _text(message: bytes) -> str:
     return message.decode("utf-8", "replace")
 
 
-def new_handle() -> Any:
+def new_handle() -> t.Any:
     """A place for a handle that the library returns; its value is None until then."""
     return c_void_p()
 
 
-def new_database_handle() -> Any:
+def new_database_handle() -> t.Any:
     """A place for a zdb_db that the library returns."""
     return c_uint32()
 
 
-def new_number() -> Any:
+def new_number() -> t.Any:
     """A double for the library to fill."""
     return c_double()
 
 
-def new_count() -> Any:
+def new_count() -> t.Any:
     """A place for a number of 32 bits that the library returns."""
     return c_uint32()
 
 
-def new_long_count() -> Any:
+def new_long_count() -> t.Any:
     """A place for a number of 64 bits that the library returns."""
     return c_uint64()
 
 
-def new_order() -> Any:
+def new_order() -> t.Any:
     """A place for the result of a comparison."""
     return c_int()
 
@@ -890,7 +894,7 @@ def env_options_init(options: EnvOptions) -> int:
     return code
 
 
-def sized(structure: Any) -> Any:
+def sized(structure: t.Any) -> t.Any:
     """A structure of this type with its struct_size set."""
     value = structure()
     value.struct_size = sizeof(structure)
@@ -911,25 +915,26 @@ reference = byref
 """The argument to pass where the library takes a pointer to a structure."""
 
 
-def referenced(pointer: Any) -> Any:
+def referenced(pointer: t.Any) -> t.Any:
     """What `reference` was given."""
     return pointer._obj
 
 
-pages_types: dict[int, Any] = {}
-"""Types of objects that offer so many bytes of memory as a buffer, by `from_address()`. Each
-has an attribute `keeper`, for what it is to keep alive."""
+class _Memory(c_char * sys.maxsize):  # type: ignore[misc]  # mypy takes no such base
+    """All memory, as a buffer."""
+
+    __slots__ = ("keeper",)
 
 
-def pages_type(size: int) -> Any:
-    """The type for a size."""
-    if len(pages_types) >= 1024:
-        pages_types.clear()
-    kind = pages_types[size] = type("Pages", (c_char * size,), {"__slots__": ("keeper",)})
-    return kind
+def memory_view(keeper: object) -> memoryview:
+    """A memoryview of all memory from address 0, read-only. It and its slices keep an object
+    alive."""
+    memory: t.Any = _Memory.from_address(0)
+    memory.keeper = keeper
+    return memoryview(memory).cast("B").toreadonly()
 
 
-def _copy_function() -> Callable[[int, int], bytes]:
+def _copy_function() -> t.Callable[[int, int], bytes]:
     if not is_cpython:
         return ctypes.string_at
     # That of CPython takes no size of 2 GiB.
@@ -937,11 +942,11 @@ def _copy_function() -> Callable[[int, int], bytes]:
     return prototype(("PyBytes_FromStringAndSize", ctypes.pythonapi))
 
 
-copy_bytes: Callable[[int, int], bytes] = _copy_function()
+copy_bytes: t.Callable[[int, int], bytes] = _copy_function()
 """The bytes at an address."""
 
 
-def point_at(val: Any, data: Buffer, role: str) -> object:
+def point_at(val: t.Any, data: t.Buffer, role: str) -> object:
     """Makes `val` describe the bytes of `data`, without a copy where Python lets us.
 
     Returns an object that the caller must hold until the library has returned. `role` names the
@@ -974,23 +979,23 @@ def point_at(val: Any, data: Buffer, role: str) -> object:
     return first_byte
 
 
-def size_of(data: Buffer, role: str) -> int:
+def size_of(data: t.Buffer, role: str) -> int:
     """How many bytes there are in `data`."""
     return len(data) if isinstance(data, bytes) else _contiguous_view(data, role).nbytes
 
 
-def to_bytes(data: Buffer, role: str) -> bytes:
+def to_bytes(data: t.Buffer, role: str) -> bytes:
     """The bytes of `data`, which never change."""
     return data if isinstance(data, bytes) else bytes(_contiguous_view(data, role))
 
 
-def input_val(data: Buffer, role: str) -> tuple[Any, object]:
+def input_val(data: t.Buffer, role: str) -> tuple[t.Any, object]:
     """A zdb_val for `data`, and an object to hold until the library has returned."""
     val = InputVal()
     return val, point_at(val, data, role)
 
 
-def _contiguous_view(data: Buffer, role: str) -> memoryview:
+def _contiguous_view(data: t.Buffer, role: str) -> memoryview:
     if isinstance(data, str):
         raise TypeError(
             f"{role} must be bytes-like, not str; encode it, for example with .encode()"

@@ -5,16 +5,11 @@ from __future__ import annotations
 import os
 
 from zerodb import _ffi
+from zerodb import _hints as t
 from zerodb._arguments import CHECKSUMS, DURABILITIES, choice, unsigned
 from zerodb._errors import BadArgumentError, check, error_from_code
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Any, Callable
-
-    from zerodb._types import EventLevel
-
-_EVENT_LEVELS: dict[int, EventLevel] = {
+_EVENT_LEVELS: dict[int, t.EventLevel] = {
     _ffi.LOG_DEBUG: "debug",
     _ffi.LOG_INFORMATION: "information",
     _ffi.LOG_WARNING: "warning",
@@ -47,7 +42,7 @@ class OpenedEnvironment:
 
     handle: int | None = None
 
-    def __init__(self, path: str, **given: Any) -> None:
+    def __init__(self, path: str, **given: t.Any) -> None:
         options = _ffi.EnvOptions()
         check(_ffi.env_options_init(options))
         for name, bits in _WIDTHS.items():
@@ -70,7 +65,7 @@ class OpenedEnvironment:
         if archive is not None:
             options.archive = encoded_path(archive)
         on_event = given.get("on_event")
-        self.tell: Any = None
+        self.tell: t.Any = None
         """What the library calls for events; it must live as long as the environment is
         open."""
         if on_event is not None:
@@ -105,7 +100,7 @@ def encoded_path(path: str | bytes | os.PathLike[str] | os.PathLike[bytes]) -> b
     return encoded
 
 
-def _event_function(on_event: Callable[[EventLevel, str], object]) -> Any:
+def _event_function(on_event: t.Callable[[t.EventLevel, str], object]) -> t.Any:
     """The function for the library to call that passes events to `on_event`."""
 
     def tell(_: object, level: int, message: bytes) -> None:

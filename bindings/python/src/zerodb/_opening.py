@@ -5,14 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 
+from zerodb import _hints as t
 from zerodb._environment import Environment
 from zerodb._open import encoded_path
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Literal
-
-    from zerodb._types import Durability, EventLevel
 
 
 def open(  # noqa: A001
@@ -24,10 +19,10 @@ def open(  # noqa: A001
     max_size: int | None = None,
     max_txn_pages: int | None = 0,
     max_txn_memory: int | None = None,
-    checksum: Literal["none", "fast", "full"] = "fast",
+    checksum: t.Checksum = "fast",
     max_readers: int | None = None,
     file_mode: int | None = None,
-    durability: Durability = "full",
+    durability: t.Durability = "full",
     log_size: int | None = None,
     threads: bool = True,
     writer_wait_ms: int = 0,
@@ -35,8 +30,8 @@ def open(  # noqa: A001
     auto_compact_rate: int | None = None,
     recovery: bool = False,
     recovery_root: int = 0,
-    on_event: Callable[[EventLevel, str], object] | None = None,
-    event_level: EventLevel = "information",
+    on_event: Callable[[t.EventLevel, str], object] | None = None,
+    event_level: t.EventLevel = "information",
     slow_txn_ms: int = 0,
     archive: str | bytes | os.PathLike[str] | os.PathLike[bytes] | None = None,
     archive_log_kept: int | None = None,

@@ -3,13 +3,8 @@
 from __future__ import annotations
 
 from zerodb import _ffi
+from zerodb import _hints as t
 from zerodb._errors import IncompatibleError, error_from_code
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Any, Callable
-
-    from zerodb._types import Buffer
 
 
 class KeyRange:
@@ -18,7 +13,7 @@ class KeyRange:
     __slots__ = ("has_prefix", "lower", "upper")
 
     def __init__(
-        self, start: Buffer | None, stop: Buffer | None, prefix: Buffer | None
+        self, start: t.Buffer | None, stop: t.Buffer | None, prefix: t.Buffer | None
     ) -> None:
         # Copies: the range outlives the call that it was given to.
         lower = b"" if start is None else _ffi.to_bytes(start, "start")
@@ -35,7 +30,7 @@ class KeyRange:
         self.upper = upper
         """The first key after the range; None: no bound."""
 
-    def order(self, txn: Any, db: Any, flags: int) -> Order:
+    def order(self, txn: t.Any, db: t.Any, flags: int) -> Order:
         """The range in a database with these flags."""
         if flags & (_ffi.REVERSEKEY | _ffi.INTEGERKEY):
             if self.has_prefix:
@@ -72,7 +67,7 @@ class Order:
         """Whether a key is before the range."""
         return key < self.lower
 
-    def start(self, size_max: int, get: Callable[..., int], *cursor: Any) -> int:
+    def start(self, size_max: int, get: t.Callable[..., int], *cursor: t.Any) -> int:
         """Moves a cursor to the first entry of the range, or to one after it."""
         if not self.lower:
             return get(*cursor, _ffi.CURSOR_FIRST)
@@ -81,7 +76,7 @@ class Order:
             code = get(*cursor, _ffi.CURSOR_NEXT)
         return code
 
-    def start_reverse(self, size_max: int, get: Callable[..., int], *cursor: Any) -> int:
+    def start_reverse(self, size_max: int, get: t.Callable[..., int], *cursor: t.Any) -> int:
         """Moves a cursor to the last entry of the range, or to one before it."""
         if self.upper is None:
             return get(*cursor, _ffi.CURSOR_LAST)
@@ -98,7 +93,7 @@ class Order:
 class DatabaseOrder(Order):
     """A range of keys in the order of their database."""
 
-    def __init__(self, keys: KeyRange, txn: Any, db: Any) -> None:
+    def __init__(self, keys: KeyRange, txn: t.Any, db: t.Any) -> None:
         super().__init__(keys)
         self._txn = txn
         self._database = txn._database(db)
@@ -120,7 +115,7 @@ class DatabaseOrder(Order):
         return compare(self._txn._handle, self._database, left, right)
 
 
-def compare(transaction: int, database: int, left: Buffer, right: Buffer) -> int:
+def compare(transaction: int, database: int, left: t.Buffer, right: t.Buffer) -> int:
     """Orders two keys as a database does, by a transaction whose caller is inside."""
     order = _ffi.new_order()
     first, held = _ffi.input_val(left, "key")
@@ -139,7 +134,7 @@ def compare(transaction: int, database: int, left: Buffer, right: Buffer) -> int
     return result
 
 
-def _set_range(get: Callable[..., int], cursor: tuple[Any, ...], key: bytes) -> int:
+def _set_range(get: t.Callable[..., int], cursor: tuple[t.Any, ...], key: bytes) -> int:
     handle, key_reference, value_reference = cursor
     found = _ffi.referenced(key_reference)
     held = _ffi.point_at(_ffi.input_view(found), key, "key")
@@ -148,7 +143,7 @@ def _set_range(get: Callable[..., int], cursor: tuple[Any, ...], key: bytes) -> 
     return code
 
 
-def _key(cursor: tuple[Any, ...]) -> bytes:
+def _key(cursor: tuple[t.Any, ...]) -> bytes:
     found = _ffi.referenced(cursor[1])
     return _ffi.copy_bytes(found.data, found.size)
 

@@ -20,6 +20,7 @@ from zerodb._tool_output import (
     digest_text,
     name_text,
     number,
+    path_text,
     prometheus_lines,
     time_text,
     without_none,
@@ -236,7 +237,8 @@ def _status(error: zerodb.Error) -> int:
 def _fail(options: Any, error: zerodb.Error) -> int:
     """Says why a command ends."""
     message = _message(error)
-    place = "" if options.environment in message else f"{options.environment}: "
+    path = path_text(options.environment)
+    place = "" if path in message else f"{path}: "
     write(f"zerodb {options.command}: {place}{message}", sys.stderr)
     return _status(error)
 
@@ -322,7 +324,7 @@ def _check_result(
     }
     return {
         **without_none(
-            environment=options.environment,
+            environment=path_text(options.environment),
             state=("sound", "damaged", "unchecked")[status],
             checked=("headers" if options.quick else "everything") if report else None,
             transaction=report.txn_id if report else None,
@@ -372,7 +374,7 @@ def _write_check(options: Any, found: _Found) -> None:
     if report is not None:
         size = bytes_text(report.pages * found.page_size)
         parts = [
-            f"{options.environment}: transaction {report.txn_id}",
+            f"{path_text(options.environment)}: transaction {report.txn_id}",
             f"{count_text(report.pages, 'page')} ({size})",
             count_text(report.databases, "named database"),
             count_text(report.entries, "entry", "entries"),
@@ -412,8 +414,8 @@ def _copy(options: Any) -> int:
     if options.json:
         write_json(
             {
-                "environment": options.environment,
-                "target": options.target,
+                "environment": path_text(options.environment),
+                "target": path_text(options.target),
                 "transaction": made.txn_id,
                 "wallClock": made.wall_clock,
                 "fileSize": made.file_size,
@@ -424,8 +426,8 @@ def _copy(options: Any) -> int:
         )
     else:
         write(
-            f"{options.target}: transaction {made.txn_id}, {bytes_text(made.file_size)}, "
-            f"digest {digest_text(made.digest)}"
+            f"{path_text(options.target)}: transaction {made.txn_id}, "
+            f"{bytes_text(made.file_size)}, digest {digest_text(made.digest)}"
         )
     return SUCCESS
 
@@ -482,7 +484,7 @@ def _summarize(
             databases += [_database_result(name, one) for name, one in named.items()]
     snapshots = [reader.txn_id for reader in readers if reader.txn_id is not None]
     summary: dict[str, Any] = without_none(
-        environment=options.environment,
+        environment=path_text(options.environment),
         state=state,
         environmentID=info.environment_id.hex(),
         formatVersion=info.format_version,
@@ -598,9 +600,11 @@ def _stat_metrics(options: Any) -> int:
         metrics = environment.metrics()
     if options.json:
         results = [_metric_result(metric) for metric in metrics]
-        write_json({"environment": options.environment, "metrics": results, "notes": []})
+        write_json(
+            {"environment": path_text(options.environment), "metrics": results, "notes": []}
+        )
     else:
-        sys.stdout.writelines(prometheus_lines(metrics, options.environment))
+        sys.stdout.writelines(prometheus_lines(metrics, path_text(options.environment)))
     return SUCCESS
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import sys
 import time
 import unicodedata
@@ -53,6 +54,11 @@ def name_text(name: bytes) -> str:
     except UnicodeDecodeError:
         return "0x" + name.hex()
     return f'"{text}"' if all(map(_is_shown, text)) else "0x" + name.hex()
+
+
+def path_text(path: str) -> str:
+    """A path as the library's messages show it, and the program."""
+    return os.fsencode(path).decode("utf-8", "replace")
 
 
 def digest_text(digest: int) -> str:

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 from zerodb import _ffi
+from zerodb import _hints as t
 from zerodb._callbacks import Callback, calling_back
 from zerodb._core import TransactionCore
 from zerodb._database import Database, encoded_name, flag_bits, flag_names, open_database
 from zerodb._errors import check
 
 TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Any
-
-    from zerodb._environment import Environment
-    from zerodb._types import Buffer, DatabaseFlags, DatabaseStat
 
 
 class Transaction(TransactionCore):
@@ -36,7 +32,7 @@ class Transaction(TransactionCore):
     __slots__ = ()
 
     if TYPE_CHECKING:
-        environment: Environment
+        environment: t.Environment
 
     # ---------------------------------------------------------------- databases
 
@@ -79,20 +75,20 @@ class Transaction(TransactionCore):
         database: Database = self._open_db(name, bits, Database)
         return database
 
-    def _open_db(self, name: str | bytes | None, flags: int, kind: Any) -> Any:
+    def _open_db(self, name: str | bytes | None, flags: int, kind: t.Any) -> t.Any:
         return self._call(open_database, self.environment, kind, name, flags)
 
-    def databases(self) -> dict[str, DatabaseStat]:
+    def databases(self) -> dict[str, t.DatabaseStat]:
         """The named databases with their statistics, in the order of their names."""
-        found: dict[str, DatabaseStat] = {}
+        found: dict[str, t.DatabaseStat] = {}
 
-        def add(name: bytes, raw: Any) -> None:
+        def add(name: bytes, raw: t.Any) -> None:
             found[name.decode("utf-8", "backslashreplace")] = stat_of(raw.contents)
 
         check(calling_back(self._call, _ffi.db_list, _ffi.DbListFunction, add))
         return found
 
-    def stat(self, db: Database | None = None) -> DatabaseStat:
+    def stat(self, db: Database | None = None) -> t.DatabaseStat:
         """Statistics of a database, at the cost of a lookup."""
         database = self._database(db)
         raw = _ffi.sized(_ffi.DbStat)
@@ -126,7 +122,7 @@ class Transaction(TransactionCore):
         text = encoded.decode("utf-8", "backslashreplace")
         return type(db)(self.environment, renamed.value, text, db._flags)
 
-    def flags(self, db: Database | None = None) -> DatabaseFlags:
+    def flags(self, db: Database | None = None) -> t.DatabaseFlags:
         """What a database is."""
         bits = _ffi.new_count()
         check(self._call(_ffi.db_flags, self._database(db), _ffi.reference(bits)))
@@ -136,8 +132,8 @@ class Transaction(TransactionCore):
 
     def delete_range(
         self,
-        start: Buffer | None = None,
-        stop: Buffer | None = None,
+        start: t.Buffer | None = None,
+        stop: t.Buffer | None = None,
         db: Database | None = None,
     ) -> int:
         """Deletes the entries from the key `start` up to but not including `stop`, and returns
@@ -146,15 +142,15 @@ class Transaction(TransactionCore):
 
     def count_range(
         self,
-        start: Buffer | None = None,
-        stop: Buffer | None = None,
+        start: t.Buffer | None = None,
+        stop: t.Buffer | None = None,
         db: Database | None = None,
     ) -> int:
         """How many entries are from the key `start` up to but not including `stop`: at the cost
         of two lookups in a database made with ``counted``, otherwise in a pass over them."""
         return self._on_range(_ffi.count_range, start, stop, db)
 
-    def rank(self, key: Buffer, db: Database | None = None) -> tuple[int, bool]:
+    def rank(self, key: t.Buffer, db: Database | None = None) -> tuple[int, bool]:
         """How many entries come before a key, and whether the key is there.
 
         :raises IncompatibleError: the database was made without ``counted``.
@@ -172,8 +168,8 @@ class Transaction(TransactionCore):
     def split(
         self,
         parts: int,
-        start: Buffer | None = None,
-        stop: Buffer | None = None,
+        start: t.Buffer | None = None,
+        stop: t.Buffer | None = None,
         db: Database | None = None,
     ) -> list[tuple[bytes | None, bytes | None]]:
         """Divides a range of keys into parts with equal numbers of entries, for parallel work.
@@ -184,13 +180,14 @@ class Transaction(TransactionCore):
         """
         bounds: list[bytes | None] = [None if start is None else _ffi.to_bytes(start, "start")]
 
-        def add(key: Any) -> None:
+        def add(key: t.Any) -> None:
             bounds.append(_ffi.val_bytes(key.contents) or b"")
 
         each = Callback(_ffi.SplitFunction, add)
         first, held = (None, None) if start is None else _ffi.input_val(start, "start")
         last, held_too = (None, None) if stop is None else _ffi.input_val(stop, "stop")
-        code = self._call(
+        code = each.during(
+            self._call,
             _ffi.split_range,
             self._database(db),
             None if first is None else _ffi.reference(first),
@@ -205,11 +202,13 @@ class Transaction(TransactionCore):
         bounds.append(None if stop is None else _ffi.to_bytes(stop, "stop"))
         return list(zip(bounds, bounds[1:]))
 
-    def compare(self, left: Buffer, right: Buffer, db: Database | None = None) -> int:
+    def compare(self, left: t.Buffer, right: t.Buffer, db: Database | None = None) -> int:
         """Orders two keys as a database does: a number below, equal to or above 0."""
         return self._compare(_ffi.compare_keys, left, right, db)
 
-    def compare_values(self, left: Buffer, right: Buffer, db: Database | None = None) -> int:
+    def compare_values(
+        self, left: t.Buffer, right: t.Buffer, db: Database | None = None
+    ) -> int:
         """Orders two values of one key as a database with ``dupsort`` does."""
         return self._compare(_ffi.compare_values, left, right, db)
 
@@ -225,13 +224,17 @@ class Transaction(TransactionCore):
         kind = "write" if self.write else "read"
         return f"<zerodb.Transaction {kind} {'active' if self.active else 'ended'}>"
 
-    def __reduce__(self) -> Any:
+    def __reduce__(self) -> t.Any:
         raise TypeError("a transaction cannot be copied or pickled; begin another one")
 
     # ----------------------------------------------------------------- private
 
     def _on_range(
-        self, function: Any, start: Buffer | None, stop: Buffer | None, db: Database | None
+        self,
+        function: t.Any,
+        start: t.Buffer | None,
+        stop: t.Buffer | None,
+        db: Database | None,
     ) -> int:
         first, held = (None, None) if start is None else _ffi.input_val(start, "start")
         last, held_too = (None, None) if stop is None else _ffi.input_val(stop, "stop")
@@ -248,7 +251,7 @@ class Transaction(TransactionCore):
         count: int = number.value
         return count
 
-    def _compare(self, function: Any, left: Buffer, right: Buffer, db: Any) -> int:
+    def _compare(self, function: t.Any, left: t.Buffer, right: t.Buffer, db: t.Any) -> int:
         first, held = _ffi.input_val(left, "left")
         second, held_too = _ffi.input_val(right, "right")
         order = _ffi.new_order()
@@ -265,7 +268,7 @@ class Transaction(TransactionCore):
         return number
 
 
-def stat_of(raw: Any) -> DatabaseStat:
+def stat_of(raw: t.Any) -> t.DatabaseStat:
     """Statistics as the library returns them, for a program to keep."""
     from zerodb._types import DatabaseStat
 

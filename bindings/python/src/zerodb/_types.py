@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
-from typing import TYPE_CHECKING, Literal, NamedTuple, Union
+from typing import TYPE_CHECKING, Callable, Literal, NamedTuple, Optional, TypeVar, Union
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer as Buffer
@@ -14,6 +15,21 @@ else:
 
 Item = tuple[bytes, bytes]
 """A key and its value."""
+
+Checksum = Literal["none", "fast", "full"]
+"""When the checksums of pages are checked."""
+
+Implementation = Literal["native", "ctypes"]
+"""What does the work of single calls."""
+
+Target = Union[str, bytes, os.PathLike[str], os.PathLike[bytes]]
+"""Where to copy to."""
+
+Result = TypeVar("Result")
+"""Of a function that is called."""
+
+WalkStart = tuple[Callable[..., int], Optional[bytes]]
+"""What moves to the first entry of a range, and the key to go to if one move does that."""
 
 Durability = Literal["full", "relaxed", "none"]
 """What a commit waits for.

@@ -5,23 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from zerodb import _ffi
+from zerodb import _hints as t
 from zerodb._arguments import choice, database_name, unsigned
 from zerodb._callbacks import Callback
 from zerodb._errors import error_from_code
 from zerodb._words import in_words
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Any
-
-    from zerodb._types import Problem, ProblemKind, ProblemPlace, VerifyLevel, VerifyReport
-
-_LEVELS: dict[VerifyLevel, int] = {
+_LEVELS: dict[t.VerifyLevel, int] = {
     "headers": _ffi.VERIFY_HEADERS,
     "trees": _ffi.VERIFY_TREES,
     "everything": _ffi.VERIFY_FULL,
 }
-_PROBLEM_KINDS: dict[int, ProblemKind] = {
+_PROBLEM_KINDS: dict[int, t.ProblemKind] = {
     _ffi.PROBLEM_META: "meta",
     _ffi.PROBLEM_CHECKSUM: "checksum",
     _ffi.PROBLEM_LOST_WRITE: "lost write",
@@ -35,7 +30,7 @@ _PROBLEM_KINDS: dict[int, ProblemKind] = {
     _ffi.PROBLEM_FREE_PAGES: "free pages",
     _ffi.PROBLEM_LOG: "log",
 }
-_PROBLEM_PLACES: dict[int, ProblemPlace] = {
+_PROBLEM_PLACES: dict[int, t.ProblemPlace] = {
     _ffi.PLACE_ENVIRONMENT: "environment",
     _ffi.PLACE_MAIN_DB: "main database",
     _ffi.PLACE_NAMED_DB: "named database",
@@ -47,18 +42,18 @@ _PROBLEM_PLACES: dict[int, ProblemPlace] = {
 
 def verify(
     call: Callable[..., int],
-    level: VerifyLevel,
+    level: t.VerifyLevel,
     database: str | bytes | None,
     threads: int,
-    on_problem: Callable[[Problem], object] | None,
+    on_problem: Callable[[t.Problem], object] | None,
     on_progress: Callable[[int, int], object] | None,
-) -> VerifyReport:
+) -> t.VerifyReport:
     """What Environment.verify() does.
 
     :param call: calls a function of the library with the environment's handle.
     """
 
-    def report_problem(problem: Any) -> None:
+    def report_problem(problem: t.Any) -> None:
         if on_problem is not None:
             on_problem(_problem(problem.contents))
 
@@ -79,7 +74,7 @@ def verify(
     if on_problem is not None or on_progress is not None:
         options.on_progress = progress.function
     raw = _ffi.sized(_ffi.Report)
-    code = call(_ffi.env_verify, _ffi.reference(options), _ffi.reference(raw))
+    code = problems.during(call, _ffi.env_verify, _ffi.reference(options), _ffi.reference(raw))
     problems.check()
     progress.check()
     if code != _ffi.OK and not (code == _ffi.CORRUPTED and raw.problems > 0):
@@ -102,7 +97,7 @@ def verify(
     )
 
 
-def _problem(raw: Any) -> Problem:
+def _problem(raw: t.Any) -> t.Problem:
     """A problem as the library passes it, for a program to keep."""
     place = _PROBLEM_PLACES.get(raw.place, "environment")
     from zerodb._types import Problem

@@ -25,7 +25,7 @@ import weakref
 from collections.abc import AsyncIterator, Generator, Iterator
 from functools import partial
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Callable, TypeVar
+from typing import Any, Callable, TypeVar
 
 import zerodb
 from zerodb._threads import Executor, begun_when_free, to_its_end
@@ -36,16 +36,13 @@ from zerodb._types import (
     DatabaseStat,
     Durability,
     EnvironmentInfo,
+    Target,
     VerifyReport,
 )
 
 __all__ = ["AsyncEnvironment", "AsyncTransaction", "open", "wrap"]
 
 Result = TypeVar("Result")
-
-
-if TYPE_CHECKING:
-    from zerodb._copy import Target
 
 
 class AsyncEnvironment:

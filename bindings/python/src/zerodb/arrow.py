@@ -11,19 +11,17 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pyarrow  # type: ignore[import-untyped]
 import pyarrow.parquet  # type: ignore[import-untyped]
 
 from zerodb import _ffi
+from zerodb._database import Database
+from zerodb._environment import Environment
 from zerodb._errors import BusyError, NotSortedError
+from zerodb._transaction import Transaction
 from zerodb._types import Buffer, Item
-
-if TYPE_CHECKING:
-    from zerodb._database import Database
-    from zerodb._environment import Environment
-    from zerodb._transaction import Transaction
 
 SCHEMA = pyarrow.schema(
     [

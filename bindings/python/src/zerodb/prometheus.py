@@ -25,6 +25,7 @@ from prometheus_client.core import (
 from prometheus_client.registry import Collector as BaseCollector
 
 from zerodb._environment import Environment
+from zerodb._tool_output import path_text
 from zerodb._types import Metric
 
 
@@ -51,7 +52,7 @@ class Collector(BaseCollector):
             for metric in environment.metrics():
                 if metric.name not in families:
                     families[metric.name] = _family(metric)
-                _add(families[metric.name], environment.path, metric)
+                _add(families[metric.name], path_text(environment.path), metric)
         yield from families.values()
 
 

@@ -324,6 +324,39 @@ def test_transactions_of_the_parent_end_in_a_child(
             assert txn.get(b"a") == b"1"
 
 
+def test_iterators_and_cursors_of_the_parent_end_in_a_child(
+    lmdb: Any, path: str, is_zerodb: bool
+) -> None:
+    if not is_zerodb:
+        pytest.skip("LMDB forbids it")
+    with lmdb.open(path, max_dbs=20) as env:
+        fill(env, 100)
+        for names in (False, True):
+            for number in range(20 if names else 0):
+                env.open_db(b"name%02d" % number)
+            with env.begin() as txn:
+                unset, sought = txn.cursor(), txn.cursor()
+                assert sought.set_range(b"name05") is names
+                walks = [
+                    txn.cursor().iternext(),
+                    txn.cursor().iterprev(values=False),
+                    txn.cursor().iternext_nodup(),
+                    sought.iternext(),
+                ]
+                for walk in walks[: 3 + names]:
+                    next(walk)
+                    next(walk)
+                calls: list[Any] = [walk.__next__ for walk in walks]
+                calls += [unset.key, unset.item, unset.iternext_dup().__next__, unset.next]
+
+                def use(calls: list[Any] = calls) -> None:
+                    for call in calls:
+                        with pytest.raises(lmdb.Error):
+                            call()
+
+                assert run_in_child(use) == 0
+
+
 def test_two_processes(lmdb: Any, path: str) -> None:
     program = f"""
 import importlib

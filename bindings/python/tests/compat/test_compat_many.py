@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -253,3 +254,53 @@ def test_putmulti_at_the_end_that_passes_over_some(env: Any, dup: Any, overwrite
         counts = txn.cursor().putmulti(items, dupdata=False, overwrite=overwrite, append=True)
         assert counts == (6, 3)
         assert list(txn.cursor()) == [(b"a", b"1"), (b"b", b"2"), (b"c", b"3")]
+
+
+def boom(items: list[Any]) -> Iterator[Any]:
+    yield from items
+    raise ZeroDivisionError
+
+
+@pytest.mark.parametrize(
+    "wrong", [(b"", b"v"), ("str", b"v"), (b"d", None), (b"d",), b"dv", boom], ids=str
+)
+def test_where_the_cursor_is_when_putmulti_has_failed(
+    lmdb: Any, cursor: Any, wrong: Any
+) -> None:
+    items = [(b"x", b"1"), (b"b", b"4"), wrong, (b"z", b"5")]
+    cursor.first()
+    with pytest.raises((lmdb.Error, TypeError, ZeroDivisionError)):
+        cursor.putmulti(boom(items[:2]) if wrong is boom else items)
+    assert cursor.item() == (b"b", b"4")
+    assert cursor.next()
+    assert cursor.item() == (b"c", b"3")
+    with pytest.raises((lmdb.Error, TypeError, ZeroDivisionError)):
+        cursor.putmulti(boom([]) if wrong is boom else [wrong, (b"y", b"1")])
+    assert cursor.item() == (b"c", b"3")
+    with pytest.raises((lmdb.Error, TypeError, ZeroDivisionError)):
+        cursor.putmulti([(b"m", b"1")] * 5000 + [(b"", b"v")])
+    assert cursor.item() == (b"m", b"1")
+
+
+def test_where_the_cursor_is_when_a_value_is_wrong(lmdb: Any, dcursor: Any) -> None:
+    with pytest.raises((lmdb.Error, TypeError, ZeroDivisionError)):
+        dcursor.putmulti([(b"b", b"3"), (b"a", b"0"), (b"b", b"x" * 3000)])
+    assert dcursor.item() == (b"a", b"0")
+    assert dcursor.next()
+    assert dcursor.item() == (b"a", b"1")
+
+
+def test_where_the_cursor_is_when_the_last_was_not_put(cursor: Any) -> None:
+    assert cursor.putmulti([(b"x", b"1"), (b"b", b"4")], overwrite=False) == (2, 1)
+    assert cursor.item() == (b"b", b"2")
+    assert cursor.putmulti([(b"y", b"1"), (b"b", b"4")], append=True) == (2, 1)
+    assert cursor.item() == (b"y", b"1")
+
+
+def test_where_the_cursor_is_when_the_last_duplicate_was_not_put(dcursor: Any) -> None:
+    assert dcursor.putmulti([(b"c", b"1"), (b"a", b"9")], overwrite=False) == (2, 1)
+    assert dcursor.item() == (b"a", b"1")
+    assert dcursor.putmulti([(b"d", b"1"), (b"a", b"2")], dupdata=False) == (2, 1)
+    assert dcursor.item() == (b"a", b"2")
+    assert dcursor.putmulti([(b"a", b"3"), (b"a", b"0")], append=True) == (2, 1)
+    assert dcursor.item() == (b"a", b"3")

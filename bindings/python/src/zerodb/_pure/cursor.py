@@ -5,16 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from zerodb import _ffi
+from zerodb import _hints as t
 from zerodb._pure.packed import ITEMS, KEYS, VALUES
 from zerodb._pure.state import TransactionState
 from zerodb._pure.values import add_view, read_value
 from zerodb._pure.walks import NOWHERE, Walks
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Any, Callable
-
-    from zerodb._types import Buffer
 
 
 class CursorCore(Walks):
@@ -32,7 +27,7 @@ class CursorCore(Walks):
         "transaction",
     )
 
-    def __init__(self, db: Any, txn: Any) -> None:
+    def __init__(self, db: t.Any, txn: t.Any) -> None:
         self._handle: int | None = None
         if not hasattr(txn, "_state"):
             raise TypeError(f"txn must be a transaction, not {type(txn).__name__}")
@@ -43,7 +38,7 @@ class CursorCore(Walks):
         self._buffers: bool = txn._buffers
         self._lmdb_style: bool = txn.environment._lmdb_style
         self._unset = True
-        self._pointer: Any = None
+        self._pointer: t.Any = None
         self._is_sought = False
         self._expected: int = txn.environment._expected
         self._flags: int | None = None if db is None else db._flags
@@ -55,7 +50,7 @@ class CursorCore(Walks):
 
     def _open(self, database: int) -> None:
         state = self._state
-        inside: dict[int, Any] = {}
+        inside: dict[int, t.Any] = {}
         try:
             opened = _ffi.handles.pop()
         except IndexError:
@@ -82,55 +77,55 @@ class CursorCore(Walks):
 
     # ------------------------------------------------------------------ moving
 
-    def first(self) -> Any:
+    def first(self) -> t.Any:
         """Moves to the first entry."""
         return self._move(_ffi.CURSOR_FIRST)
 
-    def last(self) -> Any:
+    def last(self) -> t.Any:
         """Moves to the last entry."""
         return self._move(_ffi.CURSOR_LAST)
 
-    def next(self) -> Any:
+    def next(self) -> t.Any:
         """Moves to the next entry, or to the first if the cursor is on none yet."""
         return self._move(_ffi.CURSOR_NEXT)
 
-    def prev(self) -> Any:
+    def prev(self) -> t.Any:
         """Moves to the entry before, or to the last if the cursor is on none yet."""
         return self._move(_ffi.CURSOR_PREV)
 
-    def first_dup(self) -> Any:
+    def first_dup(self) -> t.Any:
         """Moves to the first value of the key."""
         return self._move(_ffi.CURSOR_FIRST_DUP)
 
-    def last_dup(self) -> Any:
+    def last_dup(self) -> t.Any:
         """Moves to the last value of the key."""
         return self._move(_ffi.CURSOR_LAST_DUP)
 
-    def next_dup(self) -> Any:
+    def next_dup(self) -> t.Any:
         """Moves to the next value of the key."""
         return self._move(_ffi.CURSOR_NEXT_DUP)
 
-    def prev_dup(self) -> Any:
+    def prev_dup(self) -> t.Any:
         """Moves to the value of the key before this one."""
         return self._move(_ffi.CURSOR_PREV_DUP)
 
-    def next_nodup(self) -> Any:
+    def next_nodup(self) -> t.Any:
         """Moves to the first value of the next key."""
         return self._move(_ffi.CURSOR_NEXT_NODUP)
 
-    def prev_nodup(self) -> Any:
+    def prev_nodup(self) -> t.Any:
         """Moves to the last value of the key before."""
         return self._move(_ffi.CURSOR_PREV_NODUP)
 
-    def set_key(self, key: Buffer, /) -> Any:
+    def set_key(self, key: t.Buffer, /) -> t.Any:
         """Moves to the entry with exactly this key, and to the first of its values."""
         return self._move(_ffi.CURSOR_SET_KEY, key)
 
-    def set_key_dup(self, key: Buffer, value: Buffer) -> Any:
+    def set_key_dup(self, key: t.Buffer, value: t.Buffer) -> t.Any:
         """Moves to the entry with exactly this key and value."""
         return self._move(_ffi.CURSOR_GET_BOTH, key, value)
 
-    def _seek_range(self, key: Buffer) -> Any:
+    def _seek_range(self, key: t.Buffer) -> t.Any:
         size = _ffi.size_of(key, "key")
         if not size:
             return self._move(_ffi.CURSOR_FIRST)
@@ -142,25 +137,25 @@ class CursorCore(Walks):
             return self.next() if found and self.key() == wanted else found
         return self._move(_ffi.CURSOR_SET_RANGE, key)
 
-    def set_range_dup(self, key: Buffer, value: Buffer) -> Any:
+    def set_range_dup(self, key: t.Buffer, value: t.Buffer) -> t.Any:
         """Moves to the first value of exactly this key that is at or after `value`."""
         return self._move(_ffi.CURSOR_GET_BOTH_RANGE, key, value)
 
     # ----------------------------------------------------------------- reading
 
-    def item(self) -> Any:
+    def item(self) -> t.Any:
         """The key and the value that the cursor is on."""
         return self._current(ITEMS)
 
-    def key(self) -> Any:
+    def key(self) -> t.Any:
         """The key that the cursor is on."""
         return self._current(KEYS)
 
-    def value(self) -> Any:
+    def value(self) -> t.Any:
         """The value that the cursor is on."""
         return self._current(VALUES)
 
-    def get(self, key: Buffer, default: Any = None) -> Any:
+    def get(self, key: t.Buffer, default: t.Any = None) -> t.Any:
         """Moves to a key and returns its first value, or `default` if the key is not there."""
         found = self._move(_ffi.CURSOR_SET_KEY, key)
         return self.value() if found else default
@@ -176,26 +171,26 @@ class CursorCore(Walks):
 
     # --------------------------------------------------------------- iterating
 
-    def __iter__(self) -> Iterator[Any]:
+    def __iter__(self) -> Iterator[t.Any]:
         return Walks.iternext(self)
 
-    def iterprev(self, keys: bool = True, values: bool = True) -> Iterator[Any]:
+    def iterprev(self, keys: bool = True, values: bool = True) -> Iterator[t.Any]:
         """The entries from the one that the cursor is on, or from the last, to the first."""
         return self._walk(_ffi.CURSOR_PREV, keys, values)
 
-    def iternext_dup(self, keys: bool = False, values: bool = True) -> Iterator[Any]:
+    def iternext_dup(self, keys: bool = False, values: bool = True) -> Iterator[t.Any]:
         """The values of the key from the one that the cursor is on to the last."""
         return self._walk(_ffi.CURSOR_NEXT_DUP, keys, values)
 
-    def iterprev_dup(self, keys: bool = False, values: bool = True) -> Iterator[Any]:
+    def iterprev_dup(self, keys: bool = False, values: bool = True) -> Iterator[t.Any]:
         """The values of the key from the one that the cursor is on to the first."""
         return self._walk(_ffi.CURSOR_PREV_DUP, keys, values)
 
-    def iternext_nodup(self, keys: bool = True, values: bool = False) -> Iterator[Any]:
+    def iternext_nodup(self, keys: bool = True, values: bool = False) -> Iterator[t.Any]:
         """Each key once, from the one that the cursor is on, or the first, to the last."""
         return self._walk(_ffi.CURSOR_NEXT_NODUP, keys, values)
 
-    def iterprev_nodup(self, keys: bool = True, values: bool = False) -> Iterator[Any]:
+    def iterprev_nodup(self, keys: bool = True, values: bool = False) -> Iterator[t.Any]:
         """Each key once, from the one that the cursor is on, or the last, to the first."""
         return self._walk(_ffi.CURSOR_PREV_NODUP, keys, values)
 
@@ -203,8 +198,8 @@ class CursorCore(Walks):
 
     def put(
         self,
-        key: Buffer,
-        value: Buffer,
+        key: t.Buffer,
+        value: t.Buffer,
         dupdata: bool = True,
         overwrite: bool = True,
         append: bool = False,
@@ -216,13 +211,13 @@ class CursorCore(Walks):
         code = self._call(self._put, key, value, flags, write=True)
         return self._was_put(code, dupdata, overwrite)
 
-    def set_value(self, value: Buffer) -> None:
+    def set_value(self, value: t.Buffer) -> None:
         """Replaces the value that the cursor is on."""
         code = self._call(self._put, b"", value, _ffi.CURRENT, write=True)
         if code != _ffi.OK:
             raise self._state.error(code)
 
-    def delete(self, dupdata: bool = False) -> Any:
+    def delete(self, dupdata: bool = False) -> t.Any:
         """Deletes the entry that the cursor is on, with `dupdata` all values of its key."""
         if self._lmdb_style and not self._is_somewhere():
             return False
@@ -234,7 +229,7 @@ class CursorCore(Walks):
             self._move(_ffi.CURSOR_NEXT)
         return True
 
-    def replace(self, key: Buffer, value: Buffer) -> Any:
+    def replace(self, key: t.Buffer, value: t.Buffer) -> t.Any:
         """Puts an entry, moves to it and returns the value that it replaces, or None."""
         old = self.get(key)
         if old is not None and self._buffers:
@@ -244,7 +239,7 @@ class CursorCore(Walks):
         self.put(key, value)
         return old
 
-    def pop(self, key: Buffer) -> Any:
+    def pop(self, key: t.Buffer) -> t.Any:
         """Deletes a key and returns its value, or None if the key is not there."""
         if not self._move(_ffi.CURSOR_SET_KEY, key):
             return None
@@ -254,7 +249,7 @@ class CursorCore(Walks):
         self.delete()
         return old
 
-    def _lasting(self, view: Any) -> Any:
+    def _lasting(self, view: t.Any) -> t.Any:
         """A copy of a value that is about to go; py-lmdb's is bytes."""
         copy = bytes(view)
         return copy if self._lmdb_style else memoryview(copy)
@@ -263,11 +258,11 @@ class CursorCore(Walks):
 
     def getmulti(
         self,
-        keys: Iterable[Buffer],
+        keys: Iterable[t.Buffer],
         dupdata: bool = False,
         dupfixed_bytes: int | None = None,
         keyfixed: bool = False,
-    ) -> Any:
+    ) -> t.Any:
         """A list of the keys that are there, each with its first value, or with `dupdata` with
         each of its values.
 
@@ -275,9 +270,9 @@ class CursorCore(Walks):
         :param keyfixed: with `dupfixed_bytes`: all keys have one size, and the result is a
             bytearray of keys and values one after the other.
         """
-        found: list[Any] = []
+        found: list[t.Any] = []
         if not dupdata and not dupfixed_bytes:
-            pairs: list[Any] = self.transaction._get_pairs(keys, self.database)
+            pairs: list[t.Any] = self.transaction._get_pairs(keys, self.database)
             return pairs
         if dupfixed_bytes and keyfixed:
             keys = list(keys)
@@ -294,7 +289,7 @@ class CursorCore(Walks):
 
     def putmulti(
         self,
-        items: Iterable[tuple[Buffer, Buffer]],
+        items: Iterable[tuple[t.Buffer, t.Buffer]],
         dupdata: bool = True,
         overwrite: bool = True,
         append: bool = False,
@@ -332,7 +327,7 @@ class CursorCore(Walks):
         # the transaction closes the cursor when it ends.
         state.attempt(close_handle)
 
-    def __enter__(self) -> Any:
+    def __enter__(self) -> t.Any:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -344,11 +339,11 @@ class CursorCore(Walks):
 
     # ----------------------------------------------------------------- private
 
-    def _move(self, operation: int, key: Any = None, value: Any = None) -> Any:
+    def _move(self, operation: int, key: t.Any = None, value: t.Any = None) -> t.Any:
         has_key = operation in _SEEKS
         has_value = operation in _PAIR_SEEKS
         state = self._state
-        inside: dict[int, Any] = {}
+        inside: dict[int, t.Any] = {}
         try:
             if state.lock.setdefault(0, inside) is not inside:
                 state.enter(inside)
@@ -406,17 +401,19 @@ class CursorCore(Walks):
         has been deleted."""
         if self._unset:
             self._call(lambda handle: _ffi.OK)  # raises if the cursor has ended
+            if self._state.inherited:
+                raise self._state.forked("cursor")
             return False
         code = self._call(self._state.calls.cursor_get, None, None, _ffi.CURSOR_GET_CURRENT)
         return code == _ffi.OK or bool(self._move(_ffi.CURSOR_NEXT))
 
-    def _read(self, want: int) -> Any:
+    def _read(self, want: int) -> t.Any:
         """What the library has returned in the cursor's structures."""
         state = self._state
         found = self._entry.key
         if want == VALUES:
             return read_value(state, self._entry.value, self._buffers)
-        key: Any = _ffi.copy_bytes(found.data, found.size)
+        key: t.Any = _ffi.copy_bytes(found.data, found.size)
         if self._buffers:
             key = memoryview(key)
             add_view(state, key)
@@ -424,9 +421,9 @@ class CursorCore(Walks):
             return key
         return key, read_value(state, self._entry.value, self._buffers)
 
-    def _current(self, want: int) -> Any:
+    def _current(self, want: int) -> t.Any:
         state = self._state
-        inside: dict[int, Any] = {}
+        inside: dict[int, t.Any] = {}
         try:
             if state.lock.setdefault(0, inside) is not inside:
                 state.enter(inside)
@@ -440,6 +437,8 @@ class CursorCore(Walks):
                     return known if want == ITEMS else known[want - KEYS]
                 state.bring_back(handle)
             if self._lmdb_style and self._unset:
+                if state.inherited:
+                    raise state.forked("cursor")
                 code = _ffi.BAD_CURSOR
             else:
                 code = state.calls.cursor_get(
@@ -465,16 +464,18 @@ class CursorCore(Walks):
         if code not in NOWHERE:
             raise state.error(code)
         if self._lmdb_style:
-            empty: Any = memoryview(b"") if self._buffers else b""
+            empty: t.Any = memoryview(b"") if self._buffers else b""
             return (empty, empty) if want == ITEMS else empty
         raise state.make_error(
             _ffi.BAD_CURSOR, "the cursor is on no entry; move it to one first"
         )
 
-    def _call(self, function: Callable[..., int], *arguments: Any, write: bool = False) -> int:
+    def _call(
+        self, function: t.Callable[..., int], *arguments: t.Any, write: bool = False
+    ) -> int:
         """Calls a function with the cursor's handle and `arguments`, from inside."""
         state = self._state
-        inside: dict[int, Any] = {}
+        inside: dict[int, t.Any] = {}
         try:
             if state.lock.setdefault(0, inside) is not inside:
                 state.enter(inside)
@@ -489,7 +490,7 @@ class CursorCore(Walks):
             if state.lock.get(0) is inside:
                 del state.lock[0]
 
-    def _put(self, handle: int, key: Buffer, value: Buffer, flags: int) -> int:
+    def _put(self, handle: int, key: t.Buffer, value: t.Buffer, flags: int) -> int:
         # Held through the call: the library reads through the addresses of these.
         held = (
             _ffi.point_at(self._entry.key_input, key, "key"),

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Any
+from zerodb import _hints as t
 
 
 class DatabaseCore:
@@ -12,7 +10,7 @@ class DatabaseCore:
 
     __slots__ = ("__weakref__", "_flags", "_handle", "environment", "name")
 
-    def __init__(self, environment: Any, handle: int, name: str | None, flags: int) -> None:
+    def __init__(self, environment: t.Any, handle: int, name: str | None, flags: int) -> None:
         self.environment = environment
         self.name = name
         self._handle = handle

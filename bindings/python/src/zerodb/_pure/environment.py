@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import errno
+import os
+import sys
 import threading
 import time
 import warnings
+import weakref
 
 from zerodb import _ffi
+from zerodb import _hints as t
 from zerodb._arguments import DURABILITIES, choice
 from zerodb._callbacks import calling_back
-from zerodb._pure.ending import UninterruptedExit
-from zerodb._pure.state import TransactionState, is_under_way
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Any, Callable, ClassVar, TypeVar
-
-    Result = TypeVar("Result")
+from zerodb._pure.ending import Entrances, UninterruptedExit
+from zerodb._pure.state import TransactionState, is_under_way, is_under_way_in
 
 _SLICE_SECONDS = 0.1
 _SHORT_SECONDS = 0.001
@@ -47,15 +45,16 @@ class EnvironmentCore:
         "_path",
         "_process",
         "_quick",
+        "_state",
         "_transactions",
         "_wait",
     )
 
-    _transaction_type: ClassVar[Any]
-    _cursor_type: ClassVar[Any]
-    _lmdb_style: ClassVar[bool] = False
-    _warns: ClassVar[bool] = True
-    _make_error: ClassVar[Callable[..., BaseException]]
+    _transaction_type: t.ClassVar[t.Any]
+    _cursor_type: t.ClassVar[t.Any]
+    _lmdb_style: t.ClassVar[bool] = False
+    _warns: t.ClassVar[bool] = True
+    _make_error: t.ClassVar[t.Callable[..., BaseException]]
 
     def _attach(
         self, handle: int, path: str, wait_ms: int = 0, has_events: bool = False
@@ -67,13 +66,16 @@ class EnvironmentCore:
         self._inside: set[_Call] = set()
         self._transactions: set[TransactionState] = set()
         self._closing = False
+        # That of one that is opened anew may be in a with statement.
+        self._state: Entrances = getattr(self, "_state", None) or Entrances()
         # How far iterations go that begin with a move to a key, see walks.py.
         self._expected = 0
         self._wait = wait_ms / 1000 if wait_ms else None
         self._calls = _ffi.releasing if has_events else _ffi.keeping
         self._max_key_size: int = _ffi.env_max_key_size(handle)
         self._handle: int | None = handle
-        self._quick: Any = None if has_events else _ffi.pointer_to(handle)
+        self._quick: t.Any = None if has_events else _ffi.pointer_to(handle)
+        _environments.add(self)
 
     @property
     def path(self) -> str:
@@ -97,13 +99,13 @@ class EnvironmentCore:
 
     def begin(
         self,
-        db: Any = None,
-        parent: Any = None,
+        db: t.Any = None,
+        parent: t.Any = None,
         write: bool = False,
         buffers: bool = False,
-        durability: Any = None,
+        durability: t.Any = None,
         wait: float | None = None,
-    ) -> Any:
+    ) -> t.Any:
         """Begins a transaction."""
         return self._transaction_type(self, db, parent, write, buffers, durability, wait)
 
@@ -116,7 +118,9 @@ class EnvironmentCore:
             return
         self._close()
 
-    def __enter__(self) -> Any:
+    def __enter__(self) -> t.Any:
+        if not self.closed:
+            self._state.entered += 1
         return self
 
     __exit__ = UninterruptedExit()
@@ -136,7 +140,7 @@ class EnvironmentCore:
 
     # ----------------------------------------------------------------- private
 
-    def _call(self, function: Callable[..., Result], *arguments: Any) -> Result:
+    def _call(self, function: t.Callable[..., t.Result], *arguments: t.Any) -> t.Result:
         """Calls a function with the environment's handle and `arguments`; meanwhile no thread
         can close the environment."""
         if self.closed:
@@ -181,7 +185,7 @@ class EnvironmentCore:
         )
 
     def _begin(
-        self, txn: Any, parent: Any, write: bool, durability: Any, wait: float | None
+        self, txn: t.Any, parent: t.Any, write: bool, durability: t.Any, wait: float | None
     ) -> None:
         """Begins a transaction and gives it its state."""
         flags = 0 if write else _ffi.RDONLY
@@ -210,7 +214,7 @@ class EnvironmentCore:
         else:
             self._call(self._begin_read, txn)
 
-    def _take_back(self, state: TransactionState | None, begun: Any) -> None:
+    def _take_back(self, state: TransactionState | None, begun: t.Any) -> None:
         """Aborts what has begun, when its beginning is interrupted."""
         try:
             self._take_back_once(state, begun)
@@ -218,7 +222,7 @@ class EnvironmentCore:
             # A second time, in case that a signal handler raises in the first.
             self._take_back_once(state, begun)
 
-    def _take_back_once(self, state: TransactionState | None, begun: Any) -> None:
+    def _take_back_once(self, state: TransactionState | None, begun: t.Any) -> None:
         if state is not None:
             state.abort("was aborted")
             self._forget(state)
@@ -226,16 +230,16 @@ class EnvironmentCore:
             # A handle that has been closed is refused.
             _ffi.txn_abort(begun.value)
 
-    def _begin_read(self, handle: int, txn: Any) -> None:
+    def _begin_read(self, handle: int, txn: t.Any) -> None:
         self._begin_once(handle, txn, None, _ffi.RDONLY, self._calls.txn_begin)
 
-    def _begin_nested(self, txn: Any, parent: TransactionState) -> None:
+    def _begin_nested(self, txn: t.Any, parent: TransactionState) -> None:
         def begin(handle: int) -> None:
             self._begin_once(self._handle, txn, parent, 0, self._calls.txn_begin)
 
         parent.call(begin)
 
-    def _begin_write(self, handle: int, txn: Any, flags: int, wait: float | None) -> None:
+    def _begin_write(self, handle: int, txn: t.Any, flags: int, wait: float | None) -> None:
         if wait is None:
             wait = self._wait
         end = None if wait is None else time.monotonic() + wait
@@ -269,10 +273,10 @@ class EnvironmentCore:
     def _begin_once(
         self,
         handle: int | None,
-        txn: Any,
+        txn: t.Any,
         parent: TransactionState | None,
         flags: int,
-        function: Callable[..., int],
+        function: t.Callable[..., int],
     ) -> None:
         begun = _ffi.new_handle()
         state: TransactionState | None = None
@@ -300,7 +304,7 @@ class EnvironmentCore:
         """Whether the thread of the write transaction of this process has ended."""
         found: list[bool] = []
 
-        def add(transaction: Any) -> None:
+        def add(transaction: t.Any) -> None:
             raw = transaction.contents
             found.append(not raw.flags & _ffi.RDONLY and bool(raw.thread_ended))
 
@@ -316,7 +320,7 @@ class EnvironmentCore:
         """Forgets a transaction that has ended."""
         self._transactions.discard(state)
 
-    def _leave(self, kind: Any) -> None:
+    def _leave(self, kind: t.Any) -> None:
         self.close()
 
     def _drop(self) -> None:
@@ -326,8 +330,9 @@ class EnvironmentCore:
     def _busy_here(self) -> bool:
         """Whether this thread is inside a call, so that waiting for its end is in vain."""
         thread = threading.get_ident()
+        frame = sys._getframe()
         return any(call.thread == thread for call in self._calls_under_way()) or any(
-            state.thread == thread and state.is_busy for state in list(self._transactions)
+            is_under_way_in(state.lock.get(0), frame) for state in list(self._transactions)
         )
 
     def _close(self) -> None:
@@ -371,6 +376,20 @@ class EnvironmentCore:
             ):
                 self._forget(state)
         return not self._transactions and not self._calls_under_way()
+
+
+_environments: weakref.WeakSet[EnvironmentCore] = weakref.WeakSet()
+
+
+def _forget_inherited_entries() -> None:
+    """In a child, which has no transactions of its parent: ends what they have read in advance,
+    so that iterators go on to a call of the library, which refuses."""
+    for environment in list(_environments):
+        for state in list(environment._transactions):
+            state.forget_ahead()
+
+
+os.register_at_fork(after_in_child=_forget_inherited_entries)
 
 
 class _Waits(Exception):  # noqa: N818

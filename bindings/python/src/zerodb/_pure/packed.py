@@ -10,11 +10,8 @@ import errno
 import marshal
 
 from zerodb import _ffi
+from zerodb import _hints as t
 from zerodb._pure.state import TransactionState
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Any
 
 ITEMS, KEYS, VALUES = 0, 1, 2
 PART_MAX = 4096
@@ -52,7 +49,7 @@ def _give_back(buffer: _ffi.Packed) -> None:
 
 def read_packed(
     state: TransactionState,
-    cursor: Any,
+    cursor: t.Any,
     step: int,
     want: int,
     until: bytes | None,
@@ -97,7 +94,7 @@ def read_packed(
 
 
 def read_from(
-    cursor: Any, key: bytes, step: int, want: int, until: bytes | None, limit: int
+    cursor: t.Any, key: bytes, step: int, want: int, until: bytes | None, limit: int
 ) -> list[bytes] | None:
     """Moves a cursor to a key and reads up to `limit` entries from there on; the caller is
     inside. Going back, from the last entry before the key.
@@ -135,7 +132,7 @@ def read_from(
     return strings
 
 
-def get_packed(txn: Any, database: int, keys: list[Any], flags: int) -> list[Any] | None:
+def get_packed(txn: t.Any, database: int, keys: list[t.Any], flags: int) -> list[t.Any] | None:
     """The values of many keys, or the pairs of both; None if that must be done one by one."""
     state: TransactionState = txn._state
     packed = _packed(keys)
@@ -167,12 +164,12 @@ def get_packed(txn: Any, database: int, keys: list[Any], flags: int) -> list[Any
     if code != _ffi.OK:
         # One by one, the key that is wrong is found.
         return None
-    found: list[Any] = marshal.loads(buffer.bytes)
+    found: list[t.Any] = marshal.loads(buffer.bytes)
     _give_back(buffer)
     return found
 
 
-def get_fixed(txn: Any, database: int, keys: list[Any], value_size: int) -> bytes | None:
+def get_fixed(txn: t.Any, database: int, keys: list[t.Any], value_size: int) -> bytes | None:
     """All values of keys in a database with values of one size, each behind its key; None if
     that must be done one by one."""
     state: TransactionState = txn._state
@@ -205,7 +202,7 @@ def get_fixed(txn: Any, database: int, keys: list[Any], value_size: int) -> byte
     return found
 
 
-def put_packed(txn: Any, database: int, items: list[Any], flags: int) -> tuple[int, int]:
+def put_packed(txn: t.Any, database: int, items: list[t.Any], flags: int) -> tuple[int, int]:
     """Puts entries; returns how many were put, and the index from which on that must be done
     one by one, if at all."""
     state: TransactionState = txn._state
@@ -238,7 +235,7 @@ def put_packed(txn: Any, database: int, items: list[Any], flags: int) -> tuple[i
     raise state.error(code)
 
 
-def _packed(objects: list[Any]) -> bytes | None:
+def _packed(objects: list[t.Any]) -> bytes | None:
     """A list of bytes, or of pairs of bytes, as the library takes it."""
     try:
         packed = marshal.dumps(objects, _FORMAT)

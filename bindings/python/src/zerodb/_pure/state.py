@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import gc
 import sys
-import threading
 import weakref
 from collections import deque
 from contextlib import suppress
 from types import FrameType, MappingProxyType
 
 from zerodb import _ffi
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Any, Callable
+from zerodb import _hints as t
 
 # Looked up for each transaction.
 _process_number = _ffi.process_number
@@ -23,12 +19,15 @@ _ADDRESS_MAX = 2**64
 
 def is_under_way(token: object) -> bool:
     """Whether a call has not ended whose local variable `inside` is this, in any thread."""
-    for frame in sys._current_frames().values():
-        at: FrameType | None = frame
-        while at is not None:
-            if "inside" in at.f_code.co_varnames and at.f_locals.get("inside") is token:
-                return True
-            at = at.f_back
+    return any(is_under_way_in(token, frame) for frame in sys._current_frames().values())
+
+
+def is_under_way_in(token: object, frame: FrameType | None) -> bool:
+    """The same of one thread, which is in this frame; None is no token."""
+    while token is not None and frame is not None:
+        if "inside" in frame.f_code.co_varnames and frame.f_locals.get("inside") is token:
+            return True
+        frame = frame.f_back
     return False
 
 
@@ -48,10 +47,10 @@ class Ahead:
     left = -1
     """How many entries remained when the iterator was ended; below 0 before."""
 
-    def __init__(self, strings: list[Any], each: int, back: int, before: int) -> None:
+    def __init__(self, strings: list[t.Any], each: int, back: int, before: int) -> None:
         self.strings = strings
         """Keys, values, or keys and values in turn."""
-        self.rest: Any = iter(strings)
+        self.rest: t.Any = iter(strings)
         """What remains of it the program has not seen."""
         self.each = each
         self.back = back
@@ -106,7 +105,7 @@ class Sought(Ahead):
     is_fresh = True
 
     # Without what the class has: this is made for each move.
-    def __init__(self, strings: list[Any]) -> None:
+    def __init__(self, strings: list[t.Any]) -> None:
         self.strings = strings
         self.rest = iter(strings)
 
@@ -119,7 +118,7 @@ class Keeper:
 
     __slots__ = ("__weakref__", "_abort", "end", "handle", "lowest")
 
-    def __init__(self, abort: Callable[[int], int]) -> None:
+    def __init__(self, abort: t.Callable[[int], int]) -> None:
         self._abort = abort
         self.handle: int | None = None
         """The transaction, once its Transaction has ended."""
@@ -155,36 +154,38 @@ class TransactionState:
     # What most transactions never have is in the class, so that beginning one is quick.
     outcome = "has not ended"
     """What has become of the transaction, for messages."""
-    cursors: Any = frozenset()
+    entered = 0
+    """How often a with statement has entered the transaction."""
+    cursors: t.Any = frozenset()
     """Handles of the open cursors."""
-    ahead: Any = MappingProxyType({})
+    ahead: t.Any = MappingProxyType({})
     """What cursors, by their handles, have read in advance."""
     changes = 0
     """Grows with each write."""
-    thread = 0
-    """The thread that is inside with a call that may take long."""
     parent: TransactionState | None = None
     child: TransactionState | None = None
-    views: Any = ()
+    views: t.Any = ()
     """Weak references to the memoryviews of pages that were handed out."""
     keeper: Keeper | None = None
+    memory: memoryview | None = None
+    """What views of pages are slices of; it refers to the keeper."""
 
     def __init__(
         self,
         handle: int,
         write: bool,
         calls: _ffi.Calls,
-        make_error: Callable[..., BaseException],
+        make_error: t.Callable[..., BaseException],
     ) -> None:
         self.handle: int | None = handle
         """None once the transaction has ended."""
-        self.fast: Any = _ffi.pointer_to(handle) if calls is _ffi.keeping else None
+        self.fast: t.Any = _ffi.pointer_to(handle) if calls is _ffi.keeping else None
         """The same for quick calls. They keep the lock of the interpreter, so that no other
         thread comes between. None while a thread is inside with a call that may take long."""
         self.write = write
         self.calls = calls
         self.make_error = make_error
-        self.lock: dict[int, Any] = {}
+        self.lock: dict[int, t.Any] = {}
         self.process = _ffi.process_number[0]
 
     def add_cursor(self, cursor: int) -> None:
@@ -199,21 +200,19 @@ class TransactionState:
             self.ahead = {}
         self.ahead[cursor] = ahead
 
-    def call(self, function: Callable[..., Any], *arguments: Any) -> Any:
+    def call(self, function: t.Callable[..., t.Any], *arguments: t.Any) -> t.Any:
         """Calls a function with the transaction's handle and `arguments`, from inside."""
-        inside: dict[int, Any] = {}
+        inside: dict[int, t.Any] = {}
         try:
             if self.lock.setdefault(0, inside) is not inside:
                 self.enter(inside)
             if self.handle is None:
                 raise self.ended()
-            self.thread = threading.get_ident()
             self.fast = None
             self.before_write()
             return function(self.handle, *arguments)
         finally:
             if self.lock.get(0) is inside:
-                self.thread = 0
                 try:
                     if self.handle is not None and self.calls is _ffi.keeping:
                         self.fast = _ffi.pointer_to(self.handle)
@@ -221,9 +220,9 @@ class TransactionState:
                     if self.lock.get(0) is inside:
                         del self.lock[0]
 
-    def attempt(self, function: Callable[[], object]) -> bool:
+    def attempt(self, function: t.Callable[[], object]) -> bool:
         """Calls a function from inside, unless a thread is inside; returns whether it did."""
-        inside: dict[int, Any] = {}
+        inside: dict[int, t.Any] = {}
         try:
             if self.lock.setdefault(0, inside) is not inside and not self._takes_over(inside):
                 return False
@@ -233,12 +232,12 @@ class TransactionState:
             if self.lock.get(0) is inside:
                 del self.lock[0]
 
-    def enter(self, inside: dict[int, Any]) -> None:
+    def enter(self, inside: dict[int, t.Any]) -> None:
         """Takes the lock for a call that has not got it at once, or raises."""
         if not self._takes_over(inside):
             raise self.busy()
 
-    def _takes_over(self, inside: dict[int, Any]) -> bool:
+    def _takes_over(self, inside: dict[int, t.Any]) -> bool:
         """Takes the lock from a call that a signal handler has ended before it gave the lock
         back; returns whether it has it."""
         while not self.inherited:
@@ -256,12 +255,6 @@ class TransactionState:
                 self.lock[0] = inside
                 return True
         return False
-
-    @property
-    def is_busy(self) -> bool:
-        """Whether a thread is inside."""
-        owner = self.lock.get(0)
-        return owner is not None and is_under_way(owner)
 
     @property
     def inherited(self) -> bool:
@@ -354,7 +347,7 @@ class TransactionState:
         if self.keeper is None:
             return False
         known = weakref.ref(self.keeper)
-        self.keeper = None
+        self.keeper = self.memory = None
         if known() is not None and sys.implementation.name != "cpython":
             gc.collect()  # those that are gone may not have been collected yet
         self.keeper = known()
@@ -418,7 +411,7 @@ class TransactionState:
     def _finish(self, outcome: str) -> None:
         if self.handle is None:
             return
-        self.handle = self.fast = self.keeper = None
+        self.handle = self.fast = self.keeper = self.memory = None
         self.outcome = outcome
         if self.parent is not None:
             self.parent.child = None
@@ -431,7 +424,7 @@ class ReaderState(TransactionState):
 
     # Without what the class has, so that beginning one is quick.
     def __init__(
-        self, pointer: Any, calls: _ffi.Calls, make_error: Callable[..., BaseException]
+        self, pointer: t.Any, calls: _ffi.Calls, make_error: t.Callable[..., BaseException]
     ) -> None:
         self.handle = pointer.value
         self.fast = pointer

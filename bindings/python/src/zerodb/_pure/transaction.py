@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 import warnings
+import weakref
 from collections.abc import Iterable, Iterator
 from functools import partial
-from itertools import chain, islice
+from itertools import islice
 
 from zerodb import _ffi
+from zerodb import _hints as t
 from zerodb._pure.cursor import CursorCore
 from zerodb._pure.database import DatabaseCore
 from zerodb._pure.ending import UninterruptedExit
 from zerodb._pure.environment import EnvironmentCore
 from zerodb._pure.packed import ITEMS, KEYS, PART_MAX, VALUES, get_fixed, get_packed, put_packed
 from zerodb._pure.state import ReaderState, TransactionState
-from zerodb._pure.values import read_value, view_of
+from zerodb._pure.values import COPIED_MAX, read_value
 from zerodb._ranges import KeyRange
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Any, Callable
-
-    from zerodb._types import Buffer
 
 _NO_KEY = object()
 # Looked up for each call.
@@ -34,6 +30,8 @@ _quick_begin = _ffi.quick_begin
 _quick_get = _ffi.quick_get
 _quick_put = _ffi.quick_put
 _reference = _ffi.reference
+_weak_reference = weakref.ref
+_COPIED_MAX = COPIED_MAX
 _QUICK_SIZE_MAX = _ffi.quick_size_max
 _scratches = _ffi.scratches
 _entries = _ffi.entries
@@ -59,12 +57,12 @@ class TransactionCore:
 
     def __init__(
         self,
-        env: Any,
-        db: Any = None,
-        parent: Any = None,
+        env: t.Any,
+        db: t.Any = None,
+        parent: t.Any = None,
         write: bool = False,
         buffers: bool = False,
-        durability: Any = None,
+        durability: t.Any = None,
         wait: float | None = None,
     ) -> None:
         if not isinstance(env, EnvironmentCore):
@@ -74,7 +72,7 @@ class TransactionCore:
         self.environment = env
         self._buffers = False if buffers is False else bool(buffers)
         self._parent = parent
-        self._default: Any = None
+        self._default: t.Any = None
         self._number = _ffi.MAIN_DB
         self._state: TransactionState
         if write or parent is not None or durability is not None or env._quick is None:
@@ -104,7 +102,7 @@ class TransactionCore:
 
     # ----------------------------------------------------------------- reading
 
-    def get(self, key: Buffer, default: Any = None, db: Any = None) -> Any:
+    def get(self, key: t.Buffer, default: t.Any = None, db: t.Any = None) -> t.Any:
         """The value of a key, its first one; or `default` if the key is not there."""
         fast = self._state.fast
         if fast is None or self._buffers or type(key) is not bytes:
@@ -136,8 +134,19 @@ class TransactionCore:
             return default
         return self._get_slowly(key, default, db)
 
-    def _get_view(self, key: bytes, default: Any, db: Any) -> Any:
+    def _get_view(self, key: bytes, default: t.Any, db: t.Any) -> t.Any:
         state = self._state
+        fast = state.fast
+        memory = state.memory
+        views = state.views
+        count = len(views)
+        if (
+            fast is None
+            or memory is None
+            or not count
+            or (count >= 63 and not count & (count + 1))  # see add_view()
+        ):
+            return self._get_slowly(key, default, db)
         database = self._number if db is None else self._database(db)
         try:
             entry = _entries.pop()
@@ -146,30 +155,35 @@ class TransactionCore:
         key_input = entry.key_input
         key_input.data = key
         key_input.size = len(key)
-        inside: dict[int, Any] = {}
-        try:
-            if state.lock.setdefault(0, inside) is not inside:
-                state.enter(inside)
-            fast = state.fast
-            if fast is not None:
-                code = _quick_get_val(
-                    fast, database, entry.key_reference, entry.value_reference
-                )
-                if code == 0:
-                    found = entry.value
-                    return view_of(state, found.data, found.size)
-                if code == _NOT_FOUND:
-                    return default
-        finally:
-            if state.lock.get(0) is inside:
-                del state.lock[0]
+        code = _quick_get_val(fast, database, entry.key_reference, entry.value_reference)
+        if code == 0:
+            data, size = entry.value_place()
             _entries.append(entry)
+            if size > _COPIED_MAX:
+                # As view_of() does.
+                end = data + size
+                keeper: t.Any = state.keeper
+                if keeper is not None:
+                    if data < keeper.lowest:
+                        keeper.lowest = data
+                    if end > keeper.end:
+                        keeper.end = end
+                    view = memory[data:end]
+                    views.append(_weak_reference(view))
+                    # What ends the transaction first takes the list of its views away.
+                    if state.views is views:
+                        return view
+                    view.release()
+        else:
+            _entries.append(entry)
+            if code == _NOT_FOUND:
+                return default
         return self._get_slowly(key, default, db)
 
-    def _get_slowly(self, key: Buffer, default: Any, db: Any) -> Any:
+    def _get_slowly(self, key: t.Buffer, default: t.Any, db: t.Any) -> t.Any:
         state = self._state
         database = self._number if db is None else self._database(db)
-        inside: dict[int, Any] = {}
+        inside: dict[int, t.Any] = {}
         try:
             if state.lock.setdefault(0, inside) is not inside:
                 state.enter(inside)
@@ -190,22 +204,24 @@ class TransactionCore:
             return default
         raise state.error(code)
 
-    def __getitem__(self, key: Buffer) -> Any:
+    def __getitem__(self, key: t.Buffer) -> t.Any:
         value = self.get(key, _NO_KEY)
         if value is _NO_KEY:
             raise self._no_key(key)
         return value
 
-    def __contains__(self, key: Buffer) -> bool:
+    def __contains__(self, key: t.Buffer) -> bool:
         code = self._on_key(self._state.calls.get, key, None, None)
         if code not in (_ffi.OK, _ffi.NOT_FOUND):
             raise self._state.error(code)
         return code == _ffi.OK
 
-    def __iter__(self) -> Iterator[Any]:
+    def __iter__(self) -> Iterator[t.Any]:
         return self.keys()
 
-    def get_many(self, keys: Iterable[Buffer], default: Any = None, db: Any = None) -> Any:
+    def get_many(
+        self, keys: Iterable[t.Buffer], default: t.Any = None, db: t.Any = None
+    ) -> t.Any:
         """The values of many keys, in their order, with `default` for those not there."""
         wanted = list(keys)
         values = None if self._buffers else get_packed(self, self._database(db), wanted, 0)
@@ -215,7 +231,7 @@ class TransactionCore:
             return [default if value is None else value for value in values]
         return values
 
-    def _get_pairs(self, keys: Iterable[Buffer], db: Any = None) -> Any:
+    def _get_pairs(self, keys: Iterable[t.Buffer], db: t.Any = None) -> t.Any:
         """The keys that are there with their values."""
         wanted = list(keys)
         flags = _ffi.PACK_KEYS
@@ -225,45 +241,45 @@ class TransactionCore:
         found = ((key, self.get(key, None, db)) for key in wanted)
         return [(key, value) for key, value in found if value is not None]
 
-    def _get_fixed(self, keys: Iterable[Buffer], size: int, db: Any = None) -> bytes | None:
+    def _get_fixed(self, keys: Iterable[t.Buffer], size: int, db: t.Any = None) -> bytes | None:
         """All values of keys, each behind its key, where values have one size; None if that
         must be done one by one."""
         return get_fixed(self, self._database(db), list(keys), size)
 
-    def cursor(self, db: Any = None) -> Any:
+    def cursor(self, db: t.Any = None) -> t.Any:
         """Opens a cursor, on no entry yet."""
         return self.environment._cursor_type(self._default if db is None else db, self)
 
     def items(
         self,
-        db: Any = None,
-        start: Buffer | None = None,
-        stop: Buffer | None = None,
-        prefix: Buffer | None = None,
+        db: t.Any = None,
+        start: t.Buffer | None = None,
+        stop: t.Buffer | None = None,
+        prefix: t.Buffer | None = None,
         reverse: bool = False,
-    ) -> Iterator[Any]:
+    ) -> Iterator[t.Any]:
         """The entries of a database, or of a range of its keys, in the order of the keys."""
         return self._walk(db, KeyRange(start, stop, prefix), reverse, ITEMS)
 
     def keys(
         self,
-        db: Any = None,
-        start: Buffer | None = None,
-        stop: Buffer | None = None,
-        prefix: Buffer | None = None,
+        db: t.Any = None,
+        start: t.Buffer | None = None,
+        stop: t.Buffer | None = None,
+        prefix: t.Buffer | None = None,
         reverse: bool = False,
-    ) -> Iterator[Any]:
+    ) -> Iterator[t.Any]:
         """The keys of a database, or of a range of it, as :meth:`items`."""
         return self._walk(db, KeyRange(start, stop, prefix), reverse, KEYS)
 
     def values(
         self,
-        db: Any = None,
-        start: Buffer | None = None,
-        stop: Buffer | None = None,
-        prefix: Buffer | None = None,
+        db: t.Any = None,
+        start: t.Buffer | None = None,
+        stop: t.Buffer | None = None,
+        prefix: t.Buffer | None = None,
         reverse: bool = False,
-    ) -> Iterator[Any]:
+    ) -> Iterator[t.Any]:
         """The values of a database, or of a range of its keys, as :meth:`items`."""
         return self._walk(db, KeyRange(start, stop, prefix), reverse, VALUES)
 
@@ -271,12 +287,12 @@ class TransactionCore:
 
     def put(
         self,
-        key: Buffer,
-        value: Buffer,
+        key: t.Buffer,
+        value: t.Buffer,
         dupdata: bool = True,
         overwrite: bool = True,
         append: bool = False,
-        db: Any = None,
+        db: t.Any = None,
     ) -> bool:
         """Puts a key and its value."""
         state = self._state
@@ -297,7 +313,7 @@ class TransactionCore:
                 return self._was_put(code, dupdata, overwrite)
         if self.environment._lmdb_style and not _ffi.size_of(value, "value"):
             self._check_empty(db)
-        inside: dict[int, Any] = {}
+        inside: dict[int, t.Any] = {}
         try:
             if state.lock.setdefault(0, inside) is not inside:
                 state.enter(inside)
@@ -331,11 +347,11 @@ class TransactionCore:
 
     def put_many(
         self,
-        items: Any,
+        items: t.Any,
         dupdata: bool = True,
         overwrite: bool = True,
         append: bool = False,
-        db: Any = None,
+        db: t.Any = None,
     ) -> tuple[int, int]:
         """Puts many entries; returns how many there were and how many were put."""
         database = self._database(db)
@@ -353,7 +369,7 @@ class TransactionCore:
                 added += self.put(key, value, dupdata, overwrite, append, db)
             count += len(part)
 
-    def delete(self, key: Buffer, value: Buffer | None = b"", db: Any = None) -> bool:
+    def delete(self, key: t.Buffer, value: t.Buffer | None = b"", db: t.Any = None) -> bool:
         """Deletes a key, or with `value` only that value of it."""
         code = self._delete(key, value, db)
         if code == _ffi.NOT_FOUND or self._is_too_long(code, key):
@@ -362,27 +378,27 @@ class TransactionCore:
             raise self._state.error(code)
         return True
 
-    def replace(self, key: Buffer, value: Buffer, db: Any = None) -> Any:
+    def replace(self, key: t.Buffer, value: t.Buffer, db: t.Any = None) -> t.Any:
         """Puts a key and its value and returns the value that it replaces, or None."""
         with CursorCore(self._default if db is None else db, self) as cursor:
             return cursor.replace(key, value)
 
-    def pop(self, key: Buffer, db: Any = None) -> Any:
+    def pop(self, key: t.Buffer, db: t.Any = None) -> t.Any:
         """Deletes a key and returns its value, or None if the key is not there."""
         with CursorCore(self._default if db is None else db, self) as cursor:
             return cursor.pop(key)
 
-    def __setitem__(self, key: Buffer, value: Buffer) -> None:
+    def __setitem__(self, key: t.Buffer, value: t.Buffer) -> None:
         self.put(key, value)
 
-    def __delitem__(self, key: Buffer) -> None:
+    def __delitem__(self, key: t.Buffer) -> None:
         code = self._delete(key, b"", None)
         if code == _ffi.NOT_FOUND:
             raise self._no_key(key)
         if code != _ffi.OK:
             raise self._state.error(code)
 
-    def _no_key(self, key: Buffer) -> BaseException:
+    def _no_key(self, key: t.Buffer) -> BaseException:
         """The KeyError of a mapping."""
         return self._state.make_error(_ffi.NOT_FOUND, f"the database has no key {bytes(key)!r}")
 
@@ -427,14 +443,15 @@ class TransactionCore:
         if code != _ffi.OK:
             raise self._state.error(code)
 
-    def __enter__(self) -> Any:
+    def __enter__(self) -> t.Any:
         if self.environment._lmdb_style and self._state.handle is None:
             raise self._state.ended()
+        self._state.entered += 1
         return self
 
     __exit__ = UninterruptedExit()
 
-    def _leave(self, kind: Any) -> None:
+    def _leave(self, kind: t.Any) -> None:
         state = self._state
         if state.handle is None:
             return
@@ -488,12 +505,12 @@ class TransactionCore:
     def _open_cursors(self) -> int:
         return len(self._state.cursors)
 
-    def _call(self, function: Callable[..., Any], *arguments: Any) -> Any:
+    def _call(self, function: t.Callable[..., t.Any], *arguments: t.Any) -> t.Any:
         """Calls a function with the transaction's handle and `arguments`; meanwhile another
         thread, or the function, that uses the transaction gets BusyError."""
         return self._state.call(function, *arguments)
 
-    def _database(self, db: Any) -> int:
+    def _database(self, db: t.Any) -> int:
         """The library's handle of a database; None is the transaction's default."""
         if db is None:
             db = self._default
@@ -512,7 +529,7 @@ class TransactionCore:
             )
         return db._handle
 
-    def _is_too_long(self, code: int, key: Buffer) -> bool:
+    def _is_too_long(self, code: int, key: t.Buffer) -> bool:
         """Whether a key is longer than any can be, so that for LMDB it is not there."""
         return (
             code == _ffi.BAD_VALSIZE
@@ -520,14 +537,14 @@ class TransactionCore:
             and _ffi.size_of(key, "key") > 0
         )
 
-    def _check_empty(self, db: Any) -> None:
+    def _check_empty(self, db: t.Any) -> None:
         """Refuses an empty value where keys have several, as LMDB does."""
         if self._database_flags(db or self._default) & _ffi.DUPSORT:
             raise self._state.make_error(
                 _ffi.BAD_VALSIZE, "a value of a database with dupsort has at least one byte"
             )
 
-    def _database_flags(self, db: Any) -> int:
+    def _database_flags(self, db: t.Any) -> int:
         database = self._database(db)
         if db is not None:
             return int(db._flags)
@@ -537,11 +554,13 @@ class TransactionCore:
             raise self._state.error(code)
         return int(flags.value)
 
-    def _on_key(self, function: Callable[..., int], key: Buffer, db: Any, last: Any) -> int:
+    def _on_key(
+        self, function: t.Callable[..., int], key: t.Buffer, db: t.Any, last: t.Any
+    ) -> int:
         """Calls a function with the handle, the database, a key and one more argument."""
         database = self._database(db)
         state = self._state
-        inside: dict[int, Any] = {}
+        inside: dict[int, t.Any] = {}
         try:
             if state.lock.setdefault(0, inside) is not inside:
                 state.enter(inside)
@@ -555,14 +574,14 @@ class TransactionCore:
             if state.lock.get(0) is inside:
                 del state.lock[0]
 
-    def _delete(self, key: Buffer, value: Buffer | None, db: Any) -> int:
+    def _delete(self, key: t.Buffer, value: t.Buffer | None, db: t.Any) -> int:
         state = self._state
         only = held = None
         if value is not None and _ffi.size_of(value, "value"):
             only, held = _ffi.input_val(value, "value")
             only = _ffi.reference(only)
 
-        def delete(*arguments: Any) -> int:
+        def delete(*arguments: t.Any) -> int:
             state.before_write()
             code: int = state.calls.delete(*arguments)
             return code
@@ -571,7 +590,7 @@ class TransactionCore:
         del held
         return code
 
-    def _put_flags(self, dupdata: bool, overwrite: bool, append: bool, db: Any) -> int:
+    def _put_flags(self, dupdata: bool, overwrite: bool, append: bool, db: t.Any) -> int:
         flags = 0 if overwrite else _ffi.NOOVERWRITE
         if append or not dupdata:
             duplicates = self._database_flags(db or self._default) & _ffi.DUPSORT
@@ -581,11 +600,11 @@ class TransactionCore:
                 flags |= _ffi.NODUPDATA
         return flags
 
-    def _walk(self, db: Any, keys: KeyRange, reverse: bool, want: int) -> Iterator[Any]:
+    def _walk(self, db: t.Any, keys: KeyRange, reverse: bool, want: int) -> Iterator[t.Any]:
         cursor = CursorCore(self._default if db is None else db, self)
         step = _ffi.CURSOR_PREV if reverse else _ffi.CURSOR_NEXT
         if not keys.lower and keys.upper is None:
-            return chain.from_iterable(cursor._batches(step, want, None, None))
+            return cursor._entries(step, want, None, None)
         order = keys.order(self, cursor.database, self._database_flags(cursor.database))
         if order.is_empty:
             return iter(())
@@ -596,7 +615,7 @@ class TransactionCore:
             bound if bound and len(bound) <= size_max else None,
         )
         until = (keys.lower or None) if reverse else keys.upper
-        return chain.from_iterable(cursor._batches(step, want, start, until))
+        return cursor._entries(step, want, start, until)
 
     def _reset(self, handle: int) -> int:
         state = self._state

@@ -9,14 +9,10 @@ import sys
 import weakref
 
 from zerodb import _ffi
+from zerodb import _hints as t
 from zerodb._pure.state import Keeper, TransactionState
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Any
-
 # Looked up for each value.
-_pages_types = _ffi.pages_types
 _reference = weakref.ref
 _keepers: weakref.WeakSet[Keeper] = weakref.WeakSet()
 
@@ -38,17 +34,16 @@ def view_of(state: TransactionState, data: int | None, size: int) -> memoryview:
     if state.write or size <= _copied_max:
         view = memoryview(_ffi.copy_bytes(data, size))
     else:
-        keeper = state.keeper
-        if keeper is None:
-            keeper = state.keeper = Keeper(state.calls.txn_abort)
-            _keepers.add(keeper)
+        memory = state.memory
+        if memory is None:
+            memory = _memory_of(state)
+        end = data + size
+        keeper: t.Any = state.keeper
         if data < keeper.lowest:
             keeper.lowest = data
-        if data + size > keeper.end:
-            keeper.end = data + size
-        pages = (_pages_types.get(size) or _ffi.pages_type(size)).from_address(data)
-        pages.keeper = keeper
-        view = memoryview(pages).cast("B").toreadonly()
+        if end > keeper.end:
+            keeper.end = end
+        view = memory[data:end]
     views = state.views
     # As add_view() does, without calling it most times.
     if views and len(views) & (len(views) + 1):
@@ -56,6 +51,16 @@ def view_of(state: TransactionState, data: int | None, size: int) -> memoryview:
     else:
         add_view(state, view)
     return view
+
+
+def _memory_of(state: TransactionState) -> memoryview:
+    """All memory, from address 0, of which views of pages are slices: that is one object for
+    each, and all of them keep the transaction's pages."""
+    if state.keeper is None:
+        state.keeper = Keeper(state.calls.txn_abort)
+        _keepers.add(state.keeper)
+    state.memory = memory = _ffi.memory_view(state.keeper)
+    return memory
 
 
 def add_view(state: TransactionState, view: memoryview) -> None:
@@ -69,7 +74,7 @@ def add_view(state: TransactionState, view: memoryview) -> None:
         views[:] = [reference for reference in views if reference() is not None]
 
 
-def read_value(state: TransactionState, value: Any, buffers: bool) -> Any:
+def read_value(state: TransactionState, value: t.Any, buffers: bool) -> t.Any:
     """What the library has returned as a key or a value."""
     if buffers:
         return view_of(state, value.data, value.size)

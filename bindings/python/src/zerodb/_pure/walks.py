@@ -10,10 +10,10 @@ the move itself reads as many entries as such an iteration has come to last.
 from __future__ import annotations
 
 import marshal
-from collections.abc import Iterable, Iterator
-from itertools import chain
+from collections.abc import Iterator
 
 from zerodb import _ffi
+from zerodb import _hints as t
 from zerodb._pure.packed import (
     ITEMS,
     KEYS,
@@ -27,12 +27,6 @@ from zerodb._pure.state import Ahead, Sought, TransactionState
 from zerodb._ranges import compare
 
 TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Any, Callable, Optional
-
-    from zerodb._types import Buffer
-
-    Start = tuple[Callable[..., int], Optional[bytes]]
 
 NOWHERE = frozenset((_ffi.BAD_CURSOR, _ffi.NOT_FOUND))
 """Results that say that a cursor is on no entry."""
@@ -60,6 +54,8 @@ _buffers = buffers
 _loads = marshal.loads
 _read_from = _ffi.cursor_read_from
 _size_argument = _ffi.size_argument
+_process_number = _ffi.process_number
+_known_sizes = _ffi.known_sizes
 
 
 class Walks:
@@ -68,45 +64,48 @@ class Walks:
     __slots__ = ("_expected", "_is_sought", "_pointer", "_unset")
 
     if TYPE_CHECKING:
-        transaction: Any
-        database: Any
+        transaction: t.Any
+        database: t.Any
         _buffers: bool
         _entry: _ffi.Entry
         _expected: int
         _handle: int | None
         _is_sought: bool
         _lmdb_style: bool
-        _pointer: Any
+        _pointer: t.Any
         _state: TransactionState
         _unset: bool
 
         def _closed(self) -> BaseException: ...
 
-        def _read(self, want: int) -> Any: ...
+        def _read(self, want: int) -> t.Any: ...
 
-        def _seek_range(self, key: Any) -> Any: ...
+        def _seek_range(self, key: t.Any) -> t.Any: ...
 
     # ------------------------------------------------------ moving and reading at once
 
-    def set_range(self, key: Buffer, /) -> Any:
+    def set_range(self, key: t.Buffer, /) -> t.Any:
         """Moves to the first entry whose key is at or after `key`."""
         state = self._state
-        inside: dict[int, Any] = {}
+        inside: dict[int, t.Any] = {}
         try:
             if state.lock.setdefault(0, inside) is not inside:
                 state.enter(inside)
             expected = self._expected
-            ahead = state.ahead.get(self._handle)
+            handle = self._handle
+            ahead = state.ahead.get(handle)
             if ahead is not None:
-                # As _learn() and forget() do, without calling them.
-                if ahead.before >= 0:
-                    given = ahead.before + ahead.given
+                # As _learn(), Ahead.given and forget() do, without calling them.
+                left = ahead.rest.__length_hint__()
+                before = ahead.before
+                if before >= 0:
+                    given = before + (len(ahead.strings) - left) // ahead.each
                     if given != expected:
                         self._expect(given)
                         expected = self._expected
-                if ahead.rest.__length_hint__():
+                if left:
                     ahead.forget()
-                del state.ahead[self._handle]
+                del state.ahead[handle]
             elif self._is_sought:
                 self._expect(0)
                 expected = self._expected
@@ -115,7 +114,7 @@ class Walks:
             if (
                 expected > 1
                 and state.fast is not None
-                and self._handle is not None
+                and handle is not None
                 and type(key) is bytes
                 and not state.write
                 and not self._buffers
@@ -124,6 +123,7 @@ class Walks:
                     buffer = _buffers.pop()
                 except IndexError:
                     buffer = take_buffer()
+                count = expected if expected < _BATCH_MAX else _BATCH_MAX
                 code = _read_from(
                     self._pointer or self._own_pointer(),
                     key,
@@ -131,7 +131,7 @@ class Walks:
                     _NEXT,
                     _FLAT,
                     None,
-                    _size_argument(expected if expected < _BATCH_MAX else _BATCH_MAX),
+                    _known_sizes.get(count) or _size_argument(count),
                     buffer.pointer,
                     buffer.size_argument,
                     None,
@@ -142,7 +142,7 @@ class Walks:
                     _buffers.append(buffer)
                     if not state.ahead:
                         state.ahead = {}
-                    state.ahead[self._handle] = Sought(strings)
+                    state.ahead[handle] = Sought(strings)
                     self._unset = False
                     return True if self._lmdb_style else (strings[0], strings[1])
                 _buffers.append(buffer)
@@ -151,7 +151,7 @@ class Walks:
                 del state.lock[0]
         return self._seek_range(key)
 
-    def _own_pointer(self) -> Any:
+    def _own_pointer(self) -> t.Any:
         self._pointer = pointer = _ffi.pointer_to(self._handle or 0)
         return pointer
 
@@ -169,37 +169,42 @@ class Walks:
 
     # --------------------------------------------------------------------- iterating
 
-    def iternext(self, keys: bool = True, values: bool = True) -> Iterator[Any]:
+    def iternext(self, keys: bool = True, values: bool = True) -> Iterator[t.Any]:
         """The entries from the one that the cursor is on, or from the first, to the last."""
         ahead = self._state.ahead.get(self._handle)
         if ahead is not None and ahead.is_fresh and keys and values:
             # Those that a move has read, and what comes after them.
             ahead.is_fresh = False
-            rest = ahead.rest
-            more = self._batches(_NEXT, ITEMS, None, None, ahead)
-            return chain(zip(rest, rest), chain.from_iterable(more))
+            return self._entries(_NEXT, ITEMS, None, None, ahead)
         return self._walk(_NEXT, keys, values)
 
-    def _walk(self, step: int, keys: bool, values: bool) -> Iterator[Any]:
+    def _walk(self, step: int, keys: bool, values: bool) -> Iterator[t.Any]:
         want = ITEMS if keys and values else VALUES if values else KEYS
-        return chain.from_iterable(self._batches(step, want, None, None))
+        return self._entries(step, want, None, None)
 
-    def _batches(
+    # A generator, which refuses a second thread. In what itertools has for this, that would
+    # free what the first thread is still using.
+    def _entries(
         self,
         step: int,
         want: int,
-        start: Start | None,
+        start: t.WalkStart | None,
         until: bytes | None,
         begun: Ahead | None = None,
-    ) -> Iterator[Iterable[Any]]:
-        """Lists of what an iteration gives, as iterators. The cursor is on the last entry that
-        the program has been given when it looks.
+    ) -> Iterator[t.Any]:
+        """What an iteration gives. The cursor is on the last entry that the program has been
+        given when it looks.
 
         :param start: what moves to the first entry of a range, and the key to go to if one move
             does that; None: from where the cursor is.
         :param until: where the range ends, as the library takes it.
-        :param begun: what has been given of the iteration already.
+        :param begun: the first entries, which have been read already.
         """
+        rest: t.Any
+        if begun is not None:
+            rest = begun.rest
+            for item in zip(rest, rest):
+                yield item
         state = self._state
         changes = state.changes
         is_first = True
@@ -212,13 +217,15 @@ class Walks:
             is_first = given == 0
             size = self._next_size(given, given)
         while True:
-            inside: dict[int, Any] = {}
+            inside: dict[int, t.Any] = {}
             try:
                 if state.lock.setdefault(0, inside) is not inside:
                     state.enter(inside)
                 handle = self._handle
                 if handle is None or state.handle is None:
                     raise self._closed()
+                if state.process != _process_number[0]:
+                    raise state.forked("cursor")
                 if handle in state.ahead:
                     disturbed = state.bring_back(handle)
                     if disturbed:
@@ -234,7 +241,6 @@ class Walks:
                         self._expect(given)
                     return
                 self._unset = False
-                rest: Any
                 if step in _BACK and (count > 1 or given != _UNCOUNTED):
                     ahead = Ahead(strings, each, _BACK[step], given)
                     state.add_ahead(handle, ahead)
@@ -248,7 +254,9 @@ class Walks:
             if given != _UNCOUNTED:
                 given += count
             size = self._next_size(size, given)
-            yield zip(rest, rest) if each == 2 else rest
+            # Not `yield from`, which takes longer to leave.
+            for item in zip(rest, rest) if each == 2 else rest:
+                yield item
 
     def _next_size(self, size: int, given: int) -> int:
         """How many entries to read next."""
@@ -261,10 +269,10 @@ class Walks:
         step: int,
         want: int,
         size: int,
-        start: Start | None,
+        start: t.WalkStart | None,
         until: bytes | None,
         is_first: bool,
-    ) -> tuple[list[Any], int]:
+    ) -> tuple[list[t.Any], int]:
         """Up to `size` entries, keys or values, and how many elements of the list each is; the
         caller is inside."""
         state = self._state
@@ -303,7 +311,7 @@ class Walks:
         )
         return order < 0 if step == _ffi.CURSOR_PREV else order >= 0
 
-    def _begin_walk(self, step: int, start: Start | None) -> int:
+    def _begin_walk(self, step: int, start: t.WalkStart | None) -> int:
         """Moves to the first entry of an iteration."""
         get = self._state.calls.cursor_get
         arguments = self._handle, self._entry.key_reference, self._entry.value_reference

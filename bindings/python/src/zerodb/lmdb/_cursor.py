@@ -11,13 +11,11 @@ from itertools import islice
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
+import zerodb.lmdb
 from zerodb import _ffi
 from zerodb._core import CursorCore, implementation
+from zerodb.lmdb._database import _Database
 from zerodb.lmdb._errors import BadValsizeError, Error, check
-
-if TYPE_CHECKING:
-    from zerodb.lmdb._database import _Database
-    from zerodb.lmdb._transaction import Transaction
 
 _CHUNK = 4096
 
@@ -32,7 +30,7 @@ class Cursor(CursorCore):
     __slots__ = ()
 
     if TYPE_CHECKING:
-        transaction: Transaction
+        transaction: zerodb.lmdb.Transaction
 
     @property
     def db(self) -> _Database:
@@ -43,7 +41,7 @@ class Cursor(CursorCore):
         return database
 
     @property
-    def txn(self) -> Transaction:
+    def txn(self) -> zerodb.lmdb.Transaction:
         """The transaction."""
         return self.transaction
 
@@ -116,24 +114,62 @@ class Cursor(CursorCore):
                 if wrong is not None:
                     del chunk[place:]
                     failure, is_last = wrong, True
-            if chunk:
+            if not chunk:
+                break
+            try:
                 counts = put_many(chunk, dupdata, overwrite, append, self.database)
-                consumed += counts[0]
-                added += counts[1]
-                last = chunk[-1]
+            except Exception:
+                with suppress(Error):
+                    place = self._put_until_failure(chunk, dupdata, overwrite, append)
+                    last = chunk[place - 1] if place else last
+                    self._settle(last, duplicates, dupdata, overwrite, append)
+                raise
+            consumed += counts[0]
+            added += counts[1]
+            last = chunk[-1]
         if failure is not None:
             with suppress(Error):
-                self._go_to(last, duplicates)
+                self._settle(last, duplicates, dupdata, overwrite, append)
             raise failure
-        self._go_to(last, duplicates)
+        self._settle(last, duplicates, dupdata, overwrite, append)
         return consumed, added
 
-    def _go_to(self, item: tuple[Any, Any] | None, duplicates: bool) -> None:
-        if item is not None:
-            if duplicates:
-                self.set_key_dup(*item)
-            else:
-                self.set_key(item[0])
+    def _put_until_failure(
+        self, items: list[tuple[Any, Any]], dupdata: bool, overwrite: bool, append: bool
+    ) -> int:
+        """Puts what has been put once more, which changes nothing, up to what cannot be put;
+        returns its index."""
+        for place, (key, value) in enumerate(items):
+            try:
+                self.put(key, value, dupdata, overwrite, append)
+            except Exception:
+                return place
+        return len(items)
+
+    def _settle(
+        self,
+        item: tuple[Any, Any] | None,
+        duplicates: bool,
+        dupdata: bool,
+        overwrite: bool,
+        append: bool,
+    ) -> None:
+        """Moves to where LMDB's cursor is when it has put an entry, or has refused to."""
+        if item is None:
+            return
+        key, value = item
+        if append and not duplicates:
+            self.last()
+        elif append:
+            if self.set_key(key):
+                self.last_dup()
+        elif not (dupdata and overwrite):
+            # It is there, so that this only moves to it.
+            self.put(key, value, dupdata, overwrite)
+        elif duplicates:
+            self.set_key_dup(key, value)
+        else:
+            self.set_key(key)
 
     def _iter_from(self, k: Any, reverse: bool) -> Iterator[tuple[Any, Any]]:
         """The entries from the first at or after a key to the last, or to the first; backwards

@@ -14,11 +14,11 @@ from zerodb._words import NAMES, in_words
 class Error(zerodb.Error):
     """What LMDB has no name for, and the base class of all others."""
 
-    name = ""
+    name: str = ""
     """LMDB's name, such as MDB_MAP_FULL."""
-    hint = ""
+    hint: str = ""
     """What LMDB's users know the limit as."""
-    number = 0
+    number: int = 0
     """LMDB's code."""
 
     def __init__(
@@ -46,181 +46,205 @@ class Error(zerodb.Error):
 class KeyExistsError(Error, zerodb.KeyExistsError):
     """The key or the pair is there already."""
 
-    name, number = "MDB_KEYEXIST", -30799
+    name: str = "MDB_KEYEXIST"
+    number: int = -30799
 
 
 class NotFoundError(Error, zerodb.NotFoundError):
     """There is no such database. (A key that is not there gives None.)"""
 
-    name, number = "MDB_NOTFOUND", -30798
+    name: str = "MDB_NOTFOUND"
+    number: int = -30798
 
 
 class PageNotFoundError(Error):
     """Never raised."""
 
-    name, number = "MDB_PAGE_NOTFOUND", -30797
+    name: str = "MDB_PAGE_NOTFOUND"
+    number: int = -30797
 
 
 class CorruptedError(Error, zerodb.CorruptedError):
     """A page failed its checksum or its structure is impossible."""
 
-    name, number = "MDB_CORRUPTED", -30796
+    name: str = "MDB_CORRUPTED"
+    number: int = -30796
 
 
 class PanicError(Error, zerodb.PanicError):
     """A flush or a write failed; the environment refuses to write until it is opened again."""
 
-    name, number = "MDB_PANIC", -30795
+    name: str = "MDB_PANIC"
+    number: int = -30795
 
 
 class VersionMismatchError(Error, zerodb.VersionMismatchError):
     """The environment has a format that the library does not read."""
 
-    name, number = "MDB_VERSION_MISMATCH", -30794
+    name: str = "MDB_VERSION_MISMATCH"
+    number: int = -30794
 
 
 class InvalidError(Error, zerodb.InvalidFileError):
     """The file is not an environment of ZeroDB. The message says so if it is one of LMDB."""
 
-    name, number = "MDB_INVALID", -30793
+    name: str = "MDB_INVALID"
+    number: int = -30793
 
 
 class MapFullError(Error, zerodb.FullError):
     """The environment has reached its map_size."""
 
-    name, number = "MDB_MAP_FULL", -30792
-    hint = "map_size is the limit; set_mapsize() makes it larger"
+    name: str = "MDB_MAP_FULL"
+    number: int = -30792
+    hint: str = "map_size is the limit; set_mapsize() makes it larger"
 
 
 class DbsFullError(Error):
     """More named databases were opened than max_dbs says."""
 
-    name, number = "MDB_DBS_FULL", -30791
-    hint = "please open the environment with a larger max_dbs"
+    name: str = "MDB_DBS_FULL"
+    number: int = -30791
+    hint: str = "please open the environment with a larger max_dbs"
 
 
 class ReadersFullError(Error, zerodb.ReadersFullError):
     """More transactions read than max_readers says."""
 
-    name, number = "MDB_READERS_FULL", -30790
-    hint = "please open the environment with a larger max_readers"
+    name: str = "MDB_READERS_FULL"
+    number: int = -30790
+    hint: str = "please open the environment with a larger max_readers"
 
 
 class TlsFullError(Error):
     """Never raised."""
 
-    name, number = "MDB_TLS_FULL", -30789
+    name: str = "MDB_TLS_FULL"
+    number: int = -30789
 
 
 class TxnFullError(Error, zerodb.TransactionFullError):
     """Never raised: transactions have no limit here."""
 
-    name, number = "MDB_TXN_FULL", -30788
+    name: str = "MDB_TXN_FULL"
+    number: int = -30788
 
 
 class CursorFullError(Error):
     """Never raised."""
 
-    name, number = "MDB_CURSOR_FULL", -30787
+    name: str = "MDB_CURSOR_FULL"
+    number: int = -30787
 
 
 class PageFullError(Error):
     """Never raised."""
 
-    name, number = "MDB_PAGE_FULL", -30786
+    name: str = "MDB_PAGE_FULL"
+    number: int = -30786
 
 
 class MapResizedError(Error, zerodb.FullError):
     """Another process with a larger map_size has let the environment grow beyond this one's."""
 
-    name, number = "MDB_MAP_RESIZED", -30785
-    hint = "set_mapsize(0) adopts the size"
+    name: str = "MDB_MAP_RESIZED"
+    number: int = -30785
+    hint: str = "set_mapsize(0) adopts the size"
 
 
 class IncompatibleError(Error, zerodb.IncompatibleError):
     """The operation does not fit the database."""
 
-    name, number = "MDB_INCOMPATIBLE", -30784
+    name: str = "MDB_INCOMPATIBLE"
+    number: int = -30784
 
 
 class BadRslotError(Error):
     """Never raised."""
 
-    name, number = "MDB_BAD_RSLOT", -30783
+    name: str = "MDB_BAD_RSLOT"
+    number: int = -30783
 
 
 class BadTxnError(Error, zerodb.BadTransactionError):
     """An earlier error has made the transaction unusable, or it has an open child."""
 
-    name, number = "MDB_BAD_TXN", -30782
+    name: str = "MDB_BAD_TXN"
+    number: int = -30782
 
 
 class BadValsizeError(Error, zerodb.BadValueSizeError):
     """A key that is empty or too long, a value that is too long, or with duplicates an empty
     one."""
 
-    name, number = "MDB_BAD_VALSIZE", -30781
+    name: str = "MDB_BAD_VALSIZE"
+    number: int = -30781
 
 
 class BadDbiError(Error, zerodb.BadDatabaseError):
     """The database does not exist in the transaction's snapshot."""
 
-    name, number = "MDB_BAD_DBI", -30780
+    name: str = "MDB_BAD_DBI"
+    number: int = -30780
 
 
 class ProblemError(Error):
     """Never raised."""
 
-    name, number = "MDB_PROBLEM", -30779
+    name: str = "MDB_PROBLEM"
+    number: int = -30779
 
 
 class BadChecksumError(Error):
     """Never raised: a page with a wrong checksum is a CorruptedError."""
 
-    name, number = "MDB_BAD_CHECKSUM", -30778
+    name: str = "MDB_BAD_CHECKSUM"
+    number: int = -30778
 
 
 class CryptoFailError(Error):
     """Never raised."""
 
-    name, number = "MDB_CRYPTO_FAIL", -30777
+    name: str = "MDB_CRYPTO_FAIL"
+    number: int = -30777
 
 
 class EnvEncryptionError(Error):
     """Never raised."""
 
-    name, number = "MDB_ENV_ENCRYPTION", -30776
+    name: str = "MDB_ENV_ENCRYPTION"
+    number: int = -30776
 
 
 class ReadonlyError(Error, zerodb.ReadOnlyError):
     """A write through a read-only transaction or environment, or to files that may not be
     written."""
 
-    number = errno.EACCES
+    number: int = errno.EACCES
 
 
 class InvalidParameterError(Error, zerodb.BadArgumentError, zerodb.BadCursorError):
     """An argument is wrong, or the cursor is on no entry."""
 
-    number = errno.EINVAL
+    number: int = errno.EINVAL
 
 
 class LockError(Error, zerodb.BusyError):
     """The environment or the transaction is in use."""
 
-    number = errno.EAGAIN
+    number: int = errno.EAGAIN
 
 
 class MemoryError(Error):  # noqa: A001
     """There is no memory left."""
 
-    number = errno.ENOMEM
+    number: int = errno.ENOMEM
 
 
 class DiskError(Error):
     """There is no room left on the disk."""
 
-    number = errno.ENOSPC
+    number: int = errno.ENOSPC
 
 
 class _EndedError(

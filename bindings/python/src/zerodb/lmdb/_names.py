@@ -10,15 +10,13 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator
 from itertools import chain
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import zerodb.lmdb
 from zerodb import _ffi
 from zerodb._callbacks import calling_back
 from zerodb.lmdb._cursor import Cursor
 from zerodb.lmdb._errors import IncompatibleError, check
-
-if TYPE_CHECKING:
-    from zerodb.lmdb._transaction import Transaction
 
 RECORD = bytes(48)
 """What stands for the record of a database."""
@@ -26,7 +24,7 @@ _END = None
 """Stands for the place after all keys."""
 
 
-def names_of(txn: Transaction) -> list[bytes]:
+def names_of(txn: zerodb.lmdb.Transaction) -> list[bytes]:
     """The names of the databases that a transaction sees, in order."""
     names: list[bytes] = []
 
@@ -80,7 +78,7 @@ class NamesCursor(Cursor):
 
     def next(self) -> bool:
         place = self._where()
-        if place is _END:
+        if place is None:  # as _END
             return self._fail(_END)
         if self._is_on and self._name is None:
             return self._to_smaller(super().next(), bisect_right(self._names, place), place)

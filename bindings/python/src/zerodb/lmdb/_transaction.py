@@ -7,15 +7,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import zerodb.lmdb
 from zerodb import _ffi
 from zerodb._core import TransactionCore
 from zerodb.lmdb._cursor import Cursor
 from zerodb.lmdb._database import _Database
 from zerodb.lmdb._errors import check
 from zerodb.lmdb._names import names_of, with_names
-
-if TYPE_CHECKING:
-    from zerodb.lmdb._environment import Environment
 
 FIRST_TXN = 1
 """The id of a new environment, which is 0 with LMDB."""
@@ -27,7 +25,7 @@ class Transaction(TransactionCore):
     __slots__ = ()
 
     if TYPE_CHECKING:
-        environment: Environment
+        environment: zerodb.lmdb.Environment
 
     def id(self) -> int:
         """For a reader the newest commit it sees, for a writer the id its commit will have."""
@@ -67,7 +65,7 @@ class Transaction(TransactionCore):
         check(self._call(_ffi.db_drop if delete and is_named else _ffi.db_clear, database))
 
     @property
-    def env(self) -> Environment:
+    def env(self) -> zerodb.lmdb.Environment:
         """The environment."""
         return self.environment
 

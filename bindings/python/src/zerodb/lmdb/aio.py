@@ -80,7 +80,7 @@ def _awaited(method: Any) -> Any:
     async def call(self: Any, /, *given: Any, **named: Any) -> Any:
         return await self._run(name, getattr(self._wrapped, name), *given, **named)
 
-    return call
+    return _annotated_as(method, call)
 
 
 def _at_once(method: Any) -> Any:
@@ -90,6 +90,14 @@ def _at_once(method: Any) -> Any:
     def call(self: Any, /, *given: Any, **named: Any) -> Any:
         return getattr(self._wrapped, name)(*given, **named)
 
+    return _annotated_as(method, call)
+
+
+def _annotated_as(method: Any, call: Any) -> Any:
+    """`call`, which wraps `method`, without annotations if that has none: tools look for the
+    names in them where `method` was defined."""
+    if not hasattr(method, "__annotations__"):
+        call.__annotations__ = {}
     return call
 
 
@@ -207,7 +215,7 @@ class AsyncEnvironment(_Wrapper):
 
     async def open_db(self, *given: Any, **named: Any) -> Any:
         """Opens a database."""
-        txn = given[1] if len(given) > 1 else named.get("txn")
+        txn: Any = given[1] if len(given) > 1 else named.get("txn")
         if not isinstance(txn, AsyncTransaction):
             return await self._run("open_db", self._wrapped.open_db, *given, **named)
         inner = txn._wrapped

@@ -109,9 +109,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 class _Parser(argparse.ArgumentParser):
     """A parser that returns what optparse would: options and arguments."""
 
-    def parse_args(self, given: Any = None, namespace: Any = None) -> Any:
+    def parse_args(  # pyright: ignore[reportIncompatibleMethodOverride]
+        self, args: Any = None, namespace: Any = None
+    ) -> Any:
         """Options, and the command with its arguments."""
-        options = self.parse_intermixed_args(given, namespace)
+        options: Any = self.parse_intermixed_args(args, namespace)
         arguments = options.arguments
         del options.arguments
         return options, arguments
