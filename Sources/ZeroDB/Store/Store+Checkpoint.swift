@@ -229,6 +229,8 @@ extension Store {
         return meta.pinnedTotal >= before ? meta.pinnedTotal - before : 0
     }
 
+    /// Bytes of pages that may wait for a checkpoint however small the file is.
+    private static let pinnedMin: UInt64 = 4 << 20
     /// Bytes of pages that come to wait while a checkpoint is made, about: their part in a small file.
     private static let pinnedMeanwhile: UInt64 = 2 << 20
     /// Bytes of pages that may wait for a checkpoint where twice as many are free.
@@ -270,9 +272,9 @@ extension Store {
     func pinnedMax(used: UInt64, factor: UInt64 = 1) -> UInt64 {
         // In a small file a checkpoint is due early, so that a writer seldom has to wait for it.
         let size = UInt64(pageSize)
-        let pinnedMin: UInt64 = factor > 1 ? factor * 6 << 20 : 4 << 20
         let share = used / 6
-        return max(pinnedMin / size, (share - min(share, Self.pinnedMeanwhile / size)) * factor)
+        return max(
+            Self.pinnedMin / size, share - min(share, Self.pinnedMeanwhile / size)) * factor
     }
 
     /// Makes a checkpoint if one is still needed when the one under way is done. Failures show

@@ -112,7 +112,7 @@ extension Store {
     /// How far beyond the limits that call for a checkpoint a commit takes its time, and how far it waits
     /// for one.
     private static let slowFactor: UInt64 = 2
-    static let waitFactor: UInt64 = 4
+    private static let waitFactor: UInt64 = 3
     /// Nanoseconds that a commit takes for each page then: about as long as the disk.
     private static let delayPerPage: UInt64 = 15_000
     /// Nanoseconds that it takes at most.
