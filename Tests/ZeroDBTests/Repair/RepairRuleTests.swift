@@ -48,6 +48,29 @@ import Testing
         #expect(outcome.contents[Array("other twin".utf8)]?.count == 150)
     }
 
+    /// What looks for something to take its place must not come to the same leaf again, and again.
+    @Test func a_leaf_that_nothing_leads_to_and_whose_keys_are_out_of_order_is_passed_by() throws {
+        let fixture = try RepairFixture()
+        let record = try #require(try fixture.records()[Array("twin".utf8)])
+        let contents = MemoryContents(fixture.image)
+        let image = try #require(CraftedImage(contents))
+        let leaf = fixture.children(of: record.root.number)[1].number
+        let (left, right) = (image.page(leaf).slot(3), image.page(leaf).slot(4))
+        for byte in 0..<8 {
+            let kept = left.load(fromByteOffset: byte, as: UInt8.self)
+            left.storeBytes(
+                of: right.load(fromByteOffset: byte, as: UInt8.self), toByteOffset: byte,
+                as: UInt8.self)
+            right.storeBytes(of: kept, toByteOffset: byte, as: UInt8.self)
+        }
+        image.reseal(leaf)
+        var bytes = contents.bytes
+        for byte in fixture.range(Int(record.root.number)) { bytes[byte] = 0 }
+        let outcome = try fixture.repair(bytes, "a root, and a leaf out of order")
+        #expect(outcome.contents[Array("twin".utf8)]?.isEmpty ?? false)
+        #expect(outcome.contents[Array("other twin".utf8)]?.count == 150)
+    }
+
     @Test func a_page_that_two_databases_claim_stays_with_its_own() throws {
         let fixture = try RepairFixture()
         let records = try fixture.records()

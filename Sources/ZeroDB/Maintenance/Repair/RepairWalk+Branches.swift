@@ -97,6 +97,7 @@ extension RepairWalk {
         _ wanted: RepairPages.Wanted, _ range: Fences, _ tree: RepairTree, _ page: Page?,
         _ why: String
     ) throws(DatabaseError) -> [RepairPiece] {
+        if range.isCandidate { return [] }
         noteDamage()
         guard phase == .rebuild else {
             if let page, wanted.level > 0 { expand(page, wanted, range, tree) }

@@ -14,6 +14,7 @@ extension RepairWalk {
             var place = range
             place.low = parts.isEmpty ? range.low : orphan.first
             place.isNamed = true
+            place.isCandidate = true
             let found = try visit(wanted, place, tree)
             guard found.count == 1 else { continue }
             parts += found

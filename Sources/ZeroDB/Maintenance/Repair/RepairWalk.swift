@@ -254,6 +254,8 @@ final class RepairWalk {
         var entries: UInt64?
         /// Whether what leads here was read from a damaged branch.
         var isNamed = false
+        /// Whether nothing leads here: if it is not what it seems to be, nothing takes its place.
+        var isCandidate = false
     }
 
     /// A loss, as the rebuild sees it.
