@@ -242,7 +242,8 @@ extension Store {
     ///
     /// - Parameter factor: how far beyond the limits; more than 1 for a writer that has to wait.
     func needsCheckpoint(_ meta: Meta, factor: UInt64 = 1) -> Bool {
-        if logBytes(meta) > options.logSize * factor { return true }
+        // What the log may take is promised to be less than what pages may.
+        if logBytes(meta) > options.logSize * min(factor, 2) { return true }
         return pinnedPages(meta) > pinnedMax(meta, factor: factor)
             && shared.checkpoint < meta.transaction
     }
