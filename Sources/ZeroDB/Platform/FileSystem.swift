@@ -1,6 +1,14 @@
 import CZeroDBPlatform
 import Glibc
 
+/// How fast changed pages are written out.
+enum WriteOutPace {
+    /// Somebody waits for it.
+    case fast
+    /// A little at a time, with pauses, so that flushes of the log seldom wait for the disk.
+    case gentle
+}
+
 /// The seam between the engine and the operating system: every open, map, write, flush,
 /// truncate and lock goes through here, so that a test can make any one of them fail, tear or
 /// be lost.
@@ -142,9 +150,9 @@ protocol StorageFile: AnyObject, Sendable {
     /// Lets the disk write what was written, a little at a time, so that flushes of other files
     /// need not queue behind all of it. Makes nothing durable, but leaves a `sync` little to do.
     ///
-    /// - Parameter afterPart: called after each part with the nanoseconds that it took.
+    /// - Parameter afterPart: called after each part with the nanoseconds that it took; says how to go on.
     /// - Throws: what a `sync` would, and would then not report again.
-    func writeOut(afterPart: (UInt64) -> Void) throws(DatabaseError)
+    func writeOut(afterPart: (UInt64) -> WriteOutPace) throws(DatabaseError)
 
     /// Lets the disk begin to write a part of the file that was written, and does not wait for it.
     func writeOut(from start: UInt64, count: Int) throws(DatabaseError)
@@ -261,7 +269,7 @@ extension StorageFile {
         poison: UnsafeMutableRawPointer
     ) {}
 
-    func writeOut(afterPart: (UInt64) -> Void) throws(DatabaseError) {}
+    func writeOut(afterPart: (UInt64) -> WriteOutPace) throws(DatabaseError) {}
 
     func writeOut(from start: UInt64, count: Int) throws(DatabaseError) {}
 

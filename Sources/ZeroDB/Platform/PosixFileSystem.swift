@@ -391,22 +391,28 @@ final class PosixFile: StorageFile {
         zp_exit_flush_set(flush, descriptor, end, flushed, poison)
     }
 
-    /// Bytes of the file among which `writeOut` looks for what to write before it waits.
+    /// Bytes of the file among which `writeOut` looks for what to write before it waits: few, so that flushes
+    /// of the log find the disk at rest soon, and more where it is in a hurry, for the disk to be busy.
     private static let writeOutBytes: UInt64 = 256 << 10
+    private static let hastyWriteOutBytes: UInt64 = 2 << 20
     /// In a large file that much more, for it not to take too many calls.
     private static let writeOutPartsMax: UInt64 = 4096
 
-    func writeOut(afterPart: (UInt64) -> Void) throws(DatabaseError) {
+    func writeOut(afterPart: (UInt64) -> WriteOutPace) throws(DatabaseError) {
         let end = try size()
-        let part = max(Self.writeOutBytes, end / Self.writeOutPartsMax)
+        let small = max(Self.writeOutBytes, end / Self.writeOutPartsMax)
+        var part = small
         var start: UInt64 = 0
+        var before: UInt64 = 0
         while start < end {
             let began = SystemCall.monotonicNanoseconds()
             // The part before is waited for when this one's writes are in the queue.
             try writeOut(from: start, length: part, wait: false)
-            if start > 0 { try writeOut(from: start - part, length: part, wait: true) }
-            afterPart(SystemCall.monotonicNanoseconds() - began)
+            if start > before { try writeOut(from: before, length: start - before, wait: true) }
+            let pace = afterPart(SystemCall.monotonicNanoseconds() - began)
+            before = start
             start += part
+            part = pace == .gentle ? small : max(small, Self.hastyWriteOutBytes)
         }
     }
 

@@ -67,8 +67,11 @@ struct FrameTable {
     /// makes one by one.
     private static let slabRunBytesMax: UInt64 = 1 << 20
 
-    /// Bytes of slabs kept between transactions.
-    static let keptBytesMax = 16 << 20
+    /// Bytes of slabs that are kept between transactions in any case, and at most.
+    private static let keptBytesMin = 16 << 20
+    private static let keptBytesMax = 64 << 20
+    /// Bytes of slabs that large transactions have used, the less the longer ago.
+    private var keptBytes = keptBytesMin
     private static let smallSlab = 256 << 10
     private static let largeSlab = 4 << 20
 
@@ -371,13 +374,18 @@ struct FrameTable {
         freeFrames.removeAll(keepingCapacity: freeFrames.count < 4096)
         freeMemory.removeAll(keepingCapacity: freeMemory.count < 4096)
         freeRuns.removeAll()
+        // Memory from the system costs a transaction of many pages a tenth of its time.
+        let used = slabs.prefix(slab + 1).reduce(0) { $1.isSpilled ? $0 : $0 + $1.bytes }
+        let wanted = max(used, keptBytes - keptBytes / 8)
+        let keptMax = min(max(wanted, Self.keptBytesMin), Self.keptBytesMax)
+        keptBytes = keptMax
         slab = 0
         slabUsed = 0
         var kept = 0
         slabs.removeAll { slab in
             if slab.isSpilled { return true }
             kept += slab.bytes
-            if kept <= Self.keptBytesMax { return false }
+            if kept <= keptMax { return false }
             kept -= slab.bytes
             munmap(slab.memory, slab.bytes)
             return true

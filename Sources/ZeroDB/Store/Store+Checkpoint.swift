@@ -2,14 +2,6 @@ import CZeroDBPlatform
 import Glibc
 import Synchronization
 
-/// How fast a checkpoint writes pages out.
-enum CheckpointPace {
-    /// Somebody waits for it.
-    case fast
-    /// With pauses, so that flushes of the log seldom wait for the disk.
-    case gentle
-}
-
 /// Checkpoints: what makes the newest commit the state that an opening starts from.
 extension Store {
     /// Makes the newest commit the durable root: flushes the data file, writes the other meta
@@ -22,7 +14,7 @@ extension Store {
     ///   - pace: how fast pages are written out.
     /// - Throws: `panic` if a flush or the meta page fails; `busy` if the wait comes to its end.
     func makeCheckpoint(
-        holding wanted: UInt64, _ wait: WriterWait? = nil, _ pace: CheckpointPace = .fast
+        holding wanted: UInt64, _ wait: WriterWait? = nil, _ pace: WriteOutPace = .fast
     ) throws(DatabaseError) {
         // A repair writes its state itself.
         guard !options.isReadOnly, options.root == nil else { return }
@@ -36,7 +28,7 @@ extension Store {
     }
 
     /// Makes the tip the durable root, if it is not. With the checkpoint's lock.
-    func writeCheckpoint(_ pace: CheckpointPace = .fast) throws(DatabaseError) {
+    func writeCheckpoint(_ pace: WriteOutPace = .fast) throws(DatabaseError) {
         assert(checkpointMutex.isHeld)
         // The meta pages never hold the same state twice: an opening could not tell which of them the
         // next checkpoint has begun to overwrite.
@@ -93,14 +85,16 @@ extension Store {
     }
 
     /// Has the disk write what commits have written to the data file.
-    private func writeOut(_ pace: CheckpointPace) throws(DatabaseError) {
+    private func writeOut(_ pace: WriteOutPace) throws(DatabaseError) {
         var restsLeft = pace == .gentle ? Self.writeOutRestsMax : 0
         try dataFile.writeOut { spent in
+            guard pace == .gentle, mayTakeItsTime() else { return .fast }
             // Parts without changes take a few microseconds.
-            guard restsLeft > 0, spent > 50_000, mayTakeItsTime() else { return }
+            guard restsLeft > 0, spent > 50_000 else { return .gentle }
             let rest = min(spent * Self.writeOutRestShare, restsLeft)
             restsLeft -= rest
             usleep(UInt32(clamping: rest / 1000))
+            return .gentle
         }
     }
 
@@ -281,7 +275,7 @@ extension Store {
     /// Makes a checkpoint if one is still needed when the one under way is done. Failures show
     /// in the next commit, which finds the environment poisoned.
     func makeCheckpointIfNeeded(
-        factor: UInt64 = 1, _ pace: CheckpointPace = .fast
+        factor: UInt64 = 1, _ pace: WriteOutPace = .fast
     ) throws(DatabaseError) {
         try lockCheckpoint()
         unlockCheckpoint()

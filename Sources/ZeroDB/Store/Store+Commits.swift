@@ -100,7 +100,7 @@ extension Store {
             guard needsCheckpoint(meta, factor: Self.slowFactor) else { return hasWaited }
             // A writer much faster than the disk comes down to its speed, and waits for it in the end.
             guard needsCheckpoint(meta, factor: Self.waitFactor) else {
-                usleep(UInt32(clamping: min(pages * Self.delayPerPage, Self.delayMax) / 1000))
+                takeTime(for: pages, meta)
                 return true
             }
         }
@@ -113,10 +113,28 @@ extension Store {
     /// for one.
     private static let slowFactor: UInt64 = 2
     private static let waitFactor: UInt64 = 3
-    /// Nanoseconds that a commit takes for each page then: about as long as the disk.
-    private static let delayPerPage: UInt64 = 15_000
+    /// Nanoseconds that a commit takes for each page just before it would wait: longer than most disks.
+    private static let delayPerPage: UInt64 = 30_000
     /// Nanoseconds that it takes at most.
     private static let delayMax: UInt64 = 25_000_000
+
+    /// Nanoseconds after which it looks whether the disk has come along.
+    private static let delayPart: UInt64 = 500_000
+
+    /// Takes the time that the disk needs to come along: none at `slowFactor`, and the more the nearer it is
+    /// to `waitFactor`. So writers come to rest where they are as fast as the disk is.
+    private func takeTime(for pages: UInt64, _ meta: Meta) {
+        let limit = max(pinnedMax(meta), 1)
+        let pinned = pinnedPages(meta)
+        let beyond = min(pinned - min(pinned, limit * Self.slowFactor), limit)
+        let whole = min(pages, Self.delayMax / Self.delayPerPage) * Self.delayPerPage
+        var left = whole * (beyond * 256 / limit) / 256
+        while left > 0, needsCheckpoint(meta, factor: Self.slowFactor) {
+            let part = min(left, Self.delayPart)
+            usleep(UInt32(clamping: part / 1000))
+            left -= part
+        }
+    }
 
     /// Makes a commit durable. What cannot be made durable now cannot be taken back: its outcome is
     /// unknown.

@@ -41,6 +41,8 @@ struct TreeWorkspace {
     var pathUses: UInt64 = 0
     /// The last of them that has put an entry into a leaf with room for it, so that its path is as it was.
     var insertedBy: UInt64 = 0
+    /// The last of them that has found the path leading to the end of a tree, and a key to come behind it.
+    var foundBehindEndBy: UInt64 = 0
     /// Where the path leads, if it is to the end of a tree.
     var end = TreeEnd()
     /// Pages split and merged that are not counted yet.

@@ -96,6 +96,7 @@ struct TreeWriter {
             let leafStep = tree.pointee.depth - 1
             let count = Page(path[leafStep].page, size: pageSize).count
             path[leafStep].index = count
+            workspace.pointee.foundBehindEndBy = workspace.pointee.pathUses
             return PagePosition(index: count, found: false)
         }
         guard mode == .append else {
@@ -126,10 +127,12 @@ struct TreeWriter {
     @inline(__always)
     func noteEnd() {
         guard workspace.pointee.insertedBy == workspace.pointee.pathUses else { return }
-        let step = tree.pointee.depth - 1
-        guard path[step].index == Page(path[step].page, size: pageSize).count - 1,
-            isRightmost(step)
-        else { return }
+        if workspace.pointee.foundBehindEndBy != workspace.pointee.pathUses {
+            let step = tree.pointee.depth - 1
+            guard path[step].index == Page(path[step].page, size: pageSize).count - 1,
+                isRightmost(step)
+            else { return }
+        }
         workspace.pointee.end = TreeEnd(
             tree: tree, changes: tree.pointee.changes, user: workspace.pointee.pathUses &+ 1)
     }
@@ -278,40 +281,49 @@ struct TreeWriter {
         let page = Page(path[step].page, size: pageSize)
         let count = page.count
         guard index == count, count > 1, !tree.pointee.isValueTree, !isCounted,
-            preferredCut(step, index, count + 1) == index, !mayFit(page, key, value),
+            preferredCut(step, index, count + 1) == index,
             Page.entrySize(isLeaf: true, suffixLength: key.count, valueLength: value.bytes.count)
                 <= Page.capacity(pageSize: pageSize)
         else { return false }
-        let first = workspace.pointee.scratch.firstKey
-        let length = page.copyKey(count - 1, to: first)
-        guard length >= 0 else { throw source.badEntry(page) }
+        let scratch = workspace.pointee.scratch
+        let shared = commonPrefixLength(page, key)
+        let last = page.copyKey(count - 1, to: scratch.secondKey)
+        guard shared >= 0, last >= 0 else { throw source.badEntry(page) }
+        if mayFit(page, key, value, sharing: shared) { return false }
         let (reference, right) = try newPage()
         workspace.pointee.splits &+= 1
-        right.format(
-            kind: .leaf, level: 0, prefix: KeyBytes(start: nil, count: 0),
-            layout: tree.pointee.leafLayout)
-        right.insertLeafEntry(at: 0, suffix: key, value: value)
+        // What all keys of the full leaf share with this one, those behind it are likely to share too.
+        let prefix = KeyBytes(rebasing: key.prefix(shared))
+        right.format(kind: .leaf, level: 0, prefix: prefix, layout: tree.pointee.leafLayout)
+        right.insertLeafEntry(
+            at: 0, suffix: KeyBytes(rebasing: key.dropFirst(shared)), value: value)
         TreeRecord.add(1, to: &tree.pointee.record.leafPages)
         noteInsert(reference, 0)
         let separator = copySeparator(
-            between: KeyBytes(start: first, count: length), and: key,
+            between: KeyBytes(start: scratch.secondKey, count: last), and: key,
             to: workspace.pointee.separators.0)
         try insertInParent(
             step, separator: separator, child: reference, entryCount: 0, leftEntryCount: 0)
         return true
     }
 
+    /// How many bytes the keys of a leaf share with one behind them; negative if the leaf is damaged.
+    private func commonPrefixLength(_ page: Page, _ key: KeyBytes) -> Int {
+        let first = workspace.pointee.scratch.firstKey
+        let length = page.copyKey(0, to: first)
+        guard length >= 0 else { return length }
+        return KeyOrder.commonPrefixLength(KeyBytes(start: first, count: length), key)
+    }
+
     /// Whether a leaf might have room for one more entry behind its last one, after closing the holes and
-    /// choosing the prefix anew.
-    private func mayFit(_ page: Page, _ key: KeyBytes, _ value: LeafValue) -> Bool {
-        let length = page.copyKey(0, to: workspace.pointee.scratch.firstKey)
-        guard length >= 0 else { return true }
-        let longest = KeyOrder.commonPrefixLength(
-            KeyBytes(start: workspace.pointee.scratch.firstKey, count: length), key)
+    /// choosing the prefix anew, which is `shared` bytes long then.
+    private func mayFit(
+        _ page: Page, _ key: KeyBytes, _ value: LeafValue, sharing shared: Int
+    ) -> Bool {
         // Each byte of a longer prefix saves one of each key at most.
-        let saved = max(0, longest - page.prefixLength) * page.count
+        let saved = max(0, shared - page.prefixLength) * page.count
         let size = Page.entrySize(
-            isLeaf: true, suffixLength: key.count - longest, valueLength: value.bytes.count)
+            isLeaf: true, suffixLength: key.count - shared, valueLength: value.bytes.count)
         return page.liveSize - saved + size <= Page.capacity(pageSize: pageSize)
     }
 
