@@ -219,10 +219,8 @@ private func prefetch(
         keys.initialize(repeating: empty)
         do throws(DatabaseError) {
             for index in 0..<count {
-                try reader.entryHead()
-                let key = try reader.string()
+                let key = try reader.entry().key
                 keys[index] = zp_bytes(data: key.baseAddress, size: key.count)
-                _ = try reader.string()
             }
         } catch {
             return .failure(error)
@@ -249,22 +247,15 @@ public func zdb_put_packed(
             })
         let bytes = UnsafeRawBufferPointer(start: entries, count: max(size, 0))
         // All of it is checked before the first is put.
-        var check = try PackedList.Reader(bytes)
-        for _ in 0..<check.count {
-            try check.entryHead()
-            _ = try check.string()
-            _ = try check.string()
-        }
         var reader = try PackedList.Reader(bytes)
+        try reader.checkEntries()
         var ahead = reader
         var count = 0
         for index in 0..<reader.count {
             if index % putGroup == 0 {
                 try prefetch(state, Int(db), &ahead, count: min(putGroup, reader.count - index))
             }
-            try reader.entryHead()
-            let key = try reader.string()
-            let value = try reader.string()
+            let (key, value) = try reader.entry()
             if try Operations(state).put(Int(db), key, value, mode: mode) == nil { count += 1 }
             added?.pointee = count
         }

@@ -2,7 +2,7 @@
 struct LogBuffer {
     private(set) var bytes: UnsafeMutableRawPointer
     private(set) var count = LogRecord.headerSize
-    private var capacity = 4096
+    private var capacity = capacityMin
     /// Records are not kept beyond this; the transaction becomes a checkpoint instead. A
     /// multiple of 8, as their lengths are.
     private(set) var limit = 0
@@ -12,8 +12,12 @@ struct LogBuffer {
     private(set) var isRecording = false
     private var namedDatabases: Set<Int> = []
 
-    /// Kept between transactions up to this size.
-    private static let keptBytes = 1 << 20
+    private static let capacityMin = 4096
+    /// Bytes that are kept between transactions in any case, and at most.
+    private static let keptBytesMin = 1 << 20
+    private static let keptBytesMax = 8 << 20
+    /// Bytes that large transactions have used, the less the longer ago.
+    private var keptBytes = keptBytesMin
     /// Bytes that an operation has at most besides those of its keys, values and names.
     private static let surroundingsMax = 48
 
@@ -25,9 +29,12 @@ struct LogBuffer {
     ///
     /// - Parameter limit: bytes a record may have; 0 to record nothing.
     mutating func begin(limit: Int) {
-        if capacity > Self.keptBytes {
+        let wanted = max(count, keptBytes - keptBytes / 8)
+        keptBytes = min(max(wanted, Self.keptBytesMin), Self.keptBytesMax)
+        // Its capacity is doubled as it grows.
+        if capacity > 2 * keptBytes {
             bytes.deallocate()
-            capacity = 4096
+            capacity = Self.capacityMin
             bytes = .allocate(byteCount: capacity, alignment: 8)
         }
         count = LogRecord.headerSize

@@ -99,6 +99,22 @@ package enum PackedList {
             count = Int(bytes.loadUnaligned(fromByteOffset: 1, as: UInt32.self).littleEndian)
         }
 
+        /// Checks that all elements are pairs of strings.
+        package func checkEntries() throws(DatabaseError) {
+            var ahead = self
+            for _ in 0..<count { _ = try ahead.entry() }
+        }
+
+        /// A pair of strings.
+        package mutating func entry() throws(DatabaseError) -> (
+            key: UnsafeRawBufferPointer, value: UnsafeRawBufferPointer
+        ) {
+            try entryHead()
+            let key = try string()
+            return (key, try string())
+        }
+
+        @inline(__always)
         package mutating func string() throws(DatabaseError) -> UnsafeRawBufferPointer {
             guard offset + PackedList.headSize <= bytes.count, bytes[offset] == PackedList.string
             else { throw PackedList.malformed(at: offset) }
@@ -110,7 +126,8 @@ package enum PackedList {
             return UnsafeRawBufferPointer(rebasing: bytes[start..<offset])
         }
 
-        package mutating func entryHead() throws(DatabaseError) {
+        @inline(__always)
+        private mutating func entryHead() throws(DatabaseError) {
             guard offset + PackedList.headSize <= bytes.count else {
                 throw PackedList.malformed(at: offset)
             }
