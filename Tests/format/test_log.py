@@ -13,7 +13,7 @@ from format_log import LOG_HEADER_SIZE
 from format_records import FormatError
 
 import zerodb
-from zerodb import _ffi
+from zerodb import _abi, _ffi
 
 
 @pytest.fixture
@@ -62,13 +62,13 @@ class Calls:
     def open(self, name: bytes | None, flags: int = 0) -> int:
         """The handle of a database, made if it is not there."""
         db = ctypes.c_uint32()
-        self("db_open", name, _ffi.CREATE | flags, ctypes.byref(db))
+        self("db_open", name, _abi.CREATE | flags, ctypes.byref(db))
         return db.value
 
     def delete_range(self, db: int, start: bytes | None, stop: bytes | None) -> None:
         """Deletes from one key to before another."""
         ends = [
-            end if end is None else ctypes.byref(_ffi.InputVal(end, len(end)))
+            end if end is None else ctypes.byref(_abi.InputVal(end, len(end)))
             for end in (start, stop)
         ]
         self("del_range", db, *ends, None)

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from zerodb import _ffi
+from zerodb import _abi
 
 HEADER = Path(__file__).resolve().parents[3] / "include" / "zerodb.h"
 COMPILER = shutil.which("cc")
@@ -20,21 +20,21 @@ pytestmark = pytest.mark.skipif(
 )
 
 STRUCTURES: dict[str, Any] = {
-    "zdb_val": _ffi.Val,
-    "zdb_env_options": _ffi.EnvOptions,
-    "zdb_digest": _ffi.Digest,
-    "zdb_info": _ffi.Info,
-    "zdb_limits": _ffi.Limits,
-    "zdb_reader": _ffi.Reader,
-    "zdb_metric_bucket": _ffi.MetricBucket,
-    "zdb_metric": _ffi.Metric,
-    "zdb_txn_info": _ffi.TxnInfo,
-    "zdb_problem": _ffi.Problem,
-    "zdb_copy_options": _ffi.CopyOptions,
-    "zdb_copy_result": _ffi.CopyResult,
-    "zdb_verify_options": _ffi.VerifyOptions,
-    "zdb_verify_report": _ffi.Report,
-    "zdb_db_stat": _ffi.DbStat,
+    "zdb_val": _abi.Val,
+    "zdb_env_options": _abi.EnvOptions,
+    "zdb_digest": _abi.Digest,
+    "zdb_info": _abi.Info,
+    "zdb_limits": _abi.Limits,
+    "zdb_reader": _abi.Reader,
+    "zdb_metric_bucket": _abi.MetricBucket,
+    "zdb_metric": _abi.Metric,
+    "zdb_txn_info": _abi.TxnInfo,
+    "zdb_problem": _abi.Problem,
+    "zdb_copy_options": _abi.CopyOptions,
+    "zdb_copy_result": _abi.CopyResult,
+    "zdb_verify_options": _abi.VerifyOptions,
+    "zdb_verify_report": _abi.Report,
+    "zdb_db_stat": _abi.DbStat,
 }
 
 # Names that differ from those of the header by more than the ZDB_ before them.
@@ -42,7 +42,7 @@ CONSTANTS = {
     "ABI_MAJOR": "ZDB_VERSION_MAJOR",
     **{
         name: "ZDB_" + name.replace("CURSOR_", "", 1)
-        for name in vars(_ffi)
+        for name in vars(_abi)
         if name.startswith("CURSOR_")
     },
     "NO_PAGE": "UINT64_MAX",
@@ -80,15 +80,15 @@ def test_structures_are_laid_out_as_in_the_header(name: str) -> None:
 
 
 def test_keys_and_values_passed_in_have_the_layout_of_those_returned() -> None:
-    assert ctypes.sizeof(_ffi.InputVal) == ctypes.sizeof(_ffi.Val)
-    assert _ffi.InputVal.data.offset == _ffi.Val.data.offset
-    assert _ffi.InputVal.size.offset == _ffi.Val.size.offset
+    assert ctypes.sizeof(_abi.InputVal) == ctypes.sizeof(_abi.Val)
+    assert _abi.InputVal.data.offset == _abi.Val.data.offset
+    assert _abi.InputVal.size.offset == _abi.Val.size.offset
 
 
 def test_constants_have_the_values_of_the_header() -> None:
     constants = {
         name: value
-        for name, value in vars(_ffi).items()
+        for name, value in vars(_abi).items()
         if name.isupper() and not name.startswith("_") and type(value) is int
     }
     assert len(constants) > 30

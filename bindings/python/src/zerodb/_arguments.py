@@ -5,19 +5,19 @@ from __future__ import annotations
 import operator
 from collections.abc import Mapping
 
-from zerodb import _ffi
+from zerodb import _abi
 from zerodb import _hints as t
 from zerodb._errors import BadArgumentError
 
 CHECKSUMS = {
-    "none": _ffi.CHECKSUM_NONE,
-    "fast": _ffi.CHECKSUM_FAST,
-    "full": _ffi.CHECKSUM_FULL,
+    "none": _abi.CHECKSUM_NONE,
+    "fast": _abi.CHECKSUM_FAST,
+    "full": _abi.CHECKSUM_FULL,
 }
 DURABILITIES = {
-    "full": _ffi.DURABILITY_FULL,
-    "relaxed": _ffi.DURABILITY_RELAXED,
-    "none": _ffi.DURABILITY_NONE,
+    "full": _abi.DURABILITY_FULL,
+    "relaxed": _abi.DURABILITY_RELAXED,
+    "none": _abi.DURABILITY_NONE,
 }
 
 
@@ -25,7 +25,7 @@ def database_name(name: str | bytes) -> bytes:
     """The name of a database as the library takes it."""
     encoded = name.encode() if isinstance(name, str) else name
     if b"\0" in encoded:
-        raise BadArgumentError(f"a name holds no zero bytes: {name!r}", _ffi.BAD_ARGUMENT)
+        raise BadArgumentError(f"a name holds no zero bytes: {name!r}", _abi.BAD_ARGUMENT)
     return encoded
 
 
@@ -34,7 +34,7 @@ def choice(name: str, value: str, choices: Mapping[t.Any, int]) -> int:
     if value not in choices:
         raise BadArgumentError(
             f"{name} must be one of {', '.join(map(repr, choices))}, not {value!r}",
-            _ffi.BAD_ARGUMENT,
+            _abi.BAD_ARGUMENT,
         )
     return choices[value]
 
@@ -44,6 +44,6 @@ def unsigned(name: str, value: int, bits: int) -> int:
     number = operator.index(value)
     if not 0 <= number < 1 << bits:
         raise BadArgumentError(
-            f"{name} must be from 0 to {(1 << bits) - 1}, not {number}", _ffi.BAD_ARGUMENT
+            f"{name} must be from 0 to {(1 << bits) - 1}, not {number}", _abi.BAD_ARGUMENT
         )
     return number

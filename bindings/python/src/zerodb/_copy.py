@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 
-from zerodb import _ffi
+from zerodb import _abi, _ffi
 from zerodb import _hints as t
 from zerodb._arguments import unsigned
 from zerodb._callbacks import Callback
@@ -28,19 +28,19 @@ def copy(
     def report(done: int, total: int) -> bool:
         return on_progress is not None and on_progress(done, total) is False
 
-    progress = Callback(_ffi.ProgressFunction, report)
-    options = _ffi.sized(_ffi.CopyOptions)
-    options.flags = _ffi.COPY_COMPACT if compact else 0
+    progress = Callback(_abi.ProgressFunction, report)
+    options = _ffi.sized(_abi.CopyOptions)
+    options.flags = _abi.COPY_COMPACT if compact else 0
     options.bytes_per_second = unsigned("bytes_per_second", bytes_per_second, 64)
     options.on_progress = progress.function
-    raw = _ffi.sized(_ffi.CopyResult)
+    raw = _ffi.sized(_abi.CopyResult)
     arguments: list[t.Any] = [_ffi.reference(options), _ffi.reference(raw)]
     if isinstance(target, int):
         code = progress.during(call, _ffi.env_copy_fd, unsigned("fd", target, 31), *arguments)
     else:
         path = os.fsencode(target)
         if b"\0" in path:
-            raise BadArgumentError(f"a path holds no zero bytes: {path!r}", _ffi.BAD_ARGUMENT)
+            raise BadArgumentError(f"a path holds no zero bytes: {path!r}", _abi.BAD_ARGUMENT)
         code = progress.during(call, _ffi.env_copy, path, *arguments)
     progress.check()
     check(code)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from zerodb import _ffi
+from zerodb import _abi, _ffi
 from zerodb import _hints as t
 from zerodb._core import CursorCore
 from zerodb._errors import check
@@ -44,11 +44,11 @@ class Cursor(CursorCore):
 
         :raises IncompatibleError: the database was made without ``counted``.
         """
-        key, value = _ffi.Val(), _ffi.Val()
+        key, value = _abi.Val(), _abi.Val()
         code = self._call(
             _ffi.cursor_set_rank, rank, _ffi.reference(key), _ffi.reference(value)
         )
-        if code == _ffi.NOT_FOUND:
+        if code == _abi.NOT_FOUND:
             return None
         check(code)
         item: t.Item = self.item()

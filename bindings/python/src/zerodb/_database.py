@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from zerodb import _ffi
+from zerodb import _abi, _ffi
 from zerodb import _hints as t
 from zerodb._core import DatabaseCore
 from zerodb._errors import BadArgumentError, error_from_code
@@ -12,13 +12,13 @@ from zerodb._errors import BadArgumentError, error_from_code
 TYPE_CHECKING = False
 
 _BITS = {
-    "reverse_key": _ffi.REVERSEKEY,
-    "integer_key": _ffi.INTEGERKEY,
-    "dupsort": _ffi.DUPSORT,
-    "dupfixed": _ffi.DUPFIXED,
-    "integer_dup": _ffi.INTEGERDUP,
-    "reverse_dup": _ffi.REVERSEDUP,
-    "counted": _ffi.COUNTED,
+    "reverse_key": _abi.REVERSEKEY,
+    "integer_key": _abi.INTEGERKEY,
+    "dupsort": _abi.DUPSORT,
+    "dupfixed": _abi.DUPFIXED,
+    "integer_dup": _abi.INTEGERDUP,
+    "reverse_dup": _abi.REVERSEDUP,
+    "counted": _abi.COUNTED,
 }
 
 
@@ -202,9 +202,9 @@ def open_database(
     handle: t.Any = _ffi.new_database_handle()
     code = _ffi.db_open(transaction, encoded, flags, _ffi.reference(handle))
     bits = _ffi.new_count()
-    if code == _ffi.OK:
+    if code == _abi.OK:
         code = _ffi.db_flags(transaction, handle.value, _ffi.reference(bits))
-    if code != _ffi.OK:
+    if code != _abi.OK:
         raise error_from_code(code)
     text = None if encoded is None else encoded.decode("utf-8", "backslashreplace")
     return kind(environment, handle.value, text, bits.value)
@@ -222,6 +222,6 @@ def encoded_name(name: str | bytes | None) -> bytes | None:
         )
     if b"\0" in name:
         raise BadArgumentError(
-            f"a database's name holds no zero bytes: {name!r}", _ffi.BAD_ARGUMENT
+            f"a database's name holds no zero bytes: {name!r}", _abi.BAD_ARGUMENT
         )
     return name

@@ -6,7 +6,7 @@ import os
 import weakref
 from collections.abc import Callable, Iterator
 
-from zerodb import _ffi
+from zerodb import _abi, _ffi
 from zerodb import _hints as t
 from zerodb._arguments import CHECKSUMS, unsigned
 from zerodb._callbacks import calling_back
@@ -23,9 +23,9 @@ TYPE_CHECKING = False
 
 _CHECKSUM_NAMES = {number: name for name, number in CHECKSUMS.items()}
 _METRIC_KINDS: dict[int, t.MetricKind] = {
-    _ffi.METRIC_COUNTER: "counter",
-    _ffi.METRIC_GAUGE: "gauge",
-    _ffi.METRIC_HISTOGRAM: "histogram",
+    _abi.METRIC_COUNTER: "counter",
+    _abi.METRIC_GAUGE: "gauge",
+    _abi.METRIC_HISTOGRAM: "histogram",
 }
 
 
@@ -124,7 +124,7 @@ class Environment(EnvironmentCore):
                 raise BadArgumentError(
                     f"the transaction belongs to the environment at {txn.environment.path}, "
                     f"not to the one at {self.path}",
-                    _ffi.BAD_ARGUMENT,
+                    _abi.BAD_ARGUMENT,
                 )
             return txn.db(name, create, **flags)
         if name is None and any(flags.values()):
@@ -174,7 +174,7 @@ class Environment(EnvironmentCore):
         """Properties and counts of the environment."""
         from zerodb._types import EnvironmentInfo
 
-        raw = _ffi.sized(_ffi.Info)
+        raw = _ffi.sized(_abi.Info)
         check(self._call(_ffi.env_info, _ffi.reference(raw)))
         return EnvironmentInfo(
             format_version=raw.format_version,
@@ -207,7 +207,7 @@ class Environment(EnvironmentCore):
         ``zerodb_limits_hit_total``."""
         from zerodb._types import Limits
 
-        raw = _ffi.sized(_ffi.Limits)
+        raw = _ffi.sized(_abi.Limits)
         check(self._call(_ffi.env_limits, _ffi.reference(raw)))
         return Limits._make(getattr(raw, name) for name in Limits._fields)
 
@@ -240,7 +240,7 @@ class Environment(EnvironmentCore):
                 )
             )
 
-        check(calling_back(self._call, _ffi.env_metrics, _ffi.MetricFunction, add))
+        check(calling_back(self._call, _ffi.env_metrics, _abi.MetricFunction, add))
         return found
 
     def metric(self, name: str) -> float:
@@ -268,12 +268,12 @@ class Environment(EnvironmentCore):
                     slot=raw.slot,
                     process_id=raw.process_id,
                     thread=raw.thread,
-                    txn_id=None if raw.txn_id == _ffi.NO_TXN else raw.txn_id,
+                    txn_id=None if raw.txn_id == _abi.NO_TXN else raw.txn_id,
                     open_ns=raw.open_ns,
                 )
             )
 
-        check(calling_back(self._call, _ffi.reader_list, _ffi.ReaderFunction, add))
+        check(calling_back(self._call, _ffi.reader_list, _abi.ReaderFunction, add))
         return found
 
     def transactions(self) -> list[t.OpenTransaction]:
@@ -286,15 +286,15 @@ class Environment(EnvironmentCore):
             raw = transaction.contents
             found.append(
                 OpenTransaction(
-                    write=not raw.flags & _ffi.RDONLY,
-                    txn_id=None if raw.txn_id == _ffi.NO_TXN else raw.txn_id,
+                    write=not raw.flags & _abi.RDONLY,
+                    txn_id=None if raw.txn_id == _abi.NO_TXN else raw.txn_id,
                     thread=raw.thread,
                     thread_ended=bool(raw.thread_ended),
                     open_ns=raw.open_ns,
                 )
             )
 
-        check(calling_back(self._call, _ffi.txn_list, _ffi.TxnFunction, add))
+        check(calling_back(self._call, _ffi.txn_list, _abi.TxnFunction, add))
         return found
 
     def check_readers(self) -> int:
@@ -428,12 +428,12 @@ class Environment(EnvironmentCore):
         :raises ReadOnlyError: the environment was opened read-only.
         :raises BusyError: this thread has a write transaction open.
         """
-        options = _ffi.sized(_ffi.CompactOptions)
+        options = _ffi.sized(_abi.CompactOptions)
         options.max_pages = unsigned("max_pages", max_pages, 64)
         options.bytes_per_second = unsigned("bytes_per_second", bytes_per_second, 64)
         options.target_size = unsigned("target_size", target_size, 64)
-        options.flags = _ffi.COMPACT_PUNCH_HOLES if punch_holes else 0
-        raw = _ffi.sized(_ffi.CompactResult)
+        options.flags = _abi.COMPACT_PUNCH_HOLES if punch_holes else 0
+        raw = _ffi.sized(_abi.CompactResult)
         check(self._call(_ffi.env_compact, _ffi.reference(options), _ffi.reference(raw)))
         from zerodb._types import CompactResult
 
@@ -483,7 +483,7 @@ class Environment(EnvironmentCore):
             reopens = self._options.get("read_only", False)
         if not reopens:
             raise make_error(
-                _ffi.FORKED,
+                _abi.FORKED,
                 "the environment was opened by the process that this one was forked from; open "
                 "the environment anew in this process, or with reopen_after_fork=True",
             )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 
-from zerodb import _ffi
+from zerodb import _abi, _ffi
 from zerodb import _hints as t
 from zerodb._words import in_words
 
@@ -153,28 +153,28 @@ class PathPermissionError(OperatingSystemError, PermissionError):
 
 
 _CLASS_OF_CODE: dict[int, type[Error]] = {
-    _ffi.KEYEXIST: KeyExistsError,
-    _ffi.NOT_FOUND: NotFoundError,
-    _ffi.CORRUPTED: CorruptedError,
-    _ffi.VERSION_MISMATCH: VersionMismatchError,
-    _ffi.INVALID: InvalidFileError,
-    _ffi.FULL: FullError,
-    _ffi.TXN_FULL: TransactionFullError,
-    _ffi.READERS_FULL: ReadersFullError,
-    _ffi.BAD_TXN: BadTransactionError,
-    _ffi.BAD_HANDLE: BadHandleError,
-    _ffi.BAD_DB: BadDatabaseError,
-    _ffi.BAD_VALSIZE: BadValueSizeError,
-    _ffi.INCOMPATIBLE: IncompatibleError,
-    _ffi.READ_ONLY: ReadOnlyError,
-    _ffi.BUSY: BusyError,
-    _ffi.FORKED: ForkedError,
-    _ffi.PANIC: PanicError,
-    _ffi.BAD_ARGUMENT: BadArgumentError,
-    _ffi.BAD_CURSOR: BadCursorError,
-    _ffi.UNSUPPORTED: UnsupportedError,
-    _ffi.NOT_SORTED: NotSortedError,
-    _ffi.RECOVERY_NEEDED: RecoveryNeededError,
+    _abi.KEYEXIST: KeyExistsError,
+    _abi.NOT_FOUND: NotFoundError,
+    _abi.CORRUPTED: CorruptedError,
+    _abi.VERSION_MISMATCH: VersionMismatchError,
+    _abi.INVALID: InvalidFileError,
+    _abi.FULL: FullError,
+    _abi.TXN_FULL: TransactionFullError,
+    _abi.READERS_FULL: ReadersFullError,
+    _abi.BAD_TXN: BadTransactionError,
+    _abi.BAD_HANDLE: BadHandleError,
+    _abi.BAD_DB: BadDatabaseError,
+    _abi.BAD_VALSIZE: BadValueSizeError,
+    _abi.INCOMPATIBLE: IncompatibleError,
+    _abi.READ_ONLY: ReadOnlyError,
+    _abi.BUSY: BusyError,
+    _abi.FORKED: ForkedError,
+    _abi.PANIC: PanicError,
+    _abi.BAD_ARGUMENT: BadArgumentError,
+    _abi.BAD_CURSOR: BadCursorError,
+    _abi.UNSUPPORTED: UnsupportedError,
+    _abi.NOT_SORTED: NotSortedError,
+    _abi.RECOVERY_NEEDED: RecoveryNeededError,
 }
 
 _CLASS_OF_ERRNO: dict[int, type[OperatingSystemError]] = {
@@ -204,5 +204,5 @@ def make_error(code: int, message: str | None = None) -> Error:
 
 def check(code: int) -> None:
     """Raises the exception for a result code, unless it is success."""
-    if code != _ffi.OK:
+    if code != _abi.OK:
         raise error_from_code(code)

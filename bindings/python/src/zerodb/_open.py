@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import os
 
-from zerodb import _ffi
+from zerodb import _abi, _ffi
 from zerodb import _hints as t
 from zerodb._arguments import CHECKSUMS, DURABILITIES, choice, unsigned
 from zerodb._errors import BadArgumentError, check, error_from_code
 
 _EVENT_LEVELS: dict[int, t.EventLevel] = {
-    _ffi.LOG_DEBUG: "debug",
-    _ffi.LOG_INFORMATION: "information",
-    _ffi.LOG_WARNING: "warning",
-    _ffi.LOG_ERROR: "error",
+    _abi.LOG_DEBUG: "debug",
+    _abi.LOG_INFORMATION: "information",
+    _abi.LOG_WARNING: "warning",
+    _abi.LOG_ERROR: "error",
 }
 _WIDTHS = {
     "page_size": 32,
@@ -43,20 +43,20 @@ class OpenedEnvironment:
     handle: int | None = None
 
     def __init__(self, path: str, **given: t.Any) -> None:
-        options = _ffi.EnvOptions()
+        options = _abi.EnvOptions()
         check(_ffi.env_options_init(options))
         for name, bits in _WIDTHS.items():
             number = given.get(name)
             if number is not None:
                 setattr(options, name, unsigned(name, number, bits))
         if given.get("read_only"):
-            options.flags |= _ffi.RDONLY
+            options.flags |= _abi.RDONLY
         if not given.get("create", True):
-            options.flags |= _ffi.NOCREATE
+            options.flags |= _abi.NOCREATE
         options.checksum = choice("checksum", given.get("checksum", "fast"), CHECKSUMS)
         options.durability = choice("durability", given.get("durability", "full"), DURABILITIES)
         threads = given.get("threads", True)
-        options.threads = _ffi.THREADS_DEFAULT if threads else _ffi.THREADS_NONE
+        options.threads = _abi.THREADS_DEFAULT if threads else _abi.THREADS_NONE
         options.recovery = int(given.get("recovery", False))
         levels = {level: number for number, level in _EVENT_LEVELS.items()}
         level = given.get("event_level", "information")
@@ -74,7 +74,7 @@ class OpenedEnvironment:
         opened = _ffi.new_handle()
         try:
             code = _ffi.env_open(encoded, _ffi.reference(options), _ffi.reference(opened))
-            if code != _ffi.OK:
+            if code != _abi.OK:
                 raise error_from_code(code, filename=path)
             self.handle = opened.value
         except BaseException:
@@ -96,7 +96,7 @@ def encoded_path(path: str | bytes | os.PathLike[str] | os.PathLike[bytes]) -> b
     """A path as the library takes it."""
     encoded = os.fsencode(path)
     if b"\0" in encoded:
-        raise BadArgumentError(f"a path holds no zero bytes: {encoded!r}", _ffi.BAD_ARGUMENT)
+        raise BadArgumentError(f"a path holds no zero bytes: {encoded!r}", _abi.BAD_ARGUMENT)
     return encoded
 
 
@@ -106,4 +106,4 @@ def _event_function(on_event: t.Callable[[t.EventLevel, str], object]) -> t.Any:
     def tell(_: object, level: int, message: bytes) -> None:
         on_event(_EVENT_LEVELS.get(level, "error"), message.decode("utf-8", "replace"))
 
-    return _ffi.LogFunction(tell)
+    return _abi.LogFunction(tell)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from zerodb import _ffi
+from zerodb import _abi, _ffi
 from zerodb import _hints as t
 from zerodb._errors import IncompatibleError, error_from_code
 
@@ -32,11 +32,11 @@ class KeyRange:
 
     def order(self, txn: t.Any, db: t.Any, flags: int) -> Order:
         """The range in a database with these flags."""
-        if flags & (_ffi.REVERSEKEY | _ffi.INTEGERKEY):
+        if flags & (_abi.REVERSEKEY | _abi.INTEGERKEY):
             if self.has_prefix:
                 raise IncompatibleError(
                     "a prefix is for databases whose keys are ordered as bytes",
-                    _ffi.INCOMPATIBLE,
+                    _abi.INCOMPATIBLE,
                 )
             return DatabaseOrder(self, txn, db)
         return Order(self)
@@ -70,23 +70,23 @@ class Order:
     def start(self, size_max: int, get: t.Callable[..., int], *cursor: t.Any) -> int:
         """Moves a cursor to the first entry of the range, or to one after it."""
         if not self.lower:
-            return get(*cursor, _ffi.CURSOR_FIRST)
+            return get(*cursor, _abi.CURSOR_FIRST)
         code = _set_range(get, cursor, self.lower[:size_max])
-        while code == _ffi.OK and len(self.lower) > size_max and self.is_below(_key(cursor)):
-            code = get(*cursor, _ffi.CURSOR_NEXT)
+        while code == _abi.OK and len(self.lower) > size_max and self.is_below(_key(cursor)):
+            code = get(*cursor, _abi.CURSOR_NEXT)
         return code
 
     def start_reverse(self, size_max: int, get: t.Callable[..., int], *cursor: t.Any) -> int:
         """Moves a cursor to the last entry of the range, or to one before it."""
         if self.upper is None:
-            return get(*cursor, _ffi.CURSOR_LAST)
+            return get(*cursor, _abi.CURSOR_LAST)
         if not self.upper:
-            return _ffi.NOT_FOUND
+            return _abi.NOT_FOUND
         code = _set_range(get, cursor, self.upper[:size_max])
-        if code == _ffi.NOT_FOUND:
-            code = get(*cursor, _ffi.CURSOR_LAST)
-        while code == _ffi.OK and self.is_past(_key(cursor)):
-            code = get(*cursor, _ffi.CURSOR_PREV)
+        if code == _abi.NOT_FOUND:
+            code = get(*cursor, _abi.CURSOR_LAST)
+        while code == _abi.OK and self.is_past(_key(cursor)):
+            code = get(*cursor, _abi.CURSOR_PREV)
         return code
 
 
@@ -128,7 +128,7 @@ def compare(transaction: int, database: int, left: t.Buffer, right: t.Buffer) ->
         _ffi.reference(order),
     )
     del held, held_too
-    if code != _ffi.OK:
+    if code != _abi.OK:
         raise error_from_code(code)
     result: int = order.value
     return result
@@ -138,7 +138,7 @@ def _set_range(get: t.Callable[..., int], cursor: tuple[t.Any, ...], key: bytes)
     handle, key_reference, value_reference = cursor
     found = _ffi.referenced(key_reference)
     held = _ffi.point_at(_ffi.input_view(found), key, "key")
-    code = get(handle, key_reference, value_reference, _ffi.CURSOR_SET_RANGE)
+    code = get(handle, key_reference, value_reference, _abi.CURSOR_SET_RANGE)
     del held
     return code
 

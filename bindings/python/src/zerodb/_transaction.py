@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from zerodb import _ffi
+from zerodb import _abi, _ffi
 from zerodb import _hints as t
 from zerodb._callbacks import Callback, calling_back
 from zerodb._core import TransactionCore
@@ -71,7 +71,7 @@ class Transaction(TransactionCore):
                 "counted": counted,
             }
         )
-        bits = flags | (_ffi.CREATE if create else 0)
+        bits = flags | (_abi.CREATE if create else 0)
         database: Database = self._open_db(name, bits, Database)
         return database
 
@@ -85,13 +85,13 @@ class Transaction(TransactionCore):
         def add(name: bytes, raw: t.Any) -> None:
             found[name.decode("utf-8", "backslashreplace")] = stat_of(raw.contents)
 
-        check(calling_back(self._call, _ffi.db_list, _ffi.DbListFunction, add))
+        check(calling_back(self._call, _ffi.db_list, _abi.DbListFunction, add))
         return found
 
     def stat(self, db: Database | None = None) -> t.DatabaseStat:
         """Statistics of a database, at the cost of a lookup."""
         database = self._database(db)
-        raw = _ffi.sized(_ffi.DbStat)
+        raw = _ffi.sized(_abi.DbStat)
         check(self._call(_ffi.stat, database, _ffi.reference(raw)))
         return stat_of(raw)
 
@@ -161,9 +161,9 @@ class Transaction(TransactionCore):
             _ffi.rank, self._database(db), _ffi.reference(value), _ffi.reference(number)
         )
         del held
-        if code != _ffi.NOT_FOUND:
+        if code != _abi.NOT_FOUND:
             check(code)
-        return number.value, code == _ffi.OK
+        return number.value, code == _abi.OK
 
     def split(
         self,
@@ -183,7 +183,7 @@ class Transaction(TransactionCore):
         def add(key: t.Any) -> None:
             bounds.append(_ffi.val_bytes(key.contents) or b"")
 
-        each = Callback(_ffi.SplitFunction, add)
+        each = Callback(_abi.SplitFunction, add)
         first, held = (None, None) if start is None else _ffi.input_val(start, "start")
         last, held_too = (None, None) if stop is None else _ffi.input_val(stop, "stop")
         code = each.during(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from zerodb import _ffi
+from zerodb import _abi, _ffi
 from zerodb import _hints as t
 from zerodb._arguments import choice, database_name, unsigned
 from zerodb._callbacks import Callback
@@ -12,31 +12,31 @@ from zerodb._errors import error_from_code
 from zerodb._words import in_words
 
 _LEVELS: dict[t.VerifyLevel, int] = {
-    "headers": _ffi.VERIFY_HEADERS,
-    "trees": _ffi.VERIFY_TREES,
-    "everything": _ffi.VERIFY_FULL,
+    "headers": _abi.VERIFY_HEADERS,
+    "trees": _abi.VERIFY_TREES,
+    "everything": _abi.VERIFY_FULL,
 }
 _PROBLEM_KINDS: dict[int, t.ProblemKind] = {
-    _ffi.PROBLEM_META: "meta",
-    _ffi.PROBLEM_CHECKSUM: "checksum",
-    _ffi.PROBLEM_LOST_WRITE: "lost write",
-    _ffi.PROBLEM_MISPLACED: "misplaced",
-    _ffi.PROBLEM_UNREADABLE: "unreadable",
-    _ffi.PROBLEM_STRUCTURE: "structure",
-    _ffi.PROBLEM_ORDER: "order",
-    _ffi.PROBLEM_REFERENCE: "reference",
-    _ffi.PROBLEM_COUNT: "count",
-    _ffi.PROBLEM_DIGEST: "digest",
-    _ffi.PROBLEM_FREE_PAGES: "free pages",
-    _ffi.PROBLEM_LOG: "log",
+    _abi.PROBLEM_META: "meta",
+    _abi.PROBLEM_CHECKSUM: "checksum",
+    _abi.PROBLEM_LOST_WRITE: "lost write",
+    _abi.PROBLEM_MISPLACED: "misplaced",
+    _abi.PROBLEM_UNREADABLE: "unreadable",
+    _abi.PROBLEM_STRUCTURE: "structure",
+    _abi.PROBLEM_ORDER: "order",
+    _abi.PROBLEM_REFERENCE: "reference",
+    _abi.PROBLEM_COUNT: "count",
+    _abi.PROBLEM_DIGEST: "digest",
+    _abi.PROBLEM_FREE_PAGES: "free pages",
+    _abi.PROBLEM_LOG: "log",
 }
 _PROBLEM_PLACES: dict[int, t.ProblemPlace] = {
-    _ffi.PLACE_ENVIRONMENT: "environment",
-    _ffi.PLACE_MAIN_DB: "main database",
-    _ffi.PLACE_NAMED_DB: "named database",
-    _ffi.PLACE_CATALOG: "catalog",
-    _ffi.PLACE_FREE_PAGES: "free pages",
-    _ffi.PLACE_LOG: "log",
+    _abi.PLACE_ENVIRONMENT: "environment",
+    _abi.PLACE_MAIN_DB: "main database",
+    _abi.PLACE_NAMED_DB: "named database",
+    _abi.PLACE_CATALOG: "catalog",
+    _abi.PLACE_FREE_PAGES: "free pages",
+    _abi.PLACE_LOG: "log",
 }
 
 
@@ -62,9 +62,9 @@ def verify(
             return True
         return on_progress is not None and on_progress(done, total) is False
 
-    problems = Callback(_ffi.ProblemFunction, report_problem)
-    progress = Callback(_ffi.ProgressFunction, report_progress)
-    options = _ffi.sized(_ffi.VerifyOptions)
+    problems = Callback(_abi.ProblemFunction, report_problem)
+    progress = Callback(_abi.ProgressFunction, report_progress)
+    options = _ffi.sized(_abi.VerifyOptions)
     options.level = choice("level", level, _LEVELS)
     options.threads = unsigned("threads", threads, 32)
     if database is not None:
@@ -73,11 +73,11 @@ def verify(
         options.on_problem = problems.function
     if on_problem is not None or on_progress is not None:
         options.on_progress = progress.function
-    raw = _ffi.sized(_ffi.Report)
+    raw = _ffi.sized(_abi.Report)
     code = problems.during(call, _ffi.env_verify, _ffi.reference(options), _ffi.reference(raw))
     problems.check()
     progress.check()
-    if code != _ffi.OK and not (code == _ffi.CORRUPTED and raw.problems > 0):
+    if code != _abi.OK and not (code == _abi.CORRUPTED and raw.problems > 0):
         raise error_from_code(code)
     from zerodb._types import VerifyReport
 
@@ -93,7 +93,7 @@ def verify(
         log_bytes=raw.log_bytes,
         problems=raw.problems,
         digest=int(raw.digest),
-        first_problem=None if code == _ffi.OK else in_words(_ffi.last_failure(code)[0]),
+        first_problem=None if code == _abi.OK else in_words(_ffi.last_failure(code)[0]),
     )
 
 
@@ -105,7 +105,7 @@ def _problem(raw: t.Any) -> t.Problem:
     return Problem(
         kind=_PROBLEM_KINDS.get(raw.kind, "structure"),
         place=place,
-        page=None if raw.page == _ffi.NO_PAGE else raw.page,
+        page=None if raw.page == _abi.NO_PAGE else raw.page,
         database=_ffi.val_bytes(raw.database) if place == "named database" else None,
         keys=((_ffi.val_bytes(raw.low), _ffi.val_bytes(raw.high)) if raw.has_range else None),
         entries=raw.entries or None,

@@ -16,7 +16,7 @@ from typing import Any
 import pyarrow  # type: ignore[import-untyped]
 import pyarrow.parquet  # type: ignore[import-untyped]
 
-from zerodb import _ffi
+from zerodb import _abi
 from zerodb._database import Database
 from zerodb._environment import Environment
 from zerodb._errors import BusyError, NotSortedError
@@ -181,7 +181,7 @@ def _parts(
     raise BusyError(
         "transactions were committed too fast to begin several readers of one snapshot; try "
         "again, or with fewer parts",
-        _ffi.BUSY,
+        _abi.BUSY,
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from zerodb import _ffi
+from zerodb import _abi, _ffi
 from zerodb import _hints as t
 from zerodb._pure.packed import ITEMS, KEYS, VALUES
 from zerodb._pure.state import TransactionState
@@ -61,7 +61,7 @@ class CursorCore(Walks):
             if state.handle is None:
                 raise state.ended()
             code = state.calls.cursor_open(state.handle, database, opened.reference)
-            if code != _ffi.OK:
+            if code != _abi.OK:
                 raise state.error(code)
         finally:
             # Also if a signal handler raises when the cursor has just been opened.
@@ -79,67 +79,67 @@ class CursorCore(Walks):
 
     def first(self) -> t.Any:
         """Moves to the first entry."""
-        return self._move(_ffi.CURSOR_FIRST)
+        return self._move(_abi.CURSOR_FIRST)
 
     def last(self) -> t.Any:
         """Moves to the last entry."""
-        return self._move(_ffi.CURSOR_LAST)
+        return self._move(_abi.CURSOR_LAST)
 
     def next(self) -> t.Any:
         """Moves to the next entry, or to the first if the cursor is on none yet."""
-        return self._move(_ffi.CURSOR_NEXT)
+        return self._move(_abi.CURSOR_NEXT)
 
     def prev(self) -> t.Any:
         """Moves to the entry before, or to the last if the cursor is on none yet."""
-        return self._move(_ffi.CURSOR_PREV)
+        return self._move(_abi.CURSOR_PREV)
 
     def first_dup(self) -> t.Any:
         """Moves to the first value of the key."""
-        return self._move(_ffi.CURSOR_FIRST_DUP)
+        return self._move(_abi.CURSOR_FIRST_DUP)
 
     def last_dup(self) -> t.Any:
         """Moves to the last value of the key."""
-        return self._move(_ffi.CURSOR_LAST_DUP)
+        return self._move(_abi.CURSOR_LAST_DUP)
 
     def next_dup(self) -> t.Any:
         """Moves to the next value of the key."""
-        return self._move(_ffi.CURSOR_NEXT_DUP)
+        return self._move(_abi.CURSOR_NEXT_DUP)
 
     def prev_dup(self) -> t.Any:
         """Moves to the value of the key before this one."""
-        return self._move(_ffi.CURSOR_PREV_DUP)
+        return self._move(_abi.CURSOR_PREV_DUP)
 
     def next_nodup(self) -> t.Any:
         """Moves to the first value of the next key."""
-        return self._move(_ffi.CURSOR_NEXT_NODUP)
+        return self._move(_abi.CURSOR_NEXT_NODUP)
 
     def prev_nodup(self) -> t.Any:
         """Moves to the last value of the key before."""
-        return self._move(_ffi.CURSOR_PREV_NODUP)
+        return self._move(_abi.CURSOR_PREV_NODUP)
 
     def set_key(self, key: t.Buffer, /) -> t.Any:
         """Moves to the entry with exactly this key, and to the first of its values."""
-        return self._move(_ffi.CURSOR_SET_KEY, key)
+        return self._move(_abi.CURSOR_SET_KEY, key)
 
     def set_key_dup(self, key: t.Buffer, value: t.Buffer) -> t.Any:
         """Moves to the entry with exactly this key and value."""
-        return self._move(_ffi.CURSOR_GET_BOTH, key, value)
+        return self._move(_abi.CURSOR_GET_BOTH, key, value)
 
     def _seek_range(self, key: t.Buffer) -> t.Any:
         size = _ffi.size_of(key, "key")
         if not size:
-            return self._move(_ffi.CURSOR_FIRST)
+            return self._move(_abi.CURSOR_FIRST)
         longest = self.transaction.environment._max_key_size
         if self._lmdb_style and size > longest:
             wanted = bytes(key)[:longest]
-            found = self._move(_ffi.CURSOR_SET_RANGE, wanted)
+            found = self._move(_abi.CURSOR_SET_RANGE, wanted)
             # No other key is between its longest prefix and it.
             return self.next() if found and self.key() == wanted else found
-        return self._move(_ffi.CURSOR_SET_RANGE, key)
+        return self._move(_abi.CURSOR_SET_RANGE, key)
 
     def set_range_dup(self, key: t.Buffer, value: t.Buffer) -> t.Any:
         """Moves to the first value of exactly this key that is at or after `value`."""
-        return self._move(_ffi.CURSOR_GET_BOTH_RANGE, key, value)
+        return self._move(_abi.CURSOR_GET_BOTH_RANGE, key, value)
 
     # ----------------------------------------------------------------- reading
 
@@ -157,14 +157,14 @@ class CursorCore(Walks):
 
     def get(self, key: t.Buffer, default: t.Any = None) -> t.Any:
         """Moves to a key and returns its first value, or `default` if the key is not there."""
-        found = self._move(_ffi.CURSOR_SET_KEY, key)
+        found = self._move(_abi.CURSOR_SET_KEY, key)
         return self.value() if found else default
 
     def count(self) -> int:
         """The number of values of the key that the cursor is on."""
         number = _ffi.new_long_count()
         code = self._call(self._state.calls.cursor_count, _ffi.reference(number))
-        if code != _ffi.OK:
+        if code != _abi.OK:
             raise self._state.error(code)
         counted: int = number.value
         return counted
@@ -176,23 +176,23 @@ class CursorCore(Walks):
 
     def iterprev(self, keys: bool = True, values: bool = True) -> Iterator[t.Any]:
         """The entries from the one that the cursor is on, or from the last, to the first."""
-        return self._walk(_ffi.CURSOR_PREV, keys, values)
+        return self._walk(_abi.CURSOR_PREV, keys, values)
 
     def iternext_dup(self, keys: bool = False, values: bool = True) -> Iterator[t.Any]:
         """The values of the key from the one that the cursor is on to the last."""
-        return self._walk(_ffi.CURSOR_NEXT_DUP, keys, values)
+        return self._walk(_abi.CURSOR_NEXT_DUP, keys, values)
 
     def iterprev_dup(self, keys: bool = False, values: bool = True) -> Iterator[t.Any]:
         """The values of the key from the one that the cursor is on to the first."""
-        return self._walk(_ffi.CURSOR_PREV_DUP, keys, values)
+        return self._walk(_abi.CURSOR_PREV_DUP, keys, values)
 
     def iternext_nodup(self, keys: bool = True, values: bool = False) -> Iterator[t.Any]:
         """Each key once, from the one that the cursor is on, or the first, to the last."""
-        return self._walk(_ffi.CURSOR_NEXT_NODUP, keys, values)
+        return self._walk(_abi.CURSOR_NEXT_NODUP, keys, values)
 
     def iterprev_nodup(self, keys: bool = True, values: bool = False) -> Iterator[t.Any]:
         """Each key once, from the one that the cursor is on, or the last, to the first."""
-        return self._walk(_ffi.CURSOR_PREV_NODUP, keys, values)
+        return self._walk(_abi.CURSOR_PREV_NODUP, keys, values)
 
     # ----------------------------------------------------------------- writing
 
@@ -213,20 +213,20 @@ class CursorCore(Walks):
 
     def set_value(self, value: t.Buffer) -> None:
         """Replaces the value that the cursor is on."""
-        code = self._call(self._put, b"", value, _ffi.CURRENT, write=True)
-        if code != _ffi.OK:
+        code = self._call(self._put, b"", value, _abi.CURRENT, write=True)
+        if code != _abi.OK:
             raise self._state.error(code)
 
     def delete(self, dupdata: bool = False) -> t.Any:
         """Deletes the entry that the cursor is on, with `dupdata` all values of its key."""
         if self._lmdb_style and not self._is_somewhere():
             return False
-        flags = _ffi.NODUPDATA if dupdata and self._duplicates() else 0
+        flags = _abi.NODUPDATA if dupdata and self._duplicates() else 0
         code = self._call(self._state.calls.cursor_delete, flags, write=True)
-        if code != _ffi.OK:
+        if code != _abi.OK:
             raise self._state.error(code)
         if self._lmdb_style:
-            self._move(_ffi.CURSOR_NEXT)
+            self._move(_abi.CURSOR_NEXT)
         return True
 
     def replace(self, key: t.Buffer, value: t.Buffer) -> t.Any:
@@ -241,7 +241,7 @@ class CursorCore(Walks):
 
     def pop(self, key: t.Buffer) -> t.Any:
         """Deletes a key and returns its value, or None if the key is not there."""
-        if not self._move(_ffi.CURSOR_SET_KEY, key):
+        if not self._move(_abi.CURSOR_SET_KEY, key):
             return None
         old = self.value()
         if self._buffers:
@@ -280,7 +280,7 @@ class CursorCore(Walks):
             if joined is not None:
                 return bytearray(joined)
         for key in keys:
-            if not self._move(_ffi.CURSOR_SET_KEY, key):
+            if not self._move(_abi.CURSOR_SET_KEY, key):
                 continue
             found.extend(self.iternext_dup(True, True))
         if dupfixed_bytes and keyfixed:
@@ -364,7 +364,7 @@ class CursorCore(Walks):
                 handle, entry.key_reference, entry.value_reference, operation
             )
             del held, held_value
-            if code == _ffi.BAD_CURSOR and self._lmdb_style and operation in _FROM_NOWHERE:
+            if code == _abi.BAD_CURSOR and self._lmdb_style and operation in _FROM_NOWHERE:
                 # LMDB's cursor moves to the first or last entry if it has not been on any.
                 code = state.calls.cursor_get(
                     handle,
@@ -372,24 +372,24 @@ class CursorCore(Walks):
                     entry.value_reference,
                     _FROM_NOWHERE[operation],
                 )
-            if code == _ffi.OK:
+            if code == _abi.OK:
                 self._unset = False
                 if self._lmdb_style:
                     return True
                 if has_value:
                     # The library returns no key then.
                     code = state.calls.cursor_get(
-                        handle, entry.key_reference, None, _ffi.CURSOR_GET_CURRENT
+                        handle, entry.key_reference, None, _abi.CURSOR_GET_CURRENT
                     )
                 return self._read(ITEMS)
         finally:
             if state.lock.get(0) is inside:
                 del state.lock[0]
-        if code == _ffi.NOT_FOUND:
+        if code == _abi.NOT_FOUND:
             self._unset = True
             return False if self._lmdb_style else None
         if self._lmdb_style:
-            if code == _ffi.BAD_CURSOR and operation not in _NEED_ENTRY:
+            if code == _abi.BAD_CURSOR and operation not in _NEED_ENTRY:
                 return False
             if has_key and self.transaction._is_too_long(code, key):
                 self._unset = True
@@ -400,12 +400,12 @@ class CursorCore(Walks):
         """Whether the cursor is on an entry, as LMDB sees it: on the one after it if its entry
         has been deleted."""
         if self._unset:
-            self._call(lambda handle: _ffi.OK)  # raises if the cursor has ended
+            self._call(lambda handle: _abi.OK)  # raises if the cursor has ended
             if self._state.inherited:
                 raise self._state.forked("cursor")
             return False
-        code = self._call(self._state.calls.cursor_get, None, None, _ffi.CURSOR_GET_CURRENT)
-        return code == _ffi.OK or bool(self._move(_ffi.CURSOR_NEXT))
+        code = self._call(self._state.calls.cursor_get, None, None, _abi.CURSOR_GET_CURRENT)
+        return code == _abi.OK or bool(self._move(_abi.CURSOR_NEXT))
 
     def _read(self, want: int) -> t.Any:
         """What the library has returned in the cursor's structures."""
@@ -439,13 +439,13 @@ class CursorCore(Walks):
             if self._lmdb_style and self._unset:
                 if state.inherited:
                     raise state.forked("cursor")
-                code = _ffi.BAD_CURSOR
+                code = _abi.BAD_CURSOR
             else:
                 code = state.calls.cursor_get(
                     handle,
                     self._entry.key_reference,
                     None if want == KEYS else self._entry.value_reference,
-                    _ffi.CURSOR_GET_CURRENT,
+                    _abi.CURSOR_GET_CURRENT,
                 )
                 if code in NOWHERE and self._lmdb_style:
                     # Its entry has been deleted: LMDB's cursor is on the one after that.
@@ -453,10 +453,10 @@ class CursorCore(Walks):
                         handle,
                         self._entry.key_reference,
                         self._entry.value_reference,
-                        _ffi.CURSOR_NEXT,
+                        _abi.CURSOR_NEXT,
                     )
-                    self._unset = code != _ffi.OK
-            if code == _ffi.OK:
+                    self._unset = code != _abi.OK
+            if code == _abi.OK:
                 return self._read(want)
         finally:
             if state.lock.get(0) is inside:
@@ -467,7 +467,7 @@ class CursorCore(Walks):
             empty: t.Any = memoryview(b"") if self._buffers else b""
             return (empty, empty) if want == ITEMS else empty
         raise state.make_error(
-            _ffi.BAD_CURSOR, "the cursor is on no entry; move it to one first"
+            _abi.BAD_CURSOR, "the cursor is on no entry; move it to one first"
         )
 
     def _call(
@@ -501,24 +501,24 @@ class CursorCore(Walks):
         )
         self._entry.value_input.data = None
         del held
-        if code in (_ffi.OK, _ffi.KEYEXIST):
+        if code in (_abi.OK, _abi.KEYEXIST):
             self._unset = False
         return code
 
     def _put_flags(self, dupdata: bool, overwrite: bool, append: bool) -> int:
-        flags = 0 if overwrite else _ffi.NOOVERWRITE
+        flags = 0 if overwrite else _abi.NOOVERWRITE
         if append:
-            flags |= _ffi.APPENDDUP if self._duplicates() else _ffi.APPEND
+            flags |= _abi.APPENDDUP if self._duplicates() else _abi.APPEND
         if not dupdata and self._duplicates():
-            flags |= _ffi.NODUPDATA
+            flags |= _abi.NODUPDATA
         return flags
 
     def _was_put(self, code: int, dupdata: bool, overwrite: bool) -> bool:
-        if code == _ffi.OK:
+        if code == _abi.OK:
             return True
-        if code == _ffi.KEYEXIST and not (overwrite and dupdata):
+        if code == _abi.KEYEXIST and not (overwrite and dupdata):
             return False
-        if code == _ffi.NOT_SORTED and self._lmdb_style:
+        if code == _abi.NOT_SORTED and self._lmdb_style:
             return False
         raise self._state.error(code)
 
@@ -526,7 +526,7 @@ class CursorCore(Walks):
         flags = self._flags
         if flags is None:
             self._flags = flags = int(self.transaction._database_flags(self.database))
-        return bool(flags & _ffi.DUPSORT)
+        return bool(flags & _abi.DUPSORT)
 
     def _closed(self) -> BaseException:
         """The error for using the cursor after its end."""
@@ -534,9 +534,9 @@ class CursorCore(Walks):
         if state.inherited:
             return state.forked("cursor")
         if self._handle is None:
-            return state.make_error(_ffi.BAD_HANDLE, "the cursor is closed; open another one")
+            return state.make_error(_abi.BAD_HANDLE, "the cursor is closed; open another one")
         return state.make_error(
-            _ffi.BAD_CURSOR,
+            _abi.BAD_CURSOR,
             f"the cursor's transaction {state.outcome}; begin another one and open a cursor "
             "in it",
         )
@@ -544,18 +544,18 @@ class CursorCore(Walks):
 
 _SEEKS = frozenset(
     (
-        _ffi.CURSOR_SET,
-        _ffi.CURSOR_SET_KEY,
-        _ffi.CURSOR_SET_RANGE,
-        _ffi.CURSOR_GET_BOTH,
-        _ffi.CURSOR_GET_BOTH_RANGE,
+        _abi.CURSOR_SET,
+        _abi.CURSOR_SET_KEY,
+        _abi.CURSOR_SET_RANGE,
+        _abi.CURSOR_GET_BOTH,
+        _abi.CURSOR_GET_BOTH_RANGE,
     )
 )
-_ABSOLUTE = _SEEKS | {_ffi.CURSOR_FIRST, _ffi.CURSOR_LAST}
+_ABSOLUTE = _SEEKS | {_abi.CURSOR_FIRST, _abi.CURSOR_LAST}
 """Moves that do not depend on where the cursor is."""
-_NEED_ENTRY = frozenset((_ffi.CURSOR_FIRST_DUP, _ffi.CURSOR_LAST_DUP))
+_NEED_ENTRY = frozenset((_abi.CURSOR_FIRST_DUP, _abi.CURSOR_LAST_DUP))
 _FROM_NOWHERE = {
-    _ffi.CURSOR_NEXT_DUP: _ffi.CURSOR_FIRST,
-    _ffi.CURSOR_PREV_DUP: _ffi.CURSOR_LAST,
+    _abi.CURSOR_NEXT_DUP: _abi.CURSOR_FIRST,
+    _abi.CURSOR_PREV_DUP: _abi.CURSOR_LAST,
 }
-_PAIR_SEEKS = frozenset((_ffi.CURSOR_GET_BOTH, _ffi.CURSOR_GET_BOTH_RANGE))
+_PAIR_SEEKS = frozenset((_abi.CURSOR_GET_BOTH, _abi.CURSOR_GET_BOTH_RANGE))

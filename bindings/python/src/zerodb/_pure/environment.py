@@ -10,7 +10,7 @@ import time
 import warnings
 import weakref
 
-from zerodb import _ffi
+from zerodb import _abi, _ffi
 from zerodb import _hints as t
 from zerodb._arguments import DURABILITIES, choice
 from zerodb._callbacks import calling_back
@@ -173,7 +173,7 @@ class EnvironmentCore:
         """Called in a child of the process that opened the environment: opens it anew, or
         raises."""
         raise self._make_error(
-            _ffi.FORKED,
+            _abi.FORKED,
             "the environment was opened by the process that this one was forked from; open the "
             "environment anew in this process",
         )
@@ -181,18 +181,18 @@ class EnvironmentCore:
     def _was_closed(self) -> BaseException:
         path = getattr(self, "_path", None)
         return self._make_error(
-            _ffi.BAD_HANDLE, f"the environment at {path} is closed; open it again"
+            _abi.BAD_HANDLE, f"the environment at {path} is closed; open it again"
         )
 
     def _begin(
         self, txn: t.Any, parent: t.Any, write: bool, durability: t.Any, wait: float | None
     ) -> None:
         """Begins a transaction and gives it its state."""
-        flags = 0 if write else _ffi.RDONLY
+        flags = 0 if write else _abi.RDONLY
         if durability is not None:
             if not write or parent is not None:
                 raise self._make_error(
-                    _ffi.BAD_ARGUMENT,
+                    _abi.BAD_ARGUMENT,
                     "durability is for write transactions that are not nested; others commit "
                     "nothing to the disk",
                 )
@@ -200,11 +200,11 @@ class EnvironmentCore:
         if parent is not None:
             if self._lmdb_style and not (write and parent.write):
                 raise self._make_error(
-                    _ffi.BAD_ARGUMENT, "only write transactions are nested in one another"
+                    _abi.BAD_ARGUMENT, "only write transactions are nested in one another"
                 )
             if parent.environment is not self:
                 raise self._make_error(
-                    _ffi.BAD_ARGUMENT,
+                    _abi.BAD_ARGUMENT,
                     f"the parent belongs to the environment at {parent.environment._path}, not "
                     f"to the one at {self._path}",
                 )
@@ -231,7 +231,7 @@ class EnvironmentCore:
             _ffi.txn_abort(begun.value)
 
     def _begin_read(self, handle: int, txn: t.Any) -> None:
-        self._begin_once(handle, txn, None, _ffi.RDONLY, self._calls.txn_begin)
+        self._begin_once(handle, txn, None, _abi.RDONLY, self._calls.txn_begin)
 
     def _begin_nested(self, txn: t.Any, parent: TransactionState) -> None:
         def begin(handle: int) -> None:
@@ -249,7 +249,7 @@ class EnvironmentCore:
             left = _SLICE_SECONDS if end is None else end - now
             if left <= 0:
                 # This time the library says for whom the transaction waits.
-                flags |= _ffi.NOWAIT
+                flags |= _abi.NOWAIT
                 return self._begin_once(handle, txn, None, flags, _ffi.txn_begin)
             slice_ms = max(1, int(min(left, _SLICE_SECONDS) * 1000))
             if now - began > 1 and self._writer_is_abandoned():
@@ -284,11 +284,11 @@ class EnvironmentCore:
             code = function(
                 handle, None if parent is None else parent.handle, flags, _ffi.reference(begun)
             )
-            if code != _ffi.OK:
+            if code != _abi.OK:
                 if code == errno.ETIMEDOUT:
                     raise _Waits
                 raise self._make_error(code)
-            write = not flags & _ffi.RDONLY
+            write = not flags & _abi.RDONLY
             state = TransactionState(begun.value, write, self._calls, self._make_error)
             state.parent = parent
             if parent is not None:
@@ -306,12 +306,12 @@ class EnvironmentCore:
 
         def add(transaction: t.Any) -> None:
             raw = transaction.contents
-            found.append(not raw.flags & _ffi.RDONLY and bool(raw.thread_ended))
+            found.append(not raw.flags & _abi.RDONLY and bool(raw.thread_ended))
 
         calling_back(
             lambda function, *arguments: int(function(self._handle, *arguments)),
             _ffi.txn_list,
-            _ffi.TxnFunction,
+            _abi.TxnFunction,
             add,
         )
         return any(found)
@@ -338,7 +338,7 @@ class EnvironmentCore:
     def _close(self) -> None:
         if self._busy_here():
             raise self._make_error(
-                _ffi.BUSY,
+                _abi.BUSY,
                 f"a call of this thread is under way in the environment at {self._path}; let "
                 "it return before closing",
             )
@@ -355,7 +355,7 @@ class EnvironmentCore:
             handle = self._handle
             if handle is None:
                 return
-            code = _ffi.env_close_wait(handle, _ffi.WAIT_FOREVER, _ffi.CLOSE_ABORT)
+            code = _ffi.env_close_wait(handle, _abi.WAIT_FOREVER, _abi.CLOSE_ABORT)
             # Only now: what a signal handler interrupts can be closed again.
             self._handle = None
         finally:
@@ -363,7 +363,7 @@ class EnvironmentCore:
             if self._handle is not None:
                 self._quick = quick
         # It is closed already, by another thread or in a call that was interrupted.
-        if code not in (_ffi.OK, _ffi.BAD_HANDLE):
+        if code not in (_abi.OK, _abi.BAD_HANDLE):
             raise self._make_error(code)
 
     def _end_transactions(self) -> bool:

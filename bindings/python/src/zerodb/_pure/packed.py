@@ -9,7 +9,7 @@ from __future__ import annotations
 import errno
 import marshal
 
-from zerodb import _ffi
+from zerodb import _abi, _ffi
 from zerodb import _hints as t
 from zerodb._pure.state import TransactionState
 
@@ -19,9 +19,9 @@ PART_MAX = 4096
 _FORMAT = 2
 """The version of `marshal` that writes bytes without references to earlier ones."""
 _WANTED = (
-    _ffi.PACK_KEYS | _ffi.PACK_VALUES | _ffi.PACK_FLAT,
-    _ffi.PACK_KEYS,
-    _ffi.PACK_VALUES,
+    _abi.PACK_KEYS | _abi.PACK_VALUES | _abi.PACK_FLAT,
+    _abi.PACK_KEYS,
+    _abi.PACK_VALUES,
 )
 _BUFFER_SIZE = 256 << 10
 # Looked up for each call.
@@ -61,7 +61,7 @@ def read_packed(
     :param cursor: a pointer to it.
     """
     buffer = take_buffer()
-    flags = _WANTED[want] | (_ffi.PACK_CURRENT if with_current else 0)
+    flags = _WANTED[want] | (_abi.PACK_CURRENT if with_current else 0)
     end = held = None
     if until is not None:
         end, held = _ffi.input_val(until, "until")
@@ -81,14 +81,14 @@ def read_packed(
         if code != errno.ENOBUFS:
             break
         # The cursor is on the entry that has no room.
-        flags |= _ffi.PACK_CURRENT
+        flags |= _abi.PACK_CURRENT
         buffer = take_buffer(buffer.used.value)
     del held
     strings: list[bytes] = []
-    if code == _ffi.OK:
+    if code == _abi.OK:
         strings = marshal.loads(buffer.bytes)
     _give_back(buffer)
-    if code not in (_ffi.OK, _ffi.NOT_FOUND):
+    if code not in (_abi.OK, _abi.NOT_FOUND):
         raise state.error(code)
     return strings
 
@@ -126,7 +126,7 @@ def read_from(
     strings: list[bytes] | None = None
     if code == 0:
         strings = _loads(buffer.bytes)
-    elif code == _ffi.NOT_FOUND:
+    elif code == _abi.NOT_FOUND:
         strings = []
     buffers.append(buffer)
     return strings
@@ -161,7 +161,7 @@ def get_packed(txn: t.Any, database: int, keys: list[t.Any], flags: int) -> list
                 return code, buffer
 
     code, buffer = state.call(get)
-    if code != _ffi.OK:
+    if code != _abi.OK:
         # One by one, the key that is wrong is found.
         return None
     found: list[t.Any] = marshal.loads(buffer.bytes)
@@ -192,7 +192,7 @@ def get_fixed(txn: t.Any, database: int, keys: list[t.Any], value_size: int) -> 
                 buffer.used_reference,
             )
             size = buffer.used.value
-            found = bytes(memoryview(buffer.bytes)[:size]) if code == _ffi.OK else None
+            found = bytes(memoryview(buffer.bytes)[:size]) if code == _abi.OK else None
             _give_back(buffer)
             if code != errno.ENOBUFS:
                 # One by one, what is wrong is found.
@@ -206,8 +206,8 @@ def put_packed(txn: t.Any, database: int, items: list[t.Any], flags: int) -> tup
     """Puts entries; returns how many were put, and the index from which on that must be done
     one by one, if at all."""
     state: TransactionState = txn._state
-    passes_over = flags & (_ffi.NOOVERWRITE | _ffi.NODUPDATA)
-    if passes_over and flags & (_ffi.APPEND | _ffi.APPENDDUP):
+    passes_over = flags & (_abi.NOOVERWRITE | _abi.NODUPDATA)
+    if passes_over and flags & (_abi.APPEND | _abi.APPENDDUP):
         # The number of those that were put would not tell which one is out of order.
         return 0, 0
     packed = _packed(items)
@@ -226,9 +226,9 @@ def put_packed(txn: t.Any, database: int, items: list[t.Any], flags: int) -> tup
     )
     added: int = buffer.count.value
     _give_back(buffer)
-    if code == _ffi.OK:
+    if code == _abi.OK:
         return added, len(items)
-    if code == _ffi.NOT_SORTED and txn.environment._lmdb_style and not passes_over:
+    if code == _abi.NOT_SORTED and txn.environment._lmdb_style and not passes_over:
         return added, added
     if added == 0:
         return 0, 0

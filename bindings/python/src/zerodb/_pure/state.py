@@ -9,7 +9,7 @@ from collections import deque
 from contextlib import suppress
 from types import FrameType, MappingProxyType
 
-from zerodb import _ffi
+from zerodb import _abi, _ffi
 from zerodb import _hints as t
 
 # Looked up for each transaction.
@@ -40,7 +40,7 @@ class Ahead:
     """Whether no iteration has taken them over yet."""
     each = 2
     """How many strings are one entry."""
-    back = _ffi.CURSOR_PREV
+    back = _abi.CURSOR_PREV
     """The cursor operation that leads from one entry to the one before it."""
     before = 0
     """Entries that the same iteration has given before these; below 0 if nobody counts."""
@@ -272,7 +272,7 @@ class TransactionState:
         if self.inherited:
             return self.forked("transaction")
         return self.make_error(
-            _ffi.BUSY,
+            _abi.BUSY,
             "another thread is inside this transaction; use a transaction from one thread at a "
             "time, or begin one for each thread",
         )
@@ -280,13 +280,13 @@ class TransactionState:
     def ended(self) -> BaseException:
         """The error for using the transaction after its end."""
         return self.make_error(
-            _ffi.BAD_TXN, f"the transaction {self.outcome}; begin another one"
+            _abi.BAD_TXN, f"the transaction {self.outcome}; begin another one"
         )
 
     def forked(self, what: str) -> BaseException:
         """The error for using what the parent process opened."""
         return self.make_error(
-            _ffi.FORKED,
+            _abi.FORKED,
             f"the {what} was opened by the process that this one was forked from; open the "
             "environment anew in this process",
         )
@@ -313,17 +313,17 @@ class TransactionState:
             return self._move_to(cursor, ahead.strings[0])
         for _ in range(steps):
             code = self.calls.cursor_get(cursor, None, None, ahead.back)
-            if code != _ffi.OK:
+            if code != _abi.OK:
                 raise self.error(code)
         return steps
 
     def _move_to(self, cursor: int, key: bytes) -> int:
         wanted, held = _ffi.input_val(key, "key")
         code: int = self.calls.cursor_get(
-            cursor, _ffi.reference(wanted), None, _ffi.CURSOR_SET_RANGE
+            cursor, _ffi.reference(wanted), None, _abi.CURSOR_SET_RANGE
         )
         del held
-        if code != _ffi.OK:
+        if code != _abi.OK:
             raise self.error(code)
         return 0
 
@@ -371,7 +371,7 @@ class TransactionState:
                 self._finish("was committed")
             raise
         self._finish("was committed")
-        if code != _ffi.OK:
+        if code != _abi.OK:
             self.outcome = "failed to commit"
         return code
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from functools import partial
 from itertools import islice
 
-from zerodb import _ffi
+from zerodb import _abi, _ffi
 from zerodb import _hints as t
 from zerodb._pure.cursor import CursorCore
 from zerodb._pure.database import DatabaseCore
@@ -21,9 +21,9 @@ from zerodb._ranges import KeyRange
 
 _NO_KEY = object()
 # Looked up for each call.
-_NOT_FOUND = _ffi.NOT_FOUND
+_NOT_FOUND = _abi.NOT_FOUND
 _SCRATCH_SIZE = _ffi.scratch_size
-_RDONLY = _ffi.RDONLY
+_RDONLY = _abi.RDONLY
 _new_pointer = _ffi.new_pointer
 _quick_abort = _ffi.quick_abort
 _quick_begin = _ffi.quick_begin
@@ -73,7 +73,7 @@ class TransactionCore:
         self._buffers = False if buffers is False else bool(buffers)
         self._parent = parent
         self._default: t.Any = None
-        self._number = _ffi.MAIN_DB
+        self._number = _abi.MAIN_DB
         self._state: TransactionState
         if write or parent is not None or durability is not None or env._quick is None:
             env._begin(self, parent, bool(write), durability, wait)
@@ -189,18 +189,18 @@ class TransactionCore:
                 state.enter(inside)
             if state.handle is None:
                 raise state.ended()
-            value = _ffi.Val()
+            value = _abi.Val()
             wanted, held = _ffi.input_val(key, "key")
             code = state.calls.get(
                 state.handle, database, _ffi.reference(wanted), _ffi.reference(value)
             )
             del held
-            if code == _ffi.OK:
+            if code == _abi.OK:
                 return read_value(state, value, self._buffers)
         finally:
             if state.lock.get(0) is inside:
                 del state.lock[0]
-        if code == _ffi.NOT_FOUND or self._is_too_long(code, key):
+        if code == _abi.NOT_FOUND or self._is_too_long(code, key):
             return default
         raise state.error(code)
 
@@ -212,9 +212,9 @@ class TransactionCore:
 
     def __contains__(self, key: t.Buffer) -> bool:
         code = self._on_key(self._state.calls.get, key, None, None)
-        if code not in (_ffi.OK, _ffi.NOT_FOUND):
+        if code not in (_abi.OK, _abi.NOT_FOUND):
             raise self._state.error(code)
-        return code == _ffi.OK
+        return code == _abi.OK
 
     def __iter__(self) -> Iterator[t.Any]:
         return self.keys()
@@ -234,7 +234,7 @@ class TransactionCore:
     def _get_pairs(self, keys: Iterable[t.Buffer], db: t.Any = None) -> t.Any:
         """The keys that are there with their values."""
         wanted = list(keys)
-        flags = _ffi.PACK_KEYS
+        flags = _abi.PACK_KEYS
         pairs = None if self._buffers else get_packed(self, self._database(db), wanted, flags)
         if pairs is not None:
             return pairs
@@ -337,11 +337,11 @@ class TransactionCore:
         return self._was_put(code, dupdata, overwrite)
 
     def _was_put(self, code: int, dupdata: bool, overwrite: bool) -> bool:
-        if code == _ffi.OK:
+        if code == _abi.OK:
             return True
-        if code == _ffi.KEYEXIST and not (overwrite and dupdata):
+        if code == _abi.KEYEXIST and not (overwrite and dupdata):
             return False
-        if code == _ffi.NOT_SORTED and self.environment._lmdb_style:
+        if code == _abi.NOT_SORTED and self.environment._lmdb_style:
             return False
         raise self._state.error(code)
 
@@ -372,9 +372,9 @@ class TransactionCore:
     def delete(self, key: t.Buffer, value: t.Buffer | None = b"", db: t.Any = None) -> bool:
         """Deletes a key, or with `value` only that value of it."""
         code = self._delete(key, value, db)
-        if code == _ffi.NOT_FOUND or self._is_too_long(code, key):
+        if code == _abi.NOT_FOUND or self._is_too_long(code, key):
             return False
-        if code != _ffi.OK:
+        if code != _abi.OK:
             raise self._state.error(code)
         return True
 
@@ -393,14 +393,14 @@ class TransactionCore:
 
     def __delitem__(self, key: t.Buffer) -> None:
         code = self._delete(key, b"", None)
-        if code == _ffi.NOT_FOUND:
+        if code == _abi.NOT_FOUND:
             raise self._no_key(key)
-        if code != _ffi.OK:
+        if code != _abi.OK:
             raise self._state.error(code)
 
     def _no_key(self, key: t.Buffer) -> BaseException:
         """The KeyError of a mapping."""
-        return self._state.make_error(_ffi.NOT_FOUND, f"the database has no key {bytes(key)!r}")
+        return self._state.make_error(_abi.NOT_FOUND, f"the database has no key {bytes(key)!r}")
 
     # ---------------------------------------------------------------- lifetime
 
@@ -423,7 +423,7 @@ class TransactionCore:
             self.environment._forget(state)
             if child is not None:
                 self.environment._forget(child)
-        if code != _ffi.OK:
+        if code != _abi.OK:
             raise state.error(code)
 
     def abort(self) -> None:
@@ -434,13 +434,13 @@ class TransactionCore:
         """Gives up a read transaction's snapshot; :meth:`renew` gives it a new one."""
         state = self._state
         code = state.call(self._reset)
-        if code != _ffi.OK:
+        if code != _abi.OK:
             raise state.error(code)
 
     def renew(self) -> None:
         """Gives a read transaction that was reset the newest snapshot."""
         code = self._state.call(_ffi.txn_renew)
-        if code != _ffi.OK:
+        if code != _abi.OK:
             raise self._state.error(code)
 
     def __enter__(self) -> t.Any:
@@ -515,7 +515,7 @@ class TransactionCore:
         if db is None:
             db = self._default
             if db is None:
-                return _ffi.MAIN_DB
+                return _abi.MAIN_DB
         if not isinstance(db, DatabaseCore):
             raise TypeError(
                 f"db must be a zerodb.Database, not {type(db).__name__}; "
@@ -523,7 +523,7 @@ class TransactionCore:
             )
         if db.environment is not self.environment:
             raise self._state.make_error(
-                _ffi.BAD_DB,
+                _abi.BAD_DB,
                 f"database {db.name!r} belongs to the environment at {db.environment._path}, "
                 f"not to the one at {self.environment._path}; open it there with open_db()",
             )
@@ -532,16 +532,16 @@ class TransactionCore:
     def _is_too_long(self, code: int, key: t.Buffer) -> bool:
         """Whether a key is longer than any can be, so that for LMDB it is not there."""
         return (
-            code == _ffi.BAD_VALSIZE
+            code == _abi.BAD_VALSIZE
             and self.environment._lmdb_style
             and _ffi.size_of(key, "key") > 0
         )
 
     def _check_empty(self, db: t.Any) -> None:
         """Refuses an empty value where keys have several, as LMDB does."""
-        if self._database_flags(db or self._default) & _ffi.DUPSORT:
+        if self._database_flags(db or self._default) & _abi.DUPSORT:
             raise self._state.make_error(
-                _ffi.BAD_VALSIZE, "a value of a database with dupsort has at least one byte"
+                _abi.BAD_VALSIZE, "a value of a database with dupsort has at least one byte"
             )
 
     def _database_flags(self, db: t.Any) -> int:
@@ -550,7 +550,7 @@ class TransactionCore:
             return int(db._flags)
         flags = _ffi.new_count()
         code = self._state.call(_ffi.db_flags, database, _ffi.reference(flags))
-        if code != _ffi.OK:
+        if code != _abi.OK:
             raise self._state.error(code)
         return int(flags.value)
 
@@ -591,18 +591,18 @@ class TransactionCore:
         return code
 
     def _put_flags(self, dupdata: bool, overwrite: bool, append: bool, db: t.Any) -> int:
-        flags = 0 if overwrite else _ffi.NOOVERWRITE
+        flags = 0 if overwrite else _abi.NOOVERWRITE
         if append or not dupdata:
-            duplicates = self._database_flags(db or self._default) & _ffi.DUPSORT
+            duplicates = self._database_flags(db or self._default) & _abi.DUPSORT
             if append:
-                flags |= _ffi.APPENDDUP if duplicates else _ffi.APPEND
+                flags |= _abi.APPENDDUP if duplicates else _abi.APPEND
             if not dupdata and duplicates:
-                flags |= _ffi.NODUPDATA
+                flags |= _abi.NODUPDATA
         return flags
 
     def _walk(self, db: t.Any, keys: KeyRange, reverse: bool, want: int) -> Iterator[t.Any]:
         cursor = CursorCore(self._default if db is None else db, self)
-        step = _ffi.CURSOR_PREV if reverse else _ffi.CURSOR_NEXT
+        step = _abi.CURSOR_PREV if reverse else _abi.CURSOR_NEXT
         if not keys.lower and keys.upper is None:
             return cursor._entries(step, want, None, None)
         order = keys.order(self, cursor.database, self._database_flags(cursor.database))
@@ -621,7 +621,7 @@ class TransactionCore:
         state = self._state
         if state.has_views():
             raise state.make_error(
-                _ffi.BUSY, "memoryviews of values are in use; release them first"
+                _abi.BUSY, "memoryviews of values are in use; release them first"
             )
         code: int = _ffi.txn_reset(handle)
         return code
@@ -637,7 +637,7 @@ class TransactionCore:
         ends_child = ends_child or self.environment._lmdb_style
         if child is not None and child.handle is not None and not ends_child:
             raise state.make_error(
-                _ffi.BAD_TXN,
+                _abi.BAD_TXN,
                 "a transaction that is nested in this one is open; end that one first",
             )
         if not state.attempt(lambda: state.abort(outcome)):

@@ -12,7 +12,7 @@ from __future__ import annotations
 import marshal
 from collections.abc import Iterator
 
-from zerodb import _ffi
+from zerodb import _abi, _ffi
 from zerodb import _hints as t
 from zerodb._pure.packed import (
     ITEMS,
@@ -28,28 +28,28 @@ from zerodb._ranges import compare
 
 TYPE_CHECKING = False
 
-NOWHERE = frozenset((_ffi.BAD_CURSOR, _ffi.NOT_FOUND))
+NOWHERE = frozenset((_abi.BAD_CURSOR, _abi.NOT_FOUND))
 """Results that say that a cursor is on no entry."""
 _BACK = {
-    _ffi.CURSOR_NEXT: _ffi.CURSOR_PREV,
-    _ffi.CURSOR_PREV: _ffi.CURSOR_NEXT,
-    _ffi.CURSOR_NEXT_DUP: _ffi.CURSOR_PREV_DUP,
-    _ffi.CURSOR_PREV_DUP: _ffi.CURSOR_NEXT_DUP,
+    _abi.CURSOR_NEXT: _abi.CURSOR_PREV,
+    _abi.CURSOR_PREV: _abi.CURSOR_NEXT,
+    _abi.CURSOR_NEXT_DUP: _abi.CURSOR_PREV_DUP,
+    _abi.CURSOR_PREV_DUP: _abi.CURSOR_NEXT_DUP,
 }
 """The operation that undoes another. What has none is not read in advance."""
 _START = {
-    _ffi.CURSOR_NEXT: _ffi.CURSOR_FIRST,
-    _ffi.CURSOR_NEXT_NODUP: _ffi.CURSOR_FIRST,
-    _ffi.CURSOR_PREV: _ffi.CURSOR_LAST,
-    _ffi.CURSOR_PREV_NODUP: _ffi.CURSOR_LAST,
+    _abi.CURSOR_NEXT: _abi.CURSOR_FIRST,
+    _abi.CURSOR_NEXT_NODUP: _abi.CURSOR_FIRST,
+    _abi.CURSOR_PREV: _abi.CURSOR_LAST,
+    _abi.CURSOR_PREV_NODUP: _abi.CURSOR_LAST,
 }
 _FIRST_BATCH = 16
 _BATCH_MAX = 512
 _EXPECTED_MAX = 2 * _BATCH_MAX
 _UNCOUNTED = -1
 # Looked up for each call.
-_NEXT = _ffi.CURSOR_NEXT
-_FLAT = _ffi.PACK_KEYS | _ffi.PACK_VALUES | _ffi.PACK_FLAT
+_NEXT = _abi.CURSOR_NEXT
+_FLAT = _abi.PACK_KEYS | _abi.PACK_VALUES | _abi.PACK_FLAT
 _buffers = buffers
 _loads = marshal.loads
 _read_from = _ffi.cursor_read_from
@@ -282,12 +282,12 @@ class Walks:
             strings = read_from(pointer, start[1], step, want, until, size)
             if strings is not None:
                 return strings, each
-        code = _ffi.OK
+        code = _abi.OK
         if is_first:
             code = self._begin_walk(step, start)
-            if code == _ffi.NOT_FOUND:
+            if code == _abi.NOT_FOUND:
                 return [], each
-            if code != _ffi.OK:
+            if code != _abi.OK:
                 raise state.error(code)
         if not self._buffers:
             return read_packed(state, pointer, step, want, until, size, is_first), each
@@ -295,9 +295,9 @@ class Walks:
             code = state.calls.cursor_get(
                 self._handle, self._entry.key_reference, self._entry.value_reference, step
             )
-        if code == _ffi.NOT_FOUND:
+        if code == _abi.NOT_FOUND:
             return [], each
-        if code != _ffi.OK:
+        if code != _abi.OK:
             raise state.error(code)
         item = self._read(ITEMS)
         if until is not None and self._is_past(bytes(item[0]), until, step):
@@ -309,7 +309,7 @@ class Walks:
         order = compare(
             self._state.handle or 0, self.transaction._database(self.database), key, until
         )
-        return order < 0 if step == _ffi.CURSOR_PREV else order >= 0
+        return order < 0 if step == _abi.CURSOR_PREV else order >= 0
 
     def _begin_walk(self, step: int, start: t.WalkStart | None) -> int:
         """Moves to the first entry of an iteration."""
@@ -318,16 +318,16 @@ class Walks:
         if start is not None:
             code: int = start[0](get, *arguments)
             return code
-        code = _ffi.BAD_CURSOR
+        code = _abi.BAD_CURSOR
         if not (self._lmdb_style and self._unset):
-            code = get(*arguments, _ffi.CURSOR_GET_CURRENT)
+            code = get(*arguments, _abi.CURSOR_GET_CURRENT)
             if code in NOWHERE and self._lmdb_style:
-                code = get(*arguments, _ffi.CURSOR_NEXT)
+                code = get(*arguments, _abi.CURSOR_NEXT)
         if code in NOWHERE:
             # On no entry: before any move, or because the entry has been deleted.
             if self._lmdb_style:
                 if step not in _START:
-                    return _ffi.NOT_FOUND
+                    return _abi.NOT_FOUND
                 code = get(*arguments, _START[step])
             else:
                 code = get(*arguments, step)

@@ -12,7 +12,7 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 import zerodb.lmdb
-from zerodb import _ffi
+from zerodb import _abi, _ffi
 from zerodb._core import CursorCore, implementation
 from zerodb.lmdb._database import _Database
 from zerodb.lmdb._errors import BadValsizeError, Error, check
@@ -187,7 +187,7 @@ class Cursor(CursorCore):
     # ----------------------------------------------------------------- private
 
     def _has_duplicates(self) -> bool:
-        return bool(self.db._flags & _ffi.DUPSORT)
+        return bool(self.db._flags & _abi.DUPSORT)
 
     def _pairs(self) -> Iterator[tuple[Any, Any]]:
         return self.iternext_dup(True, True)
@@ -226,15 +226,15 @@ class Cursor(CursorCore):
 
     def _blocks(self) -> Iterator[bytes]:
         """The values of the key that the cursor is on, those of a page at a time."""
-        value = _ffi.Val()
-        operation = _ffi.CURSOR_GET_MULTIPLE
+        value = _abi.Val()
+        operation = _abi.CURSOR_GET_MULTIPLE
         while True:
             code = self._call(_ffi.keeping.cursor_get, None, _ffi.reference(value), operation)
-            if code == _ffi.NOT_FOUND:
+            if code == _abi.NOT_FOUND:
                 return
             check(code)
             yield _ffi.val_bytes(value) or b""
-            operation = _ffi.CURSOR_NEXT_MULTIPLE
+            operation = _abi.CURSOR_NEXT_MULTIPLE
 
 
 def _are_pairs(items: list[Any], duplicates: bool) -> bool:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from zerodb import _ffi
+from zerodb import _abi
 from zerodb._core import DatabaseCore
 
 FLAGS = {
-    "reverse_key": _ffi.REVERSEKEY,
-    "dupsort": _ffi.DUPSORT,
-    "integerkey": _ffi.INTEGERKEY,
-    "integerdup": _ffi.INTEGERDUP,
-    "dupfixed": _ffi.DUPFIXED,
+    "reverse_key": _abi.REVERSEKEY,
+    "dupsort": _abi.DUPSORT,
+    "integerkey": _abi.INTEGERKEY,
+    "integerdup": _abi.INTEGERDUP,
+    "dupfixed": _abi.DUPFIXED,
 }
 """The arguments of open_db(), and the library's flags."""
 

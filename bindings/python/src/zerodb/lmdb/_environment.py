@@ -9,7 +9,7 @@ import weakref
 from typing import TYPE_CHECKING, Any
 
 import zerodb
-from zerodb import _ffi
+from zerodb import _abi, _ffi
 from zerodb._callbacks import calling_back
 from zerodb._copy import copy
 from zerodb._core import EnvironmentCore
@@ -230,7 +230,7 @@ class Environment(EnvironmentCore):
 
     def info(self) -> dict[str, int]:
         """Facts about the environment."""
-        raw = _ffi.sized(_ffi.Info)
+        raw = _ffi.sized(_abi.Info)
         check(self._call(_ffi.env_info, _ffi.reference(raw)))
         return {
             "map_addr": 0,
@@ -272,10 +272,10 @@ class Environment(EnvironmentCore):
 
         def add(reader: Any) -> None:
             raw = reader.contents
-            txn = "-" if raw.txn_id == _ffi.NO_TXN else str(raw.txn_id - FIRST_TXN)
+            txn = "-" if raw.txn_id == _abi.NO_TXN else str(raw.txn_id - FIRST_TXN)
             lines.append(f"{raw.process_id:10d} {raw.thread:x} {txn}\n")
 
-        check(calling_back(self._call, _ffi.reader_list, _ffi.ReaderFunction, add))
+        check(calling_back(self._call, _ffi.reader_list, _abi.ReaderFunction, add))
         if not lines:
             return "(no active readers)\n"
         return "    pid     thread     txnid\n" + "".join(lines)
@@ -437,7 +437,7 @@ class Environment(EnvironmentCore):
                 raise
             if not txn.write:
                 raise ReadonlyError("a read transaction makes no database") from None
-            database = self._look_up(txn, name, flags | _ffi.CREATE, known)
+            database = self._look_up(txn, name, flags | _abi.CREATE, known)
         if name is not None:
             self._databases[name] = database
         return database
@@ -469,7 +469,7 @@ class Environment(EnvironmentCore):
 
     def _check_open(self) -> None:
         if self.closed:
-            raise make_error(_ffi.BAD_HANDLE, "the environment is closed; open it again")
+            raise make_error(_abi.BAD_HANDLE, "the environment is closed; open it again")
 
     def _is_written(self) -> bool:
         """Whether this process has a write transaction open."""
@@ -478,8 +478,8 @@ class Environment(EnvironmentCore):
         def add(transaction: Any) -> None:
             found.append(transaction.contents.flags)
 
-        check(calling_back(self._call, _ffi.txn_list, _ffi.TxnFunction, add))
-        return any(not flags & _ffi.RDONLY for flags in found)
+        check(calling_back(self._call, _ffi.txn_list, _abi.TxnFunction, add))
+        return any(not flags & _abi.RDONLY for flags in found)
 
     def _copy(self, target: str | int, compact: bool) -> None:
         try:
@@ -510,7 +510,7 @@ def _copy_database(
     check(txn._call(_ffi.db_open, name, 0, _ffi.reference(handle)))
     check(txn._call(_ffi.db_flags, handle.value, _ffi.reference(bits)))
     database = _Database(source, handle.value, None, bits.value)
-    flags = bits.value | _ffi.CREATE if bits.value or name is not None else 0
+    flags = bits.value | _abi.CREATE if bits.value or name is not None else 0
     copied = other._look_up(writer, name, flags, None)
     writer.put_many(iter(Cursor(database, txn)), True, True, True, copied)
 

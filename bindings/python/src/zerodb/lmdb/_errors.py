@@ -7,7 +7,7 @@ import errno
 import os
 
 import zerodb
-from zerodb import _ffi
+from zerodb import _abi, _ffi
 from zerodb._words import NAMES, in_words
 
 
@@ -270,26 +270,26 @@ class _RecoveryNeededError(Error, zerodb.RecoveryNeededError):
 
 
 _CLASS_OF_CODE: dict[int, type[Error]] = {
-    _ffi.KEYEXIST: KeyExistsError,
-    _ffi.NOT_FOUND: NotFoundError,
-    _ffi.CORRUPTED: CorruptedError,
-    _ffi.VERSION_MISMATCH: VersionMismatchError,
-    _ffi.INVALID: InvalidError,
-    _ffi.FULL: MapFullError,
-    _ffi.TXN_FULL: TxnFullError,
-    _ffi.READERS_FULL: ReadersFullError,
-    _ffi.BAD_TXN: BadTxnError,
-    _ffi.BAD_HANDLE: _EndedError,
-    _ffi.BAD_DB: _GoneError,
-    _ffi.BAD_VALSIZE: BadValsizeError,
-    _ffi.INCOMPATIBLE: IncompatibleError,
-    _ffi.READ_ONLY: ReadonlyError,
-    _ffi.BUSY: LockError,
-    _ffi.FORKED: _ForkedError,
-    _ffi.PANIC: PanicError,
-    _ffi.BAD_ARGUMENT: InvalidParameterError,
-    _ffi.BAD_CURSOR: InvalidParameterError,
-    _ffi.RECOVERY_NEEDED: _RecoveryNeededError,
+    _abi.KEYEXIST: KeyExistsError,
+    _abi.NOT_FOUND: NotFoundError,
+    _abi.CORRUPTED: CorruptedError,
+    _abi.VERSION_MISMATCH: VersionMismatchError,
+    _abi.INVALID: InvalidError,
+    _abi.FULL: MapFullError,
+    _abi.TXN_FULL: TxnFullError,
+    _abi.READERS_FULL: ReadersFullError,
+    _abi.BAD_TXN: BadTxnError,
+    _abi.BAD_HANDLE: _EndedError,
+    _abi.BAD_DB: _GoneError,
+    _abi.BAD_VALSIZE: BadValsizeError,
+    _abi.INCOMPATIBLE: IncompatibleError,
+    _abi.READ_ONLY: ReadonlyError,
+    _abi.BUSY: LockError,
+    _abi.FORKED: _ForkedError,
+    _abi.PANIC: PanicError,
+    _abi.BAD_ARGUMENT: InvalidParameterError,
+    _abi.BAD_CURSOR: InvalidParameterError,
+    _abi.RECOVERY_NEEDED: _RecoveryNeededError,
     errno.EACCES: ReadonlyError,
     errno.EPERM: ReadonlyError,
     errno.EROFS: ReadonlyError,
@@ -301,10 +301,10 @@ _CLASS_OF_CODE: dict[int, type[Error]] = {
 }
 
 _CLASS_OF_OWN_CODE: dict[int, type[Error]] = {
-    _ffi.BAD_TXN: _EndedError,
-    _ffi.BAD_HANDLE: _EndedError,
-    _ffi.BAD_CURSOR: _EndedError,
-    _ffi.BAD_DB: _OtherEnvironmentError,
+    _abi.BAD_TXN: _EndedError,
+    _abi.BAD_HANDLE: _EndedError,
+    _abi.BAD_CURSOR: _EndedError,
+    _abi.BAD_DB: _OtherEnvironmentError,
 }
 """Where the message is one of this package, which looks before it calls the library."""
 
@@ -325,7 +325,7 @@ def make_error(code: int, message: str | None = None, page: int | None = None) -
     if message is None:
         marked, page = _ffi.last_failure(code)
         message = in_words(marked, _NAMES)
-        if code == _ffi.FULL and "in another process" in message:
+        if code == _abi.FULL and "in another process" in message:
             kind = MapResizedError
     else:
         kind = _CLASS_OF_OWN_CODE.get(code, kind)
@@ -342,5 +342,5 @@ def converted(error: zerodb.Error) -> Error:
 
 def check(code: int) -> None:
     """Raises the exception for a result code, unless it is success."""
-    if code != _ffi.OK:
+    if code != _abi.OK:
         raise make_error(code)

@@ -13,7 +13,7 @@ from operator import itemgetter
 from typing import Any
 
 import zerodb.lmdb
-from zerodb import _ffi
+from zerodb import _abi, _ffi
 from zerodb._callbacks import calling_back
 from zerodb.lmdb._cursor import Cursor
 from zerodb.lmdb._errors import IncompatibleError, check
@@ -31,7 +31,7 @@ def names_of(txn: zerodb.lmdb.Transaction) -> list[bytes]:
     def add(name: bytes, stat: object) -> None:
         names.append(name)
 
-    check(calling_back(txn._call, _ffi.db_list, _ffi.DbListFunction, add))
+    check(calling_back(txn._call, _ffi.db_list, _abi.DbListFunction, add))
     return names
 
 
@@ -39,7 +39,7 @@ def with_names(cursor: Cursor) -> Cursor:
     """The cursor, or in its place one that shows names: if it is one of the main database, and
     there are any."""
     database = cursor.database
-    if database is not None and (database._handle != _ffi.MAIN_DB or database._flags):
+    if database is not None and (database._handle != _abi.MAIN_DB or database._flags):
         return cursor
     txn = cursor.transaction
     names = names_of(txn)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import zerodb.lmdb
-from zerodb import _ffi
+from zerodb import _abi, _ffi
 from zerodb._core import TransactionCore
 from zerodb.lmdb._cursor import Cursor
 from zerodb.lmdb._database import _Database
@@ -34,11 +34,11 @@ class Transaction(TransactionCore):
 
     def stat(self, db: _Database | None = None) -> dict[str, int]:
         """Statistics of a database; None is the transaction's default."""
-        raw = _ffi.sized(_ffi.DbStat)
+        raw = _ffi.sized(_abi.DbStat)
         database = self._database(db)
         check(self._call(_ffi.stat, database, _ffi.reference(raw)))
         entries = raw.entries
-        if database == _ffi.MAIN_DB and self.environment._has_databases:
+        if database == _abi.MAIN_DB and self.environment._has_databases:
             # As those of LMDB's main database, which the records of the others are.
             entries += len(names_of(self))
         return {
@@ -61,7 +61,7 @@ class Transaction(TransactionCore):
         if not isinstance(db, _Database):
             raise TypeError(f"db must be a database, not {type(db).__name__}")
         database = self._database(db)
-        is_named = database != _ffi.MAIN_DB
+        is_named = database != _abi.MAIN_DB
         check(self._call(_ffi.db_drop if delete and is_named else _ffi.db_clear, database))
 
     @property
