@@ -196,7 +196,9 @@ void replace_inherited_pages(void);
 /** Begins one. @return a new reference; NULL with an exception. */
 PyObject *begin(Environment *environment, PyTypeObject *type, PyObject **arguments);
 /** Whether this thread may call the library with it; otherwise raises. */
-int is_usable(Transaction *transaction);
+static inline int is_usable(const Transaction *transaction) {
+    return transaction->handle != NULL && !transaction->is_busy;
+}
 /** Raises for one that is busy or has ended. @return NULL. */
 PyObject *raise_unusable(Transaction *transaction);
 /** Ends it without its changes, if it has not ended.

@@ -2,7 +2,7 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  */
-#include "core.h"
+#include "cursor.h"
 
 #include <stddef.h>
 #include <string.h>
@@ -126,8 +126,7 @@ int bring_back(Cursor *self) {
     return 0;
 }
 
-/** Ready for a call of the library; otherwise raises. */
-static int begin_call(Cursor *self, int writes) {
+int begin_call(Cursor *self, int writes) {
     if (!is_cursor_usable(self)) {
         raise_cursor_unusable(self);
         return -1;
@@ -155,7 +154,7 @@ static void keep_found(Cursor *self, const zdb_val *key, const zdb_val *value) {
     self->has_found = 1;
 }
 
-static int has_duplicates(Cursor *self) {
+int has_duplicates(Cursor *self) {
     if (!self->has_flags) {
         if (database_flags(self->transaction, self->database, &self->flags) < 0) return -1;
         self->has_flags = 1;
@@ -221,7 +220,7 @@ static PyObject *move_to(Cursor *self, zdb_cursor_op op, zdb_val *key, zdb_val *
     return raise_code(environment, code);
 }
 
-static PyObject *move(PyObject *object, zdb_cursor_op op) {
+PyObject *move_cursor(PyObject *object, zdb_cursor_op op) {
     Cursor *self = (Cursor *)object;
     zdb_val key, value;
     int is_absolute = op == ZDB_FIRST || op == ZDB_LAST;
@@ -232,7 +231,7 @@ static PyObject *move(PyObject *object, zdb_cursor_op op) {
 #define MOVE(name, op)                                                                              \
     static PyObject *name(PyObject *self, PyObject *unused) {                                       \
         (void)unused;                                                                               \
-        return move(self, op);                                                                      \
+        return move_cursor(self, op);                                                               \
     }
 MOVE(first, ZDB_FIRST)
 MOVE(last, ZDB_LAST)
@@ -435,158 +434,6 @@ WALK(iterprev_nodup, ZDB_PREV_NODUP, 1, 0)
 
 static PyObject *iterator(PyObject *self) { return iterate((Cursor *)self, ZDB_NEXT, ITEMS); }
 
-/* --------------------------------------------------------------------- writing */
-
-/** Puts an entry. @return the library's result; RAISED with an exception. */
-static int put(Cursor *self, PyObject *key, PyObject *value, unsigned int flags) {
-    struct bytes key_bytes, value_bytes;
-    if (take_bytes(key, "key", &key_bytes) < 0) return RAISED;
-    if (take_bytes(value, "value", &value_bytes) < 0) {
-        release_bytes(&key_bytes);
-        return RAISED;
-    }
-    int code = RAISED;
-    if (is_cursor_usable(self) &&
-        check_empty(self->transaction, self->database, &value_bytes.val) < 0) {
-        release_bytes(&key_bytes);
-        release_bytes(&value_bytes);
-        return RAISED;
-    }
-    if (begin_call(self, 1) == 0) {
-        CALL(self->transaction, code,
-             library.zdb_cursor_put(self->handle, &key_bytes.val, &value_bytes.val, flags));
-        if (code == ZDB_OK || code == ZDB_KEYEXIST) self->is_unset = 0;
-    }
-    release_bytes(&key_bytes);
-    release_bytes(&value_bytes);
-    return code;
-}
-
-static PyObject *put_method(PyObject *object, PyObject *const *args, Py_ssize_t count,
-                            PyObject *keywords) {
-    static const char *const names[] = {"key", "value", "dupdata", "overwrite", "append", NULL};
-    Cursor *self = (Cursor *)object;
-    PyObject *given[5] = {NULL};
-    if (parse("put", args, count, keywords, names, 2, given) < 0) return NULL;
-    int dupdata = truth(given[2], 1), overwrite = truth(given[3], 1), append = truth(given[4], 0);
-    if (dupdata < 0 || overwrite < 0 || append < 0) return NULL;
-    if (!is_cursor_usable(self)) return raise_cursor_unusable(self);
-    unsigned int flags;
-    if (put_flags(self->transaction, self->database, dupdata, overwrite, append, &flags) < 0)
-        return NULL;
-    int code = put(self, given[0], given[1], flags);
-    if (code == RAISED) return NULL;
-    return put_result(self->transaction->environment, code, dupdata, overwrite);
-}
-
-static PyObject *set_value(PyObject *object, PyObject *value) {
-    Cursor *self = (Cursor *)object;
-    PyObject *nothing = PyBytes_FromStringAndSize(NULL, 0);
-    if (nothing == NULL) return NULL;
-    int code = put(self, nothing, value, ZDB_CURRENT);
-    Py_DECREF(nothing);
-    if (code == RAISED) return NULL;
-    if (code != ZDB_OK) return raise_code(self->transaction->environment, code);
-    Py_RETURN_NONE;
-}
-
-/** Deletes the entry under the cursor. @return -1 with an exception. */
-static int delete_current(Cursor *self, int all_values) {
-    int duplicates = all_values ? has_duplicates(self) : 0;
-    if (duplicates < 0 || begin_call(self, 1) < 0) return -1;
-    int code;
-    CALL(self->transaction, code,
-         library.zdb_cursor_del(self->handle, duplicates ? ZDB_NODUPDATA : 0));
-    if (code == ZDB_OK) return 0;
-    raise_code(self->transaction->environment, code);
-    return -1;
-}
-
-static PyObject *delete_method(PyObject *object, PyObject *const *args, Py_ssize_t count,
-                               PyObject *keywords) {
-    static const char *const names[] = {"dupdata", NULL};
-    Cursor *self = (Cursor *)object;
-    PyObject *given[1] = {NULL};
-    if (parse("delete", args, count, keywords, names, 0, given) < 0) return NULL;
-    int all_values = truth(given[0], 0);
-    if (all_values < 0) return NULL;
-    if (!is_cursor_usable(self)) return raise_cursor_unusable(self);
-    int is_lmdb_style = self->transaction->environment->is_lmdb_style;
-    if (is_lmdb_style) {
-        zdb_val key, value;
-        if (self->is_unset) Py_RETURN_FALSE;
-        if (begin_call(self, 0) < 0) return NULL;
-        if (read_current(self, &key, &value) != ZDB_OK) Py_RETURN_FALSE;
-    }
-    if (delete_current(self, all_values) < 0) return NULL;
-    if (is_lmdb_style) {
-        PyObject *moved = move(object, ZDB_NEXT);
-        if (moved == NULL) return NULL;
-        Py_DECREF(moved);
-    }
-    Py_RETURN_TRUE;
-}
-
-/** The value of a key, copied, in LMDB's style as bytes in any case; NULL without an exception if the key
- *  is not there. */
-static PyObject *old_value(Cursor *self, PyObject *key) {
-    zdb_val value;
-    struct bytes held;
-    PyObject *bytes = NULL;
-    if (find_key(self, key, &value, &held) == 1)
-        bytes = PyBytes_FromStringAndSize(value.data, (Py_ssize_t)value.size);
-    release_bytes(&held);
-    if (bytes == NULL || !self->transaction->has_buffers ||
-        self->transaction->environment->is_lmdb_style)
-        return bytes;
-    PyObject *view = PyMemoryView_FromObject(bytes);
-    Py_DECREF(bytes);
-    return view;
-}
-
-PyObject *cursor_replace_value(Cursor *self, PyObject *key, PyObject *value) {
-    PyObject *old = old_value(self, key);
-    if (old == NULL && PyErr_Occurred()) return NULL;
-    int code = RAISED, duplicates = old == NULL ? 0 : has_duplicates(self);
-    if (duplicates >= 0 && (duplicates == 0 || delete_current(self, 1) == 0))
-        code = put(self, key, value, 0);
-    if (code != ZDB_OK) {
-        if (code != RAISED) raise_code(self->transaction->environment, code);
-        Py_XDECREF(old);
-        return NULL;
-    }
-    if (old == NULL) Py_RETURN_NONE;
-    return old;
-}
-
-PyObject *cursor_pop_value(Cursor *self, PyObject *key) {
-    PyObject *old = old_value(self, key);
-    if (old == NULL) {
-        if (PyErr_Occurred()) return NULL;
-        Py_RETURN_NONE;
-    }
-    if (delete_current(self, 0) < 0) {
-        Py_DECREF(old);
-        return NULL;
-    }
-    return old;
-}
-
-static PyObject *replace_method(PyObject *object, PyObject *const *args, Py_ssize_t count,
-                                PyObject *keywords) {
-    PyObject *given[2] = {NULL};
-    if (parse("replace", args, count, keywords, pair_names, 2, given) < 0) return NULL;
-    return cursor_replace_value((Cursor *)object, given[0], given[1]);
-}
-
-static PyObject *pop_method(PyObject *object, PyObject *const *args, Py_ssize_t count,
-                            PyObject *keywords) {
-    static const char *const names[] = {"key", NULL};
-    PyObject *given[1] = {NULL};
-    if (parse("pop", args, count, keywords, names, 1, given) < 0) return NULL;
-    return cursor_pop_value((Cursor *)object, given[0]);
-}
-
 /* ------------------------------------------------------------------------ type */
 
 static PyObject *enter_method(PyObject *self, PyObject *unused) {
@@ -689,13 +536,13 @@ static PyMethodDef methods[] = {
      "Each key once, from the one that the cursor is on, or the first, to the last."},
     {"iterprev_nodup", FAST(iterprev_nodup), FAST_KEYWORDS,
      "Each key once, from the one that the cursor is on, or the last, to the first."},
-    {"put", FAST(put_method), FAST_KEYWORDS, "Puts an entry and moves to it."},
-    {"set_value", set_value, METH_O, "Replaces the value that the cursor is on."},
-    {"delete", FAST(delete_method), FAST_KEYWORDS,
+    {"put", FAST(cursor_put), FAST_KEYWORDS, "Puts an entry and moves to it."},
+    {"set_value", cursor_set_value, METH_O, "Replaces the value that the cursor is on."},
+    {"delete", FAST(cursor_delete), FAST_KEYWORDS,
      "Deletes the entry that the cursor is on, with `dupdata` all values of its key."},
-    {"replace", FAST(replace_method), FAST_KEYWORDS,
+    {"replace", FAST(cursor_replace), FAST_KEYWORDS,
      "Puts an entry, moves to it and returns the value that it replaces, or None."},
-    {"pop", FAST(pop_method), FAST_KEYWORDS,
+    {"pop", FAST(cursor_pop), FAST_KEYWORDS,
      "Deletes a key and returns its value, or None if the key is not there."},
     {"getmulti", FAST(cursor_getmulti), FAST_KEYWORDS,
      "A list of the keys that are there, each with its first value, or with `dupdata` with each of "

@@ -1,8 +1,8 @@
-/* Transactions.
+/* Transactions: beginning, ending, their databases and their type.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
-#include "core.h"
+#include "transaction.h"
 
 #include <stddef.h>
 #include <string.h>
@@ -11,8 +11,6 @@
 PyTypeObject *TransactionType;
 
 /* ---------------------------------------------------------------------- states */
-
-int is_usable(Transaction *self) { return self->handle != NULL && !self->is_busy; }
 
 PyObject *raise_unusable(Transaction *self) {
     Environment *environment = self->environment;
@@ -277,455 +275,6 @@ static PyObject *database_method(PyObject *object, PyObject *database) {
     return PyLong_FromUnsignedLong(number);
 }
 
-/* --------------------------------------------------------------------- reading */
-
-int absent_if_too_long(Environment *environment, int code, const zdb_val *key) {
-    return code == ZDB_BAD_VALSIZE && environment->is_lmdb_style && key->size > 0 ? ZDB_NOT_FOUND
-                                                                                  : code;
-}
-
-/** Looks a key up.
- *  @param held  receives the key, to be released when the value has been copied: that may call Python,
- *               which may end the transaction.
- *  @return the library's result; RAISED with an exception. */
-static int look_up(Transaction *self, PyObject *key, PyObject *database, zdb_val *value,
-                   struct bytes *held) {
-    unsigned int number = ZDB_MAIN_DB;
-    held->has_view = 0;
-    if ((database != NULL || self->database != NULL) &&
-        database_number(self, database, &number) < 0)
-        return RAISED;
-    if (take_bytes(key, "key", held) < 0) return RAISED;
-    if (!is_usable(self)) {
-        raise_unusable(self);
-        return RAISED;
-    }
-    int code;
-    CALL(self, code, library.zdb_get(self->handle, number, &held->val, value));
-    code = absent_if_too_long(self->environment, code, &held->val);
-    if (code != ZDB_OK && code != ZDB_NOT_FOUND) {
-        raise_code(self->environment, code);
-        return RAISED;
-    }
-    return code;
-}
-
-static PyObject *get_method(PyObject *object, PyObject *const *args, Py_ssize_t count,
-                            PyObject *keywords) {
-    static const char *const names[] = {"key", "default", "db", NULL};
-    Transaction *self = (Transaction *)object;
-    PyObject *given[3] = {NULL};
-    if (count == 1 && keywords == NULL)
-        given[0] = args[0];
-    else if (parse("get", args, count, keywords, names, 1, given) < 0)
-        return NULL;
-    zdb_val value;
-    struct bytes held;
-    PyObject *result = NULL;
-    int code = look_up(self, given[0], given[2], &value, &held);
-    if (code == ZDB_OK) {
-        result = value_object(self, &value);
-    } else if (code == ZDB_NOT_FOUND) {
-        result = given[1] == NULL ? Py_None : given[1];
-        Py_INCREF(result);
-    }
-    release_bytes(&held);
-    return result;
-}
-
-/** Raises the KeyError of a mapping. */
-static void raise_no_key(Transaction *self, PyObject *key) {
-    PyObject *bytes = PyBytes_FromObject(key);
-    if (bytes == NULL) return;
-    raise_message(self->environment, ZDB_NOT_FOUND, "the database has no key %R", bytes);
-    Py_DECREF(bytes);
-}
-
-static PyObject *get_item(PyObject *object, PyObject *key) {
-    Transaction *self = (Transaction *)object;
-    zdb_val value;
-    struct bytes held;
-    int code = look_up(self, key, NULL, &value, &held);
-    PyObject *result = code == ZDB_OK ? value_object(self, &value) : NULL;
-    if (code == ZDB_NOT_FOUND) raise_no_key(self, key);
-    release_bytes(&held);
-    return result;
-}
-
-static int contains(PyObject *object, PyObject *key) {
-    zdb_val value;
-    struct bytes held;
-    int code = look_up((Transaction *)object, key, NULL, &value, &held);
-    release_bytes(&held);
-    return code == ZDB_OK ? 1 : code == ZDB_NOT_FOUND ? 0 : -1;
-}
-
-enum { GROUP = 128 };
-
-/** Looks up to GROUP keys up and appends what there is. */
-static int get_group(Transaction *self, unsigned int number, PyObject *keys, Py_ssize_t start,
-                     Py_ssize_t count, PyObject *otherwise, int with_keys, PyObject *found) {
-    struct bytes bytes[GROUP];
-    zdb_val vals[GROUP], values[GROUP];
-    Py_ssize_t taken = 0;
-    int result = -1;
-    for (; taken < count; taken++) {
-        if (take_bytes(PyList_GetItem(keys, start + taken), "key", &bytes[taken]) < 0) goto done;
-        vals[taken] = bytes[taken].val;
-    }
-    if (!is_usable(self)) {
-        raise_unusable(self);
-        goto done;
-    }
-    int code;
-    CALL(self, code,
-         library.zdb_get_many(self->handle, number, vals, values, (size_t)count, NULL));
-    if (code == ZDB_BAD_VALSIZE && self->environment->is_lmdb_style) {
-        code = ZDB_OK;
-        for (Py_ssize_t i = 0; i < count && code == ZDB_OK; i++) {
-            CALL(self, code, library.zdb_get(self->handle, number, &vals[i], &values[i]));
-            code = absent_if_too_long(self->environment, code, &vals[i]);
-            if (code != ZDB_NOT_FOUND) continue;
-            values[i].data = NULL;
-            code = ZDB_OK;
-        }
-    }
-    if (code != ZDB_OK) {
-        raise_code(self->environment, code);
-        goto done;
-    }
-    /* No garbage collection may end the transaction before all values are copied. */
-    enter(self);
-    for (Py_ssize_t i = 0; i < count; i++) {
-        PyObject *item;
-        if (values[i].data == NULL) {
-            if (with_keys) continue;
-            item = otherwise;
-            Py_INCREF(item);
-        } else {
-            item = value_object(self, &values[i]);
-            if (item != NULL && with_keys) {
-                PyObject *key = key_object(self, &vals[i]);
-                PyObject *pair = key == NULL ? NULL : PyTuple_Pack(2, key, item);
-                Py_XDECREF(key);
-                Py_DECREF(item);
-                item = pair;
-            }
-        }
-        if (item == NULL || PyList_Append(found, item) < 0) {
-            Py_XDECREF(item);
-            leave(self);
-            goto done;
-        }
-        Py_DECREF(item);
-    }
-    leave(self);
-    result = 0;
-done:
-    while (taken-- > 0) release_bytes(&bytes[taken]);
-    return result;
-}
-
-/** The values of many keys as a list. */
-static PyObject *get_all(Transaction *self, PyObject *keys, PyObject *otherwise, PyObject *database,
-                         int with_keys) {
-    unsigned int number;
-    if (database_number(self, database, &number) < 0) return NULL;
-    PyObject *list = PySequence_List(keys);
-    PyObject *found = list == NULL ? NULL : PyList_New(0);
-    if (found == NULL) {
-        Py_XDECREF(list);
-        return NULL;
-    }
-    Py_ssize_t count = PyList_Size(list);
-    for (Py_ssize_t start = 0; start < count; start += GROUP) {
-        Py_ssize_t part = count - start < GROUP ? count - start : GROUP;
-        if (get_group(self, number, list, start, part, otherwise, with_keys, found) < 0) {
-            Py_CLEAR(found);
-            break;
-        }
-    }
-    Py_DECREF(list);
-    return found;
-}
-
-static PyObject *get_many_method(PyObject *object, PyObject *const *args, Py_ssize_t count,
-                                 PyObject *keywords) {
-    static const char *const names[] = {"keys", "default", "db", NULL};
-    PyObject *given[3] = {NULL, Py_None, NULL};
-    if (parse("get_many", args, count, keywords, names, 1, given) < 0) return NULL;
-    return get_all((Transaction *)object, given[0], given[1], given[2], 0);
-}
-
-static PyObject *get_pairs_method(PyObject *object, PyObject *const *args, Py_ssize_t count,
-                                  PyObject *keywords) {
-    static const char *const names[] = {"keys", "db", NULL};
-    PyObject *given[2] = {NULL};
-    if (parse("_get_pairs", args, count, keywords, names, 1, given) < 0) return NULL;
-    return get_all((Transaction *)object, given[0], Py_None, given[1], 1);
-}
-
-static PyObject *get_fixed_method(PyObject *object, PyObject *const *args, Py_ssize_t count,
-                                  PyObject *keywords) {
-    static const char *const names[] = {"keys", "size", "db", NULL};
-    Transaction *self = (Transaction *)object;
-    PyObject *given[3] = {NULL};
-    unsigned int number;
-    if (parse("_get_fixed", args, count, keywords, names, 2, given) < 0) return NULL;
-    Py_ssize_t size = PyNumber_AsSsize_t(given[1], PyExc_OverflowError);
-    if (size == -1 && PyErr_Occurred()) return NULL;
-    if (database_number(self, given[2], &number) < 0) return NULL;
-    PyObject *keys = PySequence_List(given[0]);
-    PyObject *found = keys == NULL ? NULL : get_fixed(self, number, keys, (size_t)size);
-    Py_XDECREF(keys);
-    return found;
-}
-
-static PyObject *cursor_method(PyObject *object, PyObject *const *args, Py_ssize_t count,
-                               PyObject *keywords) {
-    static const char *const names[] = {"db", NULL};
-    Transaction *self = (Transaction *)object;
-    PyObject *given[1] = {NULL};
-    if (parse("cursor", args, count, keywords, names, 0, given) < 0) return NULL;
-    return open_cursor((PyTypeObject *)self->environment->cursor_type, self, given[0]);
-}
-
-static PyObject *walk(PyObject *object, PyObject *const *args, Py_ssize_t count, PyObject *keywords,
-                      const char *function, enum want want) {
-    static const char *const names[] = {"db", "start", "stop", "prefix", "reverse", NULL};
-    PyObject *given[5] = {NULL};
-    if (parse(function, args, count, keywords, names, 0, given) < 0) return NULL;
-    int is_reverse = truth(given[4], 0);
-    if (is_reverse < 0) return NULL;
-    return iterate_range((Transaction *)object, given[0], given[1], given[2], given[3], is_reverse,
-                         want);
-}
-
-static PyObject *items_method(PyObject *object, PyObject *const *args, Py_ssize_t count,
-                              PyObject *keywords) {
-    return walk(object, args, count, keywords, "items", ITEMS);
-}
-
-static PyObject *keys_method(PyObject *object, PyObject *const *args, Py_ssize_t count,
-                             PyObject *keywords) {
-    return walk(object, args, count, keywords, "keys", KEYS);
-}
-
-static PyObject *values_method(PyObject *object, PyObject *const *args, Py_ssize_t count,
-                               PyObject *keywords) {
-    return walk(object, args, count, keywords, "values", VALUES);
-}
-
-static PyObject *iterate_keys(PyObject *object) {
-    return iterate_range((Transaction *)object, NULL, NULL, NULL, NULL, 0, KEYS);
-}
-
-/* --------------------------------------------------------------------- writing */
-
-int put_flags(Transaction *self, PyObject *database, int dupdata, int overwrite, int append,
-              unsigned int *flags) {
-    *flags = overwrite ? 0 : ZDB_NOOVERWRITE;
-    if (dupdata && !append) return 0;
-    unsigned int kind;
-    if (database_flags(self, database, &kind) < 0) return -1;
-    int has_duplicates = (kind & ZDB_DUPSORT) != 0;
-    if (append) *flags |= has_duplicates ? ZDB_APPENDDUP : ZDB_APPEND;
-    if (!dupdata && has_duplicates) *flags |= ZDB_NODUPDATA;
-    return 0;
-}
-
-PyObject *put_result(Environment *environment, int code, int dupdata, int overwrite) {
-    if (code == ZDB_OK) Py_RETURN_TRUE;
-    if (code == ZDB_KEYEXIST && !(overwrite && dupdata)) Py_RETURN_FALSE;
-    if (code == ZDB_NOT_SORTED && environment->is_lmdb_style) Py_RETURN_FALSE;
-    return raise_code(environment, code);
-}
-
-int check_empty(Transaction *self, PyObject *database, const zdb_val *value) {
-    unsigned int kind;
-    if (!self->environment->is_lmdb_style || value->size > 0) return 0;
-    if (database_flags(self, database, &kind) < 0) return -1;
-    if (!(kind & ZDB_DUPSORT)) return 0;
-    raise_message(self->environment, ZDB_BAD_VALSIZE,
-                  "a value of a database with dupsort has at least one byte");
-    return -1;
-}
-
-/** Puts one entry. @return the library's result; RAISED with an exception. */
-static int put(Transaction *self, PyObject *database, unsigned int number, PyObject *key,
-               PyObject *value, unsigned int flags) {
-    struct bytes key_bytes, value_bytes;
-    if (take_bytes(key, "key", &key_bytes) < 0) return RAISED;
-    if (take_bytes(value, "value", &value_bytes) < 0) {
-        release_bytes(&key_bytes);
-        return RAISED;
-    }
-    int code = RAISED;
-    if (!is_usable(self)) {
-        raise_unusable(self);
-    } else if (check_empty(self, database, &value_bytes.val) == 0 && before_write(self) == 0) {
-        CALL(self, code,
-             library.zdb_put(self->handle, number, &key_bytes.val, &value_bytes.val, flags));
-    }
-    release_bytes(&key_bytes);
-    release_bytes(&value_bytes);
-    return code;
-}
-
-static PyObject *put_method(PyObject *object, PyObject *const *args, Py_ssize_t count,
-                            PyObject *keywords) {
-    static const char *const names[] = {"key", "value", "dupdata", "overwrite", "append", "db", NULL};
-    Transaction *self = (Transaction *)object;
-    PyObject *given[6] = {NULL};
-    if (count == 2 && keywords == NULL) {
-        given[0] = args[0];
-        given[1] = args[1];
-    } else if (parse("put", args, count, keywords, names, 2, given) < 0) {
-        return NULL;
-    }
-    int dupdata = truth(given[2], 1), overwrite = truth(given[3], 1), append = truth(given[4], 0);
-    if (dupdata < 0 || overwrite < 0 || append < 0) return NULL;
-    unsigned int number, flags;
-    if (database_number(self, given[5], &number) < 0 ||
-        put_flags(self, given[5], dupdata, overwrite, append, &flags) < 0)
-        return NULL;
-    int code = put(self, given[5], number, given[0], given[1], flags);
-    if (code == RAISED) return NULL;
-    return put_result(self->environment, code, dupdata, overwrite);
-}
-
-/** An iterator over what comes after the first items. */
-static PyObject *rest_of(PyObject *items, Py_ssize_t count) {
-    if (count == 0) return PyObject_GetIter(items);
-    PyObject *rest = PyList_GetSlice(items, count, PyList_Size(items));
-    PyObject *iterator = rest == NULL ? NULL : PyObject_GetIter(rest);
-    Py_XDECREF(rest);
-    return iterator;
-}
-
-static PyObject *put_many_method(PyObject *object, PyObject *const *args, Py_ssize_t count,
-                                 PyObject *keywords) {
-    static const char *const names[] = {"items", "dupdata", "overwrite", "append", "db", NULL};
-    Transaction *self = (Transaction *)object;
-    PyObject *given[5] = {NULL};
-    if (parse("put_many", args, count, keywords, names, 1, given) < 0) return NULL;
-    int dupdata = truth(given[1], 1), overwrite = truth(given[2], 1), append = truth(given[3], 0);
-    if (dupdata < 0 || overwrite < 0 || append < 0) return NULL;
-    unsigned int number, flags;
-    if (database_number(self, given[4], &number) < 0 ||
-        put_flags(self, given[4], dupdata, overwrite, append, &flags) < 0)
-        return NULL;
-    Py_ssize_t consumed = 0, added = 0;
-    if (PyList_CheckExact(given[0]) && !(flags & (ZDB_NOOVERWRITE | ZDB_NODUPDATA))) {
-        if (put_list(self, number, given[0], flags, &added) < 0) return NULL;
-        consumed = added;
-    }
-    PyObject *iterator = rest_of(given[0], consumed);
-    if (iterator == NULL) return NULL;
-    PyObject *item;
-    while ((item = PyIter_Next(iterator)) != NULL) {
-        int code = RAISED;
-        if (PyTuple_Check(item) && PyTuple_Size(item) == 2) {
-            code = put(self, given[4], number, PyTuple_GetItem(item, 0), PyTuple_GetItem(item, 1),
-                       flags);
-        } else {
-            PyObject *pair = PySequence_List(item);
-            if (pair != NULL && PyList_Size(pair) != 2)
-                PyErr_SetString(PyExc_TypeError, "an item must be a pair of a key and a value");
-            else if (pair != NULL)
-                code = put(self, given[4], number, PyList_GetItem(pair, 0), PyList_GetItem(pair, 1),
-                           flags);
-            Py_XDECREF(pair);
-        }
-        Py_DECREF(item);
-        if (code == RAISED) break;
-        PyObject *result = put_result(self->environment, code, dupdata, overwrite);
-        if (result == NULL) break;
-        added += result == Py_True;
-        Py_DECREF(result);
-        consumed++;
-    }
-    Py_DECREF(iterator);
-    if (PyErr_Occurred()) return NULL;
-    return Py_BuildValue("nn", consumed, added);
-}
-
-/** Deletes a key. @return the library's result; RAISED with an exception. */
-static int delete(Transaction *self, PyObject *key, PyObject *value, PyObject *database) {
-    unsigned int number;
-    if (database_number(self, database, &number) < 0) return RAISED;
-    struct bytes key_bytes, value_bytes;
-    value_bytes.has_view = 0;
-    value_bytes.val.size = 0;
-    if (take_bytes(key, "key", &key_bytes) < 0) return RAISED;
-    if (value != NULL && value != Py_None && take_bytes(value, "value", &value_bytes) < 0) {
-        release_bytes(&key_bytes);
-        return RAISED;
-    }
-    int code = RAISED;
-    if (!is_usable(self)) {
-        raise_unusable(self);
-    } else if (before_write(self) == 0) {
-        const zdb_val *only = value_bytes.val.size > 0 ? &value_bytes.val : NULL;
-        CALL(self, code, library.zdb_del(self->handle, number, &key_bytes.val, only));
-        code = absent_if_too_long(self->environment, code, &key_bytes.val);
-    }
-    release_bytes(&key_bytes);
-    release_bytes(&value_bytes);
-    return code;
-}
-
-static PyObject *delete_method(PyObject *object, PyObject *const *args, Py_ssize_t count,
-                               PyObject *keywords) {
-    static const char *const names[] = {"key", "value", "db", NULL};
-    Transaction *self = (Transaction *)object;
-    PyObject *given[3] = {NULL};
-    if (parse("delete", args, count, keywords, names, 1, given) < 0) return NULL;
-    int code = delete (self, given[0], given[1], given[2]);
-    if (code == RAISED) return NULL;
-    if (code == ZDB_OK) Py_RETURN_TRUE;
-    if (code == ZDB_NOT_FOUND) Py_RETURN_FALSE;
-    return raise_code(self->environment, code);
-}
-
-static int set_item(PyObject *object, PyObject *key, PyObject *value) {
-    Transaction *self = (Transaction *)object;
-    unsigned int number;
-    if (database_number(self, NULL, &number) < 0) return -1;
-    int code = value == NULL ? delete (self, key, NULL, NULL) : put(self, NULL, number, key, value, 0);
-    if (code == ZDB_OK) return 0;
-    if (code == ZDB_NOT_FOUND)
-        raise_no_key(self, key);
-    else if (code != RAISED)
-        raise_code(self->environment, code);
-    return -1;
-}
-
-static PyObject *with_cursor(Transaction *self, PyObject *database, PyObject *key, PyObject *value) {
-    Cursor *cursor = (Cursor *)open_cursor(CursorType, self, database);
-    if (cursor == NULL) return NULL;
-    PyObject *old =
-        value == NULL ? cursor_pop_value(cursor, key) : cursor_replace_value(cursor, key, value);
-    Py_DECREF(cursor);
-    return old;
-}
-
-static PyObject *replace_method(PyObject *object, PyObject *const *args, Py_ssize_t count,
-                                PyObject *keywords) {
-    static const char *const names[] = {"key", "value", "db", NULL};
-    PyObject *given[3] = {NULL};
-    if (parse("replace", args, count, keywords, names, 2, given) < 0) return NULL;
-    return with_cursor((Transaction *)object, given[2], given[0], given[1]);
-}
-
-static PyObject *pop_method(PyObject *object, PyObject *const *args, Py_ssize_t count,
-                            PyObject *keywords) {
-    static const char *const names[] = {"key", "db", NULL};
-    PyObject *given[2] = {NULL};
-    if (parse("pop", args, count, keywords, names, 1, given) < 0) return NULL;
-    return with_cursor((Transaction *)object, given[1], given[0], NULL);
-}
-
 /* ------------------------------------------------------------------------ type */
 
 static PyObject *call_method(PyObject *object, PyObject *args) {
@@ -828,27 +377,27 @@ static PyObject *get_open_cursors(PyObject *object, void *unused) {
 #define FAST_KEYWORDS (METH_FASTCALL | METH_KEYWORDS)
 
 static PyMethodDef methods[] = {
-    {"get", FAST(get_method), FAST_KEYWORDS,
+    {"get", FAST(transaction_get), FAST_KEYWORDS,
      "The value of a key, its first one; or `default` if the key is not there."},
-    {"get_many", FAST(get_many_method), FAST_KEYWORDS,
+    {"get_many", FAST(transaction_get_many), FAST_KEYWORDS,
      "The values of many keys, in their order, with `default` for those not there."},
-    {"_get_pairs", FAST(get_pairs_method), FAST_KEYWORDS, NULL},
-    {"_get_fixed", FAST(get_fixed_method), FAST_KEYWORDS, NULL},
-    {"cursor", FAST(cursor_method), FAST_KEYWORDS, "Opens a cursor, on no entry yet."},
-    {"items", FAST(items_method), FAST_KEYWORDS,
+    {"_get_pairs", FAST(transaction_get_pairs), FAST_KEYWORDS, NULL},
+    {"_get_fixed", FAST(transaction_get_fixed), FAST_KEYWORDS, NULL},
+    {"cursor", FAST(transaction_cursor), FAST_KEYWORDS, "Opens a cursor, on no entry yet."},
+    {"items", FAST(transaction_items), FAST_KEYWORDS,
      "The entries of a database, or of a range of its keys, in the order of the keys."},
-    {"keys", FAST(keys_method), FAST_KEYWORDS,
+    {"keys", FAST(transaction_keys), FAST_KEYWORDS,
      "The keys of a database, or of a range of it, as items()."},
-    {"values", FAST(values_method), FAST_KEYWORDS,
+    {"values", FAST(transaction_values), FAST_KEYWORDS,
      "The values of a database, or of a range of its keys, as items()."},
-    {"put", FAST(put_method), FAST_KEYWORDS, "Puts a key and its value."},
-    {"put_many", FAST(put_many_method), FAST_KEYWORDS,
+    {"put", FAST(transaction_put), FAST_KEYWORDS, "Puts a key and its value."},
+    {"put_many", FAST(transaction_put_many), FAST_KEYWORDS,
      "Puts many entries; returns how many there were and how many were put."},
-    {"delete", FAST(delete_method), FAST_KEYWORDS,
+    {"delete", FAST(transaction_delete), FAST_KEYWORDS,
      "Deletes a key, or with `value` only that value of it."},
-    {"replace", FAST(replace_method), FAST_KEYWORDS,
+    {"replace", FAST(transaction_replace), FAST_KEYWORDS,
      "Puts a key and its value and returns the value that it replaces, or None."},
-    {"pop", FAST(pop_method), FAST_KEYWORDS,
+    {"pop", FAST(transaction_pop), FAST_KEYWORDS,
      "Deletes a key and returns its value, or None if the key is not there."},
     {"commit", commit_method, METH_NOARGS, "Commits and ends the transaction."},
     {"abort", abort_method, METH_NOARGS,
@@ -890,10 +439,10 @@ static PyType_Slot slots[] = {
     {Py_tp_finalize, transaction_finalize},
     {Py_tp_traverse, transaction_traverse},
     {Py_tp_clear, transaction_clear},
-    {Py_tp_iter, iterate_keys},
-    {Py_mp_subscript, get_item},
-    {Py_mp_ass_subscript, set_item},
-    {Py_sq_contains, contains},
+    {Py_tp_iter, transaction_iterate_keys},
+    {Py_mp_subscript, transaction_get_item},
+    {Py_mp_ass_subscript, transaction_set_item},
+    {Py_sq_contains, transaction_contains},
     {Py_tp_methods, methods},
     {Py_tp_getset, properties},
     {Py_tp_members, attributes},
