@@ -74,7 +74,7 @@ final class ScheduledPrograms: @unchecked Sendable {
 
     private static var options: EnvironmentOptions {
         var options = EnvironmentOptions()
-        // Room for all that two programs of some steps can put, and for what a checkpoint has yet to give back.
+        // Room for all that two programs can put, and for what a checkpoint has yet to give back.
         options.maxSize = 192 << 20
         options.logSize = 1 << 20
         // More than the programs can hold, and one for looking what there is.
