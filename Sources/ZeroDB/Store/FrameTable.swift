@@ -141,12 +141,15 @@ struct FrameTable {
         if bytes <= Self.slabRunBytesMax {
             if let memory = freeRuns[pages]?.popLast() { return memory }
             // Where memory comes to its limit, in the file, which values leave as they are copied.
-            if hasRoomInSlab(Int(bytes)) || hasMemory(UInt64(Self.largeSlab)) {
+            if hasRoomInSlab(Int(bytes)) || hasKeptSlab(Int(bytes))
+                || hasMemory(UInt64(Self.largeSlab))
+            {
                 return try allocateInSlab(Int(bytes))
             }
         }
         // Pages of trees are in memory whatever values take: that is counted first.
         if slabs.isEmpty { slabs.append(try makeSlab(Self.smallSlab)) }
+        if !hasMemory(bytes) { releaseKeptSlabs() }
         guard hasMemory(bytes) else { return try spill.allocate(Int(bytes)) }
         guard let memory = malloc(Int(bytes)) else {
             throw DatabaseError(systemError: ENOMEM, "allocate \(pages) pages for a value")
@@ -295,6 +298,21 @@ struct FrameTable {
     /// Whether the slab in use has room for so many bytes that are not in the file.
     private func hasRoomInSlab(_ bytes: Int) -> Bool {
         slab < slabs.count && !slabs[slab].isSpilled && slabUsed + bytes <= slabs[slab].bytes
+    }
+
+    /// Whether a slab that earlier transactions left, and that this one has not come to, has so many bytes.
+    private func hasKeptSlab(_ bytes: Int) -> Bool {
+        slabs.dropFirst(slab + 1).contains { !$0.isSpilled && bytes <= $0.bytes }
+    }
+
+    /// Gives back the slabs that this transaction has not come to, so that their memory can be a value's.
+    private mutating func releaseKeptSlabs() {
+        guard slab + 1 < slabs.count else { return }
+        for kept in slabs[(slab + 1)...] {
+            munmap(kept.memory, kept.bytes)
+            memoryBytes -= UInt64(kept.bytes)
+        }
+        slabs.removeSubrange((slab + 1)...)
     }
 
     /// - Parameter bytes: whole pages, not more than a large slab has.

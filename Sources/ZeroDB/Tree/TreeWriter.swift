@@ -287,9 +287,10 @@ struct TreeWriter {
         else { return false }
         let scratch = workspace.pointee.scratch
         let shared = commonPrefixLength(page, key)
-        let last = page.copyKey(count - 1, to: scratch.secondKey)
-        guard shared >= 0, last >= 0 else { throw source.badEntry(page) }
+        guard shared >= 0 else { throw source.badEntry(page) }
         if mayFit(page, key, value, sharing: shared) { return false }
+        let last = page.copyKey(count - 1, to: scratch.secondKey)
+        guard last >= 0 else { throw source.badEntry(page) }
         let (reference, right) = try newPage()
         workspace.pointee.splits &+= 1
         // What all keys of the full leaf share with this one, those behind it are likely to share too.

@@ -89,6 +89,23 @@ struct LimitMetricTests {
         try expectNoHit(in: environment) { try put(pages: pagesMax) }
     }
 
+    @Test("Memory that a transaction leaves for the next one is there for a large value")
+    func transactionMemoryKept() throws {
+        let environment = try Environment.inMemory { $0.maxTransactionMemory = 32 << 20 }
+        let value = [UInt8](repeating: 1, count: 60_000)
+        try environment.write { transaction in
+            for number in 0..<300 { try transaction.put("\(number)", value) }
+        }
+        try environment.write {
+            try $0.put("large", [UInt8](repeating: 2, count: 30 << 20))
+            try $0.put("small", value)
+        }
+        let reading = try MetricReading(environment)
+        #expect(reading.hits(.transactionMemory) == 0)
+        #expect(reading["spilled_bytes_total"] == 0)
+        #expect(try environment.read { try $0.value(for: "large")?.byteCount } == 30 << 20)
+    }
+
     @Test("Readers")
     func readers() throws {
         let environment = try Environment.inMemory { $0.maxReaders = 3 }
