@@ -136,7 +136,8 @@ static struct mdbx_txn *begin(struct benv *env, unsigned flags) {
 static struct benv *env_open(const char *directory, const struct env_options *options) {
     struct mdbx_env *env;
     check(mdbx_env_create(&env), "mdbx_env_create");
-    intptr_t size_max = ((intptr_t)1 << 30) + (intptr_t)options->entries_max * 2048;
+    /* Batches that are not flushed do not use pages again: the file becomes many times larger. */
+    intptr_t size_max = ((intptr_t)1 << 34) + (intptr_t)options->entries_max * 2048;
     check(mdbx_env_set_geometry(env, 0, -1, size_max, -1, -1, -1), "mdbx_env_set_geometry");
     unsigned flags = ENV_NORDAHEAD | (options->unflushed ? ENV_UTTERLY_NOSYNC : 0);
     check(mdbx_env_open(env, directory, flags, 0600), "mdbx_env_open");
