@@ -218,11 +218,17 @@ int check_empty(Transaction *transaction, PyObject *database, const zdb_val *val
 /** A value as the program wants it. */
 PyObject *value_object(Transaction *transaction, const zdb_val *value);
 PyObject *key_object(Transaction *transaction, const zdb_val *key);
-/** The flags of a put. @return -1 with an exception. */
-int put_flags(Transaction *transaction, PyObject *database, int dupdata, int overwrite, int append,
-              unsigned int *flags);
+/** How entries are put. */
+struct put_mode {
+    int dupdata, overwrite;
+    unsigned int flags; /**< for the library */
+};
+/** @param given  the arguments `dupdata`, `overwrite` and `append`, or NULL for each.
+ *  @return -1 with an exception. */
+int take_put_mode(Transaction *transaction, PyObject *database, PyObject *const given[3],
+                  struct put_mode *mode);
 /** True, False or an exception for the result of a put. */
-PyObject *put_result(Environment *environment, int code, int dupdata, int overwrite);
+PyObject *put_result(Environment *environment, int code, const struct put_mode *mode);
 /** Puts entries of a list, many in one call, as long as that is simple.
  *  @param flags  of each put; nothing is passed over by them.
  *  @param added  receives how many were put: the first of the list.

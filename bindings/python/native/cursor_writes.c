@@ -35,15 +35,12 @@ PyObject *cursor_put(PyObject *object, PyObject *const *args, Py_ssize_t count,
     Cursor *self = (Cursor *)object;
     PyObject *given[5] = {NULL};
     if (parse("put", args, count, keywords, names, 2, given) < 0) return NULL;
-    int dupdata = truth(given[2], 1), overwrite = truth(given[3], 1), append = truth(given[4], 0);
-    if (dupdata < 0 || overwrite < 0 || append < 0) return NULL;
     if (!is_cursor_usable(self)) return raise_cursor_unusable(self);
-    unsigned int flags;
-    if (put_flags(self->transaction, self->database, dupdata, overwrite, append, &flags) < 0)
-        return NULL;
-    int code = put(self, given[0], given[1], flags);
+    struct put_mode mode;
+    if (take_put_mode(self->transaction, self->database, &given[2], &mode) < 0) return NULL;
+    int code = put(self, given[0], given[1], mode.flags);
     if (code == RAISED) return NULL;
-    return put_result(self->transaction->environment, code, dupdata, overwrite);
+    return put_result(self->transaction->environment, code, &mode);
 }
 
 PyObject *cursor_set_value(PyObject *object, PyObject *value) {

@@ -4,21 +4,25 @@
  */
 #include "transaction.h"
 
-int put_flags(Transaction *self, PyObject *database, int dupdata, int overwrite, int append,
-              unsigned int *flags) {
-    *flags = overwrite ? 0 : ZDB_NOOVERWRITE;
-    if (dupdata && !append) return 0;
+int take_put_mode(Transaction *self, PyObject *database, PyObject *const given[3],
+                  struct put_mode *mode) {
+    int append = truth(given[2], 0);
+    mode->dupdata = truth(given[0], 1);
+    mode->overwrite = truth(given[1], 1);
+    if (mode->dupdata < 0 || mode->overwrite < 0 || append < 0) return -1;
+    mode->flags = mode->overwrite ? 0 : ZDB_NOOVERWRITE;
+    if (mode->dupdata && !append) return 0;
     unsigned int kind;
     if (database_flags(self, database, &kind) < 0) return -1;
     int has_duplicates = (kind & ZDB_DUPSORT) != 0;
-    if (append) *flags |= has_duplicates ? ZDB_APPENDDUP : ZDB_APPEND;
-    if (!dupdata && has_duplicates) *flags |= ZDB_NODUPDATA;
+    if (append) mode->flags |= has_duplicates ? ZDB_APPENDDUP : ZDB_APPEND;
+    if (!mode->dupdata && has_duplicates) mode->flags |= ZDB_NODUPDATA;
     return 0;
 }
 
-PyObject *put_result(Environment *environment, int code, int dupdata, int overwrite) {
+PyObject *put_result(Environment *environment, int code, const struct put_mode *mode) {
     if (code == ZDB_OK) Py_RETURN_TRUE;
-    if (code == ZDB_KEYEXIST && !(overwrite && dupdata)) Py_RETURN_FALSE;
+    if (code == ZDB_KEYEXIST && !(mode->overwrite && mode->dupdata)) Py_RETURN_FALSE;
     if (code == ZDB_NOT_SORTED && environment->is_lmdb_style) Py_RETURN_FALSE;
     return raise_code(environment, code);
 }
@@ -65,15 +69,14 @@ PyObject *transaction_put(PyObject *object, PyObject *const *args, Py_ssize_t co
     } else if (parse("put", args, count, keywords, names, 2, given) < 0) {
         return NULL;
     }
-    int dupdata = truth(given[2], 1), overwrite = truth(given[3], 1), append = truth(given[4], 0);
-    if (dupdata < 0 || overwrite < 0 || append < 0) return NULL;
-    unsigned int number, flags;
+    unsigned int number;
+    struct put_mode mode;
     if (database_number(self, given[5], &number) < 0 ||
-        put_flags(self, given[5], dupdata, overwrite, append, &flags) < 0)
+        take_put_mode(self, given[5], &given[2], &mode) < 0)
         return NULL;
-    int code = put(self, given[5], number, given[0], given[1], flags);
+    int code = put(self, given[5], number, given[0], given[1], mode.flags);
     if (code == RAISED) return NULL;
-    return put_result(self->environment, code, dupdata, overwrite);
+    return put_result(self->environment, code, &mode);
 }
 
 /** An iterator over what comes after the first items. */
@@ -91,15 +94,14 @@ PyObject *transaction_put_many(PyObject *object, PyObject *const *args, Py_ssize
     Transaction *self = (Transaction *)object;
     PyObject *given[5] = {NULL};
     if (parse("put_many", args, count, keywords, names, 1, given) < 0) return NULL;
-    int dupdata = truth(given[1], 1), overwrite = truth(given[2], 1), append = truth(given[3], 0);
-    if (dupdata < 0 || overwrite < 0 || append < 0) return NULL;
-    unsigned int number, flags;
+    unsigned int number;
+    struct put_mode mode;
     if (database_number(self, given[4], &number) < 0 ||
-        put_flags(self, given[4], dupdata, overwrite, append, &flags) < 0)
+        take_put_mode(self, given[4], &given[1], &mode) < 0)
         return NULL;
     Py_ssize_t consumed = 0, added = 0;
-    if (PyList_CheckExact(given[0]) && !(flags & (ZDB_NOOVERWRITE | ZDB_NODUPDATA))) {
-        if (put_list(self, number, given[0], flags, &added) < 0) return NULL;
+    if (PyList_CheckExact(given[0]) && !(mode.flags & (ZDB_NOOVERWRITE | ZDB_NODUPDATA))) {
+        if (put_list(self, number, given[0], mode.flags, &added) < 0) return NULL;
         consumed = added;
     }
     PyObject *iterator = rest_of(given[0], consumed);
@@ -109,19 +111,19 @@ PyObject *transaction_put_many(PyObject *object, PyObject *const *args, Py_ssize
         int code = RAISED;
         if (PyTuple_Check(item) && PyTuple_Size(item) == 2) {
             code = put(self, given[4], number, PyTuple_GetItem(item, 0), PyTuple_GetItem(item, 1),
-                       flags);
+                       mode.flags);
         } else {
             PyObject *pair = PySequence_List(item);
             if (pair != NULL && PyList_Size(pair) != 2)
                 PyErr_SetString(PyExc_TypeError, "an item must be a pair of a key and a value");
             else if (pair != NULL)
                 code = put(self, given[4], number, PyList_GetItem(pair, 0), PyList_GetItem(pair, 1),
-                           flags);
+                           mode.flags);
             Py_XDECREF(pair);
         }
         Py_DECREF(item);
         if (code == RAISED) break;
-        PyObject *result = put_result(self->environment, code, dupdata, overwrite);
+        PyObject *result = put_result(self->environment, code, &mode);
         if (result == NULL) break;
         added += result == Py_True;
         Py_DECREF(result);
