@@ -3,7 +3,7 @@ import Synchronization
 
 /// Counts of a process that are not in shared memory yet, and what else a transaction that ends
 /// has to do besides counting itself. Threads that still read when their environment is closed
-/// under them count here: this memory is never given back.
+/// under them count here: a store's memory for them is never given back.
 struct PendingCounts {
     private typealias Word = Atomic<UInt64>
 
@@ -30,6 +30,9 @@ struct PendingCounts {
         words = .allocate(capacity: Self.count)
         for index in 0..<Self.count { (words + index).initialize(to: Word(0)) }
     }
+
+    /// Gives the memory back, where no store counts in it.
+    func deallocate() { words.deallocate() }
 
     private func add(at index: Int) {
         words[index].wrappingAdd(1, ordering: .relaxed)

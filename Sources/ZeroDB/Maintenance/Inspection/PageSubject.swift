@@ -15,6 +15,8 @@ final class PageSubject {
     let notes: [String]
 
     private let fetcher: PageFetcher
+    /// Of an environment that need not open; an open one's are its store's.
+    private let counts: PendingCounts?
     private let fetched: UnsafeMutableRawPointer
     private let map: (UnsafeMutableRawPointer, Int)?
     private let directory: (any StorageDirectory)?
@@ -28,7 +30,7 @@ final class PageSubject {
         _ store: Store, _ known: PageSource, _ meta: Meta, _ freeList: FreeList
     ) throws(DatabaseError) {
         (file, self.meta, self.freeList) = (store.dataFile, meta, freeList)
-        (map, directory, notes) = (nil, nil, [])
+        (map, directory, counts, notes) = (nil, nil, nil, [])
         fetcher = known.fetcher
         let loaded = try? store.loadMeta()
         metaPage = loaded?.meta.transaction == meta.transaction ? loaded?.page : nil
@@ -66,7 +68,9 @@ final class PageSubject {
         metaPage = loaded.page
         map = (address, bytes)
         let pageShift = pageSize.trailingZeroBitCount
-        fetcher = PageFetcher(file, address, pageShift: pageShift, PendingCounts())
+        let counts = PendingCounts()
+        self.counts = counts
+        fetcher = PageFetcher(file, address, pageShift: pageShift, counts)
         source = Self.source(address, meta, fetcher, fetched, pageShift: pageShift)
         let list = FreeList.allocate()
         do throws(DatabaseError) {
@@ -82,6 +86,7 @@ final class PageSubject {
         freeList?.deallocate()
         if let map { file.unmap(map.0, length: map.1) }
         free(fetched)
+        counts?.deallocate()
     }
 
     private static func byteMap(_ pages: UInt64) throws(DatabaseError) -> UnsafeMutableRawPointer {
