@@ -76,6 +76,13 @@ struct InlineValues {
             start: duplicates + range.lowerBound * width, count: range.count * width)
     }
 
+    /// Them for a cursor that is on one, and hands out `key` with each.
+    func run(from index: Int, key: UnsafeRawBufferPointer) -> ValueRun {
+        ValueRun(
+            ends: ends, base: duplicates, size: size, width: width, count: count, index: index,
+            key: key)
+    }
+
     // MARK: Making one
 
     /// Bytes of a field of so many values.

@@ -69,7 +69,7 @@ extension CursorState {
                 + " was made without \(c: "ZDB_DUPSORT"): its keys have one value each")
     }
 
-    /// The next value of the current key, if it is in the leaf where the cursor of a read transaction
+    /// The next value of the current key, if it lies with the one where the cursor of a read transaction
     /// stands: a load or two.
     @inline(__always)
     mutating func nextAtHand() -> Entry? {
@@ -77,16 +77,22 @@ extension CursorState {
     }
 
     /// Notes what the values after the current one need.
-    private mutating func beginRun(_ tree: TreeState) {
-        run = ValueRun()
-        guard valuePosition.kind == .valueTree, !transaction.pointee.isWrite,
-            let path = extra?.path
-        else { return }
+    ///
+    /// - Parameter inlineValues: those of the key, if they are in its entry.
+    @inline(__always)
+    private mutating func beginRun(_ key: UnsafeRawBufferPointer, _ inlineValues: InlineValues?) {
+        if let inlineValues {
+            run = inlineValues.run(from: valuePosition.index, key: key)
+            return
+        }
+        guard valuePosition.kind == .valueTree, let path = extra?.path else {
+            run = ValueRun()
+            return
+        }
         let step = path + (valuePosition.tree.depth - 1)
         let leaf = Page(step.pointee.page, size: transaction.pointee.source.pageSize)
         run = ValueRun(
-            leaf, index: step.pointee.index, width: valuePosition.tree.valueWidth,
-            key: storedKey(tree),
+            leaf, index: step.pointee.index, width: valuePosition.tree.valueWidth, key: key,
             pathIndex: (UnsafeMutableRawPointer(step) + PathStep.indexOffset)
                 .assumingMemoryBound(to: Int.self))
     }
@@ -230,6 +236,7 @@ extension CursorState {
         guard length >= 0 else { throw source.badEntry(leaf) }
         keyLength = length
         let value: UnsafeRawBufferPointer
+        var inlineValues: InlineValues?
         switch valuePosition.kind {
         case .none, .single:
             value = try TreeRead.value(source, leaf, step.index, tree.record)
@@ -241,6 +248,7 @@ extension CursorState {
                 let duplicate = duplicates.duplicate(valuePosition.index)
             else { throw source.badEntry(leaf) }
             value = duplicate
+            inlineValues = duplicates
         case .valueTree: value = try duplicate()
         }
         // What the memory for a copy of the value has room for.
@@ -254,8 +262,8 @@ extension CursorState {
             keepValue(value)
             return Entry(key: storedKey(tree), value: value)
         }
-        beginRun(tree)
-        let key = run.isEmpty ? storedKey(tree) : run.key
+        let key = storedKey(tree)
+        beginRun(key, inlineValues)
         return Entry(key: key, value: value)
     }
 

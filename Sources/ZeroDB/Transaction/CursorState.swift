@@ -228,6 +228,8 @@ package struct CursorState {
                 try findAgain(tree.pointee)
             }
         }
+        // Steps through a run of inline values are noted in it alone.
+        if place == .onEntry, run.isInline { valuePosition.index = run.index }
         snapshots = transaction.pointee.snapshots
         changes = tree.pointee.changes
         transaction.pointee.reads.cursorMoves &+= 1

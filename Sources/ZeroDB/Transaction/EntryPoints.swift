@@ -3,8 +3,8 @@ import CZeroDBPlatform
 // What the C functions call of the engine on their fastest ways, in one place. The C functions are a
 // module of their own: without `@inlinable` even the smallest of these would be a call.
 
-/// Moves a cursor of a read transaction to the next value of its key, if that is in the value leaf
-/// where the cursor stands.
+/// Moves a cursor of a read transaction to the next value of its key, if that lies with the one where the
+/// cursor stands.
 ///
 /// - Parameter transaction: the cursor's transaction, known to be open.
 /// - Returns: nil if it is not so simple, and then nothing has changed.
