@@ -20,7 +20,7 @@ enum { PATH_BYTES = 4096, KEY_BYTES = 32, OVERFLOW_BYTES = 20000 };
 
 /** Whether the tests run under a tool that makes them some fifty times slower, such as
  *  valgrind: ZERODB_TEST_SLOW is set. Repetitions are then cut down and the address space
- *  that environments reserve is kept small. */
+ *  that environments reserve is kept small; and waits for other processes have an end. */
 bool tests_run_slowly(void);
 
 /** `count`, or a tenth of it when the tests run slowly. */
