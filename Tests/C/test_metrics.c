@@ -504,8 +504,10 @@ static void slow_transactions_are_told_of_with_where_the_time_went(void) {
     commit(txn);
     CHECK_NUMBER(heard.levels[ZDB_LOG_WARNING], 1);
     CHECK_CONTAINS(heard.last, "slow write transaction 2: ");
-    CHECK_CONTAINS(heard.last, "wait 0.");
-    CHECK_CONTAINS(heard.last, "work 4");
+    double wait = -1, work = -1;
+    const char *parts = strstr(heard.last, "of which");
+    REQUIRE(parts != NULL && sscanf(parts, "of which wait %lf, work %lf", &wait, &work) == 2);
+    CHECK(wait >= 0 && work >= 40);
     CHECK_CONTAINS(heard.last, "1 puts");
     CHECK_CONTAINS(heard.last, "committed");
     /* The first thread of a process has its id. */
