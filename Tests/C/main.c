@@ -34,7 +34,7 @@ static const struct suite *const suites[] = {
     &full_disk_suite,      &names_suite,            &closing_suite,
     &waiting_suite,        &endings_suite,          &lost_pages_suite,
     &recovery_mode_suite,  &verify_suite,           &metrics_suite,
-    &copy_suite,           &packed_lists_suite,
+    &copy_suite,           &packed_lists_suite,     &users_suite,
 };
 
 enum { SUITE_COUNT = sizeof(suites) / sizeof(suites[0]) };
