@@ -162,6 +162,53 @@ static void use_a_read_only_medium(void *argument) {
     run_in_process(be_refused_as_stranger, NULL);
 }
 
+static void put_from_elsewhere(void *argument) {
+    zdb_env *env = open_env("env");
+    zdb_txn *txn = begin_write(env);
+    put_text(txn, ZDB_MAIN_DB, "from", (const char *)argument);
+    commit(txn);
+    close_env(env);
+}
+
+static void be_refused_for_the_layers(void *argument) {
+    be_refused_as_stranger(argument);
+    CHECK_CONTAINS(zdb_last_error(), "overlay");
+}
+
+/* As in a container: the environment comes with the lower layer, and a first change copies a file up. */
+static void use_an_overlay(void *argument) {
+    (void)argument;
+    if (unshare(CLONE_NEWNS) != 0) return;
+    REQUIRE(mount("none", "/", "none", MS_REC | MS_PRIVATE, NULL) == 0 && mkdir("disk", 0755) == 0);
+    REQUIRE(mount("tmpfs", "disk", "tmpfs", 0, "size=64m,mode=755") == 0 && chdir("disk") == 0);
+    REQUIRE(mkdir("lower", 0755) == 0 && mkdir("upper", 0755) == 0 && mkdir("work", 0755) == 0);
+    REQUIRE(mkdir("merged", 0755) == 0 && chdir("lower") == 0);
+    run_in_process(put_from_elsewhere, (void *)(uintptr_t)"the image");
+    REQUIRE(chmod("env", 0755) == 0 && chmod("env/data.zdb", 0644) == 0);
+    REQUIRE(chmod("env/log", 0755) == 0 && chmod("env/lock.zdb", 0666) == 0 && chdir("..") == 0);
+    if (mount("overlay", "merged", "overlay", 0, "lowerdir=lower,upperdir=upper,workdir=work") != 0) {
+        return;
+    }
+    REQUIRE(chdir("merged") == 0);
+    run_in_process(be_refused_for_the_layers, NULL);
+    zdb_env_options options;
+    default_options(&options);
+    options.flags = ZDB_RDONLY;
+    zdb_env *env = open_env_with("env", &options);
+    zdb_txn *txn = begin_read(env);
+    expect_text(txn, ZDB_MAIN_DB, "from", "the image");
+    abort_txn(txn);
+    run_in_process(put_from_elsewhere, (void *)(uintptr_t)"the container");
+    txn = begin_read(env);
+    expect_text(txn, ZDB_MAIN_DB, "from", "the container");
+    abort_txn(txn);
+    close_env(env);
+}
+
+static void a_reader_on_an_overlay_sees_what_is_written_there(void) {
+    if (geteuid() == 0) run_in_process(use_an_overlay, NULL);
+}
+
 static void a_read_only_medium_is_read_and_not_written(void) {
     if (geteuid() == 0) run_in_process(use_a_read_only_medium, NULL);
 }
@@ -170,6 +217,7 @@ static const struct test tests[] = {
     TEST(what_root_makes_belongs_to_the_owner),
     TEST(a_group_shares_an_environment),
     TEST(a_read_only_medium_is_read_and_not_written),
+    TEST(a_reader_on_an_overlay_sees_what_is_written_there),
 };
 
 DEFINE_SUITE(users, tests);
