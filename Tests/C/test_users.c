@@ -17,7 +17,7 @@
 #include "suites.h"
 #include "support.h"
 
-enum { OWNER = 2, GROUP = 5, MEMBER = 3, STRANGER = 7 };
+enum { OWNER = 2, GROUP = 5, COLLEAGUE = 3, STRANGER = 7 };
 
 /* Enough for several segments of the log, and checkpoints that recycle them. */
 static void commit_much(zdb_env *env) {
@@ -56,8 +56,8 @@ static void use_as_owner(void *argument) {
     use(*(const unsigned *)argument);
 }
 
-static void use_as_member(void *argument) {
-    become(MEMBER, GROUP);
+static void use_as_colleague(void *argument) {
+    become(COLLEAGUE, GROUP);
     use(*(const unsigned *)argument);
 }
 
@@ -128,7 +128,7 @@ static void a_group_shares_an_environment(void) {
     for (unsigned round = 0; round < 3; round++) {
         if (round > 0) REQUIRE(unlink("env/lock.zdb") == 0);
         /* The mode that the second asks for is for environments that it makes. */
-        run_in_process(use_as_member, &other);
+        run_in_process(use_as_colleague, &other);
         check_files("env", 0, 0660);
         check_files("env/log", 0, 0660);
         run_in_process(use_as_owner, &other);
