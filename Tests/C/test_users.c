@@ -145,7 +145,7 @@ static void use_a_read_only_medium(void *argument) {
     REQUIRE(chmod(".", 0755) == 0);
     unsigned mode = 0600;
     run_in_process(use_as_owner, &mode);
-    REQUIRE(mount("none", ".", NULL, MS_REMOUNT | MS_RDONLY, NULL) == 0);
+    REQUIRE(mount("none", ".", "tmpfs", MS_REMOUNT | MS_RDONLY, NULL) == 0);
     zdb_env_options options;
     default_options(&options);
     options.flags = ZDB_RDONLY;
