@@ -163,7 +163,7 @@ typedef struct zdb_val {
 /** zdb_env_options.flags: open for reading only. Writes nothing but the reader table in lock.zdb
  *  (which it makes if it may; where it may not, as on a read-only medium, no process may write). */
 #define ZDB_RDONLY 0x1u
-/** zdb_env_options.flags: fail with ENOENT instead of creating what is missing. */
+/** zdb_env_options.flags: fail with ENOENT instead of creating files that are missing. */
 #define ZDB_NOCREATE 0x2u
 
 /** zdb_env_options.checksum: when the checksums of pages are checked. They are always
@@ -186,7 +186,7 @@ typedef struct zdb_val {
 /**< nothing, and nothing is logged: on disk with the next checkpoint. Never corrupt. Commits
      after it are not logged either until then: a full or relaxed one makes that checkpoint */
 
-/** zdb_env_options.threads: who makes checkpoints and flushes relaxed commits. */
+/** zdb_env_options.threads: whether the library has threads for checkpoints and relaxed commits. */
 #define ZDB_THREADS_DEFAULT 0u /**< two threads of the library's, started when needed */
 #define ZDB_THREADS_NONE 1u    /**< commits do, for programs that forbid library threads */
 

@@ -264,3 +264,20 @@ void get_stat_at(struct place place, zdb_txn *txn, zdb_db db, zdb_db_stat *stat)
     stat->struct_size = sizeof(*stat);
     require_code(place, zdb_stat(txn, db, stat), ZDB_OK, "zdb_stat");
 }
+
+void commit_much(zdb_env *env, const char *name) {
+    char value[40 * 1024];
+    fill_pattern(value, sizeof(value), 1);
+    for (unsigned i = 0; i < 80; i++) {
+        char key[KEY_BYTES];
+        zdb_val numbered_key = numbered(key, name, i);
+        zdb_val large = bytes(value, sizeof(value));
+        zdb_txn *txn = begin_write(env);
+        REQUIRE_OK(zdb_put(txn, ZDB_MAIN_DB, &numbered_key, &large, 0));
+        commit(txn);
+    }
+    REQUIRE_OK(zdb_env_checkpoint(env));
+    zdb_txn *txn = begin_write(env);
+    put_text(txn, ZDB_MAIN_DB, "of", name);
+    commit(txn);
+}

@@ -63,6 +63,10 @@ void *new_pattern(size_t size, uint64_t seed);
 /** The library's defaults, fit for the way the tests run. */
 void default_options(zdb_env_options *options);
 
+/** Commits that fill several segments of a log of 1 MiB, and a checkpoint that recycles them: 80 values of
+ *  40 KiB under numbered keys with the prefix `name`, and `name` under "of". */
+void commit_much(zdb_env *env, const char *name);
+
 /** The value of each number when that many numbered entries with the prefix "key" are put. */
 zdb_val numbered_value(char buffer[KEY_BYTES], unsigned number);
 

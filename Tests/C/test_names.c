@@ -26,24 +26,6 @@ static zdb_env *open_small_log(const char *path) {
     return open_env_with(path, &options);
 }
 
-/* Commits that fill several segments of the log, and checkpoints that recycle them. */
-static void commit_much(zdb_env *env, const char *name) {
-    char value[40 * 1024];
-    fill_pattern(value, sizeof(value), 1);
-    for (unsigned i = 0; i < 80; i++) {
-        char key[KEY_BYTES];
-        zdb_val numbered_key = numbered(key, name, i);
-        zdb_val large = bytes(value, sizeof(value));
-        zdb_txn *txn = begin_write(env);
-        REQUIRE_OK(zdb_put(txn, ZDB_MAIN_DB, &numbered_key, &large, 0));
-        commit(txn);
-    }
-    REQUIRE_OK(zdb_env_checkpoint(env));
-    zdb_txn *txn = begin_write(env);
-    put_text(txn, ZDB_MAIN_DB, "of", name);
-    commit(txn);
-}
-
 /* What commit_much() has put is there, and nothing else. */
 static void expect_much(const char *path, const char *name) {
     zdb_env *env = open_small_log(path);

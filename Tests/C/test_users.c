@@ -19,20 +19,6 @@
 
 enum { OWNER = 2, GROUP = 5, COLLEAGUE = 3, STRANGER = 7 };
 
-/* Enough for several segments of the log, and checkpoints that recycle them. */
-static void commit_much(zdb_env *env) {
-    char value[40 * 1024];
-    fill_pattern(value, sizeof(value), 1);
-    for (unsigned i = 0; i < 80; i++) {
-        char key[KEY_BYTES];
-        zdb_val numbered_key = numbered(key, "key", i);
-        zdb_val large = bytes(value, sizeof(value));
-        zdb_txn *txn = begin_write(env);
-        REQUIRE_OK(zdb_put(txn, ZDB_MAIN_DB, &numbered_key, &large, 0));
-        commit(txn);
-    }
-}
-
 static void become(unsigned user, unsigned group) {
     gid_t only = group;
     REQUIRE(setgroups(1, &only) == 0 && setgid(group) == 0 && setuid(user) == 0);
@@ -47,7 +33,7 @@ static void use(unsigned mode) {
     options.log_size = MIB;
     options.file_mode = mode;
     zdb_env *env = open_env_with("env", &options);
-    commit_much(env);
+    commit_much(env, "key");
     close_env(env);
 }
 
