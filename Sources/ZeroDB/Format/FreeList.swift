@@ -140,6 +140,7 @@ struct FreeList {
         var bestLength = words[best] >> 48
         for slot in Self.runsStart..<(Self.runsStart + runs) {
             let length = words[slot] >> 48
+            if length == count { return slot }
             if bestLength < count ? length > bestLength : length >= count && length < bestLength {
                 best = slot
                 bestLength = length

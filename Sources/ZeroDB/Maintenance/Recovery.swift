@@ -40,7 +40,9 @@ enum Recovery {
             throw error
         }
         var report = replay.report
-        if let proof = try reader.findProofOfDamage() {
+        if let proof = try reader.findProofOfDamage(
+            isEndKnown: store.isLogEndKnown && report.records == 0)
+        {
             throw DatabaseError(
                 .corrupted,
                 "the log of \(path) is damaged at position \(reader.position): \(proof); restore "

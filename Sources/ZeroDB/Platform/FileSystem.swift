@@ -27,6 +27,10 @@ protocol FileSystem: Sendable {
     /// Nanoseconds since 1970.
     func now() -> UInt64
 
+    /// Tells apart the times that the machine has been running since it was started; 0 if that is not
+    /// known. What was written to a file in the same one is there, flushed or not.
+    var boot: UInt64 { get }
+
     /// Tells apart the processes that a test simulates in one; 0 for real ones.
     var simulatedProcess: UInt64 { get }
 }
@@ -257,6 +261,8 @@ extension FileSystem {
     var simulatedProcess: UInt64 { 0 }
 
     func now() -> UInt64 { SystemCall.wallClockNanoseconds() }
+
+    var boot: UInt64 { SystemCall.boot }
 }
 
 extension StorageFile {

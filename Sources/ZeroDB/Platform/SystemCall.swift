@@ -42,6 +42,19 @@ enum SystemCall {
         return UInt64(now.tv_sec) * 1_000_000_000 + UInt64(now.tv_nsec)
     }
 
+    /// A number of this start of the machine; 0 where the system does not tell.
+    static let boot: UInt64 = {
+        // By random(4), 36 characters that the kernel draws anew when it starts.
+        let file = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC)
+        guard file >= 0 else { return 0 }
+        defer { Glibc.close(file) }
+        return withUnsafeTemporaryAllocation(byteCount: 36, alignment: 1) { text in
+            let count = retryingInterrupts { Glibc.read(file, text.baseAddress, text.count) }
+            guard count == text.count else { return 0 }
+            return Checksum.compute(UnsafeRawBufferPointer(text), seed: 0)
+        }
+    }()
+
     /// Bytes in a page of the operating system's.
     static var memoryPageSize: Int { max(4096, sysconf(Int32(_SC_PAGESIZE))) }
 }

@@ -188,8 +188,12 @@ struct LogReader: ~Copyable {
     /// it is on disk. (The next one itself may be there too soon: a writer died between making it
     /// and writing to it, and the record of another fitted where that one's did not.)
     ///
+    /// - Parameter isEndKnown: whether nothing was written behind the state that was begun after. Then the
+    ///   rest of its segment, up to a quarter of the log's size, is not looked through.
     /// - Returns: what is wrong and how it is known, in words; nil if the log may have ended here.
-    mutating func findProofOfDamage() throws(DatabaseError) -> String? {
+    mutating func findProofOfDamage(
+        isEndKnown: Bool = false
+    ) throws(DatabaseError) -> String? {
         noteTail()
         if let missingState {
             return "the log goes on there from the state of transaction \(missingState), which no "
@@ -202,7 +206,7 @@ struct LogReader: ~Copyable {
         let what =
             missingSegment.map { "the segment \(LogSegment.name(base: $0)) is missing" }
             ?? "the record there does not check"
-        if let segment, try mayHaveWitness(segment) {
+        if !isEndKnown, let segment, try mayHaveWitness(segment) {
             let offset = Int(position - segment.base)
             try load(to: bytes.count)
             let rest = UnsafeRawBufferPointer(rebasing: bytes[offset...])

@@ -42,9 +42,16 @@ extension SharedState {
 
     /// Marks that all is closed and the meta page of this commit durable. Good as long as the
     /// page cache lives, which is all it is for: after a reboot what is read is durable anyway.
-    func markClean(_ transaction: UInt64?) {
-        self[Layout.clean] = transaction.map { $0 &+ 1 } ?? 0
+    ///
+    /// While the machine is not started anew, the mark also says that nothing was written to the log after
+    /// the commit. A power cut can bring back an old mark, but not with the same `boot`.
+    func markClean(_ transaction: UInt64, boot: UInt64) {
+        self[Layout.cleanBoot] = boot
+        self[Layout.clean] = transaction &+ 1
     }
+
+    /// Says that somebody may write again.
+    func clearCleanMark() { self[Layout.clean] = 0 }
 
     /// Whether the meta page of `checkpoint` is known to be on disk, not just in the page cache.
     var isRootConfirmed: Bool {

@@ -2,7 +2,7 @@ extension SharedState {
     /// Where things lie in `lock.zdb`, in bytes. What writers, readers and checkpoints change is kept in
     /// cache lines of its own.
     enum Layout {
-        static let version: UInt32 = 9
+        static let version: UInt32 = 10
         static let magic: UInt64 = 0x6b63_6f6c_5f62_647a  // "zdb_lock"
 
         /// u64: the magic number, once all below is set up.
@@ -35,6 +35,8 @@ extension SharedState {
         static let unlogged = 160
         /// How many pages `checkpoint` counts as ever pinned.
         static let checkpointPinnedTotal = 168
+        /// In which start of the machine `clean` was set, or 0 if that is not known.
+        static let cleanBoot = 176
         /// 1 + the commit that the last writer to close left durable, or 0.
         static let clean = 184
         /// The errno of a flush that failed, or 0.

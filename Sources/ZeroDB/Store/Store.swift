@@ -29,6 +29,8 @@ package final class Store: @unchecked Sendable {
     let isFirst: Bool
     /// Whether the last writer to close had left nothing to replay.
     let wasClean: Bool
+    /// Whether it is known that nothing was written to its log afterwards.
+    let isLogEndKnown: Bool
 
     let log: Log
     let locks: ProcessLocks
@@ -127,6 +129,7 @@ package final class Store: @unchecked Sendable {
         state = place.state
         isFirst = parts.isFirst
         wasClean = parts.shared.isRootConfirmed
+        isLogEndKnown = parts.isLogEndKnown
         locks = ProcessLocks(
             file: parts.lockFile, shared: parts.shared, wait: options.writerWait,
             processID: parts.process.processID, path: path.description)
@@ -159,7 +162,7 @@ package final class Store: @unchecked Sendable {
             release()
             throw error
         }
-        shared.markClean(nil)
+        shared.clearCleanMark()
     }
 
     /// Lets other processes in, and the library's threads begin.
@@ -221,7 +224,7 @@ package final class Store: @unchecked Sendable {
             try makeCheckpoint(holding: shared.tip)
             cutOffTail()
             if shared.checkpoint == shared.tip, shared.poison == 0 {
-                shared.markClean(shared.checkpoint)
+                shared.markClean(shared.checkpoint, boot: fileSystem.boot)
             }
         } else {
             // A relaxed commit behind one that is not logged is on disk with a checkpoint only, for which

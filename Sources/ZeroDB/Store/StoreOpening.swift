@@ -17,6 +17,8 @@ struct StoreOpening {
     var verifiedMap: (UnsafeMutableRawPointer, Int)?
     var sharedMap: (UnsafeMutableRawPointer, Int)?
     private var shared: SharedState?
+    /// Whether the last to close has left word that there is nothing in the log after the newest meta page.
+    private var isLogEndKnown = false
     /// Whether this process has made `lock.zdb`.
     private var hasMadeLockFile = false
 
@@ -33,6 +35,7 @@ struct StoreOpening {
         var sharedLength: Int
         var process: SharedState.Owner
         var isFirst: Bool
+        var isLogEndKnown = false
     }
 
     init(path: PathBytes, options: EnvironmentOptions, fileSystem: any FileSystem) {
@@ -111,7 +114,7 @@ struct StoreOpening {
             map: mapped, mapLength: mapLength,
             verified: verifiedMap.0.assumingMemoryBound(to: Atomic<UInt8>.self),
             shared: shared, sharedLength: sharedMap.1, process: try registerProcess(shared),
-            isFirst: isFirst)
+            isFirst: isFirst, isLogEndKnown: isLogEndKnown)
     }
 
     /// Opens the data file.
@@ -455,6 +458,9 @@ struct StoreOpening {
             let shared = setUp(
                 address, readers: readersInitial, loaded, freeList, identity, directory)
             shared.isRootConfirmed = left.isClean
+            isLogEndKnown = left.isClean && left.boot != 0 && left.boot == fileSystem.boot
+            // Until somebody may write.
+            if left.isClean { shared.markClean(meta.transaction, boot: left.boot) }
             if !left.hasMetrics, sizeBefore > SharedState.Layout.metrics { shared.clearMetrics() }
             return shared
         }
@@ -492,22 +498,26 @@ struct StoreOpening {
 
     /// What counts of an old `lock.zdb`.
     ///
-    /// - Returns: whether the last to close left a mark there that this state is on disk, and whether it has
-    ///   metrics of this environment.
+    /// - Returns: whether the last to close left a mark there that this state is on disk, and in which start
+    ///   of the machine; whether there are metrics of this environment.
     private func leftovers(
         _ lockFile: any StorageFile, of meta: Meta, _ identity: FileIdentity
-    ) throws(DatabaseError) -> (isClean: Bool, hasMetrics: Bool) {
+    ) throws(DatabaseError) -> (isClean: Bool, boot: UInt64, hasMetrics: Bool) {
         let size = SharedState.Layout.clean + 8
         let bytes = UnsafeMutableRawBufferPointer.allocate(byteCount: size, alignment: 8)
         defer { bytes.deallocate() }
         guard let start = bytes.baseAddress, try lockFile.read(into: bytes, at: 0) == size,
             SharedState.belongs(start, to: meta.environmentID)
-        else { return (false, false) }
+        else { return (false, 0, false) }
         // A copy, which has the mark too, may not be on disk.
         let isClean =
             start.littleEndian(SharedState.Layout.clean) == meta.transaction + 1
             && SharedState.dataFile(start) == identity
-        return (isClean, SharedState.hasThisLayout(start))
+        let hasThisLayout = SharedState.hasThisLayout(start)
+        return (
+            isClean, hasThisLayout ? start.littleEndian(SharedState.Layout.cleanBoot) : 0,
+            hasThisLayout
+        )
     }
 
     private mutating func setUp(

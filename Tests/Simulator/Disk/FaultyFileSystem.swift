@@ -129,6 +129,8 @@ final class FaultyFileSystem: PathFileSystem {
 
     init(_ base: any PathFileSystem) { self.base = base }
 
+    var boot: UInt64 { base.boot }
+
     func hasDirectory(_ path: String) -> Bool { base.hasDirectory(path) }
 
     func open(_ path: String, access: FileAccess, create: Bool, mode: UInt32)

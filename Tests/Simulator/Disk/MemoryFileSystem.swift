@@ -11,6 +11,10 @@ final class MemoryFileSystem: PathFileSystem {
     private let files = Locked<[String: MemoryContents]>([:])
     /// What the clock shows; nil for the time that it is.
     let clock = Locked<UInt64?>(nil)
+    /// Which start of the machine it is; nil for the one that it is.
+    let start = Locked<UInt64?>(nil)
+
+    var boot: UInt64 { start.withLock { $0 } ?? SystemCall.boot }
 
     func now() -> UInt64 { clock.withLock { $0 } ?? SystemCall.wallClockNanoseconds() }
 

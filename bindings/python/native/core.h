@@ -39,6 +39,9 @@ extern struct library library;
  *  before anything is read of them without a call of the library, the two numbers are compared. */
 extern unsigned int fork_count;
 
+/** Whether a pair that nobody else has may get other members. Since Python 3.14 a tuple keeps its hash. */
+extern int reuses_pairs;
+
 /** A call of an environment that is under way, in a list on the stacks of its threads. */
 struct call {
     unsigned long thread;
@@ -139,6 +142,10 @@ struct Cursor {
      * cursor to a key, and how many the next one is expected to give. */
     unsigned int given, expected;
     char is_counted;
+    /* The last two pairs that iterations have given. The one before the last is filled again if the
+     * program has let go of it. */
+    PyObject *pairs[2];
+    char pair;
     /* What the last move of a read transaction has come to, until the cursor is used in another way. */
     char has_found;
     zdb_val found_key, found_value;

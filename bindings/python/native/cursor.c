@@ -489,6 +489,8 @@ static void cursor_dealloc(PyObject *object) {
     if (self->weak_references != NULL) PyObject_ClearWeakRefs(object);
     if (self->handle != NULL) close_cursor(self);
     PyMem_Free(self->keys);
+    Py_CLEAR(self->pairs[0]);
+    Py_CLEAR(self->pairs[1]);
     Py_CLEAR(self->database);
     Py_CLEAR(self->transaction);
     PyObject_GC_Del(object);

@@ -14,7 +14,11 @@
 
 PyTypeObject *IteratorType;
 
-enum { BATCH_MIN = 16, BATCH_MAX = 256 };
+enum {
+    BATCH_MIN = 16,
+    BATCH_MAX = 256,
+    KEPT_BYTES_MAX = 4096, /**< of a value that a cursor may keep in memory for its last pairs */
+};
 
 typedef struct Iterator {
     PyObject_HEAD
@@ -28,9 +32,6 @@ typedef struct Iterator {
     char is_bytewise; /**< keys are ordered as bytes */
     char is_at_end;
     char is_last_batch;
-    /* The last two pairs. The one before the last is filled again if the program has let go of it. */
-    PyObject *pairs[2];
-    char pair;
 } Iterator;
 
 static size_t size_of(PyObject *bytes) { return (size_t)PyBytes_Size(bytes); }
@@ -180,46 +181,52 @@ static int read_ahead(Iterator *self) {
     return cursor->end > 0 ? ZDB_OK : ZDB_NOT_FOUND;
 }
 
-/** A pair of key and value, in a tuple that nobody else has or in a new one. Takes over the references;
- *  either may be NULL, with an exception. */
-static PyObject *pair_of(Iterator *self, PyObject *key, PyObject *value) {
-    self->pair ^= 1;
-    PyObject **place = &self->pairs[(int)self->pair];
-    if (key != NULL && value != NULL) {
-        if (*place != NULL && Py_REFCNT(*place) == 1) {
-            PyTuple_SetItem(*place, 0, key);
-            PyTuple_SetItem(*place, 1, value);
-            Py_INCREF(*place);
-            return *place;
-        }
-        PyObject *pair = PyTuple_Pack(2, key, value);
-        PyObject *before = *place;
-        Py_XINCREF(pair);
-        *place = pair;
-        Py_XDECREF(before);
-        Py_DECREF(key);
-        Py_DECREF(value);
-        return pair;
-    }
-    Py_XDECREF(key);
-    Py_XDECREF(value);
-    return NULL;
-}
-
 static PyObject *bytes_of(const zdb_val *val) {
     return PyBytes_FromStringAndSize(val->data, (Py_ssize_t)val->size);
+}
+
+/** A pair of key and value, in a tuple that nobody else has or in a new one. */
+static PyObject *pair_of(Cursor *cursor, const zdb_val *key, const zdb_val *value) {
+    PyObject *first = bytes_of(key);
+    PyObject *second = first == NULL ? NULL : bytes_of(value);
+    PyObject *pair = NULL;
+    if (second == NULL) goto done;
+    if (!reuses_pairs || value->size > KEPT_BYTES_MAX) {
+        pair = PyTuple_Pack(2, first, second);
+        goto done;
+    }
+    cursor->pair ^= 1;
+    PyObject **place = &cursor->pairs[(int)cursor->pair];
+    if (*place != NULL && Py_REFCNT(*place) == 1) {
+        PyTuple_SetItem(*place, 0, first);
+        PyTuple_SetItem(*place, 1, second);
+        Py_INCREF(*place);
+        return *place;
+    }
+    pair = PyTuple_Pack(2, first, second);
+    PyObject *before = *place;
+    Py_XINCREF(pair);
+    *place = pair;
+    Py_XDECREF(before);
+done:
+    Py_XDECREF(first);
+    Py_XDECREF(second);
+    return pair;
+}
+
+/** What an iteration gives of an entry. */
+static PyObject *item_of(Iterator *self, const zdb_val *key, const zdb_val *value) {
+    Cursor *cursor = self->cursor;
+    if (self->want != ITEMS || cursor->transaction->has_buffers)
+        return entry_object(cursor->transaction, key, value, self->want);
+    return pair_of(cursor, key, value);
 }
 
 static PyObject *take(Iterator *self) {
     Cursor *cursor = self->cursor;
     unsigned int index = cursor->taken++;
     if (cursor->taken == cursor->count) cursor->transaction->ahead--;
-    if (self->want == ITEMS && !cursor->transaction->has_buffers) {
-        PyObject *key = bytes_of(&cursor->keys[index]);
-        return pair_of(self, key, key == NULL ? NULL : bytes_of(&cursor->values[index]));
-    }
-    return entry_object(cursor->transaction, &cursor->keys[index], &cursor->values[index],
-                        self->want);
+    return item_of(self, &cursor->keys[index], &cursor->values[index]);
 }
 
 /* ------------------------------------------------------------------------ next */
@@ -279,7 +286,7 @@ static PyObject *next_slowly(Iterator *self) {
         return end(self, ZDB_NOT_FOUND);
     cursor->is_unset = 0;
     cursor->given++;
-    return entry_object(transaction, &key, &value, self->want);
+    return item_of(self, &key, &value);
 }
 
 static PyObject *iterator_next(PyObject *object) {
@@ -416,8 +423,6 @@ static void iterator_dealloc(PyObject *object) {
     PyObject_GC_UnTrack(object);
     Py_CLEAR(self->lower);
     Py_CLEAR(self->upper);
-    Py_CLEAR(self->pairs[0]);
-    Py_CLEAR(self->pairs[1]);
     Py_CLEAR(self->cursor);
     PyObject_GC_Del(object);
     Py_DECREF(type);

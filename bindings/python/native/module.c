@@ -9,6 +9,7 @@
 
 struct library library;
 unsigned int fork_count;
+int reuses_pairs;
 
 static void after_fork(void) {
     fork_count++;
@@ -237,6 +238,14 @@ static struct PyModuleDef definition = {
     .m_size = 0, .m_methods = functions,
 };
 
+static int set_up_reuse(void) {
+    PyObject *number = PySys_GetObject("hexversion");
+    long version = number == NULL ? -1 : PyLong_AsLong(number);
+    if (version == -1 && PyErr_Occurred()) return -1;
+    reuses_pairs = version != -1 && version < 0x030e0000;
+    return 0;
+}
+
 PyMODINIT_FUNC PyInit__native(void) {
     if (PyInterpreterState_GetID(PyInterpreterState_Get()) != 0) {
         PyErr_SetString(PyExc_ImportError, "zerodb cannot be used in a sub-interpreter");
@@ -259,7 +268,7 @@ PyMODINIT_FUNC PyInit__native(void) {
     LIBRARY_FUNCTIONS(X)
 #undef X
     if (PyModule_AddObject(module, "_functions", list) < 0) goto failed;
-    if (add_database_type(module) < 0 || add_environment_type(module) < 0 ||
+    if (set_up_reuse() < 0 || add_database_type(module) < 0 || add_environment_type(module) < 0 ||
         add_pages_type(module) < 0 || add_transaction_type(module) < 0 ||
         add_cursor_type(module) < 0 || add_iterator_type(module) < 0)
         goto failed;

@@ -180,3 +180,26 @@ def test_a_cursor_of_a_named_database_sees_that_one(fruit: zerodb.Environment) -
             cursor.put(b"red", b"apple")
         assert list(txn.cursor(colours)) == [(b"red", b"apple")]
         assert b"red" not in txn
+
+
+def test_the_pairs_of_an_iteration_are_values_of_their_own(fruit: zerodb.Environment) -> None:
+    with fruit.begin() as txn, txn.cursor() as cursor:
+        # Each is let go of, and its tuple may be used again: nothing of it may be left, as a hash is.
+        assert [hash(pair) for pair in cursor.iternext()] == [hash(pair) for pair in FRUIT]
+        cursor.first()
+        assert [hash(pair) for pair in cursor.iternext()] == [hash(pair) for pair in FRUIT]
+        kept = list(cursor.iterprev())
+        assert list(cursor.iternext()) == FRUIT
+        assert kept == FRUIT[::-1]
+
+
+def test_two_iterations_of_a_cursor_do_not_share_their_pairs(fruit: zerodb.Environment) -> None:
+    with fruit.begin() as txn, txn.cursor() as cursor:
+        cursor.first()
+        one = cursor.iternext()
+        first = next(one)
+        other = cursor.iternext()
+        pairs = [first, next(other), next(one), next(other)]
+        assert first == FRUIT[0]
+        assert all(type(pair) is tuple and pair in FRUIT for pair in pairs)
+        assert len({id(pair) for pair in pairs}) == 4
