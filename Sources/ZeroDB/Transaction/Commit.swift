@@ -290,12 +290,28 @@ struct Commit {
         return sealed
     }
 
+    /// Bytes after which the disk begins to write what a checkpoint will wait for.
+    private static let writeOutBytes = 4 << 20
+
+    /// Bytes of pages that call for a checkpoint by themselves, in all but very large files.
+    private static let checkpointBytes = 32 << 20
+
+    /// Whether the commit is to be durable and a checkpoint will hold it: instead of the log, or soon.
+    private var isCheckpointToBe: Bool {
+        transaction.pointee.durability == .full
+            && (write.pointee.log.isOverfull || !write.pointee.log.isRecording
+                || frames.pointee.dirtyPages >= UInt64(Self.checkpointBytes / pageSize))
+    }
+
     /// Writes pages to their places, neighbours in one call.
     private func writePages(_ sealed: [Sealed]) throws(DatabaseError) {
         let file = store.dataFile
         var buffers: [UnsafeRawBufferPointer] = []
         var start: UInt64 = 0
         var bytes = 0
+        let isWrittenOut = isCheckpointToBe
+        var outStart = (sealed.first?.number ?? 0) * UInt64(pageSize)
+        var outBytes = 0
         func flush() throws(DatabaseError) {
             guard !buffers.isEmpty else { return }
             var failure: DatabaseError?
@@ -308,6 +324,14 @@ struct Commit {
             }
             if let failure { throw failure }
             buffers.removeAll(keepingCapacity: true)
+            outBytes += bytes
+            if isWrittenOut, outBytes >= Self.writeOutBytes {
+                let end = start + UInt64(bytes)
+                // The checkpoint says what fails.
+                try? file.writeOut(from: outStart, count: Int(end - outStart))
+                outStart = end
+                outBytes = 0
+            }
             bytes = 0
         }
         for page in sealed {
