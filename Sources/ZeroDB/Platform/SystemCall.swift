@@ -51,7 +51,7 @@ enum SystemCall {
         return withUnsafeTemporaryAllocation(byteCount: 36, alignment: 1) { text in
             let count = retryingInterrupts { Glibc.read(file, text.baseAddress, text.count) }
             guard count == text.count else { return 0 }
-            return Checksum.compute(UnsafeRawBufferPointer(text), seed: 0)
+            return zp_xxh3_64(text.baseAddress, text.count, 0)
         }
     }()
 

@@ -39,7 +39,8 @@ extern struct library library;
  *  before anything is read of them without a call of the library, the two numbers are compared. */
 extern unsigned int fork_count;
 
-/** Whether a pair that nobody else has may get other members. Since Python 3.14 a tuple keeps its hash. */
+/** Whether a pair that nobody else has may get another key and value: since Python 3.14 a tuple keeps
+ *  its hash. */
 extern int reuses_pairs;
 
 /** A call of an environment that is under way, in a list on the stacks of its threads. */
