@@ -184,7 +184,7 @@ def test_a_cursor_of_a_named_database_sees_that_one(fruit: zerodb.Environment) -
 
 def test_the_pairs_of_an_iteration_are_values_of_their_own(fruit: zerodb.Environment) -> None:
     with fruit.begin() as txn, txn.cursor() as cursor:
-        # Each is let go of, and its tuple may be used again: nothing of it may be left, as a hash is.
+        # Each is let go of, and its tuple may be used again: no hash of it may be left.
         assert [hash(pair) for pair in cursor.iternext()] == [hash(pair) for pair in FRUIT]
         cursor.first()
         assert [hash(pair) for pair in cursor.iternext()] == [hash(pair) for pair in FRUIT]
