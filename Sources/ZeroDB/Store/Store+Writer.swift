@@ -9,6 +9,14 @@ package enum WriterWait: Equatable {
     /// So many milliseconds.
     case milliseconds(UInt32)
 
+    func isShorter(than nanoseconds: UInt64) -> Bool {
+        switch self {
+        case .forever: false
+        case .never: true
+        case .milliseconds(let count): UInt64(count) * 1_000_000 < nanoseconds
+        }
+    }
+
     /// By the monotonic clock, in nanoseconds.
     var end: UInt64 {
         switch self {
@@ -35,13 +43,18 @@ extension Store {
     /// - Throws: `busy` if the wait comes to its end, the environment is being closed, or the thread
     ///   that has the write transaction of this process has ended and left it open.
     func lockWriter(_ wait: WriterWait) throws(DatabaseError) {
-        guard wait == .never else { return try lockWriter(until: wait.end) }
+        let end = wait.end
+        guard end != .max else { return try lockWriter(until: end) }
         let isMaintained = isMaintained
         do throws(DatabaseError) {
-            try lockWriter(until: 0)
+            try lockWriter(until: end)
         } catch {
-            guard error.code == .busy, isMaintained || self.isMaintained else { throw error }
-            try lockWriter(until: SystemCall.monotonicNanoseconds() + Self.maintenanceDelay)
+            // The library is not the one whom a caller does not want to wait for.
+            let now = SystemCall.monotonicNanoseconds()
+            guard error.code == .busy, wait.isShorter(than: Self.maintenanceDelay),
+                isMaintained || self.isMaintained
+            else { throw error }
+            try lockWriter(until: now + Self.maintenanceDelay)
         }
     }
 
