@@ -459,8 +459,10 @@ struct StoreOpening {
                 address, readers: readersInitial, loaded, freeList, identity, directory)
             shared.isRootConfirmed = left.isClean
             isLogEndKnown = left.isClean && left.boot != 0 && left.boot == fileSystem.boot
-            // Until somebody may write.
-            if left.isClean { shared.markClean(meta.transaction, boot: left.boot) }
+            // A reader leaves the mark to the next process.
+            if left.isClean, options.isReadOnly {
+                shared.markClean(meta.transaction, boot: left.boot)
+            }
             if !left.hasMetrics, sizeBefore > SharedState.Layout.metrics { shared.clearMetrics() }
             return shared
         }
