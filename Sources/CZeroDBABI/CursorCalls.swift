@@ -54,7 +54,9 @@ public func zdb_cursor_get(
     _ cursor: OpaquePointer?, _ key: UnsafeMutablePointer<zdb_val>?,
     _ value: UnsafeMutablePointer<zdb_val>?, _ op: zdb_cursor_op
 ) -> Int32 {
-    if op == ZDB_NEXT || op == ZDB_NEXT_DUP, Handles.moveAtHand(cursor, key, value) {
+    if op == ZDB_NEXT || op == ZDB_PREV || op == ZDB_NEXT_DUP,
+        Handles.moveAtHand(cursor, key, value, op)
+    {
         return ZDB_OK
     }
     return Handles.withCursor(cursor) { cursor throws(DatabaseError) in

@@ -58,19 +58,26 @@ enum Handles {
         OpaquePointer(bitPattern: UInt(handle))
     }
 
-    /// Moves a cursor to the next value of its key, if that takes a load or two.
+    /// Moves a cursor of a read transaction to the next value of its key or to the entry beside it, if
+    /// that is no farther than some loads.
     ///
-    /// - Returns: false if it does not, and then nothing has changed.
+    /// - Parameter op: `ZDB_NEXT`, `ZDB_PREV` or `ZDB_NEXT_DUP`.
+    /// - Returns: false if it is, and then nothing has changed.
     @inline(__always)
     static func moveAtHand(
         _ pointer: OpaquePointer?, _ key: UnsafeMutablePointer<zdb_val>?,
-        _ value: UnsafeMutablePointer<zdb_val>?
+        _ value: UnsafeMutablePointer<zdb_val>?, _ op: zdb_cursor_op
     ) -> Bool {
-        guard let cursor = ZeroDB.cursor(of: number(pointer)), !cursor.pointee.run.isEmpty,
+        guard let cursor = ZeroDB.cursor(of: number(pointer)),
             let transaction = ZeroDB.transaction(of: cursor.pointee.transactionHandle),
             transaction.pointee.forkGeneration == zp_fork_generation(),
-            let entry = nextValueAtHand(cursor, transaction)
+            !transaction.pointee.isWrite
         else { return false }
+        let found =
+            cursor.pointee.run.isEmpty
+            ? (op == ZDB_NEXT_DUP ? nil : neighborAtHand(cursor, forward: op == ZDB_NEXT))
+            : (op == ZDB_PREV ? nil : nextValueAtHand(cursor, transaction))
+        guard let entry = found else { return false }
         Results.store(entry.key, in: key)
         Results.store(entry.value, in: value)
         return true

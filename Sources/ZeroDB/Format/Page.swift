@@ -89,6 +89,10 @@ struct Page {
     @inline(__always)
     var slotsAreInBounds: Bool { slotsOffset + count * slotSize <= size }
 
+    /// The same of a leaf that is no value leaf.
+    @inline(__always)
+    var leafSlotsAreInBounds: Bool { slotsOffset &+ count &* Self.leafSlotSize <= size }
+
     // MARK: Slots
 
     @inline(__always)
@@ -119,7 +123,7 @@ struct Page {
 
     /// The same of a leaf that is no value leaf.
     @inline(__always)
-    private func leafSlot(_ index: Int) -> UnsafeMutableRawPointer {
+    func leafSlot(_ index: Int) -> UnsafeMutableRawPointer {
         base + (slotsOffset &+ index &* Self.leafSlotSize)
     }
 
@@ -170,24 +174,55 @@ struct Page {
 
     /// Puts the key of entry `index` together.
     ///
-    /// - Parameter destination: room for the largest key and 4 bytes more.
+    /// - Parameter destination: as large as `Format.keyBufferSize` says.
     /// - Returns: the key's length, or -1 if the entry reaches beyond the page.
     @inline(__always)
     func copyKey(_ index: Int, to destination: UnsafeMutableRawPointer) -> Int {
         if layout.contains(.valueLeaf) { return copyDuplicateKey(index, to: destination) }
-        let slot = UnsafeRawPointer(slot(index))
+        return copyKey(slot(index), to: destination)
+    }
+
+    /// The same of a leaf that is no value leaf.
+    @inline(__always)
+    func copyPlainKey(_ index: Int, to destination: UnsafeMutableRawPointer) -> Int {
+        copyKey(leafSlot(index), to: destination)
+    }
+
+    @inline(__always)
+    private func copyKey(_ slot: UnsafeRawPointer, to destination: UnsafeMutableRawPointer) -> Int {
         let prefix = prefixLength
         let suffix = Self.suffixLength(slot)
         // Keys never exceed half a page, which is what `destination` has room for.
-        guard prefix + suffix <= Format.keyBoundInPage(size) else { return -1 }
-        if prefix > 0 { memcpy(destination, base + Self.headerSize, prefix) }
+        guard prefix &+ suffix <= Format.keyBoundInPage(size) else { return -1 }
+        if prefix > 0 { copyShort(Self.headerSize, prefix, to: destination) }
         destination.storeBytes(of: Self.head(slot).bigEndian, toByteOffset: prefix, as: UInt32.self)
         if suffix > 4 {
             let offset = Self.offset(slot)
-            guard offset + suffix - 4 <= size else { return -1 }
-            memcpy(destination + prefix + 4, base + offset, suffix - 4)
+            guard offset &+ suffix &- 4 <= size else { return -1 }
+            copyShort(offset, suffix &- 4, to: destination + (prefix &+ 4))
         }
-        return prefix + suffix
+        return prefix &+ suffix
+    }
+
+    /// Copies bytes of the page of which there are few, as a rule, without a call then.
+    ///
+    /// - Parameter destination: room for 15 bytes more.
+    @inline(__always)
+    private func copyShort(_ offset: Int, _ count: Int, to destination: UnsafeMutableRawPointer) {
+        typealias Block = SIMD2<UInt64>
+        let start = UnsafeRawPointer(base + offset)
+        let blockSize = MemoryLayout<Block>.size
+        if count > 2 &* blockSize || offset &+ blockSize > size {
+            memcpy(destination, start, count)
+            return
+        }
+        destination.storeBytes(of: start.loadUnaligned(as: Block.self), as: Block.self)
+        if count > blockSize {
+            let rest = count &- blockSize
+            destination.storeBytes(
+                of: start.loadUnaligned(fromByteOffset: rest, as: Block.self), toByteOffset: rest,
+                as: Block.self)
+        }
     }
 
     /// A leaf entry's value field.

@@ -34,6 +34,9 @@ package struct CursorState {
     var valuePosition = ValuePosition()
     /// The values after it, in a read transaction.
     @usableFromInline package var run = ValueRun()
+    /// On an entry of a leaf whose entries are plain, one value to a key and keys as they were given: the
+    /// path's last step; otherwise -1.
+    var plainStep = -1
     /// Bytes of the copy of the value under the cursor.
     var valueLength = 0
     /// Memory that only some database flags need.
@@ -128,6 +131,9 @@ package struct CursorState {
     /// - Throws: `badCursor` for `current` of no entry; `badTransaction`; `corrupted`.
     @inline(__always)
     package mutating func move(_ move: Move) throws(DatabaseError) -> Entry? {
+        if move == .next || move == .previous, let entry = neighbor(forward: move == .next) {
+            return entry
+        }
         if move == .next, let entry = nextAtHand() { return entry }
         let tree = try begin()
         do throws(DatabaseError) {
@@ -253,6 +259,40 @@ package struct CursorState {
         }
         valuePosition.kind = .none
         place = position.found ? .onEntry : .between
+        plainStep = -1
+    }
+
+    /// Moves from an entry to the one beside it, where both are plain and in one leaf.
+    ///
+    /// - Returns: nil if it is not so simple, and then the cursor has not moved.
+    @inline(__always)
+    mutating func neighbor(forward: Bool) -> Entry? {
+        guard plainStep >= 0, place == .onEntry, transaction.pointee.status == .active,
+            snapshots == transaction.pointee.snapshots,
+            !transaction.pointee.isWrite || isPathGood
+        else { return nil }
+        let leaf = Page(path[plainStep].page, size: transaction.pointee.source.pageSize)
+        let index = path[plainStep].index &+ (forward ? 1 : -1)
+        guard index >= 0, index < leaf.count, leaf.leafSlotsAreInBounds,
+            let field = leaf.value(index), field.kind == .inline
+        else { return nil }
+        let length = leaf.copyPlainKey(index, to: key)
+        guard length >= 0 else { return nil }
+        path[plainStep].index = index
+        prefetch(leaf, index, plainStep, forward: forward)
+        keyLength = length
+        transaction.pointee.reads.cursorMoves &+= 1
+        return Entry(
+            key: UnsafeRawBufferPointer(start: key, count: length),
+            value: UnsafeRawBufferPointer(start: field.bytes, count: field.count))
+    }
+
+    /// Whether a write transaction has left the tree as it was when the path was found. In this snapshot
+    /// the tree has been looked up.
+    @inline(__always)
+    private var isPathGood: Bool {
+        let tree = transaction.pointee.trees + database
+        return tree.pointee.status == .present && tree.pointee.changes == changes
     }
 
     @inline(__always)
@@ -296,7 +336,7 @@ package struct CursorState {
 
     @inline(__always)
     private func prefetchEntry(_ leaf: Page, _ index: Int) {
-        let entry = leaf.base + Page.offset(UnsafeRawPointer(leaf.slot(index)))
+        let entry = leaf.base + Page.offset(UnsafeRawPointer(leaf.leafSlot(index)))
         zp_prefetch(entry)
         zp_prefetch(entry + 64)
         zp_prefetch(entry + 128)
@@ -337,6 +377,7 @@ package struct CursorState {
         keyLength = length
         let value = try TreeRead.value(source, leaf, step.index, tree.record)
         place = .onEntry
+        plainStep = tree.record.flags.isSubset(of: .counted) ? tree.depth - 1 : -1
         if tree.record.flags.reversesKeys { return Entry(key: givenKey(), value: value) }
         return Entry(key: UnsafeRawBufferPointer(start: key, count: length), value: value)
     }

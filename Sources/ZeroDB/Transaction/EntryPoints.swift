@@ -22,6 +22,19 @@ package func nextValueAtHand(
     return CursorState.Entry(key: cursor.pointee.run.key, value: value)
 }
 
+/// Moves a cursor of a read transaction to the entry beside the one where it stands, if that lies with it
+/// in a leaf and is as plain.
+///
+/// - Parameters:
+///   - transaction: the cursor's transaction, known to be open.
+///   - forward: to the entry after it; otherwise the one before.
+/// - Returns: nil if it is not so simple, and then nothing has changed.
+package func neighborAtHand(
+    _ cursor: UnsafeMutablePointer<CursorState>, forward: Bool
+) -> CursorState.Entry? {
+    cursor.pointee.neighbor(forward: forward)
+}
+
 /// The transaction that a handle names; nil if the handle is dead or never was one.
 @inlinable @inline(__always)
 package func transaction(of handle: UInt64) -> UnsafeMutablePointer<TransactionState>? {
