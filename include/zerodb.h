@@ -97,7 +97,7 @@ const char *zdb_version(int *major, int *minor, int *patch);
 #define ZDB_BUSY (-15)
 /** The handle was inherited through fork(); open the environment anew in the child. */
 #define ZDB_FORKED (-16)
-/** A flush or a write failed, and what is on disk is unknown. The environment refuses to write
+/** A flush or a write failed, and the state on disk is unknown. The environment refuses to write
  *  until all processes that have it open for writing have closed it and it is opened again. */
 #define ZDB_PANIC (-17)
 /** An argument is wrong: NULL where a pointer is needed, an unknown flag, an option out of
@@ -173,7 +173,7 @@ typedef struct zdb_val {
 #define ZDB_CHECKSUM_FAST 2u    /**< when this process first accesses a version of a page */
 #define ZDB_CHECKSUM_FULL 3u    /**< at every access to a page */
 
-/** What a commit waits for: zdb_env_options.durability, and as a flag of zdb_txn_begin(). */
+/** The durability of a commit: zdb_env_options.durability, and as a flag of zdb_txn_begin(). */
 #define ZDB_DURABILITY_DEFAULT 0u /**< the default, ZDB_DURABILITY_FULL */
 #define ZDB_DURABILITY_FULL 0x100u
 /**< its log record is on disk; no reader sees it before */
@@ -224,7 +224,7 @@ typedef struct zdb_env_options {
                                   values do not count. Default 10000, 0: no limit */
     uint64_t max_txn_memory; /**< bytes of pages and large values that one transaction keeps in
                                   memory until it commits; beyond, it writes them to a file
-                                  without a name in the directory. Default 256 MiB, at least
+                                  without a name in the directory. Default 512 MiB, at least
                                   1 MiB, 0: no limit */
     uint32_t checksum;       /**< ZDB_CHECKSUM_ */
     uint32_t max_readers;    /**< slots the reader table may grow to; default and most 65536 */
@@ -265,7 +265,7 @@ typedef struct zdb_env_options {
                                   and the log is kept until it is archived, by all programs, until
                                   `zerodb-backup stop`. Copied. Default NULL: none */
     uint64_t archive_log_kept; /**< bytes of log that are kept at most while the archive cannot be
-                                  written; what is beyond is removed, and the archive gets a gap,
+                                  written; more is removed, and the archive gets a gap,
                                   behind which it goes on with a copy of the changed pages. Default
                                   4 GiB, at least 1 MiB */
 } zdb_env_options;
@@ -309,7 +309,7 @@ static inline int zdb_env_options_init(zdb_env_options *options) {
 int zdb_env_open(const char *path, const zdb_env_options *options, zdb_env **env);
 
 /** Closes the environment. All its cursors are closed with it. Waits for the calls of other threads
- *  that are under way; what they call later returns ZDB_BAD_HANDLE.
+ *  that are under way; their later calls return ZDB_BAD_HANDLE.
  *  @return ZDB_OK; ZDB_BAD_HANDLE; ZDB_BUSY if a transaction is still open, and then nothing
  *  is closed; ZDB_PANIC or an errno if the last flush or checkpoint failed, or one in the background
  *  after which no call has returned ZDB_PANIC: the environment is closed all the same. */
@@ -348,7 +348,7 @@ int zdb_env_sync(zdb_env *env);
  *  ZDB_PANIC; an errno. */
 int zdb_env_checkpoint(zdb_env *env);
 
-/** What a database or an environment contains, as a number of 128 bits: the same content has the
+/** The content of a database or an environment as a number of 128 bits: the same content has the
  *  same digest, whatever the page size, the machine and the history, so that a copy, a restored
  *  backup or an import is compared by one number. A database's is that of its pairs of key and
  *  value; an environment's that of its databases with their names and flags. It guards against
@@ -403,7 +403,7 @@ typedef struct zdb_compact_result {
  *  @param result   receives what was done, if the call succeeds; may be NULL.
  *  @return ZDB_OK, also if is_finished is 0; ZDB_READ_ONLY; ZDB_BUSY if this thread has a write
  *  transaction open, or after writer_wait_ms; ZDB_CORRUPTED; ZDB_PANIC; an errno (EOPNOTSUPP if the file
- *  system makes no holes). What was moved before stays moved. */
+ *  system makes no holes). Pages that were moved before stay moved. */
 int zdb_env_compact(zdb_env *env, const zdb_compact_options *options, zdb_compact_result *result);
 
 /** What zdb_env_info() tells about an environment. */
@@ -523,8 +523,8 @@ typedef struct zdb_metric {
 typedef void (*zdb_metric_fn)(void *context, const zdb_metric *metric);
 
 /** Lists the metrics of all processes that use the environment or have used it since lock.zdb was
- *  made; those of processes that died count too. What a transaction does is counted when it ends, a read
- *  transaction's also when it is reset. Metrics of one name follow one another. O(readers); while a
+ *  made; those of processes that died count too. The work of a transaction is counted when it ends, that of a
+ *  read transaction also when it is reset. Metrics of one name follow one another. O(readers); while a
  *  reader sees a state that is not the newest also O(pages of the tree of free pages).
  *  @param on_metric  called for each, on this thread; not NULL. */
 int zdb_env_metrics(zdb_env *env, zdb_metric_fn on_metric, void *context);
@@ -545,7 +545,7 @@ int zdb_env_metric(zdb_env *env, const char *name, double *value);
 /** All values too, and that the content has the digests that are recorded of it. The default. */
 #define ZDB_VERIFY_FULL 3
 
-/** What a problem is. A copy of a meta record, or of a free list beside it, is damaged. */
+/** The kind of a problem. A copy of a meta record, or of a free list beside it, is damaged. */
 #define ZDB_PROBLEM_META 1
 /** A page does not have its checksum: bits have changed, or it was written in part only. */
 #define ZDB_PROBLEM_CHECKSUM 2
@@ -555,7 +555,7 @@ int zdb_env_metric(zdb_env *env, const char *name, double *value);
 #define ZDB_PROBLEM_MISPLACED 4
 /** The file ends before the page, or the device cannot read it. */
 #define ZDB_PROBLEM_UNREADABLE 5
-/** What is in the page cannot be, although its checksum is right. */
+/** The contents of the page are impossible, although its checksum is right. */
 #define ZDB_PROBLEM_STRUCTURE 6
 /** Keys or values are not in their order, or not between the separators that lead to them. */
 #define ZDB_PROBLEM_ORDER 7
@@ -689,7 +689,7 @@ typedef struct zdb_copy_result {
  *                  of the environment's data file, as far as this process may give them.
  *  @param options  NULL: the defaults.
  *  @param result   may be NULL. Set its struct_size first.
- *  @return ZDB_OK; ZDB_CORRUPTED: what was read is damaged, zdb_last_error() says where; EEXIST or
+ *  @return ZDB_OK; ZDB_CORRUPTED: a page is damaged, zdb_last_error() says which; EEXIST or
  *  ENOTEMPTY: something is in the directory; ZDB_BUSY: another copy is being made there;
  *  ZDB_INCOMPATIBLE: in recovery mode only a compact copy can be made; ECANCELED: on_progress has
  *  ended it; ZDB_READERS_FULL; ZDB_FORKED; an errno (ENOSPC, EIO, ...). */
@@ -801,7 +801,7 @@ int zdb_txn_list(zdb_env *env, zdb_txn_fn on_txn, void *context);
 /** zdb_db_open(): make the database if it does not exist; needs a write transaction. */
 #define ZDB_CREATE 0x40000u
 
-/* What a database is: chosen when it is made, and recorded in it. The bits are LMDB's. There are
+/* The kind of a database: chosen when it is made, and recorded in it. The bits are LMDB's. There are
  * no comparison callbacks: a program that lacked the right one would damage the order unnoticed,
  * and tools, recovery and other languages could not open the environment at all. Keys are best
  * encoded so that their bytes sort as they should. */
@@ -829,7 +829,7 @@ int zdb_txn_list(zdb_env *env, zdb_txn_fn on_txn, void *context);
  *  name again gives the same handle. A database made by a transaction that aborts is gone; its
  *  handle stays and returns ZDB_BAD_DB until the database is made again.
  *  @param name   1 to 511 bytes, NUL-terminated; NULL for the main database.
- *  @param flags  0 or ZDB_CREATE, and what the database is: ZDB_REVERSEKEY, ZDB_DUPSORT, ...
+ *  @param flags  0 or ZDB_CREATE, and the kind of the database: ZDB_REVERSEKEY, ZDB_DUPSORT, ...
  *                With none of these an existing database is opened with those it has. With
  *                ZDB_CREATE they are also given to a main database that has no flags and is
  *                empty.

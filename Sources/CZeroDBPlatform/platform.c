@@ -76,7 +76,7 @@ bool zp_thread_has_ended(uint64_t thread) {
 bool zp_process_is_stopped(pid_t process) {
     char path[32], text[512];
     snprintf(path, sizeof(path), "/proc/%d/stat", (int)process);
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    int fd = zp_open_at(AT_FDCWD, path, O_RDONLY, 0);
     if (fd < 0) return false;
     ssize_t size = read(fd, text, sizeof(text) - 1);
     close(fd);

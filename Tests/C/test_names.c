@@ -342,10 +342,23 @@ static void no_file_of_an_environment_becomes_a_standard_descriptor(void) {
     expect_much("env", "first");
 }
 
-/* The descriptors 0, 1 and 2 that files got that can be written, if only for a moment. */
+/* The descriptors 0, 1 and 2 that files got that can be read or written, if only for a moment. */
 static unsigned standard_descriptors;
 
+static int note_descriptor(int file, int flags) {
+    if (file >= 0 && file <= 2 && (flags & O_PATH) == 0) standard_descriptors++;
+    return file;
+}
+
 typedef int (*open_call)(int, const char *, int, mode_t);
+
+int open(const char *path, int flags, ...) {
+    va_list arguments;
+    va_start(arguments, flags);
+    mode_t mode = (flags & O_CREAT) != 0 ? va_arg(arguments, mode_t) : 0;
+    va_end(arguments);
+    return openat(AT_FDCWD, path, flags, mode);
+}
 
 int openat(int directory, const char *path, int flags, ...) {
     static open_call next;
@@ -357,9 +370,7 @@ int openat(int directory, const char *path, int flags, ...) {
     va_start(arguments, flags);
     mode_t mode = (flags & O_CREAT) != 0 ? va_arg(arguments, mode_t) : 0;
     va_end(arguments);
-    int file = next(directory, path, flags, mode);
-    if (file >= 0 && file <= 2 && (flags & O_ACCMODE) != O_RDONLY) standard_descriptors++;
-    return file;
+    return note_descriptor(next(directory, path, flags, mode), flags);
 }
 
 static void open_without_standard_descriptors(void *argument) {

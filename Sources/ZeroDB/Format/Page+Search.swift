@@ -3,6 +3,15 @@ import Glibc
 /// A key being looked for: its bytes, not owned.
 package typealias KeyBytes = UnsafeRawBufferPointer
 
+extension KeyBytes {
+    /// The bytes behind the first `length`, none if there are no more.
+    @inline(__always)
+    func behind(_ length: Int) -> KeyBytes {
+        let skipped = Swift.min(length, count)
+        return KeyBytes(start: baseAddress.map { $0 + skipped }, count: count &- skipped)
+    }
+}
+
 /// Where a search in a page ended.
 struct PagePosition {
     /// The first entry at or after the key; `count` if there is none; -1 if the page is damaged.

@@ -188,7 +188,7 @@ struct PageEntries {
                 }
                 let key = key(index, in: scratch.firstKey)
                 target.insertLeafEntry(
-                    at: place, suffix: KeyBytes(rebasing: key.dropFirst(prefixLength)),
+                    at: place, suffix: key.behind(prefixLength),
                     value: value)
             } else {
                 let own = pageIndex(index)
@@ -198,7 +198,7 @@ struct PageEntries {
                 let key =
                     place == 0
                     ? KeyBytes(start: nil, count: 0)
-                    : KeyBytes(rebasing: key(index, in: scratch.firstKey).dropFirst(prefixLength))
+                    : key(index, in: scratch.firstKey).behind(prefixLength)
                 target.insertBranchEntry(
                     at: place, suffix: key, child: child, entries: entryCount)
             }

@@ -63,7 +63,7 @@ public struct Limits: Sendable, Equatable {
     /// What `max_txn_pages` is by default.
     package static let transactionPagesDefault: UInt64 = 10_000
     /// What `max_txn_memory` is by default.
-    package static let transactionMemoryDefault: UInt64 = 256 << 20
+    package static let transactionMemoryDefault: UInt64 = 512 << 20
     /// What `log_size` is by default.
     package static let logSizeDefault: UInt64 = 64 << 20
     /// Bytes of the largest record of the log. The format has no such bound.

@@ -45,7 +45,7 @@ enum SystemCall {
     /// A number of this start of the machine; 0 where the system does not tell.
     static let boot: UInt64 = {
         // By random(4), 36 characters that the kernel draws anew when it starts.
-        let file = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC)
+        let file = zp_open_at(AT_FDCWD, "/proc/sys/kernel/random/boot_id", O_RDONLY, 0)
         guard file >= 0 else { return 0 }
         defer { Glibc.close(file) }
         return withUnsafeTemporaryAllocation(byteCount: 36, alignment: 1) { text in

@@ -253,7 +253,7 @@ extension TreeWriter {
             rightEntries.append(0..<right.count, to: target)
         } else {
             target.insertBranchEntry(
-                at: target.count, suffix: KeyBytes(rebasing: separator.dropFirst(prefixLength)),
+                at: target.count, suffix: separator.behind(prefixLength),
                 child: right.child(0), entries: right.entryCount(0))
             rightEntries.append(1..<right.count, to: target)
         }

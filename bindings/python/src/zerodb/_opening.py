@@ -53,7 +53,7 @@ def open(  # noqa: A001
         library's default of 10000.
     :param max_txn_memory: bytes of pages and large values that one transaction keeps in memory
         until it commits, at least 1 MiB, 0 for no bound. What is beyond, it writes to a file
-        without a name in the directory. Default: 256 MiB.
+        without a name in the directory. Default: 512 MiB.
     :param checksum: when to check the checksums of pages: "none", "fast" (when this process
         first reads a version of a page) or "full" (at every access).
     :param max_readers: slots that the reader table may grow to. Default: 65536.
