@@ -20,7 +20,7 @@ static void initialised_options_hold_the_defaults(void) {
     CHECK(options.page_size == 0 || options.page_size == 4096);
     CHECK_NUMBER(options.max_size, (uint64_t)1 << 40);
     CHECK_NUMBER(options.max_txn_pages, 10000);
-    CHECK_NUMBER(options.max_txn_memory, 256 * MIB);
+    CHECK_NUMBER(options.max_txn_memory, 512 * MIB);
     CHECK(options.checksum == ZDB_CHECKSUM_DEFAULT || options.checksum == ZDB_CHECKSUM_FAST);
     CHECK_NUMBER(options.max_readers, 65536);
     CHECK_NUMBER(options.file_mode, 0600);
@@ -63,7 +63,7 @@ static void no_options_mean_the_defaults(void) {
     get_info(env, &info);
     CHECK_NUMBER(info.page_size, 4096);
     CHECK_NUMBER(info.max_txn_pages, 10000);
-    CHECK_NUMBER(info.max_txn_memory, 256 * MIB);
+    CHECK_NUMBER(info.max_txn_memory, 512 * MIB);
     CHECK_NUMBER(info.max_readers, 65536);
     CHECK_NUMBER(info.checksum, ZDB_CHECKSUM_FAST);
     CHECK_NUMBER(info.max_size, (uint64_t)1 << 40);
