@@ -144,7 +144,7 @@ def test_a_copy_that_is_killed_goes_on(run: Run, path: Path) -> None:
                 transaction.put(b"large %d" % number, numbers.randbytes(1500))
         for _ in range(10):
             process = subprocess.Popen(
-                [program, "--rate", "1MiB", "-q", path, "copy"], cwd=path.parent
+                [program, "--rate", "256KiB", "-q", path, "copy"], cwd=path.parent
             )
             time.sleep(numbers.uniform(0.1, 0.4))
             process.send_signal(numbers.choice([signal.SIGKILL, signal.SIGTERM, signal.SIGINT]))
