@@ -66,9 +66,35 @@ static void closing_an_environment_closes_its_cursors_only(void) {
     close_env(other);
 }
 
+/* Its memory was that of a cursor deep in a database of another nature. */
+static void a_cursor_knows_nothing_of_the_one_before(void) {
+    zdb_env *env = open_env("env");
+    zdb_txn *txn = begin_write(env);
+    zdb_db deep = create_db(txn, "deep");
+    zdb_db pairs = open_db_at(HERE, txn, "pairs", ZDB_CREATE | ZDB_DUPSORT);
+    put_numbered(txn, deep, 3000);
+    put_text(txn, pairs, "k", "b");
+    put_text(txn, pairs, "l", "c");
+    zdb_cursor *cursor = open_cursor(txn, deep);
+    REQUIRE_OK(zdb_cursor_get(cursor, NULL, NULL, ZDB_FIRST));
+    REQUIRE_OK(zdb_cursor_get(cursor, NULL, NULL, ZDB_NEXT));
+    close_cursor(cursor);
+    cursor = open_cursor(txn, pairs);
+    zdb_val key = text("k"), value = text("a");
+    REQUIRE_OK(zdb_cursor_put(cursor, &key, &value, 0));
+    expect_entry(cursor, ZDB_NEXT, "k");
+    expect_entry(cursor, ZDB_NEXT, "l");
+    REQUIRE_OK(zdb_cursor_put(cursor, &key, &value, 0));
+    expect_entry(cursor, ZDB_PREV, NULL);
+    close_cursor(cursor);
+    abort_txn(txn);
+    close_env(env);
+}
+
 static const struct test tests[] = {
     TEST(a_cursor_can_be_given_to_another_transaction),
     TEST(closing_an_environment_closes_its_cursors_only),
+    TEST(a_cursor_knows_nothing_of_the_one_before),
 };
 
 DEFINE_SUITE(cursor_renewal, tests);

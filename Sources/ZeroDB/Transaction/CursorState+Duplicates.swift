@@ -256,7 +256,6 @@ extension CursorState {
             throw source.badEntry(leaf)
         }
         place = .onEntry
-        plainStep = -1
         // Changes of the tree would take the value away; the cursor finds its place by it. So it does where
         // pages are passed over.
         if transaction.pointee.isWrite || source.skipsDamage {

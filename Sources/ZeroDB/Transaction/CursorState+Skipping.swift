@@ -219,7 +219,6 @@ extension CursorState {
             return
         }
         place = .onEntry
-        plainStep = -1
         guard tree.record.flags.contains(.duplicates), let duplicate = start.duplicate else {
             return
         }

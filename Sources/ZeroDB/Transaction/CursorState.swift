@@ -20,7 +20,10 @@ package struct CursorState {
         case lost
     }
 
-    @usableFromInline package var place = Place.nowhere
+    @usableFromInline package var place = Place.nowhere {
+        // What sets a place by another way than `entry` has no plain entry to step from.
+        didSet { plainStep = -1 }
+    }
     let path: Path
     /// The key under the cursor, room for the largest.
     private(set) var key: UnsafeMutableRawPointer
@@ -259,7 +262,6 @@ package struct CursorState {
         }
         valuePosition.kind = .none
         place = position.found ? .onEntry : .between
-        plainStep = -1
     }
 
     /// Moves from an entry to the one beside it, where both are plain and in one leaf.
