@@ -1,5 +1,9 @@
 /* Waiting for another process that does not come to its end: as long as the options say, and then with
  * an error that names it. */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -195,10 +199,36 @@ static void a_commit_waits_no_longer_for_the_files_of_the_log(void) {
     close_env(env);
 }
 
+/* Holds what a process holds that has begun to open the environment beside one that has closed since. */
+static void opening_waits_no_longer_for_a_process_that_has_begun_to_open(void) {
+    close_env(open_with_wait());
+    int file = open("env/lock.zdb", O_RDWR);
+    REQUIRE(file >= 0);
+    struct flock lock;
+    memset(&lock, 0, sizeof(lock));
+    lock.l_type = F_RDLCK;
+    lock.l_whence = SEEK_SET;
+    lock.l_len = 1;
+    REQUIRE(fcntl(file, F_OFD_SETLK, &lock) == 0);
+    zdb_env_options options = with_wait();
+    zdb_env *env = NULL;
+    for (uint32_t recovery = 0; recovery <= 1; recovery++) {
+        options.recovery = recovery;
+        if (recovery == 1) options.flags |= ZDB_RDONLY;
+        CHECK_ERROR(zdb_env_open("env", &options, &env), ZDB_BUSY);
+        CHECK_CONTAINS(zdb_last_error(), "begun to open");
+    }
+    REQUIRE(close(file) == 0);
+    env = open_with_wait();
+    expect_sound(env);
+    close_env(env);
+}
+
 static const struct test tests[] = {
     TEST(opening_waits_no_longer_for_a_process_that_replays_the_log),
     TEST(opening_waits_no_longer_for_a_process_that_closes),
     TEST(no_call_waits_longer_for_a_checkpoint),
     TEST(a_commit_waits_no_longer_for_the_files_of_the_log),
+    TEST(opening_waits_no_longer_for_a_process_that_has_begun_to_open),
 };
 DEFINE_SUITE(waiting, tests);

@@ -48,16 +48,15 @@ extension StoreOpening {
     ) throws(DatabaseError) -> Bool {
         guard let file = try? openLock(directory, create: false) else { return false }
         do throws(DatabaseError) {
-            while try isInUse(file) {
-                if try !file.lock(byte: LockByte.open, .shared, wait: false) {
-                    try waitForOpening(file)
-                }
-                if try file.isLocked(byte: LockByte.live) {
-                    lockFile = file
-                    return true
-                }
-                // The process that was setting it up has not come to its end.
-                _ = try file.lock(byte: LockByte.open, .unlocked, wait: false)
+            var isJoined = false
+            try waitForOthers { () throws(DatabaseError) in
+                guard try isInUse(file) else { return true }
+                isJoined = try joins(file)
+                return isJoined
+            }
+            if isJoined {
+                lockFile = file
+                return true
             }
         } catch {
             file.close()

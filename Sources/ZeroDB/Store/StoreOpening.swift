@@ -230,18 +230,44 @@ struct StoreOpening {
                 "\(path) is on a network file system (\(kind)), where neither file locks nor shared "
                     + "memory can be trusted; use a local disk")
         }
-        while true {
-            if try file.lock(byte: LockByte.open, .exclusive, wait: false) {
-                try checkLockFile(file, directory)
-                try noteOpening(file)
-                return true
-            }
-            try waitForOpening(file)
-            if try file.isLocked(byte: LockByte.live) { return false }
-            // The process that was setting it up died: another has to begin again.
-            _ = try file.lock(byte: LockByte.open, .unlocked, wait: false)
-            sched_yield()
+        var isFirst = false
+        try waitForOthers { () throws(DatabaseError) in
+            isFirst = try file.lock(byte: LockByte.open, .exclusive, wait: false)
+            if isFirst { return true }
+            return try joins(file)
         }
+        guard isFirst else { return false }
+        try checkLockFile(file, directory)
+        try noteOpening(file)
+        return true
+    }
+
+    /// Nanoseconds for which an opening waits at least for others that are about to open or to close.
+    private static let othersDelay: UInt64 = 1_000_000_000
+
+    /// Tries again while others are between two steps of opening or closing.
+    ///
+    /// - Throws: `busy` if they do not go on: one may be stopped.
+    func waitForOthers(_ succeeds: () throws(DatabaseError) -> Bool) throws(DatabaseError) {
+        let end = max(
+            options.writerWait.end, SystemCall.monotonicNanoseconds() + Self.othersDelay)
+        guard try ProcessLocks.retry(until: end, succeeds) else {
+            throw DatabaseError(
+                .busy,
+                "another process has begun to open or to close the environment at \(path), and has "
+                    + "not come to its end; try again, or end it")
+        }
+    }
+
+    /// Locks `lock.zdb` as one of those that have the environment open.
+    ///
+    /// - Returns: false if nobody uses the shared state: a process that was setting it up has died, and
+    ///   another has to begin again, or one that opens it too has not come that far.
+    func joins(_ file: any StorageFile) throws(DatabaseError) -> Bool {
+        try waitForOpening(file)
+        if try file.isLocked(byte: LockByte.live) { return true }
+        _ = try file.lock(byte: LockByte.open, .unlocked, wait: false)
+        return false
     }
 
     private mutating func makeOrOpenLockFile(

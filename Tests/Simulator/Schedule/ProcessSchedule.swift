@@ -37,6 +37,10 @@ final class ProcessSchedule: @unchecked Sendable {
     private var isWaiting: [Bool] = []
     /// The last call of a process, if no other process has stepped since.
     private var lastCall: [String] = []
+    /// Calls of a process since the last that was no look at a lock.
+    private var polls: [Int] = []
+    /// Looks at locks, one after the other, after which a process is taken to wait for another.
+    private static let pollsMax = 16
     private(set) var calls = 0
     /// What no order may lead to: a deadlock, or a wait without an end.
     private(set) var problem: String?
@@ -55,6 +59,7 @@ final class ProcessSchedule: @unchecked Sendable {
         isFinished = programs.map { _ in false }
         isWaiting = isFinished
         lastCall = programs.map { _ in "" }
+        polls = programs.map { _ in 0 }
         _ = runOnThreads(programs.count) { process in
             self.awaitTurn(process)
             programs[process]()
@@ -113,7 +118,12 @@ final class ProcessSchedule: @unchecked Sendable {
         guard problem == nil else { return }
         let description = "\(call) \(name) \(place)"
         let isPoll = call == .lock || call == .isLocked
+        polls[process] = isPoll ? polls[process] + 1 : 0
         if isPoll, lastCall[process] == description { waitForOthers(process) }
+        if polls[process] > Self.pollsMax, let next = others(than: process).first {
+            polls[process] = 0
+            switchTo(next, from: process)
+        }
         calls += 1
         if calls > Self.callsMax { return giveUp("the processes go on forever") }
         var trap: Trap?
