@@ -21,7 +21,7 @@ package struct CursorState {
     }
 
     @usableFromInline package var place = Place.nowhere {
-        // What sets a place by another way than `entry` has no plain entry to step from.
+        // Only `entry` knows that the place it comes to is plain.
         didSet { plainStep = -1 }
     }
     let path: Path
