@@ -264,14 +264,13 @@ package struct CursorState {
         place = position.found ? .onEntry : .between
     }
 
-    /// Moves from an entry to the one beside it, where both are plain and in one leaf.
+    /// Moves in a read transaction from an entry to the one beside it, where both are plain and in one leaf.
     ///
     /// - Returns: nil if it is not so simple, and then the cursor has not moved.
     @inline(__always)
     mutating func neighbor(forward: Bool) -> Entry? {
         guard plainStep >= 0, place == .onEntry, transaction.pointee.status == .active,
-            snapshots == transaction.pointee.snapshots,
-            !transaction.pointee.isWrite || isPathGood
+            snapshots == transaction.pointee.snapshots, !transaction.pointee.isWrite
         else { return nil }
         let leaf = Page(path[plainStep].page, size: transaction.pointee.source.pageSize)
         let index = path[plainStep].index &+ (forward ? 1 : -1)
@@ -287,14 +286,6 @@ package struct CursorState {
         return Entry(
             key: UnsafeRawBufferPointer(start: key, count: length),
             value: UnsafeRawBufferPointer(start: field.bytes, count: field.count))
-    }
-
-    /// Whether a write transaction has left the tree as it was when the path was found. In this snapshot
-    /// the tree has been looked up.
-    @inline(__always)
-    private var isPathGood: Bool {
-        let tree = transaction.pointee.trees + database
-        return tree.pointee.status == .present && tree.pointee.changes == changes
     }
 
     @inline(__always)
