@@ -4,7 +4,20 @@
 #ifndef LOCK_FILE_H
 #define LOCK_FILE_H
 
+#include <fcntl.h>
+
 #include "support.h"
+
+/** A lock on bytes of a file, for fcntl(); a count of 0 means all that follow. */
+static inline struct flock lock_of_bytes(short type, off_t start, off_t count) {
+    struct flock lock;
+    memset(&lock, 0, sizeof(lock));
+    lock.l_type = type;
+    lock.l_whence = SEEK_SET;
+    lock.l_start = start;
+    lock.l_len = count;
+    return lock;
+}
 
 struct lock_file {
     unsigned char *memory;

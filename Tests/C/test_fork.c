@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "calls.h"
+#include "lock_file.h"
 #include "suites.h"
 #include "support.h"
 
@@ -201,10 +202,7 @@ static void a_fork_amid_busy_threads_is_recognised(void) {
 static bool locks_are_held(void) {
     int descriptor = open("env/lock.zdb", O_RDWR);
     REQUIRE(descriptor >= 0);
-    struct flock lock;
-    memset(&lock, 0, sizeof(lock));
-    lock.l_type = F_WRLCK;
-    lock.l_whence = SEEK_SET;
+    struct flock lock = lock_of_bytes(F_WRLCK, 0, 0);
     REQUIRE(fcntl(descriptor, F_GETLK, &lock) == 0);
     REQUIRE(close(descriptor) == 0);
     return lock.l_type != F_UNLCK;

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "killed.h"
+#include "lock_file.h"
 #include "partner.h"
 #include "suites.h"
 #include "support.h"
@@ -321,12 +322,7 @@ static void open_one_too_many(void *argument) {
 
 /* Locks of this process stand for those of others. */
 static void lock_processes(int descriptor, short type, unsigned first, unsigned count) {
-    struct flock lock;
-    memset(&lock, 0, sizeof(lock));
-    lock.l_type = type;
-    lock.l_whence = SEEK_SET;
-    lock.l_start = FIRST_PROCESS + (off_t)first;
-    lock.l_len = (off_t)count;
+    struct flock lock = lock_of_bytes(type, FIRST_PROCESS + (off_t)first, (off_t)count);
     REQUIRE(fcntl(descriptor, F_SETLK, &lock) == 0);
 }
 

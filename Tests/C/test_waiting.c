@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "killed.h"
+#include "lock_file.h"
 #include "suites.h"
 #include "support.h"
 #include "system_calls.h"
@@ -204,11 +205,7 @@ static void opening_waits_no_longer_for_a_process_that_has_begun_to_open(void) {
     close_env(open_with_wait());
     int file = open("env/lock.zdb", O_RDWR);
     REQUIRE(file >= 0);
-    struct flock lock;
-    memset(&lock, 0, sizeof(lock));
-    lock.l_type = F_RDLCK;
-    lock.l_whence = SEEK_SET;
-    lock.l_len = 1;
+    struct flock lock = lock_of_bytes(F_RDLCK, 0, 1);
     REQUIRE(fcntl(file, F_OFD_SETLK, &lock) == 0);
     zdb_env_options options = with_wait();
     zdb_env *env = NULL;

@@ -26,7 +26,7 @@ package func nextValueAtHand(
 /// in a leaf and is as plain.
 ///
 /// - Parameters:
-///   - transaction: the cursor's transaction, known to be open.
+///   - cursor: one whose transaction is known to be open.
 ///   - forward: to the entry after it; otherwise the one before.
 /// - Returns: nil if it is not so simple, and then nothing has changed.
 package func neighborAtHand(
