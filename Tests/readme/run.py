@@ -205,7 +205,8 @@ def build_by_address(work: Path, variables: "dict[str, str]") -> None:
         sys.exit("README.md: Package.swift shows no dependency by address")
     after = re.sub(r'^ *\.package\(name: "zerodb".*$', address[1], before, flags=re.MULTILINE)
     manifest.write_text(after, encoding="utf-8")
-    # The manager keeps the revision of each version that it has seen, in the user's home whatever HOME is.
+    # The manager keeps the revision of each version that it has seen. It does so in the user's
+    # home, whatever HOME is.
     command = ["swift", "build", "--package-path", str(package)]
     command += ["--security-path", str(work / "security")]
     done = subprocess.run(command, env=variables, capture_output=True, text=True, check=False)
