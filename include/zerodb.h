@@ -811,7 +811,8 @@ int zdb_txn_list(zdb_env *env, zdb_txn_fn on_txn, void *context);
  *  zdb_env_max_key_size() bytes. */
 #define ZDB_DUPSORT 0x04u
 /** zdb_db_open(): keys are unsigned integers of 4 or of 8 bytes, all of one size, little-endian on
- *  every machine, and ordered as numbers. */
+ *  every machine, and ordered as numbers. The first key put into an empty database decides on the
+ *  size. */
 #define ZDB_INTEGERKEY 0x08u
 /** zdb_db_open(): with ZDB_DUPSORT: all values have one size. They take less space, and
  *  ZDB_GET_MULTIPLE and ZDB_MULTIPLE work. */

@@ -237,6 +237,116 @@ static void reversed_keys_may_be_as_long_as_others(void) {
     close_env(env);
 }
 
+/* An entry that is a number, as a key or as the value of the key "k". */
+struct numbered {
+    zdb_txn *txn;
+    zdb_db db;
+    int is_value;
+};
+
+static struct numbered make_numbers(zdb_env *env, int is_value) {
+    uint32_t flags = is_value ? ZDB_DUPSORT | ZDB_DUPFIXED | ZDB_INTEGERDUP : ZDB_INTEGERKEY;
+    struct numbered entries;
+    entries.txn = begin_write(env);
+    entries.db = create_with_flags(entries.txn, "numbers", flags);
+    entries.is_value = is_value;
+    return entries;
+}
+
+static void numbered_entry(
+    const struct numbered *entries, uint64_t number, size_t size, unsigned char memory[8],
+    zdb_val *key, zdb_val *value) {
+    little_endian(memory, number, size);
+    *key = entries->is_value ? text("k") : bytes(memory, size);
+    *value = entries->is_value ? bytes(memory, size) : text("v");
+}
+
+static void put_number(const struct numbered *entries, uint64_t number, size_t size) {
+    unsigned char memory[8];
+    zdb_val key, value;
+    numbered_entry(entries, number, size, memory, &key, &value);
+    REQUIRE_OK(zdb_put(entries->txn, entries->db, &key, &value, 0));
+}
+
+/* Expects a move to lead to a number; 0 to none. */
+static void expect_number(
+    const struct numbered *entries, zdb_cursor *cursor, zdb_cursor_op operation, uint64_t number,
+    size_t size) {
+    unsigned char memory[8];
+    zdb_val key, value, found_key = nothing(), found_value = nothing();
+    numbered_entry(entries, number, size, memory, &key, &value);
+    int code = zdb_cursor_get(cursor, &found_key, &found_value, operation);
+    if (number == 0) {
+        CHECK_CODE(code, ZDB_NOT_FOUND);
+        return;
+    }
+    REQUIRE_OK(code);
+    CHECK_BYTES(found_key, key.data, key.size);
+    CHECK_BYTES(found_value, value.data, value.size);
+}
+
+/* Leaves a cursor where the only number was, and puts numbers of another size around it. */
+static void expect_place_among_others(int is_value, uint64_t number, size_t size) {
+    zdb_env *env = open_env("env");
+    struct numbered entries = make_numbers(env, is_value);
+    size_t other_size = 12 - size;
+    int fits = other_size == 8 || number <= UINT32_MAX;
+    uint64_t before = fits ? number - 1 : UINT32_MAX, after = fits ? number + 1 : 0;
+    put_number(&entries, number, size);
+    zdb_cursor *cursor = open_cursor(entries.txn, entries.db);
+    expect_number(&entries, cursor, ZDB_FIRST, number, size);
+    REQUIRE_OK(zdb_cursor_del(cursor, 0));
+    put_number(&entries, 1, other_size);
+    put_number(&entries, before, other_size);
+    if (after > 0) put_number(&entries, after, other_size);
+    CHECK_ERROR(zdb_cursor_get(cursor, NULL, NULL, ZDB_GET_CURRENT), ZDB_BAD_CURSOR);
+    zdb_cursor *other = open_cursor(entries.txn, entries.db);
+    expect_number(&entries, other, ZDB_LAST, after > 0 ? after : before, other_size);
+    close_cursor(other);
+    expect_number(&entries, cursor, ZDB_NEXT, after, other_size);
+    expect_number(&entries, cursor, ZDB_PREV, before, other_size);
+    close_cursor(cursor);
+    commit(entries.txn);
+    expect_sound(env);
+    close_env(env);
+    remove_tree("env");
+}
+
+static void a_cursor_keeps_its_place_where_integers_change_their_size(void) {
+    for (int is_value = 0; is_value < 2; is_value++) {
+        expect_place_among_others(is_value, 256, 4);
+        expect_place_among_others(is_value, 256, 8);
+        expect_place_among_others(is_value, 0x003b0000, 4);
+        expect_place_among_others(is_value, UINT32_MAX - 1, 8);
+        expect_place_among_others(is_value, (uint64_t)1 << 32, 8);
+        expect_place_among_others(is_value, UINT64_MAX - 7, 8);
+    }
+}
+
+/* The number that is deleted comes back in another size: the cursor is on it again. */
+static void a_cursor_is_on_its_number_again_in_another_size(void) {
+    for (int is_value = 0; is_value < 2; is_value++) {
+        for (size_t size = 4; size <= 8; size += 4) {
+            zdb_env *env = open_env("env");
+            struct numbered entries = make_numbers(env, is_value);
+            put_number(&entries, 0x01020304, size);
+            zdb_cursor *cursor = open_cursor(entries.txn, entries.db);
+            expect_number(&entries, cursor, ZDB_FIRST, 0x01020304, size);
+            REQUIRE_OK(zdb_db_clear(entries.txn, entries.db));
+            for (uint64_t number = 0x01020303; number <= 0x01020305; number++) {
+                put_number(&entries, number, 12 - size);
+            }
+            expect_number(&entries, cursor, ZDB_GET_CURRENT, 0x01020304, 12 - size);
+            expect_number(&entries, cursor, ZDB_NEXT, 0x01020305, 12 - size);
+            expect_number(&entries, cursor, ZDB_NEXT, 0, 12 - size);
+            close_cursor(cursor);
+            abort_txn(entries.txn);
+            close_env(env);
+            remove_tree("env");
+        }
+    }
+}
+
 static void comparisons_need_their_arguments(void) {
     zdb_env *env = open_env("env");
     zdb_txn *txn = begin_read(env);
@@ -271,6 +381,8 @@ static void keys_are_compared_as_the_database_orders_them(void) {
 static const struct test tests[] = {
     TEST(keys_are_ordered_by_their_bytes),     TEST(reversed_keys_are_ordered_from_their_last_byte),
     TEST(integer_keys_are_ordered_as_numbers), TEST(values_are_ordered_as_the_database_says),
+    TEST(a_cursor_keeps_its_place_where_integers_change_their_size),
+    TEST(a_cursor_is_on_its_number_again_in_another_size),
     TEST(a_large_database_keeps_its_order),    TEST(reversed_keys_may_be_as_long_as_others),
     TEST(comparisons_need_their_arguments),    TEST(keys_are_compared_as_the_database_orders_them),
 };

@@ -34,11 +34,13 @@ extension SharedState {
     /// Whether a process writes without the kernel's lock. Ends its transaction if it has died.
     ///
     /// - Parameter isLocked: asks the kernel whether an entry's process lives.
-    func hasLoneWriter(isLocked: (Int) -> Bool) -> Bool {
+    func hasLoneWriter<Failure: Error>(
+        isLocked: (Int) throws(Failure) -> Bool
+    ) throws(Failure) -> Bool {
         let value = self[Layout.loneWriter]
         guard value != 0 else { return false }
         let process = Owner(raw: value)
-        if !isSuperseded(process), isLocked(process.entry) { return true }
+        if !isSuperseded(process), try isLocked(process.entry) { return true }
         endAlone()
         return false
     }

@@ -131,7 +131,9 @@ extension Store {
         }
         // A process that was alone until this one came ends its transaction first.
         do throws(DatabaseError) {
-            try retry(until: end) { !shared.hasLoneWriter(isLocked: isAlive) }
+            try retry(until: end) { () throws(DatabaseError) in
+                try !shared.hasLoneWriter(isLocked: askIfAlive)
+            }
         } catch {
             _ = try? lockFile.lock(byte: LockByte.writer, .unlocked, wait: false)
             throw error
@@ -179,9 +181,12 @@ extension Store {
     }
 
     /// Whether the process of an entry lives. Where the kernel cannot be asked, it is taken to.
-    func isAlive(entry: Int) -> Bool {
+    func isAlive(entry: Int) -> Bool { (try? askIfAlive(entry: entry)) ?? true }
+
+    /// The same for a wait, which ends with an error where the kernel cannot be asked.
+    private func askIfAlive(entry: Int) throws(DatabaseError) -> Bool {
         // Of its own locks the kernel does not tell.
         if entry == process.entry { return true }
-        return (try? lockFile?.isLocked(byte: LockByte.firstProcess + UInt64(entry))) ?? true
+        return try lockFile?.isLocked(byte: LockByte.firstProcess + UInt64(entry)) ?? true
     }
 }

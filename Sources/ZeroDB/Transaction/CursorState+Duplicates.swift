@@ -282,14 +282,14 @@ extension CursorState {
 
     /// Finds the value under the cursor again among those of its key, which the path leads to.
     mutating func findValueAgain(_ tree: TreeState) throws(DatabaseError) {
-        let isFound = try seekValue(currentValue, tree)
+        let isFound = try seekCurrentValue(tree)
         place = isFound ? .onEntry : .between
     }
 
     /// Moves the position to the first value at or after one.
     ///
     /// - Returns: whether it is that one; if not, the position may be behind the last.
-    private mutating func seekValue(
+    mutating func seekValue(
         _ value: UnsafeRawBufferPointer, _ tree: TreeState
     ) throws(DatabaseError) -> Bool {
         let source = transaction.pointee.source

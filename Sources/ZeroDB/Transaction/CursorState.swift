@@ -253,9 +253,7 @@ package struct CursorState {
             return
         }
         place = .lost
-        let position = try TreeRead.descend(
-            transaction.pointee.source, tree, to: KeyBytes(start: key, count: keyLength),
-            path: path)
+        let position = try descendToKey(tree)
         if position.found, tree.record.flags.contains(.duplicates) {
             try findValueAgain(tree)
             return
