@@ -260,7 +260,10 @@ typedef struct zdb_env_options {
     const char *archive;     /**< a directory in which the environment is archived while it is open,
                                   made if it is not there: a copy of its pages first, then its log as
                                   it grows, by a thread of the library's, and the rest when the
-                                  environment is closed; zerodb-backup(1) restores from it. From then
+                                  environment is closed (with a copy of pages that takes longer than 5
+                                  seconds the next program goes on, which log is told of);
+                                  zerodb-backup(1) restores from it. The path counts as it is at the
+                                  opening, whatever the working directory is later. From then
                                   on every transaction is logged, those of ZDB_DURABILITY_NONE too,
                                   and the log is kept until it is archived, by all programs, until
                                   `zerodb-backup stop`. Copied. Default NULL: none */
@@ -915,7 +918,8 @@ int zdb_db_list(zdb_txn *txn, zdb_db_list_fn on_database, void *context);
 /** Looks a key up.
  *  @param value  receives a pointer into the map, not aligned, valid until the transaction ends
  *                or, in a write transaction, until its next write. May be NULL to ask only
- *                whether the key exists. Do not write through it. With ZDB_DUPSORT it is the
+ *                whether the key exists, for which no page of a large value is read. Do not write
+ *                through it. With ZDB_DUPSORT it is the
  *                first of the key's values.
  *  @return ZDB_OK; ZDB_NOT_FOUND; ZDB_BAD_VALSIZE; ZDB_BAD_DB; ZDB_CORRUPTED; EIO for a page that
  *  the device cannot read, as from every call that reads pages. */
@@ -979,7 +983,8 @@ int zdb_count_range(zdb_txn *txn, zdb_db db, const zdb_val *from, const zdb_val 
 int zdb_rank(zdb_txn *txn, zdb_db db, const zdb_val *key, uint64_t *rank);
 
 /** Called by zdb_split_range() for each part but the first, with the key it begins with, valid
- *  during the call. Returning a value other than 0 ends the calls. */
+ *  during the call. It must not use the transaction. Returning a value other than 0 ends the
+ *  calls. */
 typedef int (*zdb_split_fn)(void *context, const zdb_val *key);
 
 /** Divides a range into `parts` with equal numbers of entries (give or take one; keys with
@@ -1036,7 +1041,7 @@ int zdb_cursor_close(zdb_cursor *cursor);
  *                is only out.
  *  @param value  in for ZDB_GET_BOTH and ZDB_GET_BOTH_RANGE. Out: as in zdb_get(); what the
  *                MULTIPLE operations return is valid until the next call with this cursor. May
- *                be NULL where it is only out.
+ *                be NULL where it is only out: then no page of a large value is read.
  *  @return ZDB_OK; ZDB_NOT_FOUND (the cursor stays where it was if ZDB_NEXT, ZDB_PREV and
  *  similar moves find nothing further; after the others it is on no entry); ZDB_BAD_CURSOR;
  *  ZDB_INCOMPATIBLE; ZDB_BAD_VALSIZE; ZDB_CORRUPTED. */

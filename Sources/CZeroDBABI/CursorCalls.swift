@@ -60,6 +60,8 @@ public func zdb_cursor_get(
         return ZDB_OK
     }
     return Handles.withCursor(cursor) { cursor throws(DatabaseError) in
+        cursor.pointee.wantsValues = value != nil
+        defer { cursor.pointee.wantsValues = true }
         let entry: CursorState.Entry?
         switch op {
         case ZDB_NEXT: entry = try cursor.pointee.move(.next)

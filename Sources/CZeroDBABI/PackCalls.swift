@@ -59,14 +59,11 @@ public func zdb_cursor_read_from(
     count?.pointee = 0
     used?.pointee = 0
     return Handles.withCursor(cursor) { cursor throws(DatabaseError) in
-        guard key_size >= 0, key != nil || key_size == 0 else {
-            throw Results.null("key", "zdb_cursor_read_from")
-        }
+        let key = try Results.bytes(key, key_size, "key", "zdb_cursor_read_from")
         try Results.checkFlags(
             flags, allowed: ZDB_PACK_KEYS | ZDB_PACK_VALUES | ZDB_PACK_FLAT,
             "zdb_cursor_read_from")
         let packing = try requestedPacking("zdb_cursor_read_from", op, flags, until, limit)
-        let key = UnsafeRawBufferPointer(start: key, count: key_size)
         return try pack("zdb_cursor_read_from", packing, buffer, size, count, used) {
             writer throws(DatabaseError) in
             try cursor.pointee.pack(packing, fromKey: key, &writer)
@@ -99,7 +96,8 @@ private func pack(
 ) throws(DatabaseError) -> Int32 {
     guard var writer = PackedList.Writer(buffer, size: size) else {
         throw DatabaseError(
-            .badArgument, "\(by: function)a buffer of \(size) bytes has no room for any list")
+            .badArgument,
+            "\(by: function)a buffer of \(UInt(bitPattern: size)) bytes has no room for any list")
     }
     let needed = try body(&writer)
     guard needed == 0 else {
@@ -270,11 +268,10 @@ public func zdb_get_bytes(
 ) -> Int32 {
     Handles.withTransaction(txn) { state throws(DatabaseError) in
         guard let used else { throw Results.null("used", "zdb_get_bytes") }
-        guard key_size >= 0, key != nil || key_size == 0 else {
-            throw Results.null("key", "zdb_get_bytes")
+        let key = try Results.bytes(key, key_size, "key", "zdb_get_bytes")
+        guard let found = try ZeroDB.get(state, Int(db), key, wanted: true) else {
+            return Results.noKey()
         }
-        let key = UnsafeRawBufferPointer(start: key, count: key_size)
-        guard let found = try ZeroDB.get(state, Int(db), key) else { return Results.noKey() }
         used.pointee = found.count
         if let start = found.baseAddress, found.count <= size, let buffer {
             memcpy(buffer, start, found.count)

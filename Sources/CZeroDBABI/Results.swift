@@ -146,6 +146,19 @@ enum Results {
         return UnsafeRawBufferPointer(start: value.pointee.data, count: value.pointee.size)
     }
 
+    /// The same of bytes that are given by address and size.
+    @inline(__always)
+    static func bytes(
+        _ start: UnsafeRawPointer?, _ size: Int, _ name: StaticString, _ function: StaticString
+    ) throws(DatabaseError) -> UnsafeRawBufferPointer {
+        guard size >= 0, start != nil || size == 0 else {
+            guard size < 0 else { throw null("\(name)", function) }
+            throw DatabaseError(
+                .badValueSize, "\(by: function)\(name) has \(UInt(bitPattern: size)) bytes")
+        }
+        return UnsafeRawBufferPointer(start: start, count: size)
+    }
+
     @inline(never)
     private static func badBytes(
         _ value: UnsafePointer<zdb_val>?, _ name: StaticString, _ function: StaticString

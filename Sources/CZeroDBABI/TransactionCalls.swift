@@ -190,7 +190,9 @@ public func zdb_get(
 ) -> Int32 {
     Handles.withTransaction(txn) { state throws(DatabaseError) in
         let key = try Results.bytes(key, "key", "zdb_get")
-        guard let found = try ZeroDB.get(state, Int(db), key) else { return Results.noKey() }
+        guard let found = try ZeroDB.get(state, Int(db), key, wanted: value != nil) else {
+            return Results.noKey()
+        }
         Results.store(found, in: value)
         return ZDB_OK
     }

@@ -35,6 +35,7 @@ static const struct suite *const suites[] = {
     &waiting_suite,        &endings_suite,          &lost_pages_suite,
     &recovery_mode_suite,  &verify_suite,           &metrics_suite,
     &copy_suite,           &packed_lists_suite,     &users_suite,
+    &archive_suite,
 };
 
 enum { SUITE_COUNT = sizeof(suites) / sizeof(suites[0]) };

@@ -49,6 +49,7 @@ extern const struct suite verify_suite;
 extern const struct suite copy_suite;
 extern const struct suite metrics_suite;
 extern const struct suite users_suite;
+extern const struct suite archive_suite;
 
 #define DEFINE_SUITE(suite_name, tests)                                                            \
     const struct suite suite_name##_suite = {#suite_name, tests, TEST_COUNT(tests)}

@@ -272,6 +272,9 @@ int zp_move_to_new(int directory, const char *from, int target, const char *to);
  *  it remains the caller's and the file's owner could not use it. */
 int zp_take_access(int fd, int from);
 
+/** Gives memory of malloc() back. */
+void zp_give_back(void *memory);
+
 /** Fills a buffer from the kernel's random source. Returns 0 or an errno. */
 int zp_fill_random(void *buffer, size_t size);
 

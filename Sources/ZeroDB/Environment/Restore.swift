@@ -89,8 +89,9 @@ package final class Restore {
 
     /// Keeps others from restoring into the same directory.
     private func claim(_ place: any StorageDirectory) throws(DatabaseError) -> any StorageFile {
-        let file = try place.open(
-            Self.claimName, access: .readWrite, create: true, mode: 0o600)
+        let file = try openWithoutChildren { () throws(DatabaseError) in
+            try place.open(Self.claimName, access: .readWrite, create: true, mode: 0o600)
+        }
         guard try file.lock(byte: 0, .exclusive, wait: false) else {
             file.close()
             throw busy()

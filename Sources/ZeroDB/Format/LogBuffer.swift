@@ -1,3 +1,6 @@
+import CZeroDBPlatform
+import Glibc
+
 /// A record being written: room for its header, then operations.
 struct LogBuffer {
     private(set) var bytes: UnsafeMutableRawPointer
@@ -23,7 +26,9 @@ struct LogBuffer {
 
     init() { bytes = .allocate(byteCount: capacity, alignment: 8) }
 
-    func deallocate() { bytes.deallocate() }
+    func deallocate() {
+        if capacity == Self.capacityMin { bytes.deallocate() } else { zp_give_back(bytes) }
+    }
 
     /// Ready for the next transaction.
     ///
@@ -33,7 +38,7 @@ struct LogBuffer {
         keptBytes = min(max(wanted, Self.keptBytesMin), Self.keptBytesMax)
         // Its capacity is doubled as it grows.
         if capacity > 2 * keptBytes {
-            bytes.deallocate()
+            deallocate()
             capacity = Self.capacityMin
             bytes = .allocate(byteCount: capacity, alignment: 8)
         }
@@ -78,9 +83,13 @@ struct LogBuffer {
         let more = content + Self.surroundingsMax
         if count + more > capacity {
             let larger = max(capacity * 2, count + more + 16)
-            let new = UnsafeMutableRawPointer.allocate(byteCount: larger, alignment: 8)
+            // Without memory for its record the transaction becomes a checkpoint.
+            guard let new = malloc(larger) else {
+                isOverfull = true
+                return false
+            }
             new.copyMemory(from: bytes, byteCount: count)
-            bytes.deallocate()
+            deallocate()
             bytes = new
             capacity = larger
         }

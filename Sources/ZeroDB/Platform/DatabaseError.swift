@@ -176,6 +176,9 @@ public struct DatabaseError: Error, Sendable, CustomStringConvertible {
     /// The errno, 0 unless `code` is `.system`.
     public var systemError: Int32 { story.systemError }
 
+    /// Whether a file cannot be made in a directory for lack of rights, or of the directory.
+    var isRefusal: Bool { [EACCES, EPERM, EROFS, ENOENT].contains(systemError) }
+
     /// Whether the disk, or a quota of it, is full, or a file may not become longer.
     var isOutOfSpace: Bool { [ENOSPC, EDQUOT, EFBIG].contains(systemError) }
 

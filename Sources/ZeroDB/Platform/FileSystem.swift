@@ -338,3 +338,22 @@ extension StorageFile {
         if let failure { throw failure }
     }
 }
+
+/// Opens a file so that no child has its descriptor, and with it the locks: not one that another thread forks
+/// meanwhile either.
+func openWithoutChildren(
+    _ open: () throws(DatabaseError) -> any StorageFile
+) throws(DatabaseError) -> any StorageFile {
+    while true {
+        let forks = zp_forks()
+        let file = try open()
+        do throws(DatabaseError) {
+            try file.abandonInChild()
+        } catch {
+            file.close()
+            throw error
+        }
+        if zp_forks() == forks { return file }
+        file.close()
+    }
+}

@@ -27,6 +27,15 @@ struct PathBytes: Sendable, Equatable, CustomStringConvertible {
         return PathBytes(known + Array(suffix.utf8))
     }
 
+    /// The same from the root, for a program that changes its working directory; itself if that has none.
+    var absolute: PathBytes {
+        guard bytes.first != 0x2f else { return self }
+        var here = [CChar](repeating: 0, count: Int(PATH_MAX))
+        guard getcwd(&here, here.count) != nil, here.first == 0x2f else { return self }
+        let directory = here.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }
+        return PathBytes(directory + [0x2f] + bytes)
+    }
+
     /// For messages: the replacement character stands for what is no text.
     var description: String { String(decoding: bytes, as: UTF8.self) }
 }

@@ -234,7 +234,7 @@ final class Log: @unchecked Sendable {
 
     /// Closes a segment and begins the next.
     ///
-    /// - Returns: nil if the disk has no room for it.
+    /// - Returns: nil if the disk has no room for it, or this process may not make files any more.
     private func beginSegment(
         after current: LogSegment?, length: UInt64, _ position: inout UInt64,
         _ previous: inout UInt64, _ meta: Meta, _ shared: SharedState
@@ -275,7 +275,7 @@ final class Log: @unchecked Sendable {
             remember(segment)
             return segment
         } catch {
-            guard error.isOutOfSpace else { throw error }
+            guard error.isOutOfSpace || error.isRefusal else { throw error }
             return nil
         }
     }
@@ -379,6 +379,8 @@ final class Log: @unchecked Sendable {
         do throws(DatabaseError) {
             try segment.file.sync()
         } catch {
+            // The disk has not been asked: the host has closed the descriptor. Others can flush.
+            if error.systemError == EBADF { throw error }
             // Before another thread can flush, and would be told that all is well (invariant 3).
             shared.poison = error.systemError == 0 ? EIO : error.systemError
             throw error

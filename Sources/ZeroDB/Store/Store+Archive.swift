@@ -110,7 +110,10 @@ extension Store {
         let isArchived =
             shared.isArchiving && !options.isReadOnly && hasStarted.load(ordering: .relaxed)
         guard !isArchived else {
-            return max(options.logRecordMax, Limits.archivedRecordMax)
+            let memory = options.maxTransactionMemory
+            let most = Limits.archivedRecordMax
+            guard memory > 0, memory < most else { return max(options.logRecordMax, most) }
+            return max(options.logRecordMax, Int(memory))
         }
         return durability == .none ? 0 : options.logRecordMax
     }

@@ -8,7 +8,7 @@ extension StoreOpening {
         let directory = try fileSystem.openDirectory(path, create: nil)
         self.directory = directory
         let isJoined = try joinThoseWhoHaveItOpen(directory)
-        let file = try withoutChildren { () throws(DatabaseError) in
+        let file = try openWithoutChildren { () throws(DatabaseError) in
             try openData(directory, .readOnly)
         }
         let scratch = ScratchFile(file)

@@ -82,7 +82,7 @@ struct StoreOpening {
             try directory.syncParent()
         }
         let access: FileAccess = options.isReadOnly ? .readOnly : .readWrite
-        let file = try withoutChildren { () throws(DatabaseError) in
+        let file = try openWithoutChildren { () throws(DatabaseError) in
             try openData(directory, access)
         }
         dataFile = file
@@ -300,7 +300,7 @@ struct StoreOpening {
         _ directory: any StorageDirectory, create: Bool
     ) throws(DatabaseError) -> any StorageFile {
         // A reader too writes in the reader table.
-        try withoutChildren { () throws(DatabaseError) in
+        try openWithoutChildren { () throws(DatabaseError) in
             try directory.open(
                 Self.lockName, access: .readWrite, create: create, mode: options.fileMode)
         }
@@ -375,25 +375,6 @@ struct StoreOpening {
         } catch {
             if hasMadeLockFile { try? directory.remove(Self.lockName) }
             throw error
-        }
-    }
-
-    /// Opens a file so that no child has its descriptor, and with it the locks: not one that another
-    /// thread forks meanwhile either.
-    func withoutChildren(
-        _ open: () throws(DatabaseError) -> any StorageFile
-    ) throws(DatabaseError) -> any StorageFile {
-        while true {
-            let forks = zp_forks()
-            let file = try open()
-            do throws(DatabaseError) {
-                try file.abandonInChild()
-            } catch {
-                file.close()
-                throw error
-            }
-            if zp_forks() == forks { return file }
-            file.close()
         }
     }
 

@@ -22,6 +22,8 @@ extension CursorState {
         values: UnsafeMutablePointer<zp_bytes>?, capacity: Int
     ) throws(DatabaseError) -> Int {
         assert(capacity > 0)
+        wantsValues = values != nil
+        defer { wantsValues = true }
         let tree = try begin()
         let buffer: UnsafeMutableRawPointer
         if let known = batchKeys {

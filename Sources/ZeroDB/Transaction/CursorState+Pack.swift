@@ -72,7 +72,9 @@ extension CursorState {
     package mutating func pack(
         _ packing: Packing, _ writer: inout PackedList.Writer
     ) throws(DatabaseError) -> Int {
-        try pack(
+        wantsValues = packing.hasValues
+        defer { wantsValues = true }
+        return try pack(
             packing, from: packing.fromCurrent ? move(.current) : take(packing.step), &writer)
     }
 
@@ -81,6 +83,8 @@ extension CursorState {
     package mutating func pack(
         _ packing: Packing, fromKey target: KeyBytes, _ writer: inout PackedList.Writer
     ) throws(DatabaseError) -> Int {
+        wantsValues = packing.hasValues
+        defer { wantsValues = true }
         var entry = try seek(target, exact: false)
         if !packing.step.isForward {
             entry = try entry == nil ? move(.last) : take(packing.step)

@@ -40,6 +40,8 @@ package struct CursorState {
     /// On an entry of a leaf whose entries are plain, one value to a key and keys as they were given: the
     /// path's last step; otherwise -1.
     var plainStep = -1
+    /// Whether the caller asks for values: for keys alone, those with pages of their own are not read.
+    package var wantsValues = true
     /// Bytes of the copy of the value under the cursor.
     var valueLength = 0
     /// Memory that only some database flags need.
@@ -366,7 +368,8 @@ package struct CursorState {
         let length = leaf.copyKey(step.index, to: key)
         guard length >= 0 else { throw source.badEntry(leaf) }
         keyLength = length
-        let value = try TreeRead.value(source, leaf, step.index, tree.record)
+        let value = try TreeRead.value(
+            source, leaf, step.index, tree.record, wanted: wantsValues)
         place = .onEntry
         plainStep = tree.record.flags.isSubset(of: .counted) ? tree.depth - 1 : -1
         if tree.record.flags.reversesKeys { return Entry(key: givenKey(), value: value) }

@@ -51,7 +51,8 @@ package func cursor(of handle: UInt64) -> UnsafeMutablePointer<CursorState>? {
 
 /// `Operations.get`, for a caller that only has the transaction.
 package func get(
-    _ transaction: UnsafeMutablePointer<TransactionState>, _ database: Int, _ key: KeyBytes
+    _ transaction: UnsafeMutablePointer<TransactionState>, _ database: Int, _ key: KeyBytes,
+    wanted: Bool
 ) throws(DatabaseError) -> UnsafeRawBufferPointer? {
-    try Operations(transaction).get(database, key)
+    try Operations(transaction).get(database, key, wanted: wanted)
 }

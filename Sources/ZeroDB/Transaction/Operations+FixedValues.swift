@@ -21,7 +21,10 @@ extension Operations {
                 describe(database) + " was made without \(c: "ZDB_DUPFIXED"): its values have "
                     + "no fixed size")
         }
-        guard valueSize > 0, record.entries == 0 || Int(record.valueWidth) == valueSize else {
+        guard valueSize > 0 else {
+            throw DatabaseError(.badValueSize, "values of 0 bytes have no fixed size")
+        }
+        guard record.entries == 0 || Int(record.valueWidth) == valueSize else {
             throw DatabaseError(
                 .badValueSize,
                 "the values of \(describe(database)) have \(record.valueWidth) bytes, not "

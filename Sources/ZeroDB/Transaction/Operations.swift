@@ -12,7 +12,7 @@ package struct Operations {
     /// transaction ends, or into a frame, valid until its next write.
     @inline(__always)
     package func get(
-        _ database: Int, _ key: UnsafeRawBufferPointer
+        _ database: Int, _ key: UnsafeRawBufferPointer, wanted: Bool = true
     ) throws(DatabaseError) -> UnsafeRawBufferPointer? {
         try state.pointee.checkUsable()
         try checkKey(key)
@@ -22,7 +22,8 @@ package struct Operations {
             tree.pointee.record.flags.reversesKeys
             ? try reversedKey(key, tree.pointee.record) : key
         do throws(DatabaseError) {
-            let value = try TreeRead.get(state.pointee.source, tree.pointee.record, key: key)
+            let value = try TreeRead.get(
+                state.pointee.source, tree.pointee.record, key: key, wanted: wanted)
             state.pointee.reads.gets &+= 1
             if value == nil { state.pointee.reads.absentGets &+= 1 }
             return value

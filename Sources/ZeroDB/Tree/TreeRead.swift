@@ -2,11 +2,12 @@
 enum TreeRead {
     /// Looks a key up.
     ///
+    /// - Parameter wanted: as for `value`.
     /// - Returns: its value, nil if it is not there. Points into the map or a frame.
     /// - Complexity: one page a level; the last is the only one not usually in the cache.
     @inline(__always)
     static func get(
-        _ source: PageSource, _ tree: borrowing TreeRecord, key: KeyBytes
+        _ source: PageSource, _ tree: borrowing TreeRecord, key: KeyBytes, wanted: Bool = true
     ) throws(DatabaseError) -> UnsafeRawBufferPointer? {
         var level = Int(tree.depth) - 1
         guard level >= 0 else { return nil }
@@ -26,17 +27,24 @@ enum TreeRead {
             if position.index < 0 { throw source.badEntry(leaf) }
             return nil
         }
-        return try value(source, leaf, position.index, tree)
+        return try value(source, leaf, position.index, tree, wanted: wanted)
     }
 
     /// The value of a leaf's entry; the first, if it has several.
+    ///
+    /// - Parameter wanted: if not, one that has pages of its own is not read, and is empty.
     @inline(__always)
     static func value(
-        _ source: PageSource, _ leaf: Page, _ index: Int, _ tree: borrowing TreeRecord
+        _ source: PageSource, _ leaf: Page, _ index: Int, _ tree: borrowing TreeRecord,
+        wanted: Bool = true
     ) throws(DatabaseError) -> UnsafeRawBufferPointer {
         guard let field = leaf.value(index) else { throw source.badEntry(leaf) }
         if field.kind == .inline {
             return UnsafeRawBufferPointer(start: field.bytes, count: field.count)
+        }
+        // Where damage is passed over, the entry is if its value is damaged.
+        guard wanted || source.skipsDamage || field.kind == .inlineValues else {
+            return UnsafeRawBufferPointer(start: nil, count: 0)
         }
         return try largeValue(source, leaf, field, tree)
     }

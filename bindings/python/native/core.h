@@ -111,6 +111,7 @@ struct Transaction {
     PyObject *views; /**< weak references to memoryviews that are released at the end */
     unsigned long busy_thread;
     unsigned long long changes; /**< grows with each write */
+    unsigned long long resets; /**< how often its snapshot was given up */
     Py_ssize_t ahead; /**< cursors that have read in advance */
     const char *outcome;
     long process;

@@ -187,12 +187,18 @@ PyObject *entry_object(Transaction *transaction, const zdb_val *key, const zdb_v
 static PyObject *move_to(Cursor *self, zdb_cursor_op op, zdb_val *key, zdb_val *value) {
     Environment *environment = self->transaction->environment;
     int code;
-    CALL(self->transaction, code, library.zdb_cursor_get(self->handle, key, value, op));
+    /* LMDB's moves return no entry: the value is read when the program asks for it. */
+    zdb_val *wanted =
+        environment->is_lmdb_style && op != ZDB_SET_RANGE && op != ZDB_GET_BOTH &&
+                op != ZDB_GET_BOTH_RANGE
+            ? NULL
+            : value;
+    CALL(self->transaction, code, library.zdb_cursor_get(self->handle, key, wanted, op));
     if (code == ZDB_BAD_CURSOR && environment->is_lmdb_style &&
         (op == ZDB_NEXT_DUP || op == ZDB_PREV_DUP)) {
         /* LMDB's cursor moves to the first or last entry if it has not been on any. */
         op = op == ZDB_NEXT_DUP ? ZDB_FIRST : ZDB_LAST;
-        CALL(self->transaction, code, library.zdb_cursor_get(self->handle, key, value, op));
+        CALL(self->transaction, code, library.zdb_cursor_get(self->handle, key, wanted, op));
     }
     if (code == ZDB_OK) {
         self->is_unset = 0;
@@ -321,7 +327,8 @@ int read_current(Cursor *self, zdb_val *key, zdb_val *value) {
         return code;
     /* Its entry has been deleted: LMDB's cursor is on the one after that. */
     CALL(self->transaction, code, library.zdb_cursor_get(self->handle, key, value, ZDB_NEXT));
-    self->is_unset = code != ZDB_OK;
+    if (code == ZDB_OK || code == ZDB_NOT_FOUND || code == ZDB_BAD_CURSOR)
+        self->is_unset = code != ZDB_OK;
     return code;
 }
 
@@ -334,7 +341,7 @@ static PyObject *current(Cursor *self, enum want want) {
     if (begin_call(self, 0) < 0) return NULL;
     environment = self->transaction->environment;
     if (!(environment->is_lmdb_style && self->is_unset))
-        code = read_current(self, &key, &value);
+        code = read_current(self, &key, want == KEYS ? NULL : &value);
     if (code == ZDB_OK) return entry_object(self->transaction, &key, &value, want);
     if (code != ZDB_BAD_CURSOR && code != ZDB_NOT_FOUND) return raise_code(environment, code);
     if (!environment->is_lmdb_style)
@@ -372,7 +379,7 @@ int find_key(Cursor *self, PyObject *key, zdb_val *value, struct bytes *held) {
             found = code == ZDB_OK;
         else
             raise_code(self->transaction->environment, code);
-        self->is_unset = found != 1;
+        if (found >= 0) self->is_unset = found == 0;
     }
     return found;
 }

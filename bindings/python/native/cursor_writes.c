@@ -80,7 +80,9 @@ PyObject *cursor_delete(PyObject *object, PyObject *const *args, Py_ssize_t coun
         zdb_val key, value;
         if (self->is_unset) Py_RETURN_FALSE;
         if (begin_call(self, 0) < 0) return NULL;
-        if (read_current(self, &key, &value) != ZDB_OK) Py_RETURN_FALSE;
+        int code = read_current(self, &key, &value);
+        if (code == ZDB_NOT_FOUND || code == ZDB_BAD_CURSOR) Py_RETURN_FALSE;
+        if (code != ZDB_OK) return raise_code(self->transaction->environment, code);
     }
     if (delete_current(self, all_values) < 0) return NULL;
     if (is_lmdb_style) {
@@ -112,8 +114,10 @@ PyObject *cursor_replace_value(Cursor *self, PyObject *key, PyObject *value) {
     PyObject *old = old_value(self, key);
     if (old == NULL && PyErr_Occurred()) return NULL;
     int code = RAISED, duplicates = old == NULL ? 0 : has_duplicates(self);
-    if (duplicates >= 0 && (duplicates == 0 || delete_current(self, 1) == 0))
-        code = put(self, key, value, 0);
+    if (duplicates >= 0) code = put(self, key, value, 0);
+    /* A value that is refused takes the place of none: all go once the new one is there. */
+    if (duplicates > 0 && code == ZDB_OK)
+        code = delete_current(self, 1) < 0 ? RAISED : put(self, key, value, 0);
     if (code != ZDB_OK) {
         if (code != RAISED) raise_code(self->transaction->environment, code);
         Py_XDECREF(old);

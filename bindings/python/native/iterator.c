@@ -20,16 +20,19 @@ enum {
     KEPT_BYTES_MAX = 4096, /**< of a value that a cursor may keep in memory for its last pairs */
 };
 
+enum order { AS_BYTES, FROM_THE_LAST_BYTE, AS_NUMBERS };
+
 typedef struct Iterator {
     PyObject_HEAD
     Cursor *cursor;
     PyObject *lower, *upper; /**< bytes that bound a range, or NULL */
     unsigned long long changes; /**< of the transaction when entries were read last */
+    unsigned long long resets; /**< of the transaction when the iteration began */
     zdb_cursor_op step;
     enum want want;
     char has_begun;
     char is_range; /**< has the cursor for itself */
-    char is_bytewise; /**< keys are ordered as bytes */
+    enum order order; /**< of the keys */
     char is_at_end;
     char is_last_batch;
 } Iterator;
@@ -43,13 +46,31 @@ static int compare_bytes(const void *left, size_t left_size, const void *right, 
     return left_size < right_size ? -1 : left_size > right_size;
 }
 
-/** Orders a key and a bound as the database does. */
+static int compare_from_the_last_byte(const unsigned char *left, size_t left_size,
+                                      const unsigned char *right, size_t right_size) {
+    size_t size = left_size < right_size ? left_size : right_size;
+    for (size_t i = 1; i <= size; i++)
+        if (left[left_size - i] != right[right_size - i])
+            return left[left_size - i] < right[right_size - i] ? -1 : 1;
+    return left_size < right_size ? -1 : left_size > right_size;
+}
+
+/** Orders a key and a bound as the database does. The bounds of integers have been checked. */
 static int compare(Iterator *self, const zdb_val *key, PyObject *bound) {
+    const char *bytes = PyBytes_AsString(bound);
+    if (self->order == AS_BYTES)
+        return compare_bytes(key->data, key->size, bytes, size_of(bound));
+    /* Of integers in little-endian order the last byte is the highest. */
+    return compare_from_the_last_byte(key->data, key->size, (const unsigned char *)bytes,
+                                      size_of(bound));
+}
+
+/** Whether the database orders a bound at all: integers of another size it does not. */
+static int check_bound(Iterator *self, PyObject *bound) {
+    int order;
+    if (bound == NULL || self->order != AS_NUMBERS) return ZDB_OK;
     zdb_val val = {PyBytes_AsString(bound), size_of(bound)};
-    if (self->is_bytewise) return compare_bytes(key->data, key->size, val.data, val.size);
-    int order = 0;
-    library.zdb_cmp(self->cursor->transaction->handle, self->cursor->db, key, &val, &order);
-    return order;
+    return library.zdb_cmp(self->cursor->transaction->handle, self->cursor->db, &val, &val, &order);
 }
 
 /** Whether a key is past the end of the range, in the direction of the iteration. */
@@ -64,18 +85,24 @@ static int is_beyond(Iterator *self, const zdb_val *key) {
 static int begin_range(Iterator *self, zdb_val *key, zdb_val *value) {
     Cursor *cursor = self->cursor;
     int is_reverse = self->step == ZDB_PREV;
+    if (self->want == KEYS) value = NULL;
     PyObject *bound = is_reverse ? self->upper : self->lower;
     size_t size_max = (size_t)cursor->transaction->environment->max_key_size;
-    int code;
+    int code = check_bound(self, self->lower);
+    if (code == ZDB_OK && self->upper != NULL && size_of(self->upper) > 0)
+        code = check_bound(self, self->upper);
+    if (code != ZDB_OK) return code;
     if (bound == NULL) {
         CALL(cursor->transaction, code,
              library.zdb_cursor_get(cursor->handle, key, value, is_reverse ? ZDB_LAST : ZDB_FIRST));
         return code;
     }
     if (size_of(bound) == 0) return ZDB_NOT_FOUND; /* before the first */
-    key->data = PyBytes_AsString(bound);
     /* A bound may be longer than any key, which the library refuses to look for. */
     key->size = size_of(bound) < size_max ? size_of(bound) : size_max;
+    key->data = PyBytes_AsString(bound);
+    if (self->order == FROM_THE_LAST_BYTE)
+        key->data = PyBytes_AsString(bound) + (size_of(bound) - key->size);
     CALL(cursor->transaction, code,
          library.zdb_cursor_get(cursor->handle, key, value, ZDB_SET_RANGE));
     if (!is_reverse) {
@@ -98,6 +125,7 @@ static int begin_here(Iterator *self, zdb_val *key, zdb_val *value) {
     Cursor *cursor = self->cursor;
     int is_lmdb_style = cursor->transaction->environment->is_lmdb_style;
     int code = ZDB_BAD_CURSOR;
+    if (self->want == KEYS) value = NULL;
     if (!(is_lmdb_style && cursor->is_unset)) code = read_current(cursor, key, value);
     if (code != ZDB_BAD_CURSOR && code != ZDB_NOT_FOUND) return code;
     /* On no entry: before any move, or because the entry has been deleted. */
@@ -253,6 +281,12 @@ static PyObject *next_slowly(Iterator *self) {
     int code;
     if (self->is_at_end) return NULL;
     if (!is_cursor_usable(cursor)) return raise_cursor_unusable(cursor);
+    if (self->has_begun && self->resets != transaction->resets) {
+        self->is_at_end = 1;
+        return raise_message(transaction->environment, ZDB_BAD_CURSOR,
+                             "the transaction was reset, which ended its iterations; begin "
+                             "another one");
+    }
     if (self->is_last_batch && self->changes == transaction->changes)
         return end(self, ZDB_NOT_FOUND);
     int has_found = cursor->has_found && !self->has_begun && !self->is_range;
@@ -270,6 +304,7 @@ static PyObject *next_slowly(Iterator *self) {
                                   : begin_here(self, &key, &value);
         }
         self->has_begun = 1;
+        self->resets = transaction->resets;
         cursor->batch = transaction->is_write ? 1 : next_batch(cursor, BATCH_MIN, 1);
         if (cursor->batch == 1 && !transaction->is_write) cursor->batch = 2;
     } else if (reads_ahead(self) && !is_disturbed && cursor->batch > 1) {
@@ -278,7 +313,8 @@ static PyObject *next_slowly(Iterator *self) {
         return end(self, code);
     } else {
         CALL(transaction, code,
-             library.zdb_cursor_get(cursor->handle, &key, &value, self->step));
+             library.zdb_cursor_get(cursor->handle, &key, self->want == KEYS ? NULL : &value,
+                                    self->step));
         if (reads_ahead(self)) cursor->batch = is_disturbed ? 1 : 2;
     }
     if (code != ZDB_OK) return end(self, code);
@@ -309,7 +345,6 @@ static Iterator *make_iterator(Cursor *cursor, zdb_cursor_op step, enum want wan
     self->cursor = cursor;
     self->step = step;
     self->want = want;
-    self->is_bytewise = 1;
     self->changes = cursor->transaction->changes;
     return self;
 }
@@ -399,8 +434,10 @@ PyObject *iterate_range(Transaction *transaction, PyObject *database, PyObject *
     self->lower = lower;
     self->upper = upper;
     self->is_range = 1;
-    self->is_bytewise = !(flags & (ZDB_REVERSEKEY | ZDB_INTEGERKEY));
-    self->is_at_end = self->is_bytewise && lower != NULL && upper != NULL &&
+    self->order = flags & ZDB_INTEGERKEY   ? AS_NUMBERS
+                  : flags & ZDB_REVERSEKEY ? FROM_THE_LAST_BYTE
+                                           : AS_BYTES;
+    self->is_at_end = self->order == AS_BYTES && lower != NULL && upper != NULL &&
                       compare_bounds(upper, lower) <= 0;
     return (PyObject *)self;
 failed:

@@ -176,6 +176,7 @@ static PyObject *reset_method(PyObject *object, PyObject *unused) {
     int code;
     CALL(self, code, library.zdb_txn_reset(self->handle));
     if (code != ZDB_OK) return raise_code(self->environment, code);
+    self->resets++;
     for (Cursor *cursor = self->cursors; cursor != NULL; cursor = cursor->next)
         forget_ahead(cursor);
     Py_RETURN_NONE;

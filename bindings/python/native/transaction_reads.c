@@ -78,9 +78,8 @@ PyObject *transaction_get_item(PyObject *object, PyObject *key) {
 }
 
 int transaction_contains(PyObject *object, PyObject *key) {
-    zdb_val value;
     struct bytes held;
-    int code = look_up((Transaction *)object, key, NULL, &value, &held);
+    int code = look_up((Transaction *)object, key, NULL, NULL, &held);
     release_bytes(&held);
     return code == ZDB_OK ? 1 : code == ZDB_NOT_FOUND ? 0 : -1;
 }

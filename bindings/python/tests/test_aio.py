@@ -134,12 +134,15 @@ def test_a_wait_has_an_end(aenv: zerodb.aio.AsyncEnvironment, held: threading.Ev
 
     run(main())
 
+    async def another() -> None:
+        with pytest.raises(zerodb.BusyError, match="event loop"):
+            async with aenv.begin(write=True, wait=0.01):
+                pass
+
     async def within() -> None:
         held.set()
         async with aenv.begin(write=True):
-            with pytest.raises(zerodb.BusyError, match="event loop"):
-                async with aenv.begin(write=True, wait=0.01):
-                    pass
+            await asyncio.create_task(another())
 
     run(within())
 
@@ -262,3 +265,97 @@ def test_other_methods(aenv: zerodb.aio.AsyncEnvironment, tmp_path: Path) -> Non
             assert txn[b"a"] == b"b"
 
     run(main())
+
+
+@pytest.mark.parametrize("threads", [None, 1])
+def test_waits_of_many_tasks_leave_a_thread_for_the_commit(
+    fruit: zerodb.Environment, threads: int | None
+) -> None:
+    executor = None if threads is None else ThreadPoolExecutor(threads)
+
+    async def put(number: int) -> None:
+        async with zerodb.aio.wrap(fruit, executor).begin(write=True) as txn:
+            await asyncio.sleep(0.001)
+            txn[b"%02d" % number] = b"value"
+
+    async def main() -> None:
+        await asyncio.wait_for(asyncio.gather(*[put(number) for number in range(40)]), 60)
+
+    run(main())
+    with fruit.begin() as txn:
+        assert len(list(txn.keys(prefix=b"0"))) == 10
+    nothing_is_open(fruit)
+
+
+def test_a_wait_for_a_thread_leaves_the_only_one_of_the_pool_free(
+    fruit: zerodb.Environment,
+) -> None:
+    executor = ThreadPoolExecutor(1)
+
+    async def main() -> None:
+        aenv = zerodb.aio.wrap(fruit, executor)
+        ended = threading.Event()
+        began = threading.Event()
+
+        def write() -> None:
+            with fruit.begin(write=True):
+                began.set()
+                ended.wait(60)
+
+        writer = threading.Thread(target=write)
+        writer.start()
+        began.wait(60)
+
+        async def put() -> None:
+            async with aenv.begin(write=True) as txn:
+                txn[b"key"] = b"value"
+
+        waiting = asyncio.create_task(put())
+        await asyncio.sleep(0.05)
+        assert len([key async for key in aenv.items()]) == 5
+        ended.set()
+        await asyncio.wait_for(waiting, 60)
+        writer.join()
+
+    run(main())
+    nothing_is_open(fruit)
+
+
+def test_a_second_write_transaction_of_a_task_is_refused(
+    aenv: zerodb.aio.AsyncEnvironment,
+) -> None:
+    async def main() -> None:
+        async with aenv.begin(write=True) as txn:
+            with pytest.raises(zerodb.BusyError, match="this task"):
+                async with aenv.begin(write=True):
+                    pass
+            with pytest.raises(zerodb.BusyError, match="this task"):
+                await aenv.open_db("new", create=True)
+            txn[b"key"] = b"value"
+
+    run(main())
+    nothing_is_open(aenv.environment)
+
+
+def test_two_tasks_may_await_one_opening(path: Path) -> None:
+    async def main() -> None:
+        opening = zerodb.aio.open(path)
+
+        async def wait() -> zerodb.aio.AsyncEnvironment:
+            return await opening
+
+        first, second = await asyncio.gather(wait(), wait())
+        assert first is second
+        await first.close()
+
+    run(main())
+
+
+def test_a_batch_has_entries(aenv: zerodb.aio.AsyncEnvironment) -> None:
+    async def main() -> None:
+        with pytest.raises(ValueError, match="batch must be at least 1, not 0"):
+            async for _ in aenv.items(batch=0):
+                pass
+
+    run(main())
+    nothing_is_open(aenv.environment)

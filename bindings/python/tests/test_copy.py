@@ -86,3 +86,15 @@ def test_progress_may_end_a_copy_or_raise(full: zerodb.Environment, tmp_path: Pa
 def test_a_path_with_a_zero_is_refused(full: zerodb.Environment) -> None:
     with pytest.raises(zerodb.BadArgumentError):
         full.copy("a\0b")
+
+
+def test_a_path_is_no_descriptor_and_a_descriptor_no_path(
+    env: zerodb.Environment, path: Path
+) -> None:
+    file = open(path.with_name("file"), "wb")  # noqa: SIM115
+    with file, pytest.raises(TypeError, match="copy_fd"):
+        env.copy(file.fileno())  # type: ignore[arg-type]
+    assert path.with_name("file").stat().st_size == 0
+    with pytest.raises(TypeError):
+        env.copy_fd("name")  # type: ignore[arg-type]
+    assert not os.path.exists("name")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import pickle
 from pathlib import Path
 
 import pytest
@@ -149,3 +151,31 @@ def test_many_databases_serve_all_transactions(env: zerodb.Environment) -> None:
             assert txn.get(b"number", db=database) == b"%d" % number
     assert env.info().databases == 200
     assert env.verify().sound
+
+
+def test_names_that_are_no_text_come_back_as_they_were(env: zerodb.Environment) -> None:
+    named = env.open_db(b"\xff\xfe", create=True)
+    named[b"key"] = b"value"
+    assert [len(env[name]) for name in env] == [1]
+    assert len(env) == 1
+    assert pickle.loads(pickle.dumps(named)) == named
+    with env.begin() as txn:
+        assert [os.fsencode(name) for name in txn.databases()] == [b"\xff\xfe"]
+
+
+def test_drop_takes_a_database(env: zerodb.Environment) -> None:
+    users = env.open_db("users", create=True)
+    users[b"key"] = b"value"
+    txn = env.begin(users, write=True)
+    with pytest.raises(TypeError, match="not NoneType"):
+        txn.drop(None)  # type: ignore[arg-type]
+    txn.commit()
+    assert list(env) == ["users"]
+
+
+def test_update_takes_what_dict_takes(env: zerodb.Environment) -> None:
+    first, second = env.open_db("first", create=True), env.open_db("second", create=True)
+    first.update({b"a": b"1", b"b": b"2"})
+    second.update(first)
+    second.update([(b"c", b"3")])
+    assert dict(second) == {b"a": b"1", b"b": b"2", b"c": b"3"}

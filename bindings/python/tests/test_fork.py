@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 import sys
 import traceback
 from pathlib import Path
@@ -210,3 +211,34 @@ def test_memoryviews_of_pages_show_zeros_in_a_child(env: zerodb.Environment) -> 
 
         in_child(look)
         assert bytes(views[3]) == b"v" * 100000
+
+
+@pytest.mark.parametrize("gives_archive", [False, True])
+def test_a_relative_path_counts_where_the_environment_was_opened(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, gives_archive: bool
+) -> None:
+    (tmp_path / "here").mkdir()
+    (tmp_path / "there").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    archive = "archive" if gives_archive else None
+    with zerodb.open("store", reopen_after_fork=True, archive=archive) as env:
+        assert env.path == "store"
+        with env.begin(write=True) as txn:
+            txn[b"key"] = b"value"
+        monkeypatch.chdir(tmp_path / "there")
+        pickled = pickle.dumps(env)
+        assert pickle.loads(pickled) is env
+
+        def use() -> None:
+            with env.begin(write=True) as txn:
+                assert txn[b"key"] == b"value"
+                txn[b"from the child"] = b"1"
+            env.close()
+
+        in_child(use)
+        with env.begin() as txn:
+            assert txn[b"from the child"] == b"1"
+    assert os.listdir(tmp_path / "there") == []
+    with pickle.loads(pickled) as env, env.begin() as txn:
+        assert txn[b"key"] == b"value"
+    assert os.listdir(tmp_path / "there") == []

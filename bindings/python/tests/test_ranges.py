@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -155,3 +156,95 @@ def test_any_range_equals_a_filter_over_sorted_keys(
         )
     finally:
         txn.abort()
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("bound", ["start", "stop"])
+def test_bounds_that_integers_cannot_have_are_refused(
+    env: zerodb.Environment, bound: str, reverse: bool
+) -> None:
+    numbers = env.open_db("numbers", create=True, integer_key=True)
+    with env.begin(numbers, write=True) as txn:
+        for number in range(10):
+            txn[number.to_bytes(8, "little")] = b"value"
+        for wrong in (b"\x05\0\0\0", b"zz", b"x" * 9, b"z" * 2500):
+            with pytest.raises(zerodb.BadValueSizeError):
+                list(txn.keys(**{bound: wrong}, reverse=reverse))
+
+
+def test_bounds_may_be_longer_than_keys_that_are_ordered_from_their_last_byte(
+    env: zerodb.Environment,
+) -> None:
+    db = env.open_db("reversed", create=True, reverse_key=True)
+    size_max = env.max_key_size
+    longest = b"m" * size_max
+    keys = [b"a" * 8, b"b", longest[1:], longest, b"xm", b"n", b"\xff" * size_max]
+
+    def order(key: bytes) -> bytes:
+        return key[::-1]
+
+    with env.begin(db, write=True) as txn:
+        for key in keys:
+            txn[key] = b"value"
+        keys.sort(key=order)
+        bounds = [b"m" * (size_max + 5), b"a" + longest, b"z" + longest]
+        for bound in [*bounds, b"\xff" * 2500, b"z" * 2500]:
+            before = [key for key in keys if order(key) < order(bound)]
+            behind = [key for key in keys if order(key) >= order(bound)]
+            assert list(txn.keys(stop=bound)) == before
+            assert list(txn.keys(stop=bound, reverse=True)) == before[::-1]
+            assert list(txn.keys(start=bound)) == behind
+            assert list(txn.keys(start=bound, reverse=True)) == behind[::-1]
+
+
+@pytest.mark.parametrize("given", [1, 60])
+@pytest.mark.parametrize("reverse", [False, True])
+def test_iterations_end_when_their_transaction_is_reset(
+    env: zerodb.Environment, given: int, reverse: bool
+) -> None:
+    with env.begin(write=True) as txn:
+        for number in range(500):
+            txn[b"%03d" % number] = b"value"
+    with env.begin() as txn:
+        cursor = txn.cursor()
+        walks: list[Any] = [
+            cursor.iterprev() if reverse else iter(cursor),
+            txn.items(reverse=reverse),
+            txn.items(start=b"100", reverse=reverse),
+            txn.keys(reverse=reverse),
+        ]
+        for walk in walks:
+            for _ in range(given):
+                next(walk)
+        fresh = txn.keys()
+        txn.reset()
+        txn.renew()
+        for walk in walks:
+            with pytest.raises(zerodb.BadCursorError, match="was reset"):
+                next(walk)
+        assert next(fresh) == b"000"
+        assert next(txn.keys()) == b"000"
+
+
+def test_reading_keys_reads_no_large_values(path: Path) -> None:
+    with zerodb.open(path) as env, env.begin(write=True) as txn:
+        for number in range(20):
+            txn[b"%03d" % number] = bytes([65 + number]) * (1 << 20)
+    data = path / "data.zdb"
+    content = data.read_bytes()
+    # Damage in the values only: where a value is read, its checksum shows it.
+    damaged = content
+    for number in range(20):
+        at = content.index(bytes([65 + number]) * 5000)
+        damaged = damaged[:at] + b"damage" + damaged[at + 6 :]
+    data.write_bytes(damaged)
+    with zerodb.open(path, read_only=True) as env, env.begin() as txn:
+        expected = [b"%03d" % number for number in range(20)]
+        assert list(txn.keys()) == expected
+        assert list(txn.keys(start=b"005", reverse=True)) == expected[:4:-1]
+        assert list(txn.cursor().iternext(values=False)) == expected
+        assert all(key in txn for key in expected)
+        with pytest.raises(zerodb.CorruptedError):
+            txn.get(b"003")
+        with pytest.raises(zerodb.CorruptedError):
+            list(txn.items())

@@ -258,3 +258,35 @@ def test_readers_past_the_reader_table_are_refused_until_one_ends(path: Path) ->
         env.begin().abort()
         for reader in readers:
             reader.abort()
+
+
+def test_a_transaction_without_a_snapshot_has_no_id(env: zerodb.Environment) -> None:
+    with env.begin(write=True) as txn:
+        number = txn.id
+        nested = env.begin(parent=txn, write=True)
+        with pytest.raises(zerodb.BadTransactionError, match="nested"):
+            _ = txn.id
+        nested.abort()
+        assert txn.id == number
+    with env.begin() as reader:
+        reader.reset()
+        with pytest.raises(zerodb.BadTransactionError):
+            _ = reader.id
+
+
+def test_numbers_beyond_what_the_library_takes_are_refused(env: zerodb.Environment) -> None:
+    counted = env.open_db("counted", create=True, counted=True)
+    with env.begin(counted, write=True) as txn:
+        for number in range(5):
+            txn[b"%d" % number] = b""
+        cursor = txn.cursor()
+        for wrong in (-1, 2**64, 2**64 + 3):
+            with pytest.raises(zerodb.BadArgumentError):
+                cursor.seek_rank(wrong)
+            with pytest.raises(zerodb.BadArgumentError):
+                txn.split(wrong)
+        for text in (1.5, "x"):
+            with pytest.raises(TypeError):
+                cursor.seek_rank(text)
+            with pytest.raises(TypeError):
+                txn.split(text)  # type: ignore[arg-type]

@@ -196,3 +196,23 @@ def test_a_reader_is_not_reset_while_a_memoryview_shows_its_pages(
         reader.reset()
         reader.renew()
         assert bytes(reader[b"k"]) == b"c" * 5000
+
+
+@pytest.mark.parametrize("uses_cursor", [False, True])
+def test_a_value_that_is_refused_replaces_none(
+    env: zerodb.Environment, uses_cursor: bool
+) -> None:
+    db = env.open_db("values", create=True, dupsort=True)
+    with env.begin(db, write=True) as txn:
+        txn.put(b"key", b"1")
+        txn.put(b"key", b"2")
+        place = txn.cursor() if uses_cursor else txn
+        for wrong in ("text", 5, b"x" * 5000):
+            with pytest.raises((TypeError, zerodb.BadValueSizeError)):
+                place.replace(b"key", wrong)  # type: ignore[arg-type]
+            assert list(txn.items()) == [(b"key", b"1"), (b"key", b"2")]
+        assert place.replace(b"key", b"2") == b"1"
+        assert list(txn.items()) == [(b"key", b"2")]
+        assert place.replace(b"key", b"3") == b"2"
+        assert list(txn.items()) == [(b"key", b"3")]
+        assert place.replace(b"other", b"4") is None

@@ -82,8 +82,10 @@ final class ArchiveDirectory: ArchiveDestination {
 
     func lock() throws(DatabaseError) {
         try reopen()
-        let file = try directory.open(
-            Self.lockName, access: .readWrite, create: true, mode: 0o600)
+        // A child would keep the lock of a parent that has died.
+        let file = try openWithoutChildren { () throws(DatabaseError) in
+            try directory.open(Self.lockName, access: .readWrite, create: true, mode: 0o600)
+        }
         guard try file.lock(byte: 0, .exclusive, wait: false) else {
             file.close()
             throw DatabaseError(
@@ -93,7 +95,6 @@ final class ArchiveDirectory: ArchiveDestination {
     }
 
     func unlock() {
-        // A child that the process has just forked has the file open until it executes its program.
         _ = try? lockFile?.lock(byte: 0, .unlocked, wait: false)
         lockFile?.close()
         lockFile = nil
@@ -109,8 +110,25 @@ final class ArchiveDirectory: ArchiveDestination {
         try ArchiveState.load(ArchiveState.indexName, from: directory)
     }
 
+    /// The same. Whoever wrote the first file of an archive may have died before there was an index, or
+    /// found no room for it: then one that has no file yet.
+    func loadIndexOrFirst() throws(DatabaseError) -> ArchiveState? {
+        if let index = try loadIndex() { return index }
+        let names = try files()
+        guard names.allSatisfy({ $0.number == 1 }) else { return nil }
+        for name in names.reversed() where try ArchiveReader.isComplete(name, in: directory) {
+            let header = try ArchiveReader(name, in: directory).header
+            guard header.kind == .full, header.previousFile == 0 else { continue }
+            var index = ArchiveState()
+            index.environmentID = header.environmentID
+            index.archiveID = header.archiveID
+            return index
+        }
+        return nil
+    }
+
     func loadIndex(_ mark: ArchiveState?) throws(DatabaseError) -> ArchiveState? {
-        guard var index = try loadIndex() else {
+        guard var index = try loadIndexOrFirst() else {
             guard try files().isEmpty else { throw missingIndex() }
             return nil
         }

@@ -56,7 +56,8 @@ final class ArchiveWriter {
     ) throws(DatabaseError) {
         self.output = output
         self.pageSize = pageSize
-        buffer = .allocate(byteCount: ArchiveBlock.headerSize + Self.contentMax, alignment: 64)
+        buffer = try allocateBuffer(
+            ArchiveBlock.headerSize + Self.contentMax, to: "write the archive")
         var failure: DatabaseError?
         withUnsafeTemporaryAllocation(byteCount: ArchiveFileHeader.size, alignment: 8) { bytes in
             guard let start = bytes.baseAddress else { return }
@@ -70,7 +71,7 @@ final class ArchiveWriter {
         if let failure { throw failure }
     }
 
-    deinit { buffer.deallocate() }
+    deinit { free(buffer.baseAddress) }
 
     /// Writes pages, joined with those in front of them.
     func write(pages: UnsafeRawBufferPointer, at number: UInt64) throws(DatabaseError) {

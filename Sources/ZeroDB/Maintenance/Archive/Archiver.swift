@@ -191,15 +191,18 @@ package final class Archiver {
         }
     }
 
-    /// Archives what is in the log, and no pages, before the environment closes.
-    func archiveLast() throws(DatabaseError) {
+    /// Archives what is in the log, and no pages, while the environment closes.
+    ///
+    /// - Returns: why what is committed is not all archived then; nil if it is.
+    func archiveLast() throws(DatabaseError) -> String? {
         try store.sync()
-        try withArchive { () throws(DatabaseError) in
+        return try withArchive { () throws(DatabaseError) in
             let (now, tip) = (store.fileSystem.now(), store.shared.tip)
             try archiveLog { _ in }
             // Whoever opens the environment next does the rest.
-            guard try reasonForPages() == nil else { return }
+            if let reason = try reasonForPages() { return reason }
             if index.logTransaction >= tip { try noteSeen(now, isDue: true) }
+            return nil
         }
     }
 

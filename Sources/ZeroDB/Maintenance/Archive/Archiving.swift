@@ -11,6 +11,8 @@ enum Archiving {
     private static let pauseMax: UInt64 = 60_000_000_000
     /// Nanoseconds that a closing waits for another program that writes to the archive.
     private static let waitMax: UInt64 = 1_000_000_000
+    /// Nanoseconds that a closing spends on a copy of pages, which the next program goes on with.
+    private static let copyMax: UInt64 = 5_000_000_000
 
     private struct State {
         /// nil until the archive could be opened.
@@ -24,7 +26,9 @@ enum Archiving {
     ///
     /// - Throws: `incompatible` if the archive is another environment's; a system error of this one's files.
     static func begin(_ store: Store) throws(DatabaseError) {
-        guard let path = store.options.archivePath, !store.options.isReadOnly else { return }
+        guard let given = store.options.archivePath, !store.options.isReadOnly else { return }
+        // The directory is made later, and looked for again and again.
+        let path = given.absolute
         // The log is kept from now on, whether the archive can be written or not.
         try store.keepLogForArchive(store.options.archiveLogKept)
         try refuseOthers(path, store)
@@ -33,11 +37,20 @@ enum Archiving {
             guard let store else { return nil }
             store.archiveLock.lock()
             defer { store.archiveLock.unlock() }
-            return state.withLock { state in step(&state, store) }
+            return state.withLock { state in step(&state, path, store) }
+        }
+        store.archiveCopy = { [weak store] in
+            // Another thread that closes the environment waits for this call.
+            guard let store, (try? store.enter()) != nil else { return }
+            defer { store.leave() }
+            // A step that is under way ends, as the environment is being closed.
+            store.archiveLock.lock()
+            defer { store.archiveLock.unlock() }
+            state.withLock { state in copyBeforeClosing(&state, path, store) }
         }
         store.archiveLast = { [weak store] in
             guard let store else { return }
-            state.withLock { state in archiveLast(&state, store) }
+            state.withLock { state in archiveLast(&state, path, store) }
         }
         store.backgroundTasks?.archiveSoon()
     }
@@ -55,12 +68,9 @@ enum Archiving {
     }
 
     private static func archiver(
-        _ state: inout State, _ store: Store
+        _ state: inout State, _ path: PathBytes, _ store: Store
     ) throws(DatabaseError) -> Archiver {
         if let archiver = state.archiver { return archiver }
-        guard let path = store.options.archivePath else {
-            throw DatabaseError(.badArgument, "the options name no archive")
-        }
         let directory = try ArchiveDirectory(path, creates: true, store.fileSystem)
         var options = ArchiveOptions()
         options.logKeptMax = store.options.archiveLogKept
@@ -71,11 +81,11 @@ enum Archiving {
     }
 
     /// - Returns: the nanoseconds until the next.
-    private static func step(_ state: inout State, _ store: Store) -> UInt64? {
+    private static func step(_ state: inout State, _ path: PathBytes, _ store: Store) -> UInt64? {
         // The closing may fail, as a transaction is open.
         guard store.archives else { return pause }
         do throws(DatabaseError) {
-            _ = try archiver(&state, store).step { _ in store.archives }
+            _ = try archiver(&state, path, store).step { _ in store.archives }
             state.failures = 0
             return pause
         } catch {
@@ -91,10 +101,27 @@ enum Archiving {
         }
     }
 
-    private static func archiveLast(_ state: inout State, _ store: Store) {
+    /// Makes a copy of pages that the archive lacks, while transactions can still begin: programs that never
+    /// stay open for long would make none. What fails here, `archiveLast` tells of.
+    private static func copyBeforeClosing(
+        _ state: inout State, _ path: PathBytes, _ store: Store
+    ) {
+        try? patiently { () throws(DatabaseError) in
+            let end = SystemCall.monotonicNanoseconds() + copyMax
+            _ = try archiver(&state, path, store).step { _ in
+                SystemCall.monotonicNanoseconds() < end
+            }
+        }
+    }
+
+    private static func archiveLast(_ state: inout State, _ path: PathBytes, _ store: Store) {
         do throws(DatabaseError) {
             try patiently { () throws(DatabaseError) in
-                try archiver(&state, store).archiveLast()
+                guard let reason = try archiver(&state, path, store).archiveLast() else { return }
+                store.report(
+                    .warning,
+                    "the archive \(path) lacks what was committed last to \(store.path): \(reason); the next "
+                        + "program that archives it makes a copy, or goes on with one")
             }
         } catch {
             store.report(

@@ -53,11 +53,11 @@ final class CompactCopy {
         self.monitor = monitor
         copied = try Self.emptied(meta)
         seed = copied.checksumSeed
-        part = .allocate(byteCount: Self.partSize + source.pageSize, alignment: 4096)
+        part = try allocateBuffer(Self.partSize + source.pageSize, to: "copy the environment")
     }
 
     deinit {
-        part.deallocate()
+        free(part.baseAddress)
         for buffer in buffers { buffer.deallocate() }
     }
 

@@ -50,9 +50,8 @@ final class FileSink: CopySink {
 
     func compare(with earlier: EarlierPages) throws(DatabaseError) -> Bool {
         guard try file.size() > 0 else { return false }
-        let buffer = UnsafeMutableRawBufferPointer.allocate(
-            byteCount: EarlierPages.partMax, alignment: 4096)
-        defer { buffer.deallocate() }
+        let buffer = try allocateBuffer(EarlierPages.partMax, to: "go on with a copy")
+        defer { free(buffer.baseAddress) }
         let step = UInt64(buffer.count)
         var start: UInt64 = 0
         while let range = try file.dataRange(from: start) {

@@ -38,8 +38,11 @@ struct CopyTarget {
             isUsable = try Self.isPrivate(in: directory)
         }
         if !isUsable { try MetaPages.removeUnfinished(Self.unfinished, in: directory) }
-        file = try directory.open(
-            Self.unfinished, access: .readWrite, create: true, mode: 0o600)
+        let place = directory
+        // A child would keep the lock of a parent that has died.
+        file = try openWithoutChildren { () throws(DatabaseError) in
+            try place.open(Self.unfinished, access: .readWrite, create: true, mode: 0o600)
+        }
         try Self.claim(file, in: directory)
         if !isUsable { try file.truncate(to: 0) }
     }

@@ -24,7 +24,7 @@ final class EarlierPages {
         _ store: Store, _ meta: Meta, in writer: CopyWriter
     ) throws(DatabaseError) -> EarlierPages? {
         guard !writer.isStream else { return nil }
-        let earlier = EarlierPages(store.dataFile, meta)
+        let earlier = try EarlierPages(store.dataFile, meta)
         guard try writer.compare(with: earlier) else { return nil }
         store.report(
             .information,
@@ -33,14 +33,14 @@ final class EarlierPages {
         return earlier
     }
 
-    private init(_ dataFile: any StorageFile, _ meta: Meta) {
+    private init(_ dataFile: any StorageFile, _ meta: Meta) throws(DatabaseError) {
         set = PageSet(count: meta.pageCount)
         self.dataFile = dataFile
         pageSize = Int(meta.pageSize)
-        buffer = .allocate(byteCount: Self.partMax, alignment: 4096)
+        buffer = try allocateBuffer(Self.partMax, to: "go on with a copy")
     }
 
-    deinit { buffer.deallocate() }
+    deinit { free(buffer.baseAddress) }
 
     /// Compares whole pages of the earlier copy.
     ///

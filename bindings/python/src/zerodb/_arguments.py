@@ -23,7 +23,7 @@ DURABILITIES = {
 
 def database_name(name: str | bytes) -> bytes:
     """The name of a database as the library takes it."""
-    encoded = name.encode() if isinstance(name, str) else name
+    encoded = name.encode("utf-8", "surrogateescape") if isinstance(name, str) else name
     if b"\0" in encoded:
         raise BadArgumentError(f"a name holds no zero bytes: {name!r}", _abi.BAD_ARGUMENT)
     return encoded

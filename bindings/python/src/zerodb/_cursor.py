@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from zerodb import _abi, _ffi
 from zerodb import _hints as t
+from zerodb._arguments import unsigned
 from zerodb._core import CursorCore
 from zerodb._errors import check
 
@@ -46,7 +47,10 @@ class Cursor(CursorCore):
         """
         key, value = _abi.Val(), _abi.Val()
         code = self._call(
-            _ffi.cursor_set_rank, rank, _ffi.reference(key), _ffi.reference(value)
+            _ffi.cursor_set_rank,
+            unsigned("rank", rank, 64),
+            _ffi.reference(key),
+            _ffi.reference(value),
         )
         if code == _abi.NOT_FOUND:
             return None

@@ -113,10 +113,14 @@ class Database(DatabaseCore):
             value: bytes = txn[key]
             return value
 
-    def update(self, items: Mapping[t.Any, t.Any] | Iterable[tuple[t.Any, t.Any]]) -> None:
+    def update(
+        self, items: Mapping[t.Any, t.Any] | Database | Iterable[tuple[t.Any, t.Any]]
+    ) -> None:
         """Puts many entries in one transaction: all of them or none."""
         with self.environment.begin(self, write=True) as txn:
-            txn.put_many(items.items() if isinstance(items, Mapping) else items)
+            if hasattr(items, "keys"):
+                items = items.items() if hasattr(items, "items") else _pairs_of(items)
+            txn.put_many(items)
 
     def clear(self) -> None:
         """Deletes all entries."""
@@ -181,6 +185,10 @@ class Database(DatabaseCore):
         return _reopen, (self.environment, self.name)
 
 
+def _pairs_of(mapping: t.Any) -> Iterator[tuple[t.Any, t.Any]]:
+    return ((key, mapping[key]) for key in mapping.keys())  # noqa: SIM118
+
+
 def _reopen(environment: t.Environment, name: str | None) -> Database:
     """What a pickle of a database is read as."""
     return environment.open_db(name)
@@ -206,7 +214,7 @@ def open_database(
         code = _ffi.db_flags(transaction, handle.value, _ffi.reference(bits))
     if code != _abi.OK:
         raise error_from_code(code)
-    text = None if encoded is None else encoded.decode("utf-8", "backslashreplace")
+    text = None if encoded is None else encoded.decode("utf-8", "surrogateescape")
     return kind(environment, handle.value, text, bits.value)
 
 
@@ -215,7 +223,8 @@ def encoded_name(name: str | bytes | None) -> bytes | None:
     if name is None:
         return None
     if isinstance(name, str):
-        name = name.encode("utf-8")
+        # As for paths: bytes that are no UTF-8 come back as they were.
+        name = name.encode("utf-8", "surrogateescape")
     elif not isinstance(name, bytes):
         raise TypeError(
             f"a database's name must be str, bytes or None, not {type(name).__name__}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import os
 import weakref
 from collections.abc import Callable, Iterator
@@ -42,7 +43,7 @@ class Environment(EnvironmentCore):
     or with ``reopen_after_fork`` opens it anew.
     """
 
-    __slots__ = ("_options", "_tell")
+    __slots__ = ("_options", "_place", "_tell")
 
     _transaction_type = Transaction
     _cursor_type = Cursor
@@ -51,18 +52,26 @@ class Environment(EnvironmentCore):
 
     def __init__(self, path: str, options: dict[str, t.Any]) -> None:
         self._options = options
-        self._open(path)
+        # The program may go to another directory before the environment is opened again.
+        self._place = _absolute(path)
+        self._open(path, path)
+        archive = options.get("archive")
+        if archive is not None:
+            self._options = {**options, "archive": _absolute(archive)}
 
-    def _open(self, path: str) -> None:
-        """Opens the environment, with the options that it has."""
-        opened = OpenedEnvironment(path, **self._options)
+    def _open(self, place: str, path: str) -> None:
+        """Opens the environment, with the options that it has.
+
+        :param path: what it is called.
+        """
+        opened = OpenedEnvironment(place, **self._options)
         assert opened.handle is not None
         # The library calls this for events: it must live as long as the environment is open.
         self._tell = opened.tell
         has_events = opened.tell is not None
         self._attach(opened.handle, path, self._options.get("writer_wait_ms", 0), has_events)
         opened.handle = None
-        _open_environments[os.path.realpath(path)] = self
+        _open_environments[os.path.realpath(self._place)] = self
 
     # ------------------------------------------------------------ transactions
 
@@ -368,6 +377,8 @@ class Environment(EnvironmentCore):
         :raises OperatingSystemError: something is in the directory (EEXIST, ENOTEMPTY),
             `on_progress` has ended the copy (ECANCELED), or the operating system refused.
         """
+        if isinstance(path, int):
+            raise TypeError("path must be a path, not int; copy_fd() takes a file descriptor")
         return copy(self._call, path, compact, bytes_per_second, on_progress)
 
     def copy_fd(
@@ -386,7 +397,7 @@ class Environment(EnvironmentCore):
 
         For the other parameters and exceptions see :meth:`copy`.
         """
-        return copy(self._call, fd, compact, bytes_per_second, on_progress)
+        return copy(self._call, operator.index(fd), compact, bytes_per_second, on_progress)
 
     def sync(self) -> None:
         """Waits until every commit is on disk, of any durability."""
@@ -466,7 +477,7 @@ class Environment(EnvironmentCore):
         return f"<zerodb.Environment {self.path!r} {'closed' if self.closed else 'open'}>"
 
     def __reduce__(self) -> t.Any:
-        return _opened_again, (type(self), self.path, self._options)
+        return _opened_again, (type(self), self._place, self._options)
 
     def __copy__(self) -> t.Any:
         raise TypeError("an environment cannot be copied; its threads share it")
@@ -487,7 +498,7 @@ class Environment(EnvironmentCore):
                 "the environment was opened by the process that this one was forked from; open "
                 "the environment anew in this process, or with reopen_after_fork=True",
             )
-        self._open(self.path)
+        self._open(self._place, self.path)
 
 
 _open_environments: weakref.WeakValueDictionary[str, Environment] = (
@@ -496,13 +507,18 @@ _open_environments: weakref.WeakValueDictionary[str, Environment] = (
 """Those that this process has opened, by their paths."""
 
 
+def _absolute(path: t.Any) -> t.Any:
+    try:
+        return os.path.abspath(path)
+    except OSError:  # the working directory has been deleted
+        return path
+
+
 def _opened_again(kind: t.Any, path: str, options: dict[str, t.Any]) -> Environment:
     """What a pickle of an environment is read as."""
     known = _open_environments.get(os.path.realpath(path))
     if known is not None and type(known) is kind and not known.closed:
         return known
-    environment = kind.__new__(kind)
-    environment._options = options
-    environment._open(path)
-    opened: Environment = environment
-    return opened
+    environment: Environment = kind.__new__(kind)
+    Environment.__init__(environment, path, options)
+    return environment

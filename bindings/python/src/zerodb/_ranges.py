@@ -30,8 +30,10 @@ class KeyRange:
         self.upper = upper
         """The first key after the range; None: no bound."""
 
-    def order(self, txn: t.Any, db: t.Any, flags: int) -> Order:
+    def order(self, txn: t.Any, db: t.Any, flags: int, size_max: int) -> Order:
         """The range in a database with these flags."""
+        if flags & _abi.REVERSEKEY and not flags & _abi.INTEGERKEY:
+            self._shorten(size_max)
         if flags & (_abi.REVERSEKEY | _abi.INTEGERKEY):
             if self.has_prefix:
                 raise IncompatibleError(
@@ -40,6 +42,19 @@ class KeyRange:
                 )
             return DatabaseOrder(self, txn, db)
         return Order(self)
+
+    def _shorten(self, size_max: int) -> None:
+        """Replaces bounds that are longer than any key can be, where keys are ordered from
+        their last byte: by the first key behind all that end as the bound does."""
+        if len(self.lower) > size_max:
+            after = _after_prefix(self.lower[: -size_max - 1 : -1])
+            if after is None:
+                self.upper = b""
+            else:
+                self.lower = after[::-1]
+        if self.upper is not None and len(self.upper) > size_max:
+            after = _after_prefix(self.upper[: -size_max - 1 : -1])
+            self.upper = None if after is None else after[::-1]
 
 
 class Order:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
-import threading
 import time
+import weakref
 from collections.abc import Generator
 from typing import Any, Callable, Generic, TypeVar
 
+from zerodb import _abi
 from zerodb._errors import BusyError
 
 Executor = concurrent.futures.Executor
@@ -48,38 +49,80 @@ async def begun_when_free(
     :param begin: begins it, or raises BusyError after waiting for so many seconds.
     :param wait: seconds to wait at most; None: until the other has ended.
     """
-    abandoned = threading.Event()
     begun: list[Any] = []
     end = None if wait is None else time.monotonic() + wait
 
-    def wait_for_it() -> None:
-        while not abandoned.is_set():
-            left = _SLICE_SECONDS if end is None else end - time.monotonic()
-            began = time.monotonic()
-            try:
-                begun.append(begin(max(0.0, min(left, _SLICE_SECONDS))))
-                return
-            except BusyError:
-                if left <= _SLICE_SECONDS and end is not None:
-                    raise
-            # One that is refused at once, as for a transaction of the same thread, is tried
-            # again at the same pace.
-            abandoned.wait(max(0.0, began + _SLICE_SECONDS - time.monotonic()))
+    def wait_a_little() -> None:
+        left = _SLICE_SECONDS if end is None else end - time.monotonic()
+        try:
+            begun.append(begin(max(0.0, min(left, _SLICE_SECONDS))))
+        except BusyError:
+            if left <= _SLICE_SECONDS and end is not None:
+                raise
 
     try:
-        waiting = asyncio.ensure_future(to_its_end(executor, wait_for_it))
-        try:
-            await asyncio.shield(waiting)
-        except asyncio.CancelledError:
-            abandoned.set()
-            await waiting
-            raise
+        while True:
+            # A thread for each part of the wait: the one that the transaction before needs for
+            # its commit is free again after each.
+            began = time.monotonic()
+            await to_its_end(executor, wait_a_little)
+            if begun:
+                break
+            # One that is refused at once, as for a transaction of the same thread, is tried
+            # again at the same pace.
+            await asyncio.sleep(max(0.0, began + _SLICE_SECONDS - time.monotonic()))
     except BaseException:
         for txn in begun:
             await to_its_end(executor, txn.abort)
         raise
     result: Result = begun[0]
     return result
+
+
+class Turn:
+    """The tasks of one event loop that write in an environment, one after the other."""
+
+    def __init__(self) -> None:
+        self._lock = asyncio.Lock()
+        self._task: asyncio.Task[Any] | None = None
+
+    async def take(self, wait: float | None) -> None:
+        """Waits for the tasks before.
+
+        :param wait: seconds to wait at most; None: until they have ended.
+        :raises BusyError: another has the turn after that time, or this task has it already.
+        """
+        if self._task is not None and self._task is asyncio.current_task():
+            raise BusyError(
+                "this task has a write transaction open already; end it, or use it", _abi.BUSY
+            )
+        try:
+            if wait is None:
+                await self._lock.acquire()
+            else:
+                await asyncio.wait_for(self._lock.acquire(), wait)
+        except asyncio.TimeoutError:
+            raise BusyError(
+                "another write transaction of this event loop is open; wait for its end",
+                _abi.BUSY,
+            ) from None
+        self._task = asyncio.current_task()
+
+    def give_back(self) -> None:
+        """Lets the next task write."""
+        self._task = None
+        self._lock.release()
+
+
+_turns: weakref.WeakKeyDictionary[
+    Any, weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Turn]
+] = weakref.WeakKeyDictionary()
+
+
+def turn_of(environment: Any) -> Turn:
+    """The turn of the event loop that runs."""
+    by_loop = _turns.setdefault(environment, weakref.WeakKeyDictionary())
+    return by_loop.setdefault(asyncio.get_running_loop(), Turn())
 
 
 class Beginning(Generic[Result]):

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from zerodb import _abi, _ffi
 from zerodb import _hints as t
+from zerodb._arguments import unsigned
 from zerodb._callbacks import Callback, calling_back
 from zerodb._core import TransactionCore
 from zerodb._database import Database, encoded_name, flag_bits, flag_names, open_database
-from zerodb._errors import check
+from zerodb._errors import BadTransactionError, check
 
 TYPE_CHECKING = False
 
@@ -83,7 +84,7 @@ class Transaction(TransactionCore):
         found: dict[str, t.DatabaseStat] = {}
 
         def add(name: bytes, raw: t.Any) -> None:
-            found[name.decode("utf-8", "backslashreplace")] = stat_of(raw.contents)
+            found[name.decode("utf-8", "surrogateescape")] = stat_of(raw.contents)
 
         check(calling_back(self._call, _ffi.db_list, _abi.DbListFunction, add))
         return found
@@ -104,6 +105,8 @@ class Transaction(TransactionCore):
 
         :raises IncompatibleError: it is the main database, which can only be emptied.
         """
+        if not isinstance(db, Database):
+            raise TypeError(f"db must be a zerodb.Database, not {type(db).__name__}")
         function = _ffi.db_drop if delete else _ffi.db_clear
         check(self._call(function, self._database(db)))
 
@@ -119,7 +122,7 @@ class Transaction(TransactionCore):
             raise TypeError("a database's new name must be str or bytes, not None")
         code = self._call(_ffi.db_rename, self._database(db), encoded, _ffi.reference(renamed))
         check(code)
-        text = encoded.decode("utf-8", "backslashreplace")
+        text = encoded.decode("utf-8", "surrogateescape")
         return type(db)(self.environment, renamed.value, text, db._flags)
 
     def flags(self, db: Database | None = None) -> t.DatabaseFlags:
@@ -192,7 +195,7 @@ class Transaction(TransactionCore):
             self._database(db),
             None if first is None else _ffi.reference(first),
             None if last is None else _ffi.reference(last),
-            parts,
+            unsigned("parts", parts, 32),
             each.function,
             None,
         )
@@ -218,6 +221,11 @@ class Transaction(TransactionCore):
     def id(self) -> int:
         """For a reader the newest commit it sees, for a writer the id its commit will have."""
         transaction_id: int = self._call(_ffi.txn_id)
+        if transaction_id == 0:
+            raise BadTransactionError(
+                "the transaction has no snapshot: it was reset, or a nested one is open in it",
+                _abi.BAD_TXN,
+            )
         return transaction_id
 
     def __repr__(self) -> str:

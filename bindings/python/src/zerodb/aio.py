@@ -21,14 +21,13 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-import weakref
 from collections.abc import AsyncIterator, Generator, Iterator
 from functools import partial
 from itertools import islice
 from typing import Any, Callable, TypeVar
 
 import zerodb
-from zerodb._threads import Executor, begun_when_free, to_its_end
+from zerodb._threads import Executor, Turn, begun_when_free, to_its_end, turn_of
 from zerodb._types import (
     Buffer,
     CompactResult,
@@ -57,10 +56,7 @@ class AsyncEnvironment:
         self._opened = opened
         self._environment: zerodb.Environment | None = None
         self._executor = executor
-        # One for each event loop: its tasks that write come one after the other.
-        self._turns: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock] = (
-            weakref.WeakKeyDictionary()
-        )
+        self._opening: asyncio.Future[AsyncEnvironment] | None = None
 
     @property
     def environment(self) -> zerodb.Environment:
@@ -75,6 +71,19 @@ class AsyncEnvironment:
         return self._environment
 
     async def _open(self) -> AsyncEnvironment:
+        if self._environment is None and self._opening is not None:
+            # Another task does it.
+            await asyncio.wait([self._opening])
+        if self._environment is None:
+            self._opening = asyncio.get_running_loop().create_future()
+            try:
+                await self._open_now()
+            finally:
+                self._opening.set_result(self)
+                self._opening = None
+        return self
+
+    async def _open_now(self) -> None:
         if self._environment is None:
             opened: list[zerodb.Environment] = []
             try:
@@ -84,7 +93,6 @@ class AsyncEnvironment:
                     await self._call(environment.close)
                 raise
             self._environment = opened[0]
-        return self
 
     def __await__(self) -> Generator[Any, None, AsyncEnvironment]:
         return self._open().__await__()
@@ -147,6 +155,8 @@ class AsyncEnvironment:
 
         The other parameters are those of :meth:`zerodb.Transaction.items`.
         """
+        if batch < 1:
+            raise ValueError(f"batch must be at least 1, not {batch}")
         txn = self.environment.begin(db)
         try:
             walk: Iterator[Any] = txn.items(
@@ -235,13 +245,6 @@ class AsyncEnvironment:
                 work.exception()  # that it was ended
             raise
 
-    def _turn(self) -> asyncio.Lock:
-        loop = asyncio.get_running_loop()
-        turn = self._turns.get(loop)
-        if turn is None:
-            turn = self._turns[loop] = asyncio.Lock()
-        return turn
-
 
 class AsyncTransaction:
     """A transaction that begins and ends with an ``async with`` block."""
@@ -262,7 +265,7 @@ class AsyncTransaction:
             env.environment.begin, db, write=write, buffers=buffers, durability=durability
         )
         self._txn: zerodb.Transaction | None = None
-        self._turn: asyncio.Lock | None = None
+        self._turn: Turn | None = None
 
     async def __aenter__(self) -> zerodb.Transaction:
         if self._txn is not None:
@@ -270,21 +273,13 @@ class AsyncTransaction:
         if not self._write:
             self._txn = self._begin()
             return self._txn
-        turn = self._env._turn()
+        turn = turn_of(self._env.environment)
         end = None if self._wait is None else time.monotonic() + self._wait
-        try:
-            if self._wait is None:
-                await turn.acquire()
-            else:
-                await asyncio.wait_for(turn.acquire(), self._wait)
-        except asyncio.TimeoutError:
-            raise zerodb.BusyError(
-                "another write transaction of this event loop is open; wait for its end", -15
-            ) from None
+        await turn.take(self._wait)
         try:
             self._txn = await self._begun(end)
         except BaseException:
-            turn.release()
+            turn.give_back()
             raise
         self._turn = turn
         return self._txn
@@ -313,7 +308,7 @@ class AsyncTransaction:
                     end()
         finally:
             if self._turn is not None:
-                self._turn.release()
+                self._turn.give_back()
                 self._turn = None
             # If the task was cancelled before a thread had begun to end it.
             if txn.active:

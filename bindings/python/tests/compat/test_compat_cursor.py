@@ -428,3 +428,29 @@ def test_set_key_takes_no_keyword(cursor: Any) -> None:
         cursor.set_key(key=b"a")
     with pytest.raises(TypeError):
         cursor.set_range(key=b"a")
+
+
+def test_a_cursor_of_a_parent_says_that_a_nested_transaction_is_open(
+    lmdb: Any, env: Any, is_zerodb: bool
+) -> None:
+    if not is_zerodb:
+        pytest.skip("what LMDB does with such a cursor is not documented")
+    with env.begin(write=True) as txn:
+        for key in (b"a", b"b", b"c"):
+            txn.put(key, b"1")
+        cursor = txn.cursor()
+        assert cursor.set_key(b"b")
+        nested = env.begin(parent=txn, write=True)
+        for call in (
+            cursor.delete,
+            cursor.item,
+            cursor.next,
+            lambda: cursor.replace(b"a", b"2"),
+            lambda: cursor.pop(b"a"),
+        ):
+            with pytest.raises(lmdb.BadTxnError):
+                call()
+        nested.abort()
+        assert cursor.item() == (b"b", b"1")
+        assert cursor.delete()
+        assert cursor.item() == (b"c", b"1")

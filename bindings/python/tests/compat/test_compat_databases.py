@@ -403,3 +403,36 @@ def test_integer_values(env: Any) -> None:
             txn.put(b"a", number.to_bytes(8, "little"))
         values = [int.from_bytes(value, "little") for _, value in txn.cursor()]
         assert values == [2, 256, 300, 70000]
+
+
+def test_databases_that_are_gone_leave_their_places(lmdb: Any, path: str) -> None:
+    with lmdb.open(path, max_dbs=2) as env:
+        for number in range(10):
+            db = env.open_db(b"dropped %d" % number)
+            with env.begin(write=True) as txn:
+                txn.drop(db)
+        for number in range(10):
+            txn = env.begin(write=True)
+            env.open_db(b"aborted %d" % number, txn=txn)
+            txn.abort()
+        for number in range(10):
+            with pytest.raises(lmdb.NotFoundError):
+                env.open_db(b"absent %d" % number, create=False)
+        env.open_db(b"first")
+        env.open_db(b"second")
+        with pytest.raises(lmdb.DbsFullError):
+            env.open_db(b"third")
+
+
+def test_a_name_that_is_too_long(lmdb: Any, env: Any) -> None:
+    with pytest.raises(lmdb.BadValsizeError):
+        env.open_db(b"n" * 600)
+
+
+def test_dbs_wants_a_transaction(env: Any) -> None:
+    env.open_db(b"name")
+    with pytest.raises(TypeError):
+        env.dbs(5)
+    with env.begin(buffers=True) as txn:
+        assert env.dbs(txn) == [b"name"]
+        assert isinstance(env.dbs(txn)[0], bytes)

@@ -234,9 +234,11 @@ class CursorCore(Walks):
         old = self.get(key)
         if old is not None and self._buffers:
             old = self._lasting(old)
-        if old is not None and self._duplicates():
-            self.delete(True)
         self.put(key, value)
+        if old is not None and self._duplicates():
+            # A value that is refused takes the place of none: all go once the new one is there.
+            self.delete(True)
+            self.put(key, value)
         return old
 
     def pop(self, key: t.Buffer) -> t.Any:

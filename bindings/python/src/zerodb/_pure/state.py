@@ -162,6 +162,8 @@ class TransactionState:
     """What cursors, by their handles, have read in advance."""
     changes = 0
     """Grows with each write."""
+    resets = 0
+    """How often its snapshot was given up."""
     parent: TransactionState | None = None
     child: TransactionState | None = None
     views: t.Any = ()

@@ -605,10 +605,11 @@ class TransactionCore:
         step = _abi.CURSOR_PREV if reverse else _abi.CURSOR_NEXT
         if not keys.lower and keys.upper is None:
             return cursor._entries(step, want, None, None)
-        order = keys.order(self, cursor.database, self._database_flags(cursor.database))
+        size_max = self.environment._max_key_size
+        flags = self._database_flags(cursor.database)
+        order = keys.order(self, cursor.database, flags, size_max)
         if order.is_empty:
             return iter(())
-        size_max = self.environment._max_key_size
         bound = keys.upper if reverse else keys.lower
         start = (
             partial(order.start_reverse if reverse else order.start, size_max),
@@ -624,6 +625,8 @@ class TransactionCore:
                 _abi.BUSY, "memoryviews of values are in use; release them first"
             )
         code: int = _ffi.txn_reset(handle)
+        if code == _abi.OK:
+            state.resets += 1
         return code
 
     def _end(self, outcome: str, ends_child: bool = False) -> None:

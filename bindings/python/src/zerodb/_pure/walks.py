@@ -207,6 +207,7 @@ class Walks:
                 yield item
         state = self._state
         changes = state.changes
+        resets = state.resets
         is_first = True
         size = 1 if state.write else _FIRST_BATCH
         given = _UNCOUNTED
@@ -226,6 +227,14 @@ class Walks:
                     raise self._closed()
                 if state.process != _process_number[0]:
                     raise state.forked("cursor")
+                if resets != state.resets:
+                    if not is_first:
+                        raise state.make_error(
+                            _abi.BAD_CURSOR,
+                            "the transaction was reset, which ended its iterations; begin "
+                            "another one",
+                        )
+                    resets = state.resets
                 if handle in state.ahead:
                     disturbed = state.bring_back(handle)
                     if disturbed:
@@ -284,7 +293,7 @@ class Walks:
                 return strings, each
         code = _abi.OK
         if is_first:
-            code = self._begin_walk(step, start)
+            code = self._begin_walk(step, start, want)
             if code == _abi.NOT_FOUND:
                 return [], each
             if code != _abi.OK:
@@ -311,10 +320,13 @@ class Walks:
         )
         return order < 0 if step == _abi.CURSOR_PREV else order >= 0
 
-    def _begin_walk(self, step: int, start: t.WalkStart | None) -> int:
+    def _begin_walk(self, step: int, start: t.WalkStart | None, want: int) -> int:
         """Moves to the first entry of an iteration."""
         get = self._state.calls.cursor_get
-        arguments = self._handle, self._entry.key_reference, self._entry.value_reference
+        # Values that nobody asks for are not read.
+        reads_key_only = want == KEYS and not self._buffers
+        value = None if reads_key_only else self._entry.value_reference
+        arguments = self._handle, self._entry.key_reference, value
         if start is not None:
             code: int = start[0](get, *arguments)
             return code

@@ -68,10 +68,11 @@ open = Environment  # noqa: A001
 
 
 def version(subpatch: bool = False, lib_version: int | None = None) -> tuple[int, ...]:
-    """The version of LMDB that this follows, with `subpatch` as four numbers."""
+    """The version of LMDB that this follows, with `subpatch` as four numbers:
+    1 says that :meth:`Environment.copy` takes a transaction."""
     if lib_version is not None and lib_version < 0:
         raise OverflowError("lib_version must not be negative")
-    return (*LMDB_VERSION, 0) if subpatch else LMDB_VERSION
+    return (*LMDB_VERSION, 1) if subpatch else LMDB_VERSION
 
 
 def enable_drop_gil() -> None:

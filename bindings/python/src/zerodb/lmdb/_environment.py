@@ -32,8 +32,10 @@ from zerodb.lmdb._errors import (
 from zerodb.lmdb._names import names_of
 from zerodb.lmdb._transaction import FIRST_TXN, Transaction
 
+_MAP_SIZE = 10485760
 _SIZE_MIN = 1 << 20
 _LOG_MIN, _LOG_MAX = 1 << 20, 64 << 20
+_NAME_MAX = 511
 _NO_HANDLE = 2**32 - 1
 _FLAG_NAMES = (
     "subdir",
@@ -92,24 +94,27 @@ class Environment(EnvironmentCore):
     def __init__(
         self,
         path: Any,
-        map_size: int = 10485760,
+        map_size: int | None = 10485760,
         subdir: bool = True,
         readonly: bool = False,
         metasync: bool = True,
         sync: bool = True,
         map_async: bool = False,
-        mode: int = 0o755,
+        mode: int | None = 0o755,
         create: bool = True,
         readahead: bool = True,
         writemap: bool = False,
         meminit: bool = True,
         max_readers: int = 126,
-        max_dbs: int = 0,
+        max_dbs: int | None = 0,
         max_spare_txns: int = 0,
         lock: bool = True,
         lib_version: int | None = None,
     ) -> None:
         text = _paths.text_of(path)
+        map_size = _MAP_SIZE if map_size is None else map_size
+        max_dbs = 0 if max_dbs is None else max_dbs
+        mode = 0o755 if mode is None else mode
         numbers = {"map_size": map_size, "max_readers": max_readers, "max_dbs": max_dbs}
         for name, number in numbers.items():
             if number < 0:
@@ -218,8 +223,9 @@ class Environment(EnvironmentCore):
         if txn is None:
             with self.begin() as reader:
                 return self.dbs(reader)
-        names = names_of(txn)
-        return [memoryview(name) for name in names] if txn._buffers else names
+        if not isinstance(txn, Transaction):
+            raise TypeError(f"txn must be a transaction, not {type(txn).__name__}")
+        return names_of(txn)
 
     # ------------------------------------------------------------------- facts
 
@@ -428,7 +434,7 @@ class Environment(EnvironmentCore):
         known = None
         if name is not None:
             known = self._databases.get(name)
-            if known is None and len(self._databases) >= self._arguments["max_dbs"]:
+            if known is None and self._databases_left(txn) <= 0:
                 raise DbsFullError(f"{self._arguments['max_dbs']} databases are open")
         try:
             database = self._look_up(txn, name, 0, known)
@@ -441,6 +447,18 @@ class Environment(EnvironmentCore):
         if name is not None:
             self._databases[name] = database
         return database
+
+    def _databases_left(self, txn: Transaction) -> int:
+        """How many databases may still be opened. Those that are gone do not count."""
+        most: int = self._arguments["max_dbs"]
+        if len(self._databases) < most:
+            return most - len(self._databases)
+        there = set(names_of(txn))
+        if txn.write:
+            # No other transaction may have made them.
+            for name in self._databases.keys() - there:
+                del self._databases[name]
+        return most - len(self._databases.keys() & there)
 
     def _look_up(
         self, txn: Transaction, name: bytes | None, flags: int, known: _Database | None
@@ -463,6 +481,10 @@ class Environment(EnvironmentCore):
         name = bytes(memoryview(key))
         if not name:
             raise BadValsizeError("a database's name has at least one byte")
+        if len(name) > _NAME_MAX:
+            raise BadValsizeError(
+                f"a database's name has at most {_NAME_MAX} bytes, not {len(name)}"
+            )
         if b"\0" in name:
             raise InvalidParameterError(f"a database's name holds no zero bytes: {name!r}")
         return name
@@ -489,6 +511,8 @@ class Environment(EnvironmentCore):
 
     def _copy_state(self, target: str, compact: bool, txn: Transaction) -> None:
         """Makes an environment of what a transaction sees, entry by entry."""
+        if not isinstance(txn, Transaction):
+            raise TypeError(f"txn must be a transaction, not {type(txn).__name__}")
         if not compact:
             raise TypeError("the state of a transaction is copied with compact=True only")
         if txn.environment is not self:

@@ -12,7 +12,7 @@ from zerodb import _abi, _ffi
 from zerodb._core import TransactionCore
 from zerodb.lmdb._cursor import Cursor
 from zerodb.lmdb._database import _Database
-from zerodb.lmdb._errors import check
+from zerodb.lmdb._errors import BadTxnError, check
 from zerodb.lmdb._names import names_of, with_names
 
 FIRST_TXN = 1
@@ -30,6 +30,8 @@ class Transaction(TransactionCore):
     def id(self) -> int:
         """For a reader the newest commit it sees, for a writer the id its commit will have."""
         number: int = self._call(_ffi.txn_id)
+        if number == 0:
+            raise BadTxnError("a nested transaction is open in this one; end it first")
         return number - FIRST_TXN
 
     def stat(self, db: _Database | None = None) -> dict[str, int]:
