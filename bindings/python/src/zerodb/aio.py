@@ -71,8 +71,8 @@ class AsyncEnvironment:
         return self._environment
 
     async def _open(self) -> AsyncEnvironment:
-        if self._environment is None and self._opening is not None:
-            # Another task does it.
+        while self._environment is None and self._opening is not None:
+            # Another task does it, or tries.
             await asyncio.wait([self._opening])
         if self._environment is None:
             self._opening = asyncio.get_running_loop().create_future()
@@ -122,6 +122,9 @@ class AsyncEnvironment:
 
         It begins when no other writes, commits at the end of the block, and aborts after an
         exception. Do not await for long in a block that writes: others wait for it.
+
+        :raises BusyError: when the block is entered, as `begin()` of an environment; also if
+            this task has a write transaction open, whose end would never come.
         """
         return AsyncTransaction(self, db, write, buffers, durability, wait)
 
