@@ -260,13 +260,12 @@ typedef struct zdb_env_options {
     const char *archive;     /**< a directory in which the environment is archived while it is open,
                                   made if it is not there: a copy of its pages first, then its log as
                                   it grows, by a thread of the library's, and the rest when the
-                                  environment is closed (with a copy of pages that takes longer than 5
-                                  seconds the next program goes on, which log is told of);
-                                  zerodb-backup(1) restores from it. The path counts as it is at the
-                                  opening, whatever the working directory is later. From then
-                                  on every transaction is logged, those of ZDB_DURABILITY_NONE too,
-                                  and the log is kept until it is archived, by all programs, until
-                                  `zerodb-backup stop`. Copied. Default NULL: none */
+                                  environment is closed (pages only if they have at most 256 MiB; log
+                                  is told of more); zerodb-backup(1) restores from it. The path counts
+                                  as it is at the opening, whatever the working directory is later.
+                                  From then on every transaction is logged, those of
+                                  ZDB_DURABILITY_NONE too, and the log is kept until it is archived, by
+                                  all programs, until `zerodb-backup stop`. Copied. Default NULL: none */
     uint64_t archive_log_kept; /**< bytes of log that are kept at most while the archive cannot be
                                   written; more is removed, and the archive gets a gap,
                                   behind which it goes on with a copy of the changed pages. Default

@@ -45,6 +45,7 @@ static void an_archive_goes_on_whose_index_was_never_written(void) {
     close_env(env);
     CHECK(unlink(index_file) == 0);
     CHECK(system("find archive -name '0*' ! -name '0000000001-*' -delete") == 0);
+    CHECK(unlink("env/archive.zdb") == 0);
     CHECK(directory_entries("archive") == 2);
     env = open_archived("env", "archive");
     put_one(env, "other");
@@ -57,7 +58,8 @@ static void count_warnings(void *context, uint32_t level, const char *message) {
     if (level >= ZDB_LOG_WARNING) *(unsigned *)context += 1;
 }
 
-/* With files behind the first the index may have named any of them: that is said, not guessed. */
+/* Where the archive has had files behind the first, the index may have named any of them: that is said, not
+ * guessed. */
 static void an_archive_without_its_index_is_not_gone_on_with(void) {
     zdb_env *env = open_archived("env", "archive");
     put_one(env, "key");
@@ -239,10 +241,43 @@ static void a_record_that_finds_no_memory_ends_no_process(void) {
     CHECK(file_exists(index_file));
 }
 
+/* The environment remembers that the archive had more files: they and the index are missed. */
+static void an_archive_that_has_lost_files_is_not_gone_on_with(void) {
+    zdb_env *env = open_archived("env", "archive");
+    put_one(env, "key");
+    close_env(env);
+    env = open_archived("env", "archive");
+    put_one(env, "other");
+    close_env(env);
+    CHECK(unlink(index_file) == 0);
+    CHECK(system("find archive -name '0*' ! -name '0000000001-*' -delete") == 0);
+    env = open_archived("env", "archive");
+    put_one(env, "third");
+    close_env(env);
+    CHECK(!file_exists(index_file));
+    CHECK_NUMBER(directory_entries("archive"), 2);
+}
+
+/* Nothing is copied while a transaction is open: the closing says so at once. */
+static void an_open_transaction_keeps_an_archived_environment_open(void) {
+    zdb_env *env = open_archived("env", "archive");
+    zdb_txn *txn = begin_write(env);
+    put_text(txn, ZDB_MAIN_DB, "key", "value");
+    CHECK_CODE(zdb_env_close(env), ZDB_BUSY);
+    commit(txn);
+    txn = begin_read(env);
+    CHECK_CODE(zdb_env_close_wait(env, 20, 0), ZDB_BUSY);
+    CHECK_CODE(zdb_env_close_wait(env, 20, ZDB_CLOSE_ABORT), ZDB_OK);
+    CHECK(file_exists(index_file));
+    CHECK(!file_exists("archive/unfinished-copy"));
+}
+
 static const struct test tests[] = {
     TEST(a_program_that_ends_at_once_leaves_an_archive),
     TEST(an_archive_goes_on_whose_index_was_never_written),
     TEST(an_archive_without_its_index_is_not_gone_on_with),
+    TEST(an_archive_that_has_lost_files_is_not_gone_on_with),
+    TEST(an_open_transaction_keeps_an_archived_environment_open),
     TEST(the_path_of_an_archive_counts_at_the_opening),
     TEST(a_forked_child_keeps_no_lock_of_a_copy),
     TEST(lost_descriptors_stop_no_other_process),

@@ -121,7 +121,6 @@ public final class Environment: Sendable {
         if store.isForked { throw DatabaseError.forked }
         store.pauseCompaction()
         store.pauseArchiving()
-        store.archiveCopy?()
         do throws(DatabaseError) {
             guard try Transactions.beginClosing(store, wait, endsOthers: endsOthers) else {
                 return .closedBefore

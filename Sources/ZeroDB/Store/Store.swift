@@ -78,9 +78,7 @@ package final class Store: @unchecked Sendable {
     /// Archives what is in the log; nil if the environment is not archived by this process. Returns the
     /// nanoseconds until that is to be done again. Set when the store has started.
     var archiveInBackground: (@Sendable () -> UInt64?)?
-    /// Makes a copy that the archive lacks, before the environment closes. Of any thread that closes it.
-    var archiveCopy: (@Sendable () -> Void)?
-    /// Archives what is in the log for the last time, when no transaction is open any more.
+    /// The same for the last time, when no transaction of the program's is open any more.
     var archiveLast: (@Sendable () -> Void)?
     /// Threads that are closing the environment: nothing is archived in the background meanwhile.
     let archivingPauses = Atomic<Int>(0)
@@ -204,7 +202,11 @@ package final class Store: @unchecked Sendable {
             checkpointsAwaited.subtract(1, ordering: .relaxed)
         }
         defer { release() }
-        if shared.poison == 0 { archiveLast?() }
+        if shared.poison == 0 {
+            state.pointee.archivingThread.store(zp_thread_id(), ordering: .relaxed)
+            archiveLast?()
+            state.pointee.archivingThread.store(0, ordering: .relaxed)
+        }
         try closeLog()
     }
 

@@ -40,6 +40,8 @@ package struct StoreState: ~Copyable {
     private let phaseValue = Atomic<UInt8>(Phase.open.rawValue)
     /// The thread that was last inside the write transaction, 0 if none is open.
     let writerUser = Atomic<UInt64>(0)
+    /// The thread that archives while it closes the store, and may read then; 0 if none does.
+    let archivingThread = Atomic<UInt64>(0)
     /// What is not counted in shared memory yet.
     let pending: PendingCounts
     /// Nanoseconds after which the host program is told of a transaction; `UInt64.max` for never.

@@ -104,7 +104,12 @@ package enum Transactions {
                 case .draining:
                     error = DatabaseError(
                         .busy, "the environment is being closed; no transaction begins any more")
-                case .closed: error = DatabaseError(.badHandle, "the environment is closed")
+                case .closed:
+                    // The thread that closes it reads what is archived last.
+                    if store.pointee.archivingThread.load(ordering: .relaxed) == zp_thread_id() {
+                        return
+                    }
+                    error = DatabaseError(.badHandle, "the environment is closed")
                 }
             }
             table.setTag(0, at: index)

@@ -34,7 +34,9 @@ final class ArchiveCommand: ArchiveDestination {
 
     func checkPlace(beside environment: any StorageDirectory) {}
 
-    func loadIndex(_ mark: ArchiveState?) throws(DatabaseError) -> ArchiveState? {
+    func loadIndex(
+        _ mark: ArchiveState?, atLeast last: UInt64
+    ) throws(DatabaseError) -> ArchiveState? {
         guard let mark, mark.command == id, mark.last > 0 else { return nil }
         return mark
     }

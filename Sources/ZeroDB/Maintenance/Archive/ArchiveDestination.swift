@@ -17,9 +17,13 @@ protocol ArchiveDestination: AnyObject {
 
     /// How far the archive goes.
     ///
-    /// - Parameter mark: what the environment knows of its archive.
+    /// - Parameters:
+    ///   - mark: what the environment knows of its archive.
+    ///   - last: the number of a file that it has had.
     /// - Returns: nil if there is none yet.
-    func loadIndex(_ mark: ArchiveState?) throws(DatabaseError) -> ArchiveState?
+    func loadIndex(
+        _ mark: ArchiveState?, atLeast last: UInt64
+    ) throws(DatabaseError) -> ArchiveState?
 
     /// Begins a file.
     ///
@@ -110,27 +114,45 @@ final class ArchiveDirectory: ArchiveDestination {
         try ArchiveState.load(ArchiveState.indexName, from: directory)
     }
 
-    /// The same. Whoever wrote the first file of an archive may have died before there was an index, or
-    /// found no room for it: then one that has no file yet.
-    func loadIndexOrFirst() throws(DatabaseError) -> ArchiveState? {
-        if let index = try loadIndex() { return index }
+    /// The state of an archive whose first file was written, but no index: its writer died before that, or
+    /// found no room for it.
+    ///
+    /// - Returns: nil if the index may have named other files, which the archive is known to have had.
+    private func firstState(
+        _ mark: ArchiveState?, atLeast last: UInt64
+    ) throws(DatabaseError) -> ArchiveState? {
         let names = try files()
-        guard names.allSatisfy({ $0.number == 1 }) else { return nil }
-        for name in names.reversed() where try ArchiveReader.isComplete(name, in: directory) {
-            let header = try ArchiveReader(name, in: directory).header
-            guard header.kind == .full, header.previousFile == 0 else { continue }
+        guard last <= 1, names.allSatisfy({ $0.number == 1 }) else { return nil }
+        for name in names.reversed() {
+            guard let reader = try? ArchiveReader(name, in: directory), reader.header.kind == .full,
+                let checksum = try? reader.lastChecksum()
+            else { continue }
+            let header = reader.header
+            if let mark, mark.archiveID == header.archiveID, mark.last > 1 { return nil }
+            // It has been read already.
+            if let known, known.archiveID == header.archiveID, known.last == 1,
+                known.checksum == checksum
+            {
+                return known
+            }
+            while try reader.next() != nil {}
             var index = ArchiveState()
             index.environmentID = header.environmentID
             index.archiveID = header.archiveID
+            index.add(header, checksum: reader.checksum)
+            known = index
             return index
         }
         return nil
     }
 
-    func loadIndex(_ mark: ArchiveState?) throws(DatabaseError) -> ArchiveState? {
-        guard var index = try loadIndexOrFirst() else {
-            guard try files().isEmpty else { throw missingIndex() }
-            return nil
+    func loadIndex(
+        _ mark: ArchiveState?, atLeast last: UInt64
+    ) throws(DatabaseError) -> ArchiveState? {
+        guard var index = try loadIndex() else {
+            if try files().isEmpty { return nil }
+            guard let first = try firstState(mark, atLeast: last) else { throw missingIndex() }
+            return first
         }
         if index == known { return index }
         // Whoever added a file may have died before it could say so.
@@ -147,7 +169,8 @@ final class ArchiveDirectory: ArchiveDestination {
         DatabaseError(
             .corrupted,
             "the archive \(path) has no \(ArchiveState.indexName), which says what its newest file is; put "
-                + "it back, or begin a new archive elsewhere")
+                + "it back, let a program go on with an archive that has one file only, or begin a new "
+                + "one elsewhere")
     }
 
     func keep(_ index: inout ArchiveState) throws(DatabaseError) {

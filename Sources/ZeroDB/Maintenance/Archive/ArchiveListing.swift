@@ -17,12 +17,13 @@ package struct ArchiveListing {
     /// - Throws: `corrupted` if a file is missing, is one too many, or does not follow the one before it.
     init(_ directory: ArchiveDirectory) throws(DatabaseError) {
         self.directory = directory
-        guard let index = try directory.loadIndexOrFirst() else {
+        guard let index = try directory.loadIndex() else {
             guard try directory.files().isEmpty else { throw directory.missingIndex() }
             throw DatabaseError(
                 systemError: ENOENT,
                 "find an archive in \(directory.path), which has no files of one")
         }
+        self.index = index
         // Those in front of the first were on their way out when a prune was ended.
         let names = try directory.files().filter { $0.number >= index.first }
         var entries: [Entry] = []
@@ -39,7 +40,6 @@ package struct ArchiveListing {
             entries.append(entry)
             reached.add(entry.header, checksum: entry.checksum)
         }
-        self.index = index.last == 0 ? reached : index
         self.entries = entries
     }
 

@@ -140,7 +140,8 @@ package enum ArchivePrune {
         let needless = listing.entries.prefix { $0.header.number < oldest.header.number }
         let removed = needless.map { ArchivedFile($0.header, bytes: $0.bytes) }
         guard !isTrial else { return removed }
-        if var index = try directory.loadIndex(nil), index.first < oldest.header.number {
+        if var index = try directory.loadIndex(nil, atLeast: 0), index.first < oldest.header.number
+        {
             index.first = oldest.header.number
             try directory.keep(&index)
         }

@@ -47,7 +47,7 @@ package final class Archiver {
     /// Finds out how far the archive goes, and whether the environment goes on from there.
     private func look() throws(DatabaseError) {
         let mark = try store.soundArchiveMark()
-        guard let found = try destination.loadIndex(mark) else {
+        guard let found = try destination.loadIndex(mark, atLeast: index.last) else {
             guard index.archiveID == (0, 0) || index.last == 0 else {
                 throw DatabaseError(
                     .corrupted,
@@ -156,7 +156,9 @@ package final class Archiver {
                 return added
             }
         } catch {
-            if error.code != .busy { store.shared.count(Counter.archiveFailures) }
+            if error.code != .busy, error.systemError != ECANCELED {
+                store.shared.count(Counter.archiveFailures)
+            }
             throw error
         }
     }
@@ -191,16 +193,32 @@ package final class Archiver {
         }
     }
 
-    /// Archives what is in the log, and no pages, while the environment closes.
+    /// Archives what is in the log, and pages if these are few, while the environment closes.
     ///
+    /// - Parameters:
+    ///   - copiedMax: bytes of a copy at most.
+    ///   - onProgress: how far it is; false ends it.
     /// - Returns: why what is committed is not all archived then; nil if it is.
-    func archiveLast() throws(DatabaseError) -> String? {
+    func archiveLast(
+        copiedMax: UInt64, _ onProgress: @escaping (CopyProgress) -> Bool
+    ) throws(DatabaseError) -> String? {
         try store.sync()
         return try withArchive { () throws(DatabaseError) in
             let (now, tip) = (store.fileSystem.now(), store.shared.tip)
             try archiveLog { _ in }
-            // Whoever opens the environment next does the rest.
-            if let reason = try reasonForPages() { return reason }
+            if let reason = try reasonForPages() {
+                // Whoever opens the environment next does the rest.
+                let meta = try store.tipMeta()
+                guard meta.pageCount <= copiedMax / UInt64(meta.pageSize) else { return reason }
+                if index.last > 0 { reportGap(reason) }
+                do throws(DatabaseError) {
+                    _ = try copyPages(
+                        onlyChanges: isContinued, keepsLog: false, wait: nil, onProgress)
+                } catch {
+                    guard error.systemError == ECANCELED else { throw error }
+                    return reason
+                }
+            }
             if index.logTransaction >= tip { try noteSeen(now, isDue: true) }
             return nil
         }
@@ -319,9 +337,12 @@ package final class Archiver {
         }
     }
 
-    /// - Parameter keepsLog: whether the log goes on in the archive where it ends now.
+    /// - Parameters:
+    ///   - keepsLog: whether the log goes on in the archive where it ends now.
+    ///   - wait: for a checkpoint that another process makes; nil for what the environment's options say.
     private func copyPages(
-        onlyChanges: Bool, keepsLog: Bool, _ onProgress: @escaping (CopyProgress) -> Bool
+        onlyChanges: Bool, keepsLog: Bool, wait: WriterWait? = .forever,
+        _ onProgress: @escaping (CopyProgress) -> Bool
     ) throws(DatabaseError) -> ArchivedFile {
         let freeList = FreeList.allocate()
         defer { freeList.deallocate() }
@@ -370,7 +391,7 @@ package final class Archiver {
             }
             // After a crash the log would be replayed from an older state, and pages of transactions that
             // are in the copy would come to lie elsewhere: the next copy of what has changed would lack them.
-            try store.makeCheckpoint(holding: meta.transaction, .forever)
+            try store.makeCheckpoint(holding: meta.transaction, wait)
         }
     }
 

@@ -11,7 +11,9 @@ enum Archiving {
     private static let pauseMax: UInt64 = 60_000_000_000
     /// Nanoseconds that a closing waits for another program that writes to the archive.
     private static let waitMax: UInt64 = 1_000_000_000
-    /// Nanoseconds that a closing spends on a copy of pages, which the next program goes on with.
+    /// Bytes of pages that are copied in a closing, as programs that are never open for long would make no
+    /// copy; and the nanoseconds of it.
+    private static let copiedMax: UInt64 = 256 << 20
     private static let copyMax: UInt64 = 5_000_000_000
 
     private struct State {
@@ -38,15 +40,6 @@ enum Archiving {
             store.archiveLock.lock()
             defer { store.archiveLock.unlock() }
             return state.withLock { state in step(&state, path, store) }
-        }
-        store.archiveCopy = { [weak store] in
-            // Another thread that closes the environment waits for this call.
-            guard let store, (try? store.enter()) != nil else { return }
-            defer { store.leave() }
-            // A step that is under way ends, as the environment is being closed.
-            store.archiveLock.lock()
-            defer { store.archiveLock.unlock() }
-            state.withLock { state in copyBeforeClosing(&state, path, store) }
         }
         store.archiveLast = { [weak store] in
             guard let store else { return }
@@ -101,27 +94,20 @@ enum Archiving {
         }
     }
 
-    /// Makes a copy of pages that the archive lacks, while transactions can still begin: programs that never
-    /// stay open for long would make none. What fails here, `archiveLast` tells of.
-    private static func copyBeforeClosing(
-        _ state: inout State, _ path: PathBytes, _ store: Store
-    ) {
-        try? patiently { () throws(DatabaseError) in
-            let end = SystemCall.monotonicNanoseconds() + copyMax
-            _ = try archiver(&state, path, store).step { _ in
-                SystemCall.monotonicNanoseconds() < end
-            }
-        }
-    }
-
     private static func archiveLast(_ state: inout State, _ path: PathBytes, _ store: Store) {
         do throws(DatabaseError) {
             try patiently { () throws(DatabaseError) in
-                guard let reason = try archiver(&state, path, store).archiveLast() else { return }
+                let end = SystemCall.monotonicNanoseconds() + copyMax
+                let reason = try archiver(&state, path, store).archiveLast(copiedMax: copiedMax) {
+                    _ in
+                    SystemCall.monotonicNanoseconds() < end
+                }
+                guard let reason else { return }
                 store.report(
                     .warning,
-                    "the archive \(path) lacks what was committed last to \(store.path): \(reason); the next "
-                        + "program that archives it makes a copy, or goes on with one")
+                    "the archive \(path) lacks what was committed last to \(store.path): \(reason). A "
+                        + "copy takes longer than a closing may: keep a program open for it, or run "
+                        + "zerodb-backup")
             }
         } catch {
             store.report(
