@@ -155,6 +155,8 @@ static void lose_descriptors(void *argument) {
 
 /* A host that closes descriptors which are not its own keeps no other process from writing. */
 static void lost_descriptors_stop_no_other_process(void) {
+    /* A tool that runs the test has descriptors there too. */
+    if (tests_run_slowly()) return;
     zdb_env *env = open_env("env");
     put_one(env, "before");
     pid_t process = fork();
