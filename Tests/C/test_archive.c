@@ -102,12 +102,17 @@ static int fork_and_die(void *context, uint64_t done, uint64_t total) {
     struct gate *gate = (struct gate *)context;
     (void)done;
     (void)total;
+    int begun[2];
+    char byte = 0;
+    if (pipe(begun) != 0) _exit(2);
     pid_t child = fork();
     if (child == 0) {
+        if (write(begun[1], &byte, 1) != 1) _exit(2);
         /* Lives on with what it has inherited until the test ends. */
         gate_wait(gate);
         _exit(0);
     }
+    if (read(begun[0], &byte, 1) != 1) _exit(2);
     raise(SIGKILL);
     return 0;
 }
