@@ -58,15 +58,20 @@ static void count_warnings(void *context, uint32_t level, const char *message) {
     if (level >= ZDB_LOG_WARNING) *(unsigned *)context += 1;
 }
 
+/* An archive of a file of pages and one of the log behind it. */
+static void archive_twice(void) {
+    const char *const keys[] = {"key", "other"};
+    for (unsigned i = 0; i < 2; i++) {
+        zdb_env *env = open_archived("env", "archive");
+        put_one(env, keys[i]);
+        close_env(env);
+    }
+}
+
 /* Where the archive has had files behind the first, the index may have named any of them: that is said, not
  * guessed. */
 static void an_archive_without_its_index_is_not_gone_on_with(void) {
-    zdb_env *env = open_archived("env", "archive");
-    put_one(env, "key");
-    close_env(env);
-    env = open_archived("env", "archive");
-    put_one(env, "other");
-    close_env(env);
+    archive_twice();
     CHECK(unlink(index_file) == 0);
     unsigned warnings = 0, files = directory_entries("archive");
     CHECK(files >= 3);
@@ -75,7 +80,7 @@ static void an_archive_without_its_index_is_not_gone_on_with(void) {
     options.archive = "archive";
     options.log = count_warnings;
     options.log_context = &warnings;
-    env = open_env_with("env", &options);
+    zdb_env *env = open_env_with("env", &options);
     put_one(env, "third");
     close_env(env);
     CHECK(warnings > 0);
@@ -250,15 +255,10 @@ static void a_record_that_finds_no_memory_ends_no_process(void) {
 
 /* The environment remembers that the archive had more files: they and the index are missed. */
 static void an_archive_that_has_lost_files_is_not_gone_on_with(void) {
-    zdb_env *env = open_archived("env", "archive");
-    put_one(env, "key");
-    close_env(env);
-    env = open_archived("env", "archive");
-    put_one(env, "other");
-    close_env(env);
+    archive_twice();
     CHECK(unlink(index_file) == 0);
     CHECK(system("find archive -name '0*' ! -name '0000000001-*' -delete") == 0);
-    env = open_archived("env", "archive");
+    zdb_env *env = open_archived("env", "archive");
     put_one(env, "third");
     close_env(env);
     CHECK(!file_exists(index_file));
