@@ -154,6 +154,7 @@ static void live(const struct config *config, enum engine_id id, unsigned round)
     rng_seed(&subject.rng, round + 1);
     subject.env = open_fresh(config, engines[id], "life", false, path);
     bool has_device = device_find(path);
+    touch_memory(config);
     load_all(&subject);
     if (subject.engine->checkpoint != NULL) {
         subject.engine->checkpoint(subject.env);
@@ -166,8 +167,10 @@ static void live(const struct config *config, enum engine_id id, unsigned round)
     uint64_t changed = config->entries / CHANGED_PART;
     uint32_t *numbers = numbers_shuffled(config->entries, round + 1);
     flush_directory(path);
+    touch_memory(config);
     series_add(&life.update[id], change(&subject, NULL, changed));
     flush_directory(path);
+    touch_memory(config);
     series_add(&life.delete[id], change(&subject, numbers, changed));
     free(numbers);
 

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -125,6 +126,17 @@ void flush_directory(const char *path) {
     if (nftw(path, flush_entry, 16, FTW_PHYS | FTW_MOUNT) != 0 && errno != ENOENT) {
         die("cannot read the directory %s: %s", path, strerror(errno));
     }
+}
+
+void touch_memory(const struct config *config) {
+    size_t size = (size_t)count_or_few(config, 1 << 30, 1 << 20);
+    void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (memory == MAP_FAILED) {
+        die("cannot map %zu bytes: %s", size, strerror(errno));
+    }
+    madvise(memory, size, MADV_HUGEPAGE);
+    memset(memory, 1, size);
+    munmap(memory, size);
 }
 
 struct benv *open_at(const struct config *config, const struct engine *engine, const char *path,

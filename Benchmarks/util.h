@@ -64,6 +64,10 @@ uint64_t directory_blocks_bytes(const char *path, const char *except);
 /** Waits until all that was written to files in a directory and below is on disk. */
 void flush_directory(const char *path);
 
+/** Takes as much memory as an engine may ask for next, writes to it and gives it back. A guest lends unused
+ *  memory to its host: getting it back costs some microseconds a page, which are no engine's. */
+void touch_memory(const struct config *config);
+
 /** Makes an empty directory dir/name, in place of one that was there before, and opens an
  *  environment of the engine in it. The path goes to path_out, which holds PATH_MAX bytes. */
 struct benv *open_fresh(const struct config *config, const struct engine *engine, const char *name,

@@ -28,9 +28,11 @@ struct Commit {
     private var branchNumbers = PageNumbers()
     private var leafNumbers = PageNumbers()
 
-    /// Bytes in one write call: larger ones make the kernel keep the file in large folios, in
-    /// which later page-sized writes are slow.
-    private static let writeBytesMax = 64 << 10
+    /// Write calls end at multiples of this in the file, unless they are shorter than half of it.
+    /// The kernel's page cache then takes in new parts of a file in folios of this size. Those of
+    /// a call that begins elsewhere are smaller, which costs almost half as much again. Larger
+    /// ones make later writes of single pages slow.
+    private static let writeUnit = 64 << 10
     /// Pages of a value that leaves memory when it has been written, if it is in a file.
     private static let manyPagesWritten: UInt64 = 256
 
@@ -343,12 +345,12 @@ struct Commit {
             var written = 0
             let total = Int(page.pages) * pageSize
             while written < total {
-                let part = min(total - written, Self.writeBytesMax)
-                if offset + UInt64(written) != start + UInt64(bytes)
-                    || bytes + part > Self.writeBytesMax
-                {
+                let place = offset + UInt64(written)
+                let inUnit = Int(place % UInt64(Self.writeUnit))
+                let part = min(total - written, Self.writeUnit - inUnit)
+                if place != start + UInt64(bytes) || (inUnit == 0 && bytes >= Self.writeUnit / 2) {
                     try flush()
-                    start = offset + UInt64(written)
+                    start = place
                 }
                 buffers.append(
                     UnsafeRawBufferPointer(start: page.memory + written, count: part))

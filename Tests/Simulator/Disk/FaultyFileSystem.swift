@@ -54,6 +54,7 @@ final class FaultPlan: Sendable {
         var openFiles = 0
         var maps = 0
         var lost: Range<UInt64> = 0..<0
+        var dataWrites: [Range<UInt64>] = []
     }
 
     private let state = Locked(State())
@@ -66,6 +67,7 @@ final class FaultPlan: Sendable {
             $0.failed = nil
             $0.failures = 0
             $0.calls = [:]
+            $0.dataWrites = []
         }
     }
 
@@ -88,6 +90,14 @@ final class FaultPlan: Sendable {
     var maps: Int { state.withLock { $0.maps } }
 
     func count(_ call: SeamCall) -> Int { state.withLock { $0.calls[call] ?? 0 } }
+
+    /// The bytes of each write call to the data file, in the order of the calls.
+    var dataWrites: [Range<UInt64>] { state.withLock { $0.dataWrites } }
+
+    fileprivate func noteWrite(_ name: String, _ offset: UInt64, _ count: Int) {
+        guard name == "data.zdb" else { return }
+        state.withLock { $0.dataWrites.append(offset..<offset + UInt64(count)) }
+    }
 
     fileprivate func note(openFiles: Int = 0, maps: Int = 0) {
         state.withLock {
@@ -195,6 +205,7 @@ private final class FaultyFile: StorageFile {
     {
         guard let fault = plan.hit(.write) else {
             try base.write(buffers, at: offset)
+            plan.noteWrite(name, offset, buffers.reduce(0) { $0 + $1.count })
             return
         }
         if fault.tearsWrites { try writeHalf(buffers, at: offset) }
