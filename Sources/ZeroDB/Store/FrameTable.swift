@@ -63,8 +63,8 @@ struct FrameTable {
     private var freeMemory: [UnsafeMutableRawPointer] = []
     /// Memory of runs in slabs that were given up, by the number of their pages.
     private var freeRuns: [UInt64: [UnsafeMutableRawPointer]] = [:]
-    /// Bytes of a run that lies in a slab, of which a large one holds three: there memory costs less than from
-    /// `malloc`, whose pages the system makes one by one.
+    /// Bytes of a run that lies in a slab, of which a large one holds three: there memory costs less than
+    /// from `malloc`, whose pages the system makes one by one.
     private static let slabRunBytesMax = UInt64(largeSlab / 3)
 
     /// Bytes of slabs that are kept between transactions in any case, and at most.
