@@ -120,6 +120,27 @@ static void a_size_of_what_a_compaction_is_told_or_tells_that_is_not_known_is_re
     close_env(env);
 }
 
+static void a_compaction_may_be_told_to_shorten_nothing(void) {
+    static const uint64_t sizes[] = {UINT64_MAX, UINT64_MAX - 4095, UINT64_C(1) << 63, UINT64_C(1) << 62};
+    zdb_env *env = open_env("env");
+    zdb_txn *txn = begin_write(env);
+    put_text(txn, ZDB_MAIN_DB, "k", "v");
+    commit(txn);
+    for (unsigned i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+        zdb_compact_options options;
+        memset(&options, 0, sizeof(options));
+        options.struct_size = sizeof(options);
+        options.target_size = sizes[i];
+        zdb_compact_result result;
+        memset(&result, 0, sizeof(result));
+        result.struct_size = sizeof(result);
+        REQUIRE_OK(zdb_env_compact(env, &options, &result));
+        CHECK_NUMBER(result.is_finished, 1);
+    }
+    expect_sound(env);
+    close_env(env);
+}
+
 static int refuse_to_be_called(void *context, uint64_t pages_done, uint64_t pages_total) {
     (void)context;
     (void)pages_done;
@@ -191,6 +212,7 @@ static const struct test tests[] = {
     TEST(a_size_of_info_that_is_not_known_is_refused),
     TEST(a_size_of_stat_that_is_not_known_is_refused),
     TEST(a_size_of_what_a_compaction_is_told_or_tells_that_is_not_known_is_refused),
+    TEST(a_compaction_may_be_told_to_shorten_nothing),
     TEST(what_a_verification_is_told_is_checked_before_it_begins),
     TEST(a_size_of_the_report_that_is_not_known_is_refused),
     TEST(wrong_calls_leave_a_transaction_usable),

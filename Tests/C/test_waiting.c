@@ -165,6 +165,65 @@ static void no_call_waits_longer_for_a_checkpoint(void) {
     close_env(env);
 }
 
+/* The commit before waits for the checkpoint it needs, and no reader may see a later one before it. */
+static void stop_in_a_commit(void *argument) {
+    (void)argument;
+    zdb_env *env = open_env("env");
+    zdb_txn *txn = begin_at(HERE, env, ZDB_DURABILITY_NONE);
+    put_text(txn, ZDB_MAIN_DB, "not logged", "v");
+    commit(txn);
+    stop_at_next("fdatasync");
+    commit_one(env, 0);
+    close_env(env);
+}
+
+static void no_commit_waits_longer_for_the_one_before_it(void) {
+    static const uint32_t durabilities[] = {
+        ZDB_DURABILITY_NONE, ZDB_DURABILITY_RELAXED, ZDB_DURABILITY_FULL};
+    close_env(open_with_wait());
+    pid_t process = start_until_stopped(stop_in_a_commit);
+    zdb_env *env = open_with_wait();
+    for (unsigned i = 0; i < 3; i++) {
+        zdb_txn *txn = begin_at(HERE, env, durabilities[i]);
+        put_text(txn, ZDB_MAIN_DB, "not committed", "v");
+        CHECK_ERROR(zdb_txn_commit(txn), ZDB_BUSY);
+        check_names(process);
+    }
+    go_on(process);
+    zdb_txn *txn = begin_at(HERE, env, ZDB_DURABILITY_NONE);
+    expect_absent(txn, ZDB_MAIN_DB, "not committed");
+    put_text(txn, ZDB_MAIN_DB, "committed", "v");
+    commit(txn);
+    expect_sound(env);
+    close_env(env);
+}
+
+static void no_closing_waits_for_a_checkpoint_that_the_archive_needs(void) {
+    for (unsigned limited = 0; limited < 2; limited++) {
+        close_env(open_with_wait());
+        pid_t process = start_until_stopped(stop_in_a_checkpoint);
+        zdb_env_options options = with_wait();
+        options.threads = ZDB_THREADS_DEFAULT;
+        options.archive = "archive";
+        zdb_env *env = open_env_with("env", &options);
+        commit_one(env, 1);
+        /* The thread that archives waits too, and longer. */
+        usleep(200 * 1000);
+        CHECK_ERROR(zdb_env_checkpoint(env), ZDB_BUSY);
+        check_names(process);
+        if (limited == 1)
+            REQUIRE_OK(zdb_env_close_wait(env, 100, 0));
+        else
+            REQUIRE_OK(zdb_env_close(env));
+        go_on(process);
+        env = open_with_wait();
+        expect_sound(env);
+        close_env(env);
+        remove_tree("env");
+        remove_tree("archive");
+    }
+}
+
 /* ------------------------------------------------------------------------- segments */
 
 static void stop_while_recycling(void *argument) {
@@ -225,6 +284,8 @@ static const struct test tests[] = {
     TEST(opening_waits_no_longer_for_a_process_that_replays_the_log),
     TEST(opening_waits_no_longer_for_a_process_that_closes),
     TEST(no_call_waits_longer_for_a_checkpoint),
+    TEST(no_commit_waits_longer_for_the_one_before_it),
+    TEST(no_closing_waits_for_a_checkpoint_that_the_archive_needs),
     TEST(a_commit_waits_no_longer_for_the_files_of_the_log),
     TEST(opening_waits_no_longer_for_a_process_that_has_begun_to_open),
 };

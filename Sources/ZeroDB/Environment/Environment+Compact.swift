@@ -61,7 +61,8 @@ extension Environment {
     ) throws(DatabaseError) -> CompactionResult {
         var chosen = Compaction.Options()
         if options.maxPages > 0 { chosen.pagesMax = options.maxPages }
-        chosen.pageCountMin = options.targetSize / UInt64(store.pageSize)
+        // No file is longer, and what is reckoned from it stays in 64 bits.
+        chosen.pageCountMin = min(options.targetSize, 1 << 62) / UInt64(store.pageSize)
         chosen.punchesHoles = options.punchesHoles
         return try compact(chosen, rate: options.bytesPerSecond)
     }

@@ -21,6 +21,9 @@ final class Mutex: @unchecked Sendable {
     /// Waits for the lock. A thread that holds it must not ask for it again.
     func lock() { pthread_mutex_lock(handle) }
 
+    /// Takes the lock if no thread has it.
+    func tryLock() -> Bool { pthread_mutex_trylock(handle) == 0 }
+
     func unlock() { pthread_mutex_unlock(handle) }
 
     /// Whether some thread holds the lock, for assertions of functions that need it held.

@@ -80,6 +80,12 @@ struct ProcessLocks {
         guard hasIt else { throw busy(kind, wait == .never ? nil : .writerWait) }
     }
 
+    /// - Throws: `busy` if another process has the lock.
+    func checkNotElsewhere(_ kind: Kind) throws(DatabaseError) {
+        guard let file, try file.isLocked(byte: kind.byte) else { return }
+        throw busy(kind, .writerWait)
+    }
+
     private func busy(_ kind: Kind, _ limit: Limit?) -> DatabaseError {
         let holder = Int32(truncatingIfNeeded: shared[kind.holder])
         return DatabaseError(

@@ -201,7 +201,12 @@ extension Store {
 
     func lockCheckpoint(_ wait: WriterWait? = nil) throws(DatabaseError) {
         checkpointsAwaited.add(1, ordering: .relaxed)
-        checkpointMutex.lock()
+        do throws(DatabaseError) {
+            try lockCheckpointInProcess(wait ?? locks.wait)
+        } catch {
+            checkpointsAwaited.subtract(1, ordering: .relaxed)
+            throw error
+        }
         do throws(DatabaseError) {
             try locks.take(.checkpoint, wait)
         } catch {
@@ -210,6 +215,37 @@ extension Store {
             throw error
         }
     }
+
+    /// Waits for the other threads of this process. One of them may itself wait for another process, and
+    /// longer than this one is to.
+    private func lockCheckpointInProcess(_ wait: WriterWait) throws(DatabaseError) {
+        guard wait != .forever else { return checkpointMutex.lock() }
+        var end = wait.end
+        while try !ProcessLocks.retry(until: end, { checkpointMutex.tryLock() }) {
+            try locks.checkNotElsewhere(.checkpoint)
+            end = SystemCall.monotonicNanoseconds() + Self.lookAgainDelay
+        }
+    }
+
+    /// Nanoseconds after which a thread that waits for another looks whether that waits itself.
+    private static let lookAgainDelay: UInt64 = 20_000_000
+
+    /// As `makeCheckpoint`, in the background: it waits for another process only while a condition holds.
+    ///
+    /// - Throws: as `makeCheckpoint`, `busy` when the condition does not hold any more.
+    func makeCheckpoint(
+        holding wanted: UInt64, while goesOn: () -> Bool
+    ) throws(DatabaseError) {
+        while true {
+            do throws(DatabaseError) {
+                return try makeCheckpoint(holding: wanted, .milliseconds(Self.backgroundWait))
+            } catch {
+                guard error.code == .busy, goesOn() else { throw error }
+            }
+        }
+    }
+
+    private static let backgroundWait: UInt32 = 100
 
     func unlockCheckpoint() {
         locks.giveBack(.checkpoint)

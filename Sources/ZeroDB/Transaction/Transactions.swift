@@ -349,7 +349,10 @@ package enum Transactions {
         // A flush may have failed since the transaction began (invariant 3).
         if write.pointee.workspace.pointee.isDirty {
             try store.checkPoison()
-            if state.pointee.durability != .none { try store.waitForCheckpointUnderWay() }
+            // Without flush it may have to come after a commit that waits for one.
+            if state.pointee.durability != .none || store.shared.visible != store.shared.tip {
+                try store.waitForCheckpointUnderWay()
+            }
         }
         let isMaintenance = write.pointee.shrinking != nil
         let isChanged = write.pointee.workspace.pointee.isDirty

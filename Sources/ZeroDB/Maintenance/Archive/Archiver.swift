@@ -128,7 +128,7 @@ package final class Archiver {
             isFollowing = true
             // What is not logged is in no log.
             if store.shared.unlogged > store.shared.checkpoint {
-                try store.makeCheckpoint(holding: store.shared.tip, .forever)
+                try store.makeCheckpoint(holding: store.shared.tip) { store.archives }
             }
         }
     }
@@ -213,7 +213,8 @@ package final class Archiver {
                 if index.last > 0 { reportGap(reason) }
                 do throws(DatabaseError) {
                     _ = try copyPages(
-                        onlyChanges: isContinued, keepsLog: false, wait: nil, onProgress)
+                        onlyChanges: isContinued, keepsLog: false,
+                        wait: .milliseconds(Self.closingWait), onProgress)
                 } catch {
                     guard error.systemError == ECANCELED else { throw error }
                     return reason
@@ -223,6 +224,9 @@ package final class Archiver {
             return nil
         }
     }
+
+    /// Milliseconds that a closing waits for a checkpoint of another process.
+    private static let closingWait: UInt32 = 1000
 
     /// The newest transaction that is archived.
     package var transaction: UInt64 { index.transaction }
@@ -339,9 +343,9 @@ package final class Archiver {
 
     /// - Parameters:
     ///   - keepsLog: whether the log goes on in the archive where it ends now.
-    ///   - wait: for a checkpoint that another process makes; nil for what the environment's options say.
+    ///   - wait: for a checkpoint that another process makes; nil: until the environment is to be closed.
     private func copyPages(
-        onlyChanges: Bool, keepsLog: Bool, wait: WriterWait? = .forever,
+        onlyChanges: Bool, keepsLog: Bool, wait: WriterWait? = nil,
         _ onProgress: @escaping (CopyProgress) -> Bool
     ) throws(DatabaseError) -> ArchivedFile {
         let freeList = FreeList.allocate()
@@ -391,6 +395,9 @@ package final class Archiver {
             }
             // After a crash the log would be replayed from an older state, and pages of transactions that
             // are in the copy would come to lie elsewhere: the next copy of what has changed would lack them.
+            guard let wait else {
+                return try store.makeCheckpoint(holding: meta.transaction) { store.archives }
+            }
             try store.makeCheckpoint(holding: meta.transaction, wait)
         }
     }
