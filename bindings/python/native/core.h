@@ -178,7 +178,7 @@ int parse(const char *function, PyObject *const *args, Py_ssize_t given, PyObjec
 /** The same of a tuple and a dictionary. */
 int parse_tuple(const char *function, PyObject *args, PyObject *keywords, const char *const *names,
                 Py_ssize_t needed, PyObject **out);
-/** Whether an argument is true; -1 with an exception. NULL is `otherwise`. */
+/** Whether an argument is true; -1 with an exception. NULL and None are `otherwise`. */
 int truth(PyObject *argument, int otherwise);
 
 /** Bytes of a Python object, kept where they are. */
@@ -262,6 +262,15 @@ int bring_back(Cursor *cursor);
 void forget_ahead(Cursor *cursor);
 /** Learns how far the iteration has gone that began where the cursor was moved to. */
 void end_walk(Cursor *cursor);
+/** In LMDB's style: whether the result is for a step over the values of a key where keys have one, which
+ *  LMDB takes as step_over_entries(). */
+static inline int is_step_without_duplicates(const Cursor *cursor, int code, zdb_cursor_op step) {
+    return code == ZDB_INCOMPATIBLE && (step == ZDB_NEXT_DUP || step == ZDB_PREV_DUP) &&
+           cursor->transaction->environment->is_lmdb_style;
+}
+static inline zdb_cursor_op step_over_entries(zdb_cursor_op step) {
+    return step == ZDB_NEXT_DUP ? ZDB_NEXT : ZDB_PREV;
+}
 /** The entry that the cursor is on. @return the library's result. */
 int read_current(Cursor *cursor, zdb_val *key, zdb_val *value);
 int is_cursor_usable(Cursor *cursor);

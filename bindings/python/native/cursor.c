@@ -200,6 +200,10 @@ static PyObject *move_to(Cursor *self, zdb_cursor_op op, zdb_val *key, zdb_val *
         op = op == ZDB_NEXT_DUP ? ZDB_FIRST : ZDB_LAST;
         CALL(self->transaction, code, library.zdb_cursor_get(self->handle, key, wanted, op));
     }
+    if (is_step_without_duplicates(self, code, op)) {
+        op = step_over_entries(op);
+        CALL(self->transaction, code, library.zdb_cursor_get(self->handle, key, wanted, op));
+    }
     if (code == ZDB_OK) {
         self->is_unset = 0;
         if (op == ZDB_SET_RANGE) {

@@ -23,7 +23,10 @@ static int add_current_values(Cursor *self, PyObject *found) {
         CALL(self->transaction, code,
              library.zdb_cursor_get(self->handle, &stored, &value, ZDB_NEXT_DUP));
     }
-    if (code == ZDB_NOT_FOUND) return 0;
+    if (code == ZDB_NOT_FOUND) {
+        self->is_unset = 1;
+        return 0;
+    }
     raise_code(self->transaction->environment, code);
     return -1;
 }

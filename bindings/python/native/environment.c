@@ -333,6 +333,16 @@ static int end_idle_transactions(Environment *self) {
     return is_idle && self->transactions == NULL;
 }
 
+/** Raises if this thread is inside a call, and would wait in vain. @return -1 with an exception. */
+static int check_not_inside(Environment *self) {
+    if (!is_busy_here(self)) return 0;
+    raise_message(self, ZDB_BUSY,
+                  "a call of this thread is under way in the environment at %U; let it return "
+                  "before closing",
+                  self->path);
+    return -1;
+}
+
 /** @param must_end  an interruption is raised only when the environment is closed. */
 static int close_environment(Environment *self, int must_end) {
     if (self->handle == NULL) return 0;
@@ -340,13 +350,7 @@ static int close_environment(Environment *self, int must_end) {
         self->handle = NULL;
         return 0;
     }
-    if (is_busy_here(self)) {
-        raise_message(self, ZDB_BUSY,
-                      "a call of this thread is under way in the environment at %U; let it return "
-                      "before closing",
-                      self->path);
-        return -1;
-    }
+    if (check_not_inside(self) < 0) return -1;
     PyObject *type = NULL, *value = NULL, *traceback = NULL;
     long pause_us = 200;
     self->is_closing = 1;
@@ -391,6 +395,12 @@ static int close_environment(Environment *self, int must_end) {
 static PyObject *environment_close(PyObject *object, PyObject *unused) {
     (void)unused;
     if (close_environment((Environment *)object, 0) < 0) return NULL;
+    Py_RETURN_NONE;
+}
+
+static PyObject *check_not_inside_method(PyObject *object, PyObject *unused) {
+    (void)unused;
+    if (check_not_inside((Environment *)object) < 0) return NULL;
     Py_RETURN_NONE;
 }
 
@@ -522,6 +532,8 @@ static PyMethodDef methods[] = {
     {"_call", environment_call, METH_VARARGS,
      "Calls a function with the environment's handle and arguments; meanwhile no thread can close "
      "the environment."},
+    {"_check_not_inside", check_not_inside_method, METH_NOARGS,
+     "Raises if a call of this thread is under way."},
     {NULL, NULL, 0, NULL},
 };
 

@@ -315,6 +315,12 @@ static PyObject *next_slowly(Iterator *self) {
         CALL(transaction, code,
              library.zdb_cursor_get(cursor->handle, &key, self->want == KEYS ? NULL : &value,
                                     self->step));
+        if (is_step_without_duplicates(cursor, code, self->step)) {
+            self->step = step_over_entries(self->step);
+            CALL(transaction, code,
+                 library.zdb_cursor_get(cursor->handle, &key, self->want == KEYS ? NULL : &value,
+                                        self->step));
+        }
         if (reads_ahead(self)) cursor->batch = is_disturbed ? 1 : 2;
     }
     if (code != ZDB_OK) return end(self, code);

@@ -108,7 +108,7 @@ int parse_tuple(const char *function, PyObject *args, PyObject *keywords, const 
 }
 
 int truth(PyObject *argument, int otherwise) {
-    if (argument == NULL) return otherwise;
+    if (argument == NULL || argument == Py_None) return otherwise;
     if (argument == Py_True) return 1;
     if (argument == Py_False) return 0;
     return PyObject_IsTrue(argument);

@@ -26,7 +26,7 @@ import pytest
 
 import zerodb
 from conftest import collect
-from zerodb import _callbacks
+from zerodb import _callbacks, lmdb
 from zerodb._core import EnvironmentCore
 
 INTERRUPTS = int(os.environ.get("ZERODB_INTERRUPTS", "1000"))
@@ -443,3 +443,18 @@ def test_an_interrupted_callback_tells_of_the_interrupt(
         assert len(filled.databases()) == 51
 
     interrupted_often(interrupter, work, lambda: nothing_is_open(filled))
+
+
+def test_an_interrupted_set_mapsize_leaves_the_environment_open(
+    tmp_path: Path, interrupter: Interrupter
+) -> None:
+    with lmdb.open(str(tmp_path / "env"), map_size=1 << 24) as env:
+
+        def check() -> None:
+            # A second signal may have ended the wait for the thread that opens it.
+            end = time.monotonic() + 10
+            while env.closed and time.monotonic() < end:
+                time.sleep(0.001)
+            assert env.stat()["entries"] == 0
+
+        interrupted_often(interrupter, lambda: env.set_mapsize(1 << 24), check, 2e-3, 100)

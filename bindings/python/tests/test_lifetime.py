@@ -429,3 +429,25 @@ def test_looking_at_what_an_object_has_does_not_end_it(fruit: zerodb.Environment
                 if thing is not inner:
                     thing.abort()
         assert not fruit.closed
+
+
+def test_a_second_call_of_init_does_nothing(fruit: zerodb.Environment) -> None:
+    with fruit.begin(write=True) as txn:
+        cursor = txn.cursor()
+        cursor.first()
+        entry = cursor.item()
+        txn.__init__(fruit, write=True)  # type: ignore[misc]
+        cursor.__init__(None, txn)  # type: ignore[misc]
+        assert cursor.item() == entry
+        assert txn._open_cursors == 1
+    txn.__init__(fruit)  # type: ignore[misc]
+    assert not txn.active
+    assert fruit._open_transactions == 0
+    fruit.begin(write=True, wait=0).abort()
+
+
+def test_a_cursor_wants_a_transaction(fruit: zerodb.Environment) -> None:
+    with fruit.begin() as txn:
+        for wrong in (fruit, txn.cursor(), None, 5):
+            with pytest.raises(TypeError, match="txn must be a transaction"):
+                zerodb.Cursor(None, wrong)  # type: ignore[arg-type]

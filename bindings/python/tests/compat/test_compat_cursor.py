@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -454,3 +455,109 @@ def test_a_cursor_of_a_parent_says_that_a_nested_transaction_is_open(
         assert cursor.item() == (b"b", b"1")
         assert cursor.delete()
         assert cursor.item() == (b"c", b"1")
+
+
+# ------------------------------------------- values of a key where it has one
+
+
+@pytest.fixture(params=[None, b"plain"])
+def plain(env: Any, request: pytest.FixtureRequest) -> Iterator[Any]:
+    """A cursor of a database without duplicates: the main one with a name, or a named one."""
+    env.open_db(b"z", create=True)
+    db = None if request.param is None else env.open_db(request.param)
+    with env.begin(write=True, db=db) as txn:
+        for key in (b"a", b"b", b"c"):
+            txn.put(key, key * 2)
+        yield txn.cursor()
+
+
+def test_next_dup_and_prev_dup_move_over_entries(plain: Any) -> None:
+    assert plain.next_dup() is True
+    assert plain.item() == (b"a", b"aa")
+    assert plain.next_dup() is True
+    assert plain.item() == (b"b", b"bb")
+    assert plain.prev_dup() is True
+    assert plain.prev_dup() is False
+    assert plain.item() == (b"", b"")
+    plain.last()
+    assert plain.next_dup() is False
+    assert plain.item() == (b"", b"")
+
+
+def test_prev_dup_of_a_cursor_on_no_entry_moves_to_the_last(plain: Any) -> None:
+    assert plain.prev_dup() is True
+    assert plain.next() is False
+
+
+def test_iternext_dup_and_iterprev_dup_give_entries(plain: Any) -> None:
+    plain.set_key(b"b")
+    assert list(plain.iternext_dup())[:2] == [b"bb", b"cc"]
+    assert plain.item() == (b"", b"")
+    plain.set_key(b"b")
+    assert list(plain.iternext_dup(keys=True, values=False))[:2] == [b"b", b"c"]
+    plain.set_key(b"b")
+    assert list(plain.iterprev_dup(keys=True)) == [(b"b", b"bb"), (b"a", b"aa")]
+    assert plain.item() == (b"", b"")
+
+
+def test_iternext_dup_of_a_cursor_on_no_entry_gives_nothing(plain: Any) -> None:
+    assert list(plain.iternext_dup()) == []
+    assert list(plain.iterprev_dup()) == []
+    plain.last()
+    plain.next()
+    assert list(plain.iternext_dup()) == []
+
+
+@pytest.mark.parametrize("buffers", [False, True])
+def test_iternext_dup_of_many_entries(env: Any, buffers: bool) -> None:
+    pairs = [(b"%05d" % number, b"%d" % number) for number in range(1000)]
+    with env.begin(write=True) as txn:
+        txn.cursor().putmulti(pairs)
+    with env.begin(buffers=buffers) as txn:
+        cursor = txn.cursor()
+        cursor.first()
+        walk = cursor.iternext_dup(True)
+        assert [tuple(map(bytes, next(walk))) for _ in range(500)] == pairs[:500]
+        assert cursor.prev() is True
+        assert tuple(map(bytes, cursor.item())) == pairs[498]
+        cursor.last()
+        walk = cursor.iterprev_dup(True)
+        assert [tuple(map(bytes, item)) for item in walk] == pairs[::-1]
+
+
+def test_first_dup_and_last_dup_are_refused(lmdb: Any, plain: Any, is_zerodb: bool) -> None:
+    for move in (plain.first_dup, plain.last_dup):
+        plain.set_key(b"b")
+        with pytest.raises(lmdb.IncompatibleError):
+            move()
+        assert plain.item() == ((b"b", b"bb") if is_zerodb else (b"", b""))
+
+
+# ---------------------------------------------------------- None for a default
+
+
+def test_none_is_the_default_of_iterations(plain: Any) -> None:
+    for name in ("iternext", "iterprev"):
+        walk = getattr(plain, name)
+        assert (b"b", b"bb") in list(walk(None, None))
+        assert b"b" in list(walk(keys=None, values=False))
+        assert b"bb" in list(walk(keys=False, values=None))
+    for name in ("iternext_nodup", "iterprev_nodup"):
+        walk = getattr(plain, name)
+        assert b"b" in list(walk(None, None))
+        assert (b"b", b"bb") in list(walk(keys=None, values=True))
+    for name in ("iternext_dup", "iterprev_dup"):
+        plain.set_key(b"b")
+        assert next(getattr(plain, name)(None, None)) == b"bb"
+        plain.set_key(b"b")
+        assert next(getattr(plain, name)(keys=True, values=None)) == (b"b", b"bb")
+
+
+def test_none_is_the_default_of_puts(txn: Any) -> None:
+    cursor = txn.cursor()
+    for put in (txn.put, cursor.put):
+        assert put(b"a", b"1", None, None, None) is True
+        assert put(b"a", b"2", overwrite=None) is True
+        assert put(b"a", b"2", dupdata=None) is True
+    assert cursor.item() == (b"a", b"2")
+    assert cursor.delete(None) is True

@@ -170,6 +170,22 @@ def test_names_are_bytes(env: Any) -> None:
         env.open_db("name")
 
 
+def test_names_are_contiguous(env: Any) -> None:
+    assert env.open_db(memoryview(b"name")).flags()
+    with pytest.raises(BufferError):
+        env.open_db(memoryview(b"n-a-m-e")[::2])
+    assert env.dbs() == [b"name"]
+
+
+def test_none_is_the_default_of_open_db_and_drop(lmdb: Any, env: Any) -> None:
+    db = env.open_db(b"name", None, None, None, None, None, None, None)
+    assert not any(db.flags().values())
+    with env.begin(write=True) as txn:
+        txn.drop(db, None)
+    with pytest.raises(lmdb.NotFoundError):
+        env.open_db(b"name", create=False)
+
+
 @pytest.mark.parametrize("name", [b"a b", "é".encode(), b"\xff\xfe", b"x" * 200])
 def test_names(env: Any, name: bytes) -> None:
     db = env.open_db(name)

@@ -9,6 +9,9 @@ from typing import Any
 
 import pytest
 
+import zerodb
+from zerodb import _abi
+
 
 def fill(env: Any, count: int, size: int = 100) -> None:
     with env.begin(write=True) as txn:
@@ -215,6 +218,64 @@ def test_set_mapsize_zero_keeps_the_size(env: Any) -> None:
     env.set_mapsize(0)
     assert env.info()["map_size"] == before
     assert entries(env) == 10
+
+
+@pytest.mark.parametrize("size", [None, 0])
+def test_set_mapsize_to_nothing_keeps_the_size(env: Any, size: Any) -> None:
+    before = env.info()["map_size"]
+    env.set_mapsize(size)
+    assert env.info()["map_size"] == before
+    env.set_mapsize()
+    assert env.info()["map_size"] == before
+
+
+@pytest.mark.parametrize(
+    ("size", "error"),
+    [
+        (-1, OverflowError),
+        (2**64, OverflowError),
+        (1.5, TypeError),
+        (25000000.0, TypeError),
+        ("5", TypeError),
+    ],
+)
+def test_set_mapsize_of_a_wrong_size_changes_nothing(env: Any, size: Any, error: Any) -> None:
+    before = env.info()["map_size"]
+    with pytest.raises(error):
+        env.set_mapsize(size)
+    assert env.info()["map_size"] == before
+    with env.begin(write=True) as txn:
+        txn.put(b"a", b"1")
+
+
+def test_set_mapsize_that_cannot_be_had_keeps_the_size(
+    lmdb: Any, env: Any, is_zerodb: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not is_zerodb:
+        pytest.skip("py-lmdb's environment is closed then")
+    db = env.open_db(b"db")
+    before = env.info()["map_size"]
+    opened = lmdb.Environment._opened
+
+    def refuse(self: Any, options: Any) -> Any:
+        if options["max_size"] == 1 << 25:
+            raise zerodb.FullError("there is no room", _abi.FULL)
+        return opened(self, options)
+
+    monkeypatch.setattr(lmdb.Environment, "_opened", refuse)
+    with pytest.raises(lmdb.MapFullError):
+        env.set_mapsize(1 << 25)
+    assert env.info()["map_size"] == before
+    with env.begin(write=True, db=db) as txn:
+        txn.put(b"a", b"1")
+
+
+def test_set_mapsize_inside_a_call_is_refused(lmdb: Any, env: Any, is_zerodb: bool) -> None:
+    if not is_zerodb:
+        pytest.skip("py-lmdb calls nothing back")
+    with pytest.raises(lmdb.Error):
+        env._call(lambda handle: env.set_mapsize(1 << 25))
+    assert env.info()["map_size"] == 10485760
 
 
 def test_set_mapsize_keeps_handles_of_databases(env: Any) -> None:

@@ -304,3 +304,23 @@ def test_where_the_cursor_is_when_the_last_duplicate_was_not_put(dcursor: Any) -
     assert dcursor.item() == (b"a", b"2")
     assert dcursor.putmulti([(b"a", b"3"), (b"a", b"0")], append=True) == (2, 1)
     assert dcursor.item() == (b"a", b"3")
+
+
+def test_none_is_the_default_of_getmulti(dcursor: Any, cursor: Any) -> None:
+    assert cursor.getmulti([b"a"], None, None, None, None) == [(b"a", b"1")]
+    assert dcursor.getmulti([b"a"], dupdata=None, values=None) == [(b"a", b"1")]
+    both = [(b"a", b"1"), (b"a", b"2")]
+    assert dcursor.getmulti([b"a"], dupdata=True, values=None) == both
+
+
+def test_none_is_the_default_of_putmulti(dcursor: Any, cursor: Any) -> None:
+    assert cursor.putmulti([(b"a", b"4")], None, None, None) == (1, 1)
+    assert cursor.item() == (b"a", b"4")
+    assert dcursor.putmulti([(b"a", b"2")], None, None, None) == (1, 1)
+    assert dcursor.item() == (b"a", b"2")
+
+
+@pytest.mark.parametrize("keys", [[b"a"], [b"b", b"a"], [b"a", b"x"]])
+def test_getmulti_of_all_values_leaves_the_cursor_on_nothing(dcursor: Any, keys: Any) -> None:
+    dcursor.getmulti(keys, dupdata=True)
+    assert dcursor.item() == (b"", b"")

@@ -292,6 +292,15 @@ def test_max_spare_txns(lmdb: Any, path: str) -> None:
             assert get(env, b"a") == b"1"
 
 
+@pytest.mark.parametrize("option", [*FLAG_DEFAULTS, "create", "max_readers", "max_spare_txns"])
+def test_none_is_the_default(lmdb: Any, path: str, option: str) -> None:
+    with lmdb.open(path, **{option: None}) as env:
+        assert env.flags() == FLAG_DEFAULTS
+        assert env.max_readers() == 126
+        put(env, b"a", b"1")
+        assert get(env, b"a") == b"1"
+
+
 @pytest.mark.parametrize("option", ["map_size", "max_readers", "max_dbs"])
 def test_numbers_are_not_negative(lmdb: Any, path: str, option: str) -> None:
     with pytest.raises((OverflowError, ValueError)):

@@ -9,7 +9,7 @@ from zerodb import _hints as t
 from zerodb._pure.packed import ITEMS, KEYS, VALUES
 from zerodb._pure.state import TransactionState
 from zerodb._pure.values import add_view, read_value
-from zerodb._pure.walks import NOWHERE, Walks
+from zerodb._pure.walks import NOWHERE, OVER_ENTRIES, Walks
 
 
 class CursorCore(Walks):
@@ -28,8 +28,11 @@ class CursorCore(Walks):
     )
 
     def __init__(self, db: t.Any, txn: t.Any) -> None:
+        if hasattr(self, "_state"):
+            return  # it has been opened
         self._handle: int | None = None
-        if not hasattr(txn, "_state"):
+        # Nothing else has this, nor has a transaction that has not begun.
+        if not hasattr(txn, "_open_cursors"):
             raise TypeError(f"txn must be a transaction, not {type(txn).__name__}")
         database = txn._database(db)
         self.transaction = txn
@@ -205,6 +208,8 @@ class CursorCore(Walks):
         append: bool = False,
     ) -> bool:
         """Puts an entry and moves to it."""
+        dupdata = dupdata is None or dupdata
+        overwrite = overwrite is None or overwrite
         flags = self._put_flags(dupdata, overwrite, append)
         if self._lmdb_style and not _ffi.size_of(value, "value"):
             self.transaction._check_empty(self.database)
@@ -373,6 +378,14 @@ class CursorCore(Walks):
                     entry.key_reference,
                     entry.value_reference,
                     _FROM_NOWHERE[operation],
+                )
+            if code == _abi.INCOMPATIBLE and self._lmdb_style and operation in OVER_ENTRIES:
+                # Where keys have one value, LMDB's cursor moves over the entries.
+                code = state.calls.cursor_get(
+                    handle,
+                    entry.key_reference,
+                    entry.value_reference,
+                    OVER_ENTRIES[operation],
                 )
             if code == _abi.OK:
                 self._unset = False

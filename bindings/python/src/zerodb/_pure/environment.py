@@ -335,13 +335,17 @@ class EnvironmentCore:
             is_under_way_in(state.lock.get(0), frame) for state in list(self._transactions)
         )
 
-    def _close(self) -> None:
+    def _check_not_inside(self) -> None:
+        """Raises if a call of this thread is under way."""
         if self._busy_here():
             raise self._make_error(
                 _abi.BUSY,
                 f"a call of this thread is under way in the environment at {self._path}; let "
                 "it return before closing",
             )
+
+    def _close(self) -> None:
+        self._check_not_inside()
         self._closing = True
         quick, self._quick = self._quick, None
         try:

@@ -65,6 +65,8 @@ class TransactionCore:
         durability: t.Any = None,
         wait: float | None = None,
     ) -> None:
+        if hasattr(self, "_state"):
+            return  # it has begun
         if not isinstance(env, EnvironmentCore):
             raise TypeError(f"env must be an environment, not {type(env).__name__}")
         if parent is not None and not isinstance(parent, TransactionCore):
@@ -299,6 +301,8 @@ class TransactionCore:
         database = self._number if db is None else self._database(db)
         flags = 0
         if not (dupdata and overwrite) or append:
+            dupdata = dupdata is None or dupdata
+            overwrite = overwrite is None or overwrite
             flags = self._put_flags(dupdata, overwrite, append, db)
         fast = state.fast
         if fast is not None and type(key) is bytes and type(value) is bytes:
@@ -355,6 +359,8 @@ class TransactionCore:
     ) -> tuple[int, int]:
         """Puts many entries; returns how many there were and how many were put."""
         database = self._database(db)
+        dupdata = dupdata is None or dupdata
+        overwrite = overwrite is None or overwrite
         flags = self._put_flags(dupdata, overwrite, append, db)
         source = iter(items.items() if isinstance(items, dict) else items)
         count = added = 0

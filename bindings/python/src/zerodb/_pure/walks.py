@@ -43,6 +43,13 @@ _START = {
     _abi.CURSOR_PREV: _abi.CURSOR_LAST,
     _abi.CURSOR_PREV_NODUP: _abi.CURSOR_LAST,
 }
+OVER_ENTRIES = {
+    _abi.CURSOR_NEXT_DUP: _abi.CURSOR_NEXT,
+    _abi.CURSOR_PREV_DUP: _abi.CURSOR_PREV,
+}
+"""What LMDB takes a step over the values of a key for where keys have one value."""
+_WITHOUT_VALUES = frozenset((_abi.CURSOR_NEXT_NODUP, _abi.CURSOR_PREV_NODUP))
+"""Iterations that give keys unless the program says otherwise."""
 _FIRST_BATCH = 16
 _BATCH_MAX = 512
 _EXPECTED_MAX = 2 * _BATCH_MAX
@@ -69,6 +76,7 @@ class Walks:
         _buffers: bool
         _entry: _ffi.Entry
         _expected: int
+        _flags: int | None
         _handle: int | None
         _is_sought: bool
         _lmdb_style: bool
@@ -179,6 +187,10 @@ class Walks:
         return self._walk(_NEXT, keys, values)
 
     def _walk(self, step: int, keys: bool, values: bool) -> Iterator[t.Any]:
+        if keys is None:
+            keys = step not in OVER_ENTRIES
+        if values is None:
+            values = step not in _WITHOUT_VALUES
         want = ITEMS if keys and values else VALUES if values else KEYS
         return self._entries(step, want, None, None)
 
@@ -209,6 +221,7 @@ class Walks:
         changes = state.changes
         resets = state.resets
         is_first = True
+        begins_by = step
         size = 1 if state.write else _FIRST_BATCH
         given = _UNCOUNTED
         if start is None and self._is_sought:
@@ -239,10 +252,14 @@ class Walks:
                     disturbed = state.bring_back(handle)
                     if disturbed:
                         size = 1
+                if step in OVER_ENTRIES and self._lmdb_style and not self._has_several_values():
+                    step = OVER_ENTRIES[step]
                 if step not in _BACK or changes != state.changes:
                     size = 1
                 changes = state.changes
-                strings, each = self._read_batch(step, want, size, start, until, is_first)
+                strings, each = self._read_batch(
+                    step, want, size, start, until, begins_by if is_first else None
+                )
                 count = len(strings) // each
                 if not count:
                     self._unset = True
@@ -280,11 +297,15 @@ class Walks:
         size: int,
         start: t.WalkStart | None,
         until: bytes | None,
-        is_first: bool,
+        begins_by: int | None,
     ) -> tuple[list[t.Any], int]:
         """Up to `size` entries, keys or values, and how many elements of the list each is; the
-        caller is inside."""
+        caller is inside.
+
+        :param begins_by: at the beginning, the step that the program has asked for.
+        """
         state = self._state
+        is_first = begins_by is not None
         each = 2 if want == ITEMS and not self._buffers else 1
         pointer = self._pointer or self._own_pointer()
         if is_first and start is not None and start[1] and not self._buffers:
@@ -292,8 +313,8 @@ class Walks:
             if strings is not None:
                 return strings, each
         code = _abi.OK
-        if is_first:
-            code = self._begin_walk(step, start, want)
+        if begins_by is not None:
+            code = self._begin_walk(begins_by, start, want)
             if code == _abi.NOT_FOUND:
                 return [], each
             if code != _abi.OK:
@@ -312,6 +333,17 @@ class Walks:
         if until is not None and self._is_past(bytes(item[0]), until, step):
             return [], each
         return [item if want == ITEMS else item[want - KEYS]], each
+
+    def _has_several_values(self) -> bool:
+        """Whether keys of the database may have several values; the caller is inside."""
+        if self._flags is None:
+            flags = _ffi.new_count()
+            database = self.transaction._database(self.database)
+            code = _ffi.db_flags(self._state.handle, database, _ffi.reference(flags))
+            if code != _abi.OK:
+                raise self._state.error(code)
+            self._flags = int(flags.value)
+        return bool(self._flags & _abi.DUPSORT)
 
     def _is_past(self, key: bytes, until: bytes, step: int) -> bool:
         """Whether a key is past the end of a range."""

@@ -61,6 +61,7 @@ class Cursor(CursorCore):
             the other.
         :param values: False for a list of the keys alone.
         """
+        values = values is None or values
         if (dupfixed_bytes or keyfixed) and not (dupdata and dupfixed_bytes):
             raise TypeError("keyfixed needs dupfixed_bytes, and that needs dupdata")
         if dupdata and not values:
@@ -94,6 +95,8 @@ class Cursor(CursorCore):
         append: bool = False,
     ) -> tuple[int, int]:
         """Puts many entries. Returns how many there were, and how many were put."""
+        dupdata = dupdata is None or dupdata
+        overwrite = overwrite is None or overwrite
         consumed = added = 0
         last = None
         failure: BaseException | None = None

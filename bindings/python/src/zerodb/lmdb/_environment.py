@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import operator
 import os
 import threading
 import weakref
@@ -31,9 +32,11 @@ from zerodb.lmdb._errors import (
 )
 from zerodb.lmdb._names import names_of
 from zerodb.lmdb._transaction import FIRST_TXN, Transaction
+from zerodb.lmdb._uninterrupted import uninterrupted
 
 _MAP_SIZE = 10485760
-_SIZE_MIN = 1 << 20
+_SIZE_MIN, _SIZE_MAX = 1 << 20, 2**63 - 1
+_MAX_READERS = 126
 _LOG_MIN, _LOG_MAX = 1 << 20, 64 << 20
 _NAME_MAX = 511
 _NO_HANDLE = 2**32 - 1
@@ -70,7 +73,8 @@ class Environment(EnvironmentCore):
     :param max_dbs: named databases that may be opened.
 
     The others are accepted: ``readahead``, ``writemap``, ``meminit`` and ``max_spare_txns`` are
-    about how LMDB works, and locks are always taken, which costs readers nothing.
+    about how LMDB works, and locks are always taken, which costs readers nothing. None for an
+    argument is its default.
 
     Unlike py-lmdb's, it works in a child made by ``fork()``, which opens it anew when it first
     uses it, and it pickles as its path and its arguments.
@@ -95,26 +99,28 @@ class Environment(EnvironmentCore):
         self,
         path: Any,
         map_size: int | None = 10485760,
-        subdir: bool = True,
-        readonly: bool = False,
-        metasync: bool = True,
-        sync: bool = True,
-        map_async: bool = False,
+        subdir: bool | None = True,
+        readonly: bool | None = False,
+        metasync: bool | None = True,
+        sync: bool | None = True,
+        map_async: bool | None = False,
         mode: int | None = 0o755,
-        create: bool = True,
-        readahead: bool = True,
-        writemap: bool = False,
-        meminit: bool = True,
-        max_readers: int = 126,
+        create: bool | None = True,
+        readahead: bool | None = True,
+        writemap: bool | None = False,
+        meminit: bool | None = True,
+        max_readers: int | None = 126,
         max_dbs: int | None = 0,
-        max_spare_txns: int = 0,
-        lock: bool = True,
+        max_spare_txns: int | None = 0,
+        lock: bool | None = True,
         lib_version: int | None = None,
     ) -> None:
         text = _paths.text_of(path)
         map_size = _MAP_SIZE if map_size is None else map_size
         max_dbs = 0 if max_dbs is None else max_dbs
+        max_readers = _MAX_READERS if max_readers is None else max_readers
         mode = 0o755 if mode is None else mode
+        subdir, create = _given(subdir), _given(create)
         numbers = {"map_size": map_size, "max_readers": max_readers, "max_dbs": max_dbs}
         for name, number in numbers.items():
             if number < 0:
@@ -126,20 +132,20 @@ class Environment(EnvironmentCore):
         self._arguments: dict[str, Any] = {
             "path": text,
             "map_size": map_size,
-            "subdir": bool(subdir),
+            "subdir": subdir,
             "readonly": bool(readonly),
-            "metasync": bool(metasync),
-            "sync": bool(sync),
+            "metasync": _given(metasync),
+            "sync": _given(sync),
             "map_async": bool(map_async),
             "mode": mode,
-            "create": bool(create),
-            "readahead": bool(readahead),
+            "create": create,
+            "readahead": _given(readahead),
             "writemap": bool(writemap),
-            "meminit": bool(meminit),
+            "meminit": _given(meminit),
             "max_readers": max_readers,
             "max_dbs": max_dbs,
-            "max_spare_txns": max_spare_txns,
-            "lock": bool(lock),
+            "max_spare_txns": max_spare_txns or 0,
+            "lock": _given(lock),
         }
         # The program may go to another directory before the environment is opened again.
         self._place = os.path.abspath(text)
@@ -147,7 +153,7 @@ class Environment(EnvironmentCore):
         self._databases: dict[bytes, _Database] = {}
         # Without named databases no cursor has to look for names.
         self._has_databases = max_dbs > 0
-        _paths.prepare(text, bool(subdir), bool(readonly), bool(create), mode)
+        _paths.prepare(text, subdir, bool(readonly), create, mode)
         self._open()
 
     # ------------------------------------------------------------ transactions
@@ -193,6 +199,7 @@ class Environment(EnvironmentCore):
         :param txn: the transaction to do that in; without it, the call takes one of its own.
         """
         self._check_open()
+        create = _given(create)
         flags = 0
         dupfixed = dupfixed or integerdup
         given = (reverse_key, dupsort or dupfixed, integerkey, integerdup, dupfixed)
@@ -302,21 +309,24 @@ class Environment(EnvironmentCore):
             raise ReadonlyError("the environment is open for reading only")
         check(self._call(_ffi.env_sync))
 
-    def set_mapsize(self, map_size: int) -> None:
+    def set_mapsize(self, map_size: int | None = 0) -> None:
         """Changes the size that the data file may reach: opens the environment anew.
 
-        Transactions that read are ended; one that writes must not be open.
+        Transactions that read are ended; one that writes must not be open. Calls of other
+        threads meanwhile fail as on an environment that is closed. An interrupt (Ctrl-C) is
+        raised when the environment is open again; it is also if it cannot have that size.
 
         :param map_size: bytes; 0 for the size it has, or that another process has given it.
         """
         self._check_open()
-        if map_size < 0:
-            raise OverflowError("map_size must not be negative")
+        size = 0 if map_size is None else operator.index(map_size)
+        if not 0 <= size <= _SIZE_MAX:
+            raise OverflowError(f"map_size must be between 0 and {_SIZE_MAX}, not {size}")
         if self._is_written():
             raise Error("a write transaction is open; end it before the size is changed")
-        self.close()
-        self._map_size = map_size or self._map_size
-        self._open()
+        # Asked here, as the thread that closes would wait for a call of this one.
+        self._check_not_inside()
+        uninterrupted(lambda: self._reopen(size))
 
     def copy(self, path: Any, compact: bool = False, txn: Transaction | None = None) -> None:
         """Copies the environment into an empty directory, while others read and write.
@@ -405,6 +415,20 @@ class Environment(EnvironmentCore):
         if self._databases:
             self._open_databases()
 
+    def _reopen(self, map_size: int) -> None:
+        """Opens the environment anew with a size, or if that fails with the one before; 0 for
+        that."""
+        before = self._map_size
+        self.close()
+        try:
+            self._map_size = map_size or before
+            self._open()
+        except BaseException:
+            self.close()
+            self._map_size = before
+            self._open()
+            raise
+
     def _opened(self, options: dict[str, Any]) -> OpenedEnvironment:
         try:
             return OpenedEnvironment(self._place, **options)
@@ -478,7 +502,10 @@ class Environment(EnvironmentCore):
             return None
         if isinstance(key, str):
             raise TypeError("a database's name is bytes; encode it, for example with .encode()")
-        name = bytes(memoryview(key))
+        view = memoryview(key)
+        if not view.c_contiguous:
+            raise BufferError("a database's name is contiguous; pass a copy, as with bytes()")
+        name = bytes(view)
         if not name:
             raise BadValsizeError("a database's name has at least one byte")
         if len(name) > _NAME_MAX:
@@ -537,6 +564,11 @@ def _copy_database(
     flags = bits.value | _abi.CREATE if bits.value or name is not None else 0
     copied = other._look_up(writer, name, flags, None)
     writer.put_many(iter(Cursor(database, txn)), True, True, True, copied)
+
+
+def _given(flag: bool | None) -> bool:
+    """A flag that is True unless the program says otherwise."""
+    return flag is None or bool(flag)
 
 
 def _opened_again(kind: type[Environment], arguments: dict[str, Any]) -> Environment:

@@ -103,6 +103,12 @@ class NamesCursor(Cursor):
     def prev_nodup(self) -> bool:
         return self.prev()
 
+    def next_dup(self) -> bool:
+        return self.next()
+
+    def prev_dup(self) -> bool:
+        return self.prev()
+
     def set_key(self, key: Any, /) -> bool:
         wanted = bytes(key)
         if wanted in self._names:
@@ -141,16 +147,22 @@ class NamesCursor(Cursor):
         return self.iternext()
 
     def iternext(self, keys: bool = True, values: bool = True) -> Iterator[Any]:
-        return self._merged(True, keys, values)
+        return self._merged(True, keys is None or keys, values is None or values)
 
     def iterprev(self, keys: bool = True, values: bool = True) -> Iterator[Any]:
-        return self._merged(False, keys, values)
+        return self._merged(False, keys is None or keys, values is None or values)
 
     def iternext_nodup(self, keys: bool = True, values: bool = False) -> Iterator[Any]:
-        return self.iternext(keys, values)
+        return self.iternext(keys, bool(values))
 
     def iterprev_nodup(self, keys: bool = True, values: bool = False) -> Iterator[Any]:
-        return self.iterprev(keys, values)
+        return self.iterprev(keys, bool(values))
+
+    def iternext_dup(self, keys: bool = False, values: bool = True) -> Iterator[Any]:
+        return self.iternext(bool(keys), values) if self._is_on else iter(())
+
+    def iterprev_dup(self, keys: bool = False, values: bool = True) -> Iterator[Any]:
+        return self.iterprev(bool(keys), values) if self._is_on else iter(())
 
     # ----------------------------------------------------------------- writing
 

@@ -63,6 +63,7 @@ class Transaction(TransactionCore):
         if not isinstance(db, _Database):
             raise TypeError(f"db must be a database, not {type(db).__name__}")
         database = self._database(db)
+        delete = delete is None or delete
         is_named = database != _abi.MAIN_DB
         check(self._call(_ffi.db_drop if delete and is_named else _ffi.db_clear, database))
 
