@@ -436,7 +436,7 @@ def test_a_second_call_of_init_does_nothing(fruit: zerodb.Environment) -> None:
         cursor = txn.cursor()
         cursor.first()
         entry = cursor.item()
-        txn.__init__(fruit, write=True)  # type: ignore[misc]
+        txn.__init__(fruit, write=True)
         cursor.__init__(None, txn)  # type: ignore[misc]
         assert cursor.item() == entry
         assert txn._open_cursors == 1
@@ -450,4 +450,4 @@ def test_a_cursor_wants_a_transaction(fruit: zerodb.Environment) -> None:
     with fruit.begin() as txn:
         for wrong in (fruit, txn.cursor(), None, 5):
             with pytest.raises(TypeError, match="txn must be a transaction"):
-                zerodb.Cursor(None, wrong)  # type: ignore[arg-type]
+                zerodb.Cursor(None, wrong)

@@ -19,7 +19,6 @@ class CursorCore(Walks):
         "__weakref__",
         "_buffers",
         "_entry",
-        "_flags",
         "_handle",
         "_lmdb_style",
         "_state",

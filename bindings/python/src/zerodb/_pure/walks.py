@@ -68,7 +68,7 @@ _known_sizes = _ffi.known_sizes
 class Walks:
     """What a cursor iterates by."""
 
-    __slots__ = ("_expected", "_is_sought", "_pointer", "_unset")
+    __slots__ = ("_expected", "_flags", "_is_sought", "_pointer", "_unset")
 
     if TYPE_CHECKING:
         transaction: t.Any

@@ -159,10 +159,10 @@ class NamesCursor(Cursor):
         return self.iterprev(keys, bool(values))
 
     def iternext_dup(self, keys: bool = False, values: bool = True) -> Iterator[Any]:
-        return self.iternext(bool(keys), values) if self._is_on else iter(())
+        return self._from_here(True, bool(keys), values is None or values)
 
     def iterprev_dup(self, keys: bool = False, values: bool = True) -> Iterator[Any]:
-        return self.iterprev(bool(keys), values) if self._is_on else iter(())
+        return self._from_here(False, bool(keys), values is None or values)
 
     # ----------------------------------------------------------------- writing
 
@@ -261,6 +261,12 @@ class NamesCursor(Cursor):
         rest = map(itemgetter(1), entries) if values and not keys else entries
         last = (self._on_name(name, keys, values) for name in behind)
         return chain(merged, rest, last, self._at_end(forward))
+
+    def _from_here(self, forward: bool, keys: bool, values: bool) -> Iterator[Any]:
+        """The same, but nothing if the cursor is on none."""
+        self._given(b"")
+        if self._is_on:
+            yield from self._merged(forward, keys, values)
 
     def _until_names_end(
         self,
