@@ -436,8 +436,8 @@ def test_a_second_call_of_init_does_nothing(fruit: zerodb.Environment) -> None:
         cursor = txn.cursor()
         cursor.first()
         entry = cursor.item()
-        txn.__init__(fruit, write=True)
-        cursor.__init__(None, txn)  # type: ignore[misc]
+        txn.__init__(fruit, write=True)  # type: ignore[misc]
+        cursor.__init__(None, txn)
         assert cursor.item() == entry
         assert txn._open_cursors == 1
     txn.__init__(fruit)  # type: ignore[misc]
