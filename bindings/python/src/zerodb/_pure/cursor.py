@@ -370,21 +370,10 @@ class CursorCore(Walks):
                 handle, entry.key_reference, entry.value_reference, operation
             )
             del held, held_value
-            if code == _abi.BAD_CURSOR and self._lmdb_style and operation in _FROM_NOWHERE:
-                # LMDB's cursor moves to the first or last entry if it has not been on any.
+            instead = _INSTEAD.get(code, {}).get(operation) if self._lmdb_style else None
+            if instead is not None:
                 code = state.calls.cursor_get(
-                    handle,
-                    entry.key_reference,
-                    entry.value_reference,
-                    _FROM_NOWHERE[operation],
-                )
-            if code == _abi.INCOMPATIBLE and self._lmdb_style and operation in OVER_ENTRIES:
-                # Where keys have one value, LMDB's cursor moves over the entries.
-                code = state.calls.cursor_get(
-                    handle,
-                    entry.key_reference,
-                    entry.value_reference,
-                    OVER_ENTRIES[operation],
+                    handle, entry.key_reference, entry.value_reference, instead
                 )
             if code == _abi.OK:
                 self._unset = False
@@ -568,8 +557,14 @@ _SEEKS = frozenset(
 _ABSOLUTE = _SEEKS | {_abi.CURSOR_FIRST, _abi.CURSOR_LAST}
 """Moves that do not depend on where the cursor is."""
 _NEED_ENTRY = frozenset((_abi.CURSOR_FIRST_DUP, _abi.CURSOR_LAST_DUP))
-_FROM_NOWHERE = {
-    _abi.CURSOR_NEXT_DUP: _abi.CURSOR_FIRST,
-    _abi.CURSOR_PREV_DUP: _abi.CURSOR_LAST,
+_INSTEAD: dict[int, dict[int, int]] = {
+    # It has been on no entry.
+    _abi.BAD_CURSOR: {
+        _abi.CURSOR_NEXT_DUP: _abi.CURSOR_FIRST,
+        _abi.CURSOR_PREV_DUP: _abi.CURSOR_LAST,
+    },
+    # Keys have one value.
+    _abi.INCOMPATIBLE: OVER_ENTRIES,
 }
+"""By the library's result and the move: what LMDB's cursor does."""
 _PAIR_SEEKS = frozenset((_abi.CURSOR_GET_BOTH, _abi.CURSOR_GET_BOTH_RANGE))
