@@ -113,6 +113,27 @@ static uint64_t monotonic_ns(void) {
     return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
 }
 
+static inline void pause_processor(void) {
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("isb" ::: "memory");
+#endif
+}
+
+bool zp_semaphore_spin(sem_t *semaphore, uint64_t nanoseconds) {
+    uint64_t began = monotonic_ns();
+    do {
+        /* Each try takes the memory from the thread that is about to give it back. */
+        for (int i = 0; i < 20; i++) pause_processor();
+        if (sem_trywait(semaphore) == 0) {
+            NOTE_ACQUIRED(semaphore);
+            return true;
+        }
+    } while (monotonic_ns() - began < nanoseconds);
+    return false;
+}
+
 /* Both clocks when the library was loaded. */
 static uint64_t first_ticks, first_ns;
 

@@ -198,6 +198,67 @@ static void no_commit_waits_longer_for_the_one_before_it(void) {
     close_env(env);
 }
 
+/* Stops the process at a call counted from this one on. */
+static int stop_at_number(void *context, const char *name) {
+    (void)name;
+    unsigned *left = (unsigned *)context;
+    if (--*left > 0) return 0;
+    hook_system_calls(NULL, NULL);
+    REQUIRE(raise(SIGSTOP) == 0);
+    return 0;
+}
+
+/* A commit that needs a checkpoint, stopped at one of its calls. */
+static void stop_within_a_commit(void *argument) {
+    zdb_env *env = open_with_wait();
+    zdb_txn *txn = begin_at(HERE, env, ZDB_DURABILITY_NONE);
+    put_text(txn, ZDB_MAIN_DB, "not logged", "v");
+    commit(txn);
+    txn = begin_write(env);
+    put_text(txn, ZDB_MAIN_DB, "needs a checkpoint", "v");
+    hook_system_calls(stop_at_number, argument);
+    int result = zdb_txn_commit(txn);
+    hook_system_calls(NULL, NULL);
+    CHECK(result == ZDB_OK || result == ZDB_BUSY);
+}
+
+static void no_commit_waits_for_a_checkpoint_that_begins_beside_it(void) {
+    bool has_stopped = true;
+    for (unsigned number = 1; has_stopped; number++) {
+        close_env(open_with_wait());
+        unsigned left = number;
+        pid_t process = start_process(stop_within_a_commit, &left);
+        int status;
+        REQUIRE(waitpid(process, &status, WUNTRACED) == process);
+        has_stopped = WIFSTOPPED(status);
+        if (has_stopped) {
+            /* As a process that begins a checkpoint now, and does not come to its end. */
+            int fd = open("env/lock.zdb", O_RDWR);
+            struct flock lock = lock_of_bytes(F_WRLCK, 3, 1);
+            REQUIRE(fd >= 0);
+            bool is_ours = fcntl(fd, F_OFD_SETLK, &lock) == 0;
+            REQUIRE(kill(process, SIGCONT) == 0);
+            pid_t ended = 0;
+            for (unsigned i = 0; i < 300 && ended == 0; i++) {
+                usleep(10 * 1000);
+                ended = waitpid(process, &status, WNOHANG);
+            }
+            CHECK(ended != 0 || !is_ours);
+            if (ended == 0) {
+                kill(process, SIGKILL);
+                waitpid(process, &status, 0);
+            }
+            close(fd);
+        }
+        CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+        zdb_env *env = open_with_wait();
+        expect_sound(env);
+        close_env(env);
+        remove_tree("env");
+        REQUIRE(number < 100);
+    }
+}
+
 static void no_closing_waits_for_a_checkpoint_that_the_archive_needs(void) {
     for (unsigned limited = 0; limited < 2; limited++) {
         close_env(open_with_wait());
@@ -285,6 +346,7 @@ static const struct test tests[] = {
     TEST(opening_waits_no_longer_for_a_process_that_closes),
     TEST(no_call_waits_longer_for_a_checkpoint),
     TEST(no_commit_waits_longer_for_the_one_before_it),
+    TEST(no_commit_waits_for_a_checkpoint_that_begins_beside_it),
     TEST(no_closing_waits_for_a_checkpoint_that_the_archive_needs),
     TEST(a_commit_waits_no_longer_for_the_files_of_the_log),
     TEST(opening_waits_no_longer_for_a_process_that_has_begun_to_open),

@@ -32,6 +32,12 @@ struct Horizon {
         self.visible = visible
         self.roots = roots
         hasReaders = !snapshots.isEmpty
+        guard hasReaders else {
+            states =
+                roots.0 == roots.1
+                ? [roots.0] : [min(roots.0, roots.1), max(roots.0, roots.1)]
+            return
+        }
         var states: [UInt64] = []
         for state in (snapshots + [roots.0, roots.1]).sorted() where state != states.last {
             states.append(state)

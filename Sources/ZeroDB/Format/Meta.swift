@@ -108,6 +108,9 @@ struct Meta: Equatable {
     /// Where the second copy is in a meta page.
     static func copyOffset(_ copy: Int, pageSize: Int) -> Int { copy * pageSize / 2 }
 
+    /// Where `pageCount` is in a record.
+    static let pageCountOffset = Field.pageCount
+
     /// Where the free list is behind its record: in sectors of its own.
     static let freeListOffset = 512
 

@@ -135,7 +135,19 @@ struct Page {
 
     /// The first entry from `index` on whose child is a frame; `count` if there is none.
     func firstFrameChild(from index: Int) -> Int {
-        firstEntry(from: index) { PageReference(raw: $0.littleEndian(8)).isFrame }
+        // Four at a time, as few of many are.
+        let size = slotSize
+        let count = count
+        var index = index
+        while index + 4 <= count {
+            let child = UnsafeRawPointer(slot(index)) + 8
+            let all: UInt64 =
+                child.littleEndian(0) | child.littleEndian(size) | child.littleEndian(2 * size)
+                | child.littleEndian(3 * size)
+            if PageReference(raw: all).isFrame { break }
+            index += 4
+        }
+        return firstEntry(from: index) { PageReference(raw: $0.littleEndian(8)).isFrame }
     }
 
     /// The first entry from `index` on whose value is not inline; `count` if there is none.

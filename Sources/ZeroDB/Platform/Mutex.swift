@@ -144,6 +144,17 @@ final class Semaphore: @unchecked Sendable {
     /// - Returns: whether it is taken, now and without waiting.
     func tryWait() -> Bool { SystemCall.retryingInterrupts { Int(sem_trywait(handle)) } == 0 }
 
+    /// Tries for as long as it takes to put a thread to sleep and to wake it, about, if another can give
+    /// it back meanwhile.
+    ///
+    /// - Returns: whether it is taken.
+    func spin() -> Bool {
+        Self.hasProcessors && zp_semaphore_spin(handle, Self.spinNanoseconds)
+    }
+
+    private static let hasProcessors = JoinedThread.processors > 1
+    private static let spinNanoseconds: UInt64 = 20_000
+
     func signal() { sem_post(handle) }
 
     /// Whether as many hold it as may, for assertions of functions that need it held.

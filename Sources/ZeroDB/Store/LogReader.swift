@@ -27,6 +27,8 @@ struct LogReader: ~Copyable {
     private var firstOfCopy: UInt64?
     /// The transaction of a record there that follows another one than the newest meta page names.
     private var strangeRecord: UInt64?
+    /// Whether there is no file of the log at all.
+    private var hasNoFiles = false
 
     /// - Parameter meta: the state to begin after.
     init(
@@ -41,6 +43,11 @@ struct LogReader: ~Copyable {
         // Where the log was never begun, or a copy of the data file alone goes on, the first
         // segment begins a page on.
         let aligned = position == 0 ? LogSegment.firstBase : (position + 4095) & ~4095
+        hasNoFiles = try directory.open() == nil
+        guard !hasNoFiles else {
+            missingSegment = aligned
+            return
+        }
         if position > 0, try enter(base: segmentBase, at: position) {
             guard let segment, position >= segment.base, position <= segment.end else {
                 throw DatabaseError(
@@ -215,7 +222,7 @@ struct LogReader: ~Copyable {
             }
         }
         let nextBase = segment?.end ?? LogSegment.firstBase
-        for base in try directory.bases()
+        for base in hasNoFiles ? [] : try directory.bases()
         where base > position && base <= LogSegmentHeader.baseMax {
             if let witness = try findWitness(inSegment: base, nextBase: nextBase) {
                 return "\(what), but \(witness)"

@@ -9,6 +9,12 @@ extension SharedState {
     /// The newest commit, which the next writer starts from.
     var tip: UInt64 { self[Layout.tip] }
 
+    /// About how many pages the newest commit's state has. Nothing is checked.
+    var roughPageCount: UInt64 {
+        let word = ringEntry(tip)[Meta.pageCountOffset / 8].load(ordering: .relaxed)
+        return UInt64(littleEndian: word)
+    }
+
     /// The commit that the newest durable meta page holds.
     var checkpoint: UInt64 {
         get { self[Layout.checkpoint] }

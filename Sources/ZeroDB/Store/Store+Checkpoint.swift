@@ -16,12 +16,20 @@ extension Store {
     func makeCheckpoint(
         holding wanted: UInt64, _ wait: WriterWait? = nil, _ pace: WriteOutPace = .fast
     ) throws(DatabaseError) {
-        // A repair writes its state itself.
-        guard !options.isReadOnly, options.root == nil else { return }
-        guard shared.checkpoint < wanted else { return }
+        guard makesCheckpoints, shared.checkpoint < wanted else { return }
         try lockCheckpoint(wait)
         defer { unlockCheckpoint() }
-        guard shared.checkpoint < wanted else { return }
+        try makeCheckpointAlone(holding: wanted, pace)
+    }
+
+    /// A repair writes its state itself.
+    private var makesCheckpoints: Bool { !options.isReadOnly && options.root == nil }
+
+    /// As `makeCheckpoint`, with the checkpoint's lock.
+    func makeCheckpointAlone(
+        holding wanted: UInt64, _ pace: WriteOutPace = .fast
+    ) throws(DatabaseError) {
+        guard makesCheckpoints, shared.checkpoint < wanted else { return }
         try checkPoison()
         try finishInterruptedCheckpoint()
         try writeCheckpoint(pace)
@@ -175,14 +183,16 @@ extension Store {
         }
     }
 
-    /// Waits for a checkpoint of another process, if the commit to come needs one itself: once it is the
-    /// tip it cannot be taken back, and would have to wait however long that takes.
+    /// Takes the checkpoint's lock for a commit that needs a checkpoint itself, if waits have a limit: once
+    /// it is the tip it cannot be taken back, and would have to wait for another process however long that
+    /// takes. `finish` gives it back.
     ///
+    /// - Returns: whether it was taken.
     /// - Throws: `busy` if the wait comes to its end.
-    func waitForCheckpointUnderWay() throws(DatabaseError) {
-        guard options.writerWait != .forever, shared.unlogged > shared.checkpoint else { return }
+    func lockCheckpointForCommit() throws(DatabaseError) -> Bool {
+        guard options.writerWait != .forever, makesCheckpoints else { return false }
         try lockCheckpoint()
-        unlockCheckpoint()
+        return true
     }
 
     /// Tells all processes what the durable root now is.

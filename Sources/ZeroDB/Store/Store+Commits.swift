@@ -5,8 +5,8 @@ enum CommitWait {
     case nothing
     /// The log must be on disk up to a position.
     case flush(UInt64)
-    /// A checkpoint must hold a transaction.
-    case checkpoint(UInt64)
+    /// A checkpoint must hold a transaction. Its lock may have been taken for that already.
+    case checkpoint(UInt64, isLocked: Bool)
     /// It is visible; the log should be on disk soon.
     case flushSoon
     /// It may be seen when the log is on disk up to a position, as commits before it wait for
@@ -19,8 +19,10 @@ extension Store {
     /// Makes pinned pages available when the environment is nearly full. Before the writer's lock.
     func makeRoom() throws(DatabaseError) {
         guard shared.tip > shared.checkpoint else { return }
-        let meta = try tipMeta()
         let pagesMax = pagesMax
+        // As a rule there is room: the record need not be copied and checked to see that.
+        guard shared.roughPageCount > pagesMax - pagesMax / 8 else { return }
+        let meta = try tipMeta()
         let unused = pagesMax > meta.pageCount ? pagesMax - meta.pageCount : 0
         guard unused + meta.takablePages < pagesMax / 8, pinnedPages(meta) > 0 else { return }
         try makeCheckpoint(holding: meta.transaction)
@@ -82,9 +84,13 @@ extension Store {
                 try waitFlushed(to: position, holding: transaction)
             }
             shared.raiseVisible(to: transaction)
-        case .checkpoint(let transaction):
+        case .checkpoint(let transaction, let isLocked):
             try surely { () throws(DatabaseError) in
-                try makeCheckpoint(holding: transaction, .forever)
+                guard isLocked else {
+                    return try makeCheckpoint(holding: transaction, .forever)
+                }
+                defer { unlockCheckpoint() }
+                try makeCheckpointAlone(holding: transaction)
             }
         case .flushSoon:
             log.flushAtExit(meta, shared)

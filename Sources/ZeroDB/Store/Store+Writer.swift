@@ -81,6 +81,8 @@ extension Store {
 
     private func lockWriterInProcess(until end: UInt64) throws(DatabaseError) {
         if writerSemaphore.tryWait() { return }
+        // A commit of few pages has the lock for less time than it takes to sleep.
+        if end != 0, writerSemaphore.spin() { return }
         var endedSince: UInt64 = 0
         var endedThread: UInt64 = 0
         while true {

@@ -2,6 +2,8 @@
 extension Commit {
     /// A commit that writes as many pages or more is a large one.
     private static let manyPages: UInt64 = 256
+    /// Runs of numbers for which there is room from the first on, as more are rare.
+    private static let runsReserved = 8
     /// Rounds of giving numbers to pages that giving numbers has changed. Each round changes
     /// only what the one before did not; a few are enough.
     private static let roundsMax = 100
@@ -34,7 +36,10 @@ extension Commit {
     /// - Throws: if the disk is full, frames and trees are as they were.
     private mutating func takeNumbersOnce() throws(DatabaseError) {
         let meta = withUnsafeMutablePointer(to: &transaction.pointee.meta) { $0 }
-        try store.shared.copyTipFreeList(to: freeList, of: meta.pointee)
+        if write.pointee.freeListOwner != meta.pointee.transaction {
+            try store.shared.copyTipFreeList(to: freeList, of: meta.pointee)
+        }
+        write.pointee.freeListOwner = 0
         freeList.hasPageTwice = false
         let horizon = horizon()
         freeList.mature(horizon)
@@ -151,6 +156,7 @@ extension Commit {
             numbers.append(
                 try FreeTree.extendFile(by: needed - available, meta, store))
         }
+        numbers.reserveCapacity(min(Int(needed), Self.runsReserved))
         _ = freeList.take(min(needed, available), below: limit, into: &numbers)
         numbersTaken = needed
         hold(freed, horizon)

@@ -29,10 +29,12 @@ struct Commit {
     private var leafNumbers = PageNumbers()
 
     /// Write calls end at multiples of this in the file, unless they are shorter than half of it.
-    /// The kernel's page cache then takes in new parts of a file in folios of this size. Those of
-    /// a call that begins elsewhere are smaller, which costs almost half as much again. Larger
-    /// ones make later writes of single pages slow.
-    private static let writeUnit = 64 << 10
+    /// The kernel's page cache then takes in new parts of a file in folios of this size. Larger
+    /// ones are cheaper to make, but a page that is later written into one of them alone takes the longer,
+    /// the larger it is.
+    private static let writeUnit = 16 << 10
+    /// The same for pages of values, which are never written alone.
+    private static let valueWriteUnit = 64 << 10
     /// Pages of a value that leaves memory when it has been written, if it is in a file.
     private static let manyPagesWritten: UInt64 = 256
 
@@ -180,6 +182,8 @@ struct Commit {
                 branches += 1
             }
         }
+        leafNumbers.runs.reserveCapacity(numbers.count)
+        branchNumbers.runs.reserveCapacity(min(numbers.count, Int(branches)))
         var rest = numbers[...]
         while branches > 0, let run = rest.popFirst() {
             let count = min(run.count, branches)
@@ -309,6 +313,7 @@ struct Commit {
     private func writePages(_ sealed: [Sealed]) throws(DatabaseError) {
         let file = store.dataFile
         var buffers: [UnsafeRawBufferPointer] = []
+        buffers.reserveCapacity(min(sealed.count, Self.writeUnit / pageSize))
         var start: UInt64 = 0
         var bytes = 0
         let isWrittenOut = isCheckpointToBe
@@ -344,11 +349,12 @@ struct Commit {
             let offset = page.number * UInt64(pageSize)
             var written = 0
             let total = Int(page.pages) * pageSize
+            let unit = page.pages > 1 ? Self.valueWriteUnit : max(Self.writeUnit, pageSize)
             while written < total {
                 let place = offset + UInt64(written)
-                let inUnit = Int(place % UInt64(Self.writeUnit))
-                let part = min(total - written, Self.writeUnit - inUnit)
-                if place != start + UInt64(bytes) || (inUnit == 0 && bytes >= Self.writeUnit / 2) {
+                let inUnit = Int(place % UInt64(unit))
+                let part = min(total - written, unit - inUnit)
+                if place != start + UInt64(bytes) || (inUnit == 0 && bytes >= unit / 2) {
                     try flush()
                     start = place
                 }
@@ -397,33 +403,53 @@ struct Commit {
             // On a full disk without room for a segment the commit becomes a checkpoint.
             isLogged = try store.log.append(&write.pointee.log, to: meta, shared: shared)
         }
-        if !isLogged { shared.unlogged = id }
         // Whether every commit before this one is visible, and so as durable as it was to be.
         let isNext = shared.visible == id - 1
-        let hasUnloggedBefore = unloggedBefore > shared.visible
+        let wait = try whatToWaitFor(
+            isLogged: isLogged, isNext: isNext,
+            hasUnloggedBefore: unloggedBefore > shared.visible)
+        if !isLogged { shared.unlogged = id }
         // Before the tip moves: what has more pages than it is needed in full by its readers.
         if meta.pointee.pageCount < transaction.pointee.source.pageCount { shared.lowered = id }
         store.state.pointee.notePages(meta.pointee.pageCount)
         if durability != .full { store.newestUnawaited = id }
         shared.publishTip(meta.pointee, freeList)
+        write.pointee.freeListOwner = id
         write.pointee.isPublished = true
         write.pointee.loggedBytes =
             isLogged ? UInt64(truncatingIfNeeded: write.pointee.log.count) : 0
-        switch (durability, isLogged) {
-        case (.full, true): return .flush(meta.pointee.logEnd)
-        case (.full, false): return .checkpoint(id)
-        case (.relaxed, false):
-            // A replay would lack it, and it is to be there even if all programs are killed.
-            if isNext { shared.raiseVisible(to: id) }
-            return .checkpoint(id)
+        // No reader may see a commit before it that waits for the disk.
+        if durability != .full, isNext { shared.raiseVisible(to: id) }
+        return wait
+    }
+
+    /// What the commit waits for when it is the tip.
+    ///
+    /// - Parameters:
+    ///   - isNext: whether the commit before it is visible.
+    ///   - hasUnloggedBefore: whether one that is not waits for a checkpoint.
+    /// - Throws: `busy` if that is another process's checkpoint, which does not end.
+    private func whatToWaitFor(
+        isLogged: Bool, isNext: Bool, hasUnloggedBefore: Bool
+    ) throws(DatabaseError) -> CommitWait {
+        let end = transaction.pointee.meta.logEnd
+        switch (transaction.pointee.durability, isLogged) {
+        case (.full, true): return .flush(end)
+        // A replay would lack a relaxed one too, which is to be there even if all programs are killed.
+        case (.full, false), (.relaxed, false): return try checkpoint()
         case (.relaxed, true), (.none, _):
-            // No reader may see a commit before it that waits for the disk.
-            if !isNext {
-                return hasUnloggedBefore ? .checkpoint(id) : .show(id, after: meta.pointee.logEnd)
-            }
-            shared.raiseVisible(to: id)
-            return isLogged ? .flushSoon : .nothing
+            if isNext { return isLogged ? .flushSoon : .nothing }
+            return hasUnloggedBefore
+                ? try checkpoint() : .show(transaction.pointee.id, after: end)
         }
+    }
+
+    private func checkpoint() throws(DatabaseError) -> CommitWait {
+        // Nobody else has the environment while its log is replayed.
+        let isReplay = wallClock != nil
+        return .checkpoint(
+            transaction.pointee.id,
+            isLocked: isReplay ? false : try store.lockCheckpointForCommit())
     }
 }
 

@@ -347,13 +347,7 @@ package enum Transactions {
         guard state.pointee.parent == nil else { return giveToParent(state) }
         let store = state.pointee.store
         // A flush may have failed since the transaction began (invariant 3).
-        if write.pointee.workspace.pointee.isDirty {
-            try store.checkPoison()
-            // Without flush it may have to come after a commit that waits for one.
-            if state.pointee.durability != .none || store.shared.visible != store.shared.tip {
-                try store.waitForCheckpointUnderWay()
-            }
-        }
+        if write.pointee.workspace.pointee.isDirty { try store.checkPoison() }
         let isMaintenance = write.pointee.shrinking != nil
         let isChanged = write.pointee.workspace.pointee.isDirty
         let durability = state.pointee.durability

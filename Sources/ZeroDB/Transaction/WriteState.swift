@@ -9,6 +9,8 @@ struct WriteState {
     var log = LogBuffer()
     /// Free pages at hand: the snapshot's, then the commit's.
     let freeList = FreeList.allocate()
+    /// The transaction that has left `freeList` as it is, if none has changed it since; else 0.
+    var freeListOwner: UInt64 = 0
     /// A value that the caller is filling, to be taken in then.
     var reservation: Reservation?
     /// Room for its key.
