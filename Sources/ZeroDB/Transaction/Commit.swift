@@ -33,8 +33,18 @@ struct Commit {
     /// ones are cheaper to make, but a page that is later written into one of them alone takes the longer,
     /// the larger it is.
     private static let writeUnit = 16 << 10
-    /// The same for pages of values, which are never written alone.
-    private static let valueWriteUnit = 64 << 10
+    /// The same for pages that are seldom or never written alone: those of values, and of what was put in
+    /// the order of the keys.
+    private static let longWriteUnit = 64 << 10
+
+    /// Multiples of what calls end at that write pages of trees.
+    private var treeWriteUnit: Int {
+        let isInOrder =
+            2 * write.pointee.workspace.pointee.leavesFilledInOrder > frames.pointee.singleFrames
+        return isInOrder ? Self.longWriteUnit : max(Self.writeUnit, pageSize)
+    }
+    /// Pages of a call for which there is room from the first on.
+    private static let buffersReserved = 4
     /// Pages of a value that leaves memory when it has been written, if it is in a file.
     private static let manyPagesWritten: UInt64 = 256
 
@@ -313,10 +323,11 @@ struct Commit {
     private func writePages(_ sealed: [Sealed]) throws(DatabaseError) {
         let file = store.dataFile
         var buffers: [UnsafeRawBufferPointer] = []
-        buffers.reserveCapacity(min(sealed.count, Self.writeUnit / pageSize))
+        buffers.reserveCapacity(min(sealed.count, Self.buffersReserved))
         var start: UInt64 = 0
         var bytes = 0
         let isWrittenOut = isCheckpointToBe
+        let treeUnit = treeWriteUnit
         var outStart = (sealed.first?.number ?? 0) * UInt64(pageSize)
         var outBytes = 0
         func flush() throws(DatabaseError) {
@@ -349,7 +360,7 @@ struct Commit {
             let offset = page.number * UInt64(pageSize)
             var written = 0
             let total = Int(page.pages) * pageSize
-            let unit = page.pages > 1 ? Self.valueWriteUnit : max(Self.writeUnit, pageSize)
+            let unit = page.pages > 1 ? Self.longWriteUnit : treeUnit
             while written < total {
                 let place = offset + UInt64(written)
                 let inUnit = Int(place % UInt64(unit))

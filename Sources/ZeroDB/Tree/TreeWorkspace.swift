@@ -45,6 +45,8 @@ struct TreeWorkspace {
     var foundBehindEndBy: UInt64 = 0
     /// Where the path leads, if it is to the end of a tree.
     var end = TreeEnd()
+    /// Leaves that entries in the order of their keys have filled.
+    var leavesFilledInOrder = 0
     /// Pages split and merged that are not counted yet.
     var splits: UInt64 = 0
     var merges: UInt64 = 0
@@ -110,6 +112,7 @@ struct TreeWorkspace {
         isLimited = true
         isDirty = false
         end = TreeEnd()
+        leavesFilledInOrder = 0
     }
 }
 

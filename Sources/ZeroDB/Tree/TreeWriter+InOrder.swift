@@ -49,6 +49,7 @@ extension TreeWriter {
         guard last >= 0 else { throw source.badEntry(page) }
         let (reference, right) = try newPage()
         workspace.pointee.splits &+= 1
+        workspace.pointee.leavesFilledInOrder += 1
         // What all keys of the full leaf share with this one, those behind it are likely to share too.
         let prefix = KeyBytes(rebasing: key.prefix(shared))
         right.format(kind: .leaf, level: 0, prefix: prefix, layout: tree.pointee.leafLayout)

@@ -6,10 +6,30 @@ import Testing
 /// How a commit cuts its pages into write calls.
 @Suite("Write calls of a commit")
 struct WriteCallTests {
+    private static let short: UInt64 = 16 << 10
+    private static let long: UInt64 = 64 << 10
+
     @Test(
-        "Neighbours are written together: pages of trees up to a multiple of 16 KiB, values of 64 KiB",
+        "Neighbours are written together, up to a multiple of 16 KiB, values of 64 KiB",
         arguments: [4096, 16384, 65536], [100, 70_000, 1_000_000])
     func endsAtMultiples(pageSize: Int, valueSize: Int) throws {
+        let writes = try writes(pageSize: pageSize, valueSize: valueSize, isInOrder: false)
+        let unit = valueSize > pageSize ? Self.long : max(Self.short, UInt64(pageSize))
+        expect(writes, in: unit, endAt: Self.short)
+    }
+
+    @Test(
+        "What is put in the order of the keys is written up to a multiple of 64 KiB",
+        arguments: [4096, 16384, 65536])
+    func endsAtLongMultiples(pageSize: Int) throws {
+        let writes = try writes(pageSize: pageSize, valueSize: 100, isInOrder: true)
+        expect(writes, in: Self.long, endAt: Self.long)
+    }
+
+    /// The write calls of a transaction of 2 MB.
+    private func writes(
+        pageSize: Int, valueSize: Int, isInOrder: Bool
+    ) throws -> [Range<UInt64>] {
         let fileSystem = FaultyFileSystem(MemoryFileSystem())
         var options = EnvironmentOptions()
         options.maxSize = 256 << 20
@@ -21,20 +41,26 @@ struct WriteCallTests {
         fileSystem.plan.arm(nil)
         let value = [UInt8](repeating: 7, count: valueSize)
         let count = max(3, 2_000_000 / valueSize)
-        let unit: UInt64 = valueSize > pageSize ? 64 << 10 : max(16 << 10, UInt64(pageSize))
         try environment.write { transaction in
-            for index in 0..<count { try transaction.put(Array("key \(index)".utf8), value) }
+            for index in 0..<count {
+                let number = 10_000_000 + (isInOrder ? index : index * 7_919 % count)
+                try transaction.put(Array("key \(number)".utf8), value)
+            }
         }
         let writes = fileSystem.plan.dataWrites
+        #expect(writes.reduce(0) { $0 + $1.count } > count * valueSize)
+        return writes
+    }
+
+    private func expect(_ writes: [Range<UInt64>], in unit: UInt64, endAt multiple: UInt64) {
         let total = writes.reduce(0) { $0 + $1.count }
-        #expect(total > count * valueSize)
         #expect(writes.count < 2 * total / Int(unit) + 10, "\(writes.count) calls")
         for write in writes {
             #expect(write.count < 3 * unit / 2, "\(write) is a long call")
         }
         for (write, next) in zip(writes, writes.dropFirst())
         where write.upperBound == next.lowerBound {
-            #expect(write.upperBound % (16 << 10) == 0, "\(write) ends between neighbours")
+            #expect(write.upperBound % multiple == 0, "\(write) ends between neighbours")
         }
     }
 }
