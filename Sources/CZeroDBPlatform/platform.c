@@ -16,6 +16,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "zdb_platform.h"
 
 static _Thread_local zp_error thread_error = {0, UINT64_MAX, NULL, NULL};
@@ -87,58 +88,11 @@ bool zp_process_is_stopped(pid_t process) {
     return end != NULL && end[1] == ' ' && (end[2] == 'T' || end[2] == 't');
 }
 
-/* ThreadSanitizer knows the other functions of semaphores, but not sem_clockwait. */
-#if defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-void __tsan_acquire(void *address);
-#define NOTE_ACQUIRED(address) __tsan_acquire(address)
-#endif
-#endif
-#ifndef NOTE_ACQUIRED
-#define NOTE_ACQUIRED(address) ((void)(address))
-#endif
-
-int zp_semaphore_wait(sem_t *semaphore, uint64_t until_ns) {
-    struct timespec until = {(time_t)(until_ns / 1000000000), (long)(until_ns % 1000000000)};
-    while (sem_clockwait(semaphore, CLOCK_MONOTONIC, &until) != 0) {
-        if (errno != EINTR) return errno;
-    }
-    NOTE_ACQUIRED(semaphore);
-    return 0;
-}
-
-static uint64_t monotonic_ns(void) {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
-}
-
-static inline void pause_processor(void) {
-#if defined(__x86_64__)
-    __builtin_ia32_pause();
-#elif defined(__aarch64__)
-    __asm__ volatile("isb" ::: "memory");
-#endif
-}
-
-bool zp_semaphore_spin(sem_t *semaphore, uint64_t nanoseconds) {
-    uint64_t began = monotonic_ns();
-    do {
-        /* Each try takes the memory from the thread that is about to give it back. */
-        for (int i = 0; i < 20; i++) pause_processor();
-        if (sem_trywait(semaphore) == 0) {
-            NOTE_ACQUIRED(semaphore);
-            return true;
-        }
-    } while (monotonic_ns() - began < nanoseconds);
-    return false;
-}
-
 /* Both clocks when the library was loaded. */
 static uint64_t first_ticks, first_ns;
 
 __attribute__((constructor)) static void note_clocks(void) {
-    first_ns = monotonic_ns();
+    first_ns = zp_monotonic_ns();
     first_ticks = zp_ticks();
 }
 
@@ -146,7 +100,7 @@ __attribute__((constructor)) static void note_clocks(void) {
 static void read_clocks(uint64_t *now, uint64_t *elapsed) {
     do {
         *now = zp_ticks();
-        *elapsed = monotonic_ns() - first_ns;
+        *elapsed = zp_monotonic_ns() - first_ns;
     } while (*elapsed < 1000000 || *now <= first_ticks);
 }
 

@@ -124,6 +124,7 @@ class LogRecord:
             require(code <= DELETE_PAIR, f"transaction {self.transaction}: operation {code}")
             database = number()
             if code == NAME:
+                require(database > 0, f"transaction {self.transaction}: a name for database 0")
                 names[database] = run()
                 continue
             name = names[database]

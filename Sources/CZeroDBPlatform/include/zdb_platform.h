@@ -99,6 +99,9 @@ int zp_semaphore_wait(sem_t *semaphore, uint64_t until_ns);
 /** Tries to take a semaphore for so many nanoseconds, without sleeping. Returns whether it is taken. */
 bool zp_semaphore_spin(sem_t *semaphore, uint64_t nanoseconds);
 
+/** Processors that the process may use, which can be fewer than the machine has: taskset, a container. */
+long zp_processors(void);
+
 /** Ticks of a clock that all processes of the machine share and that costs a few cycles to read. */
 static inline uint64_t zp_ticks(void) {
 #if defined(__x86_64__)

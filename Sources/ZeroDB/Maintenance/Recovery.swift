@@ -138,12 +138,14 @@ struct Replay {
         flushed: 0, digest: ContentDigest())
     /// Of the environment after the records applied.
     private var digest: ContentDigest
-    /// What the databases that they name add to it, by handle.
-    private var parts: [Int: ContentDigest]
-    /// This record's numbers of databases.
+    /// What the main database adds to it.
+    private var mainPart: ContentDigest
+    /// What the databases with names add to it that were changed, by handle.
+    private var parts: [Int: ContentDigest] = [:]
+    /// This record's numbers of databases with names.
     private var databases: [Int: Int] = [:]
     private var names: [Int: [UInt8]] = [:]
-    /// The handles of the databases that this record may have changed.
+    /// The handles of the databases with names that this record may have changed.
     private var changed: Set<Int> = []
 
     init(_ store: Store) throws(DatabaseError) {
@@ -153,7 +155,7 @@ struct Replay {
         claim.state.pointee.write?.pointee.isReplay = true
         let meta = claim.state.pointee.meta
         digest = meta.digest
-        parts = [0: ContentDigest(ofMain: meta.main)]
+        mainPart = ContentDigest(ofMain: meta.main)
     }
 
     var dirtyBytes: Int {
@@ -167,9 +169,11 @@ struct Replay {
     ) throws(DatabaseError) {
         last = record
         claim.state.pointee.id = record.transaction
-        databases = [0: 0]
-        names = [:]
-        changed = [0]
+        if !names.isEmpty {
+            databases.removeAll(keepingCapacity: true)
+            names.removeAll(keepingCapacity: true)
+            changed.removeAll(keepingCapacity: true)
+        }
         var reader = LogOperationReader(bytes)
         let operations = Operations(claim.state)
         while let operation = try next(&reader) {
@@ -186,14 +190,17 @@ struct Replay {
     /// Compares what the records applied have led to with what the last of them says.
     private mutating func checkDigest() throws(DatabaseError) {
         let store = store
+        let main = ContentDigest(ofMain: claim.state.pointee.trees[0].record)
+        digest -= mainPart
+        digest += main
+        mainPart = main
         for handle in changed {
             let name = store.databases.name(handle)
             let tree = claim.state.pointee.trees[handle]
-            // Neither name nor tree: the main database is always there.
             let now =
-                tree.status == .present
-                ? ContentDigest(ofDatabase: name ?? KeyBytes(start: nil, count: 0), tree.record)
-                : ContentDigest()
+                name.flatMap {
+                    tree.status == .present ? ContentDigest(ofDatabase: $0, tree.record) : nil
+                } ?? ContentDigest()
             let before: ContentDigest
             if let known = parts[handle] {
                 before = known
@@ -248,6 +255,7 @@ struct Replay {
         case .deletePair(let number, let key, let value):
             _ = try operations.delete(try handle(number), key, value: value)
         case .name(let number, let name):
+            guard number > 0 else { throw malformed() }
             names[number] = Array(name)
             databases[number] = nil
         case .create(let number, let flags):
@@ -280,8 +288,10 @@ struct Replay {
                 + "good checksum but its operations make no sense\(why); run zerodb-check")
     }
 
-    /// The handle of a database of this record. It stands for the name, as the number does.
+    /// The handle of a database of this record. It stands for the name, as the number does; 0 is the
+    /// main database.
     private mutating func handle(_ number: Int) throws(DatabaseError) -> Int {
+        guard number > 0 else { return 0 }
         if let known = databases[number] {
             changed.insert(known)
             return known

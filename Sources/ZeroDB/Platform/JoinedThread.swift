@@ -1,3 +1,4 @@
+import CZeroDBPlatform
 import Glibc
 
 /// A thread that runs one body, for a caller that waits until it has ended. All signals are blocked in it:
@@ -41,5 +42,5 @@ final class JoinedThread {
     func join() { pthread_join(thread, nil) }
 
     /// Processors that this process may use.
-    static var processors: Int { max(1, sysconf(Int32(_SC_NPROCESSORS_ONLN))) }
+    static var processors: Int { max(1, zp_processors()) }
 }

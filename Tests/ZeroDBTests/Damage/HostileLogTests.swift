@@ -147,6 +147,7 @@ struct HostileLogTests {
             ("flags that do not go together", [3, 1, 1, 0x61, 4, 1, 0x10]),
             ("dropping the main database", [6, 0]),
             ("a new name of the main database", [7, 0, 1, 0x61]),
+            ("a name for the main database's number", [3, 0, 1, 0x61, 4, 0, 0]),
             ("a range of three ends", [8, 0, 7]),
             ("a pair of a plain database", [9, 0, 1, 1, 1, 1]),
             (

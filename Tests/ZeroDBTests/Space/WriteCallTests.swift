@@ -26,9 +26,19 @@ struct WriteCallTests {
         expect(writes, in: Self.long, endAt: Self.long)
     }
 
+    @Test("Free pages are written again up to a multiple of 64 KiB")
+    func writesFreePagesInLongCalls() throws {
+        let writes = try writes(pageSize: 4096, valueSize: 100, isInOrder: false, after: 2)
+        let longest = try #require(writes.map(\.count).max())
+        #expect(longest == Int(Self.long))
+        expect(writes, in: Self.long, endAt: Self.short)
+    }
+
     /// The write calls of a transaction of 2 MB.
+    ///
+    /// - Parameter after: how many have put the same before, each followed by a checkpoint.
     private func writes(
-        pageSize: Int, valueSize: Int, isInOrder: Bool
+        pageSize: Int, valueSize: Int, isInOrder: Bool, after earlier: Int = 0
     ) throws -> [Range<UInt64>] {
         let fileSystem = FaultyFileSystem(MemoryFileSystem())
         var options = EnvironmentOptions()
@@ -38,13 +48,16 @@ struct WriteCallTests {
         options.durability = .none
         let environment = try Environment(path: "env", options: options, fileSystem: fileSystem)
         defer { try? environment.close() }
-        fileSystem.plan.arm(nil)
         let value = [UInt8](repeating: 7, count: valueSize)
         let count = max(3, 2_000_000 / valueSize)
-        try environment.write { transaction in
-            for index in 0..<count {
-                let number = 10_000_000 + (isInOrder ? index : index * 7_919 % count)
-                try transaction.put(Array("key \(number)".utf8), value)
+        for round in 0...earlier {
+            if round > 0 { try environment.sync() }
+            fileSystem.plan.arm(nil)
+            try environment.write { transaction in
+                for index in 0..<count {
+                    let number = 10_000_000 + (isInOrder ? index : index * 7_919 % count)
+                    try transaction.put(Array("key \(number)".utf8), value)
+                }
             }
         }
         let writes = fileSystem.plan.dataWrites
