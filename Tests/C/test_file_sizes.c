@@ -211,6 +211,8 @@ static void grow_the_reader_table(void *argument) {
     limit_file_size(file_size("env/lock.zdb"));
     zdb_txn *refused = NULL;
     CHECK_ERROR(zdb_txn_begin(env, NULL, ZDB_RDONLY, &refused), ZDB_READERS_FULL);
+    CHECK_CONTAINS(zdb_last_error(), "all 128 reader slots are taken, and their table cannot");
+    CHECK_CONTAINS(zdb_last_error(), "lock.zdb");
     limit_file_size(UINT64_MAX);
     readers[FIRST_READERS] = begin_read(env);
     for (unsigned i = 0; i <= FIRST_READERS; i++) abort_txn(readers[i]);

@@ -3,7 +3,8 @@ extension Store {
     /// A reader slot for this process: a free one, one of a dead process's, or a new one.
     ///
     /// - Returns: nil if the table has reached its largest size.
-    /// - Throws: `busy` if another process makes it larger and does not come to its end.
+    /// - Throws: `readersFull` if it may be larger and the disk has no room for that; `busy` if another
+    ///   process makes it larger and does not come to its end.
     func claimReaderSlowly() throws(DatabaseError) -> Int? {
         if reapReaders() > 0, let slot = shared.claimReader(process) { return slot }
         while true {
@@ -17,7 +18,7 @@ extension Store {
 
     /// Doubles the reader table, unless another thread or process has.
     ///
-    /// - Returns: false if there is no room for more.
+    /// - Returns: whether there is room for more now.
     private func growReaders(beyond known: Int) throws(DatabaseError) -> Bool {
         readersMutex.lock()
         defer { readersMutex.unlock() }
@@ -32,7 +33,10 @@ extension Store {
             shared.growReaders(to: readers)
             return shared.room.pointee.look()
         } catch {
-            return false
+            throw DatabaseError(
+                .readersFull,
+                "all \(known) reader slots are taken, and their table cannot become larger: "
+                    + "\(error.markedMessage); end read transactions, or make room on the disk")
         }
     }
 
