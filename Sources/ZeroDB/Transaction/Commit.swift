@@ -34,7 +34,8 @@ struct Commit {
     /// the larger it is.
     private static let writeUnit = 16 << 10
     /// The same for pages that are seldom or never written alone, those of values and of what was put in
-    /// the order of the keys, and for pages of which the kernel has a folio from before.
+    /// the order of the keys, and for pages that the file had before: of most of them the kernel has folios
+    /// already.
     private static let longWriteUnit = 64 << 10
 
     /// Multiples of what calls end at that write pages of trees.
@@ -328,7 +329,7 @@ struct Commit {
         var bytes = 0
         let isWrittenOut = isCheckpointToBe
         let treeUnit = treeWriteUnit
-        let newPages = transaction.pointee.source.pageCount
+        let oldEnd = transaction.pointee.source.pageCount
         var outStart = (sealed.first?.number ?? 0) * UInt64(pageSize)
         var outBytes = 0
         func flush() throws(DatabaseError) {
@@ -361,7 +362,7 @@ struct Commit {
             let offset = page.number * UInt64(pageSize)
             var written = 0
             let total = Int(page.pages) * pageSize
-            let isLong = page.pages > 1 || page.number < newPages
+            let isLong = page.pages > 1 || page.number < oldEnd
             let unit = isLong ? Self.longWriteUnit : treeUnit
             while written < total {
                 let place = offset + UInt64(written)
