@@ -70,14 +70,21 @@ enum Handles {
     ) -> Bool {
         guard let cursor = ZeroDB.cursor(of: number(pointer)),
             let transaction = ZeroDB.transaction(of: cursor.pointee.transactionHandle),
-            transaction.pointee.forkGeneration == zp_fork_generation(),
-            !transaction.pointee.isWrite
+            transaction.pointee.forkGeneration == zp_fork_generation()
         else { return false }
-        let found =
-            cursor.pointee.run.isEmpty
-            ? (op == ZDB_NEXT_DUP ? nil : neighborAtHand(cursor, forward: op == ZDB_NEXT))
-            : (op == ZDB_PREV ? nil : nextValueAtHand(cursor, transaction))
-        guard let entry = found else { return false }
+        // In write transactions cursors have no runs.
+        guard cursor.pointee.run.isEmpty else {
+            guard op != ZDB_PREV, let next = nextValueAtHand(cursor, transaction) else {
+                return false
+            }
+            let run = cursor.pointee.run
+            key?.pointee = zdb_val(data: run.key, size: run.keyLength)
+            value?.pointee = zdb_val(data: next.start, size: next.count)
+            return true
+        }
+        guard op != ZDB_NEXT_DUP, !transaction.pointee.isWrite,
+            let entry = neighborAtHand(cursor, forward: op == ZDB_NEXT)
+        else { return false }
         Results.store(entry.key, in: key)
         Results.store(entry.value, in: value)
         return true

@@ -21,9 +21,10 @@ extension Page {
         if layout.contains(.packed) {
             return UnsafeRawBufferPointer(start: slot(index), count: width)
         }
-        return ValueRun.value(
+        let value = ValueRun.value(
             index, leaf: UnsafeRawPointer(base), slots: UnsafeRawPointer(base + slotsOffset),
             width: 0, pageSize: size)
+        return value.map { UnsafeRawBufferPointer(start: $0.start, count: $0.count) }
     }
 
     /// The values from entry `index` to the last, or the first to it: they lie one after the other

@@ -15,7 +15,21 @@ package struct ValueRun {
     /// Where the cursor's path says which value of a value leaf it is on; without a leaf `index` says it.
     @usableFromInline var pathIndex: UnsafeMutablePointer<Int>?
     /// The key as it is handed out.
-    @usableFromInline package var key = UnsafeRawBufferPointer(start: nil, count: 0)
+    @usableFromInline package var key: UnsafeRawPointer?
+    @usableFromInline package var keyLength = 0
+
+    /// One of the values.
+    @usableFromInline
+    package struct Bytes {
+        @usableFromInline package let start: UnsafeRawPointer
+        @usableFromInline package let count: Int
+
+        @inlinable @inline(__always)
+        init(_ start: UnsafeRawPointer, _ count: Int) {
+            self.start = start
+            self.count = count
+        }
+    }
 
     /// A leaf's slot: four bytes of the key, then these fields. The same as `Page` has, which the ABI
     /// does not see.
@@ -46,7 +60,8 @@ package struct ValueRun {
         count = leaf.count
         self.width = width
         size = leaf.size
-        self.key = key
+        self.key = key.baseAddress
+        keyLength = key.count
         self.pathIndex = pathIndex
     }
 
@@ -67,7 +82,8 @@ package struct ValueRun {
         self.count = count
         self.width = width
         self.size = size
-        self.key = key
+        self.key = key.baseAddress
+        keyLength = key.count
     }
 
     /// Whether the values lie in an entry.
@@ -81,8 +97,8 @@ package struct ValueRun {
     ///
     /// - Returns: the value; nil if there is none, or if it is out of bounds, and then nothing changes.
     @inlinable @inline(__always)
-    package mutating func next() -> UnsafeRawBufferPointer? {
-        let next = index + 1
+    package mutating func next() -> Bytes? {
+        let next = index &+ 1
         guard next < count, let base, let slots else { return nil }
         guard let pathIndex else {
             guard let value = inlineValue(next, base, slots) else { return nil }
@@ -103,16 +119,14 @@ package struct ValueRun {
     @inlinable @inline(__always)
     func inlineValue(
         _ index: Int, _ base: UnsafeRawPointer, _ ends: UnsafeRawPointer
-    ) -> UnsafeRawBufferPointer? {
-        if width > 0 {
-            return UnsafeRawBufferPointer(start: base + index * width, count: width)
-        }
-        let bounds = ends + 2 * index
+    ) -> Bytes? {
+        if width > 0 { return Bytes(base + index &* width, width) }
+        let bounds = ends + 2 &* index
         let start = Int(
             UInt16(littleEndian: bounds.loadUnaligned(fromByteOffset: -2, as: UInt16.self)))
         let end = Int(UInt16(littleEndian: bounds.loadUnaligned(as: UInt16.self)))
         guard start <= end, end <= size else { return nil }
-        return UnsafeRawBufferPointer(start: base + start, count: end - start)
+        return Bytes(base + start, end &- start)
     }
 
     /// A value of a value leaf.
@@ -124,16 +138,14 @@ package struct ValueRun {
     @inlinable @inline(__always)
     static func value(
         _ index: Int, leaf: UnsafeRawPointer, slots: UnsafeRawPointer, width: Int, pageSize: Int
-    ) -> UnsafeRawBufferPointer? {
-        if width > 0 {
-            return UnsafeRawBufferPointer(start: slots + index * width, count: width)
-        }
-        let slot = slots + index * Slot.size
+    ) -> Bytes? {
+        if width > 0 { return Bytes(slots + index &* width, width) }
+        let slot = slots + index &* Slot.size
         let offset = slot.loadUnaligned(fromByteOffset: Slot.offset, as: UInt16.self)
         let lengthField = slot.loadUnaligned(fromByteOffset: Slot.length, as: UInt16.self)
         let start = Int(UInt16(littleEndian: offset))
         let length = Int(UInt16(littleEndian: lengthField) & Slot.lengthMask)
-        guard start + length <= pageSize else { return nil }
-        return UnsafeRawBufferPointer(start: leaf + start, count: length)
+        guard start &+ length <= pageSize else { return nil }
+        return Bytes(leaf + start, length)
     }
 }

@@ -73,7 +73,13 @@ extension CursorState {
     /// stands: a load or two.
     @inline(__always)
     mutating func nextAtHand() -> Entry? {
-        withUnsafeMutablePointer(to: &self) { nextValueAtHand($0, $0.pointee.transaction) }
+        let next = withUnsafeMutablePointer(to: &self) {
+            nextValueAtHand($0, $0.pointee.transaction)
+        }
+        guard let next else { return nil }
+        return Entry(
+            key: UnsafeRawBufferPointer(start: run.key, count: run.keyLength),
+            value: UnsafeRawBufferPointer(start: next.start, count: next.count))
     }
 
     /// Notes what the values after the current one need.

@@ -12,14 +12,14 @@ import CZeroDBPlatform
 package func nextValueAtHand(
     _ cursor: UnsafeMutablePointer<CursorState>,
     _ transaction: UnsafeMutablePointer<TransactionState>
-) -> CursorState.Entry? {
-    guard !cursor.pointee.run.isEmpty, case .onEntry = cursor.pointee.place,
+) -> ValueRun.Bytes? {
+    guard case .onEntry = cursor.pointee.place,
         case .active = transaction.pointee.status,
         transaction.pointee.snapshots == cursor.pointee.snapshots,
         let value = cursor.pointee.run.next()
     else { return nil }
     transaction.pointee.reads.cursorMoves &+= 1
-    return CursorState.Entry(key: cursor.pointee.run.key, value: value)
+    return value
 }
 
 /// Moves a cursor of a read transaction to the entry beside the one where it stands, if that lies with it

@@ -1,3 +1,5 @@
+import CZeroDBPlatform
+
 /// Reading a tree. All functions take the tree by value: a reader's tree never changes.
 enum TreeRead {
     /// Looks a key up.
@@ -83,10 +85,12 @@ enum TreeRead {
 
     /// Fills a path with the way to a key.
     ///
+    /// - Parameter hashes: whether the value that is found will be hashed: its memory is asked for
+    ///   together with that of its key.
     /// - Returns: where the key is or would be in the leaf.
     @inline(__always)
     static func descend(
-        _ source: PageSource, _ tree: TreeState, to key: KeyBytes, path: Path
+        _ source: PageSource, _ tree: TreeState, to key: KeyBytes, path: Path, hashes: Bool = false
     ) throws(DatabaseError) -> PagePosition {
         var reference = tree.root
         let leafStep = tree.depth - 1
@@ -101,11 +105,27 @@ enum TreeRead {
         }
         let leaf = try source.page(reference, level: 0, layout: tree.leafLayout)
         if tree.isValueTree { try checkValueLeaf(source, tree, leaf) }
-        let position = tree.isValueTree ? leaf.searchValueLeaf(key) : leaf.searchLeaf(key)
+        let position =
+            tree.isValueTree
+            ? leaf.searchValueLeaf(key)
+            : hashes ? searchPrefetching(leaf, key) : leaf.searchLeaf(key)
         guard position.index >= 0 else { throw source.badEntry(leaf) }
         path[leafStep] = PathStep(reference: reference, page: leaf.base, index: position.index)
         if source.mode == .full { try checkFences(source, tree, path: path) }
         return position
+    }
+
+    /// Searches a leaf, and asks for the memory of a short value before the key in front of it is compared.
+    @inline(__always)
+    private static func searchPrefetching(_ leaf: Page, _ key: KeyBytes) -> PagePosition {
+        let search = leaf.searchLeafHeads(key)
+        if search.goesOn {
+            let entry = leaf.base + search.entryOffset
+            zp_prefetch(entry + 64)
+            zp_prefetch(entry + 128)
+            zp_prefetch(entry + 192)
+        }
+        return leaf.finish(search)
     }
 
     /// Whether a leaf of a tree of values holds values of the size that all have.

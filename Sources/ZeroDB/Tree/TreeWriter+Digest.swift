@@ -19,26 +19,14 @@ extension TreeWriter {
             ofKey: key, reversed: tree.pointee.record.flags.reversesKeys, value: value)
     }
 
-    /// Asks for the memory of the value that the path leads to: it is soon hashed, and was looked at as
-    /// far as its key.
-    @inline(__always)
-    func prefetchFound() {
-        let step = path[tree.pointee.depth - 1]
-        let leaf = Page(step.page, size: pageSize)
-        let entry = leaf.base + Page.offset(UnsafeRawPointer(leaf.slot(step.index)))
-        zp_prefetch(entry + 64)
-        zp_prefetch(entry + 128)
-        zp_prefetch(entry + 192)
-    }
-
-    /// What the entry that the path leads to has added, with all its values.
+    /// What the entry that a path leads to has added, with all its values.
     ///
-    /// To be asked before the pages of the path are copied: loads from what was written a moment ago
-    /// may have to wait until all of it has left the processor.
+    /// To be asked once the pages of the path may change, with the step as it was before. The copying has
+    /// brought all of the old page near, and unlike the copy, what is read from it need not wait until the
+    /// processor has written it. The old page stays as it is while the operation lasts.
     @inline(__always)
-    func digestFound(_ key: KeyBytes) throws(DatabaseError) -> ContentDigest {
-        let step = path[tree.pointee.depth - 1]
-        return try digest(ofEntry: step.index, of: Page(step.page, size: pageSize), key)
+    func digest(of found: PathStep, _ key: KeyBytes) throws(DatabaseError) -> ContentDigest {
+        try digest(ofEntry: found.index, of: Page(found.page, size: pageSize), key)
     }
 
     /// What an entry of a leaf has added, with all its values.

@@ -65,10 +65,10 @@ struct TreeWriter {
             return .exists(
                 try TreeRead.value(source, leaf, position.index, tree.pointee.record))
         }
-        if position.found, tree.pointee.keepsDigest { prefetchFound() }
         let added = digest(key, value)
-        let replaced = try position.found ? digestFound(key) : ContentDigest()
+        let found = path[leafStep]
         try touchPath()
+        let replaced = try position.found ? digest(of: found, key) : ContentDigest()
         let stored = try store(value, keyLength: key.count, added)
         let leaf = Page(path[leafStep].page, size: pageSize)
         if position.found {
@@ -100,7 +100,8 @@ struct TreeWriter {
             return PagePosition(index: count, found: false)
         }
         guard mode == .append else {
-            return try TreeRead.descend(source, tree.pointee, to: key, path: path)
+            return try TreeRead.descend(
+                source, tree.pointee, to: key, path: path, hashes: true)
         }
         try TreeRead.descend(
             source, tree.pointee, to: .last, path: path, from: 0, reference: tree.pointee.root)
