@@ -289,6 +289,10 @@ struct Page {
     /// Bytes between the slots and the heap.
     var gap: Int { size - slotsOffset - count * slotSize - heapUsed }
 
+    /// Where the gap between slots and heap ends, in the page; at least 192, even if the page is damaged.
+    @inline(__always)
+    var gapEnd: Int { max(size - heapUsed, 192) }
+
     /// Bytes that slots, heap and prefix of the living entries take.
     var liveSize: Int { slotsOffset - Self.headerSize + count * slotSize + heapUsed - heapDead }
 

@@ -164,25 +164,34 @@ extension CursorState {
     private mutating func stepValue(
         _ tree: TreeState, forward: Bool
     ) throws(DatabaseError) -> Entry? {
+        guard try stepPosition(tree, forward: forward) else { return nil }
+        return try pairEntry(tree)
+    }
+
+    /// Moves the position to the next value of the key, or the one before.
+    ///
+    /// - Returns: false if there is none; the position is unchanged then.
+    private mutating func stepPosition(
+        _ tree: TreeState, forward: Bool
+    ) throws(DatabaseError) -> Bool {
         // From where a value was, forward is where the position is already.
         let isBetween = place == .between
         let distance = forward ? (isBetween ? 0 : 1) : -1
         switch valuePosition.kind {
-        case .none: return nil
+        case .none: return false
         case .single:
             // Between, the only value is before or after the one that was deleted.
-            guard isBetween, forward == (valuePosition.index == 0) else { return nil }
+            return isBetween && forward == (valuePosition.index == 0)
         case .inlineValues:
             let index = valuePosition.index + distance
-            guard index >= 0, index < valuePosition.count else { return nil }
+            guard index >= 0, index < valuePosition.count else { return false }
             valuePosition.index = index
+            return true
         case .valueTree:
             guard let path = extra?.path else { throw lostError }
-            let isMoved = try TreeRead.step(
+            return try TreeRead.step(
                 transaction.pointee.source, valuePosition.tree, by: distance, path: path)
-            guard isMoved else { return nil }
         }
-        return try pairEntry(tree)
     }
 
     private mutating func storedKey(_ tree: TreeState) -> UnsafeRawBufferPointer {
@@ -395,8 +404,7 @@ extension CursorState {
                 return try values(tree, forward: true)
             case .next:
                 guard place != .nowhere else { throw nowhereError }
-                guard try nextValue(tree) != nil else { return nil }
-                return try values(tree, forward: true)
+                return try nextValues(tree)
             case .previous:
                 guard place == .onEntry else { throw nowhereError }
                 return try previousValues(tree)
@@ -406,11 +414,14 @@ extension CursorState {
         }
     }
 
-    private mutating func nextValue(_ tree: TreeState) throws(DatabaseError) -> Entry? {
+    /// The values behind the current one.
+    private mutating func nextValues(_ tree: TreeState) throws(DatabaseError) -> Entry? {
         do throws(DatabaseError) {
-            return try stepValue(tree, forward: true)
+            guard try stepPosition(tree, forward: true) else { return nil }
+            return try values(tree, forward: true)
         } catch {
-            return try goOn(.nextValue, tree, after: error)
+            guard try goOn(.nextValue, tree, after: error) != nil else { return nil }
+            return try values(tree, forward: true)
         }
     }
 

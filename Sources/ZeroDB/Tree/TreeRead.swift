@@ -85,12 +85,12 @@ enum TreeRead {
 
     /// Fills a path with the way to a key.
     ///
-    /// - Parameter hashes: whether the value that is found will be hashed: its memory is asked for
-    ///   together with that of its key.
+    /// - Parameter forChange: whether an entry is to be put or deleted there.
     /// - Returns: where the key is or would be in the leaf.
     @inline(__always)
     static func descend(
-        _ source: PageSource, _ tree: TreeState, to key: KeyBytes, path: Path, hashes: Bool = false
+        _ source: PageSource, _ tree: TreeState, to key: KeyBytes, path: Path,
+        forChange: Bool = false
     ) throws(DatabaseError) -> PagePosition {
         var reference = tree.root
         let leafStep = tree.depth - 1
@@ -108,23 +108,24 @@ enum TreeRead {
         let position =
             tree.isValueTree
             ? leaf.searchValueLeaf(key)
-            : hashes ? searchPrefetching(leaf, key) : leaf.searchLeaf(key)
+            : forChange ? searchForChange(leaf, key) : leaf.searchLeaf(key)
         guard position.index >= 0 else { throw source.badEntry(leaf) }
         path[leafStep] = PathStep(reference: reference, page: leaf.base, index: position.index)
         if source.mode == .full { try checkFences(source, tree, path: path) }
         return position
     }
 
-    /// Searches a leaf, and asks for the memory of a short value before the key in front of it is compared.
+    /// Searches a leaf for a put or a delete.
+    ///
+    /// Before it compares the key of an entry, it asks for the memory that comes next: a short value,
+    /// which is hashed, or the end of the gap, where a new entry goes.
     @inline(__always)
-    private static func searchPrefetching(_ leaf: Page, _ key: KeyBytes) -> PagePosition {
+    private static func searchForChange(_ leaf: Page, _ key: KeyBytes) -> PagePosition {
         let search = leaf.searchLeafHeads(key)
-        if search.goesOn {
-            let entry = leaf.base + search.entryOffset
-            zp_prefetch(entry + 64)
-            zp_prefetch(entry + 128)
-            zp_prefetch(entry + 192)
-        }
+        // The line that the comparison needs is not asked for.
+        let lines =
+            leaf.base + (search.goesOn ? search.entryOffset + 64 : leaf.gapEnd - 192)
+        for line in 0..<3 { zp_prefetch(lines + 64 * line) }
         return leaf.finish(search)
     }
 

@@ -7,7 +7,8 @@ extension TreeWriter {
     /// - Returns: false if it is not there, and then nothing has changed.
     func delete(_ key: KeyBytes) throws(DatabaseError) -> Bool {
         guard tree.pointee.depth > 0 else { return false }
-        let position = try TreeRead.descend(source, tree.pointee, to: key, path: path, hashes: true)
+        let position = try TreeRead.descend(
+            source, tree.pointee, to: key, path: path, forChange: true)
         guard position.found else { return false }
         let found = path[tree.pointee.depth - 1]
         try touchPath()

@@ -44,10 +44,7 @@ extension TreeWriter {
         guard position.found else {
             let added = digest(key, value)
             try touchPath()
-            let stored = try single(value, key, added)
-            if isCounted { changeEntryCounts(by: 1) }
-            try insertLeafEntry(key, stored)
-            TreeRecord.add(1, to: &tree.pointee.record.entries)
+            try insertEntry(key, try single(value, key, added))
             TreeRecord.add(1, to: &tree.pointee.record.keys)
             noteAdded(added)
             noteChange()
@@ -156,12 +153,20 @@ extension TreeWriter {
             try replace(key, LeafValue(kind: .inlineValues, bytes: valuesBytes(count)))
         case .valueTree, .overflow:
             let before = valueTreeState.pointee.record
-            _ = try TreeWriter(of: self, valueTree: valueTreeState).put(
-                valueKey(of: value), PageEntries.noValue.bytes, mode: .noOverwrite)
+            try insert(value)
             countPages(from: before)
             valueTreeState.pointee.record.digest += digest
             ValueTree(valueTreeState.pointee.record).store(to: field.bytes)
         }
+    }
+
+    /// Adds a value to the value tree, where `search` has found that it goes.
+    private func insert(_ value: UnsafeRawBufferPointer) throws(DatabaseError) {
+        let writer = TreeWriter(of: self, valueTree: valueTreeState)
+        try writer.touchPath()
+        try writer.insertEntry(
+            KeyBytes(start: workspace.pointee.valueKey, count: value.count), PageEntries.noValue)
+        writer.noteChange()
     }
 
     /// Adds what a change of the value tree did to the database's counts of pages.
@@ -258,7 +263,7 @@ extension TreeWriter {
             try removeInlineValue(place.position.index, of: values, key, leaf)
         case .valueTree:
             if isCounted { changeEntryCounts(by: 0 &- 1) }
-            try removeFromTree(key, field, value, removed)
+            try removeFromTree(key, field, removed)
         }
         TreeRecord.subtract(1, from: &tree.pointee.record.entries)
         tree.pointee.record.digest -= removed
@@ -288,12 +293,14 @@ extension TreeWriter {
         try replace(key, LeafValue(kind: .inlineValues, bytes: valuesBytes(count)))
     }
 
+    /// Takes the value that `search` has found out of the value tree.
     private func removeFromTree(
-        _ key: KeyBytes, _ field: Page.ValueField, _ value: UnsafeRawBufferPointer,
-        _ digest: ContentDigest
+        _ key: KeyBytes, _ field: Page.ValueField, _ digest: ContentDigest
     ) throws(DatabaseError) {
         let before = valueTreeState.pointee.record
-        _ = try TreeWriter(of: self, valueTree: valueTreeState).delete(valueKey(of: value))
+        let writer = TreeWriter(of: self, valueTree: valueTreeState)
+        try writer.touchPath()
+        try writer.removeFound(ContentDigest())
         guard valueTreeState.pointee.depth > 0 else {
             throw corruptedLeaf("a tree of values has fewer than its record counts")
         }

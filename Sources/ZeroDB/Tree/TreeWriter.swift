@@ -78,13 +78,19 @@ struct TreeWriter {
             try replace(key, stored)
             if let overflow { release(overflow) }
         } else {
-            if isCounted { changeEntryCounts(by: 1) }
-            try insertLeafEntry(key, stored)
-            TreeRecord.add(1, to: &tree.pointee.record.entries)
+            try insertEntry(key, stored)
         }
         noteAdded(added)
         noteChange()
         return .stored
+    }
+
+    /// Adds an entry where the path leads. All pages of the path may change in place.
+    @inline(__always)
+    func insertEntry(_ key: KeyBytes, _ stored: LeafValue) throws(DatabaseError) {
+        if isCounted { changeEntryCounts(by: 1) }
+        try insertLeafEntry(key, stored)
+        TreeRecord.add(1, to: &tree.pointee.record.entries)
     }
 
     /// Fills the path with the way to where a key is or would be.
@@ -101,7 +107,7 @@ struct TreeWriter {
         }
         guard mode == .append else {
             return try TreeRead.descend(
-                source, tree.pointee, to: key, path: path, hashes: true)
+                source, tree.pointee, to: key, path: path, forChange: true)
         }
         try TreeRead.descend(
             source, tree.pointee, to: .last, path: path, from: 0, reference: tree.pointee.root)
